@@ -1,0 +1,30 @@
+"""Train image classifiers in FiftyOne, see where they look, and find wrong labels.
+
+The verbs are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "import_folders": "workflow.importing",
+    "split": "workflow.importing",
+    "fine_tune": "workflow.training",
+    "predict": "workflow.predicting",
+    "find_label_issues": "workflow.reviewing",
+    **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
+    **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 (resolved by __getattr__)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

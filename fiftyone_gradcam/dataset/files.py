@@ -1,0 +1,32 @@
+"""Where a dataset's checkpoints and heatmap files live: outside the plugin folder, which the
+App's server hands out over HTTP."""
+
+from __future__ import annotations
+
+import os
+
+import fiftyone as fo
+
+
+def dataset_folder(dataset: fo.Dataset) -> str:
+    """The folder of this plugin's files for a dataset; it outlives a change of its name."""
+    base = os.path.expanduser(fo.config.default_dataset_dir)
+    return os.path.join(base, "fiftyone_gradcam", str(dataset._doc.id))
+
+
+def run_folder(dataset: fo.Dataset, key: str) -> str:
+    """The folder of a run's checkpoint."""
+    return os.path.join(dataset_folder(dataset), "runs", key)
+
+
+def heatmap_folder(dataset: fo.Dataset, field: str) -> str:
+    """The folder of a heatmap field's files."""
+    return os.path.join(dataset_folder(dataset), "heatmaps", field)
+
+
+def remove_heatmap_files(dataset: fo.Dataset, paths: list[str | None]) -> None:
+    """Delete heatmap files that this plugin wrote; anything else is left alone."""
+    home = os.path.join(dataset_folder(dataset), "heatmaps") + os.sep
+    for path in paths:
+        if path and os.path.abspath(path).startswith(home) and os.path.exists(path):
+            os.unlink(path)

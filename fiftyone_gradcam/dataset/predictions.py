@@ -1,0 +1,156 @@
+"""How predictions and heatmaps are stored: fields declared once, values written in bulk."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+import numpy as np
+
+from ..review.scores import Scores
+from .fields import check_writable, describe_field
+from .files import heatmap_folder, remove_heatmap_files
+from .runs import Run
+
+PREDICTION_ATTRIBUTES = ("label_score", "margin", "entropy")
+HEATMAP_ATTRIBUTES = {"target": fo.StringField, "method": fo.StringField, "peak": fo.FloatField}
+FLUSH_SAMPLES = 512
+
+
+@dataclass
+class PredictionWriter:
+    """Stores what a run says of samples, and the heatmaps of why.
+
+    Args:
+        dataset: where to
+        run: what predicts
+        prediction_field: field for the predictions; scores go to `<field>_scores`
+        heatmap_fields: field for each kind of heatmap ("predicted", "label")
+        label_field: field of the samples' own labels, for the record
+        overwrite: also replace fields that this plugin did not write
+
+    Raises:
+        ValueError: if a field is taken or cannot be stored under its name
+    """
+
+    dataset: fo.Dataset
+    run: Run
+    prediction_field: str
+    heatmap_fields: dict[str, str]
+    label_field: str
+    overwrite: bool = False
+    _values: dict[str, dict] = field(default_factory=dict, init=False)
+    _declared: bool = field(default=False, init=False)
+
+    def __post_init__(self):
+        # A new name for each pass, or the browser would go on showing the pictures it knows.
+        self._stamp = uuid.uuid4().hex[:8]
+        kinds = {
+            self.prediction_field: fo.Classification,
+            self.scores_field: None,
+            **dict.fromkeys(self.heatmap_fields.values(), fo.Heatmap),
+        }
+        if len(kinds) < 2 + len(self.heatmap_fields):
+            raise ValueError(f"Fields must have different names, not {', '.join(kinds)}")
+        check_writable(self.dataset, kinds, self.overwrite)
+
+    @property
+    def scores_field(self) -> str:
+        return f"{self.prediction_field}_scores"
+
+    def heatmap_path(self, kind: str, sample_id: str) -> str:
+        """Where the heatmap file of a sample goes."""
+        folder = heatmap_folder(self.dataset, self.heatmap_fields[kind])
+        os.makedirs(folder, exist_ok=True)
+        return os.path.join(folder, f"{sample_id}-{self._stamp}.png")
+
+    def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
+        """Store predictions of some samples: logits (N, K) and their scores."""
+        for row, sample_id in enumerate(ids):
+            own = found.label_score[row]
+            self._set(
+                self.prediction_field,
+                sample_id,
+                fo.Classification(
+                    label=self.run.classes[found.predicted[row]],
+                    confidence=float(found.confidence[row]),
+                    logits=logits[row],
+                    label_score=None if np.isnan(own) else float(own),
+                    margin=float(found.margin[row]),
+                    entropy=float(found.entropy[row]),
+                ),
+            )
+            self._set(self.scores_field, sample_id, found.probabilities[row].tolist())
+
+    def add_heatmap(
+        self,
+        kind: str,
+        sample_id: str,
+        path: str | None,
+        target: str | None = None,
+        peak: float | None = None,
+    ) -> None:
+        """Store the heatmap of a sample for the class `target`; None takes an earlier one away."""
+        heatmap = None
+        if path is not None:
+            heatmap = fo.Heatmap(map_path=path, target=target, method="gradcam", peak=peak)
+        self._set(self.heatmap_fields[kind], sample_id, heatmap)
+
+    def clear(self, ids: list[str]) -> None:
+        """Take away what earlier passes stored for samples that have no prediction now."""
+        for name in (self.prediction_field, self.scores_field, *self.heatmap_fields.values()):
+            for sample_id in ids:
+                self._set(name, sample_id, None)
+
+    def _set(self, name: str, sample_id: str, value) -> None:
+        self._values.setdefault(name, {})[sample_id] = value
+
+    def flush_if_full(self) -> None:
+        """Write when enough has been added to be worth it."""
+        if len(self._values.get(self.prediction_field, ())) >= FLUSH_SAMPLES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added since the last time, and delete the files it replaces."""
+        self._declare()
+        for name, values in self._values.items():
+            replaced = []
+            if name in self.heatmap_fields.values():
+                view = self.dataset.select(list(values))
+                replaced = view.values(f"{name}.map_path")
+            self.dataset.set_values(name, values, key_field="id", validate=False)
+            remove_heatmap_files(self.dataset, replaced)
+        self._values.clear()
+
+    def _declare(self) -> None:
+        if self._declared:
+            return
+        self._declared = True
+        dataset, run = self.dataset, self.run
+        facts = {"run": run.key, "classes": run.classes, "label_field": self.label_field}
+        _declare_label(
+            dataset,
+            self.prediction_field,
+            fo.Classification,
+            dict.fromkeys(PREDICTION_ATTRIBUTES, fo.FloatField),
+        )
+        dataset.add_sample_field(self.scores_field, fo.ListField, subfield=fo.FloatField)
+        describe_field(dataset, self.prediction_field, f"Predictions of run {run.key!r}", **facts)
+        describe_field(
+            dataset,
+            self.scores_field,
+            f"Class probabilities of run {run.key!r}, in the order of its classes",
+            **facts,
+        )
+        words = {"predicted": "the predicted class", "label": "the sample's own label"}
+        for kind, name in self.heatmap_fields.items():
+            _declare_label(dataset, name, fo.Heatmap, HEATMAP_ATTRIBUTES)
+            describe_field(dataset, name, f"Grad-CAM of {words[kind]}, run {run.key!r}", **facts)
+
+
+def _declare_label(dataset: fo.Dataset, name: str, kind: type, attributes: dict) -> None:
+    dataset.add_sample_field(name, fo.EmbeddedDocumentField, embedded_doc_type=kind)
+    for attribute, field_type in attributes.items():
+        dataset.add_sample_field(f"{name}.{attribute}", field_type)

@@ -1,0 +1,147 @@
+"""Training runs: recorded on the dataset as FiftyOne custom runs, with a checkpoint on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import fiftyone as fo
+
+from .fields import root_dataset
+from .files import run_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+METHOD = "gradcam/fine_tune"
+CHECKPOINT = "model.pt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier of a dataset.
+
+    Attributes:
+        key: the name of the run on its dataset
+        dataset_name: the dataset
+        classes: class names, in the order of all score vectors
+        recipe: every choice of the training (see `fiftyone_gradcam.model.recipe.Recipe`)
+        history: one dictionary per epoch: train_loss, train_accuracy, val_loss, val_accuracy,
+            learning_rate, seconds
+        best_epoch: the epoch whose weights were kept
+        label_field: the field that it was trained to predict
+        checkpoint: path of the file of weights
+    """
+
+    key: str
+    dataset_name: str
+    classes: list[str]
+    recipe: dict
+    history: list[dict]
+    best_epoch: int
+    label_field: str
+    checkpoint: str
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Accuracy of the kept weights on the watched images; None if none were watched."""
+        return self.history[self.best_epoch - 1]["val_accuracy"]
+
+    def load_model(self) -> nn.Module:
+        """The torch module in eval mode, on the CPU.
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+        """
+        from ..model.checkpoint import load_checkpoint
+
+        return load_checkpoint(self.checkpoint)[0]
+
+    def __str__(self) -> str:
+        accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        return (
+            f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
+            f"{len(self.history)} epochs (best {self.best_epoch}){accuracy}"
+        )
+
+
+def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
+    """Refuse a key that FiftyOne cannot store, or that is taken.
+
+    Raises:
+        ValueError: with the remedy
+    """
+    if not isinstance(key, str) or not key.isidentifier():
+        raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+    if key not in dataset.list_runs():
+        return
+    if dataset.get_run_info(key).config.method != METHOD:
+        raise ValueError(f"Run {key!r} of {dataset.name!r} is not a training. Choose another key")
+    if not overwrite:
+        raise ValueError(
+            f"Run {key!r} exists already on {dataset.name!r}. Choose another key, or pass "
+            f"overwrite=True to replace it"
+        )
+
+
+def save_run(dataset: fo.Dataset, run: Run) -> None:
+    """Record a run whose checkpoint is written already."""
+    if run.key in dataset.list_runs():
+        dataset.delete_run(run.key)
+    config = dataset.init_run(
+        method=METHOD,
+        classes=run.classes,
+        recipe=run.recipe,
+        best_epoch=run.best_epoch,
+        label_field=run.label_field,
+        checkpoint=run.checkpoint,
+        val_accuracy=run.val_accuracy,
+    )
+    dataset.register_run(run.key, config)
+    results = dataset.init_run_results(run.key, history=run.history)
+    dataset.save_run_results(run.key, results)
+
+
+def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> Run:
+    """Look a run up by its key.
+
+    Raises:
+        ValueError: if the dataset has no such training; the message lists those it has
+    """
+    if isinstance(key, Run):
+        return key
+    dataset = root_dataset(samples)
+    known = list_runs(dataset)
+    if key not in known:
+        raise ValueError(
+            f"{dataset.name!r} has no training run {key!r}. "
+            f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"
+        )
+    config = dataset.get_run_info(key).config
+    return Run(
+        key=key,
+        dataset_name=dataset.name,
+        classes=list(config.classes),
+        recipe=dict(config.recipe),
+        history=list(dataset.load_run_results(key).history),
+        best_epoch=config.best_epoch,
+        label_field=config.label_field,
+        checkpoint=config.checkpoint,
+    )
+
+
+def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
+    """Keys of the trainings of a dataset, in the order in which they were made."""
+    return root_dataset(samples).list_runs(method=METHOD)
+
+
+def checkpoint_path(dataset: fo.Dataset, key: str) -> str:
+    """Where the checkpoint of a run is written."""
+    return os.path.join(run_folder(dataset, key), CHECKPOINT)
+
+
+def remove_run_files(dataset: fo.Dataset, key: str) -> None:
+    """Delete the folder of a run."""
+    shutil.rmtree(run_folder(dataset, key), ignore_errors=True)

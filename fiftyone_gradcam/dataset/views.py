@@ -1,0 +1,117 @@
+"""Views that bring the images that matter to the top. Plain FiftyOne views: they can be saved,
+refined, and opened in the App."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+from fiftyone import ViewField as F
+
+from .fields import field_info, root_dataset
+
+
+def lowest_scores(
+    samples: fo.core.collections.SampleCollection,
+    label: str | None = None,
+    count: int | None = None,
+    prediction_field: str = "prediction",
+    label_field: str | None = None,
+) -> fo.DatasetView:
+    """The samples to which the classifier gives their own label least, lowest first.
+
+    Args:
+        samples: a dataset or view with predictions
+        label: only samples of this class; None takes all
+        count: at most this many; None takes all
+        prediction_field: where `predict` put the predictions
+        label_field: the samples' own labels; None takes the field that `predict` compared with
+
+    Raises:
+        ValueError: if there are no predictions, no such class, or count is not positive
+    """
+    return _by_score(samples, label, count, prediction_field, label_field, reverse=False)
+
+
+def highest_scores(
+    samples: fo.core.collections.SampleCollection,
+    label: str | None = None,
+    count: int | None = None,
+    prediction_field: str = "prediction",
+    label_field: str | None = None,
+) -> fo.DatasetView:
+    """The samples to which the classifier gives their own label most, highest first.
+
+    Arguments and errors as `lowest_scores`.
+    """
+    return _by_score(samples, label, count, prediction_field, label_field, reverse=True)
+
+
+def mistakes(
+    samples: fo.core.collections.SampleCollection,
+    prediction_field: str = "prediction",
+    label_field: str | None = None,
+) -> fo.DatasetView:
+    """The samples whose prediction differs from their label, the most confident first.
+
+    Arguments and errors as `lowest_scores`.
+    """
+    label_field = _label_field(samples, prediction_field, label_field)
+    predicted, own = F(f"{prediction_field}.label"), F(f"{label_field}.label")
+    return samples.match(
+        (predicted != None) & (own != None) & (predicted != own)  # noqa: E711
+    ).sort_by(f"{prediction_field}.confidence", reverse=True)
+
+
+def label_issues(
+    samples: fo.core.collections.SampleCollection, quality_field: str = "label_quality"
+) -> fo.DatasetView:
+    """The samples with a label quality, the most suspicious first.
+
+    Raises:
+        ValueError: if `find_label_issues` has not been run
+    """
+    if root_dataset(samples).get_field(quality_field) is None:
+        raise ValueError(
+            f"{samples._root_dataset.name!r} has no field {quality_field!r}. "
+            f"Call find_label_issues() first"
+        )
+    return samples.exists(quality_field).sort_by(quality_field)
+
+
+def accuracy(
+    samples: fo.core.collections.SampleCollection,
+    prediction_field: str = "prediction",
+    label_field: str | None = None,
+) -> float | None:
+    """Share of the labelled and predicted samples whose prediction is their label; None of none."""
+    label_field = _label_field(samples, prediction_field, label_field)
+    pairs = samples.values([f"{prediction_field}.label", f"{label_field}.label"])
+    judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
+def _by_score(samples, label, count, prediction_field, label_field, reverse) -> fo.DatasetView:
+    label_field = _label_field(samples, prediction_field, label_field)
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise ValueError(f"count must be a whole number of at least 1, not {count!r}")
+    score = f"{prediction_field}.label_score"
+    view = samples.exists(score)
+    if label is not None:
+        known = samples.distinct(f"{label_field}.label")
+        if label not in known:
+            raise ValueError(
+                f"No sample has the label {label!r} in {label_field!r}. Its labels: "
+                f"{', '.join(map(str, known)) or 'none'}"
+            )
+        view = view.match(F(f"{label_field}.label") == label)
+    view = view.sort_by(score, reverse=reverse)
+    return view if count is None else view.limit(count)
+
+
+def _label_field(samples, prediction_field: str, label_field: str | None) -> str:
+    dataset = root_dataset(samples)
+    if dataset.get_field(prediction_field) is None:
+        raise ValueError(
+            f"{dataset.name!r} has no field {prediction_field!r}. Call predict() first, or name "
+            f"the field that holds the predictions"
+        )
+    return label_field or field_info(dataset, prediction_field).get("label_field") or "ground_truth"

@@ -1,0 +1,1 @@
+"""Explanations: the mathematics of class activation maps, and their pictures."""

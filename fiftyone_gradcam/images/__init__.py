@@ -1,0 +1,1 @@
+"""Image files: decoding, geometry, batches. Knows Pillow, NumPy and torch only."""

@@ -1,0 +1,115 @@
+"""Batches of decoded images: threads decode ahead, memory stays within a budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from .decode import ImageError, decode
+from .geometry import squash
+
+BATCHES_AHEAD = 3
+
+
+@dataclass
+class Batch:
+    """Some images of a list.
+
+    Attributes:
+        positions: (n,) int64, where each image stands in the list
+        images: (n, 3, size, size) uint8 in channels-last memory
+        frames: (n, 2) int64, width and height of each whole upright image in pixels
+    """
+
+    positions: np.ndarray
+    images: torch.Tensor
+    frames: np.ndarray
+
+
+class Images:
+    """A list of image files, squashed to one size and served in batches as often as wanted.
+
+    Decoding runs in threads (Pillow releases the GIL), a few batches ahead of the reader. Files
+    that cannot be decoded are left out of the batches and named in `failures`.
+
+    Args:
+        paths: image files
+        size: side of the square that a model sees, in pixels
+        cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
+        workers: decoding threads; by default one for each processor
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        size: int,
+        cache_bytes: int = 0,
+        workers: int | None = None,
+    ):
+        self.paths = list(paths)
+        self.size = size
+        self.workers = workers or os.cpu_count() or 1
+        self.failures: dict[int, ImageError] = {}
+        self._frames = np.zeros((len(self.paths), 2), np.int64)
+        # Untouched pages of an empty array cost no memory until an image is written to them.
+        capacity = min(len(self.paths), cache_bytes // (3 * size * size))
+        self._cache = np.empty((capacity, size, size, 3), np.uint8)
+        self._slots = np.full(len(self.paths), -1, np.int64)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batches(self, batch_size: int, order: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Yield batches of `batch_size` images, in the given order of positions.
+
+        A batch is smaller where files could not be decoded, and never empty.
+        """
+        order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
+        chunks = iter([order[i : i + batch_size] for i in range(0, len(order), batch_size)])
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
+            waiting = [self._submit(pool, chunk) for chunk in islice(chunks, BATCHES_AHEAD)]
+            try:
+                while waiting:
+                    batch = self._collect(*waiting.pop(0))
+                    waiting.extend(self._submit(pool, chunk) for chunk in islice(chunks, 1))
+                    if len(batch.positions):
+                        yield batch
+            finally:  # a reader that stops early does not wait for what it will not read
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
+        chunk = np.array([i for i in chunk if i not in self.failures], np.int64)
+        return chunk, [pool.submit(self._decode, i) if self._slots[i] < 0 else None for i in chunk]
+
+    def _decode(self, position: int) -> np.ndarray:
+        decoded = decode(self.paths[position], at_least=self.size)
+        self._frames[position] = decoded.width, decoded.height
+        return squash(decoded.image, self.size)
+
+    def _collect(self, chunk: np.ndarray, decoding: list[Future | None]) -> Batch:
+        kept: list[int] = []
+        pixels = np.empty((len(chunk), self.size, self.size, 3), np.uint8)
+        for position, future in zip(chunk, decoding, strict=True):
+            image = pixels[len(kept)]
+            if future is None:
+                image[:] = self._cache[self._slots[position]]
+            else:
+                try:
+                    image[:] = future.result()
+                except ImageError as error:
+                    self.failures[int(position)] = error
+                    continue
+                if self._slots[position] < 0 and self._used < len(self._cache):
+                    self._slots[position] = self._used
+                    self._cache[self._used] = image
+                    self._used += 1
+            kept.append(int(position))
+        images = torch.from_numpy(pixels[: len(kept)]).permute(0, 3, 1, 2)
+        return Batch(np.array(kept, np.int64), images, self._frames[kept])

@@ -1,0 +1,1 @@
+"""Classifiers: backbones, recipes, training, checkpoints. Knows torch and torchvision only."""

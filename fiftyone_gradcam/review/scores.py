@@ -1,0 +1,60 @@
+"""Scores of predictions, from logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, K) of logits (N, K); finite for finite logits of any size."""
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier says of N images.
+
+    Attributes:
+        probabilities: (N, K), rows add up to 1
+        predicted: (N,) index of the most probable class
+        confidence: (N,) its probability, in (0, 1]
+        margin: (N,) confidence minus the probability of the runner-up, in [0, 1]
+        entropy: (N,) in nats, in [0, log K]
+        label_score: (N,) probability of the image's own label, NaN where it has none
+    """
+
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    margin: np.ndarray
+    entropy: np.ndarray
+    label_score: np.ndarray
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
+    """Score predictions.
+
+    Args:
+        logits: (N, K) with K at least 2
+        labels: (N,) index of each image's own class, -1 where it has none among the K
+    """
+    probabilities = softmax(logits)
+    rows = np.arange(len(logits))
+    predicted = logits.argmax(1)
+    confidence = probabilities[rows, predicted]
+    top_two = np.partition(probabilities, -2, axis=1)[:, -2:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
+    own = np.where(labels >= 0, probabilities[rows, np.maximum(labels, 0)], np.nan)
+    return Scores(
+        probabilities,
+        predicted,
+        confidence,
+        top_two[:, 1] - top_two[:, 0],
+        np.maximum(-terms.sum(1), 0.0),
+        own,
+    )

@@ -1,0 +1,69 @@
+"""What the verbs tell: progress as a bar in the terminal or to a callback such as the App's,
+and in words what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import fiftyone as fo
+
+from ..images.decode import ImageError
+
+# Called with (done, total, message); done and total count images.
+Report = Callable[[int, int, str], None]
+Progress = bool | Report | None
+
+
+@contextmanager
+def reporting(progress: Progress, message: str) -> Iterator[Report]:
+    """Give a verb something to report to.
+
+    Args:
+        progress: a `Report` to call; or whether to draw a bar, None as FiftyOne is configured
+        message: what is being done
+    """
+    if callable(progress):
+        yield progress
+        return
+    shown = fo.config.show_progress_bars if progress is None else progress
+    if not shown:
+        yield lambda done, total, message: None
+        return
+    print(message, flush=True)
+    bar: list[fo.core.utils.ProgressBar] = []
+
+    def report(done: int, total: int, message: str) -> None:
+        if not bar:
+            bar.append(fo.core.utils.ProgressBar(total=total, iters_str="images", progress=True))
+            bar[0].__enter__()
+        bar[0].set_iteration(min(done, total))
+
+    try:
+        yield report
+    finally:
+        if bar:
+            bar[0].__exit__(None, None, None)
+
+
+def tell_failures(failures: Mapping[int, ImageError]) -> None:
+    """Print how many images could not be decoded, by reason, and name some."""
+    reasons: dict[str, int] = {}
+    for error in failures.values():
+        reasons[error.reason] = reasons.get(error.reason, 0) + 1
+    tell_left_out("images", reasons, [error.path for error in failures.values()])
+
+
+def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> None:
+    """Print how many of something were left out, by reason, and name some."""
+    if reasons:
+        print(f"Left out {sum(reasons.values())} {what}:")
+        for reason, count in reasons.items():
+            print(f"  {count} {reason}")
+        print(f"  such as {some(paths, 3)}")
+
+
+def some(names: Sequence[str], count: int = 10) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(map(str, names[:count])) + more

@@ -1,0 +1,218 @@
+"""Find wrong labels, by models that never saw the images they judge."""
+
+from __future__ import annotations
+
+import os
+
+import fiftyone as fo
+import numpy as np
+import torch
+
+from ..dataset import fields, views
+from ..dataset.issues import write_label_issues
+from ..images.batches import Images
+from ..model.backbones import (
+    create_model,
+    get_backbone,
+    imagenet_weights_file,
+    load_weights,
+    normalize,
+)
+from ..model.recipe import Recipe
+from ..model.training import Labelled, pick_device, train
+from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
+from ..review.scores import softmax
+from .progress import Progress, Report, reporting, some, tell_failures
+from .training import CACHE_BYTES, class_indexes, make_recipe
+
+PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
+
+
+def find_label_issues(
+    samples: fo.core.collections.SampleCollection,
+    label_field: str = "ground_truth",
+    folds: int = 5,
+    backbone: str | None = None,
+    weights: str | None = None,
+    seed: int = 0,
+    quality_field: str = "label_quality",
+    suggestion_field: str = "suggested_label",
+    overwrite: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    **recipe_options,
+) -> fo.DatasetView:
+    """Score each label by a model that never saw its image, the most suspicious first.
+
+    With pretrained weights: the images' features come from the frozen backbone, and a logistic
+    regression is fitted once per fold. Without: the backbone is trained from scratch once per
+    fold. Written are `label_quality` (out-of-fold probability of the given label: 0 to 1, low is
+    suspicious) and, where another class is more probable, `suggested_label` with its confidence.
+
+    Args:
+        samples: a dataset or view
+        label_field: the labels to check
+        folds: number of folds, at least 2
+        backbone: None takes one whose ImageNet weights are cached or can be downloaded, or else
+            "small_cnn", from scratch
+        weights: "imagenet", "none", or the path of a file of weights of `backbone`; None takes
+            "imagenet" where the backbone has such weights
+        seed: of the folds and of training
+        quality_field, suggestion_field: fields to write
+        overwrite: also replace fields that this plugin did not write
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress: see `import_folders`
+        **recipe_options: choices of the training per fold, as in `fine_tune`
+
+    Returns:
+        the judged samples, lowest quality first
+
+    Raises:
+        ValueError: if there are fewer than two classes with two images, or if an argument is not
+            understood
+        FileNotFoundError, ConnectionError: as `fine_tune`
+    """
+    dataset = fields.root_dataset(samples)
+    kinds = {quality_field: None, suggestion_field: fo.Classification}
+    fields.check_writable(dataset, kinds, overwrite)
+    ids, paths, labels = fields.labels_of(samples, label_field)
+    labelled = [i for i, label in enumerate(labels) if label is not None]
+    ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
+    _, classes, _ = _judgeable(labels)
+    check_folds(folds)
+    backbone, weights = _pick_backbone(backbone, weights)
+    recipe = make_recipe(backbone, weights, seed=seed, **recipe_options)
+    images = Images(paths, recipe.image_size, CACHE_BYTES if recipe.from_scratch else 0)
+    with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
+        features = None
+        if recipe.from_scratch:
+            _decode_all(images)
+        else:
+            features = _frozen_features(images, recipe, device, report)
+        readable = [None if i in images.failures else label for i, label in enumerate(labels)]
+        judged, classes, alone = _judgeable(readable)
+        targets = class_indexes([labels[i] for i in judged], classes)
+        if features is None:
+            probabilities = _train_per_fold(
+                images, judged, targets, len(classes), folds, recipe, device, report
+            )
+        else:
+            probabilities = out_of_fold_probabilities(
+                features[judged], targets, len(classes), folds, seed
+            )
+    found = label_issues(probabilities, targets)
+    write_label_issues(
+        dataset,
+        [ids[i] for i in judged],
+        found,
+        classes,
+        quality_field,
+        suggestion_field,
+        label_field,
+    )
+    fields.show_fields(dataset, [quality_field, suggestion_field])
+    tell_failures(images.failures)
+    if alone:
+        print(f"Not judged, being the only image of its class: {some(alone)}")
+    print(
+        f"{len(judged)} labels judged; another class is more probable for "
+        f"{found.issues.sum()} of them"
+    )
+    return views.label_issues(samples, quality_field)
+
+
+def _judgeable(labels: list[str | None]) -> tuple[np.ndarray, list[str], list[str]]:
+    """Positions with a label that others share, their classes, and the classes of one image."""
+    counts = fields.class_counts(labels)
+    classes = [label for label, count in counts.items() if count > 1]
+    if len(classes) < 2:
+        present = ", ".join(f"{label!r} ({count})" for label, count in counts.items()) or "none"
+        raise ValueError(
+            f"Label issues need at least two classes with two images each; there are: {present}"
+        )
+    known = set(classes)
+    judged = np.array([i for i, label in enumerate(labels) if label in known], np.int64)
+    return judged, classes, [label for label, count in counts.items() if count == 1]
+
+
+def _pick_backbone(backbone: str | None, weights: str | None) -> tuple[str, str]:
+    """What the user chose, or the best that can be had without asking: see find_label_issues."""
+    if backbone is not None:
+        has_weights = get_backbone(backbone).has_imagenet_weights
+        return backbone, weights or ("imagenet" if has_weights else "none")
+    if weights not in (None, "imagenet", "none"):
+        raise ValueError(f"Say which backbone the weights in {weights!r} are for")
+    if weights == "none":
+        return "small_cnn", "none"
+    for name in PREFERRED_FEATURES:
+        if os.path.exists(imagenet_weights_file(name)):
+            return name, "imagenet"
+    try:
+        load_weights(PREFERRED_FEATURES[0], "imagenet")
+    except ConnectionError as error:
+        if weights == "imagenet":
+            raise
+        print(
+            f"No pretrained weights at hand ({error.__cause__}): training small_cnn from scratch "
+            f"once per fold. With backbone= and weights= (a file) results are better"
+        )
+        return "small_cnn", "none"
+    return PREFERRED_FEATURES[0], "imagenet"
+
+
+def _decode_all(images: Images) -> None:
+    """Find out which images cannot be decoded; what fits is kept for training."""
+    for _ in images.batches(64):
+        pass
+
+
+def _frozen_features(
+    images: Images, recipe: Recipe, device: str | None, report: Report
+) -> np.ndarray:
+    """Pooled features (N, C) of the pretrained backbone; rows of undecodable images are NaN."""
+    backbone = get_backbone(recipe.backbone)
+    device = pick_device(device)
+    model = create_model(recipe.backbone, 2, recipe.weights).eval()
+    model = model.to(device, memory_format=torch.channels_last)
+    features: np.ndarray | None = None
+    for batch in images.batches(recipe.batch_size):
+        with torch.no_grad():
+            found = backbone.features(model, normalize(batch.images.to(device))).mean((2, 3))
+        if features is None:
+            features = np.full((len(images), found.shape[1]), np.nan, np.float32)
+        features[batch.positions] = found.float().cpu().numpy()
+        report(int(batch.positions[-1]) + 1, len(images), "Extracting features")
+    return np.empty((len(images), 0)) if features is None else features
+
+
+def _train_per_fold(
+    images: Images,
+    judged: np.ndarray,
+    targets: np.ndarray,
+    num_classes: int,
+    folds: int,
+    recipe: Recipe,
+    device: str | None,
+    report: Report,
+) -> np.ndarray:
+    """Out-of-fold probabilities (N, K) of the judged positions, from one training per fold."""
+    labels = np.zeros(len(images), np.int64)
+    labels[judged] = targets
+    fold = folds_of(targets, folds, recipe.seed)
+    count = int(fold.max()) + 1
+    probabilities = np.zeros((len(judged), num_classes))
+    rows = np.full(len(images), -1, np.int64)
+    rows[judged] = np.arange(len(judged))
+    for number in range(count):
+
+        def on_step(done: int, total: int, epoch: object, number: int = number) -> None:
+            report(number * total + done, count * total, f"Training fold {number + 1} of {count}")
+
+        rest = Labelled(images, labels, judged[fold != number])
+        trained = train(recipe, num_classes, rest, device=device, on_step=on_step)
+        for batch in images.batches(recipe.batch_size, judged[fold == number]):
+            with torch.no_grad():
+                pixels = normalize(batch.images.to(pick_device(device)))
+                logits = trained.model(pixels).float().cpu().numpy()
+            probabilities[rows[batch.positions]] = softmax(logits)
+    return probabilities
