@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 
 from ..images.decode import ImageError, decode
+from .files import dataset_folder
 
 SPLIT_TAGS = {
     "train": "train",
@@ -43,6 +45,7 @@ class Scan:
 
     @property
     def classes(self) -> list[str]:
+        """Names of the classes, in order."""
         return sorted({label for _, label, _ in self.files})
 
     def reasons(self) -> dict[str, int]:
@@ -142,7 +145,9 @@ def write(
         the dataset, and the number of added samples
     """
     if overwrite and fo.dataset_exists(name):
-        fo.delete_dataset(name)
+        old = fo.load_dataset(name)
+        shutil.rmtree(dataset_folder(old), ignore_errors=True)
+        old.delete()
     created = not fo.dataset_exists(name)
     dataset = fo.Dataset(name, persistent=True) if created else fo.load_dataset(name)
     ids: list[str] = []
@@ -163,6 +168,7 @@ def write(
         dataset.info[INFO_KEY] = {
             "path": found.root,
             "label_field": label_field,
+            "has_splits": any(split for _, _, split in found.files),
             "skipped": found.reasons(),
             "skipped_files": [list(pair) for pair in found.skipped[:LISTED_SKIPS]],
         }

@@ -58,6 +58,7 @@ class PredictionWriter:
 
     @property
     def scores_field(self) -> str:
+        """The field of all class probabilities."""
         return f"{self.prediction_field}_scores"
 
     def heatmap_path(self, kind: str, sample_id: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,45 +82,32 @@ def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-class _opened:
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
     """Open a file with Pillow; whatever goes wrong inside becomes an ImageError with a reason."""
-
-    def __init__(self, path: str):
-        self.path = os.fspath(path)
-        self.image: Image.Image | None = None
-
-    def __enter__(self) -> Image.Image:
-        if not os.path.exists(self.path):
-            missing = "broken link" if os.path.islink(self.path) else "file not found"
-            raise ImageError(self.path, missing)
-        if os.path.isfile(self.path) and os.path.getsize(self.path) == 0:
-            raise ImageError(self.path, "empty file")
-        try:
-            self.image = Image.open(self.path)
-        except Exception as error:
-            raise ImageError(self.path, _reason(error)) from error
-        return self.image
-
-    def __exit__(self, kind, error, trace) -> None:
-        if self.image is not None:
-            self.image.close()
-        if isinstance(error, Exception) and not isinstance(error, ImageError):
-            raise ImageError(self.path, _reason(error)) from error
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise ImageError(path, "broken link" if os.path.islink(path) else "file not found")
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise ImageError(path, "empty file")
+    try:
+        with Image.open(path) as image:
+            yield image
+    except Exception as error:
+        raise ImageError(path, _reason(error)) from error
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    if isinstance(error, Image.DecompressionBombError):
-        return "too large (decompression bomb)"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
-    if isinstance(error, MemoryError):
-        return "too large for the memory"
-    if isinstance(error, OSError | SyntaxError | ValueError | struct.error) and (
-        "truncated" in str(error).lower()
-    ):
-        return "truncated"
-    return f"corrupt ({error or type(error).__name__})"
+_REASONS = (
+    (UnidentifiedImageError, "not an image"),
+    (Image.DecompressionBombError, "too large (decompression bomb)"),
+    (PermissionError, "permission denied"),
+    (IsADirectoryError, "a folder, not a file"),
+    (MemoryError, "too large for the memory"),
+)
+
+
+def _reason(error: Exception) -> str:
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return "truncated" if "truncated" in str(error).lower() else "corrupt"

@@ -106,10 +106,12 @@ class Backbone:
 
     @property
     def family(self) -> Family:
+        """How networks of this kind are built and split."""
         return FAMILIES[self.family_name]
 
     @property
     def has_imagenet_weights(self) -> bool:
+        """Whether torchvision offers pretrained weights."""
         return self.name != "small_cnn"
 
     def build(self, num_classes: int) -> nn.Module:

