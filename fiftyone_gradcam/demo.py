@@ -179,5 +179,3 @@ def _free_key(dataset: fo.Dataset, backbone: str) -> str:
         number += 1
         key = f"{backbone}_{number}"
     return key
-
-

@@ -1,0 +1,5 @@
+"""The plugin as FiftyOne loads it."""
+
+from .fiftyone_gradcam.app import register
+
+__all__ = ["register"]

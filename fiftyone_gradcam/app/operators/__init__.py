@@ -1,0 +1,19 @@
+"""The verbs as operators: a thin form each, one room each."""
+
+from .fine_tune import FineTune
+from .import_folders import ImportFolders
+from .label_issues import FindLabelIssues
+from .predict import Predict
+from .split import Split
+from .views import HighestScores, LowestScores, Mistakes
+
+OPERATORS = (
+    ImportFolders,
+    Split,
+    FineTune,
+    Predict,
+    FindLabelIssues,
+    LowestScores,
+    HighestScores,
+    Mistakes,
+)

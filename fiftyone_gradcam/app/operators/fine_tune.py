@@ -1,0 +1,90 @@
+"""Fine-tune a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fiftyone.operators import types
+
+from .forms import advanced, backbone_inputs, chosen_weights, label_field_input, refuse
+from .verb import Verb
+
+BACKBONES = {
+    "resnet18": "resnet18 (good and quick)",
+    "resnet50": "resnet50 (better, slower)",
+    "mobilenet_v2": "mobilenet_v2 (small)",
+    "squeezenet1_1": "squeezenet1_1 (smallest)",
+    "googlenet": "googlenet",
+    "vgg16": "vgg16 (large)",
+    "small_cnn": "small_cnn (for small images, from scratch)",
+}
+
+
+class FineTune(Verb):
+    """`fine_tune` as an operator."""
+
+    verb = "fine_tune"
+    label = "Fine-tune a classifier"
+    icon = "model_training"
+    description = "Train a classifier on the samples tagged train, and record it as a run"
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Key, backbone and epochs; the rest under Advanced."""
+        target = ctx.target_view()
+        label_field_input(ctx, inputs)
+        tags = target.count_sample_tags()
+        if not tags.get("train"):
+            inputs.view(
+                "no_train",
+                types.Warning(
+                    label="No sample here is tagged 'train'. Split the dataset first, or choose a "
+                    "view to train on"
+                ),
+            )
+        backbone_inputs(ctx, inputs, "resnet18", BACKBONES)
+        inputs.int("epochs", default=5, min=1, label="Epochs")
+        taken, default, number = set(ctx.dataset.list_runs()), _backbone(ctx), 1
+        while default in taken:
+            number += 1
+            default = f"{_backbone(ctx)}_{number}"
+        inputs.str(
+            "key", label="Name of the run", description=f"Default: {default}", default=default
+        )
+        key = ctx.params.get("key") or default
+        if not key.isidentifier():
+            refuse(inputs, "bad_key", "Use letters, digits and underscores")
+        elif key in taken:
+            refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
+        if advanced(ctx, inputs):
+            inputs.int("batch_size", default=32, min=1, label="Batch size")
+            inputs.float(
+                "learning_rate",
+                label="Learning rate",
+                description="Default: 0.0001 with pretrained weights",
+            )
+            inputs.int("image_size", min=16, label="Image size", description="Default: 224")
+            inputs.bool("horizontal_flip", default=True, label="Mirror images at random")
+            inputs.int("seed", default=0, min=0, label="Seed")
+
+    def arguments(self, ctx) -> tuple[tuple, dict]:
+        """As filled in."""
+        params = ctx.params
+        options = {"label_field": params["label_field"], "epochs": params.get("epochs") or 5}
+        for name in ("batch_size", "learning_rate", "image_size", "horizontal_flip", "seed"):
+            if params.get(name) is not None:
+                options[name] = params[name]
+        backbone = _backbone(ctx)
+        return (ctx.target_view(), params["key"]), {
+            "backbone": backbone,
+            "weights": chosen_weights(ctx, backbone),
+            **options,
+        }
+
+    def show(self, ctx, result) -> Iterator:
+        """Say how good it is."""
+        yield ctx.ops.notify(f"Saved {result}. Predict with it next", variant="success")
+        yield ctx.ops.reload_dataset()
+
+
+def _backbone(ctx) -> str:
+    return ctx.params.get("backbone") or "resnet18"

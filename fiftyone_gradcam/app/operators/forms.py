@@ -1,0 +1,112 @@
+"""Pieces that the forms share."""
+
+from __future__ import annotations
+
+import os
+
+from fiftyone.operators import types
+
+from ...dataset.fields import classification_fields
+
+AUTOMATIC = "automatic"
+
+
+def label_field_input(ctx, inputs: types.Object, name: str = "label_field") -> str | None:
+    """Let the user choose a classification field; returns the choice, None if there is none."""
+    names = classification_fields(ctx.dataset)
+    if not names:
+        refuse(
+            inputs,
+            f"no_{name}",
+            f"{ctx.dataset.name!r} has no classification field. Import labelled folders first",
+        )
+        return None
+    default = "ground_truth" if "ground_truth" in names else names[0]
+    choices = types.Dropdown()
+    for choice in names:
+        choices.add_choice(choice, label=choice)
+    inputs.enum(
+        name,
+        choices.values(),
+        default=default,
+        required=True,
+        label="Label field",
+        description="The field that holds the samples' own labels",
+        view=choices,
+    )
+    return ctx.params.get(name) or default
+
+
+def choice_input(
+    inputs: types.Object,
+    name: str,
+    choices: dict[str, str],
+    default: str | None,
+    label: str,
+    description: str = "",
+    required: bool = True,
+) -> None:
+    """A drop-down list: values with what is shown for them."""
+    view = types.Dropdown()
+    for value, shown in choices.items():
+        view.add_choice(value, label=shown)
+    inputs.enum(
+        name,
+        view.values(),
+        default=default,
+        required=required,
+        label=label,
+        description=description,
+        view=view,
+    )
+
+
+def backbone_inputs(ctx, inputs: types.Object, default: str, choices: dict[str, str]) -> None:
+    """Let the user choose a backbone and where its weights come from."""
+    choice_input(inputs, "backbone", choices, default, "Backbone", "The network")
+    backbone = ctx.params.get("backbone") or default
+    if backbone == AUTOMATIC:
+        return
+    if backbone == "small_cnn":
+        inputs.view(
+            "from_scratch",
+            types.Notice(label="small_cnn is trained from scratch; it suits small images"),
+        )
+        return
+    choice_input(
+        inputs,
+        "weights",
+        {
+            "imagenet": "ImageNet (downloaded once)",
+            "file": "A file of weights",
+            "none": "None: train from scratch",
+        },
+        "imagenet",
+        "Pretrained weights",
+    )
+    if ctx.params.get("weights") == "file":
+        inputs.str("weights_file", required=True, label="Weights file", description="Its path")
+        path = os.path.expanduser(ctx.params.get("weights_file") or "")
+        if path and not os.path.isfile(path):
+            refuse(inputs, "no_weights_file", f"There is no file {path!r}")
+
+
+def chosen_weights(ctx, backbone: str) -> str:
+    """The verb's `weights` argument, from what was filled in."""
+    if backbone == "small_cnn":
+        return "none"
+    weights = ctx.params.get("weights") or "imagenet"
+    return ctx.params.get("weights_file") if weights == "file" else weights
+
+
+def advanced(ctx, inputs: types.Object) -> bool:
+    """A switch for the rest of the fields; returns whether it is on."""
+    inputs.bool("advanced", default=False, label="Advanced", view=types.SwitchView())
+    return bool(ctx.params.get("advanced"))
+
+
+def refuse(inputs: types.Object, name: str, message: str) -> None:
+    """Show why the form cannot be sent, and keep it from being sent."""
+    field = inputs.view(name, types.Error(label=message))
+    field.invalid = True
+    field.error_message = message

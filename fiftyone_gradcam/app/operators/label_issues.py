@@ -1,0 +1,56 @@
+"""Find wrong labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fiftyone.operators import types
+
+from .forms import AUTOMATIC, advanced, backbone_inputs, chosen_weights, label_field_input
+from .verb import Verb
+
+BACKBONES = {
+    AUTOMATIC: "Automatic: what is at hand",
+    "mobilenet_v2": "mobilenet_v2",
+    "squeezenet1_1": "squeezenet1_1",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "small_cnn": "small_cnn (for small images)",
+}
+
+
+class FindLabelIssues(Verb):
+    """`find_label_issues` as an operator."""
+
+    verb = "find_label_issues"
+    label = "Find label issues"
+    icon = "troubleshoot"
+    description = "Score each label by a model that never saw its image"
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Label field and backbone; the rest under Advanced."""
+        ctx.target_view()
+        label_field_input(ctx, inputs)
+        backbone_inputs(ctx, inputs, AUTOMATIC, BACKBONES)
+        if advanced(ctx, inputs):
+            inputs.int("folds", default=5, min=2, label="Folds")
+            inputs.int("seed", default=0, min=0, label="Seed")
+
+    def arguments(self, ctx) -> tuple[tuple, dict]:
+        """As filled in."""
+        params = ctx.params
+        options = {
+            "label_field": params["label_field"],
+            "folds": params.get("folds") or 5,
+            "seed": params.get("seed") or 0,
+        }
+        backbone = params.get("backbone") or AUTOMATIC
+        if backbone != AUTOMATIC:
+            options |= {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
+        return (ctx.target_view(),), options
+
+    def show(self, ctx, result) -> Iterator:
+        """Show the samples, most suspicious first."""
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.set_view(result)
+        yield ctx.ops.notify("The most suspicious labels come first", variant="success")

@@ -1,0 +1,86 @@
+"""Views that bring the images that matter to the top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from ...dataset.fields import classification_fields, field_info
+from .forms import choice_input, refuse
+from .verb import Verb
+
+
+class _View(Verb):
+    """A verb that returns a view, which the App then shows."""
+
+    is_long = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Prediction field; subclasses add theirs."""
+        names = prediction_fields(ctx.dataset)
+        if not names:
+            refuse(inputs, "no_predictions", "There are no predictions yet. Predict first")
+            return
+        choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
+        self.more(ctx, inputs, ctx.params.get("prediction_field") or names[0])
+
+    def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
+        """Further fields of the form."""
+
+    def arguments(self, ctx) -> tuple[tuple, dict]:
+        """As filled in."""
+        return (ctx.view,), {"prediction_field": ctx.params["prediction_field"]}
+
+    def show(self, ctx, result: fo.DatasetView) -> Iterator:
+        """Open the view."""
+        yield ctx.ops.set_view(result)
+
+
+class _Scores(_View):
+    def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
+        """Class and count."""
+        classes = field_info(ctx.dataset, prediction_field).get("classes", [])
+        choice_input(
+            inputs, "label", {c: c for c in classes}, None, "Class", "Default: all", required=False
+        )
+        inputs.int("count", min=1, label="How many", description="Default: all")
+
+    def arguments(self, ctx) -> tuple[tuple, dict]:
+        """As filled in."""
+        args, kwargs = super().arguments(ctx)
+        label, count = ctx.params.get("label"), ctx.params.get("count")
+        return args, {**kwargs, "label": label or None, "count": count or None}
+
+
+class LowestScores(_Scores):
+    """`lowest_scores` as an operator."""
+
+    verb = "lowest_scores"
+    label = "Lowest scores"
+    icon = "arrow_downward"
+    description = "Samples to which the classifier gives their own label least"
+
+
+class HighestScores(_Scores):
+    """`highest_scores` as an operator."""
+
+    verb = "highest_scores"
+    label = "Highest scores"
+    icon = "arrow_upward"
+    description = "Samples to which the classifier gives their own label most"
+
+
+class Mistakes(_View):
+    """`mistakes` as an operator."""
+
+    verb = "mistakes"
+    label = "Mistakes"
+    icon = "rule"
+    description = "Samples whose prediction differs from their label, most confident first"
+
+
+def prediction_fields(dataset: fo.Dataset) -> list[str]:
+    """The classification fields that `predict` wrote."""
+    return [n for n in classification_fields(dataset) if field_info(dataset, n).get("run")]
