@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from .dataset import folders
+from .dataset.fields import HEATMAP_COLORS
+from .dataset.runs import free_key
 from .dataset.views import accuracy
 from .workflow.importing import import_folders, split
 from .workflow.predicting import predict
@@ -142,7 +144,7 @@ def run_folder(
     dataset = import_folders(path, name)
     if not dataset.info[folders.INFO_KEY]["has_splits"]:
         split(dataset, seed=seed)
-    key = key or _free_key(dataset, backbone)
+    key = key or free_key(dataset, backbone)
     run = fine_tune(dataset, key, backbone, weights, epochs=epochs, seed=seed)
     predict(dataset, run, heatmaps=("predicted", "label"))
     suspicious = find_label_issues(dataset, backbone=backbone, weights=weights, seed=seed)
@@ -167,15 +169,13 @@ def write_figures(figures: dict, path: str | None) -> None:
 
 def open_app(view: fo.DatasetView, port: int | None = None) -> None:
     """Open the App on a view and wait until it is closed or interrupted."""
-    session = fo.launch_app(view, port=port)
+    # The App's server is a process of its own, and takes its colours from the environment.
+    os.environ.setdefault("FIFTYONE_APP_COLORSCALE", HEATMAP_COLORS)
+    os.environ.setdefault("FIFTYONE_APP_COLOR_BY", "value")
+    config = fo.app_config.copy()
+    config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"]
+    config.color_by = os.environ["FIFTYONE_APP_COLOR_BY"]
+    session = fo.launch_app(view, port=port, config=config)
     print(f"The App shows {view.dataset_name!r}, the most suspicious labels first: {session.url}")
     print("Press Ctrl+C to end")
     session.wait(-1)
-
-
-def _free_key(dataset: fo.Dataset, backbone: str) -> str:
-    taken, key, number = set(dataset.list_runs()), backbone, 1
-    while key in taken:
-        number += 1
-        key = f"{backbone}_{number}"
-    return key

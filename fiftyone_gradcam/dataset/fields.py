@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 OWNER = "@gradcam/classifier"
+HEATMAP_COLORS = "jet"
+HEATMAP_OPACITY = 0.5
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
@@ -122,14 +124,21 @@ def field_info(dataset: fo.Dataset, name: str) -> dict:
 
 
 def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
-    """Make fields visible when the App opens the dataset, beside those that are already."""
-    active = dataset.app_config.active_fields
+    """Make fields visible when the App opens the dataset, beside those that are already.
+
+    Heatmaps get a colour scale and let the image through, unless the dataset has colour settings.
+    """
+    config = dataset.app_config
+    active = config.active_fields
     if active is None:
-        paths = ["tags", *classification_fields(dataset)]
-        active = fo.ActiveFields(paths=[p for p in paths if not p.endswith("suggested_label")])
+        active = fo.ActiveFields(paths=classification_fields(dataset))
     if active.exclude:
-        active.paths = [p for p in active.paths if p not in names]
+        active.paths = [path for path in active.paths if path not in names]
     else:
-        active.paths = [*active.paths, *(n for n in names if n not in active.paths)]
-    dataset.app_config.active_fields = active
+        active.paths = [*active.paths, *(name for name in names if name not in active.paths)]
+    config.active_fields = active
+    if config.color_scheme is None:
+        config.color_scheme = fo.ColorScheme(
+            color_by="value", opacity=HEATMAP_OPACITY, default_colorscale={"name": HEATMAP_COLORS}
+        )
     dataset.save()

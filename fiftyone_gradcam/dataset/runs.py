@@ -137,6 +137,15 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     return root_dataset(samples).list_runs(method=METHOD)
 
 
+def free_key(dataset: fo.Dataset, name: str) -> str:
+    """A key for a new run: the name, with a number behind it if it is taken."""
+    taken, key, number = set(dataset.list_runs()), name, 1
+    while key in taken:
+        number += 1
+        key = f"{name}_{number}"
+    return key
+
+
 def checkpoint_path(dataset: fo.Dataset, key: str) -> str:
     """Where the checkpoint of a run is written."""
     return os.path.join(run_folder(dataset, key), CHECKPOINT)

@@ -27,15 +27,17 @@ def render_heatmap(cam: np.ndarray, width: int, height: int) -> tuple[np.ndarray
         width, height: pixels of the whole upright image
 
     Returns:
-        uint8 array in the frame of the image (at most 512 pixels long), 255 where the map is at
-        its peak, all zero if the map is; and the raw peak, which the scaling hides
+        uint8 array in the frame of the image (at most 512 pixels long), from 1 where the map is
+        zero to 255 at its peak, all zero if the whole map is (the App draws 0 as transparent, so
+        that 0 inside a map would tear holes into its colours); and the raw peak, which the
+        scaling hides
     """
     peak = float(cam.max())
     size = heatmap_size(width, height)
     if peak <= 0:
         return np.zeros(size[::-1], np.uint8), 0.0
     smooth = to_frame(cam / peak, *size)
-    return np.rint(np.clip(smooth, 0, 1) * 255).astype(np.uint8), peak
+    return np.rint(1 + 254 * np.clip(smooth, 0, 1)).astype(np.uint8), peak
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:

@@ -81,7 +81,8 @@ def predict(
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         _one_pass(classifier, images, ids, labels, writer, batch_size, report)
     tell_failures(images.failures)
-    fields.show_fields(dataset, [prediction_field, *names.values()])
+    # Two heatmaps over each other would say nothing: the first kind is shown.
+    fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])
     return samples.exists(prediction_field)
 
 

@@ -9,7 +9,7 @@ from ..dataset import fields, runs
 from ..images.batches import Images
 from ..model.checkpoint import save_checkpoint
 from ..model.recipe import Recipe
-from ..model.training import Labelled, train
+from ..model.training import Epoch, Labelled, train
 from .progress import Progress, reporting, some, tell_failures
 
 Samples = fo.core.collections.SampleCollection
@@ -61,8 +61,14 @@ def fine_tune(
     classes, train_set, val_set = _training_data(samples, label_field, recipe)
     with reporting(progress, f"Training {backbone} on {len(train_set)} images") as report:
 
-        def on_step(done, total, epoch):
-            report(done, total, str(epoch) if epoch else f"Training {backbone}")
+        last = f"Training {backbone}"
+
+        def on_step(done: int, total: int, epoch: Epoch | None) -> None:
+            nonlocal last
+            if epoch is not None:
+                last = str(epoch)
+                print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
+            report(done, total, last)
 
         trained = train(recipe, len(classes), train_set, val_set, device, on_step)
     for part in (train_set, val_set):
@@ -82,8 +88,6 @@ def fine_tune(
     description = {"backbone": backbone, "classes": classes, "recipe": run.recipe}
     save_checkpoint(checkpoint, trained.model.state_dict(), description)
     runs.save_run(dataset, run)
-    for epoch in trained.history:
-        print(epoch)
     print(f"Saved {run}")
     return run
 

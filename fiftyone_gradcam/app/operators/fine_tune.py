@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fiftyone.operators import types
 
+from ...dataset.runs import free_key
 from .forms import advanced, backbone_inputs, chosen_weights, label_field_input, refuse
 from .verb import Verb
 
@@ -43,17 +44,17 @@ class FineTune(Verb):
             )
         backbone_inputs(ctx, inputs, "resnet18", BACKBONES)
         inputs.int("epochs", default=5, min=1, label="Epochs")
-        taken, default, number = set(ctx.dataset.list_runs()), _backbone(ctx), 1
-        while default in taken:
-            number += 1
-            default = f"{_backbone(ctx)}_{number}"
+        default = _default_key(ctx)
         inputs.str(
-            "key", label="Name of the run", description=f"Default: {default}", default=default
+            "key",
+            label="Name of the run",
+            description="To call it up later",
+            view=types.TextFieldView(placeholder=default),
         )
         key = ctx.params.get("key") or default
         if not key.isidentifier():
-            refuse(inputs, "bad_key", "Use letters, digits and underscores")
-        elif key in taken:
+            refuse(inputs, "bad_key", "Use letters, digits and underscores in the name of the run")
+        elif key in ctx.dataset.list_runs():
             refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
         if advanced(ctx, inputs):
             inputs.int("batch_size", default=32, min=1, label="Batch size")
@@ -74,7 +75,7 @@ class FineTune(Verb):
             if params.get(name) is not None:
                 options[name] = params[name]
         backbone = _backbone(ctx)
-        return (ctx.target_view(), params["key"]), {
+        return (ctx.target_view(), params.get("key") or _default_key(ctx)), {
             "backbone": backbone,
             "weights": chosen_weights(ctx, backbone),
             **options,
@@ -88,3 +89,8 @@ class FineTune(Verb):
 
 def _backbone(ctx) -> str:
     return ctx.params.get("backbone") or "resnet18"
+
+
+def _default_key(ctx) -> str:
+    """The backbone's name, with a number if there is a run of that name."""
+    return free_key(ctx.dataset, _backbone(ctx))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fiftyone.operators import types
 
+from ...dataset.fields import HEATMAP_COLORS, HEATMAP_OPACITY
 from ...dataset.runs import list_runs
 from .forms import advanced, choice_input, refuse
 from .verb import Verb
@@ -52,9 +53,19 @@ class Predict(Verb):
     def show(self, ctx, result) -> Iterator:
         """Bring the heatmaps to sight."""
         _, chosen = self.arguments(ctx)
-        names = [chosen["prediction_field"]]
-        if "predicted" in chosen["heatmaps"]:
-            names.append(chosen["heatmap_field"])
+        shown = [chosen["prediction_field"]]
+        if chosen["heatmaps"]:
+            suffix = "" if "predicted" in chosen["heatmaps"] else "_label"
+            shown.append(chosen["heatmap_field"] + suffix)
         yield ctx.ops.reload_dataset()
-        yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, *names])])
+        yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, *shown])])
+        if chosen["heatmaps"]:
+            yield ctx.trigger(
+                "set_color_scheme",
+                {
+                    "color_by": "value",
+                    "default_colorscale_preset": HEATMAP_COLORS,
+                    "opacity": HEATMAP_OPACITY,
+                },
+            )
         yield ctx.ops.notify(f"Predicted {len(result)} images", variant="success")

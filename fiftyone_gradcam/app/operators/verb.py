@@ -114,7 +114,7 @@ class Verb(foo.Operator):
                 yield ctx.ops.set_progress(label=message, progress=done / max(total, 1))
         if "error" in outcome:
             # An error after the first message would reach the browser as a finished bar only.
-            yield ctx.ops.set_progress(label=str(outcome["error"]), progress=0, variant="error")
+            yield ctx.ops.set_progress(label=str(outcome["error"]), progress=0)
             yield ctx.ops.notify(str(outcome["error"]), variant="error")
             raise outcome["error"]
         yield from self.show(ctx, outcome["result"])
