@@ -55,16 +55,16 @@ def grad_cam(
         with torch.no_grad():
             features = backbone.features(model, images)
         features = features.detach().requires_grad_()
-        with torch.enable_grad():
-            logits = backbone.head(model, features)
         maps = []
-        for target in targets:
-            classes = logits.argmax(1) if target is None else _checked(target, logits)
-            has_class = classes >= 0
-            chosen = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]
-            (gradient,) = torch.autograd.grad(chosen[has_class].sum(), features, retain_graph=True)
-            weights = gradient.mean((2, 3), keepdim=True)
-            maps.append((weights * features.detach()).sum(1).relu_())
+        with torch.enable_grad():  # the caller may be in a no_grad block
+            logits = backbone.head(model, features)
+            for target in targets:
+                classes = logits.argmax(1) if target is None else _checked(target, logits)
+                chosen = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]
+                chosen = torch.where(classes >= 0, chosen, 0.0).sum()
+                (gradient,) = torch.autograd.grad(chosen, features, retain_graph=True)
+                weights = gradient.mean((2, 3), keepdim=True)
+                maps.append((weights * features.detach()).sum(1).relu_())
     return Explained(logits.detach(), maps)
 
 

@@ -60,7 +60,6 @@ def fine_tune(
     recipe = make_recipe(backbone, weights, epochs=epochs, seed=seed, **recipe_options)
     classes, train_set, val_set = _training_data(samples, label_field, recipe)
     with reporting(progress, f"Training {backbone} on {len(train_set)} images") as report:
-
         last = f"Training {backbone}"
 
         def on_step(done: int, total: int, epoch: Epoch | None) -> None:

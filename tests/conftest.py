@@ -1,0 +1,108 @@
+"""A FiftyOne of the tests' own: its database, plugins folder and files are temporary."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOME = Path(tempfile.mkdtemp(prefix="fiftyone-gradcam-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for name in ("database", "plugins", "datasets"):
+    (HOME / name).mkdir()
+(HOME / "plugins" / "fiftyone-gradcam").symlink_to(REPOSITORY, target_is_directory=True)
+os.environ.update(
+    FIFTYONE_DATABASE_DIR=str(HOME / "database"),
+    FIFTYONE_DATABASE_NAME="fiftyone-gradcam-tests",
+    FIFTYONE_PLUGINS_DIR=str(HOME / "plugins"),
+    FIFTYONE_DEFAULT_DATASET_DIR=str(HOME / "datasets"),
+    FIFTYONE_DO_NOT_TRACK="true",
+    FIFTYONE_SHOW_PROGRESS_BARS="false",
+)
+os.environ.pop("FIFTYONE_DATABASE_URI", None)
+sys.path.insert(0, str(REPOSITORY))
+
+from fiftyone_gradcam import doctor  # noqa: E402
+
+doctor.mend_database()
+
+import fiftyone as fo  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+# A folder with `data` and `weights` of real images and networks (see README); optional.
+REAL = os.environ.get("FIFTYONE_GRADCAM_TEST_DATA")
+
+
+def absent(what: str) -> None:
+    """Skip a test for want of something; in CI nothing may be wanting."""
+    if IN_CI:
+        pytest.fail(f"CI must have {what}")
+    pytest.skip(f"needs {what}")
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real images and weights."""
+    if not REAL or not Path(REAL).is_dir():
+        absent("FIFTYONE_GRADCAM_TEST_DATA, a folder of real images and weights")
+    return Path(REAL)
+
+
+def save_digits(root: Path, per_class: int, classes: int = 3, side: int = 16) -> Path:
+    """Write some of scikit-learn's digits as PNG files, one folder each."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for label in range(classes):
+        folder = root / f"digit {label}"
+        folder.mkdir(parents=True)
+        chosen = digits.images[digits.target == label][:per_class]
+        for number, pixels in enumerate(chosen):
+            image = Image.fromarray((pixels * (255 / 16)).astype(np.uint8))
+            image.resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
+    return root
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """Folders of 30 images each of three digits."""
+    return save_digits(tmp_path / "digits", per_class=30)
+
+
+@pytest.fixture
+def name(request) -> str:
+    """A name for a dataset of the test's own, gone afterwards."""
+    name = f"test {request.node.name}"
+    yield name
+    if fo.dataset_exists(name):
+        fo.delete_dataset(name)
+
+
+# A training that takes a second or two and gets most digits right.
+QUICK = {
+    "backbone": "small_cnn",
+    "weights": "none",
+    "epochs": 6,
+    "batch_size": 16,
+    "image_size": 16,
+    "horizontal_flip": False,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> fo.Dataset:
+    """A dataset of three digits, split, with a run "quick" and its predictions and heatmaps."""
+    import fiftyone_gradcam as fg
+
+    root = save_digits(tmp_path_factory.mktemp("trained") / "digits", per_class=60)
+    dataset = fg.import_folders(str(root), f"trained {root.parent.name}")
+    fg.split(dataset)
+    fg.fine_tune(dataset, "quick", **QUICK)
+    fg.predict(dataset, "quick", heatmaps=("predicted", "label"))
+    yield dataset
+    dataset.delete()

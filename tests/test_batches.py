@@ -1,0 +1,56 @@
+"""Batches: the right pixels at the right positions, whatever the order, cache and failures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fiftyone_gradcam.images.batches import Images
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Ten images whose red value is ten times their number; number 4 is broken."""
+    result = []
+    for number in range(10):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (8 + number, 8), (10 * number, 0, 0)).save(path)
+        result.append(str(path))
+    (tmp_path / "4.png").write_bytes(b"no image")
+    return result
+
+
+@pytest.mark.parametrize("cached", [0, 3, 100])
+def test_values_positions_and_frames(paths, cached):
+    images = Images(paths, size=4, cache_bytes=cached * 3 * 4 * 4)
+    order = [9, 4, 0, 5, 3]
+    for _ in range(2):  # the second pass reads the cache
+        batches = list(images.batches(2, order))
+        assert [b.positions.tolist() for b in batches] == [[9], [0, 5], [3]]
+        for batch in batches:
+            assert batch.images.shape[1:] == (3, 4, 4)
+            assert (batch.images[:, 0].numpy() == 10 * batch.positions[:, None, None]).all()
+            assert batch.frames.tolist() == [[8 + p, 8] for p in batch.positions]
+    assert list(images.failures) == [4]
+    assert images.failures[4].path == paths[4]
+
+
+def test_a_reader_that_stops_early_leaves_nothing_running(paths):
+    import threading
+
+    before = threading.active_count()
+    iterator = Images(paths, size=4).batches(1)
+    next(iterator)
+    iterator.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("decode"):
+            thread.join(5)
+    assert threading.active_count() == before
+
+
+def test_aspect_ratio_is_squashed_not_cropped(tmp_path):
+    image = np.zeros((10, 40, 3), np.uint8)
+    image[:, :20] = 200  # the left half
+    Image.fromarray(image).save(tmp_path / "wide.png")
+    (batch,) = Images([str(tmp_path / "wide.png")], size=8).batches(1)
+    assert (batch.images[0, 0, :, :3] == 200).all()
+    assert (batch.images[0, 0, :, 5:] == 0).all()

@@ -1,0 +1,195 @@
+"""Grad-CAM against oracles: the whole network in float64, hand-worked sums, the peer package."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fiftyone_gradcam.explain.cam import grad_cam
+from fiftyone_gradcam.explain.render import heatmap_size, render_heatmap
+from fiftyone_gradcam.model.backbones import BACKBONES, create_model, get_backbone
+
+ONE_OF_EACH = [
+    "resnet18", "googlenet", "mobilenet_v2", "squeezenet1_1", "vgg16", "alexnet", "small_cnn"
+]  # fmt: skip
+
+
+def network(name: str, classes: int = 5) -> nn.Module:
+    """A network with random weights and batch statistics that are not all alike."""
+    torch.manual_seed(0)
+    model = create_model(name, classes, "none").eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    if name.startswith("squeezenet"):  # or its last ReLU would leave nothing to explain
+        model.classifier[1].weight.data.mul_(30)
+    return model
+
+
+def images(name: str, count: int = 2) -> torch.Tensor:
+    size = max(64, get_backbone(name).image_size // 2) if name != "small_cnn" else 32
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def whole_network_map(model: nn.Module, layer: str, x: torch.Tensor, target: torch.Tensor):
+    """Grad-CAM by its definition: hooks, and a backward through everything, in float64."""
+    model, kept = model.double(), {}
+    module = model.get_submodule(layer)
+    handle = module.register_forward_hook(lambda _m, _i, out: kept.update(features=out))
+    logits = model(x.double())
+    handle.remove()
+    chosen = logits[torch.arange(len(x)), target].sum()
+    (gradient,) = torch.autograd.grad(chosen, kept["features"])
+    weights = gradient.mean((2, 3), keepdim=True)
+    cam = (weights * kept["features"]).sum(1).relu()
+    model.float()
+    return logits.detach(), cam.detach()
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_equals_autograd_through_the_whole_network(name):
+    model, backbone, x = network(name), get_backbone(name), images(name)
+    target = torch.tensor([1, 3])
+    logits, expected = whole_network_map(model, backbone.family.layer, x, target)
+    found = grad_cam(model, backbone, x, [target])
+    assert torch.allclose(found.logits.double(), logits, atol=1e-4, rtol=1e-4)
+    scale = expected.max()
+    assert scale > 0
+    assert torch.allclose(found.maps[0].double() / scale, expected / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vgg16"])
+def test_equals_the_grad_cam_package_on_the_native_grid(name):
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    model, backbone, x = network(name), get_backbone(name), images(name)
+    target = torch.tensor([1, 3])
+    found = grad_cam(model, backbone, x, [target]).maps[0].numpy()
+    with GradCAM(model, [model.get_submodule(backbone.family.layer)]) as package:
+        package(x, [ClassifierOutputTarget(int(t)) for t in target])
+        activations, gradients = (
+            kept[0].numpy()
+            for kept in (
+                package.activations_and_grads.activations,
+                package.activations_and_grads.gradients,
+            )
+        )
+        theirs = package.get_cam_image(
+            x, None, package.target_layers, activations, gradients, False
+        )
+    theirs = np.maximum(theirs, 0)
+    assert theirs.max() > 0
+    assert np.abs(found - theirs).max() <= 1e-5 * max(1.0, theirs.max())
+
+
+def test_signed_sum_is_the_logit_without_its_bias():
+    model, backbone, x = network("resnet18"), get_backbone("resnet18"), images("resnet18")
+    features = backbone.features(model, x)
+    signed = torch.einsum("c,nchw->nhw", model.fc.weight[2], features)
+    logit = model(x)[:, 2] - model.fc.bias[2]
+    assert torch.allclose(signed.mean((1, 2)), logit, atol=1e-5)
+    found = grad_cam(model, backbone, x, [torch.tensor([2, 2])]).maps[0]
+    cells = features.shape[2] * features.shape[3]
+    assert torch.allclose(found * cells, signed.relu(), atol=1e-5)
+
+
+def test_hand_worked_map():
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Identity()
+            self.classifier = nn.Linear(2, 2, bias=False)
+
+    model = Tiny().eval()
+    model.classifier.weight.data = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
+    x = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]]])
+    found = grad_cam(model, get_backbone("small_cnn"), x, [torch.tensor([0]), None])
+    # Means: 1 and 0.75. Logits: 1 - 1.5 = -0.5 and 0.5 + 2.25 = 2.75: class 1 is predicted.
+    assert found.logits.tolist() == [[-0.5, 2.75]]
+    # alpha = w / 4. Class 0: 4 x 0.25 - 1 x 0.5 = 0.5 top left; -1 bottom right becomes 0.
+    assert found.maps[0].tolist() == [[[0.5, 0.0], [0.0, 0.0]]]
+    # Class 1: 4 x 0.125 + 1 x 0.75 = 1.25 top left; 2 x 0.75 = 1.5 bottom right.
+    assert found.maps[1].tolist() == [[[1.25, 0.0], [0.0, 1.5]]]
+
+
+def test_several_targets_from_one_forward_and_none_for_some():
+    model, backbone, x = network("resnet18"), get_backbone("resnet18"), images("resnet18", 3)
+    calls = []
+    handle = model.conv1.register_forward_hook(lambda *_: calls.append(1))
+    own = torch.tensor([-1, 0, 4])
+    found = grad_cam(model, backbone, x, [None, own])
+    handle.remove()
+    assert len(calls) == 1
+    assert found.maps[1][0].abs().max() == 0
+    alone = grad_cam(model, backbone, x[1:], [own[1:]]).maps[0]
+    assert torch.allclose(found.maps[1][1:], alone, atol=1e-6)
+    predicted = grad_cam(model, backbone, x, [found.logits.argmax(1)]).maps[0]
+    assert torch.equal(found.maps[0], predicted)
+
+
+def test_the_model_is_left_as_it_was_found():
+    model, backbone, x = network("mobilenet_v2"), get_backbone("mobilenet_v2"), images("resnet18")
+    model.train()
+    model.features[0].eval()
+    frozen = next(model.parameters()).requires_grad_(False)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    modes = [m.training for m in model.modules()]
+    grad_cam(model, backbone, x)
+    with pytest.raises(ValueError, match=r"\[-1, 5\)"):
+        grad_cam(model, backbone, x, [torch.tensor([0, 5])])
+    with pytest.raises(ValueError, match="int64"):
+        grad_cam(model, backbone, x, [torch.tensor([0.0, 1.0])])
+    assert [m.training for m in model.modules()] == modes
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert not frozen.requires_grad
+    assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())
+
+
+def test_frozen_networks_are_explained_too():
+    model, backbone, x = network("resnet18"), get_backbone("resnet18"), images("resnet18")
+    free = grad_cam(model, backbone, x).maps[0]
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    with torch.no_grad():
+        assert torch.equal(grad_cam(model, backbone, x).maps[0], free)
+
+
+@pytest.mark.parametrize("name", [n for n in BACKBONES if n not in ONE_OF_EACH and "vgg" not in n])
+def test_features_and_head_make_the_whole_network(name):
+    model, backbone = network(name), get_backbone(name)
+    x = images("resnet18", 1)
+    with torch.no_grad():
+        assert torch.allclose(
+            backbone.head(model, backbone.features(model, x)), model(x), atol=1e-4, rtol=1e-4
+        )
+
+
+def test_heatmap_peaks_where_the_map_does():
+    cam = np.zeros((7, 7), np.float32)
+    cam[1, 5] = 0.02
+    pixels, peak = render_heatmap(cam, width=700, height=350)
+    assert peak == pytest.approx(0.02)
+    assert pixels.shape == (256, 512)
+    row, column = np.unravel_index(pixels.argmax(), pixels.shape)
+    assert abs(row - (1.5 / 7) * 256) < 4
+    assert abs(column - (5.5 / 7) * 512) < 4
+    assert pixels.max() >= 250
+    assert pixels.min() == 1
+    steps = np.abs(np.diff(pixels.astype(int), axis=1)).max()
+    assert steps < 12  # smooth: a nearest-neighbour map jumps by 254
+
+
+def test_a_map_of_zeros_stays_zero():
+    pixels, peak = render_heatmap(np.zeros((7, 7), np.float32), 20, 10)
+    assert peak == 0.0
+    assert pixels.shape == (10, 20)
+    assert not pixels.any()
+
+
+def test_heatmap_size_keeps_the_aspect_ratio():
+    assert heatmap_size(300, 200) == (300, 200)
+    assert heatmap_size(4000, 1000) == (512, 128)
+    assert heatmap_size(5000, 1) == (512, 1)
