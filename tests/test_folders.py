@@ -1,0 +1,188 @@
+"""Folders and splits: what is found, what is left out, what happens the second time."""
+
+from collections import Counter
+
+import fiftyone as fo
+import pytest
+from conftest import save_digits
+from PIL import Image
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.splits import stratify
+
+
+def picture(path, color="red"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 4), color).save(path)
+    return path
+
+
+def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
+    picture(tmp_path / "cat" / "a b.png")
+    picture(tmp_path / "cat" / "siamese" / "deep.jpg")
+    picture(tmp_path / "dog.v2 $x" / "ü 🐶.png")
+    picture(tmp_path / "loose.png")
+    picture(tmp_path / ".hidden" / "x.png")
+    picture(tmp_path / "cat" / "noextension.png").rename(tmp_path / "cat" / "noextension")
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "cat" / "readme.txt").write_text("x")
+    (tmp_path / "cat" / "empty.jpg").touch()
+    (tmp_path / "cat" / "link.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "cat" / "loop").symlink_to(tmp_path)
+    dataset = fg.import_folders(str(tmp_path), name)
+    assert dataset.persistent
+    found = {s.filepath: (s.ground_truth.label, s.tags, s.metadata.width) for s in dataset}
+    assert found == {
+        str(tmp_path / "cat" / "a b.png"): ("cat", [], 6),
+        str(tmp_path / "cat" / "siamese" / "deep.jpg"): ("cat", [], 6),
+        str(tmp_path / "dog.v2 $x" / "ü 🐶.png"): ("dog.v2 $x", [], 6),
+    }
+    expected = {
+        "not in a class folder": 1,
+        "not an image": 1,
+        "empty file": 1,
+        "broken link": 1,
+        "an image, but with a file extension (none) of none": 1,
+    }
+    assert dataset.info["import_folders"]["skipped"] == expected
+    printed = capsys.readouterr().out
+    assert "3 images added" in printed
+    assert all(reason in printed for reason in expected)
+
+
+def test_split_folders_become_tags(tmp_path, name):
+    for split in ("Training", "valid", "test"):
+        for label in ("ants", "bees"):
+            picture(tmp_path / split / label / "x.png")
+    dataset = fg.import_folders(str(tmp_path), name)
+    assert dataset.count_sample_tags() == {"train": 2, "val": 2, "test": 2}
+    assert dataset.count_values("ground_truth.label") == {"ants": 3, "bees": 3}
+
+
+def test_a_second_import_adds_only_what_is_new(tmp_path, name, capsys):
+    picture(tmp_path / "a" / "1.png")
+    picture(tmp_path / "b" / "1.png")
+    first = fg.import_folders(str(tmp_path), name)
+    sample = first.first()
+    sample.ground_truth.label = "corrected"
+    sample.save()
+    picture(tmp_path / "b" / "2.png")
+    second = fg.import_folders(str(tmp_path), name)
+    assert len(second) == 3
+    assert "1 images added, 3 in all" in capsys.readouterr().out
+    assert second[sample.id].ground_truth.label == "corrected"
+    replaced = fg.import_folders(str(tmp_path), name, overwrite=True)
+    assert replaced.count_values("ground_truth.label") == {"a": 1, "b": 2}
+
+
+def test_other_datasets_are_not_touched(tmp_path, name):
+    theirs = fo.Dataset(name, persistent=True)
+    theirs.add_sample(fo.Sample("/x.png"))
+    picture(tmp_path / "a" / "1.png")
+    picture(tmp_path / "b" / "1.png")
+    with pytest.raises(ValueError, match=r"exists already.*not made by import_folders.*overwrite"):
+        fg.import_folders(str(tmp_path), name)
+    assert fo.load_dataset(name).values("filepath") == ["/x.png"]
+    with pytest.raises(ValueError, match="label_from must be 'folder', not 'csv'"):
+        fg.import_folders(str(tmp_path), name, label_from="csv")
+    with pytest.raises(ValueError, match="no name for a field"):
+        fg.import_folders(str(tmp_path), f"{name} 2", label_field="a.b")
+    assert not fo.dataset_exists(f"{name} 2")
+
+
+def test_folders_that_cannot_be_used(tmp_path, name):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    picture(tmp_path / "one" / "cats" / "1.png")
+    picture(tmp_path / "flat" / "1.png")
+    (tmp_path / "broken" / "a").mkdir(parents=True)
+    (tmp_path / "broken" / "a" / "x.png").write_bytes(b"x")
+    cases = [
+        ("empty", ValueError, "No images in class folders"),
+        ("flat", ValueError, "No images.*1 not in a class folder"),
+        ("one", ValueError, "Only one class, 'cats'"),
+        ("broken", ValueError, "Only one class, 'a'|No images"),
+        ("gone", FileNotFoundError, "No folder at"),
+        ("flat/1.png", NotADirectoryError, "is a file"),
+    ]
+    before = fo.list_datasets()
+    for folder, error, message in cases:
+        with pytest.raises(error, match=message):
+            fg.import_folders(str(tmp_path / folder), name)
+    assert fo.list_datasets() == before
+
+
+def test_a_failing_import_leaves_nothing_behind(tmp_path, name, monkeypatch):
+    picture(tmp_path / "a" / "1.png")
+    picture(tmp_path / "b" / "1.png")
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("database gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fo.Dataset, "add_samples", fail)
+        with pytest.raises(RuntimeError, match="database gone"):
+            fg.import_folders(str(tmp_path), name)
+    assert not fo.dataset_exists(name)
+    fg.import_folders(str(tmp_path), name)
+    picture(tmp_path / "b" / "2.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(fo.Dataset, "save", fail)
+        with pytest.raises(RuntimeError, match="database gone"):
+            fg.import_folders(str(tmp_path), name)
+    assert len(fo.load_dataset(name)) == 2
+
+
+def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=20)), name)
+    dataset.tag_samples("keep")
+    counts = fg.split(dataset, seed=1)
+    labels = ["digit 0", "digit 1", "digit 2"]
+    assert counts == {
+        "train": dict.fromkeys(labels, 12),
+        "val": dict.fromkeys(labels, 4),
+        "test": dict.fromkeys(labels, 4),
+    }
+    first = dict(zip(*dataset.values(["id", "tags"]), strict=True))
+    fg.split(dataset, seed=1)
+    assert dict(zip(*dataset.values(["id", "tags"]), strict=True)) == first
+    fg.split(dataset, seed=2)
+    assert dict(zip(*dataset.values(["id", "tags"]), strict=True)) != first
+    fg.split(dataset, {"train": 0.5, "dev": 0.25})
+    assert dataset.count_sample_tags() == {"keep": 60, "train": 30, "dev": 15}
+    fg.split(dataset)
+    assert dataset.count_sample_tags() == {"keep": 60, "train": 36, "val": 12, "test": 12}
+    assert all(len(set(t) & {"train", "val", "test", "dev"}) == 1 for t in dataset.values("tags"))
+
+
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ({"train": 0.8, "val": 0.3}, "add up to 1.1"),
+        ({"train": 0}, "share of 'train' .*0"),
+        ({"train": "x"}, "share of 'train'"),
+        ({}, "fractions must map"),
+        ({"": 0.5}, "must have a name"),
+    ],
+)
+def test_wrong_fractions_change_nothing(tmp_path, name, fractions, message):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=3)), name)
+    with pytest.raises(ValueError, match=message):
+        fg.split(dataset, fractions)
+    assert dataset.count_sample_tags() == {}
+    with pytest.raises(ValueError, match="no classification field.*ground_truth"):
+        fg.split(dataset, label_field="label")
+
+
+def test_rounding_neither_starves_a_split_nor_a_class():
+    thirds = {"train": 0.6, "val": 0.2, "test": 0.2}
+    labels = [f"class {c}" for c in range(10) for _ in range(7)]
+    assert Counter(stratify(labels, thirds)) == {"train": 42, "val": 14, "test": 14}
+    rare = ["a"] * 2 + ["b"] + ["c"] * 3 + ["d"] * 100 + [None]
+    found = Counter(zip(rare, stratify(rare, thirds), strict=True))
+    assert found["b", "train"] == found["a", "train"] == found["a", "val"] == 1
+    assert found["c", "train"] == found["c", "val"] == found["c", "test"] == 1
+    assert (found["d", "train"], found["d", "val"], found["d", "test"]) == (60, 20, 20)
+    assert found[None, None] == 1
+    tenths = Counter(stratify(["a"] * 3 + ["b"] * 100, dict.fromkeys("xyz", 0.1)))
+    assert tenths == {"x": 11, "y": 11, "z": 11, None: 70}

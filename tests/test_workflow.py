@@ -1,0 +1,360 @@
+"""The verbs on real FiftyOne datasets."""
+
+import os
+import subprocess
+import sys
+
+import fiftyone as fo
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK, REPOSITORY, save_digits
+from fiftyone import ViewField as F
+from PIL import Image
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.model.backbones import get_backbone, normalize
+
+
+def test_a_run_is_recorded_and_comes_back(trained):
+    run = fg.load_run(trained, "quick")
+    assert run.classes == ["digit 0", "digit 1", "digit 2"]
+    assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
+    assert run.val_accuracy >= 0.9
+    assert run.recipe["backbone"] == "small_cnn"
+    assert run.recipe["seed"] == 0
+    assert fg.list_runs(trained) == ["quick"]
+    assert trained.load_run_results("quick").history == run.history
+    model = run.load_model()
+    assert isinstance(model, torch.nn.Module)
+    assert not model.training
+    assert str(REPOSITORY) not in run.checkpoint
+
+
+def test_stored_predictions_are_those_of_the_model(trained):
+    run = fg.load_run(trained, "quick")
+    model = run.load_model()
+    view = trained.take(20, seed=1)
+    (batch,) = Images(view.values("filepath"), 16).batches(20)
+    with torch.no_grad():
+        logits = model(normalize(batch.images)).double()
+    probabilities = logits.softmax(1).numpy()
+    for sample, row, expected in zip(view, probabilities, logits.numpy(), strict=True):
+        prediction = sample.prediction
+        assert prediction.label == run.classes[row.argmax()]
+        assert prediction.confidence == pytest.approx(row.max(), abs=1e-5)
+        assert prediction.logits == pytest.approx(expected, abs=1e-4)
+        own = run.classes.index(sample.ground_truth.label)
+        assert prediction.label_score == pytest.approx(row[own], abs=1e-5)
+        top = np.sort(row)
+        assert prediction.margin == pytest.approx(top[-1] - top[-2], abs=1e-5)
+        assert prediction.entropy == pytest.approx(-(row * np.log(row)).sum(), abs=1e-4)
+        assert sample.prediction_scores == pytest.approx(row, abs=1e-5)
+
+
+def test_heatmap_files_show_the_stored_class_in_the_frame_of_the_image(trained):
+    from test_cam import whole_network_map
+
+    run = fg.load_run(trained, "quick")
+    model = run.load_model()
+    layer = get_backbone("small_cnn").family.layer
+    for sample in trained.take(5, seed=2):
+        for field, target in (
+            (sample.gradcam, sample.prediction.label),
+            (sample.gradcam_label, sample.ground_truth.label),
+        ):
+            assert (field.target, field.method) == (target, "gradcam")
+            (batch,) = Images([sample.filepath], 16).batches(1)
+            index = torch.tensor([run.classes.index(target)])
+            _, cam = whole_network_map(model, layer, normalize(batch.images), index)
+            assert field.peak == pytest.approx(float(cam.max()), rel=1e-4)
+            pixels = np.asarray(Image.open(field.map_path))
+            assert pixels.dtype == np.uint8
+            assert pixels.shape == (16, 16)
+            large = torch.nn.functional.interpolate(
+                cam[None], (16, 16), mode="bicubic", align_corners=False
+            )[0, 0].clamp(0, float(cam.max()))
+            assert pixels / 255 == pytest.approx((large / cam.max()).numpy(), abs=0.05)
+            assert not field.map_path.startswith(str(REPOSITORY))
+
+
+def test_attributes_are_declared_and_fields_tell_the_class_order(trained):
+    schema = trained.get_field_schema(flat=True)
+    for path in ("prediction.label_score", "prediction.margin", "prediction.entropy"):
+        assert isinstance(schema[path], fo.FloatField)
+    for attribute in ("target", "method", "peak"):
+        assert f"gradcam.{attribute}" in schema
+    info = trained.get_field("prediction_scores").info
+    assert info["classes"] == ["digit 0", "digit 1", "digit 2"]
+    assert info["run"] == "quick"
+    active = trained.app_config.active_fields.paths
+    assert {"ground_truth", "prediction", "gradcam"} <= set(active)
+    assert "gradcam_label" not in active
+
+
+def test_views(trained):
+    scores = trained.values("prediction.label_score")
+    low = fg.lowest_scores(trained)
+    assert low.values("prediction.label_score") == sorted(scores)
+    assert (
+        fg.highest_scores(trained, count=7).values("prediction.label_score")
+        == sorted(scores, reverse=True)[:7]
+    )
+    ones = fg.lowest_scores(trained, "digit 1", count=5)
+    assert set(ones.values("ground_truth.label")) == {"digit 1"}
+    plain = trained.match(F("ground_truth.label") == "digit 1").sort_by("prediction.label_score")
+    assert ones.values("id") == plain.values("id")[:5]
+    rows = zip(
+        *trained.values(["id", "ground_truth.label", "prediction.label", "prediction.confidence"]),
+        strict=True,
+    )
+    wrong = sorted(((c, i) for i, y, p, c in rows if y != p), reverse=True)
+    assert fg.mistakes(trained).values("id") == [i for _, i in wrong]
+    with pytest.raises(ValueError, match=r"No sample has the label 'cat'.*digit 0"):
+        fg.lowest_scores(trained, "cat")
+    with pytest.raises(ValueError, match="count .*0"):
+        fg.lowest_scores(trained, count=0)
+    with pytest.raises(ValueError, match=r"no field 'other'.*predict\(\) first"):
+        fg.mistakes(trained, prediction_field="other")
+
+
+def test_the_query_of_a_new_python_session(trained):
+    code = (
+        "import fiftyone as fo\n"
+        "from fiftyone import ViewField as F\n"
+        f"dataset = fo.load_dataset({trained.name!r})\n"
+        "view = dataset.match(F('ground_truth.label') == 'digit 2')"
+        ".sort_by('prediction.label_score')\n"
+        "print(view.values('prediction.label_score'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = eval(done.stdout.strip().splitlines()[-1])
+    assert found == sorted(found)
+    assert found == fg.lowest_scores(trained, "digit 2").values("prediction.label_score")
+
+
+def test_a_second_prediction_replaces_the_first_and_its_files(trained):
+    folder = os.path.join(dataset_folder(trained), "heatmaps", "gradcam")
+    before = set(os.listdir(folder))
+    part = trained.limit(10)
+    fg.predict(part, "quick")
+    after = set(os.listdir(folder))
+    assert len(before) == len(after) == len(trained)
+    assert len(before - after) == 10
+    assert all(os.path.exists(path) for path in trained.values("gradcam.map_path"))
+
+
+def test_fields_of_others_are_not_overwritten_unasked(trained):
+    trained.add_sample_field(
+        "theirs", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
+    )
+    trained.add_sample_field("number", fo.IntField)
+    trained.first().set_field("theirs", fo.Classification(label="precious"))
+    with pytest.raises(ValueError, match=r"'theirs'.*not written by this plugin.*overwrite=True"):
+        fg.predict(trained, "quick", prediction_field="theirs")
+    with pytest.raises(ValueError, match="'number'.*another type"):
+        fg.predict(trained, "quick", prediction_field="number", overwrite=True)
+    with pytest.raises(ValueError, match="no name for a field"):
+        fg.predict(trained, "quick", heatmap_field="a.b")
+    with pytest.raises(ValueError, match="different names"):
+        fg.predict(trained, "quick", prediction_field="p", heatmap_field="p")
+    assert trained.get_field("theirs_scores") is None
+    fg.predict(trained.limit(2), "quick", prediction_field="theirs", overwrite=True)
+    assert trained.first().theirs.label.startswith("digit")
+
+
+def test_bad_arguments_of_predict(trained):
+    with pytest.raises(ValueError, match="no training run 'gone'. Its runs: quick"):
+        fg.predict(trained, "gone")
+    with pytest.raises(ValueError, match="heatmaps may be any of predicted, label, not 'both'"):
+        fg.predict(trained, "quick", heatmaps=("both",))
+    with pytest.raises(ValueError, match="batch_size .*0"):
+        fg.predict(trained, "quick", batch_size=0)
+    with pytest.raises(TypeError, match="Expected a FiftyOne dataset or view, not str"):
+        fg.predict("name", "quick")
+
+
+def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=12)
+    dataset = fg.import_folders(str(root), name)
+    fg.split(dataset)
+    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})
+    fg.predict(dataset, run)
+    victim = dataset.first()
+    (root / "digit 0" / os.path.basename(victim.filepath)).write_bytes(b"broken")
+    view = fg.predict(dataset, run, heatmaps=())
+    assert len(view) == 35
+    printed = capsys.readouterr().out
+    assert "Left out 1 images" in printed
+    assert os.path.basename(victim.filepath) in printed
+    victim.reload()
+    assert victim.prediction is None
+    assert victim.prediction_scores is None
+    with pytest.raises(ValueError, match="No image can be predicted.*not an image"):
+        fg.predict(dataset.select(victim.id), run, prediction_field="other")
+    assert dataset.get_field("other") is None
+
+
+def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
+    other = fg.import_folders(str(save_digits(tmp_path / "d", per_class=4)), name)
+    run = fg.load_run(trained, "quick")
+    sample = other.first()
+    sample.ground_truth.label = "cat"
+    sample.save()
+    last = other.last()
+    last.ground_truth = None
+    last.save()
+    fg.predict(other, run, heatmaps=("label",))
+    assert "1 samples are of classes that run 'quick' does not know" in capsys.readouterr().out
+    sample.reload()
+    last.reload()
+    for unknown in (sample, last):
+        assert unknown.prediction.label.startswith("digit")
+        assert unknown.prediction.label_score is None
+        assert unknown.gradcam_label is None
+    assert other.get_field("gradcam") is None
+    assert len(fg.lowest_scores(other)) == 10
+    other.set_values("ground_truth", [fo.Classification(label="cat")] * len(other))
+    with pytest.raises(ValueError, match=r"trained on other classes \(digit 0.*holds \(cat\)"):
+        fg.predict(other, run, prediction_field="p2")
+    assert other.get_field("p2") is None
+
+
+def test_unlabelled_images_can_be_predicted(tmp_path, trained, name):
+    paths = trained.limit(3).values("filepath")
+    bare = fo.Dataset(name)
+    bare.add_samples([fo.Sample(path) for path in paths])
+    assert len(fg.predict(bare, fg.load_run(trained, "quick"))) == 3
+    assert bare.values("prediction.label_score") == [None] * 3
+    with pytest.raises(ValueError, match="no classification field"):
+        fg.predict(bare, fg.load_run(trained, "quick"), label_field="ground_truth")
+
+
+def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
+    before = (trained.list_runs(), os.listdir(os.path.join(dataset_folder(trained), "runs")))
+    cases = [
+        ({"key": "quick"}, ValueError, "'quick' exists already.*overwrite=True"),
+        ({"key": "no key"}, ValueError, "'no key' is no run key"),
+        ({"backbone": "resnet19"}, ValueError, "Unknown backbone 'resnet19'"),
+        ({"weights": "/gone.pth"}, FileNotFoundError, "No weights file at '/gone.pth'"),
+        ({"weights": "imagenet"}, ValueError, "no ImageNet weights"),
+        ({"epoch": 3}, ValueError, "no option 'epoch'"),
+        ({"label_field": "labels"}, ValueError, "'labels' is no classification field"),
+    ]
+    for options, error, message in cases:
+        with pytest.raises(error, match=message):
+            fg.fine_tune(trained, **{"key": "new", **QUICK, **options})
+    one = trained.match(F("ground_truth.label") == "digit 0")
+    with pytest.raises(ValueError, match="at least two classes.*'digit 0'"):
+        fg.fine_tune(one, "new", **QUICK)
+    fresh = fg.import_folders(str(save_digits(tmp_path / "d", per_class=3)), name)
+    with pytest.raises(ValueError, match=r"tagged 'train'. Call split\(\) first"):
+        fg.fine_tune(fresh, "new", **QUICK)
+    after = (trained.list_runs(), os.listdir(os.path.join(dataset_folder(trained), "runs")))
+    assert after == before
+
+
+def test_a_view_is_trained_on_as_it_is_and_singles_are_told(tmp_path, name, capsys):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=8)), name)
+    twos = dataset.match(F("ground_truth.label") == "digit 2").values("id")
+    run = fg.fine_tune(dataset.exclude(twos[1:]), "view", **{**QUICK, "epochs": 1})
+    assert run.classes == ["digit 0", "digit 1", "digit 2"]
+    printed = capsys.readouterr().out
+    assert "on 17 images" not in printed  # progress is off in tests
+    assert "Only one training image of digit 2" in printed
+    assert "No sample is tagged 'val'" in printed
+    assert run.val_accuracy is None
+    replaced = fg.fine_tune(dataset.exclude(twos), "view", overwrite=True, **{**QUICK, "epochs": 1})
+    assert fg.load_run(dataset, "view").classes == replaced.classes == ["digit 0", "digit 1"]
+
+
+@pytest.fixture(scope="module")
+def mislabelled(tmp_path_factory):
+    """150 digits of three classes, six of them in a wrong folder."""
+    root = save_digits(tmp_path_factory.mktemp("wrong") / "digits", per_class=50)
+    planted = {}
+    for number in range(6):
+        source = root / f"digit {number % 3}" / f"{7 * number:03d}.png"
+        target = root / f"digit {(number + 1) % 3}" / f"moved {number}.png"
+        source.rename(target)
+        planted[str(target)] = f"digit {number % 3}"
+    dataset = fg.import_folders(str(root), f"wrong {root.parent.name}")
+    yield dataset, planted
+    dataset.delete()
+
+
+def check_planted(dataset, planted, view):
+    assert len(view) == len(dataset)
+    qualities = view.values("label_quality")
+    assert qualities == sorted(qualities)
+    assert 0 <= qualities[0] <= qualities[-1] <= 1
+    found = [p for p in view.limit(12).values("filepath") if p in planted]
+    assert len(found) >= 5
+    suggested = dict(zip(*dataset.values(["filepath", "suggested_label.label"]), strict=True))
+    assert sum(suggested[path] == truth for path, truth in planted.items()) >= 5
+    for sample in dataset:
+        if sample.suggested_label is not None:
+            assert sample.suggested_label.label != sample.ground_truth.label
+            assert sample.suggested_label.confidence >= sample.label_quality
+
+
+def test_label_issues_by_training_once_per_fold(mislabelled):
+    dataset, planted = mislabelled
+    options = {k: v for k, v in QUICK.items() if k != "epochs"}
+    calls = []
+    view = fg.find_label_issues(
+        dataset, folds=3, epochs=8, progress=lambda *report: calls.append(report), **options
+    )
+    check_planted(dataset, planted, view)
+    assert [done for done, _, _ in calls] == sorted(done for done, _, _ in calls)
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_label_issues_by_frozen_features(mislabelled, real):
+    dataset, planted = mislabelled
+    weights = str(real / "weights" / "squeezenet1_1.pth")
+    view = fg.find_label_issues(dataset, backbone="squeezenet1_1", weights=weights)
+    check_planted(dataset, planted, view)
+
+
+def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=8)
+    for path in sorted((root / "digit 2").iterdir())[1:]:
+        path.unlink()
+    dataset = fg.import_folders(str(root), name)
+    broken = dataset.first()
+    with open(broken.filepath, "wb") as file:
+        file.write(b"x")
+    options = {**QUICK, "epochs": 1}
+    view = fg.find_label_issues(dataset, folds=2, **options)
+    assert len(view) == 15
+    assert "only image of its class: digit 2" in capsys.readouterr().out
+    assert dataset[broken.id].label_quality is None
+    with pytest.raises(ValueError, match="folds .*1"):
+        fg.find_label_issues(dataset, folds=1, **options)
+    with pytest.raises(ValueError, match="which backbone"):
+        fg.find_label_issues(dataset, weights="/some/file.pth")
+    one = dataset.match(F("ground_truth.label") == "digit 1")
+    with pytest.raises(ValueError, match=r"two classes with two images.*'digit 1' \(8\)"):
+        fg.find_label_issues(one, **options)
+
+
+def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, capsys):
+    from fiftyone_gradcam.workflow import reviewing
+
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+
+    def offline(*args):
+        raise ConnectionError("offline") from OSError("no route")
+
+    monkeypatch.setattr(reviewing, "load_weights", offline)
+    assert reviewing._pick_backbone(None, None) == ("small_cnn", "none")
+    assert "No pretrained weights at hand (no route)" in capsys.readouterr().out
+    with pytest.raises(ConnectionError):
+        reviewing._pick_backbone(None, "imagenet")
+    (tmp_path / "checkpoints").mkdir()
+    file = os.path.basename(reviewing.imagenet_weights_file("resnet50"))
+    (tmp_path / "checkpoints" / file).touch()
+    assert reviewing._pick_backbone(None, None) == ("resnet50", "imagenet")
