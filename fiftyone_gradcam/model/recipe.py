@@ -33,7 +33,7 @@ class Recipe:
     backbone: str = "resnet18"
     weights: str = "imagenet"
     epochs: int = 5
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float | None = None
     head_lr_factor: float = 10.0
     weight_decay: float = 0.01
@@ -41,7 +41,7 @@ class Recipe:
     label_smoothing: float = 0.0
     horizontal_flip: bool = True
     zoom: float = 0.0
-    translation: float = 0.0
+    translation: float = 0.1
     image_size: int | None = None
     seed: int = 0
 

@@ -57,7 +57,7 @@ class FineTune(Verb):
         elif key in ctx.dataset.list_runs():
             refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
         if advanced(ctx, inputs):
-            inputs.int("batch_size", default=32, min=1, label="Batch size")
+            inputs.int("batch_size", default=16, min=1, label="Batch size")
             inputs.float(
                 "learning_rate",
                 label="Learning rate",

@@ -1,0 +1,130 @@
+"""A real browser on a real App."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+from conftest import REPOSITORY
+from PIL import Image
+
+SCREENSHOTS = REPOSITORY / ".screenshots"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def find_chromium() -> str | None:
+    """A Chromium on this machine, or the one that Playwright can download."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    if not os.path.exists(path):
+        install = [sys.executable, "-m", "playwright", "install", "chromium"]
+        subprocess.run(install, capture_output=True, check=False)
+    return path if os.path.exists(path) else None
+
+
+class AppPage:
+    """The App as a person uses it: press a button, fill the form, look at the pictures."""
+
+    def __init__(self, page, url: str):
+        self.page, self.url = page, url
+        self.errors: list[str] = []
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.set_default_timeout(30_000)
+
+    def _note(self, message) -> None:
+        # What the App itself cannot fetch from the internet is no error of the plugin's.
+        if message.type == "error" and "ERR_NAME_NOT_RESOLVED" not in message.text:
+            self.errors.append(message.text)
+
+    def open(self, dataset_name: str) -> None:
+        """Open a dataset and wait until its pictures are drawn."""
+        from urllib.parse import quote
+
+        self.page.goto(f"{self.url}datasets/{quote(dataset_name)}")
+        self.page.locator("[data-cy=looker]").first.wait_for()
+        try:  # an advertisement covers the grid at first
+            self.page.get_by_text("Dismiss", exact=True).click(timeout=3000)
+        except Exception as error:
+            if "Timeout" not in type(error).__name__:
+                raise
+        time.sleep(2)
+
+    def press(self, verb: str) -> None:
+        """Press a button of the plugin above the grid, also behind "More items"."""
+        button = self.page.locator(f'[data-item-id="@gradcam/classifier/{verb}"]').first
+        button.wait_for(state="attached")
+        try:
+            button.click(timeout=2000)
+        except Exception as error:
+            if "Timeout" not in type(error).__name__:
+                raise
+            row = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
+            row.locator("svg").last.click()
+            button.click()
+        self.dialog.wait_for()
+        time.sleep(1.5)  # the form is built by the server
+
+    @property
+    def dialog(self):
+        return self.page.locator("[data-cy=operators-prompt-modal], .MuiDialog-root").first
+
+    def field(self, label: str):
+        """The input below a label of the form."""
+        return self.dialog.get_by_text(label, exact=True).locator(
+            "xpath=following::input[not(contains(@class, 'MuiSelect-nativeInput'))][1]"
+        )
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose from the list below a label of the form."""
+        self.dialog.get_by_text(label, exact=True).locator(
+            "xpath=following::*[@role='combobox'][1]"
+        ).click()
+        self.page.get_by_role("option", name=option).first.click()
+        time.sleep(1.5)
+
+    def execute(self) -> None:
+        """Send the form."""
+        self.dialog.get_by_role("button", name="Execute").first.click()
+
+    def wait_for_text(self, text: str, seconds: float = 60) -> None:
+        """Wait until a text is shown."""
+        self.page.get_by_text(text).first.wait_for(timeout=1000 * seconds)
+
+    def close_dialog(self) -> None:
+        """Press Done under a finished progress bar."""
+        self.page.get_by_role("button", name="Done").click()
+        time.sleep(1)
+
+    def screenshot(self, name: str) -> np.ndarray:
+        """Take a picture, keep it for people, and return its pixels (H, W, 3)."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        data = self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+    def grid(self, name: str) -> np.ndarray:
+        """The pixels of the grid of samples alone."""
+        box = self.page.locator("[data-cy=fo-grid]").first.bounding_box()
+        pixels = self.screenshot(name)
+        top, left = round(box["y"]), round(box["x"])
+        return pixels[top : top + round(box["height"]), left : left + round(box["width"])]
+
+
+def colourful(pixels: np.ndarray) -> float:
+    """Share of pixels that are clearly not grey."""
+    return float((pixels.max(2) - pixels.min(2) > 80).mean())

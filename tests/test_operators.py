@@ -1,0 +1,169 @@
+"""The plugin as FiftyOne loads it: same names, same results, same messages as the verbs."""
+
+import subprocess
+import sys
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import fiftyone.plugins as fop
+import pytest
+import yaml
+from conftest import REPOSITORY, save_digits
+
+import fiftyone_gradcam as fg
+
+URI = "@gradcam/classifier/"
+VERBS = [
+    "import_folders", "split", "fine_tune", "predict", "find_label_issues",
+    "lowest_scores", "highest_scores", "mistakes",
+]  # fmt: skip
+
+
+def form(verb: str, dataset, **params) -> dict:
+    """The form's fields as the App would receive them, by name."""
+    operator = foo.get_operator(URI + verb)
+    ctx = foo.executor.ExecutionContext(
+        request_params={"dataset_name": dataset.name, "params": params}, operator_uri=URI + verb
+    )
+    return operator.resolve_input(ctx).to_json()["type"]["properties"]
+
+
+def execute(verb: str, dataset, **params):
+    return foo.execute_operator(URI + verb, {"dataset": dataset, "params": params})
+
+
+def test_the_plugin_loads_without_an_error():
+    definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
+    assert definition["name"] == "@gradcam/classifier"
+    assert definition["version"] == fg.__version__
+    assert definition["operators"] == VERBS
+    registry = foo.OperatorRegistry()
+    assert registry.list_errors() == []
+    uris = [operator.uri for operator in registry.list_operators(builtin=False)]
+    assert uris == [URI + verb for verb in VERBS]
+    (plugin,) = [p for p in fop.list_plugins() if p.name == "@gradcam/classifier"]
+    assert plugin.fiftyone_compatibility in (None, ">=1.22,<2") or plugin.fiftyone_version
+
+
+def test_loading_the_plugin_does_not_import_torch():
+    code = (
+        "import sys, fiftyone.operators as foo\n"
+        f"assert foo.get_operator({URI + 'predict'!r})\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "False"
+
+
+def test_every_verb_has_a_button_above_the_grid(trained):
+    ctx = foo.executor.ExecutionContext(request_params={"dataset_name": trained.name})
+    for verb in VERBS:
+        operator = foo.get_operator(URI + verb)
+        placement = operator.resolve_placement(ctx).to_json()
+        assert placement["place"] == "samples-grid-secondary-actions"
+        assert placement["view"]["label"] == operator.config.label
+        assert operator.config.icon
+
+
+def test_calling_an_operator_is_calling_the_verb(trained):
+    operator = foo.get_operator(URI + "lowest_scores")
+    expected = fg.lowest_scores(trained, "digit 1", count=3).values("id")
+    assert operator(trained, "digit 1", count=3).values("id") == expected
+    with pytest.raises(ValueError, match="count .*0"):
+        operator(trained, count=0)
+
+
+def test_forms_offer_what_the_dataset_has(trained):
+    fine_tune = form("fine_tune", trained)
+    assert fine_tune["label_field"]["type"]["values"] == ["ground_truth", "prediction"]
+    assert "resnet18" in fine_tune["backbone"]["type"]["values"]
+    assert "weights_file" not in fine_tune
+    assert "weights_file" in form("fine_tune", trained, weights="file")
+    assert "no_weights_file" in form("fine_tune", trained, weights="file", weights_file="/gone")
+    assert "taken_key" in form("fine_tune", trained, key="quick")
+    assert "bad_key" in form("fine_tune", trained, key="a b")
+    assert "batch_size" in form("fine_tune", trained, advanced=True)
+    assert form("predict", trained)["run"]["type"]["values"] == ["quick"]
+    labels = form("lowest_scores", trained)["label"]["type"]["values"]
+    assert labels == ["digit 0", "digit 1", "digit 2"]
+    assert "too_much" in form("split", trained, train=0.9, val=0.2)
+    assert "no_folder" in form("import_folders", trained, path="/gone")
+    assert "small_cnn" in form("find_label_issues", trained)["backbone"]["type"]["values"]
+
+
+def test_forms_say_what_is_missing(name):
+    empty = fo.Dataset(name)
+    assert "no_runs" in form("predict", empty)
+    assert "no_predictions" in form("mistakes", empty)
+    assert "no_label_field" in form("fine_tune", empty)
+
+
+def test_the_whole_loop_by_operators(tmp_path, name):
+    root = save_digits(tmp_path / "d", per_class=15)
+    other = fo.Dataset(f"{name} open")
+    execute("import_folders", other, path=str(root), name=name)
+    dataset = fo.load_dataset(name)
+    assert len(dataset) == 45
+    execute("split", dataset, train=0.6, val=0.4, test=0, label_field="ground_truth")
+    assert dataset.count_sample_tags() == {"train": 27, "val": 18}
+    execute(
+        "fine_tune", dataset, key="run", label_field="ground_truth", backbone="small_cnn",
+        epochs=2, batch_size=8, image_size=16,
+    )  # fmt: skip
+    dataset.reload()
+    run = fg.load_run(dataset, "run")
+    assert (run.recipe["epochs"], run.recipe["batch_size"], run.recipe["weights"]) == (2, 8, "none")
+    execute("predict", dataset, run="run", own=True)
+    dataset.reload()
+    assert len(dataset.exists("gradcam")) == len(dataset.exists("gradcam_label")) == 45
+    execute("find_label_issues", dataset, label_field="ground_truth", backbone="small_cnn", folds=2)
+    dataset.reload()
+    assert len(dataset.exists("label_quality")) == 45
+    result = execute("mistakes", dataset, prediction_field="prediction")
+    (request,) = result.executor.to_json()["requests"]
+    assert request["operator_uri"] == "set_view"
+    other.delete()
+
+
+def test_errors_are_those_of_the_verbs(trained):
+    with pytest.raises(foo.executor.ExecutionError, match="'a b' is no name for a field"):
+        execute("predict", trained, run="quick", heatmap_field="a b")
+    with pytest.raises(foo.executor.ExecutionError, match="'quick' exists already"):
+        foo.execute_operator(
+            URI + "fine_tune",
+            {
+                "dataset": trained,
+                "params": {"key": "quick", "label_field": "ground_truth", "backbone": "small_cnn"},
+            },
+        )
+
+
+def test_a_live_operator_reports_progress_and_errors(trained):
+    operator = foo.get_operator(URI + "predict")
+
+    def messages(run: str) -> list[dict]:
+        ctx = foo.executor.ExecutionContext(
+            request_params={"dataset_name": trained.name, "params": {"run": run}},
+            executor=foo.executor.Executor(),
+            operator_uri=URI + "predict",
+        )
+        found = []
+        try:
+            for message in operator.execute(ctx):
+                body = message.body
+                found.append({"uri": body.operator_uri, **body.params})
+        except ValueError as error:
+            found.append({"raised": str(error)})
+        return found
+
+    well = messages("quick")
+    shares = [m["progress"] for m in well if m["uri"].endswith("set_progress")]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
+    uris = [m["uri"].rsplit("/", 1)[-1] for m in well]
+    for wanted in ("reload_dataset", "set_active_fields", "set_color_scheme", "notify"):
+        assert wanted in uris
+    ill = messages("gone")
+    assert "no training run 'gone'" in ill[-1]["raised"]
+    notes = [m for m in ill[:-1] if m["uri"].endswith("notify")]
+    assert [(m["variant"], m["message"]) for m in notes] == [("error", ill[-1]["raised"])]
