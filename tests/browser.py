@@ -127,4 +127,4 @@ class AppPage:
 
 def colourful(pixels: np.ndarray) -> float:
     """Share of pixels that are clearly not grey."""
-    return float((pixels.max(2) - pixels.min(2) > 80).mean())
+    return float((pixels.max(2) - pixels.min(2) > 40).mean())
