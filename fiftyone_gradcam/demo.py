@@ -147,7 +147,10 @@ def run_folder(
     key = key or free_key(dataset, backbone)
     run = fine_tune(dataset, key, backbone, weights, epochs=epochs, seed=seed)
     predict(dataset, run, heatmaps=("predicted", "label"))
-    suspicious = find_label_issues(dataset, backbone=backbone, weights=weights, seed=seed)
+    choices = {"epochs": epochs} if recipe.from_scratch else {}
+    suspicious = find_label_issues(
+        dataset, backbone=backbone, weights=weights, seed=seed, **choices
+    )
     test_accuracy = accuracy(dataset.match_tags("test"))
     for part, value in (("Val", run.val_accuracy), ("Test", test_accuracy)):
         if value is not None:

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from conftest import REPOSITORY
 from PIL import Image
 
-SCREENSHOTS = REPOSITORY / ".screenshots"
+SCREENSHOTS = Path(__file__).resolve().parents[1] / ".screenshots"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

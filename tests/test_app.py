@@ -149,3 +149,17 @@ def test_label_issues_by_button(app, dataset):
     app.screenshot("14 label issues")
     dataset.reload()
     assert len(dataset.exists("label_quality")) == 60
+
+
+def test_the_panel_shows_the_runs_and_opens_the_next_form(app, dataset):
+    app.open(dataset.name)
+    app.page.locator("[data-cy=new-panel-btn]").first.click()
+    app.page.get_by_text("Grad-CAM classifier", exact=True).first.click()
+    app.wait_for_text("Next:")
+    app.wait_for_text("quick")
+    app.screenshot("15 panel")
+    app.page.get_by_role("button", name="Mistakes").or_(
+        app.page.get_by_role("button", name="Find label issues")
+    ).or_(app.page.get_by_role("button", name="Predict with")).first.click()
+    app.dialog.wait_for()
+    app.screenshot("16 next step")

@@ -8,7 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.plugins as fop
 import pytest
 import yaml
-from conftest import REPOSITORY, save_digits
+from conftest import QUICK, REPOSITORY, save_digits
 
 import fiftyone_gradcam as fg
 
@@ -37,10 +37,11 @@ def test_the_plugin_loads_without_an_error():
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
     assert definition["operators"] == VERBS
+    assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()
     assert registry.list_errors() == []
     uris = [operator.uri for operator in registry.list_operators(builtin=False)]
-    assert uris == [URI + verb for verb in VERBS]
+    assert uris == [URI + name for name in (*VERBS, "classifier")]
     (plugin,) = [p for p in fop.list_plugins() if p.name == "@gradcam/classifier"]
     assert plugin.fiftyone_compatibility in (None, ">=1.22,<2") or plugin.fiftyone_version
 
@@ -167,3 +168,28 @@ def test_a_live_operator_reports_progress_and_errors(trained):
     assert "no training run 'gone'" in ill[-1]["raised"]
     notes = [m for m in ill[:-1] if m["uri"].endswith("notify")]
     assert [(m["variant"], m["message"]) for m in notes] == [("error", ill[-1]["raised"])]
+
+
+def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
+    from fiftyone_gradcam.app.panel import describe_runs, next_step
+
+    dataset = fo.Dataset(name)
+    assert next_step(dataset)[0] == "import_folders"
+    dataset.delete()
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=10)), name)
+    assert next_step(dataset)[0] == "split"
+    fg.split(dataset)
+    assert next_step(dataset)[0] == "fine_tune"
+    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})
+    assert next_step(dataset)[0] == "predict"
+    fg.predict(dataset, run, prediction_field="mine", heatmaps=())
+    assert next_step(dataset)[0] == "find_label_issues"
+    fg.find_label_issues(dataset, folds=2, **{**QUICK, "epochs": 1})
+    assert next_step(dataset)[0] == "mistakes"
+    fg.fine_tune(dataset.match_tags("train"), "second", **{**QUICK, "epochs": 2})
+    rows = describe_runs(dataset)
+    assert [(row["key"], row["epochs"], row["classes"]) for row in rows] == [
+        ("second", "2", "3"),
+        ("r", "1", "3"),
+    ]
+    assert rows[1]["val_accuracy"] == f"{run.val_accuracy:.3f}"

@@ -146,6 +146,28 @@ def test_a_second_prediction_replaces_the_first_and_its_files(trained):
     assert all(os.path.exists(path) for path in trained.values("gradcam.map_path"))
 
 
+def test_a_prediction_cut_short_keeps_what_was_stored_and_no_loose_files(
+    tmp_path, name, monkeypatch
+):
+    from fiftyone_gradcam.dataset import predictions
+
+    monkeypatch.setattr(predictions, "FLUSH_SAMPLES", 10)
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=12)), name)
+    run = fg.fine_tune(dataset.view(), "r", **{**QUICK, "epochs": 1})
+
+    def interrupt(done, total, message):
+        if done >= 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fg.predict(dataset, run, batch_size=5, progress=interrupt)
+    stored = dataset.exists("gradcam").values("gradcam.map_path")
+    assert 10 <= len(stored) < 25
+    folder = os.path.join(dataset_folder(dataset), "heatmaps", "gradcam")
+    assert {os.path.join(folder, file) for file in os.listdir(folder)} == set(stored)
+    assert len(fg.predict(dataset, run)) == 36
+
+
 def test_fields_of_others_are_not_overwritten_unasked(trained):
     trained.add_sample_field(
         "theirs", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification

@@ -43,6 +43,7 @@ class PredictionWriter:
     overwrite: bool = False
     _values: dict[str, dict] = field(default_factory=dict, init=False)
     _declared: bool = field(default=False, init=False)
+    _stored_files: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self):
         # A new name for each pass, or the browser would go on showing the pictures it knows.
@@ -123,7 +124,17 @@ class PredictionWriter:
                 replaced = view.values(f"{name}.map_path")
             self.dataset.set_values(name, values, key_field="id", validate=False)
             remove_heatmap_files(self.dataset, replaced)
+            self._stored_files.update(v.map_path for v in values.values() if replaced and v)
         self._values.clear()
+
+    def abandon(self) -> None:
+        """Delete the heatmap files of this pass that no sample refers to, when it is cut short."""
+        for name in self.heatmap_fields.values():
+            folder = heatmap_folder(self.dataset, name)
+            for file in os.listdir(folder) if os.path.isdir(folder) else ():
+                path = os.path.join(folder, file)
+                if self._stamp in file and path not in self._stored_files:
+                    os.unlink(path)
 
     def _declare(self) -> None:
         if self._declared:

@@ -79,7 +79,11 @@ def predict(
     images = Images(paths, run.recipe["image_size"])
     classifier = _Classifier(run, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
-        _one_pass(classifier, images, ids, labels, writer, batch_size, report)
+        try:
+            _one_pass(classifier, images, ids, labels, writer, batch_size, report)
+        except BaseException:  # what was stored so far stays
+            writer.abandon()
+            raise
     tell_failures(images.failures)
     # Two heatmaps over each other would say nothing: the first kind is shown.
     fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])

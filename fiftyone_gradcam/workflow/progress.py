@@ -33,7 +33,7 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
         return
     print(message, flush=True)
     if not sys.stdout.isatty():  # a log, where a bar would leave a line for each of its steps
-        yield lambda done, total, message: None
+        yield _quarters()
         return
     bar: list[fo.core.utils.ProgressBar] = []
 
@@ -48,6 +48,20 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
     finally:
         if bar:
             bar[0].__exit__(None, None, None)
+
+
+def _quarters() -> Report:
+    """Print a line when each quarter of the work is done."""
+    told = 0
+
+    def report(done: int, total: int, message: str) -> None:
+        nonlocal told
+        quarter = 4 * done // max(total, 1)
+        if told < quarter < 4:
+            print(f"  {25 * quarter}%", flush=True)
+        told = max(told, quarter)
+
+    return report
 
 
 def tell_failures(failures: Mapping[int, ImageError]) -> None:

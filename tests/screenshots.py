@@ -1,0 +1,47 @@
+"""Take the README's pictures of the demonstration, in a real App.
+
+python -m fiftyone_gradcam demo --no-app && python tests/screenshots.py
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+os.environ.update(FIFTYONE_APP_COLORSCALE="jet", FIFTYONE_APP_COLOR_BY="value")
+
+TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
+PORT = 5195
+
+
+def main() -> None:
+    """Write `label-issues.png` and `predict.png`."""
+    import fiftyone as fo
+    from browser import ARGUMENTS, AppPage, find_chromium
+    from playwright.sync_api import sync_playwright
+
+    from fiftyone_gradcam import doctor
+    from fiftyone_gradcam.dataset.views import label_issues
+
+    doctor.link_plugin()
+    dataset = fo.load_dataset("gradcam-demo")
+    view = label_issues(dataset)
+    session = fo.launch_app(view, remote=True, address="127.0.0.1", port=PORT)
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 760})
+        app = AppPage(page, f"http://127.0.0.1:{PORT}/")
+        app.open(dataset.name)
+        session.view = view
+        page.wait_for_timeout(6000)
+        page.screenshot(path=TARGET / "label-issues.png")
+        app.press("predict")
+        app.page.wait_for_timeout(1500)
+        page.screenshot(path=TARGET / "predict.png")
+        browser.close()
+    session.close()
+
+
+if __name__ == "__main__":
+    main()
