@@ -186,10 +186,10 @@ def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
     assert next_step(dataset)[0] == "find_label_issues"
     fg.find_label_issues(dataset, folds=2, **{**QUICK, "epochs": 1})
     assert next_step(dataset)[0] == "mistakes"
-    fg.fine_tune(dataset.match_tags("train"), "second", **{**QUICK, "epochs": 2})
+    fg.fine_tune(dataset.match_tags("train"), "another", **{**QUICK, "epochs": 2})
     rows = describe_runs(dataset)
     assert [(row["key"], row["epochs"], row["classes"]) for row in rows] == [
-        ("second", "2", "3"),
+        ("another", "2", "3"),
         ("r", "1", "3"),
     ]
     assert rows[1]["val_accuracy"] == f"{run.val_accuracy:.3f}"

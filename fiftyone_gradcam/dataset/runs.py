@@ -134,7 +134,9 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     """Keys of the trainings of a dataset, in the order in which they were made."""
-    return root_dataset(samples).list_runs(method=METHOD)
+    dataset = root_dataset(samples)
+    keys = dataset.list_runs(method=METHOD)
+    return sorted(keys, key=lambda key: dataset.get_run_info(key).timestamp)
 
 
 def free_key(dataset: fo.Dataset, name: str) -> str:
