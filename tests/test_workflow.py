@@ -292,6 +292,18 @@ def test_a_view_is_trained_on_as_it_is_and_singles_are_told(tmp_path, name, caps
     assert fg.load_run(dataset, "view").classes == replaced.classes == ["digit 0", "digit 1"]
 
 
+def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    folder = os.path.join(dataset_folder(trained), "runs")
+    before = (trained.list_runs(), os.listdir(folder))
+    monkeypatch.setattr(fo.Dataset, "register_run", fail)
+    with pytest.raises(OSError, match="disk full"):
+        fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 1})
+    assert (trained.list_runs(), os.listdir(folder)) == before
+
+
 @pytest.fixture(scope="module")
 def mislabelled(tmp_path_factory):
     """150 digits of three classes, six of them in a wrong folder."""

@@ -85,8 +85,14 @@ def fine_tune(
         checkpoint=checkpoint,
     )
     description = {"backbone": backbone, "classes": classes, "recipe": run.recipe}
-    save_checkpoint(checkpoint, trained.model.state_dict(), description)
-    runs.save_run(dataset, run)
+    is_new = key not in dataset.list_runs()
+    try:
+        save_checkpoint(checkpoint, trained.model.state_dict(), description)
+        runs.save_run(dataset, run)
+    except BaseException:
+        if is_new:  # a run is recorded whole or not at all
+            runs.remove_run_files(dataset, key)
+        raise
     print(f"Saved {run}")
     return run
 
@@ -126,6 +132,8 @@ def _training_data(
             f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
+    if unlabelled := labels.count(None):
+        print(f"{unlabelled} training samples have no label, and are left out")
     single = [label for label, count in counts.items() if count == 1]
     if single:
         print(f"Only one training image of {some(single)}: expect little of these classes")
