@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
-os.environ.update(FIFTYONE_APP_COLORSCALE="jet", FIFTYONE_APP_COLOR_BY="value")
+os.environ.update(
+    FIFTYONE_APP_COLORSCALE="jet", FIFTYONE_APP_COLOR_BY="value", FIFTYONE_DO_NOT_TRACK="true"
+)
 
 TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195
@@ -18,6 +20,7 @@ def main() -> None:
     """Write `label-issues.png` and `predict.png`."""
     import fiftyone as fo
     from browser import ARGUMENTS, AppPage, find_chromium
+    from PIL import Image
     from playwright.sync_api import sync_playwright
 
     from fiftyone_gradcam import doctor
@@ -30,7 +33,7 @@ def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 760})
+        page = browser.new_page(viewport={"width": 1600, "height": 820})
         app = AppPage(page, f"http://127.0.0.1:{PORT}/")
         app.open(dataset.name)
         session.view = view
@@ -41,6 +44,8 @@ def main() -> None:
         page.screenshot(path=TARGET / "predict.png")
         browser.close()
     session.close()
+    for path in TARGET.glob("*.png"):  # a palette keeps the repository small
+        Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import fiftyone as fo
 
 OWNER = "@gradcam/classifier"
 HEATMAP_COLORS = "jet"
-HEATMAP_OPACITY = 0.5
+HEATMAP_OPACITY = 0.4
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
