@@ -68,6 +68,27 @@ def test_training_learns_keeps_the_best_and_repeats_itself(digits):
     assert (predicted == held.labels[batch.positions]).mean() == pytest.approx(best.val_accuracy)
 
 
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet50", "squeezenet1_1", "mobilenet_v2", "googlenet", "vgg16"]
+)
+def test_every_kind_of_backbone_is_trained_and_comes_back(digits, tmp_path, name):
+    recipe = Recipe(name, "none", epochs=1, batch_size=4, image_size=64, seed=2)
+    images = Images(digits[0].images.paths[36:44], 64)
+    data = Labelled(images, np.array([0, 0, 0, 0, 1, 1, 1, 1]))
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        before = create_model(name, 2, "none").state_dict()
+    found = train(recipe, 2, data, data, device="cpu")
+    after = found.model.state_dict()
+    last = get_backbone(name).family.last_layer
+    assert not torch.equal(after[f"{last}.weight"], before[f"{last}.weight"])
+    path = str(tmp_path / "model.pt")
+    save_checkpoint(path, after, {"backbone": name, "classes": ["a", "b"]})
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(load_checkpoint(path)[0](x), found.model(x), atol=1e-4)
+
+
 def test_without_a_watched_set_the_last_epoch_is_kept(digits):
     found = train(QUICK, 3, digits[0], device="cpu")
     assert found.best_epoch == 4
