@@ -133,7 +133,7 @@ def run_folder(
         the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
         test_accuracy (None without test images), seconds
     """
-    from .model.backbones import load_weights
+    from .model.weights import load_weights
     from .workflow.training import make_recipe
 
     start = time.perf_counter()

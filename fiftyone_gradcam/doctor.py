@@ -200,7 +200,8 @@ def _install_database() -> str:
 def check_weights() -> Finding:
     """Which ImageNet weights are cached?"""
     try:
-        from .model.backbones import BACKBONES, imagenet_weights_file
+        from .model.backbones import BACKBONES
+        from .model.weights import imagenet_weights_file
     except Exception as error:
         return Finding(False, f"The weights were not looked for: {error}")
     files = {name: imagenet_weights_file(name) for name in BACKBONES}

@@ -3,21 +3,16 @@
 import numpy as np
 import pytest
 import torch
+import torchvision
 from conftest import save_digits
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.augment import augment
-from fiftyone_gradcam.model.backbones import (
-    BACKBONES,
-    MEAN,
-    STD,
-    create_model,
-    get_backbone,
-    normalize,
-)
+from fiftyone_gradcam.model.backbones import BACKBONES, MEAN, STD, get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
 from fiftyone_gradcam.model.recipe import Recipe
 from fiftyone_gradcam.model.training import Labelled, _warm_cosine, train
+from fiftyone_gradcam.model.weights import create_model
 
 QUICK = Recipe(
     "small_cnn",
@@ -64,7 +59,7 @@ def test_training_learns_keeps_the_best_and_repeats_itself(digits):
     held = digits[1]
     (batch,) = held.images.batches(100, held.positions)
     with torch.no_grad():
-        predicted = first.model(normalize(batch.images)).argmax(1).numpy()
+        predicted = first.model(get_backbone("small_cnn").normalize(batch.images)).argmax(1).numpy()
     assert (predicted == held.labels[batch.positions]).mean() == pytest.approx(best.val_accuracy)
 
 
@@ -155,6 +150,7 @@ def test_last_layer_learns_faster_only_when_pretrained():
         ({"learning_rate": -1}, "learning_rate .*-1"),
         ({"label_smoothing": 1}, "label_smoothing .*1"),
         ({"image_size": 8}, "image_size .*8"),
+        ({"backbone": "vit_b_16", "image_size": 128}, "vit_b_16 is made for images of 224.*128"),
     ],
 )
 def test_recipes_refuse_what_cannot_work(options, message):
@@ -174,7 +170,7 @@ def test_recipe_defaults_follow_the_backbone():
 
 def test_normalize():
     image = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
-    found = normalize(image)
+    found = get_backbone("resnet18").normalize(image)
     for channel in range(3):
         assert found[0, channel, 0, 0] == pytest.approx(-MEAN[channel] / STD[channel])
         assert found[0, channel, 0, 1] == pytest.approx((1 - MEAN[channel]) / STD[channel])
@@ -285,11 +281,14 @@ def test_checkpoints_are_whole_or_absent(tmp_path, monkeypatch):
         load_checkpoint(str(tmp_path / "gone.pt"))
 
 
-def test_the_table_has_what_was_promised():
-    promised = {
-        "resnet18", "resnet50", "squeezenet1_1", "mobilenet_v2", "googlenet", "vgg16", "small_cnn"
-    }  # fmt: skip
-    assert promised <= set(BACKBONES)
+def test_the_table_has_every_torchvision_classifier_as_its_weights_want_it():
+    names = torchvision.models.list_models(module=torchvision.models)
+    assert set(BACKBONES) == {*names, "small_cnn"}
+    for name in names:
+        wanted = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+        row = BACKBONES[name]
+        assert row.image_size == wanted.crop_size[0], name
+        assert (row.mean, row.std) == (tuple(wanted.mean), tuple(wanted.std)), name
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "squeezenet1_0", "mobilenet_v2"])
@@ -299,5 +298,5 @@ def test_real_weights_recognise_real_photos(real, name):
     photos = sorted((real / "data" / "fruit-boxes" / "test").glob("banana_*.jpg"))[:20]
     (batch,) = Images([str(p) for p in photos], 224).batches(20)
     with torch.no_grad():
-        predicted = model(normalize(batch.images)).argmax(1)
+        predicted = model(get_backbone(name).normalize(batch.images)).argmax(1)
     assert sum("banana" in synsets[i] for i in predicted) >= 8

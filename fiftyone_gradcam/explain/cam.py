@@ -53,11 +53,11 @@ def grad_cam(
     """
     with _eval_mode(model):
         with torch.no_grad():
-            features = backbone.features(model, images)
+            features, head = backbone.split(model, images)
         features = features.detach().requires_grad_()
         maps = []
         with torch.enable_grad():  # the caller may be in a no_grad block
-            logits = backbone.head(model, features)
+            logits = head(features)
             for target in targets:
                 classes = logits.argmax(1) if target is None else _checked(target, logits)
                 chosen = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]

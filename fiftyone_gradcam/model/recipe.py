@@ -52,6 +52,11 @@ class Recipe:
         if self.learning_rate is None:
             scratch = backbone.family.scratch_learning_rate
             object.__setattr__(self, "learning_rate", scratch if self.from_scratch else 1e-4)
+        if backbone.family.size_option and self.image_size != backbone.image_size:
+            raise ValueError(
+                f"{self.backbone} is made for images of {backbone.image_size} pixels, not "
+                f"image_size={self.image_size!r}"
+            )
         for name, low in (("epochs", 1), ("batch_size", 1), ("image_size", 16), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:

@@ -15,8 +15,9 @@ from torch import nn
 
 from ..images.batches import Images
 from .augment import augment
-from .backbones import Backbone, create_model, get_backbone, normalize
+from .backbones import Backbone, get_backbone
 from .recipe import Recipe
+from .weights import create_model
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class _Loop:
         for batch in data.images.batches(self.recipe.batch_size, order):
             images = augment(batch.images, self.recipe, self.random)
             labels = torch.from_numpy(data.labels[batch.positions]).to(self.device)
-            logits = self.model(normalize(images.to(self.device)))
+            logits = self.model(self.backbone.normalize(images.to(self.device)))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
             if not torch.isfinite(loss):
                 raise ValueError(
@@ -194,7 +195,7 @@ class _Loop:
         sums = np.zeros(3)
         for batch in data.images.batches(self.recipe.batch_size, data.positions):
             labels = torch.from_numpy(data.labels[batch.positions]).to(self.device)
-            logits = self.model(normalize(batch.images.to(self.device)))
+            logits = self.model(self.backbone.normalize(batch.images.to(self.device)))
             sums += _sums(logits, labels, F.cross_entropy(logits, labels))
             self._advance(len(labels))
         if not sums[2]:

@@ -15,7 +15,7 @@ from ..dataset.predictions import PredictionWriter
 from ..explain.cam import Explained, grad_cam
 from ..explain.render import render_heatmap, save_heatmap
 from ..images.batches import Images
-from ..model.backbones import get_backbone, normalize
+from ..model.backbones import get_backbone
 from ..model.training import pick_device
 from ..review.scores import Scores, scores
 from .progress import Progress, Report, reporting, some, tell_failures
@@ -125,7 +125,9 @@ class _Classifier:
         self.model = run.load_model().to(self.device, memory_format=torch.channels_last)
 
     def __call__(self, images: torch.Tensor, targets: list[torch.Tensor | None]) -> Explained:
-        return grad_cam(self.model, self.backbone, normalize(images.to(self.device)), targets)
+        return grad_cam(
+            self.model, self.backbone, self.backbone.normalize(images.to(self.device)), targets
+        )
 
 
 def _one_pass(

@@ -11,15 +11,10 @@ import torch
 from ..dataset import fields, views
 from ..dataset.issues import write_label_issues
 from ..images.batches import Images
-from ..model.backbones import (
-    create_model,
-    get_backbone,
-    imagenet_weights_file,
-    load_weights,
-    normalize,
-)
+from ..model.backbones import get_backbone
 from ..model.recipe import Recipe
 from ..model.training import Labelled, pick_device, train
+from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
 from .progress import Progress, Report, reporting, some, tell_failures
@@ -177,7 +172,8 @@ def _frozen_features(
     features: np.ndarray | None = None
     for batch in images.batches(recipe.batch_size):
         with torch.no_grad():
-            found = backbone.features(model, normalize(batch.images.to(device))).mean((2, 3))
+            target, _ = backbone.split(model, backbone.normalize(batch.images.to(device)))
+        found = target.mean((2, 3))
         if features is None:
             features = np.full((len(images), found.shape[1]), np.nan, np.float32)
         features[batch.positions] = found.float().cpu().numpy()
@@ -196,6 +192,7 @@ def _train_per_fold(
     report: Report,
 ) -> np.ndarray:
     """Out-of-fold probabilities (N, K) of the judged positions, from one training per fold."""
+    backbone = get_backbone(recipe.backbone)
     labels = np.zeros(len(images), np.int64)
     labels[judged] = targets
     fold = folds_of(targets, folds, recipe.seed)
@@ -212,7 +209,7 @@ def _train_per_fold(
         trained = train(recipe, num_classes, rest, device=device, on_step=on_step)
         for batch in images.batches(recipe.batch_size, judged[fold == number]):
             with torch.no_grad():
-                pixels = normalize(batch.images.to(pick_device(device)))
+                pixels = backbone.normalize(batch.images.to(pick_device(device)))
                 logits = trained.model(pixels).float().cpu().numpy()
             probabilities[rows[batch.positions]] = softmax(logits)
     return probabilities

@@ -1,0 +1,152 @@
+"""How each family of networks is split for Grad-CAM: target tensor here, head there.
+
+A family's `split` runs a network up to its target tensor, the last feature map (N, C, h, w) with
+its activation, and returns it with the rest of the forward as a function: head(target) gives the
+logits. What the rest needs beside the target tensor stays inside that function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import relu
+
+Head = Callable[[torch.Tensor], torch.Tensor]
+Split = Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, Head]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one build.
+
+    Attributes:
+        split: (model, normalised images (N, 3, H, W)) -> (target tensor (N, C, h, w), head), where
+            head(target tensor) gives the logits (N, K)
+        layer: where the target tensor stands in the model, for people
+        last_layer: name of the layer that makes the logits
+        scratch_learning_rate: a safe AdamW learning rate without pretrained weights
+        options: further arguments of the builder
+        size_option: the builder's argument for the image size, where the network is made for one
+            size alone
+    """
+
+    split: Split
+    layer: str
+    last_layer: str
+    scratch_learning_rate: float = 1e-3
+    options: tuple[tuple[str, object], ...] = ()
+    size_option: str | None = None
+
+
+def _until(model: nn.Module, end: str, images: torch.Tensor) -> torch.Tensor:
+    """Run the children in order up to `end`: their order is the order of the forward."""
+    for name, child in model.named_children():
+        if name == end:
+            return images
+        images = child(images)
+    raise AssertionError(f"no {end} in the model")
+
+
+def _resnet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return _until(model, "avgpool", images), lambda target: model.fc(target.mean((2, 3)))
+
+
+def _inception(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    target = _until(model, "avgpool", model._transform_input(images))
+    return target, lambda target: model.fc(model.dropout(target.mean((2, 3))))
+
+
+def _shufflenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return _until(model, "fc", images), lambda target: model.fc(target.mean((2, 3)))
+
+
+def _pooled_classifier(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return model.features(images), lambda target: model.classifier(target.mean((2, 3)))
+
+
+def _mnasnet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return model.layers(images), lambda target: model.classifier(target.mean((2, 3)))
+
+
+def _densenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    # The activation is a call in the forward, not a module; before it the map is another one.
+    target = relu(model.features(images))
+    return target, lambda target: model.classifier(target.mean((2, 3)))
+
+
+def _convnext(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return model.features(images), lambda target: model.classifier(model.avgpool(target))
+
+
+def _squeezenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return model.features(images), lambda target: model.classifier(target).flatten(1)
+
+
+def _vgg(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    return (
+        model.features(images),
+        lambda target: model.classifier(model.avgpool(target).flatten(1)),
+    )
+
+
+def _swin(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    target = model.permute(model.norm(model.features(images)))
+    return target, lambda target: model.head(target.mean((2, 3)))
+
+
+def _maxvit(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    target = model.stem(images)
+    for block in model.blocks:
+        target = block(target)
+    return target, model.classifier
+
+
+def _vit(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
+    """Target: the patches after the first norm of the last block. At the block's output the
+    gradient of the patches is exactly zero, for the head reads the class token alone."""
+    encoder = model.encoder
+    tokens = model._process_input(images)
+    tokens = torch.cat([model.class_token.expand(len(tokens), -1, -1), tokens], 1)
+    tokens = encoder.dropout(tokens + encoder.pos_embedding)
+    *blocks, last = encoder.layers
+    for block in blocks:
+        tokens = block(tokens)
+    normed = last.ln_1(tokens)
+    grid = [side // model.patch_size for side in images.shape[2:]]
+
+    def head(target: torch.Tensor) -> torch.Tensor:
+        # Of the last block only the class token is read, so that nothing else is computed.
+        keys = torch.cat([normed[:, :1], target.flatten(2).transpose(1, 2)], 1)
+        token, _ = last.self_attention(keys[:, :1], keys, keys, need_weights=False)
+        token = last.dropout(token) + tokens[:, :1]
+        token = token + last.mlp(last.ln_2(token))
+        return model.heads(encoder.ln(token)[:, 0])
+
+    return normed[:, 1:].transpose(1, 2).unflatten(2, grid), head
+
+
+_INCEPTION_OPTIONS = (("aux_logits", False), ("transform_input", True), ("init_weights", True))
+
+FAMILIES = {
+    "resnet": Family(_resnet, "layer4", "fc"),
+    "regnet": Family(_resnet, "trunk_output", "fc"),
+    "googlenet": Family(_inception, "inception5b", "fc", options=_INCEPTION_OPTIONS),
+    "inception_v3": Family(_inception, "Mixed_7c", "fc", options=_INCEPTION_OPTIONS),
+    "shufflenet_v2": Family(_shufflenet, "conv5", "fc"),
+    "mobilenet_v2": Family(_pooled_classifier, "features", "classifier.1"),
+    "mobilenet_v3": Family(_pooled_classifier, "features", "classifier.3"),
+    "efficientnet": Family(_pooled_classifier, "features", "classifier.1"),
+    "mnasnet": Family(_mnasnet, "layers", "classifier.1"),
+    "densenet": Family(_densenet, "relu(features)", "classifier"),
+    "convnext": Family(_convnext, "features", "classifier.2", 1e-4),
+    "squeezenet": Family(_squeezenet, "features", "classifier.1", 3e-4),
+    "vgg": Family(_vgg, "features", "classifier.6", 1e-4),
+    "alexnet": Family(_vgg, "features", "classifier.6", 1e-4),
+    "swin": Family(_swin, "permute", "head", 1e-4),
+    "maxvit": Family(_maxvit, "blocks.3", "classifier.5", 1e-4, size_option="input_size"),
+    "vit": Family(_vit, "encoder.layers[-1].ln_1", "heads.head", 1e-4, size_option="image_size"),
+    "small_cnn": Family(_pooled_classifier, "features.stage3", "classifier.1"),
+}
