@@ -24,6 +24,7 @@ from .workflow.training import fine_tune
 
 DATASET_NAME = "gradcam-demo"
 RUN_KEY = "small_cnn"
+INFO_KEY = "demo"
 PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
 SIDE = 64
@@ -82,10 +83,16 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     start = time.perf_counter()
     base = os.path.expanduser(fo.config.default_dataset_dir)
     root = Path(os.path.abspath(base)) / "fiftyone_gradcam" / "demo" / "digits"
-    folders.check_target(DATASET_NAME, str(root), "ground_truth", overwrite=False)
+    if fo.dataset_exists(DATASET_NAME) and not fo.load_dataset(DATASET_NAME).info.get(INFO_KEY):
+        raise ValueError(
+            f"Dataset {DATASET_NAME!r} exists already, and was not made by the demonstration. "
+            f"Rename or delete it first"
+        )
     made = make_folders(root, seed)
     print(f"Made {root}, with {len(made.planted)} images in a wrong folder on purpose")
     dataset = import_folders(str(root), DATASET_NAME, overwrite=True)
+    dataset.info[INFO_KEY] = {"planted": len(made.planted)}
+    dataset.save()
     dataset.select_by("filepath", list(made.planted)).tag_samples(PLANTED_TAG)
     split(dataset, seed=seed)
     suspicious = find_label_issues(

@@ -42,6 +42,17 @@ def test_demo_reaches_its_figures(tmp_path, capsys):
     assert len(dataset.match_tags("planted error")) == 18
 
 
+def test_demo_does_not_replace_a_dataset_of_the_user(capsys):
+    if fo.dataset_exists("gradcam-demo"):
+        fo.delete_dataset("gradcam-demo")
+    theirs = fo.Dataset("gradcam-demo", persistent=True)
+    theirs.add_sample(fo.Sample("/x.png"))
+    assert main(["demo", "--no-app"]) == 1
+    assert "was not made by the demonstration" in capsys.readouterr().err
+    assert len(theirs) == 1
+    theirs.delete()
+
+
 def test_run_on_own_folders_twice(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=20)
     figures = tmp_path / "run.json"
