@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import relu
 
 from fiftyone_gradcam.explain.cam import grad_cam
+from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.explain.render import heatmap_size, render_heatmap
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
 from fiftyone_gradcam.model.weights import create_model
@@ -239,3 +240,24 @@ def test_heatmap_size_keeps_the_aspect_ratio():
     assert heatmap_size(300, 200) == (300, 200)
     assert heatmap_size(4000, 1000) == (512, 128)
     assert heatmap_size(5000, 1) == (512, 1)
+
+
+def test_measures_of_known_maps():
+    even = measure(np.ones((7, 7), np.float32))
+    assert even.focus == pytest.approx(0.1, abs=1e-3)
+    assert even.centroid == pytest.approx((0.5, 0.5), abs=1e-3)
+    assert even.border == pytest.approx(0.36, abs=1e-3)
+    spot = np.zeros((20, 20), np.float32)
+    spot[5, 14] = 3.0
+    found = measure(spot)
+    assert found.focus > 0.99
+    assert found.centroid == pytest.approx((14.5 / 20, 5.5 / 20), abs=0.01)
+    assert found.border < 0.01
+    corner = np.zeros((20, 20), np.float32)
+    corner[0, 0] = 1e-9
+    assert measure(corner).border > 0.99
+    assert measure(corner).centroid[0] < 0.05
+    assert measure(np.zeros((7, 7), np.float32)) is None
+    left = np.zeros((10, 10), np.float32)
+    left[:, :5] = 1
+    assert measure(left).focus == pytest.approx(0.2, abs=0.01)

@@ -14,6 +14,7 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 
@@ -70,6 +71,12 @@ def test_heatmap_files_show_the_stored_class_in_the_frame_of_the_image(trained):
             x = get_backbone("small_cnn").normalize(batch.images)
             _, cam = whole_network_map(model, "small_cnn", x, index)
             assert field.peak == pytest.approx(float(cam.max()), rel=1e-4)
+            expected = measure(cam[0].numpy().astype(np.float32))
+            assert (field.focus, field.border) == pytest.approx(
+                (expected.focus, expected.border), abs=1e-3
+            )
+            assert field.centroid == pytest.approx(expected.centroid, abs=1e-3)
+            assert field.layer == "features.stage3"
             pixels = np.asarray(Image.open(field.map_path))
             assert pixels.dtype == np.uint8
             assert pixels.shape == (16, 16)
@@ -84,7 +91,7 @@ def test_attributes_are_declared_and_fields_tell_the_class_order(trained):
     schema = trained.get_field_schema(flat=True)
     for path in ("prediction.label_score", "prediction.margin", "prediction.entropy"):
         assert isinstance(schema[path], fo.FloatField)
-    for attribute in ("target", "method", "peak"):
+    for attribute in ("target", "method", "layer", "peak", "focus", "centroid", "border"):
         assert f"gradcam.{attribute}" in schema
     info = trained.get_field("prediction_scores").info
     assert info["classes"] == ["digit 0", "digit 1", "digit 2"]

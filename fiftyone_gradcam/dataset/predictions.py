@@ -15,7 +15,15 @@ from .files import heatmap_folder, remove_heatmap_files
 from .runs import Run
 
 PREDICTION_ATTRIBUTES = ("label_score", "margin", "entropy")
-HEATMAP_ATTRIBUTES = {"target": fo.StringField, "method": fo.StringField, "peak": fo.FloatField}
+HEATMAP_ATTRIBUTES = {
+    "target": fo.StringField,
+    "method": fo.StringField,
+    "layer": fo.StringField,
+    "peak": fo.FloatField,
+    "focus": fo.FloatField,
+    "centroid": fo.ListField,
+    "border": fo.FloatField,
+}
 FLUSH_SAMPLES = 512
 
 
@@ -86,19 +94,14 @@ class PredictionWriter:
             )
             self._set(self.scores_field, sample_id, found.probabilities[row].tolist())
 
-    def add_heatmap(
-        self,
-        kind: str,
-        sample_id: str,
-        path: str | None,
-        target: str | None = None,
-        peak: float | None = None,
-    ) -> None:
-        """Store the heatmap of a sample for the class `target`; None takes an earlier one away."""
-        heatmap = None
-        if path is not None:
-            heatmap = fo.Heatmap(map_path=path, target=target, method="gradcam", peak=peak)
+    def add_heatmap(self, kind: str, sample_id: str, path: str, **attributes) -> None:
+        """Store the heatmap of a sample: its file and the attributes `HEATMAP_ATTRIBUTES`."""
+        heatmap = fo.Heatmap(map_path=path, **attributes)
         self._set(self.heatmap_fields[kind], sample_id, heatmap)
+
+    def add_no_heatmap(self, kind: str, sample_id: str) -> None:
+        """Take an earlier heatmap of a sample away."""
+        self._set(self.heatmap_fields[kind], sample_id, None)
 
     def clear(self, ids: list[str]) -> None:
         """Take away what earlier passes stored for samples that have no prediction now."""

@@ -13,6 +13,7 @@ import torch
 from ..dataset import fields, runs
 from ..dataset.predictions import PredictionWriter
 from ..explain.cam import Explained, grad_cam
+from ..explain.measures import measure
 from ..explain.render import render_heatmap, save_heatmap
 from ..images.batches import Images
 from ..model.backbones import get_backbone
@@ -168,7 +169,7 @@ def _one_pass(
             }
             if store is not None:
                 store()
-            store = partial(_store, writer, batch_ids, logits, found, drawn, shown)
+            store = partial(_store, writer, batch_ids, logits, found, drawn, shown, classifier)
             report(int(batch.positions[-1]) + 1, total, f"{batch.positions[-1] + 1} of {total}")
         if store is None:
             reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
@@ -178,10 +179,18 @@ def _one_pass(
     writer.flush()
 
 
-def _draw(cam: np.ndarray, frame: np.ndarray, path: str) -> tuple[float, str]:
+def _draw(cam: np.ndarray, frame: np.ndarray, path: str) -> dict:
+    """Write a heatmap's file; returns its path and what is stored beside it."""
     pixels, peak = render_heatmap(cam, int(frame[0]), int(frame[1]))
     save_heatmap(pixels, path)
-    return peak, path
+    found = measure(cam)
+    return {
+        "path": path,
+        "peak": peak,
+        "focus": found and found.focus,
+        "centroid": found and list(found.centroid),
+        "border": found and found.border,
+    }
 
 
 def _store(
@@ -191,14 +200,20 @@ def _store(
     found: Scores,
     drawn: dict[str, list[Future | None]],
     shown: dict[str, np.ndarray],
+    classifier: _Classifier,
 ) -> None:
     writer.add_predictions(ids, logits, found)
     for kind, pictures in drawn.items():
         for sample_id, picture, target in zip(ids, pictures, shown[kind], strict=True):
             if picture is None:
-                writer.add_heatmap(kind, sample_id, None)
+                writer.add_no_heatmap(kind, sample_id)
             else:
-                peak, path = picture.result()
-                name = writer.run.classes[target]
-                writer.add_heatmap(kind, sample_id, path, target=name, peak=peak)
+                writer.add_heatmap(
+                    kind,
+                    sample_id,
+                    target=writer.run.classes[target],
+                    method="gradcam",
+                    layer=classifier.backbone.family.layer,
+                    **picture.result(),
+                )
     writer.flush_if_full()
