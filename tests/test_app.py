@@ -1,6 +1,7 @@
 """The buttons, pressed in a real browser, in a real App, on a real database."""
 
 import socket
+import time
 
 import fiftyone as fo
 import pytest
@@ -117,6 +118,25 @@ def test_fine_tune_by_button_shows_errors_and_results(app, dataset, tmp_path):
     dataset.reload()
     run = fg.load_run(dataset, "from_the_app")
     assert len(run.history) == 2
+
+
+def test_work_goes_on_when_the_tab_is_closed(app, dataset):
+    app.open(dataset.name)
+    app.press("fine_tune")
+    app.choose("Backbone", "small_cnn")
+    app.field("Name of the run").fill("without_tab")
+    app.field("Epochs").fill("60")
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("epoch 1")
+    app.page.close()
+    assert "without_tab" not in dataset.list_runs()
+    for _ in range(120):
+        time.sleep(1)
+        dataset.reload()
+        if "without_tab" in dataset.list_runs():
+            break
+    assert len(fg.load_run(dataset, "without_tab").history) == 60
 
 
 def test_import_and_split_by_button(app, dataset, tmp_path):
