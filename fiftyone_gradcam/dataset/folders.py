@@ -37,11 +37,13 @@ class Scan:
         root: absolute path of the folder
         files: (path, label, split or None), sorted by path
         skipped: (path, reason) of every file that is left out
+        known: paths that the dataset has already
     """
 
     root: str
     files: list[tuple[str, str, str | None]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
 
     @property
     def classes(self) -> list[str]:
@@ -83,28 +85,30 @@ def scan(path: str) -> Scan:
 
 
 def prove(
-    found: Scan, on_step: Callable[[int], None] = lambda done: None
+    found: Scan, on_step: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, fo.ImageMetadata]:
-    """Decode every file of a scan; move those that are no images to `skipped`.
+    """Decode every new file of a scan; move those that are no images to `skipped`.
 
     Args:
         found: changed in place
-        on_step: called with the number of files done
+        on_step: called with (files done, files in all)
 
     Returns:
-        the metadata of each remaining file, by path
+        the metadata of each new file that is an image, by path
     """
-    metadata, kept = {}, []
+    new = [file for file, _, _ in found.files if file not in found.known]
+    metadata, broken = {}, set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_describe, [file for file, _, _ in found.files])
-        for done, (row, result) in enumerate(zip(found.files, results, strict=True), start=1):
+        for done, (file, result) in enumerate(
+            zip(new, pool.map(_describe, new), strict=True), start=1
+        ):
             if isinstance(result, ImageError):
-                found.skipped.append((row[0], result.reason))
+                found.skipped.append((file, result.reason))
+                broken.add(file)
             else:
-                metadata[row[0]] = result
-                kept.append(row)
-            on_step(done)
-    found.files = kept
+                metadata[file] = result
+            on_step(done, len(new))
+    found.files = [row for row in found.files if row[0] not in broken]
     return metadata
 
 
@@ -152,7 +156,6 @@ def write(
     dataset = fo.Dataset(name, persistent=True) if created else fo.load_dataset(name)
     ids: list[str] = []
     try:
-        present = set() if created else set(dataset.values("filepath"))
         samples = [
             fo.Sample(
                 filepath=file,
@@ -161,7 +164,7 @@ def write(
                 **{label_field: fo.Classification(label=label)},
             )
             for file, label, split in found.files
-            if file not in present
+            if file in metadata
         ]
         if samples:
             ids = dataset.add_samples(samples, progress=progress)
@@ -202,6 +205,11 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
             f"Dataset {name!r} keeps the folders' classes in {source['label_field']!r}, not in "
             f"{label_field!r}. Pass the same label_field, or another name"
         )
+
+
+def known_files(name: str) -> set[str]:
+    """Paths of the samples of a dataset; none if there is no such dataset."""
+    return set(fo.load_dataset(name).values("filepath")) if fo.dataset_exists(name) else set()
 
 
 def _walk(root: str) -> Iterator[str]:

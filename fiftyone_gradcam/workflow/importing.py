@@ -47,9 +47,12 @@ def import_folders(
     folders.check(found)
     if not label_field.isidentifier() or label_field.startswith("_"):
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
-    total = len(found.files)
-    with reporting(progress, f"Reading {total} files") as report:
-        metadata = folders.prove(found, lambda done: report(done, total, "Reading images"))
+    if not overwrite:
+        found.known = folders.known_files(name)
+    with reporting(progress, f"Reading {len(found.files)} files") as report:
+        metadata = folders.prove(
+            found, lambda done, total: report(done, total, f"{done} of {total} files")
+        )
     folders.check(found)
     dataset, added = folders.write(found, metadata, name, label_field, overwrite, progress=False)
     print(
