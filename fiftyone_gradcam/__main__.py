@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 
@@ -14,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "doctor":
         return 0 if doctor.examine(fix=options.fix) else 1
     try:
+        if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
+            raise ValueError(f"The folder of --json {options.json!r} does not exist")
         doctor.mend_database()
         if not options.no_app:
             doctor.link_plugin()
@@ -43,7 +46,9 @@ def _work(options: argparse.Namespace) -> int:
         )
     demo.write_figures(figures, options.json)
     print(f"Done in {figures['seconds']:.0f} seconds")
-    if not options.no_app:
+    if options.no_app:
+        demo.tell_suspicious(view)
+    else:
         demo.open_app(view, options.port)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -140,14 +141,14 @@ def run_folder(
         the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
         test_accuracy (None without test images), seconds
     """
-    from .model.weights import load_weights
+    from .model.weights import create_model
     from .workflow.training import make_recipe
 
     start = time.perf_counter()
     # What cannot work is refused before anything is written.
+    folders.check(folders.scan(path))
     recipe = make_recipe(backbone, weights, epochs=epochs, seed=seed)
-    if not recipe.from_scratch:
-        load_weights(backbone, weights)
+    create_model(backbone, 2, weights)
     dataset = import_folders(path, name)
     if not dataset.info[folders.INFO_KEY]["has_splits"]:
         split(dataset, seed=seed)
@@ -175,6 +176,17 @@ def write_figures(figures: dict, path: str | None) -> None:
     """Write the figures of a run as JSON; None writes nothing."""
     if path:
         Path(path).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
+    """Print the most suspicious labels, and how to see them in the App."""
+    print("The most suspicious labels:")
+    for sample in view.limit(count):
+        other = "" if sample.suggested_label is None else f", rather {sample.suggested_label.label}"
+        print(
+            f"  {sample.label_quality:.3f}  {sample.filepath}  {sample.ground_truth.label}{other}"
+        )
+    print(f"See them in the App: fiftyone app launch {shlex.quote(view.dataset_name)}")
 
 
 def open_app(view: fo.DatasetView, port: int | None = None) -> None:

@@ -233,7 +233,8 @@ def check_plugin() -> Finding:
         return Finding(
             False,
             f"The plugin {PLUGIN_NAME} is not in {folder}",
-            f"Link it: ln -s {REPOSITORY} {link}",
+            f"`python -m fiftyone_gradcam doctor --fix` links it; by hand: "
+            f"mkdir -p {link.parent} && ln -sfn {REPOSITORY} {link}",
             lambda: _link(link),
         )
     place = Path(installed[PLUGIN_NAME]).resolve()
@@ -241,7 +242,7 @@ def check_plugin() -> Finding:
         return Finding(
             False,
             f"The plugin {PLUGIN_NAME} in {folder} is another copy: {place}",
-            f"Remove it, then: ln -s {REPOSITORY} {link}",
+            f"Remove it, then: ln -sfn {REPOSITORY} {link}",
         )
     if PLUGIN_NAME not in enabled:
         return Finding(

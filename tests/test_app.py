@@ -164,7 +164,7 @@ def test_label_issues_by_button(app, dataset):
     app.choose("Backbone", "small_cnn")
     app.screenshot("13 label issues form")
     app.execute()
-    app.wait_for_text("The most suspicious labels come first", 120)
+    app.wait_for_text("60 labels judged, the most suspicious first", 120)
     app.close_dialog()
     app.screenshot("14 label issues")
     dataset.reload()

@@ -40,6 +40,7 @@ def test_demo_reaches_its_figures(tmp_path, capsys):
     assert dataset.list_runs() == [found["run"]]
     assert len(dataset.exists("gradcam")) == 1797
     assert len(dataset.match_tags("planted error")) == 18
+    assert "fiftyone app launch gradcam-demo" in printed
 
 
 def test_demo_does_not_replace_a_dataset_of_the_user(capsys):
@@ -76,6 +77,7 @@ def test_run_refuses_before_anything_is_written(tmp_path, name, capsys):
         (["--backbone", "resnet19"], "Unknown backbone 'resnet19'"),
         (["--weights", str(tmp_path / "gone.pth")], "No weights file"),
         (["--epochs", "0"], "epochs must be"),
+        (["--backbone", "small_cnn", "--json", "/nowhere/x.json"], "folder of --json"),
     ]
     for options, message in cases:
         assert main(["run", str(root), "--name", name, "--no-app", *options]) == 1
@@ -116,7 +118,7 @@ def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fo.config, "plugins_dir", str(tmp_path / "plugins"))
     finding = doctor.check_plugin()
     assert not finding.ok
-    assert "ln -s" in finding.remedy
+    assert "doctor --fix" in finding.remedy
     doctor.link_plugin()
     assert "linked the plugin" in capsys.readouterr().out
     link = tmp_path / "plugins" / "fiftyone-gradcam"

@@ -197,8 +197,9 @@ def test_fields_of_others_are_not_overwritten_unasked(trained):
 def test_bad_arguments_of_predict(trained):
     with pytest.raises(ValueError, match="no training run 'gone'. Its runs: quick"):
         fg.predict(trained, "gone")
-    with pytest.raises(ValueError, match="heatmaps may be any of predicted, label, not 'both'"):
-        fg.predict(trained, "quick", heatmaps=("both",))
+    for both in (("both",), "both"):
+        with pytest.raises(ValueError, match="heatmaps may be any of predicted, label, not 'both'"):
+            fg.predict(trained, "quick", heatmaps=both)
     with pytest.raises(ValueError, match="batch_size .*0"):
         fg.predict(trained, "quick", batch_size=0)
     with pytest.raises(TypeError, match="Expected a FiftyOne dataset or view, not str"):

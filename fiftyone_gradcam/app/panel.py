@@ -13,7 +13,6 @@ COLUMNS = {
     "key": "Run",
     "backbone": "Backbone",
     "classes": "Classes",
-    "epochs": "Epochs",
     "val_accuracy": "Val accuracy",
     "trained": "Trained (UTC)",
 }
@@ -116,9 +115,8 @@ def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
                 "key": key,
                 "backbone": config.recipe["backbone"],
                 "classes": str(len(config.classes)),
-                "epochs": str(config.recipe["epochs"]),
                 "val_accuracy": "not watched" if accuracy is None else f"{accuracy:.3f}",
-                "trained": f"{info.timestamp:%Y-%m-%d %H:%M}",
+                "trained": f"{info.timestamp:%d %b %H:%M}",
             }
         )
     return rows

@@ -94,4 +94,6 @@ def split(
         absent = sorted(set().union(*counts.values()) - set(classes))
         if absent:
             print(f"  none of {some(absent)}: too few images of the class")
+    if "train" not in counts:
+        print("No split is called 'train', the tag that fine_tune trains on")
     return counts

@@ -66,6 +66,7 @@ def predict(
     """
     dataset = fields.root_dataset(samples)
     run = runs.load_run(dataset, run)
+    heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     if unknown := sorted(set(heatmaps) - set(HEATMAPS)):
         raise ValueError(f"heatmaps may be any of {', '.join(HEATMAPS)}, not {unknown[0]!r}")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:

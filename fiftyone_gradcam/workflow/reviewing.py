@@ -10,6 +10,7 @@ import torch
 
 from ..dataset import fields, views
 from ..dataset.issues import write_label_issues
+from ..dataset.runs import list_runs
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.recipe import Recipe
@@ -48,8 +49,9 @@ def find_label_issues(
         samples: a dataset or view
         label_field: the labels to check
         folds: number of folds, at least 2
-        backbone: None takes one whose ImageNet weights are cached or can be downloaded, or else
-            "small_cnn", from scratch
+        backbone: None takes that of the newest run that began with a weights file, or else one
+            whose ImageNet weights are cached or can be downloaded, or else "small_cnn", from
+            scratch
         weights: "imagenet", "none", or the path of a file of weights of `backbone`; None takes
             "imagenet" where the backbone has such weights
         seed: of the folds and of training
@@ -75,7 +77,7 @@ def find_label_issues(
     ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
     _, classes, _ = _judgeable(labels)
     check_folds(folds)
-    backbone, weights = _pick_backbone(backbone, weights)
+    backbone, weights = _pick_backbone(dataset, backbone, weights)
     recipe = make_recipe(backbone, weights, seed=seed, **recipe_options)
     images = Images(paths, recipe.image_size, CACHE_BYTES if recipe.from_scratch else 0)
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
@@ -130,7 +132,9 @@ def _judgeable(labels: list[str | None]) -> tuple[np.ndarray, list[str], list[st
     return judged, classes, [label for label, count in counts.items() if count == 1]
 
 
-def _pick_backbone(backbone: str | None, weights: str | None) -> tuple[str, str]:
+def _pick_backbone(
+    dataset: fo.Dataset, backbone: str | None, weights: str | None
+) -> tuple[str, str]:
     """What the user chose, or the best that can be had without asking: see find_label_issues."""
     if backbone is not None:
         has_weights = get_backbone(backbone).has_imagenet_weights
@@ -139,6 +143,11 @@ def _pick_backbone(backbone: str | None, weights: str | None) -> tuple[str, str]
         raise ValueError(f"Say which backbone the weights in {weights!r} are for")
     if weights == "none":
         return "small_cnn", "none"
+    for key in reversed(list_runs(dataset)) if weights is None else ():
+        recipe = dataset.get_run_info(key).config.recipe
+        if os.path.isfile(recipe["weights"]):  # the pretrained weights, which know no labels here
+            print(f"Using {recipe['backbone']} with the weights that run {key!r} began with")
+            return recipe["backbone"], recipe["weights"]
     for name in PREFERRED_FEATURES:
         if os.path.exists(imagenet_weights_file(name)):
             return name, "imagenet"

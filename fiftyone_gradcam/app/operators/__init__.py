@@ -1,5 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
+from .colors import ApplyColorScale
 from .fine_tune import FineTune
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
@@ -16,4 +17,5 @@ OPERATORS = (
     LowestScores,
     HighestScores,
     Mistakes,
+    ApplyColorScale,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fiftyone.operators import types
 
 from ...dataset.runs import free_key
@@ -81,10 +79,9 @@ class FineTune(Verb):
             **options,
         }
 
-    def show(self, ctx, result) -> Iterator:
-        """Say how good it is."""
-        yield ctx.ops.notify(f"Saved {result}. Predict with it next", variant="success")
-        yield ctx.ops.reload_dataset()
+    def summary(self, result) -> str:
+        """How good it is."""
+        return f"Saved {result}. Predict with it next"
 
 
 def _backbone(ctx) -> str:

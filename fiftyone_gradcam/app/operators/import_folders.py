@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from fiftyone.operators import types
 
+from ...dataset.folders import INFO_KEY, check_target
 from .forms import refuse
 from .verb import Verb
 
@@ -42,6 +43,16 @@ class ImportFolders(Verb):
                 refuse(inputs, "no_classes", f"{path!r} holds no folders of images")
         default = os.path.basename(os.path.abspath(path)) if path else ""
         inputs.str("name", label="Dataset name", description=f"Default: {default or 'the folder'}")
+        if os.path.isdir(path):
+            try:
+                check_target(
+                    ctx.params.get("name") or default,
+                    os.path.abspath(path),
+                    ctx.params.get("label_field") or "ground_truth",
+                    bool(ctx.params.get("overwrite")),
+                )
+            except ValueError as error:
+                refuse(inputs, "taken_name", str(error))
         inputs.str("label_field", default="ground_truth", label="Field for the classes")
         inputs.bool(
             "overwrite",
@@ -59,7 +70,14 @@ class ImportFolders(Verb):
             "overwrite": bool(params.get("overwrite")),
         }
 
+    def summary(self, result) -> str:
+        """How many there are, and how many were left out."""
+        reasons = result.info[INFO_KEY]["skipped"]
+        left_out = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        return f"{result.name}: {len(result)} images" + (
+            f"; files left out: {left_out}" if left_out else ""
+        )
+
     def show(self, ctx, result) -> Iterator:
         """Open the new dataset."""
-        yield ctx.ops.notify(f"{result.name}: {len(result)} images", variant="success")
         yield ctx.ops.open_dataset(result.name)

@@ -49,8 +49,17 @@ class FindLabelIssues(Verb):
             options |= {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
         return (ctx.target_view(),), options
 
+    def summary(self, result) -> str:
+        """How many labels another class is more probable for."""
+        count = len(result.exists("suggested_label"))
+        return (
+            f"{len(result)} labels judged, the most suspicious first; another class is more "
+            f"probable for {count} of them"
+        )
+
     def show(self, ctx, result) -> Iterator:
         """Show the samples, most suspicious first."""
         yield ctx.ops.reload_dataset()
         yield ctx.ops.set_view(result)
-        yield ctx.ops.notify("The most suspicious labels come first", variant="success")
+        fields = ("suggested_label", "label_quality")
+        yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, *fields])])

@@ -50,6 +50,10 @@ class Predict(Verb):
             "batch_size": params.get("batch_size") or 16,
         }
 
+    def summary(self, result) -> str:
+        """How many there are."""
+        return f"Predicted {len(result)} images"
+
     def show(self, ctx, result) -> Iterator:
         """Bring the heatmaps to sight."""
         _, chosen = self.arguments(ctx)
@@ -68,4 +72,3 @@ class Predict(Verb):
                     "opacity": HEATMAP_OPACITY,
                 },
             )
-        yield ctx.ops.notify(f"Predicted {len(result)} images", variant="success")

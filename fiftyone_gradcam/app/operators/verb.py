@@ -72,6 +72,10 @@ class Verb(foo.Operator):
         """The verb's arguments, from what was filled in."""
         raise NotImplementedError
 
+    def summary(self, result) -> str:
+        """The result in a sentence."""
+        raise NotImplementedError
+
     def show(self, ctx, result) -> Iterator:
         """Messages that make the App show the result."""
         yield ctx.ops.reload_dataset()
@@ -118,6 +122,9 @@ class Verb(foo.Operator):
             yield ctx.ops.notify(str(outcome["error"]), variant="error")
             raise outcome["error"]
         yield from self.show(ctx, outcome["result"])
+        summary = self.summary(outcome["result"])
+        yield ctx.ops.set_progress(label=summary, progress=1)
+        yield ctx.ops.notify(summary, variant="success")
 
 
 def _reporter(set_progress: Callable, seconds: float = 1.0) -> Callable[[int, int, str], None]:

@@ -23,6 +23,7 @@ class _View(Verb):
         if not names:
             refuse(inputs, "no_predictions", "There are no predictions yet. Predict first")
             return
+        ctx.target_view()
         choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
         self.more(ctx, inputs, ctx.params.get("prediction_field") or names[0])
 
@@ -31,7 +32,7 @@ class _View(Verb):
 
     def arguments(self, ctx) -> tuple[tuple, dict]:
         """As filled in."""
-        return (ctx.view,), {"prediction_field": ctx.params["prediction_field"]}
+        return (ctx.target_view(),), {"prediction_field": ctx.params["prediction_field"]}
 
     def show(self, ctx, result: fo.DatasetView) -> Iterator:
         """Open the view."""

@@ -1,0 +1,28 @@
+"""Colours of heatmaps when a dataset is opened."""
+
+from __future__ import annotations
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+
+class ApplyColorScale(foo.Operator):
+    """Applies the colour scale that is stored on a dataset, which the App leaves out by itself."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists the operator."""
+        return foo.OperatorConfig(
+            name="apply_color_scale",
+            label="Apply the dataset's color scale",
+            unlisted=True,
+            on_dataset_open=True,
+            risk_level=types.RiskLevel.LOW,
+        )
+
+    def execute(self, ctx) -> None:
+        """Set the stored scale; nothing else of the user's colour settings is changed."""
+        scheme = ctx.dataset.app_config.color_scheme if ctx.dataset is not None else None
+        name = (scheme.default_colorscale or {}).get("name") if scheme is not None else None
+        if name:
+            ctx.trigger("set_color_scheme", {"default_colorscale_preset": name})
