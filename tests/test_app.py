@@ -71,8 +71,12 @@ def test_predict_by_button_draws_heatmaps(app, dataset):
 def test_heatmaps_are_there_when_the_dataset_is_opened_anew(app, dataset):
     fg.predict(dataset, "quick")
     app.open(dataset.name)
-    app.page.wait_for_timeout(2000)
-    assert colourful(app.grid("5 opened anew")) > 0.4
+    app.page.wait_for_timeout(4000)
+    pixels = app.grid("5 opened anew")
+    assert colourful(pixels) > 0.4
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    # The hottest places are red in the scale "jet", yellow in the App's own.
+    assert ((red - green > 60) & (red - blue > 60)).mean() > 0.01
 
 
 def test_lowest_scores_by_button_shows_the_view(app, dataset):

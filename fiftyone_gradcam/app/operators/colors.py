@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import fiftyone.operators as foo
 from fiftyone.operators import types
+
+SECONDS_TO_FIRST_DRAWING = 1.5
 
 
 class ApplyColorScale(foo.Operator):
@@ -25,4 +29,6 @@ class ApplyColorScale(foo.Operator):
         scheme = ctx.dataset.app_config.color_scheme if ctx.dataset is not None else None
         name = (scheme.default_colorscale or {}).get("name") if scheme is not None else None
         if name:
+            # The App first draws the dataset with a scale of its own, which would win.
+            time.sleep(SECONDS_TO_FIRST_DRAWING)
             ctx.trigger("set_color_scheme", {"default_colorscale_preset": name})
