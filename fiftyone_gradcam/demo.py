@@ -198,6 +198,6 @@ def open_app(view: fo.DatasetView, port: int | None = None) -> None:
     config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"]
     config.color_by = os.environ["FIFTYONE_APP_COLOR_BY"]
     session = fo.launch_app(view, port=port, config=config)
-    print(f"The App shows {view.dataset_name!r}, the most suspicious labels first: {session.url}")
+    print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
     print("Press Ctrl+C to end")
     session.wait(-1)
