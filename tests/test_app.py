@@ -93,6 +93,17 @@ def test_lowest_scores_by_button_shows_the_view(app, dataset):
     app.screenshot("7 lowest scores")
 
 
+def train_small_cnn(app, dataset, key: str, epochs: int) -> None:
+    """Start a training by its button."""
+    app.open(dataset.name)
+    app.press("fine_tune")
+    app.choose("Backbone", "small_cnn")
+    app.field("Name of the run").fill(key)
+    app.field("Epochs").fill(str(epochs))
+    app.page.wait_for_timeout(1500)
+    app.execute()
+
+
 def test_fine_tune_by_button_shows_errors_and_results(app, dataset, tmp_path):
     app.open(dataset.name)
     app.press("fine_tune")
@@ -110,13 +121,7 @@ def test_fine_tune_by_button_shows_errors_and_results(app, dataset, tmp_path):
     app.screenshot("9 error")
     app.close_dialog()
     app.page.reload()
-    app.open(dataset.name)
-    app.press("fine_tune")
-    app.choose("Backbone", "small_cnn")
-    app.field("Name of the run").fill("from_the_app")
-    app.field("Epochs").fill("2")
-    app.page.wait_for_timeout(1500)
-    app.execute()
+    train_small_cnn(app, dataset, "from_the_app", epochs=2)
     app.wait_for_text("Saved run 'from_the_app'")
     app.screenshot("10 trained")
     dataset.reload()
@@ -125,13 +130,7 @@ def test_fine_tune_by_button_shows_errors_and_results(app, dataset, tmp_path):
 
 
 def test_work_goes_on_when_the_tab_is_closed(app, dataset):
-    app.open(dataset.name)
-    app.press("fine_tune")
-    app.choose("Backbone", "small_cnn")
-    app.field("Name of the run").fill("without_tab")
-    app.field("Epochs").fill("60")
-    app.page.wait_for_timeout(1500)
-    app.execute()
+    train_small_cnn(app, dataset, "without_tab", epochs=60)
     app.wait_for_text("epoch 1")
     app.page.close()
     assert "without_tab" not in dataset.list_runs()

@@ -133,6 +133,14 @@ def test_a_failing_import_leaves_nothing_behind(tmp_path, name, monkeypatch):
         with pytest.raises(RuntimeError, match="database gone"):
             fg.import_folders(str(tmp_path), name)
     assert len(fo.load_dataset(name)) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(fo.Dataset, "add_samples", fail)
+        with pytest.raises(RuntimeError, match="database gone"):
+            fg.import_folders(str(tmp_path), name, overwrite=True)
+    assert len(fo.load_dataset(name)) == 2
+    assert [found for found in fo.list_datasets() if found.startswith(name)] == [name]
+    assert len(fg.import_folders(str(tmp_path), name, overwrite=True)) == 3
+    assert [found for found in fo.list_datasets() if found.startswith(name)] == [name]
 
 
 def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -143,17 +144,19 @@ def write(
     """Add the files of a scan to the dataset `name`, which is made if need be.
 
     Files that the dataset has already are left alone. If anything goes wrong, what was added is
-    taken out again.
+    taken out again, and a dataset that was to be replaced is still there.
 
     Returns:
         the dataset, and the number of added samples
     """
-    if overwrite and fo.dataset_exists(name):
-        old = fo.load_dataset(name)
-        shutil.rmtree(dataset_folder(old), ignore_errors=True)
-        old.delete()
-    created = not fo.dataset_exists(name)
-    dataset = fo.Dataset(name, persistent=True) if created else fo.load_dataset(name)
+    replaced = fo.load_dataset(name) if overwrite and fo.dataset_exists(name) else None
+    created = replaced is not None or not fo.dataset_exists(name)
+    if created:  # what is replaced stays until the new dataset is whole
+        dataset = fo.Dataset(
+            f"{name} {uuid.uuid4().hex}" if replaced is not None else name, persistent=True
+        )
+    else:
+        dataset = fo.load_dataset(name)
     ids: list[str] = []
     try:
         samples = [
@@ -176,6 +179,10 @@ def write(
             "skipped_files": [list(pair) for pair in found.skipped[:LISTED_SKIPS]],
         }
         dataset.save()
+        if replaced is not None:
+            shutil.rmtree(dataset_folder(replaced), ignore_errors=True)
+            replaced.delete()
+            dataset.name = name
     except BaseException:
         if created:
             dataset.delete()
