@@ -7,9 +7,7 @@ import torchvision
 from torch import nn
 from torch.nn.functional import relu
 
-from fiftyone_gradcam.explain.cam import grad_cam
-from fiftyone_gradcam.explain.measures import measure
-from fiftyone_gradcam.explain.render import heatmap_size, render_heatmap
+from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
 from fiftyone_gradcam.model.weights import create_model
 
@@ -83,12 +81,12 @@ def test_equals_autograd_through_the_whole_network(name):
     logits, expected = whole_network_map(model, name, x, target)
     scale = expected.max()
     assert scale > 0
-    found = grad_cam(model, backbone, x, [target])
+    found = explain(model, backbone, x, [target])
     assert (found.logits.double() - logits).abs().max() / logits.abs().max() <= 1e-5
     # maxvit with random weights: the rounding of its own float32 forward is as large as this.
     tolerance = 1e-4 if name == "maxvit_t" else 1e-5
     assert (found.maps[0].double() - expected).abs().max() / scale <= tolerance
-    exact = grad_cam(model.double(), backbone, x.double(), [target])
+    exact = explain(model.double(), backbone, x.double(), [target])
     assert (exact.maps[0] - expected).abs().max() / scale <= 1e-12
 
 
@@ -99,7 +97,7 @@ def test_equals_the_grad_cam_package_on_the_native_grid(name):
 
     model, backbone, x = network(name), get_backbone(name), images(name)
     target = torch.tensor([1, 3])
-    found = grad_cam(model, backbone, x, [target]).maps[0].numpy()
+    found = explain(model, backbone, x, [target]).maps[0].numpy()
     with GradCAM(model, [model.get_submodule(backbone.family.layer)]) as package:
         package(x, [ClassifierOutputTarget(int(t)) for t in target])
         activations, gradients = (
@@ -123,7 +121,7 @@ def test_signed_sum_is_the_logit_without_its_bias():
     signed = torch.einsum("c,nchw->nhw", model.fc.weight[2], features)
     logit = model(x)[:, 2] - model.fc.bias[2]
     assert torch.allclose(signed.mean((1, 2)), logit, atol=1e-5)
-    found = grad_cam(model, backbone, x, [torch.tensor([2, 2])]).maps[0]
+    found = explain(model, backbone, x, [torch.tensor([2, 2])]).maps[0]
     cells = features.shape[2] * features.shape[3]
     assert torch.allclose(found * cells, signed.relu(), atol=1e-5)
 
@@ -138,7 +136,7 @@ def test_hand_worked_map():
     model = Tiny().eval()
     model.classifier.weight.data = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
     x = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]]])
-    found = grad_cam(model, get_backbone("small_cnn"), x, [torch.tensor([0]), None])
+    found = explain(model, get_backbone("small_cnn"), x, [torch.tensor([0]), "predicted"])
     # Means: 1 and 0.75. Logits: 1 - 1.5 = -0.5 and 0.5 + 2.25 = 2.75: class 1 is predicted.
     assert found.logits.tolist() == [[-0.5, 2.75]]
     # alpha = w / 4. Class 0: 4 x 0.25 - 1 x 0.5 = 0.5 top left; -1 bottom right becomes 0.
@@ -152,13 +150,13 @@ def test_several_targets_from_one_forward_and_none_for_some():
     calls = []
     handle = model.conv1.register_forward_hook(lambda *_: calls.append(1))
     own = torch.tensor([-1, 0, 4])
-    found = grad_cam(model, backbone, x, [None, own])
+    found = explain(model, backbone, x, ["predicted", own])
     handle.remove()
     assert len(calls) == 1
     assert found.maps[1][0].abs().max() == 0
-    alone = grad_cam(model, backbone, x[1:], [own[1:]]).maps[0]
+    alone = explain(model, backbone, x[1:], [own[1:]]).maps[0]
     assert torch.allclose(found.maps[1][1:], alone, atol=1e-6)
-    predicted = grad_cam(model, backbone, x, [found.logits.argmax(1)]).maps[0]
+    predicted = explain(model, backbone, x, [found.logits.argmax(1)]).maps[0]
     assert torch.equal(found.maps[0], predicted)
 
 
@@ -169,11 +167,11 @@ def test_the_model_is_left_as_it_was_found():
     frozen = next(model.parameters()).requires_grad_(False)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     modes = [m.training for m in model.modules()]
-    grad_cam(model, backbone, x)
+    explain(model, backbone, x)
     with pytest.raises(ValueError, match=r"\[-1, 5\)"):
-        grad_cam(model, backbone, x, [torch.tensor([0, 5])])
+        explain(model, backbone, x, [torch.tensor([0, 5])])
     with pytest.raises(ValueError, match="int64"):
-        grad_cam(model, backbone, x, [torch.tensor([0.0, 1.0])])
+        explain(model, backbone, x, [torch.tensor([0.0, 1.0])])
     assert [m.training for m in model.modules()] == modes
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -183,11 +181,11 @@ def test_the_model_is_left_as_it_was_found():
 
 def test_frozen_networks_are_explained_too():
     model, backbone, x = network("resnet18"), get_backbone("resnet18"), images("resnet18")
-    free = grad_cam(model, backbone, x).maps[0]
+    free = explain(model, backbone, x).maps[0]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        assert torch.equal(grad_cam(model, backbone, x).maps[0], free)
+        assert torch.equal(explain(model, backbone, x).maps[0], free)
 
 
 LARGE = 30_000_000  # parameters; larger networks differ from smaller ones in numbers only
@@ -212,52 +210,3 @@ def test_target_and_head_make_the_whole_network(name):
     with torch.no_grad():
         target, head = backbone.split(model, x)
         assert torch.allclose(head(target), model(x), atol=1e-4, rtol=1e-4)
-
-
-def test_heatmap_peaks_where_the_map_does():
-    cam = np.zeros((7, 7), np.float32)
-    cam[1, 5] = 0.02
-    pixels, peak = render_heatmap(cam, width=700, height=350)
-    assert peak == pytest.approx(0.02)
-    assert pixels.shape == (256, 512)
-    row, column = np.unravel_index(pixels.argmax(), pixels.shape)
-    assert abs(row - (1.5 / 7) * 256) < 4
-    assert abs(column - (5.5 / 7) * 512) < 4
-    assert pixels.max() >= 250
-    assert pixels.min() == 1
-    steps = np.abs(np.diff(pixels.astype(int), axis=1)).max()
-    assert steps < 12  # smooth: a nearest-neighbour map jumps by 254
-
-
-def test_a_map_of_zeros_stays_zero():
-    pixels, peak = render_heatmap(np.zeros((7, 7), np.float32), 20, 10)
-    assert peak == 0.0
-    assert pixels.shape == (10, 20)
-    assert not pixels.any()
-
-
-def test_heatmap_size_keeps_the_aspect_ratio():
-    assert heatmap_size(300, 200) == (300, 200)
-    assert heatmap_size(4000, 1000) == (512, 128)
-    assert heatmap_size(5000, 1) == (512, 1)
-
-
-def test_measures_of_known_maps():
-    even = measure(np.ones((7, 7), np.float32))
-    assert even.focus == pytest.approx(0.1, abs=1e-3)
-    assert even.centroid == pytest.approx((0.5, 0.5), abs=1e-3)
-    assert even.border == pytest.approx(0.36, abs=1e-3)
-    spot = np.zeros((20, 20), np.float32)
-    spot[5, 14] = 3.0
-    found = measure(spot)
-    assert found.focus > 0.99
-    assert found.centroid == pytest.approx((14.5 / 20, 5.5 / 20), abs=0.01)
-    assert found.border < 0.01
-    corner = np.zeros((20, 20), np.float32)
-    corner[0, 0] = 1e-9
-    assert measure(corner).border > 0.99
-    assert measure(corner).centroid[0] < 0.05
-    assert measure(np.zeros((7, 7), np.float32)) is None
-    left = np.zeros((10, 10), np.float32)
-    left[:, :5] = 1
-    assert measure(left).focus == pytest.approx(0.2, abs=0.01)

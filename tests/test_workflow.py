@@ -198,7 +198,10 @@ def test_bad_arguments_of_predict(trained):
     with pytest.raises(ValueError, match="no training run 'gone'. Its runs: quick"):
         fg.predict(trained, "gone")
     for both in (("both",), "both"):
-        with pytest.raises(ValueError, match="heatmaps may be any of predicted, label, not 'both'"):
+        with pytest.raises(
+            ValueError,
+            match="heatmaps may be any of predicted, label, runner_up, contrast, not 'both'",
+        ):
             fg.predict(trained, "quick", heatmaps=both)
     with pytest.raises(ValueError, match="batch_size .*0"):
         fg.predict(trained, "quick", batch_size=0)

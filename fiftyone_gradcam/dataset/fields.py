@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -102,6 +103,11 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"Field {name!r} of {dataset.name!r} was not written by this plugin. Choose "
                 f"another name, or pass overwrite=True to replace its values"
             )
+
+
+def field_name(words: str) -> str:
+    """Words as the end of a field's name."""
+    return re.sub(r"\W+", "_", words).strip("_") or "_"
 
 
 def is_owned(field: fo.Field) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 import numpy as np
 
+from ..explain.methods import METHODS
+from ..explain.render import HeatmapOptions
 from ..review.scores import Scores
 from .fields import check_writable, describe_field
 from .files import heatmap_folder, remove_heatmap_files
@@ -24,6 +26,12 @@ HEATMAP_ATTRIBUTES = {
     "centroid": fo.ListField,
     "border": fo.FloatField,
 }
+WORDS = {
+    "predicted": "the predicted class",
+    "label": "the sample's own label",
+    "runner_up": "the second most probable class",
+    "contrast": "the predicted class minus that of the sample's own label",
+}
 FLUSH_SAMPLES = 512
 
 
@@ -35,8 +43,10 @@ class PredictionWriter:
         dataset: where to
         run: what predicts
         prediction_field: field for the predictions; scores go to `<field>_scores`
-        heatmap_fields: field for each kind of heatmap ("predicted", "label")
+        heatmap_fields: field for each kind of heatmap ("predicted", "label", "runner_up",
+            "contrast", "class:<name>")
         label_field: field of the samples' own labels, for the record
+        options: how the heatmaps are made
         overwrite: also replace fields that this plugin did not write
 
     Raises:
@@ -48,7 +58,9 @@ class PredictionWriter:
     prediction_field: str
     heatmap_fields: dict[str, str]
     label_field: str
+    options: HeatmapOptions
     overwrite: bool = False
+    zero_maps: dict[str, int] = field(default_factory=dict, init=False)
     _values: dict[str, dict] = field(default_factory=dict, init=False)
     _declared: bool = field(default=False, init=False)
     _stored_files: set[str] = field(default_factory=set, init=False)
@@ -64,6 +76,11 @@ class PredictionWriter:
         if len(kinds) < 2 + len(self.heatmap_fields):
             raise ValueError(f"Fields must have different names, not {', '.join(kinds)}")
         check_writable(self.dataset, kinds, self.overwrite)
+
+    @property
+    def layer(self) -> str:
+        """Where the target tensor is taken."""
+        return self.options.layer or self.run.layer
 
     @property
     def scores_field(self) -> str:
@@ -94,9 +111,11 @@ class PredictionWriter:
             )
             self._set(self.scores_field, sample_id, found.probabilities[row].tolist())
 
-    def add_heatmap(self, kind: str, sample_id: str, path: str, **attributes) -> None:
-        """Store the heatmap of a sample: its file and the attributes `HEATMAP_ATTRIBUTES`."""
-        heatmap = fo.Heatmap(map_path=path, **attributes)
+    def add_heatmap(self, kind: str, sample_id: str, **attributes) -> None:
+        """Store the heatmap of a sample: map or map_path, target, and its measures."""
+        if attributes["peak"] == 0:
+            self.zero_maps[kind] = self.zero_maps.get(kind, 0) + 1
+        heatmap = fo.Heatmap(method=self.options.method, layer=self.layer, **attributes)
         self._set(self.heatmap_fields[kind], sample_id, heatmap)
 
     def add_no_heatmap(self, kind: str, sample_id: str) -> None:
@@ -114,7 +133,7 @@ class PredictionWriter:
 
     def flush_if_full(self) -> None:
         """Write when enough has been added to be worth it."""
-        if len(self._values.get(self.prediction_field, ())) >= FLUSH_SAMPLES:
+        if max(map(len, self._values.values()), default=0) >= FLUSH_SAMPLES:
             self.flush()
 
     def flush(self) -> None:
@@ -127,7 +146,8 @@ class PredictionWriter:
                 replaced = view.values(f"{name}.map_path")
             self.dataset.set_values(name, values, key_field="id", validate=False)
             remove_heatmap_files(self.dataset, replaced)
-            self._stored_files.update(v.map_path for v in values.values() if replaced and v)
+            if name in self.heatmap_fields.values():
+                self._stored_files.update(v.map_path for v in values.values() if v)
         self._values.clear()
 
     def abandon(self) -> None:
@@ -159,10 +179,13 @@ class PredictionWriter:
             f"Class probabilities of run {run.key!r}, in the order of its classes",
             **facts,
         )
-        words = {"predicted": "the predicted class", "label": "the sample's own label"}
+        how = {"heatmap": {**self.options.to_dict(), "layer": self.layer}}
+        title = METHODS[self.options.method].title
         for kind, name in self.heatmap_fields.items():
             _declare_label(dataset, name, fo.Heatmap, HEATMAP_ATTRIBUTES)
-            describe_field(dataset, name, f"Grad-CAM of {words[kind]}, run {run.key!r}", **facts)
+            words = WORDS.get(kind) or f"the class {kind.removeprefix('class:')!r}"
+            text = f"{title} of {words}, run {run.key!r}"
+            describe_field(dataset, name, text, kind=kind, **facts, **how)
 
 
 def _declare_label(dataset: fo.Dataset, name: str, kind: type, attributes: dict) -> None:

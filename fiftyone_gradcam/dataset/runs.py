@@ -45,9 +45,16 @@ class Run:
     checkpoint: str
 
     @property
+    def layer(self) -> str:
+        """Where Grad-CAM takes the target tensor, unless told otherwise."""
+        from ..model.backbones import get_backbone
+
+        return get_backbone(self.recipe["backbone"]).family.layer
+
+    @property
     def val_accuracy(self) -> float | None:
         """Accuracy of the kept weights on the watched images; None if none were watched."""
-        return self.history[self.best_epoch - 1]["val_accuracy"]
+        return self.history[self.best_epoch - 1]["val_accuracy"] if self.history else None
 
     def load_model(self) -> nn.Module:
         """The torch module in eval mode, on the CPU.
@@ -65,6 +72,48 @@ class Run:
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
             f"{len(self.history)} epochs (best {self.best_epoch}){accuracy}"
         )
+
+
+class Pretrained(Run):
+    """A backbone with its ImageNet classes, as it comes: a `Run` that was never trained here.
+
+    `checkpoint` holds its `weights`: "imagenet", or the path of a file.
+    """
+
+    def load_model(self) -> nn.Module:
+        """The torch module in eval mode, on the CPU.
+
+        Raises:
+            ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
+        """
+        from ..model.weights import create_pretrained
+
+        return create_pretrained(self.recipe["backbone"], self.checkpoint)
+
+    def __str__(self) -> str:
+        return f"{self.key} with its {len(self.classes)} ImageNet classes"
+
+
+def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
+    """A backbone as a run of a dataset, for prediction alone.
+
+    Raises:
+        ValueError: if there is no such backbone or it has no ImageNet weights
+    """
+    from ..model.recipe import Recipe
+    from ..model.weights import imagenet_classes
+
+    recipe = Recipe(backbone=backbone, weights=weights, resize=resize)
+    return Pretrained(
+        key=backbone,
+        dataset_name=dataset.name,
+        classes=imagenet_classes(),
+        recipe=recipe.to_dict(),
+        history=[],
+        best_epoch=0,
+        label_field="ground_truth",
+        checkpoint=weights,
+    )
 
 
 def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:

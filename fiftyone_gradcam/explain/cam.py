@@ -1,8 +1,8 @@
-"""Grad-CAM from one forward pass: features without a graph, a backward through the head alone."""
+"""Logits and maps from one forward pass: features without a graph, a gradient of the head alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,13 @@ import torch
 from torch import nn
 
 from ..model.backbones import Backbone
+from ..model.families import Head
+from ..model.nodes import split_at
+from .methods import check_method, eigen_cam, score_cam
+
+PREDICTED = "predicted"
+RUNNER_UP = "runner_up"
+Target = str | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -17,68 +24,128 @@ class Explained:
     """Logits and maps of a batch.
 
     Attributes:
-        logits: (N, K) float32
-        maps: one (N, h, w) float32 tensor per target, at least 0, on the grid of the target
-            tensor, in logits (for heads that average and are linear, a map's mean is what its
-            positive cells add to the logit)
+        logits: (N, K)
+        maps: one (N, h, w) tensor per target, on the grid of the target tensor, at least 0 unless
+            signed, in logits (for heads that average and are linear, the mean of a signed
+            Grad-CAM is the logit without its bias)
+        classes: one (N,) int64 tensor per target: what each map is of, -1 where of nothing
+        layer: the layer that was used
     """
 
     logits: torch.Tensor
     maps: list[torch.Tensor]
+    classes: list[torch.Tensor]
+    layer: str
 
 
-def grad_cam(
+def explain(
     model: nn.Module,
     backbone: Backbone,
     images: torch.Tensor,
-    targets: Sequence[torch.Tensor | None] = (None,),
+    targets: Sequence[Target] = (PREDICTED,),
+    method: str = "gradcam",
+    signed: bool = False,
+    layer: str | None = None,
 ) -> Explained:
-    """Grad-CAM of any number of targets from one forward pass.
+    """Logits, and class activation maps of any number of targets, from one forward pass.
 
-    With A the target tensor (N, C, h, w) and y the logit of the target class: weights
-    alpha_k = mean over cells of dy/dA_k, map = ReLU(sum_k alpha_k A_k) (Selvaraju et al.,
-    arXiv 1610.02391, equations 1 and 2). Only the head is differentiated, with respect to A, so
-    that frozen parameters do not matter and no gradient is left on the model. The model is
-    evaluated in eval mode and left in the mode it was found in, also after an exception.
+    With A the target tensor (N, C, h, w) and y the logit of the target class, Grad-CAM is
+    ReLU(sum_k alpha_k A_k) with alpha_k the mean over cells of dy/dA_k (Selvaraju et al., arXiv
+    1610.02391, equations 1 and 2); for the other methods see `explain.methods`. Only the head is
+    differentiated, with respect to A, so that frozen parameters do not matter and no gradient is
+    left on the model. The model is evaluated in eval mode and left in the mode it was found in,
+    also after an exception.
+
+    Where methods coincide: if the head averages the target tensor (all families but SqueezeNet,
+    VGG, AlexNet and ViT), the gradient is the same at every cell, and HiResCAM and XGrad-CAM
+    equal Grad-CAM; LayerCAM then takes the channels of positive gradient alone, and differs.
+    Eigen-CAM is the same for every target.
 
     Args:
         model: a network of this backbone
         backbone: its row of the table
         images: normalised images (N, 3, H, W) on the model's device
-        targets: for each map wanted, class indexes (N,) in [0, K), or -1 for samples without
-            one, whose map is zero; None stands for the predicted class
+        targets: for each map wanted, "predicted", "runner_up" (the second most probable class),
+            or class indexes (N,) in [0, K), -1 for samples without one, whose map is zero
+        method: "gradcam", "hirescam", "layercam", "gradcam++", "eigencam" or "scorecam" (slow:
+            a forward pass for each channel)
+        signed: keep what speaks against the class, as values below 0
+        layer: name of another module or node to take the target tensor from; None takes the
+            family's
 
     Raises:
-        ValueError: if class indexes are out of range or not one for each image
+        ValueError: if class indexes are out of range or not one for each image, or if there is no
+            such method or layer
     """
-    with _eval_mode(model):
-        with torch.no_grad():
+    chosen = check_method(method)
+    with _eval_mode(model), torch.no_grad():
+        if layer is None:
             features, head = backbone.split(model, images)
-        features = features.detach().requires_grad_()
-        maps = []
-        with torch.enable_grad():  # the caller may be in a no_grad block
+        else:
+            tokens_last = backbone.family.tokens_last
+            features, head = split_at(model, layer, images, tokens_last)
+        features = features.detach()
+        gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+        if chosen.from_gradient is None:
             logits = head(features)
-            for target in targets:
-                classes = logits.argmax(1) if target is None else _checked(target, logits)
-                chosen = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]
-                chosen = torch.where(classes >= 0, chosen, 0.0).sum()
-                (gradient,) = torch.autograd.grad(chosen, features, retain_graph=True)
-                weights = gradient.mean((2, 3), keepdim=True)
-                maps.append((weights * features.detach()).sum(1).relu_())
-    return Explained(logits.detach(), maps)
+        else:
+            logits, gradient_of = _differentiable(model, backbone, features, head, layer is None)
+        classes = [_classes(target, logits) for target in targets]
+        maps = []
+        for wanted in classes:
+            known = wanted.clamp(min=0)
+            if method == "eigencam":
+                found = eigen_cam(features)
+            elif method == "scorecam":
+                found = score_cam(features, images, known, model)
+            else:
+                found = chosen.from_gradient(features, gradient_of(known))
+            found = found if signed else found.relu_()
+            maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
+    return Explained(logits.detach(), maps, classes, layer or backbone.family.layer)
 
 
-def _checked(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+def _differentiable(
+    model: nn.Module, backbone: Backbone, features: torch.Tensor, head: Head, own_layer: bool
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    """The logits, and the function from classes (N,) to the gradient of their logits."""
+    family = backbone.family
+    if own_layer and family.gradient is not None:
+        return head(features), lambda classes: family.gradient(model, features, classes)
+    averages = own_layer and family.averages
+    # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
+    leaf = features.mean((2, 3), keepdim=True) if averages else features
+    cells = features.shape[2] * features.shape[3] if averages else 1
+    leaf = leaf.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = head(leaf)
+
+    def gradient(classes: torch.Tensor) -> torch.Tensor:
+        one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
+        (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
+        return found / cells
+
+    return logits, gradient
+
+
+def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
+    """Class indexes (N,) of a target, checked."""
+    count, num_classes = logits.shape
+    if isinstance(target, str):
+        if target == PREDICTED:
+            return logits.argmax(1)
+        if target == RUNNER_UP:
+            return logits.topk(2).indices[:, 1]
+        raise ValueError(f"A target is 'predicted', 'runner_up' or class indexes, not {target!r}")
     target = target.to(logits.device)
-    count, classes = logits.shape
     if target.shape != (count,) or target.dtype != torch.int64:
         raise ValueError(
             f"A target must be int64 of shape ({count},), not {target.dtype} of shape "
             f"{tuple(target.shape)}"
         )
-    if count and not -1 <= int(target.min()) <= int(target.max()) < classes:
+    if count and not -1 <= int(target.min()) <= int(target.max()) < num_classes:
         raise ValueError(
-            f"Target classes must lie in [-1, {classes}), not in "
+            f"Target classes must lie in [-1, {num_classes}), not in "
             f"[{int(target.min())}, {int(target.max())}]"
         )
     return target
@@ -86,10 +153,11 @@ def _checked(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in training:
+            module.training = True

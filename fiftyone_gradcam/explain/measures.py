@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images.geometry import to_frame
+from ..images.geometry import WHOLE, Box, to_frame
 
 GRID = 60  # cells a side: a tenth of the area and a tenth of the side are whole numbers of them
 
@@ -28,16 +28,17 @@ class Measures:
     border: float
 
 
-def measure(cam: np.ndarray) -> Measures | None:
-    """Measure a map of a whole image.
+def measure(cam: np.ndarray, box: Box = WHOLE) -> Measures | None:
+    """Measure a map in the frame of its image.
 
     Args:
-        cam: (h, w) array, at least 0
+        cam: (h, w) array; what is below 0 does not count
+        box: what the model saw of the image
 
     Returns:
-        its measures; None if it is zero everywhere, for then it has no place
+        its measures; None if it is nowhere above zero, for then it has no place
     """
-    smooth = np.clip(to_frame(cam / max(float(cam.max()), 1e-30), GRID, GRID), 0, None)
+    smooth = np.clip(to_frame(cam / max(float(cam.max()), 1e-30), GRID, GRID, box), 0, None)
     mass = float(smooth.sum(dtype=np.float64))
     if cam.max() <= 0 or mass <= 0:
         return None

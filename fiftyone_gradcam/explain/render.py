@@ -1,43 +1,118 @@
-"""From a map on the model's grid to an 8-bit picture in the frame of the image."""
+"""From maps on the model's grid to 8-bit pictures in the frame of the image."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from PIL import Image
 
-from ..images.geometry import to_frame
+from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
+from .methods import check_method
 
-LONGEST_SIDE = 512
+RESOLUTION = 256
+SCALES = ("image", "pair", "run")
+STORAGES = ("file", "database")
 
 
-def heatmap_size(width: int, height: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
+@dataclass(frozen=True)
+class HeatmapOptions:
+    """How heatmaps are made and stored.
+
+    Attributes:
+        method: see `explain.methods.METHODS`
+        signed: keep what speaks against the class
+        layer: where the target tensor is taken; None takes the backbone's
+        scale: each heatmap by its own peak ("image"), all of a sample by one factor, so that
+            they can be compared ("pair"), or all of a call by one factor ("run")
+        resolution: pixels of the longer side, at least 8; never more than the image has
+        interpolation: "bicubic", "bilinear" or "nearest"
+        storage: PNG files ("file"), or arrays within the samples ("database")
+
+    Raises:
+        ValueError: if an option is out of range
+    """
+
+    method: str = "gradcam"
+    signed: bool = False
+    layer: str | None = None
+    scale: str = "image"
+    resolution: int = RESOLUTION
+    interpolation: str = "bicubic"
+    storage: str = "file"
+
+    def __post_init__(self):
+        check_method(self.method)
+        for name, known in (
+            ("scale", SCALES),
+            ("interpolation", tuple(INTERPOLATIONS)),
+            ("storage", STORAGES),
+        ):
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        if not isinstance(self.signed, bool):
+            raise ValueError(f"signed must be True or False, not {self.signed!r}")
+        number = self.resolution
+        if isinstance(number, bool) or not isinstance(number, int) or number < 8:
+            raise ValueError(f"resolution must be a whole number of at least 8, not {number!r}")
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+
+def heatmap_size(width: int, height: int, longest: int = RESOLUTION) -> tuple[int, int]:
     """The size at which a heatmap of an image is stored: the image's own, or its aspect ratio
     with the longer side at `longest` pixels, which is as smooth and far smaller."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def render_heatmap(cam: np.ndarray, width: int, height: int) -> tuple[np.ndarray, float]:
-    """Stretch a map smoothly over its image and scale it by its own peak.
+def peak_of(cam: np.ndarray) -> float:
+    """The largest distance from zero."""
+    return float(np.abs(cam).max())
+
+
+def render_heatmap(
+    cam: np.ndarray,
+    width: int,
+    height: int,
+    box: Box = WHOLE,
+    peak: float | None = None,
+    signed: bool = False,
+    resolution: int = RESOLUTION,
+    interpolation: str = "bicubic",
+) -> np.ndarray:
+    """Draw a map in the frame of its image.
 
     Args:
-        cam: (h, w) array, at least 0
+        cam: (h, w) array, at least 0 unless signed
         width, height: pixels of the whole upright image
+        box: what the model saw of it
+        peak: the value that is drawn as 255; None takes the map's own
+        signed: whether values below 0 count
+        resolution, interpolation: see `HeatmapOptions`
 
     Returns:
-        uint8 array in the frame of the image (at most 512 pixels long), from 1 where the map is
-        zero to 255 at its peak, all zero if the whole map is (the App draws 0 as transparent, so
-        that 0 inside a map would tear holes into its colours); and the raw peak, which the
-        scaling hides
+        uint8 array in the frame of the image: from 1 where the map is zero to 255 at the peak; if
+        signed, from 1 at -peak over 128 at zero to 255. It is 0, which the App draws as
+        transparent, outside of what the model saw, and everywhere if the whole map is zero; 0
+        inside a map would tear holes into its colours.
     """
-    peak = float(cam.max())
-    size = heatmap_size(width, height)
-    if peak <= 0:
-        return np.zeros(size[::-1], np.uint8), 0.0
-    smooth = to_frame(cam / peak, *size)
-    return np.rint(1 + 254 * np.clip(smooth, 0, 1)).astype(np.uint8), peak
+    size = heatmap_size(width, height, resolution)
+    peak = peak_of(cam) if peak is None else peak
+    if not np.any(cam) or peak <= 0:
+        return np.zeros(size[::-1], np.uint8)
+    smooth = to_frame(cam / peak, *size, box, interpolation)
+    if signed:
+        pixels = np.rint(128 + 127 * np.clip(smooth, -1, 1))
+    else:
+        pixels = np.rint(1 + 254 * np.clip(smooth, 0, 1))
+    left, top, right, bottom = placed(box, *size)
+    frame = np.zeros(size[::-1], np.uint8)
+    frame[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return frame
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .decode import ImageError, decode
-from .geometry import squash
+from .geometry import check_resize, smallest_side, to_square
 
 BATCHES_AHEAD = 3
 
@@ -33,7 +33,7 @@ class Batch:
 
 
 class Images:
-    """A list of image files, squashed to one size and served in batches as often as wanted.
+    """A list of image files, made square at one size and served in batches as often as wanted.
 
     Decoding runs in threads (Pillow releases the GIL), a few batches ahead of the reader. Files
     that cannot be decoded are left out of the batches and named in `failures`.
@@ -41,6 +41,7 @@ class Images:
     Args:
         paths: image files
         size: side of the square that a model sees, in pixels
+        resize: how an image becomes square (see `geometry.seen_box`)
         cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
         workers: decoding threads; by default one for each processor
     """
@@ -51,9 +52,11 @@ class Images:
         size: int,
         cache_bytes: int = 0,
         workers: int | None = None,
+        resize: str = "squash",
     ):
+        check_resize(resize)
         self.paths = list(paths)
-        self.size = size
+        self.size, self.resize = size, resize
         self.workers = workers or os.cpu_count() or 1
         self.failures: dict[int, ImageError] = {}
         self._frames = np.zeros((len(self.paths), 2), np.int64)
@@ -89,9 +92,9 @@ class Images:
         return chunk, [pool.submit(self._decode, i) if self._slots[i] < 0 else None for i in chunk]
 
     def _decode(self, position: int) -> np.ndarray:
-        decoded = decode(self.paths[position], at_least=self.size)
+        decoded = decode(self.paths[position], at_least=smallest_side(self.resize, self.size))
         self._frames[position] = decoded.width, decoded.height
-        return squash(decoded.image, self.size)
+        return to_square(decoded.image, self.size, self.resize)
 
     def _collect(self, chunk: np.ndarray, decoding: list[Future | None]) -> Batch:
         kept: list[int] = []

@@ -2,33 +2,132 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 
+# The part of an image that a model sees, in shares of the upright image from the left and from
+# the top: (left, top, right, bottom). A letterbox sees more than the image.
+Box = tuple[float, float, float, float]
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
-def squash(image: Image.Image, size: int) -> np.ndarray:
-    """Resize a whole image to size x size pixels, whatever its aspect ratio.
+RESIZES = ("squash", "crop", "letterbox")
+CROP_SHARE = 224 / 256  # of the shorter side, as in the classic preset of ImageNet networks
+PAD_COLOR = (124, 116, 104)  # the mean of ImageNet, which is zero to a network
+INTERPOLATIONS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+}
 
-    Nothing is cropped, so that a map of what the model saw covers the whole image again
-    (`to_frame`). Antialiased bilinear, as in torchvision's presets.
+
+def check_resize(resize: str) -> None:
+    """Refuse an unknown way to make an image square.
+
+    Raises:
+        ValueError: naming those there are
+    """
+    if resize not in RESIZES:
+        raise ValueError(f"resize must be one of {', '.join(RESIZES)}, not {resize!r}")
+
+
+def seen_box(resize: str, width: int, height: int) -> Box:
+    """What a model sees of an image.
+
+    Args:
+        resize: "squash" (the whole image, its aspect ratio lost), "crop" (the central square, 7/8
+            of the shorter side) or "letterbox" (the whole image and bars beside it)
+        width, height: pixels of the upright image
+    """
+    check_resize(resize)
+    if resize == "squash":
+        return WHOLE
+    side = CROP_SHARE * min(width, height) if resize == "crop" else max(width, height)
+    across, down = side / width, side / height
+    return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
+
+def smallest_side(resize: str, size: int) -> int:
+    """How many pixels a side an image must keep, for nothing to be enlarged but what must be."""
+    return math.ceil(size / CROP_SHARE) if resize == "crop" else size
+
+
+def to_square(image: Image.Image, size: int, resize: str = "squash") -> np.ndarray:
+    """Make an image size x size pixels, antialiased bilinear as in torchvision's presets.
+
+    Args:
+        image: upright RGB
+        size: side of the square, in pixels
+        resize: see `seen_box`
 
     Returns:
         uint8 array (size, size, 3)
     """
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image)
+    if resize == "squash":
+        return np.asarray(_resized(image, (size, size)))
+    width, height = image.size
+    left, top, right, bottom = seen_box(resize, width, height)
+    if resize == "crop":
+        box = (left * width, top * height, right * width, bottom * height)
+        return np.asarray(_resized(image, (size, size), box))
+    inner = tuple(max(1, round(size * side / max(width, height))) for side in (width, height))
+    canvas = Image.new("RGB", (size, size), PAD_COLOR)
+    canvas.paste(_resized(image, inner), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    return np.asarray(canvas)
 
 
-def to_frame(cam: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Stretch a map of a squashed image back over the image, smoothly (bicubic).
+def _resized(image: Image.Image, size: tuple[int, int], box=None) -> Image.Image:
+    if image.size == size and box is None:
+        return image
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+
+
+def placed(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels of a frame that lie in a box: left, top, right, bottom."""
+    spans = ((box[0] * width, box[2] * width, width), (box[1] * height, box[3] * height, height))
+    starts = [min(max(0, math.ceil(low - 1e-6)), side - 1) for low, _, side in spans]
+    ends = [
+        max(start + 1, min(side, math.floor(high + 1e-6)))
+        for start, (_, high, side) in zip(starts, spans, strict=True)
+    ]
+    return starts[0], starts[1], ends[0], ends[1]
+
+
+def to_frame(
+    cam: np.ndarray,
+    width: int,
+    height: int,
+    box: Box = WHOLE,
+    interpolation: str = "bicubic",
+) -> np.ndarray:
+    """Put a map of what a model saw in its place in the image, zero outside.
 
     Args:
         cam: float array (h, w), the map on the model's grid, in any range
-        width, height: pixels of the frame to fill; cell centres are aligned with pixel centres
+        width, height: pixels of the frame of the image; cell centres are aligned with pixel
+            centres
+        box: what the model saw (see `seen_box`)
+        interpolation: "bicubic", "bilinear" or "nearest"
 
     Returns:
         float32 array (height, width); bicubic interpolation may overshoot the range of `cam`
     """
     grid = Image.fromarray(np.ascontiguousarray(cam, dtype=np.float32))
-    return np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))
+    filter = INTERPOLATIONS[interpolation]
+    if box == WHOLE:
+        return np.asarray(grid.resize((width, height), filter))
+    left, top, right, bottom = placed(box, width, height)
+    # The same pixels on the grid of the map.
+    per_x = cam.shape[1] / ((box[2] - box[0]) * width)
+    per_y = cam.shape[0] / ((box[3] - box[1]) * height)
+    source = (
+        max(0.0, (left - box[0] * width) * per_x),
+        max(0.0, (top - box[1] * height) * per_y),
+        min(cam.shape[1], (right - box[0] * width) * per_x),
+        min(cam.shape[0], (bottom - box[1] * height) * per_y),
+    )
+    frame = np.zeros((height, width), np.float32)
+    part = grid.resize((right - left, bottom - top), filter, box=source)
+    frame[top:bottom, left:right] = np.asarray(part)
+    return frame

@@ -16,6 +16,7 @@ from torch.nn.functional import relu
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Split = Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, Head]]
+Gradient = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Family:
     Attributes:
         split: (model, normalised images (N, 3, H, W)) -> (target tensor (N, C, h, w), head), where
             head(target tensor) gives the logits (N, K)
+        averages: whether the head reads the target tensor by its averages over the cells alone, so
+            that a gradient is the same at every cell, and head(averages (N, C, 1, 1)) gives the
+            logits too
+        gradient: closed form of the gradient, where there is one that saves a backward pass:
+            (model, target tensor, classes (N,)) -> d logit of the class / d target tensor
+        tokens_last: whether tensors within the network are (N, h, w, C), not (N, C, h, w)
         layer: where the target tensor stands in the model, for people
         last_layer: name of the layer that makes the logits
         scratch_learning_rate: a safe AdamW learning rate without pretrained weights
@@ -37,6 +44,9 @@ class Family:
     layer: str
     last_layer: str
     scratch_learning_rate: float = 1e-3
+    averages: bool = True
+    gradient: Gradient | None = None
+    tokens_last: bool = False
     options: tuple[tuple[str, object], ...] = ()
     size_option: str | None = None
 
@@ -83,6 +93,20 @@ def _convnext(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Hea
 
 def _squeezenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
     return model.features(images), lambda target: model.classifier(target).flatten(1)
+
+
+def _squeezenet_gradient(
+    model: nn.Module, target: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
+    """A logit is the mean of ReLU(z), z = W . A + b at each cell: its gradient is W / cells where
+    z is above zero, and zero elsewhere. Only the class's own row of W is needed."""
+    convolution = model.classifier[1]
+    weights = convolution.weight[classes]  # (N, C, 1, 1)
+    z = torch.bmm(weights.flatten(1)[:, None], target.flatten(2)) + convolution.bias[classes].view(
+        -1, 1, 1
+    )
+    positive = (z > 0).unflatten(2, target.shape[2:]).to(target.dtype)
+    return weights * (positive / z.shape[2])
 
 
 def _vgg(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
@@ -142,11 +166,25 @@ FAMILIES = {
     "mnasnet": Family(_mnasnet, "layers", "classifier.1"),
     "densenet": Family(_densenet, "relu(features)", "classifier"),
     "convnext": Family(_convnext, "features", "classifier.2", 1e-4),
-    "squeezenet": Family(_squeezenet, "features", "classifier.1", 3e-4),
-    "vgg": Family(_vgg, "features", "classifier.6", 1e-4),
-    "alexnet": Family(_vgg, "features", "classifier.6", 1e-4),
-    "swin": Family(_swin, "permute", "head", 1e-4),
+    "squeezenet": Family(
+        _squeezenet,
+        "features",
+        "classifier.1",
+        3e-4,
+        averages=False,
+        gradient=_squeezenet_gradient,
+    ),
+    "vgg": Family(_vgg, "features", "classifier.6", 1e-4, averages=False),
+    "alexnet": Family(_vgg, "features", "classifier.6", 1e-4, averages=False),
+    "swin": Family(_swin, "permute", "head", 1e-4, tokens_last=True),
     "maxvit": Family(_maxvit, "blocks.3", "classifier.5", 1e-4, size_option="input_size"),
-    "vit": Family(_vit, "encoder.layers[-1].ln_1", "heads.head", 1e-4, size_option="image_size"),
+    "vit": Family(
+        _vit,
+        "encoder.layers[-1].ln_1",
+        "heads.head",
+        1e-4,
+        averages=False,
+        size_option="image_size",
+    ),
     "small_cnn": Family(_pooled_classifier, "features.stage3", "classifier.1"),
 }

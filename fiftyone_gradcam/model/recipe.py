@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from ..images.geometry import check_resize
 from .backbones import get_backbone
 
 
@@ -27,6 +28,9 @@ class Recipe:
         zoom: enlarge training images by up to this share of their area, at least 0
         translation: shift training images by up to this share of the side, in [0, 0.5]
         image_size: side of the square that the model sees, in pixels; None takes the backbone's
+        resize: how an image becomes that square: "squash" (the whole image, its aspect ratio lost),
+            "crop" (the central square, 7/8 of the shorter side) or "letterbox" (the whole image,
+            bars beside it)
         seed: of the new layers, the order of images, augmentation and dropout
     """
 
@@ -43,6 +47,7 @@ class Recipe:
     zoom: float = 0.0
     translation: float = 0.1
     image_size: int | None = None
+    resize: str = "squash"
     seed: int = 0
 
     def __post_init__(self):
@@ -52,6 +57,7 @@ class Recipe:
         if self.learning_rate is None:
             scratch = backbone.family.scratch_learning_rate
             object.__setattr__(self, "learning_rate", scratch if self.from_scratch else 1e-4)
+        check_resize(self.resize)
         if backbone.family.size_option and self.image_size != backbone.image_size:
             raise ValueError(
                 f"{self.backbone} is made for images of {backbone.image_size} pixels, not "

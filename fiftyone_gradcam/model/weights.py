@@ -19,6 +19,36 @@ def imagenet_weights_file(name: str) -> str | None:
     return os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
 
 
+def imagenet_classes() -> list[str]:
+    """Names of the 1,000 classes of torchvision's ImageNet weights, in their order."""
+    return list(torchvision.models.SqueezeNet1_1_Weights.DEFAULT.meta["categories"])
+
+
+def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
+    """A backbone with its own last layer, in eval mode: a classifier of the ImageNet classes.
+
+    Args:
+        name: a row of the table
+        weights: "imagenet", or the path of a file with a whole state dict of this backbone
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as `create_model`; and if the file has no
+            last layer for 1,000 classes
+    """
+    classes = len(imagenet_classes())
+    if weights == "none":
+        raise ValueError(f"{name!r} without weights predicts nothing. Pass 'imagenet' or a file")
+    model = create_model(name, classes, weights)
+    key = get_backbone(name).family.last_layer + ".weight"
+    state = load_weights(name, weights)
+    if key not in state or len(state[key]) != classes:
+        raise ValueError(
+            f"The weights in {weights!r} have no last layer for the {classes} classes of "
+            f"ImageNet. Fine-tune a run from them first"
+        )
+    return model.eval()
+
+
 def create_model(name: str, num_classes: int, weights: str = "imagenet") -> nn.Module:
     """Build a backbone for `num_classes` classes.
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Sequence
 
 import fiftyone as fo
 import numpy as np
-import torch
 
 from ..dataset import fields, runs
 from ..dataset.predictions import PredictionWriter
-from ..explain.cam import Explained, grad_cam
-from ..explain.measures import measure
-from ..explain.render import render_heatmap, save_heatmap
+from ..explain.methods import METHODS
+from ..explain.render import HeatmapOptions
 from ..images.batches import Images
-from ..model.backbones import get_backbone
-from ..model.training import pick_device
-from ..review.scores import Scores, scores
-from .progress import Progress, Report, reporting, some, tell_failures
+from ..images.geometry import check_resize
+from ..model.backbones import BACKBONES
+from .explaining import KINDS, Explainer, store_all
+from .progress import Progress, reporting, some, tell_failures
 from .training import class_indexes
-
-HEATMAPS = ("predicted", "label")
 
 
 def predict(
@@ -30,69 +24,149 @@ def predict(
     run: runs.Run | str,
     prediction_field: str = "prediction",
     heatmaps: Sequence[str] = ("predicted",),
+    heatmap_classes: Sequence[str] = (),
     heatmap_field: str = "gradcam",
     label_field: str | None = None,
+    weights: str = "imagenet",
+    resize: str = "squash",
     batch_size: int = 16,
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = None,
+    **heatmap_options,
 ) -> fo.DatasetView:
     """Store predictions, scores and Grad-CAM heatmaps, in one pass over the images.
 
     Written are `prediction` (label, confidence, logits, label_score, margin, entropy),
-    `prediction_scores` (all class probabilities, in the order of the run's classes), `gradcam`
-    (heatmap of the predicted class), and on request `gradcam_label` (of the sample's own label).
-    Images that cannot be decoded are named, and get none of these.
+    `prediction_scores` (all class probabilities, in the order of the run's classes), and a field
+    for each kind of heatmap: `gradcam` (of the predicted class), and on request `gradcam_label`
+    (of the sample's own label), `gradcam_runner_up` (of the second most probable class),
+    `gradcam_contrast` (of the predicted class minus that of the own label, where they differ) and
+    `gradcam_<class>`. Images that cannot be decoded are named, and get none of these.
 
     Args:
         samples: a dataset or view
-        run: a run, or its key
+        run: a run, or its key; or the name of a backbone, such as "squeezenet1_1", to use a
+            pretrained classifier as it is, with its 1,000 ImageNet classes
         prediction_field: field for the predictions; its scores go to `<field>_scores`
-        heatmaps: which maps to make: any of "predicted" and "label", or none
-        heatmap_field: field for the maps; those of the own label go to `<field>_label`
+        heatmaps: which maps to make: any of "predicted", "label", "runner_up" and "contrast", or
+            none
+        heatmap_classes: classes of which every sample gets a map, whatever it is
+        heatmap_field: field for the maps of the predicted class, and the beginning of the others
         label_field: the samples' own labels; None takes the field that the run was trained on
+        weights: of a pretrained classifier: "imagenet", or the path of a file
+        resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
+            ratio lost), "crop" or "letterbox"; a run is shown what it was trained on
         batch_size: images per forward pass
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
+        **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
+            ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed,
+            layer, scale ("image", "pair", "run"), resolution, interpolation, storage ("file",
+            "database"). See `fiftyone_gradcam.explain.cam.explain` for where methods coincide
 
     Returns:
         the samples that have a prediction now
 
     Raises:
-        ValueError: if there is no such run, if it knows none of the samples' classes, if a field
-            is taken, if no image can be decoded, or if an argument is not understood
-        FileNotFoundError: if the run's checkpoint is gone
+        ValueError: if there is no such run or backbone, if it knows none of the samples' classes,
+            if a field is taken, if no image can be decoded, or if an argument is not understood
+        FileNotFoundError: if the run's checkpoint or the weights file is gone
+        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
     """
     dataset = fields.root_dataset(samples)
-    run = runs.load_run(dataset, run)
-    heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
-    if unknown := sorted(set(heatmaps) - set(HEATMAPS)):
-        raise ValueError(f"heatmaps may be any of {', '.join(HEATMAPS)}, not {unknown[0]!r}")
+    run = find_classifier(samples, run, weights, resize)
+    options = make_options(heatmap_options)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
-    names = {"predicted": heatmap_field, "label": f"{heatmap_field}_label"}
-    names = {kind: names[kind] for kind in HEATMAPS if kind in heatmaps}
-    label_field, labels = _own_labels(samples, run, label_field)
+    names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field)
+    label_field, labels = own_labels(samples, run, label_field)
     writer = PredictionWriter(
-        dataset, run, prediction_field, names, label_field, overwrite=overwrite
+        dataset, run, prediction_field, names, label_field, options, overwrite=overwrite
     )
     ids, paths = samples.values(["id", "filepath"])
-    images = Images(paths, run.recipe["image_size"])
-    classifier = _Classifier(run, device)
+    images = images_for(run, paths)
+    explainer = Explainer(run, options, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            _one_pass(classifier, images, ids, labels, writer, batch_size, report)
+            store_all(explainer, images, ids, labels, writer, batch_size, report)
         except BaseException:  # what was stored so far stays
             writer.abandon()
             raise
     tell_failures(images.failures)
+    if names:
+        print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
+    for kind, count in writer.zero_maps.items():
+        print(f"{count} heatmaps in {names[kind]!r} are zero everywhere: nothing speaks for them")
     # Two heatmaps over each other would say nothing: the first kind is shown.
     fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])
     return samples.exists(prediction_field)
 
 
-def _own_labels(
+def find_classifier(
+    samples: fo.core.collections.SampleCollection,
+    run: runs.Run | str,
+    weights: str = "imagenet",
+    resize: str = "squash",
+) -> runs.Run:
+    """A run by its key, or a pretrained classifier by its backbone's name.
+
+    Raises:
+        ValueError: if there is neither
+    """
+    dataset = fields.root_dataset(samples)
+    check_resize(resize)
+    is_backbone = isinstance(run, str) and run in BACKBONES and run not in runs.list_runs(dataset)
+    if is_backbone:
+        return runs.pretrained(dataset, run, weights, resize)
+    if weights != "imagenet" or resize != "squash":
+        raise ValueError(
+            f"weights and resize are choices for a pretrained backbone; {run!r} is used as it was "
+            f"trained"
+        )
+    return runs.load_run(dataset, run)
+
+
+def images_for(run: runs.Run, paths: Sequence[str]) -> Images:
+    """Image files as a run sees them."""
+    resize = run.recipe.get("resize", "squash")
+    return Images(paths, run.recipe["image_size"], resize=resize)
+
+
+def make_options(options: dict) -> HeatmapOptions:
+    """Heatmap options from a verb's further arguments.
+
+    Raises:
+        ValueError: if an option is unknown or its value out of range
+    """
+    known = list(HeatmapOptions.__dataclass_fields__)
+    if unknown := sorted(options.keys() - set(known)):
+        raise ValueError(f"There is no option {unknown[0]!r}. Options: {', '.join(known)}")
+    return HeatmapOptions(**options)
+
+
+def _heatmap_names(
+    run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str
+) -> dict[str, str]:
+    """The field of each kind of heatmap; a class stands as "class:<its name>"."""
+    heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
+    classes = (classes,) if isinstance(classes, str) else classes
+    if unknown := sorted(set(heatmaps) - set(KINDS)):
+        raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
+    if unknown := [name for name in classes if name not in run.classes]:
+        raise ValueError(
+            f"{run.key!r} knows no class {unknown[0]!r}. Its classes: {some(run.classes)}"
+        )
+    names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
+    if "predicted" in names:
+        names["predicted"] = field
+    for name in classes:
+        names[f"class:{name}"] = f"{field}_{fields.field_name(name)}"
+    return names
+
+
+def own_labels(
     samples: fo.core.collections.SampleCollection, run: runs.Run, label_field: str | None
 ) -> tuple[str, np.ndarray]:
     """The field of the samples' own labels, and their class indexes, -1 where there is none."""
@@ -103,7 +177,7 @@ def _own_labels(
     _, _, labels = fields.labels_of(samples, label_field)
     indexes = class_indexes(labels, run.classes)
     strangers = sorted({x for x in labels if x is not None} - set(run.classes))
-    if strangers and (indexes < 0).all():
+    if strangers and (indexes < 0).all() and not isinstance(run, runs.Pretrained):
         raise ValueError(
             f"Run {run.key!r} was trained on other classes ({some(run.classes)}) than "
             f"{label_field!r} holds ({some(strangers)}). Choose another run, or another "
@@ -112,109 +186,7 @@ def _own_labels(
     if strangers:
         count = sum(label in set(strangers) for label in labels)
         print(
-            f"{count} samples are of classes that run {run.key!r} does not know, and get no "
+            f"{count} samples are of classes that {run.key!r} does not know, and get no "
             f"label_score: {some(strangers)}"
         )
     return label_field, indexes
-
-
-class _Classifier:
-    """A run's network on a device, ready to predict and explain."""
-
-    def __init__(self, run: runs.Run, device: str | None):
-        self.backbone = get_backbone(run.recipe["backbone"])
-        self.device = pick_device(device)
-        self.model = run.load_model().to(self.device, memory_format=torch.channels_last)
-
-    def __call__(self, images: torch.Tensor, targets: list[torch.Tensor | None]) -> Explained:
-        return grad_cam(
-            self.model, self.backbone, self.backbone.normalize(images.to(self.device)), targets
-        )
-
-
-def _one_pass(
-    classifier: _Classifier,
-    images: Images,
-    ids: list[str],
-    labels: np.ndarray,
-    writer: PredictionWriter,
-    batch_size: int,
-    report: Report,
-) -> None:
-    """Decode, predict, explain and store; while one batch is drawn the next is predicted.
-
-    Raises:
-        ValueError: if no image can be decoded; nothing is stored then
-    """
-    kinds, total = list(writer.heatmap_fields), len(ids)
-    store: Callable[[], None] | None = None
-    with ThreadPoolExecutor(images.workers, thread_name_prefix="heatmap") as pool:
-        for batch in images.batches(batch_size):
-            own = labels[batch.positions]
-            targets = [None if kind == "predicted" else torch.from_numpy(own) for kind in kinds]
-            explained = classifier(batch.images, targets)
-            logits = explained.logits.float().cpu().numpy()
-            found = scores(logits, own)
-            batch_ids = [ids[i] for i in batch.positions]
-            shown = {"predicted": found.predicted, "label": own}
-            drawn = {
-                kind: [
-                    pool.submit(_draw, cam, frame, writer.heatmap_path(kind, sample_id))
-                    if target >= 0
-                    else None
-                    for cam, frame, sample_id, target in zip(
-                        cams.cpu().numpy(), batch.frames, batch_ids, shown[kind], strict=True
-                    )
-                ]
-                for kind, cams in zip(kinds, explained.maps, strict=True)
-            }
-            if store is not None:
-                store()
-            store = partial(_store, writer, batch_ids, logits, found, drawn, shown, classifier)
-            report(int(batch.positions[-1]) + 1, total, f"{batch.positions[-1] + 1} of {total}")
-        if store is None:
-            reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
-            raise ValueError(f"No image can be predicted. {reasons or 'There are no samples'}")
-        store()
-    writer.clear([ids[i] for i in images.failures])
-    writer.flush()
-
-
-def _draw(cam: np.ndarray, frame: np.ndarray, path: str) -> dict:
-    """Write a heatmap's file; returns its path and what is stored beside it."""
-    pixels, peak = render_heatmap(cam, int(frame[0]), int(frame[1]))
-    save_heatmap(pixels, path)
-    found = measure(cam)
-    return {
-        "path": path,
-        "peak": peak,
-        "focus": found and found.focus,
-        "centroid": found and list(found.centroid),
-        "border": found and found.border,
-    }
-
-
-def _store(
-    writer: PredictionWriter,
-    ids: list[str],
-    logits: np.ndarray,
-    found: Scores,
-    drawn: dict[str, list[Future | None]],
-    shown: dict[str, np.ndarray],
-    classifier: _Classifier,
-) -> None:
-    writer.add_predictions(ids, logits, found)
-    for kind, pictures in drawn.items():
-        for sample_id, picture, target in zip(ids, pictures, shown[kind], strict=True):
-            if picture is None:
-                writer.add_no_heatmap(kind, sample_id)
-            else:
-                writer.add_heatmap(
-                    kind,
-                    sample_id,
-                    target=writer.run.classes[target],
-                    method="gradcam",
-                    layer=classifier.backbone.family.layer,
-                    **picture.result(),
-                )
-    writer.flush_if_full()

@@ -79,7 +79,12 @@ def find_label_issues(
     check_folds(folds)
     backbone, weights = _pick_backbone(dataset, backbone, weights)
     recipe = make_recipe(backbone, weights, seed=seed, **recipe_options)
-    images = Images(paths, recipe.image_size, CACHE_BYTES if recipe.from_scratch else 0)
+    images = Images(
+        paths,
+        recipe.image_size,
+        CACHE_BYTES if recipe.from_scratch else 0,
+        resize=recipe.resize,
+    )
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
         features = None
         if recipe.from_scratch:

@@ -138,9 +138,9 @@ def _training_data(
     if single:
         print(f"Only one training image of {some(single)}: expect little of these classes")
     classes = list(counts)
-    train_set, _ = _labelled(chosen, label_field, classes, recipe.image_size, CACHE_BYTES)
+    train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
-    val_set, strangers = _labelled(watched, label_field, classes, recipe.image_size, rest)
+    val_set, strangers = _labelled(watched, label_field, classes, recipe, rest)
     if strangers:
         print(f"Not watched, being of classes without training images: {some(strangers)}")
     if not len(val_set.images):
@@ -150,14 +150,15 @@ def _training_data(
 
 
 def _labelled(
-    samples: Samples, label_field: str, classes: list[str], size: int, cache_bytes: int
+    samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
 ) -> tuple[Labelled, list[str]]:
     """The samples of known classes as images with class indexes; and the unknown classes."""
     _, paths, labels = fields.labels_of(samples, label_field)
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
     strangers = sorted({x for x in labels if x is not None} - set(classes))
-    return Labelled(Images(known, size, cache_bytes), indexes[indexes >= 0]), strangers
+    images = Images(known, recipe.image_size, cache_bytes, resize=recipe.resize)
+    return Labelled(images, indexes[indexes >= 0]), strangers
 
 
 def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:

@@ -1,0 +1,140 @@
+"""Class activation maps by several methods, from a target tensor and its gradient.
+
+A is the target tensor (N, C, h, w), g the gradient of the target class's logit with respect to
+it: (N, C, h, w), or (N, C, 1, 1) where it is the same at every cell. Every function gives signed
+maps (N, h, w).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import interpolate
+
+CHANNELS_AT_ONCE = 32  # masked images in one forward pass of Score-CAM
+
+
+def grad_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """sum_k alpha_k A_k, alpha_k = mean of g_k (Selvaraju et al., arXiv 1610.02391, eq. 1, 2)."""
+    return _weighted(features, gradient.mean((2, 3)))
+
+
+def hires_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """sum_k g_k A_k, cell by cell (Draelos and Carin, arXiv 2011.08891, eq. 6).
+
+    Where the head averages the target tensor, g is the same at every cell, and this is Grad-CAM.
+    """
+    if gradient.shape[2:] == (1, 1):
+        return grad_cam(features, gradient)
+    return (gradient * features).sum(1)
+
+
+def layer_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """sum_k ReLU(g_k) A_k, cell by cell (Jiang et al., IEEE TIP 2021, eq. 4)."""
+    return hires_cam(features, gradient.relu())
+
+
+def grad_cam_plus_plus(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """sum_k w_k A_k, w_k = sum over cells of a_k ReLU(g_k), with
+    a_k = g_k^2 / (2 g_k^2 + sum over cells of A_k x g_k^3) (Chattopadhay et al.,
+    arXiv 1710.11063, eq. 10, 19, for the exponential of the logit, whose factor exp(y) is the
+    same for all channels and left out; a_k = 0 where its denominator is)."""
+    totals = features.sum((2, 3), keepdim=True)
+    # Numerator and denominator divided by g^2, which float32 could not hold for small gradients.
+    below = 2 + totals * gradient
+    share = torch.where((gradient != 0) & (below != 0), 1 / below, 0.0)
+    weights = (share * gradient.relu()).expand_as(features).sum((2, 3))
+    return _weighted(features, weights)
+
+
+def eigen_cam(features: torch.Tensor) -> torch.Tensor:
+    """A projected on its first right singular vector (Muhammad and Yeasin, arXiv 2008.00299,
+    eq. 3, 4), turned so that the map's sum is positive. The same for every class.
+
+    With X the cells by channels, X v_1 = s_1 u_1, and u_1, s_1^2 belong to the small matrix X X^T.
+    """
+    cells = features.flatten(2).transpose(1, 2)
+    values, vectors = torch.linalg.eigh(torch.bmm(cells, cells.transpose(1, 2)))
+    maps = vectors[..., -1] * values[:, -1:].clamp(min=0).sqrt()
+    maps = torch.where(maps.sum(1, keepdim=True) < 0, -maps, maps)
+    return maps.unflatten(1, features.shape[2:])
+
+
+def score_cam(
+    features: torch.Tensor,
+    images: torch.Tensor,
+    classes: torch.Tensor,
+    model: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """sum_k w_k A_k, w = softmax over k of the logit of the image masked by A_k, stretched over it
+    and scaled to [0, 1] (Wang et al., arXiv 1910.01279, algorithm 1).
+
+    Needs a forward pass for each channel of each image, hundreds of times the cost of the others.
+
+    Args:
+        features: target tensor (N, C, h, w)
+        images: normalised images (N, 3, H, W)
+        classes: (N,) class indexes
+        model: from normalised images to logits
+    """
+    weights = [
+        torch.cat([_class_scores(part, image, label, model) for part in parts]).softmax(0)
+        for parts, image, label in zip(map(_parts, features), images, classes.tolist(), strict=True)
+    ]
+    return _weighted(features, torch.stack(weights))
+
+
+def _parts(channels: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield from channels.split(CHANNELS_AT_ONCE)
+
+
+def _class_scores(channels, image, label: int, model) -> torch.Tensor:
+    masks = interpolate(channels[:, None], image.shape[1:], mode="bilinear", align_corners=False)
+    low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+    masks = (masks - low) / (high - low).clamp(min=1e-8)
+    return model(image * masks)[:, label]
+
+
+def _weighted(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    maps = torch.bmm(weights[:, None], features.flatten(2))
+    return maps[:, 0].unflatten(1, features.shape[2:])
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make a map.
+
+    Attributes:
+        title: its usual name
+        words: what it does, in a sentence, for forms
+        from_gradient: the function, where it needs no more than target tensor and gradient
+    """
+
+    title: str
+    words: str
+    from_gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+
+
+METHODS = {
+    "gradcam": Method("Grad-CAM", "channels weighted by their mean gradient", grad_cam),
+    "hirescam": Method("HiResCAM", "gradient times activation, cell by cell", hires_cam),
+    "layercam": Method("LayerCAM", "as HiResCAM, positive gradients alone", layer_cam),
+    "gradcam++": Method(
+        "Grad-CAM++", "channels weighted by positive gradients", grad_cam_plus_plus
+    ),
+    "eigencam": Method("Eigen-CAM", "what the layer sees most; the same for every class"),
+    "scorecam": Method("Score-CAM", "hundreds of forward passes for each image: slow"),
+}
+
+
+def check_method(method: str) -> Method:
+    """Look a method up.
+
+    Raises:
+        ValueError: if there is no such method; the message lists those there are
+    """
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}")
+    return METHODS[method]

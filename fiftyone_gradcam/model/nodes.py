@@ -1,0 +1,107 @@
+"""A network split at a layer that the user names, by tracing its forward."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import fx, nn
+from torchvision.models.feature_extraction import NodePathTracer
+
+from .families import Head
+
+# Tracing takes a second, and a network is split once for each batch.
+_traced: WeakKeyDictionary[nn.Module, tuple[fx.GraphModule, dict[str, fx.Node]]] = (
+    WeakKeyDictionary()
+)
+
+
+def split_at(
+    model: nn.Module, layer: str, images: torch.Tensor, tokens_last: bool = False
+) -> tuple[torch.Tensor, Head]:
+    """Run a network up to a named layer.
+
+    Args:
+        model: a network that torch.fx can trace, as all of torchvision's
+        layer: name of a module ("layer3"), or of a node as torchvision's
+            `get_graph_node_names` gives them ("layer3.1.add")
+        images: normalised images (N, 3, H, W)
+        tokens_last: whether four-dimensional tensors are (N, h, w, C) there
+
+    Returns:
+        the layer's output as (N, C, h, w), of a transformer's tokens the patches alone; and the
+        head, the function from it to logits (N, K)
+
+    Raises:
+        ValueError: if there is no such layer, or its output is no map
+    """
+    graph, nodes = _trace(model)
+    interpreter = fx.Interpreter(graph)
+    last = _find(nodes, layer)
+    interpreter.args_iter = iter([images])
+    nodes_in_order = list(graph.graph.nodes)
+    cut = nodes_in_order.index(last) + 1
+    before, after = nodes_in_order[:cut], nodes_in_order[cut:]
+    for node in before:
+        interpreter.env[node] = interpreter.run_node(node)
+        for spent in interpreter.user_to_last_uses.get(node, ()):
+            del interpreter.env[spent]  # or every activation would stay in memory
+    output = interpreter.env[last]
+    target, restore = _as_map(output, layer, tokens_last)
+
+    def head(target: torch.Tensor) -> torch.Tensor:
+        # A copy: what follows may work in place, which a leaf of the graph does not bear.
+        interpreter.env[last] = restore(target.clone())
+        for node in after:
+            interpreter.env[node] = interpreter.run_node(node)
+        return interpreter.env[after[-1]]
+
+    return target, head
+
+
+def _trace(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+    """The graph of a network in the mode it is in, and its nodes by name."""
+    if model not in _traced:
+        tracer = NodePathTracer()
+        graph = tracer.trace(model)
+        names = {name: node for node, name in tracer.node_to_qualname.items()}
+        _traced[model] = fx.GraphModule(model, graph), names
+    return _traced[model]
+
+
+def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
+    """The node of this name, or the last one within the module of this name."""
+    if layer in nodes:
+        return nodes[layer]
+    inside = [node for name, node in nodes.items() if name.startswith(f"{layer}.")]
+    if inside:
+        return inside[-1]
+    modules = {name.rsplit(".", cut)[0] for name in nodes for cut in range(name.count(".") + 1)}
+    near = difflib.get_close_matches(layer, sorted(modules), n=5, cutoff=0.4) or sorted(nodes)[:5]
+    raise ValueError(f"There is no layer {layer!r} in the network. Similar: {', '.join(near)}")
+
+
+def _as_map(
+    output: object, layer: str, tokens_last: bool
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    """A layer's output as (N, C, h, w), and the way back."""
+    if isinstance(output, torch.Tensor) and output.dim() == 4:
+        if not tokens_last:
+            return output, lambda target: target
+        return output.permute(0, 3, 1, 2), lambda target: target.permute(0, 2, 3, 1)
+    if isinstance(output, torch.Tensor) and output.dim() == 3:
+        side = math.isqrt(output.shape[1])
+        first = output.shape[1] - side * side  # a class token stands before the patches
+        if first in (0, 1) and side > 1:
+            target = output[:, first:].transpose(1, 2).unflatten(2, (side, side))
+            return target, lambda target: torch.cat(
+                [output[:, :first], target.flatten(2).transpose(1, 2)], 1
+            )
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    raise ValueError(
+        f"The output of layer {layer!r} is {shape}, and no map (N, channels, height, width). "
+        f"Name an earlier layer"
+    )
