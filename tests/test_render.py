@@ -7,7 +7,13 @@ from PIL import Image, ImageDraw
 
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.explain.measures import measure
-from fiftyone_gradcam.explain.render import HeatmapOptions, heatmap_size, peak_of, render_heatmap
+from fiftyone_gradcam.explain.render import (
+    HeatmapOptions,
+    heatmap_size,
+    peak_of,
+    render_heatmap,
+    save_heatmap,
+)
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import placed, seen_box, to_frame, to_square
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -37,8 +43,8 @@ def test_a_map_of_zeros_stays_zero():
 
 def test_heatmap_size_keeps_the_aspect_ratio():
     assert heatmap_size(200, 100) == (200, 100)
-    assert heatmap_size(4000, 1000) == (256, 64)
-    assert heatmap_size(5000, 1) == (256, 1)
+    assert heatmap_size(4000, 1000) == (224, 56)
+    assert heatmap_size(5000, 1) == (224, 1)
     assert heatmap_size(4000, 1000, 512) == (512, 128)
 
 
@@ -198,10 +204,21 @@ def test_a_planted_object_is_hit(tmp_path, resize, orientation):
     )
     box = seen_box(resize, width, height)
     cam = found.maps[0][0].numpy()
-    pixels = render_heatmap(cam, width, height, box)
+    pixels = render_heatmap(cam, width, height, box, resolution=width)
     assert pixels.shape == (height, width)
     rows, columns = np.nonzero(pixels >= 230)
     assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=5)
     assert pixels[y, x] >= 230
     assert (max(abs(columns - x)) <= 16, max(abs(rows - y)) <= 16) == (True, True)
     assert measure(cam, box).centroid == pytest.approx((x / width, y / height), abs=0.06)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (1, 7), (168, 224)])
+def test_a_stored_picture_is_read_back_pixel_by_pixel(tmp_path, shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    save_heatmap(pixels, str(tmp_path / "map.png"))
+    with Image.open(tmp_path / "map.png") as image:
+        assert (image.format, image.mode) == ("PNG", "L")
+        image.verify()
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "map.png")), pixels)
+    assert [file.name for file in tmp_path.iterdir()] == ["map.png"]

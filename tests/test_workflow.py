@@ -240,7 +240,7 @@ def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
     last.ground_truth = None
     last.save()
     fg.predict(other, run, heatmaps=("label",))
-    assert "1 samples are of classes that run 'quick' does not know" in capsys.readouterr().out
+    assert "1 samples are of classes that 'quick' does not know" in capsys.readouterr().out
     sample.reload()
     last.reload()
     for unknown in (sample, last):

@@ -87,6 +87,17 @@ class Images:
             finally:  # a reader that stops early does not wait for what it will not read
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def load(self, positions: np.ndarray) -> Batch:
+        """Decode some images here and now; the batch is empty if none of them can be."""
+        decoded: list[Future] = []
+        for position in positions:
+            decoded.append(Future())
+            try:
+                decoded[-1].set_result(self._decode(position))
+            except ImageError as error:
+                decoded[-1].set_exception(error)
+        return self._collect(positions, decoded)
+
     def _submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
         chunk = np.array([i for i in chunk if i not in self.failures], np.int64)
         return chunk, [pool.submit(self._decode, i) if self._slots[i] < 0 else None for i in chunk]
