@@ -73,7 +73,11 @@ def _trace(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
 
 
 def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
-    """The node of this name, or the last one within the module of this name."""
+    """The call of the module of this name, or the node of this name, or the last one within the
+    module. Modules first: torchvision's name of the call of `ln_2` may be `ln_1`."""
+    calls = [n for n in nodes.values() if n.op == "call_module" and n.target == layer]
+    if calls:
+        return calls[-1]
     if layer in nodes:
         return nodes[layer]
     inside = [node for name, node in nodes.items() if name.startswith(f"{layer}.")]

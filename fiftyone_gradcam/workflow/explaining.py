@@ -22,6 +22,7 @@ from ..explain.render import HeatmapOptions, peak_of, render_heatmap, save_heatm
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box
 from ..model.backbones import get_backbone
+from ..model.folding import fold_batch_norms
 from ..model.training import pick_device
 from ..review.scores import Scores, scores
 from .progress import Report
@@ -50,7 +51,10 @@ class Explainer:
         self.backbone = get_backbone(run.recipe["backbone"])
         self.resize = run.recipe.get("resize", "squash")
         self.device = pick_device(device)
-        self.model = run.load_model().to(self.device, memory_format=torch.channels_last)
+        model = run.load_model()
+        if options.layer is None:  # a layer of the user's would no longer be what it was
+            model = fold_batch_norms(model)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
         self.layer = options.layer or self.backbone.family.layer
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,43 @@
+"""Batch norms folded into the convolutions before them: the same network, faster to evaluate."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def fold_batch_norms(model: nn.Module) -> nn.Module:
+    """A copy of a network for evaluation, in which each batch norm that follows a convolution
+    directly is folded into its weights; equal up to rounding.
+
+    In eval mode a batch norm multiplies and adds by constants, and the pass over the activations
+    that it takes is saved. Modules keep their names and order; a folded norm becomes an identity.
+
+    Args:
+        model: a network; where its forward cannot be traced, the copy is as it is
+
+    Returns:
+        the copy, in eval mode
+    """
+    model = copy.deepcopy(model).eval()
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception:  # whatever a forward may hold that cannot be traced
+        return model
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    modules = dict(model.named_modules())
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            continue
+        before = node.args[0]
+        if before.op != "call_module" or not isinstance(modules[before.target], nn.Conv2d):
+            continue
+        if len(before.users) > 1 or calls[before.target] > 1 or calls[node.target] > 1:
+            continue
+        folded = fuse_conv_bn_eval(modules[before.target], modules[node.target])
+        model.set_submodule(before.target, folded)
+        model.set_submodule(node.target, nn.Identity())
+    return model
