@@ -12,6 +12,8 @@ _HOMES = {
     "split": "workflow.importing",
     "fine_tune": "workflow.training",
     "predict": "workflow.predicting",
+    **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),
+    "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),

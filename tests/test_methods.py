@@ -280,14 +280,14 @@ def test_2000_batches_leave_no_hook_and_no_growth():
     model, backbone = network("small_cnn"), get_backbone("small_cnn")
     x = images("small_cnn", 2)
 
-    def some(count: int) -> None:
+    def some(model: nn.Module, count: int) -> None:
         for _ in range(count):
             explain(model, backbone, x, ["predicted", "runner_up"], layer="features.stage3")
 
-    some(200)
+    some(model, 200)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tensors = sum(isinstance(o, torch.Tensor) for o in gc.get_objects())
-    some(2000)
+    some(model, 2000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10 * 1024  # KiB
     assert sum(isinstance(o, torch.Tensor) for o in gc.get_objects()) <= tensors
     assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())

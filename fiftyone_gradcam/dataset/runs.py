@@ -33,6 +33,9 @@ class Run:
         best_epoch: the epoch whose weights were kept
         label_field: the field that it was trained to predict
         checkpoint: path of the file of weights
+        watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
+            with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
+            predicted) and of "strip" (a picture of how the focus moved); None of others
     """
 
     key: str
@@ -43,6 +46,7 @@ class Run:
     best_epoch: int
     label_field: str
     checkpoint: str
+    watch: dict | None = None
 
     @property
     def layer(self) -> str:
@@ -91,7 +95,7 @@ class Pretrained(Run):
         return create_pretrained(self.recipe["backbone"], self.checkpoint)
 
     def __str__(self) -> str:
-        return f"{self.key} with its {len(self.classes)} ImageNet classes"
+        return f"{self.recipe['backbone']} with its {len(self.classes)} ImageNet classes"
 
 
 def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
@@ -105,7 +109,7 @@ def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) ->
 
     recipe = Recipe(backbone=backbone, weights=weights, resize=resize)
     return Pretrained(
-        key=backbone,
+        key=f"{backbone}/imagenet",
         dataset_name=dataset.name,
         classes=imagenet_classes(),
         recipe=recipe.to_dict(),
@@ -146,6 +150,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> None:
         best_epoch=run.best_epoch,
         label_field=run.label_field,
         checkpoint=run.checkpoint,
+        watch=run.watch,
         val_accuracy=run.val_accuracy,
     )
     dataset.register_run(run.key, config)
@@ -178,6 +183,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
         best_epoch=config.best_epoch,
         label_field=config.label_field,
         checkpoint=config.checkpoint,
+        watch=getattr(config, "watch", None),
     )
 
 

@@ -93,6 +93,7 @@ def train(
     val_set: Labelled | None = None,
     device: str | None = None,
     on_step: Callable[[int, int, Epoch | None], None] | None = None,
+    on_epoch: Callable[[nn.Module], None] | None = None,
 ) -> Trained:
     """Train a classifier by a recipe.
 
@@ -105,6 +106,7 @@ def train(
         train_set, val_set: images to learn from, images to watch
         device: such as "cpu" or "cuda"; None picks
         on_step: called with (images done, images in all epochs, the epoch just ended or None)
+        on_epoch: called with the model after each epoch; it must leave it as it is
 
     Raises:
         ValueError: if none of the training images can be decoded, or the loss is not finite
@@ -116,6 +118,7 @@ def train(
         model = create_model(recipe.backbone, num_classes, recipe.weights)
         model = model.to(device, memory_format=torch.channels_last)
         loop = _Loop(recipe, backbone, model, device, on_step or (lambda *_: None))
+        loop.on_epoch = on_epoch or (lambda _: None)
         return loop.run(train_set, val_set)
 
 
@@ -150,6 +153,7 @@ class _Loop:
             if score > best:
                 best, best_epoch = score, number
                 best_state = copy.deepcopy(model.state_dict())
+            self.on_epoch(model)
             self.on_step(self.done, self.total, history[-1])
         model.load_state_dict(best_state)
         return Trained(model.eval(), history, best_epoch)

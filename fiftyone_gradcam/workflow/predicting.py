@@ -27,8 +27,8 @@ def predict(
     heatmap_classes: Sequence[str] = (),
     heatmap_field: str = "gradcam",
     label_field: str | None = None,
-    weights: str = "imagenet",
-    resize: str = "squash",
+    weights: str | None = None,
+    resize: str | None = None,
     batch_size: int = 16,
     overwrite: bool = False,
     device: str | None = None,
@@ -54,9 +54,10 @@ def predict(
         heatmap_classes: classes of which every sample gets a map, whatever it is
         heatmap_field: field for the maps of the predicted class, and the beginning of the others
         label_field: the samples' own labels; None takes the field that the run was trained on
-        weights: of a pretrained classifier: "imagenet", or the path of a file
+        weights: of a pretrained classifier: "imagenet" (as if None), or the path of a file; a
+            run of the backbone's name goes first if this is None
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
-            ratio lost), "crop" or "letterbox"; a run is shown what it was trained on
+            ratio lost; as if None), "crop" or "letterbox"; a run sees what it was trained on
         batch_size: images per forward pass
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
@@ -107,8 +108,8 @@ def predict(
 def find_classifier(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
-    weights: str = "imagenet",
-    resize: str = "squash",
+    weights: str | None = None,
+    resize: str | None = None,
 ) -> runs.Run:
     """A run by its key, or a pretrained classifier by its backbone's name.
 
@@ -116,16 +117,17 @@ def find_classifier(
         ValueError: if there is neither
     """
     dataset = fields.root_dataset(samples)
-    check_resize(resize)
-    is_backbone = isinstance(run, str) and run in BACKBONES and run not in runs.list_runs(dataset)
-    if is_backbone:
-        return runs.pretrained(dataset, run, weights, resize)
-    if weights != "imagenet" or resize != "squash":
+    known = isinstance(run, runs.Run) or (run in runs.list_runs(dataset) and weights is None)
+    if not known and run in BACKBONES:
+        check_resize(resize or "squash")
+        return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
+    found = runs.load_run(dataset, run)
+    if weights is not None or resize is not None:
         raise ValueError(
-            f"weights and resize are choices for a pretrained backbone; {run!r} is used as it was "
-            f"trained"
+            f"weights and resize are for a pretrained backbone; run {found.key!r} is used as it "
+            f"was trained. Leave them out"
         )
-    return runs.load_run(dataset, run)
+    return found
 
 
 def images_for(run: runs.Run, paths: Sequence[str]) -> Images:

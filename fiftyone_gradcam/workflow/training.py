@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
 import fiftyone as fo
 import numpy as np
 
@@ -11,6 +15,7 @@ from ..model.checkpoint import save_checkpoint
 from ..model.recipe import Recipe
 from ..model.training import Epoch, Labelled, train
 from .progress import Progress, reporting, some, tell_failures
+from .watching import Watch, choose_watched
 
 Samples = fo.core.collections.SampleCollection
 CACHE_BYTES = 2 << 30  # decoded images kept between epochs
@@ -25,6 +30,7 @@ def fine_tune(
     seed: int = 0,
     label_field: str = "ground_truth",
     overwrite: bool = False,
+    watch: int | Sequence[str] = 0,
     device: str | None = None,
     progress: Progress = None,
     **recipe_options,
@@ -44,6 +50,9 @@ def fine_tune(
         seed: of everything random
         label_field: field of the classes
         overwrite: replace a run of this key
+        watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
+            of the samples of these ids, at each epoch; a strip of pictures shows how the focus
+            moved (`run.watch`)
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
         **recipe_options: any other choice of `fiftyone_gradcam.model.recipe.Recipe`, such as
@@ -59,6 +68,8 @@ def fine_tune(
     runs.check_key(dataset, key, overwrite)
     recipe = make_recipe(backbone, weights, epochs=epochs, seed=seed, **recipe_options)
     classes, train_set, val_set = _training_data(samples, label_field, recipe)
+    watched = choose_watched(samples, watch, label_field, classes, seed)
+    eye = Watch(samples, watched, label_field, classes, recipe) if watched else None
     with reporting(progress, f"Training {backbone} on {len(train_set)} images") as report:
         last = f"Training {backbone}"
 
@@ -69,11 +80,12 @@ def fine_tune(
                 print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
             report(done, total, last)
 
-        trained = train(recipe, len(classes), train_set, val_set, device, on_step)
+        trained = train(recipe, len(classes), train_set, val_set, device, on_step, eye)
     for part in (train_set, val_set):
         if part is not None:
             tell_failures(part.images.failures)
     checkpoint = runs.checkpoint_path(dataset, key)
+    is_new = key not in dataset.list_runs()
     run = runs.Run(
         key=key,
         dataset_name=dataset.name,
@@ -83,10 +95,12 @@ def fine_tune(
         best_epoch=trained.best_epoch,
         label_field=label_field,
         checkpoint=checkpoint,
+        watch=None,
     )
     description = {"backbone": backbone, "classes": classes, "recipe": run.recipe}
-    is_new = key not in dataset.list_runs()
     try:
+        if eye is not None:
+            run = replace(run, watch=eye.save(os.path.dirname(checkpoint)))
         save_checkpoint(checkpoint, trained.model.state_dict(), description)
         runs.save_run(dataset, run)
     except BaseException:
@@ -94,6 +108,8 @@ def fine_tune(
             runs.remove_run_files(dataset, key)
         raise
     print(f"Saved {run}")
+    if run.watch:
+        print(f"How the focus moved: {run.watch['strip']}")
     return run
 
 

@@ -1,0 +1,92 @@
+"""Does a map show what the network's decision rests on? Measured by taking pixels away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from ..images.geometry import to_frame
+
+STEPS = 10
+BLUR = 31  # pixels: wide enough to hide an object from a network of 224 pixels
+GAUSSIAN_SIGMA = 0.25  # of the side
+
+Probability = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What a map is worth, for the probability p of its class.
+
+    Attributes:
+        deletion: area under p as the pixels are made grey, the hottest first; in [0, 1], low is
+            good (Petsiuk et al., RISE, arXiv 1806.07421)
+        insertion: area under p as the pixels of a blurred image become sharp, the hottest first;
+            in [0, 1], high is good (same)
+        drop: share of p that is lost when the image is multiplied by the map, at least 0; low is
+            good (Chattopadhay et al., arXiv 1710.11063, equation 22)
+    """
+
+    deletion: float
+    insertion: float
+    drop: float
+
+
+def faithfulness(
+    image: torch.Tensor,
+    cam: np.ndarray,
+    probability: Probability,
+    steps: int = STEPS,
+) -> Faithfulness:
+    """Measure a map of what a model saw.
+
+    Args:
+        image: normalised image (3, H, W): zero is the mean colour
+        cam: (h, w) map of it; what is below 0 counts as 0
+        probability: from normalised images (N, 3, H, W) to the class's probabilities (N,)
+        steps: how many equal parts the pixels are taken in, at least 2
+    """
+    height, width = image.shape[1:]
+    heat = np.clip(to_frame(np.clip(cam, 0, None), width, height), 0, None)
+    # Ties are broken by place, from the top left; a map of zeros is no order at all.
+    order = torch.from_numpy(np.argsort(-heat, axis=None, kind="stable"))
+    taken = torch.zeros(steps + 1, height * width, dtype=torch.bool)
+    for step in range(1, steps + 1):
+        taken[step, order[: round(step * height * width / steps)]] = True
+    taken = taken.view(steps + 1, 1, height, width).to(image.device)
+    blurred = avg_pool2d(image[None], BLUR, 1, BLUR // 2, count_include_pad=False)[0]
+    peak = float(heat.max())
+    kept = torch.from_numpy(heat / peak if peak > 0 else heat).to(image)
+    deleted = probability(torch.where(taken, torch.zeros_like(image), image))
+    inserted = probability(torch.where(taken, image, blurred))
+    alone = float(probability((image * kept)[None])[0])
+    whole = float(deleted[0])
+    return Faithfulness(
+        deletion=_area(deleted),
+        insertion=_area(inserted),
+        drop=max(0.0, whole - alone) / max(whole, 1e-12),
+    )
+
+
+def _area(curve: torch.Tensor) -> float:
+    """Area under a curve over [0, 1] by the trapezoidal rule."""
+    curve = curve.double()
+    return float(((curve[1:] + curve[:-1]) / 2).mean())
+
+
+def centred_gaussian(shape: tuple[int, int]) -> np.ndarray:
+    """A map (h, w) that knows nothing but that objects stand in the middle."""
+    down, across = (
+        np.exp(-0.5 * (((np.arange(side) + 0.5) / side - 0.5) / GAUSSIAN_SIGMA) ** 2)
+        for side in shape
+    )
+    return np.outer(down, across).astype(np.float32)
+
+
+def random_map(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """A map (h, w) that knows nothing, as coarse as the one it is compared with."""
+    return random.random(shape, dtype=np.float32)

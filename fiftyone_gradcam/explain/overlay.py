@@ -1,0 +1,153 @@
+"""Pictures of heatmaps for people: image, heatmap and overlay side by side, sheets and strips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN = 8
+FONT_SIZE = 14
+BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
+
+
+@cache
+def colors_of(colormap: str) -> np.ndarray:
+    """The 256 colours of a colormap, uint8 (256, 3).
+
+    Raises:
+        ValueError: if matplotlib has no colormap of this name
+    """
+    import matplotlib  # a requirement of FiftyOne
+
+    try:
+        chosen = matplotlib.colormaps[colormap]
+    except KeyError:
+        raise ValueError(
+            f"Unknown colormap {colormap!r}. Choose one of matplotlib's, such as jet, turbo, "
+            f"viridis, inferno"
+        ) from None
+    return np.rint(255 * chosen(np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse an opacity outside of [0, 1].
+
+    Raises:
+        ValueError: naming the value
+    """
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], not {alpha!r}")
+
+
+def color_heatmap(pixels: np.ndarray, colormap: str = "jet") -> Image.Image:
+    """A heatmap in colours; where it is 0, the model saw nothing, and it is black.
+
+    Args:
+        pixels: uint8 (height, width), as `render_heatmap` draws them
+        colormap: a name of matplotlib's
+    """
+    return Image.fromarray(colors_of(colormap)[pixels] * (pixels > 0)[..., None].astype(np.uint8))
+
+
+def overlay(
+    image: Image.Image, pixels: np.ndarray, colormap: str = "jet", alpha: float = 0.5
+) -> Image.Image:
+    """A heatmap over its image; where it is 0, the image shows as it is.
+
+    Args:
+        image: upright RGB
+        pixels: uint8 (height, width), stretched over the image
+        colormap: a name of matplotlib's
+        alpha: opacity of the heatmap in [0, 1]
+    """
+    grey = Image.fromarray(pixels).resize(image.size, Image.Resampling.BILINEAR)
+    seen = Image.fromarray((pixels > 0).astype(np.uint8) * round(255 * alpha))
+    colored = Image.fromarray(colors_of(colormap)[np.asarray(grey)])
+    mask = seen.resize(image.size, Image.Resampling.NEAREST)
+    return Image.composite(colored, image, mask)
+
+
+def triptych(
+    image: Image.Image,
+    pixels: np.ndarray,
+    caption: str,
+    colormap: str = "jet",
+    alpha: float = 0.5,
+    height: int = 320,
+) -> Image.Image:
+    """Image | heatmap | overlay, with a caption below."""
+    small = fit(image, height=height)
+    heatmap = color_heatmap(pixels, colormap).resize(small.size, Image.Resampling.BILINEAR)
+    return row([small, heatmap, overlay(small, pixels, colormap, alpha)], caption)
+
+
+def fit(image: Image.Image, height: int | None = None, box: int | None = None) -> Image.Image:
+    """An image at a height, or within a square box of so many pixels."""
+    scale = height / image.height if height else box / max(image.size)
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def row(pictures: Sequence[Image.Image], caption: str = "") -> Image.Image:
+    """Pictures side by side, with a caption below."""
+    text_height = _text_height(caption)
+    width = sum(picture.width for picture in pictures) + MARGIN * (len(pictures) - 1)
+    height = max(picture.height for picture in pictures) + text_height
+    canvas = Image.new("RGB", (width, height), BACKGROUND)
+    left = 0
+    for picture in pictures:
+        canvas.paste(picture, (left, 0))
+        left += picture.width + MARGIN
+    _write(canvas, caption, 0, height - text_height, width)
+    return canvas
+
+
+def sheet(
+    pictures: Sequence[Image.Image],
+    captions: Sequence[str],
+    columns: int = 6,
+    cell: int = 200,
+) -> Image.Image:
+    """Many pictures in rows, each in a square cell with its caption below."""
+    columns = max(1, min(columns, len(pictures)))
+    rows = -(-len(pictures) // columns)
+    text_height = max(map(_text_height, captions), default=0)
+    size = (columns * (cell + MARGIN) + MARGIN, rows * (cell + text_height + MARGIN) + MARGIN)
+    canvas = Image.new("RGB", size, BACKGROUND)
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = MARGIN + (number % columns) * (cell + MARGIN)
+        top = MARGIN + (number // columns) * (cell + text_height + MARGIN)
+        small = fit(picture, box=cell)
+        canvas.paste(small, (left + (cell - small.width) // 2, top + cell - small.height))
+        _write(canvas, caption, left, top + cell, cell)
+    return canvas
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(FONT_SIZE)
+
+
+def _text_height(text: str) -> int:
+    return (text.count("\n") + 1) * (FONT_SIZE + 4) + 4 if text else 0
+
+
+def _write(canvas: Image.Image, text: str, left: int, top: int, width: int) -> None:
+    """Write lines, each cut to the width."""
+    draw = ImageDraw.Draw(canvas)
+    for number, line in enumerate(text.split("\n")):
+        place = (left + 2, top + 2 + number * (FONT_SIZE + 4))
+        draw.text(place, _cut(line, width - 4), INK, font=_font())
+
+
+def _cut(line: str, width: int) -> str:
+    """A line that fits into a width, with … where something is missing."""
+    if _font().getlength(line) <= width:
+        return line
+    kept = len(line)
+    while kept and _font().getlength(line[:kept] + "…") > width:
+        kept -= 1
+    return line[:kept] + "…"

@@ -1,0 +1,241 @@
+"""Pictures of heatmaps as files, and mean heatmaps."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import fiftyone as fo
+import numpy as np
+from PIL import Image
+
+from ..dataset import fields
+from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels
+from ..explain import overlay
+from ..images.decode import ImageError, decode
+from .progress import Progress, reporting, tell_failures
+
+SHEET = "contact_sheet"
+SHEET_PICTURES = 60
+MEAN_SIDE = 224
+
+
+def export_overlays(
+    samples: fo.core.collections.SampleCollection,
+    folder: str,
+    heatmap_field: str = "gradcam",
+    prediction_field: str = "prediction",
+    label_field: str | None = None,
+    colormap: str = "jet",
+    alpha: float = 0.5,
+    height: int = 320,
+    contact_sheet: bool = True,
+    overwrite: bool = False,
+    progress: Progress = None,
+) -> list[str]:
+    """Write a picture for each sample with a heatmap: image | heatmap | overlay, with its label,
+    prediction and score; and contact sheets of all overlays.
+
+    Files are named after the images, in the order of the samples: `0001_ant_12.jpg`; sheets of up
+    to 60 overlays are called `contact_sheet_1.jpg` and so on. Samples without a heatmap are left
+    out.
+
+    Args:
+        samples: a dataset or view, in the order wanted
+        folder: where to; made if need be
+        heatmap_field: the heatmaps
+        prediction_field: the predictions
+        label_field: the samples' own labels; None takes the field that `predict` compared with
+        colormap: a name of matplotlib's
+        alpha: opacity of the heatmap in the overlay, in [0, 1]
+        height: of each picture, in pixels, at least 32
+        contact_sheet: whether to write sheets too
+        overwrite: replace files of these names
+        progress: see `import_folders`
+
+    Returns:
+        paths of the files, sheets last
+
+    Raises:
+        ValueError: if there are no heatmaps, if an argument is not understood
+        FileExistsError: if a file is there already, before anything is written
+    """
+    dataset = fields.root_dataset(samples)
+    check_heatmap_field(dataset, heatmap_field)
+    overlay.colors_of(colormap)
+    overlay.check_alpha(alpha)
+    if isinstance(height, bool) or not isinstance(height, int) or height < 32:
+        raise ValueError(f"height must be a whole number of at least 32, not {height!r}")
+    view = samples.exists(heatmap_field)
+    if not len(view):
+        raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
+    folder = os.path.abspath(os.path.expanduser(folder))
+    names = [
+        f"{number:04d}_{_file_stem(path)}.jpg"
+        for number, path in enumerate(view.values("filepath"), start=1)
+    ]
+    sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
+    sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
+    taken = [name for name in names + sheet_names if os.path.exists(os.path.join(folder, name))]
+    if taken and not overwrite:
+        raise FileExistsError(
+            f"{os.path.join(folder, taken[0])} exists already. Choose another folder, or pass "
+            f"overwrite=True to replace {len(taken)} files"
+        )
+    os.makedirs(folder, exist_ok=True)
+    written, waiting, failures = [], [], {}
+    captions = _captions(view, heatmap_field, prediction_field, label_field)
+    with reporting(progress, f"Drawing {len(view)} overlays") as report:
+        rows = zip(names, view.iter_samples(), captions, strict=True)
+        for number, (name, sample, caption) in enumerate(rows, start=1):
+            try:
+                image = decode(sample.filepath, at_least=height).image
+                pixels = heatmap_pixels(sample[heatmap_field])
+            except (ImageError, OSError) as error:
+                failures[number] = _as_image_error(error, sample.filepath)
+                continue
+            picture = overlay.triptych(
+                image, pixels, caption.replace("\n", "   "), colormap, alpha, height
+            )
+            written.append(_save(picture, folder, name))
+            if contact_sheet:
+                small = overlay.fit(image, box=200)
+                waiting.append((overlay.overlay(small, pixels, colormap, alpha), caption))
+            report(number, len(view), f"{number} of {len(view)}")
+        sheet_paths = []
+        for name, start in zip(sheet_names, range(0, len(waiting), SHEET_PICTURES), strict=False):
+            pictures, texts = zip(*waiting[start : start + SHEET_PICTURES], strict=True)
+            sheet_paths.append(_save(overlay.sheet(pictures, texts), folder, name))
+    tell_failures(failures)
+    if not written:
+        raise ValueError(f"None of the {len(view)} images can be drawn")
+    print(f"Wrote {len(written)} overlays and {len(sheet_paths)} contact sheets to {folder}")
+    return written + sheet_paths
+
+
+def mean_heatmaps(
+    samples: fo.core.collections.SampleCollection,
+    heatmap_field: str = "gradcam",
+    class_field: str | None = None,
+    folder: str | None = None,
+    colormap: str = "jet",
+    overwrite: bool = False,
+) -> dict[str, np.ndarray]:
+    """The mean heatmap of each class: where the network looks for it, over all its images.
+
+    Each heatmap is stretched to the same square, so that positions are shares of the image, and
+    counts as much as any other: it is scaled by its own peak, or as `predict` was told to.
+
+    Args:
+        samples: a dataset or view
+        heatmap_field: the heatmaps
+        class_field: the classes to average over; None takes the samples' own labels
+        folder: also write a picture of each mean, `mean_<class>.png`, and one of all,
+            `means.png`; the largest value of all means is drawn as the hottest
+        colormap: a name of matplotlib's, for the pictures
+        overwrite: replace files of these names
+
+    Returns:
+        by class, a float32 array (224, 224) in [0, 1]; signed heatmaps give [-1, 1]
+
+    Raises:
+        ValueError: if there are no heatmaps of labelled samples
+        FileExistsError: if a file is there already, before anything is written
+    """
+    dataset = fields.root_dataset(samples)
+    info = check_heatmap_field(dataset, heatmap_field)
+    class_field = class_field or info.get("label_field") or "ground_truth"
+    fields.check_label_field(samples, class_field)
+    signed = info.get("kind") == "contrast" or info.get("heatmap", {}).get("signed", False)
+    sums: dict[str, np.ndarray] = {}
+    counts: dict[str, int] = {}
+    view = samples.exists(heatmap_field).exists(f"{class_field}.label")
+    for sample in view.select_fields([heatmap_field, class_field]).iter_samples():
+        grey = Image.fromarray(heatmap_pixels(sample[heatmap_field]))
+        pixels = np.asarray(
+            grey.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
+        )
+        values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
+        name = sample[class_field].label
+        # 0 is "not seen", and a map of zeros: no evidence either way.
+        sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
+        counts[name] = counts.get(name, 0) + 1
+    if not sums:
+        raise ValueError(
+            f"No sample here has both a heatmap in {heatmap_field!r} and a label in "
+            f"{class_field!r}. Call predict() first"
+        )
+    means = {name: (sums[name] / counts[name]).astype(np.float32) for name in sorted(sums)}
+    if folder is not None:
+        _write_means(means, counts, signed, folder, colormap, overwrite)
+    return means
+
+
+def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
+    folder = os.path.abspath(os.path.expanduser(folder))
+    pictures = {}
+    largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
+    for name, mean in means.items():
+        share = mean / largest  # one factor for all classes, so that they can be compared
+        pixels = 128 + 127 * share if signed else 1 + 254 * share
+        file = f"mean_{_file_stem(name)}.png"
+        while file in pictures:
+            file = f"{file[:-4]}_.png"
+        pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
+    captions = [f"{name}\n{counts[name]} images" for name in means]
+    pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
+    taken = [file for file in pictures if os.path.exists(os.path.join(folder, file))]
+    if taken and not overwrite:
+        raise FileExistsError(
+            f"{os.path.join(folder, taken[0])} exists already. Choose another folder, or pass "
+            f"overwrite=True to replace {len(taken)} files"
+        )
+    os.makedirs(folder, exist_ok=True)
+    for file, picture in pictures.items():
+        _save(picture, folder, file)
+    print(f"Wrote {len(means)} mean heatmaps to {folder}")
+
+
+def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:
+    """What stands below each picture: label, prediction and score, and what the map is of."""
+    dataset = fields.root_dataset(view)
+    if label_field is None:
+        label_field = fields.field_info(dataset, heatmap_field).get("label_field", "ground_truth")
+    own = _values(view, f"{label_field}.label")
+    predicted = _values(view, f"{prediction_field}.label")
+    scores = _values(view, f"{prediction_field}.confidence")
+    targets = _values(view, f"{heatmap_field}.target")
+    for label, prediction, score, target in zip(own, predicted, scores, targets, strict=True):
+        first = f"label: {label if label is not None else '-'}"
+        second = "" if prediction is None else f"predicted: {prediction} {score or 0:.2f}"
+        if target is not None and target != prediction:
+            second += f", map of {target}"
+        yield "\n".join(line for line in (first, second) if line)
+
+
+def _values(view, path: str) -> list:
+    if fields.root_dataset(view).get_field(path) is None:
+        return [None] * len(view)
+    return view.values(path)
+
+
+def _file_stem(name: str) -> str:
+    """A name that every file system takes."""
+    stem = os.path.splitext(os.path.basename(name))[0] if os.sep in name else name
+    return re.sub(r"[^\w.-]+", "_", stem)[:80].strip(".") or "_"
+
+
+def _save(picture: Image.Image, folder: str, name: str) -> str:
+    path = os.path.join(folder, name)
+    part = f"{path}.part"
+    if name.endswith(".png"):
+        picture.save(part, format="PNG")
+    else:
+        picture.save(part, format="JPEG", quality=90)
+    os.replace(part, path)
+    return path
+
+
+def _as_image_error(error: Exception, path: str) -> ImageError:
+    return error if isinstance(error, ImageError) else ImageError(path, "heatmap file missing")
