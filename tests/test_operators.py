@@ -11,11 +11,16 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.explain.methods import METHODS
+from fiftyone_gradcam.explain.render import SCALES, STORAGES
+from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
+from fiftyone_gradcam.workflow.explaining import KINDS
 
 URI = "@gradcam/classifier/"
 VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues",
     "lowest_scores", "highest_scores", "mistakes",
+    "export_overlays", "mean_heatmaps", "explanation_quality",
 ]  # fmt: skip
 
 
@@ -84,7 +89,24 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "taken_key" in form("fine_tune", trained, key="quick")
     assert "bad_key" in form("fine_tune", trained, key="a b")
     assert "batch_size" in form("fine_tune", trained, advanced=True)
-    assert form("predict", trained)["run"]["type"]["values"] == ["quick"]
+    predict = form("predict", trained)
+    assert predict["run"]["type"]["values"] == ["quick", "pretrained classifier"]
+    assert "backbone" not in predict
+    as_it_is = form("predict", trained, run="pretrained classifier", advanced=True)
+    assert "small_cnn" not in as_it_is["backbone"]["type"]["values"]
+    assert as_it_is["weights"]["type"]["values"] == ["imagenet", "file"]
+    assert as_it_is["resize"]["type"]["values"] == list(RESIZES)
+    more = form("predict", trained, advanced=True)
+    assert more["method"]["type"]["values"] == list(METHODS)
+    assert more["scale"]["type"]["values"] == list(SCALES)
+    assert more["interpolation"]["type"]["values"] == list(INTERPOLATIONS)
+    assert more["storage"]["type"]["values"] == list(STORAGES)
+    assert set(KINDS) <= set(more)
+    assert form("export_overlays", trained)["heatmap_field"]["type"]["values"] == [
+        "gradcam",
+        "gradcam_label",
+    ]
+    assert form("explanation_quality", trained)["heatmap_field"]["type"]["values"] == ["gradcam"]
     labels = form("lowest_scores", trained)["label"]["type"]["values"]
     assert labels == ["digit 0", "digit 1", "digit 2"]
     assert "too_much" in form("split", trained, train=0.9, val=0.2)
@@ -94,7 +116,9 @@ def test_forms_offer_what_the_dataset_has(trained):
 
 def test_forms_say_what_is_missing(name):
     empty = fo.Dataset(name)
-    assert "no_runs" in form("predict", empty)
+    assert form("predict", empty)["run"]["default"] == "pretrained classifier"
+    assert "no_heatmaps" in form("export_overlays", empty)
+    assert "no_heatmaps" in form("explanation_quality", empty)
     assert "no_predictions" in form("mistakes", empty)
     assert "no_label_field" in form("fine_tune", empty)
 
@@ -114,12 +138,19 @@ def test_the_whole_loop_by_operators(tmp_path, name):
     dataset.reload()
     run = fg.load_run(dataset, "run")
     assert (run.recipe["epochs"], run.recipe["batch_size"], run.recipe["weights"]) == (2, 8, "none")
-    execute("predict", dataset, run="run", own=True)
+    execute("predict", dataset, run="run", label=True)
     dataset.reload()
     assert len(dataset.exists("gradcam")) == len(dataset.exists("gradcam_label")) == 45
     execute("find_label_issues", dataset, label_field="ground_truth", backbone="small_cnn", folds=2)
     dataset.reload()
     assert len(dataset.exists("label_quality")) == 45
+    execute("export_overlays", dataset, heatmap_field="gradcam", folder=str(tmp_path / "out"))
+    assert len(list((tmp_path / "out").iterdir())) == 46
+    execute("mean_heatmaps", dataset, heatmap_field="gradcam", folder=str(tmp_path / "means"))
+    assert (tmp_path / "means" / "means.png").exists()
+    execute("explanation_quality", dataset, heatmap_field="gradcam", steps=2)
+    dataset.reload()
+    assert len(dataset.exists("gradcam.deletion")) == 45
     result = execute("mistakes", dataset, prediction_field="prediction")
     (request,) = result.executor.to_json()["requests"]
     assert request["operator_uri"] == "set_view"

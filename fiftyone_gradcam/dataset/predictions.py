@@ -151,7 +151,7 @@ class PredictionWriter:
             self.dataset.set_values(name, values, key_field="id", validate=False)
             remove_heatmap_files(self.dataset, replaced)
             if name in self.heatmap_fields.values():
-                self._stored_files.update(v["map_path"] for v in values.values() if v)
+                self._stored_files.update(v.get("map_path") for v in values.values() if v)
         self._values.clear()
 
     def abandon(self) -> None:

@@ -72,7 +72,7 @@ def export_overlays(
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     folder = os.path.abspath(os.path.expanduser(folder))
     names = [
-        f"{number:04d}_{_file_stem(path)}.jpg"
+        f"{number:04d}_{_safe(os.path.splitext(os.path.basename(path))[0])}.jpg"
         for number, path in enumerate(view.values("filepath"), start=1)
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
@@ -179,7 +179,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
     for name, mean in means.items():
         share = mean / largest  # one factor for all classes, so that they can be compared
         pixels = 128 + 127 * share if signed else 1 + 254 * share
-        file = f"mean_{_file_stem(name)}.png"
+        file = f"mean_{_safe(name)}.png"
         while file in pictures:
             file = f"{file[:-4]}_.png"
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
@@ -220,10 +220,9 @@ def _values(view, path: str) -> list:
     return view.values(path)
 
 
-def _file_stem(name: str) -> str:
+def _safe(name: str) -> str:
     """A name that every file system takes."""
-    stem = os.path.splitext(os.path.basename(name))[0] if os.sep in name else name
-    return re.sub(r"[^\w.-]+", "_", stem)[:80].strip(".") or "_"
+    return re.sub(r"[^\w.-]+", "_", name)[:80].strip(".") or "_"
 
 
 def _save(picture: Image.Image, folder: str, name: str) -> str:

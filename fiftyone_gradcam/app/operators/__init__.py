@@ -2,6 +2,7 @@
 
 from .colors import ApplyColorScale
 from .fine_tune import FineTune
+from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
@@ -17,5 +18,8 @@ OPERATORS = (
     LowestScores,
     HighestScores,
     Mistakes,
+    ExportOverlays,
+    MeanHeatmaps,
+    ExplanationQuality,
     ApplyColorScale,
 )

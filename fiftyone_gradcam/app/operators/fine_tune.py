@@ -5,7 +5,14 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.runs import free_key
-from .forms import advanced, backbone_inputs, chosen_weights, label_field_input, refuse
+from .forms import (
+    advanced,
+    backbone_inputs,
+    choice_input,
+    chosen_weights,
+    label_field_input,
+    refuse,
+)
 from .verb import Verb
 
 BACKBONES = {
@@ -16,6 +23,11 @@ BACKBONES = {
     "googlenet": "googlenet",
     "vgg16": "vgg16 (large)",
     "small_cnn": "small_cnn (for small images, from scratch)",
+}
+RESIZES = {
+    "squash": "squashing: the whole image, its aspect ratio lost",
+    "crop": "cropping: the central square",
+    "letterbox": "letterboxing: the whole image, bars beside it",
 }
 
 
@@ -62,14 +74,22 @@ class FineTune(Verb):
                 description="Default: 0.0001 with pretrained weights",
             )
             inputs.int("image_size", min=16, label="Image size", description="Default: 224")
+            choice_input(inputs, "resize", RESIZES, "squash", "Images become square by")
             inputs.bool("horizontal_flip", default=True, label="Mirror images at random")
+            inputs.int(
+                "watch",
+                min=0,
+                label="Samples to watch",
+                description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
+            )
             inputs.int("seed", default=0, min=0, label="Seed")
 
     def arguments(self, ctx) -> tuple[tuple, dict]:
         """As filled in."""
         params = ctx.params
         options = {"label_field": params["label_field"], "epochs": params.get("epochs") or 5}
-        for name in ("batch_size", "learning_rate", "image_size", "horizontal_flip", "seed"):
+        names = ("batch_size", "learning_rate", "image_size", "resize", "horizontal_flip")
+        for name in (*names, "watch", "seed"):
             if params.get(name) is not None:
                 options[name] = params[name]
         backbone = _backbone(ctx)
@@ -81,7 +101,8 @@ class FineTune(Verb):
 
     def summary(self, result) -> str:
         """How good it is."""
-        return f"Saved {result}. Predict with it next"
+        strip = f". How the focus moved: {result.watch['strip']}" if result.watch else ""
+        return f"Saved {result}{strip}. Predict with it next"
 
 
 def _backbone(ctx) -> str:

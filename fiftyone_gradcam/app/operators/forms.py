@@ -61,7 +61,13 @@ def choice_input(
     )
 
 
-def backbone_inputs(ctx, inputs: types.Object, default: str, choices: dict[str, str]) -> None:
+def backbone_inputs(
+    ctx,
+    inputs: types.Object,
+    default: str,
+    choices: dict[str, str],
+    from_scratch: bool = True,
+) -> None:
     """Let the user choose a backbone and where its weights come from."""
     choice_input(inputs, "backbone", choices, default, "Backbone", "The network")
     backbone = ctx.params.get("backbone") or default
@@ -73,17 +79,10 @@ def backbone_inputs(ctx, inputs: types.Object, default: str, choices: dict[str, 
             types.Notice(label="small_cnn is trained from scratch; it suits small images"),
         )
         return
-    choice_input(
-        inputs,
-        "weights",
-        {
-            "imagenet": "ImageNet (downloaded once)",
-            "file": "A file of weights",
-            "none": "None: train from scratch",
-        },
-        "imagenet",
-        "Pretrained weights",
-    )
+    sources = {"imagenet": "ImageNet (downloaded once)", "file": "A file of weights"}
+    if from_scratch:
+        sources["none"] = "None: train from scratch"
+    choice_input(inputs, "weights", sources, "imagenet", "Pretrained weights")
     if ctx.params.get("weights") == "file":
         inputs.str("weights_file", required=True, label="Weights file", description="Its path")
         path = os.path.expanduser(ctx.params.get("weights_file") or "")
