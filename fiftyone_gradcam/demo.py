@@ -99,8 +99,8 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     suspicious = find_label_issues(
         dataset, backbone="small_cnn", weights="none", seed=seed, **RECIPE
     )
-    fine_tune(dataset, RUN_KEY, backbone="small_cnn", weights="none", seed=seed, **RECIPE)
-    predict(dataset, RUN_KEY, heatmaps=("predicted", "label"))
+    fine_tune(dataset, RUN_KEY, backbone="small_cnn", weights="none", seed=seed, watch=5, **RECIPE)
+    predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
     places = suspicious.limit(2 * len(made.planted)).values("filepath")
     found = sum(path in made.planted for path in places)
     test_accuracy = accuracy(dataset.match_tags("test"))
@@ -154,7 +154,7 @@ def run_folder(
         split(dataset, seed=seed)
     key = key or free_key(dataset, backbone)
     run = fine_tune(dataset, key, backbone, weights, epochs=epochs, seed=seed)
-    predict(dataset, run, heatmaps=("predicted", "label"))
+    predict(dataset, run, heatmaps=("predicted", "label", "contrast"))
     choices = {"epochs": epochs} if recipe.from_scratch else {}
     suspicious = find_label_issues(
         dataset, backbone=backbone, weights=weights, seed=seed, **choices

@@ -4,7 +4,9 @@ python -m fiftyone_gradcam demo --no-app && python tests/screenshots.py
 """
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
@@ -17,12 +19,13 @@ PORT = 5195
 
 
 def main() -> None:
-    """Write `label-issues.png` and `predict.png`."""
+    """Write `label-issues.png`, `predict.png`, `watch.png` and `overlays.png`."""
     import fiftyone as fo
     from browser import ARGUMENTS, AppPage, find_chromium
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
+    import fiftyone_gradcam as fg
     from fiftyone_gradcam import doctor
     from fiftyone_gradcam.dataset.views import label_issues
 
@@ -44,6 +47,11 @@ def main() -> None:
         page.screenshot(path=TARGET / "predict.png")
         browser.close()
     session.close()
+    shutil.copyfile(fg.load_run(dataset, "small_cnn").watch["strip"], TARGET / "watch.png")
+    with tempfile.TemporaryDirectory() as folder:
+        few = fg.lowest_scores(dataset, count=12)
+        *_, sheet = fg.export_overlays(few, folder, "gradcam", progress=False)
+        Image.open(sheet).save(TARGET / "overlays.png")
     for path in TARGET.glob("*.png"):  # a palette keeps the repository small
         Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
 
