@@ -118,9 +118,10 @@ def is_owned(field: fo.Field) -> bool:
 def describe_field(dataset: fo.Dataset, name: str, description: str, **info) -> None:
     """Sign a field as this plugin's, with a description that the App shows and facts for code."""
     field = dataset.get_field(name)
-    field.description = description
-    field.info = {"written_by": OWNER, **info}
-    field.save()
+    signed = {"written_by": OWNER, **info}
+    if (field.description, field.info) != (description, signed):  # saving takes FiftyOne a while
+        field.description, field.info = description, signed
+        field.save()
 
 
 def field_info(dataset: fo.Dataset, name: str) -> dict:
