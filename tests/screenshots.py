@@ -19,7 +19,7 @@ PORT = 5195
 
 
 def main() -> None:
-    """Write `label-issues.png`, `predict.png`, `watch.png` and `overlays.png`."""
+    """Write `label-issues.png`, `predict.png`, `watch.jpg` and `overlays.jpg`."""
     import fiftyone as fo
     from browser import ARGUMENTS, AppPage, find_chromium
     from PIL import Image
@@ -47,11 +47,12 @@ def main() -> None:
         page.screenshot(path=TARGET / "predict.png")
         browser.close()
     session.close()
-    shutil.copyfile(fg.load_run(dataset, "small_cnn").watch["strip"], TARGET / "watch.png")
+    with Image.open(fg.load_run(dataset, "small_cnn").watch["strip"]) as strip:
+        strip.save(TARGET / "watch.jpg", quality=85)
     with tempfile.TemporaryDirectory() as folder:
         few = fg.lowest_scores(dataset, count=12)
         *_, sheet = fg.export_overlays(few, folder, "gradcam", progress=False)
-        Image.open(sheet).save(TARGET / "overlays.png")
+        shutil.copyfile(sheet, TARGET / "overlays.jpg")
     for path in TARGET.glob("*.png"):  # a palette keeps the repository small
         Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
 
