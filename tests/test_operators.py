@@ -14,7 +14,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
-from fiftyone_gradcam.workflow.explaining import KINDS
+from fiftyone_gradcam.workflow.explainer import KINDS
 
 URI = "@gradcam/classifier/"
 VERBS = [

@@ -11,7 +11,7 @@ from ..dataset.heatmaps import check_heatmap_field
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
 from ..images.batches import Images
-from .explaining import Explainer
+from .explainer import Explainer
 from .predicting import find_classifier, images_for, make_options
 from .progress import Progress, reporting, tell_failures
 

@@ -14,7 +14,8 @@ from ..explain.render import HeatmapOptions
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..model.backbones import BACKBONES
-from .explaining import KINDS, Explainer, store_all
+from .explainer import KINDS, Explainer
+from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training import class_indexes
 
@@ -58,7 +59,7 @@ def predict(
             run of the backbone's name goes first if this is None
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
             ratio lost; as if None), "crop" or "letterbox"; a run sees what it was trained on
-        batch_size: images per forward pass
+        batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
