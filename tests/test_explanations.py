@@ -183,6 +183,7 @@ def test_a_pretrained_classifier_as_it_is(real, name, tmp_path):
     for bad, message in (("none", "predicts nothing"), (str(tmp_path / "gone"), "No weights file")):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             fg.predict(dataset, "squeezenet1_1", weights=bad)
+    assert "label" not in {f[8:] for f in dataset.get_field_schema() if f.startswith("gradcam_")}
     with pytest.raises(ValueError, match="no training run 'squeezenet9'"):
         fg.predict(dataset, "squeezenet9")
 
@@ -210,9 +211,11 @@ def test_overlays(explained, tmp_path):
     ):
         assert np.abs(part - expected).mean() < 12  # JPEG
     assert (picture[64:] < 128).any()  # the caption
-    with pytest.raises(FileExistsError, match="overwrite=True to replace 6 files"):
+    with pytest.raises(FileExistsError, match=r"not empty. Choose another, or pass overwrite=True"):
         fg.export_overlays(view, str(folder), "cam")
     fg.export_overlays(view, str(folder), "cam", overwrite=True, contact_sheet=False)
+    with pytest.raises(NotADirectoryError, match="0001_.* is a file"):
+        fg.export_overlays(view, paths[0], "cam")
     for wrong, message in (
         ({"colormap": "rainbowish"}, "Unknown colormap 'rainbowish'"),
         ({"alpha": 2}, r"alpha must lie in \[0, 1\], not 2"),
@@ -222,6 +225,20 @@ def test_overlays(explained, tmp_path):
         with pytest.raises(ValueError, match=message):
             fg.export_overlays(view, str(tmp_path / "no"), **wrong)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_contrast_shows_the_image_where_nothing_is_to_be_seen(explained, tmp_path):
+    from fiftyone_gradcam.explain.overlay import overlay
+
+    grey = Image.new("RGB", (4, 1), (100, 100, 100))
+    pixels = np.array([[128, 255, 1, 0]], np.uint8)
+    shown = np.asarray(overlay(grey, pixels, "jet", 1.0, signed=True))[0].tolist()
+    assert shown[0] == shown[3] == [100, 100, 100]
+    assert shown[1] == [128, 0, 0]
+    assert shown[2] == colors_of("jet")[1].tolist()
+    view = explained.exists("cam_contrast")
+    paths = fg.export_overlays(view, str(tmp_path / "c"), "cam_contrast", contact_sheet=False)
+    assert len(paths) == len(fg.mistakes(explained)) > 0
 
 
 def test_mean_heatmaps_by_hand(name, tmp_path):
@@ -248,7 +265,7 @@ def test_mean_heatmaps_by_hand(name, tmp_path):
     assert [means["b/c"][c] for c in corners] == pytest.approx([0, 1, 0, 0], abs=1e-6)
     files = sorted(p.name for p in (tmp_path / "means").iterdir())
     assert files == ["mean_a.png", "mean_b_c.png", "means.png"]
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(FileExistsError, match="not empty"):
         fg.mean_heatmaps(dataset, "heat", folder=str(tmp_path / "means"))
 
 

@@ -27,6 +27,11 @@ def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
     return field_info(dataset, name)
 
 
+def is_signed(info: dict) -> bool:
+    """Whether 128 stands for zero in the pictures of a field, by the facts stored with it."""
+    return info.get("kind") == "contrast" or bool(info.get("heatmap", {}).get("signed"))
+
+
 def heatmap_fields(dataset: fo.Dataset) -> list[str]:
     """Names of the top-level fields that hold heatmaps."""
     schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Heatmap)

@@ -63,6 +63,7 @@ class PredictionWriter:
     label_field: str
     options: HeatmapOptions
     overwrite: bool = False
+    maps: dict[str, int] = field(default_factory=dict, init=False)
     zero_maps: dict[str, int] = field(default_factory=dict, init=False)
     _values: dict[str, dict] = field(default_factory=dict, init=False)
     _declared: bool = field(default=False, init=False)
@@ -117,6 +118,7 @@ class PredictionWriter:
 
     def add_heatmap(self, kind: str, sample_id: str, **attributes) -> None:
         """Store the heatmap of a sample: map or map_path, target, and its measures."""
+        self.maps[kind] = self.maps.get(kind, 0) + 1
         if attributes["peak"] == 0:
             self.zero_maps[kind] = self.zero_maps.get(kind, 0) + 1
         heatmap = _document(fo.Heatmap, method=self.options.method, layer=self.layer, **attributes)
@@ -189,7 +191,8 @@ class PredictionWriter:
             _declare_label(dataset, name, fo.Heatmap, HEATMAP_ATTRIBUTES)
             words = WORDS.get(kind) or f"the class {kind.removeprefix('class:')!r}"
             text = f"{title} of {words}, run {run.key!r}"
-            describe_field(dataset, name, text, kind=kind, **facts, **how)
+            made_with = {"kind": kind, "prediction_field": self.prediction_field}
+            describe_field(dataset, name, text, **made_with, **facts, **how)
 
 
 @cache

@@ -53,7 +53,11 @@ def color_heatmap(pixels: np.ndarray, colormap: str = "jet") -> Image.Image:
 
 
 def overlay(
-    image: Image.Image, pixels: np.ndarray, colormap: str = "jet", alpha: float = 0.5
+    image: Image.Image,
+    pixels: np.ndarray,
+    colormap: str = "jet",
+    alpha: float = 0.5,
+    signed: bool = False,
 ) -> Image.Image:
     """A heatmap over its image; where it is 0, the image shows as it is.
 
@@ -62,12 +66,16 @@ def overlay(
         pixels: uint8 (height, width), stretched over the image
         colormap: a name of matplotlib's
         alpha: opacity of the heatmap in [0, 1]
+        signed: whether 128 stands for zero; what is near it is transparent then
     """
     grey = Image.fromarray(pixels).resize(image.size, Image.Resampling.BILINEAR)
-    seen = Image.fromarray((pixels > 0).astype(np.uint8) * round(255 * alpha))
+    opacity = (pixels > 0) * 255.0 * alpha
+    if signed:  # full from half of the peak on, on either side
+        opacity *= (np.abs(pixels - 128.0) / 64).clip(0, 1)
+    mask = Image.fromarray(np.rint(opacity).astype(np.uint8))
     colored = Image.fromarray(colors_of(colormap)[np.asarray(grey)])
-    mask = seen.resize(image.size, Image.Resampling.NEAREST)
-    return Image.composite(colored, image, mask)
+    smooth = Image.Resampling.BILINEAR if signed else Image.Resampling.NEAREST
+    return Image.composite(colored, image, mask.resize(image.size, smooth))
 
 
 def triptych(
@@ -77,11 +85,12 @@ def triptych(
     colormap: str = "jet",
     alpha: float = 0.5,
     height: int = 320,
+    signed: bool = False,
 ) -> Image.Image:
     """Image | heatmap | overlay, with a caption below."""
     small = fit(image, height=height)
     heatmap = color_heatmap(pixels, colormap).resize(small.size, Image.Resampling.BILINEAR)
-    return row([small, heatmap, overlay(small, pixels, colormap, alpha)], caption)
+    return row([small, heatmap, overlay(small, pixels, colormap, alpha, signed)], caption)
 
 
 def fit(image: Image.Image, height: int | None = None, box: int | None = None) -> Image.Image:

@@ -84,8 +84,11 @@ def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
     if inside:
         return inside[-1]
     modules = {name.rsplit(".", cut)[0] for name in nodes for cut in range(name.count(".") + 1)}
-    near = difflib.get_close_matches(layer, sorted(modules), n=5, cutoff=0.4) or sorted(nodes)[:5]
-    raise ValueError(f"There is no layer {layer!r} in the network. Similar: {', '.join(near)}")
+    near = difflib.get_close_matches(layer, sorted(modules), n=5, cutoff=0.75)
+    words = f"Similar: {', '.join(near)}"
+    if not near:
+        words = "Its modules: " + ", ".join(dict.fromkeys(name.split(".")[0] for name in nodes))
+    raise ValueError(f"There is no layer {layer!r} in the network. {words}")
 
 
 def _as_map(

@@ -38,7 +38,19 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     classes = len(imagenet_classes())
     if weights == "none":
         raise ValueError(f"{name!r} without weights predicts nothing. Pass 'imagenet' or a file")
-    model = create_model(name, classes, weights)
+    try:
+        model = create_model(name, classes, weights)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"Could not download the ImageNet weights of {name!r} ({error.__cause__}). Connect to "
+            f"the internet, put the file at {imagenet_weights_file(name)}, or pass weights= with "
+            f"the path of a file"
+        ) from error
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"No weights file at {os.path.expanduser(weights)!r}. Pass weights='imagenet', or the "
+            f"path of a file"
+        ) from None
     key = get_backbone(name).family.last_layer + ".weight"
     state = load_weights(name, weights)
     if key not in state or len(state[key]) != classes:

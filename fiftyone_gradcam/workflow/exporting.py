@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..dataset import fields
-from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels
+from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..explain import overlay
 from ..images.decode import ImageError, decode
 from .progress import Progress, reporting, tell_failures
@@ -25,7 +25,7 @@ def export_overlays(
     samples: fo.core.collections.SampleCollection,
     folder: str,
     heatmap_field: str = "gradcam",
-    prediction_field: str = "prediction",
+    prediction_field: str | None = None,
     label_field: str | None = None,
     colormap: str = "jet",
     alpha: float = 0.5,
@@ -43,15 +43,15 @@ def export_overlays(
 
     Args:
         samples: a dataset or view, in the order wanted
-        folder: where to; made if need be
+        folder: where to; made if need be, and empty unless `overwrite`
         heatmap_field: the heatmaps
-        prediction_field: the predictions
+        prediction_field: the predictions; None takes those made with the heatmaps
         label_field: the samples' own labels; None takes the field that `predict` compared with
         colormap: a name of matplotlib's
         alpha: opacity of the heatmap in the overlay, in [0, 1]
         height: of each picture, in pixels, at least 32
         contact_sheet: whether to write sheets too
-        overwrite: replace files of these names
+        overwrite: also write into a folder that is not empty, and replace files of these names
         progress: see `import_folders`
 
     Returns:
@@ -59,10 +59,11 @@ def export_overlays(
 
     Raises:
         ValueError: if there are no heatmaps, if an argument is not understood
-        FileExistsError: if a file is there already, before anything is written
+        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
     """
     dataset = fields.root_dataset(samples)
-    check_heatmap_field(dataset, heatmap_field)
+    info = check_heatmap_field(dataset, heatmap_field)
+    signed = is_signed(info)
     overlay.colors_of(colormap)
     overlay.check_alpha(alpha)
     if isinstance(height, bool) or not isinstance(height, int) or height < 32:
@@ -70,20 +71,13 @@ def export_overlays(
     view = samples.exists(heatmap_field)
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
-    folder = os.path.abspath(os.path.expanduser(folder))
     names = [
         f"{number:04d}_{_safe(os.path.splitext(os.path.basename(path))[0])}.jpg"
         for number, path in enumerate(view.values("filepath"), start=1)
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
     sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
-    taken = [name for name in names + sheet_names if os.path.exists(os.path.join(folder, name))]
-    if taken and not overwrite:
-        raise FileExistsError(
-            f"{os.path.join(folder, taken[0])} exists already. Choose another folder, or pass "
-            f"overwrite=True to replace {len(taken)} files"
-        )
-    os.makedirs(folder, exist_ok=True)
+    folder = _ready(folder, overwrite)
     written, waiting, failures = [], [], {}
     captions = _captions(view, heatmap_field, prediction_field, label_field)
     with reporting(progress, f"Drawing {len(view)} overlays") as report:
@@ -96,12 +90,12 @@ def export_overlays(
                 failures[number] = _as_image_error(error, sample.filepath)
                 continue
             picture = overlay.triptych(
-                image, pixels, caption.replace("\n", "   "), colormap, alpha, height
+                image, pixels, caption.replace("\n", "   "), colormap, alpha, height, signed
             )
             written.append(_save(picture, folder, name))
             if contact_sheet:
                 small = overlay.fit(image, box=200)
-                waiting.append((overlay.overlay(small, pixels, colormap, alpha), caption))
+                waiting.append((overlay.overlay(small, pixels, colormap, alpha, signed), caption))
             report(number, len(view), f"{number} of {len(view)}")
         sheet_paths = []
         for name, start in zip(sheet_names, range(0, len(waiting), SHEET_PICTURES), strict=False):
@@ -110,7 +104,7 @@ def export_overlays(
     tell_failures(failures)
     if not written:
         raise ValueError(f"None of the {len(view)} images can be drawn")
-    print(f"Wrote {len(written)} overlays and {len(sheet_paths)} contact sheets to {folder}")
+    print(f"Wrote {len(written)} overlays to {folder}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 
 
@@ -134,20 +128,20 @@ def mean_heatmaps(
         folder: also write a picture of each mean, `mean_<class>.png`, and one of all,
             `means.png`; the largest value of all means is drawn as the hottest
         colormap: a name of matplotlib's, for the pictures
-        overwrite: replace files of these names
+        overwrite: also write into a folder that is not empty, and replace files of these names
 
     Returns:
         by class, a float32 array (224, 224) in [0, 1]; signed heatmaps give [-1, 1]
 
     Raises:
         ValueError: if there are no heatmaps of labelled samples
-        FileExistsError: if a file is there already, before anything is written
+        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
     fields.check_label_field(samples, class_field)
-    signed = info.get("kind") == "contrast" or info.get("heatmap", {}).get("signed", False)
+    signed = is_signed(info)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
     view = samples.exists(heatmap_field).exists(f"{class_field}.label")
@@ -173,7 +167,6 @@ def mean_heatmaps(
 
 
 def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
-    folder = os.path.abspath(os.path.expanduser(folder))
     pictures = {}
     largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
     for name, mean in means.items():
@@ -185,13 +178,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counts[name]} images" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
-    taken = [file for file in pictures if os.path.exists(os.path.join(folder, file))]
-    if taken and not overwrite:
-        raise FileExistsError(
-            f"{os.path.join(folder, taken[0])} exists already. Choose another folder, or pass "
-            f"overwrite=True to replace {len(taken)} files"
-        )
-    os.makedirs(folder, exist_ok=True)
+    folder = _ready(folder, overwrite)
     for file, picture in pictures.items():
         _save(picture, folder, file)
     print(f"Wrote {len(means)} mean heatmaps to {folder}")
@@ -199,9 +186,9 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
 
 def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:
     """What stands below each picture: label, prediction and score, and what the map is of."""
-    dataset = fields.root_dataset(view)
-    if label_field is None:
-        label_field = fields.field_info(dataset, heatmap_field).get("label_field", "ground_truth")
+    info = fields.field_info(fields.root_dataset(view), heatmap_field)
+    label_field = label_field or info.get("label_field", "ground_truth")
+    prediction_field = prediction_field or info.get("prediction_field", "prediction")
     own = _values(view, f"{label_field}.label")
     predicted = _values(view, f"{prediction_field}.label")
     scores = _values(view, f"{prediction_field}.confidence")
@@ -209,9 +196,26 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
     for label, prediction, score, target in zip(own, predicted, scores, targets, strict=True):
         first = f"label: {label if label is not None else '-'}"
         second = "" if prediction is None else f"predicted: {prediction} {score or 0:.2f}"
-        if target is not None and target != prediction:
-            second += f", map of {target}"
-        yield "\n".join(line for line in (first, second) if line)
+        third = ""
+        if info.get("kind") == "contrast":
+            third = f"high for {target}, low for {label}"
+        elif target is not None and target != prediction:
+            third = f"map of {target}"
+        yield "\n".join(line for line in (first, second, third) if line)
+
+
+def _ready(folder: str, overwrite: bool) -> str:
+    """Make a folder to write to, which must be empty unless the user says otherwise."""
+    folder = os.path.abspath(os.path.expanduser(folder))
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise NotADirectoryError(f"{folder} is a file. Name a folder")
+    if os.path.isdir(folder) and os.listdir(folder) and not overwrite:
+        raise FileExistsError(
+            f"The folder {folder} is not empty. Choose another, or pass overwrite=True to write "
+            f"into it and replace files of the same names"
+        )
+    os.makedirs(folder, exist_ok=True)
+    return folder
 
 
 def _values(view, path: str) -> list:

@@ -49,7 +49,7 @@ def explanation_quality(
         heatmap_field: a field of `predict`, of the predicted class
         steps: in how many parts the pixels are taken away, at least 2
         seed: of the random maps
-        weights, resize: as for `predict`
+        weights, resize: as `predict` was called with, for a pretrained backbone
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
         **heatmap_options: method, signed and layer, as for `predict`; by default those that the
@@ -68,8 +68,9 @@ def explanation_quality(
     info = check_heatmap_field(dataset, heatmap_field)
     if info.get("kind") != PREDICTED or info.get("run") != classifier.key:
         raise ValueError(
-            f"{heatmap_field!r} holds no heatmaps of the class that {classifier.key!r} predicts. "
-            f"Call predict() with it first"
+            f"{heatmap_field!r} holds no heatmaps of the class that {classifier.key!r} predicts, "
+            f"but of {info.get('run')!r} and kind {info.get('kind')!r}. Name the run and the field "
+            f"that belong together"
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")

@@ -99,6 +99,12 @@ def predict(
     tell_failures(images.failures)
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
+    for kind in ("label", "contrast"):
+        if kind in names:
+            why = "whose label the classifier knows"
+            if kind == "contrast":
+                why += ", and does not predict"
+            print(f"{writer.maps.get(kind, 0)} heatmaps in {names[kind]!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
         print(f"{count} heatmaps in {names[kind]!r} are zero everywhere: nothing speaks for them")
     # Two heatmaps over each other would say nothing: the first kind is shown.

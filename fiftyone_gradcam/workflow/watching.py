@@ -158,5 +158,5 @@ class Watch:
                 cam = self.maps[epoch][row]
                 pixels = render_heatmap(cam, width, height, box, resolution=CELL)
                 pictures.append(overlay.overlay(image, pixels))
-                captions.append(f"epoch {epoch + 1}: {self.scores[epoch][row]:.2f}")
+                captions.append(f"epoch {epoch + 1}: score {self.scores[epoch][row]:.2f}")
         return overlay.sheet(pictures, captions, columns=len(epochs) + 1, cell=CELL)

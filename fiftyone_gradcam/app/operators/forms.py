@@ -69,7 +69,7 @@ def backbone_inputs(
     from_scratch: bool = True,
 ) -> None:
     """Let the user choose a backbone and where its weights come from."""
-    choice_input(inputs, "backbone", choices, default, "Backbone", "The network")
+    choice_input(inputs, "backbone", choices, default, "Backbone")
     backbone = ctx.params.get("backbone") or default
     if backbone == AUTOMATIC:
         return

@@ -35,8 +35,14 @@ def folder_input(ctx, inputs: types.Object) -> None:
     folder = os.path.expanduser(ctx.params.get("folder") or "")
     if folder and os.path.isdir(folder) and os.listdir(folder):
         inputs.bool(
-            "overwrite", default=False, label="The folder is not empty: replace files in it"
+            "overwrite",
+            default=False,
+            label="Write into this folder, and replace files of the same names",
         )
+        if not ctx.params.get("overwrite"):
+            refuse(inputs, "not_empty", "The folder is not empty. Choose another, or tick the box")
+    elif folder and os.path.exists(folder) and not os.path.isdir(folder):
+        refuse(inputs, "no_folder", f"{folder!r} is a file")
 
 
 class ExportOverlays(Verb):

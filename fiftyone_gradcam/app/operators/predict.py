@@ -55,6 +55,8 @@ class Predict(Verb):
         if run == PRETRAINED:
             networks = {k: v for k, v in BACKBONES.items() if k != "small_cnn"}
             backbone_inputs(ctx, inputs, "resnet18", networks, from_scratch=False)
+            # Fields of its own, or it would replace the results of a run unasked.
+            self._fields(inputs, "imagenet", "imagenet_cam")
         for kind, (label, wanted) in KINDS.items():
             inputs.bool(kind, default=wanted, label=label)
         if advanced(ctx, inputs):
@@ -64,6 +66,7 @@ class Predict(Verb):
         if run == PRETRAINED:
             choice_input(inputs, "resize", RESIZES, "squash", "Images become square by")
         else:
+            self._fields(inputs, "prediction", "gradcam")
             classes = ctx.dataset.get_run_info(run).config.classes
             if len(classes) <= MOST_CLASSES:
                 view = types.DropdownView(multiple=True)
@@ -73,23 +76,36 @@ class Predict(Verb):
                     "heatmap_classes",
                     types.String(),
                     label="Heatmaps of these classes too",
-                    description="For every sample, whatever it is",
+                    description="Each sample gets one of each",
                     view=view,
                 )
         choice_input(inputs, "method", METHODS, "gradcam", "Method")
         inputs.bool("signed", default=False, label="Also show what speaks against the class")
-        inputs.str("layer", label="Layer", description="Default: the last one with a map")
+        inputs.str(
+            "layer",
+            label="Layer",
+            description="A module, such as layer3 or features.7. Default: the last that has a map",
+        )
         choice_input(inputs, "scale", SCALES, "image", "Scale")
         inputs.int(
-            "resolution", default=224, min=8, label="Resolution", description="Of the longer side"
+            "resolution",
+            default=224,
+            min=8,
+            label="Resolution",
+            description="Of the heatmap's longer side, in pixels",
         )
         names = ("bicubic", "bilinear", "nearest")
         choice_input(inputs, "interpolation", {n: n for n in names}, "bicubic", "Interpolation")
         storages = {"file": "PNG files", "database": "in the database"}
         choice_input(inputs, "storage", storages, "file", "Store heatmaps as")
-        inputs.str("prediction_field", default="prediction", label="Field for predictions")
-        inputs.str("heatmap_field", default="gradcam", label="Field for heatmaps")
         inputs.int("batch_size", default=16, min=1, label="Batch size")
+
+    def _fields(self, inputs: types.Object, prediction_field: str, heatmap_field: str) -> None:
+        # Names of their own for each default: the form keeps what it was first filled with.
+        inputs.str(
+            f"{prediction_field}_to", default=prediction_field, label="Field for predictions"
+        )
+        inputs.str(f"{heatmap_field}_to", default=heatmap_field, label="Field for heatmaps")
 
     def arguments(self, ctx) -> tuple[tuple, dict]:
         """As filled in."""
@@ -97,9 +113,12 @@ class Predict(Verb):
         wanted = [kind for kind, (_, default) in KINDS.items() if params.get(kind, default)]
         options = {
             "heatmaps": tuple(wanted),
-            "prediction_field": params.get("prediction_field") or "prediction",
-            "heatmap_field": params.get("heatmap_field") or "gradcam",
         }
+        defaults = ("prediction", "gradcam")
+        if params["run"] == PRETRAINED:
+            defaults = ("imagenet", "imagenet_cam")
+        for name, default in zip(("prediction_field", "heatmap_field"), defaults, strict=True):
+            options[name] = params.get(name) or params.get(f"{default}_to") or default
         names = ("batch_size", "method", "signed", "layer", "scale", "resolution")
         for name in (*names, "interpolation", "storage", "heatmap_classes"):
             if params.get(name):
@@ -113,7 +132,7 @@ class Predict(Verb):
 
     def summary(self, result) -> str:
         """How many there are."""
-        return f"Predicted {len(result)} images"
+        return f"Predicted {len(result)} images. Heatmaps are switched on and off in the sidebar"
 
     def show(self, ctx, result) -> Iterator:
         """Bring the heatmaps to sight."""
