@@ -125,7 +125,7 @@ def find_classifier(
     """
     dataset = fields.root_dataset(samples)
     known = isinstance(run, runs.Run) or (run in runs.list_runs(dataset) and weights is None)
-    if not known and run in BACKBONES:
+    if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
     found = runs.load_run(dataset, run)
