@@ -184,6 +184,8 @@ def test_a_pretrained_classifier_as_it_is(real, name, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             fg.predict(dataset, "squeezenet1_1", weights=bad)
     assert "label" not in {f[8:] for f in dataset.get_field_schema() if f.startswith("gradcam_")}
+    with pytest.raises(ValueError, match="no training run 'small_cnn'"):  # it has no such weights
+        fg.predict(dataset, "small_cnn")
     with pytest.raises(ValueError, match="no training run 'squeezenet9'"):
         fg.predict(dataset, "squeezenet9")
 

@@ -94,6 +94,7 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "backbone" not in predict
     as_it_is = form("predict", trained, run="pretrained classifier", advanced=True)
     assert "small_cnn" not in as_it_is["backbone"]["type"]["values"]
+    assert as_it_is["imagenet_to"]["default"] == "imagenet"  # not the fields of a run
     assert as_it_is["weights"]["type"]["values"] == ["imagenet", "file"]
     assert as_it_is["resize"]["type"]["values"] == list(RESIZES)
     more = form("predict", trained, advanced=True)
@@ -107,6 +108,9 @@ def test_forms_offer_what_the_dataset_has(trained):
         "gradcam_label",
     ]
     assert form("explanation_quality", trained)["heatmap_field"]["type"]["values"] == ["gradcam"]
+    taken = {"folder": str(REPOSITORY)}
+    assert "not_empty" in form("export_overlays", trained, **taken)
+    assert "not_empty" not in form("mean_heatmaps", trained, overwrite=True, **taken)
     labels = form("lowest_scores", trained)["label"]["type"]["values"]
     assert labels == ["digit 0", "digit 1", "digit 2"]
     assert "too_much" in form("split", trained, train=0.9, val=0.2)
