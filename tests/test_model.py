@@ -133,7 +133,7 @@ def test_last_layer_learns_faster_only_when_pretrained():
     model = create_model("squeezenet1_1", 2, "none")
     for weights, factor in (("imagenet", 10), ("none", 1)):
         recipe = Recipe("squeezenet1_1", weights, learning_rate=1e-3)
-        loop = _Loop(recipe, get_backbone("squeezenet1_1"), model, None, None)
+        loop = _Loop(recipe, get_backbone("squeezenet1_1"), model, None, None, None)
         rest, last = loop._groups()
         assert last["lr"] == pytest.approx(factor * rest["lr"])
         assert [p.shape[0] for p in last["params"]] == [2, 2]

@@ -26,8 +26,8 @@ class Explained:
     Attributes:
         logits: (N, K)
         maps: one (N, h, w) tensor per target, on the grid of the target tensor, at least 0 unless
-            signed, in logits (for heads that average and are linear, the mean of a signed
-            Grad-CAM is the logit without its bias)
+            signed, in logits (for heads that average and are linear, the cells of a signed
+            Grad-CAM add up to the logit without its bias)
         classes: one (N,) int64 tensor per target: what each map is of, -1 where of nothing
         layer: the layer that was used
     """

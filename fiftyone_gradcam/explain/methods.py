@@ -7,7 +7,7 @@ maps (N, h, w).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -79,15 +79,12 @@ def score_cam(
         classes: (N,) class indexes
         model: from normalised images to logits
     """
-    weights = [
-        torch.cat([_class_scores(part, image, label, model) for part in parts]).softmax(0)
-        for parts, image, label in zip(map(_parts, features), images, classes.tolist(), strict=True)
-    ]
+    weights = []
+    for channels, image, label in zip(features, images, classes.tolist(), strict=True):
+        parts = channels.split(CHANNELS_AT_ONCE)
+        logits = torch.cat([_class_scores(part, image, label, model) for part in parts])
+        weights.append(logits.softmax(0))
     return _weighted(features, torch.stack(weights))
-
-
-def _parts(channels: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield from channels.split(CHANNELS_AT_ONCE)
 
 
 def _class_scores(channels, image, label: int, model) -> torch.Tensor:

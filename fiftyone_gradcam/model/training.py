@@ -117,15 +117,15 @@ def train(
         torch.manual_seed(recipe.seed)
         model = create_model(recipe.backbone, num_classes, recipe.weights)
         model = model.to(device, memory_format=torch.channels_last)
-        loop = _Loop(recipe, backbone, model, device, on_step or (lambda *_: None))
-        loop.on_epoch = on_epoch or (lambda _: None)
+        on_step, on_epoch = on_step or (lambda *_: None), on_epoch or (lambda _: None)
+        loop = _Loop(recipe, backbone, model, device, on_step, on_epoch)
         return loop.run(train_set, val_set)
 
 
 class _Loop:
-    def __init__(self, recipe, backbone: Backbone, model: nn.Module, device, on_step):
+    def __init__(self, recipe, backbone: Backbone, model: nn.Module, device, on_step, on_epoch):
         self.recipe, self.backbone, self.model = recipe, backbone, model
-        self.device, self.on_step = device, on_step
+        self.device, self.on_step, self.on_epoch = device, on_step, on_epoch
         self.random = np.random.default_rng(recipe.seed)
         self.done = self.total = 0
 
