@@ -10,13 +10,19 @@ __version__ = "0.1.0"
 _HOMES = {
     "import_folders": "workflow.importing",
     "split": "workflow.importing",
+    "preview_augmentation": "workflow.augmentation",
+    "describe": "model.description",
+    "find_learning_rate": "workflow.learning_rate",
+    "sanity_check": "workflow.sanity",
     "fine_tune": "workflow.training",
+    "Recipe": "model.recipe",
     "predict": "workflow.predicting",
     **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
+    **dict.fromkeys(("export_run", "import_run", "rename_run", "delete_run"), "workflow.managing"),
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (resolved by __getattr__)

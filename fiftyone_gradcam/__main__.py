@@ -35,14 +35,14 @@ def _work(options: argparse.Namespace) -> int:
     if options.command == "demo":
         view, figures = demo.run_demo(options.seed)
     else:
+        choices = {name: getattr(options, name) for name in ("backbone", "weights", "epochs")}
         view, figures = demo.run_folder(
             options.folder,
             name=options.name,
             key=options.key,
-            backbone=options.backbone,
-            weights=options.weights,
-            epochs=options.epochs,
+            recipe=options.recipe,
             seed=options.seed,
+            **{name: value for name, value in choices.items() if value is not None},
         )
     demo.write_figures(figures, options.json)
     print(f"Done in {figures['seconds']:.0f} seconds")
@@ -73,11 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("folder", help="holds one folder of images for each class")
     run.add_argument("--name", help="of the dataset (default: the folder's name)")
     run.add_argument("--key", help="of the run (default: the backbone's name)")
-    run.add_argument("--backbone", default="resnet18", help="default: resnet18")
-    run.add_argument(
-        "--weights", default="imagenet", help="imagenet, none, or a file (default: imagenet)"
-    )
-    run.add_argument("--epochs", type=int, default=5, help="default: 5")
+    run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
+    run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
+    run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
+    run.add_argument("--epochs", type=int, help="instead of the recipe's")
 
     doctor = commands.add_parser("doctor", help="is everything in place?")
     doctor.add_argument("--fix", action="store_true", help="mend what can be mended")

@@ -30,7 +30,14 @@ PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
 SIDE = 64
 # Digits must not be mirrored. They fill their images, so that shifts and zooms stay small.
-RECIPE = {"epochs": 6, "batch_size": 64, "horizontal_flip": False, "translation": 0.06}
+RECIPE = {
+    "backbone": "small_cnn",
+    "weights": "none",
+    "epochs": 6,
+    "batch_size": 64,
+    "horizontal_flip": False,
+    "translation": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,8 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     dataset.save()
     dataset.select_by("filepath", list(made.planted)).tag_samples(PLANTED_TAG)
     split(dataset, seed=seed)
-    suspicious = find_label_issues(
-        dataset, backbone="small_cnn", weights="none", seed=seed, **RECIPE
-    )
-    fine_tune(dataset, RUN_KEY, backbone="small_cnn", weights="none", seed=seed, watch=5, **RECIPE)
+    suspicious = find_label_issues(dataset, seed=seed, **RECIPE)
+    fine_tune(dataset, RUN_KEY, seed=seed, watch=5, **RECIPE)
     predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
     places = suspicious.limit(2 * len(made.planted)).values("filepath")
     found = sum(path in made.planted for path in places)
@@ -122,10 +127,9 @@ def run_folder(
     path: str,
     name: str | None = None,
     key: str | None = None,
-    backbone: str = "resnet18",
-    weights: str = "imagenet",
-    epochs: int = 5,
+    recipe: str = "default",
     seed: int = 0,
+    **choices,
 ) -> tuple[fo.DatasetView, dict]:
     """Run the whole loop on the user's own folders.
 
@@ -135,29 +139,34 @@ def run_folder(
         path: a folder with one folder of images for each class
         name: of the dataset; None takes the folder's name
         key: of the run; None takes the backbone's name, with a number if it is taken
-        backbone, weights, epochs, seed: see `fine_tune`
+        recipe: see `fine_tune`; images without a split are split as it says
+        seed: of everything random
+        **choices: instead of those of the recipe; see `fine_tune`
 
     Returns:
         the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
         test_accuracy (None without test images), seconds
     """
+    from .model.recipes import make_recipe
     from .model.weights import create_model
-    from .workflow.training import make_recipe
 
     start = time.perf_counter()
     # What cannot work is refused before anything is written.
     folders.check(folders.scan(path))
-    recipe = make_recipe(backbone, weights, epochs=epochs, seed=seed)
-    create_model(backbone, 2, weights)
+    chosen = make_recipe(recipe, seed=seed, **choices)
+    create_model(chosen.backbone, 2, chosen.weights)
     dataset = import_folders(path, name)
     if not dataset.info[folders.INFO_KEY]["has_splits"]:
-        split(dataset, seed=seed)
-    key = key or free_key(dataset, backbone)
-    run = fine_tune(dataset, key, backbone, weights, epochs=epochs, seed=seed)
+        split(dataset, recipe, seed=seed)
+    key = key or free_key(dataset, chosen.backbone)
+    run = fine_tune(dataset, key, chosen)
     predict(dataset, run, heatmaps=("predicted", "label", "contrast"))
-    choices = {"epochs": epochs} if recipe.from_scratch else {}
     suspicious = find_label_issues(
-        dataset, backbone=backbone, weights=weights, seed=seed, **choices
+        dataset,
+        backbone=chosen.backbone,
+        weights=chosen.weights,
+        seed=seed,
+        **({"epochs": chosen.epochs} if chosen.from_scratch else {}),
     )
     test_accuracy = accuracy(dataset.match_tags("test"))
     for part, value in (("Val", run.val_accuracy), ("Test", test_accuracy)):

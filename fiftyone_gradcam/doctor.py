@@ -110,7 +110,7 @@ def check_torch() -> Finding:
 def check_device() -> Finding:
     """Which device is used?"""
     try:
-        from .model.training import pick_device
+        from .model.learner import pick_device
 
         device = pick_device()
     except Exception as error:

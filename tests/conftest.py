@@ -91,7 +91,7 @@ QUICK = {
     "batch_size": 16,
     "image_size": 16,
     "horizontal_flip": False,
-    "translation": 0.0,
+    "translation": 0,
 }
 
 

@@ -1,7 +1,9 @@
 """The plugin as FiftyOne loads it: same names, same results, same messages as the verbs."""
 
+import base64
 import subprocess
 import sys
+from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -9,6 +11,7 @@ import fiftyone.plugins as fop
 import pytest
 import yaml
 from conftest import QUICK, REPOSITORY, save_digits
+from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
@@ -21,6 +24,7 @@ VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues",
     "lowest_scores", "highest_scores", "mistakes",
     "export_overlays", "mean_heatmaps", "explanation_quality",
+    "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip
 
 
@@ -228,3 +232,51 @@ def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
         ("r", "3"),
     ]
     assert rows[1]["val_accuracy"] == f"{run.val_accuracy:.3f}"
+
+
+def test_the_form_of_fine_tune_follows_the_recipe(trained):
+    from fiftyone_gradcam.app.operators.fine_tune import DEFAULTS
+    from fiftyone_gradcam.model.known_recipes import RECIPES
+    from fiftyone_gradcam.model.recipe import Recipe
+
+    # The form knows the defaults without torch.
+    assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS
+    fields = form("fine_tune", trained)
+    assert fields["recipe"]["type"]["values"] == list(RECIPES)
+    assert fields["epochs"]["view"]["description"] == "Default: 5"
+    fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
+    assert "about_road-cracks-vgg16" in fields
+    assert fields["key"]["view"]["placeholder"] == "vgg16"
+    labels = [choice["label"] for choice in fields["freeze"]["view"]["choices"]]
+    assert labels[0] == "as in the recipe (the first 4 stages)"
+    operator = foo.get_operator(URI + "fine_tune")
+    params = {"label_field": "ground_truth", "recipe": "sommelier", "horizontal_flip": "yes",
+              "freeze": "automatic", "weights": "none", "images_per_class": 3}  # fmt: skip
+    ctx = foo.executor.ExecutionContext(
+        request_params={"dataset_name": trained.name, "params": params}, operator_uri=URI + "f"
+    )
+    (_, key, recipe), options = operator.arguments(ctx)
+    assert (key, recipe) == ("resnet50", "sommelier")
+    assert options == {
+        "label_field": "ground_truth",
+        "horizontal_flip": True,
+        "weights": "none",
+        "images_per_class": 3,
+    }
+
+
+def test_looks_before_a_training(trained):
+    chosen = {"label_field": "ground_truth", "backbone": "small_cnn"}
+    result = execute("preview_augmentation", trained, **chosen).result
+    assert base64.b64decode(result["picture"].split(",")[1]) == Path(result["path"]).read_bytes()
+    assert Image.open(result["path"]).format == "PNG"
+    for verb in ("sanity_check", "find_learning_rate"):
+        operator = foo.get_operator(URI + verb)
+        ctx = foo.executor.ExecutionContext(
+            request_params={"dataset_name": trained.name, "params": chosen},
+            executor=foo.executor.Executor(),
+            operator_uri=URI + verb,
+        )
+        *_, last = operator.execute(ctx)
+        told = last.body.params["message"]
+        assert ("learn" in told) if verb == "sanity_check" else ("Suggested" in told), told

@@ -83,7 +83,7 @@ def test_heatmap_files_show_the_stored_class_in_the_frame_of_the_image(trained):
             large = torch.nn.functional.interpolate(
                 cam[None], (16, 16), mode="bicubic", align_corners=False
             )[0, 0].clamp(0, float(cam.max()))
-            assert pixels / 255 == pytest.approx((large / cam.max()).numpy(), abs=0.05)
+            assert pixels / 255 == pytest.approx((large / cam.max()).numpy(), abs=0.08)
             assert not field.map_path.startswith(str(REPOSITORY))
 
 
@@ -296,20 +296,25 @@ def test_a_view_is_trained_on_as_it_is_and_singles_are_told(tmp_path, name, caps
     assert run.classes == ["digit 0", "digit 1", "digit 2"]
     printed = capsys.readouterr().out
     assert "on 17 images" not in printed  # progress is off in tests
-    assert "Only one training image of digit 2" in printed
+    assert "'digit 0' (8), 'digit 1' (8), 'digit 2' (1)" in printed
     assert "No sample is tagged 'val'" in printed
     assert run.val_accuracy is None
     replaced = fg.fine_tune(dataset.exclude(twos), "view", overwrite=True, **{**QUICK, "epochs": 1})
     assert fg.load_run(dataset, "view").classes == replaced.classes == ["digit 0", "digit 1"]
 
 
-def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch):
+def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    folder = os.path.join(dataset_folder(trained), "runs")
-    before = (trained.list_runs(), os.listdir(folder))
-    monkeypatch.setattr(fo.Dataset, "register_run", fail)
-    with pytest.raises(OSError, match="disk full"):
-        fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 1})
-    assert (trained.list_runs(), os.listdir(folder)) == before
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr(fo.Dataset, "register_run", fail)
+        fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
+    assert trained.list_runs() == ["quick"]
+    assert "'broken', resume=True) goes on" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="'broken' of .* was interrupted. Pass resume=True"):
+        fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
+    run = fg.fine_tune(trained, "broken", resume=True)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    fg.delete_run(trained, "broken")
+    assert os.listdir(os.path.join(dataset_folder(trained), "runs")) == ["quick"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
@@ -14,6 +14,8 @@ from .files import run_folder
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from .apply import RunModel
 
 METHOD = "gradcam/fine_tune"
 CHECKPOINT = "model.pt"
@@ -28,14 +30,19 @@ class Run:
         dataset_name: the dataset
         classes: class names, in the order of all score vectors
         recipe: every choice of the training (see `fiftyone_gradcam.model.recipe.Recipe`)
-        history: one dictionary per epoch: train_loss, train_accuracy, val_loss, val_accuracy,
-            learning_rate, seconds
+        history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
+            val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
         best_epoch: the epoch whose weights were kept
         label_field: the field that it was trained to predict
         checkpoint: path of the file of weights
         watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
             with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
             predicted) and of "strip" (a picture of how the focus moved); None of others
+        validations: one dictionary per look at the watched images: iteration, epoch, val_loss,
+            val_accuracy, learning_rate, seconds
+        findings: what is to be said of the training, each with name, severity and message
+        curves: path of a picture of the losses and accuracies; None if there is none
+        val_accuracy: of the kept weights on the watched images; None if none were watched
     """
 
     key: str
@@ -47,6 +54,10 @@ class Run:
     label_field: str
     checkpoint: str
     watch: dict | None = None
+    validations: list[dict] = field(default_factory=list)
+    findings: list[dict] = field(default_factory=list)
+    curves: str | None = None
+    val_accuracy: float | None = None
 
     @property
     def layer(self) -> str:
@@ -54,11 +65,6 @@ class Run:
         from ..model.backbones import get_backbone
 
         return get_backbone(self.recipe["backbone"]).family.layer
-
-    @property
-    def val_accuracy(self) -> float | None:
-        """Accuracy of the kept weights on the watched images; None if none were watched."""
-        return self.history[self.best_epoch - 1]["val_accuracy"] if self.history else None
 
     def load_model(self) -> nn.Module:
         """The torch module in eval mode, on the CPU.
@@ -70,11 +76,25 @@ class Run:
 
         return load_checkpoint(self.checkpoint)[0]
 
+    def as_fiftyone_model(self, device: str | None = None) -> RunModel:
+        """This classifier for `dataset.apply_model(model, label_field=...)` (see `RunModel`).
+
+        Args:
+            device: such as "cpu" or "cuda"; None takes the best at hand
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+        """
+        from .apply import RunModel
+
+        return RunModel(self, device)
+
     def __str__(self) -> str:
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        epochs = sum(row["epoch"] > 0 for row in self.history)
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{len(self.history)} epochs (best {self.best_epoch}){accuracy}"
+            f"{epochs} epochs (best {self.best_epoch}){accuracy}"
         )
 
 
@@ -140,9 +160,12 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
 
 
 def save_run(dataset: fo.Dataset, run: Run) -> None:
-    """Record a run whose checkpoint is written already."""
-    if run.key in dataset.list_runs():
-        dataset.delete_run(run.key)
+    """Record a run whose checkpoint is written already.
+
+    A run of the same key is replaced once the new one is recorded: if that fails, it stays.
+    """
+    replaces = run.key in dataset.list_runs()
+    key = free_key(dataset, f"{run.key}_new") if replaces else run.key
     config = dataset.init_run(
         method=METHOD,
         classes=run.classes,
@@ -151,11 +174,32 @@ def save_run(dataset: fo.Dataset, run: Run) -> None:
         label_field=run.label_field,
         checkpoint=run.checkpoint,
         watch=run.watch,
+        findings=run.findings,
+        curves=run.curves,
         val_accuracy=run.val_accuracy,
     )
-    dataset.register_run(run.key, config)
-    results = dataset.init_run_results(run.key, history=run.history)
-    dataset.save_run_results(run.key, results)
+    try:
+        dataset.register_run(key, config)
+        results = dataset.init_run_results(
+            key, history=run.history, validations=run.validations, findings=run.findings
+        )
+        dataset.save_run_results(key, results)
+        if replaces:
+            dataset.delete_run(run.key)
+    except BaseException:
+        left = dataset.list_runs()
+        if key in left and (run.key in left or not replaces):
+            dataset.delete_run(key)
+        raise
+    if replaces:
+        dataset.rename_run(key, run.key)
+
+
+def update_paths(dataset: fo.Dataset, run: Run) -> None:
+    """Record where the files of a run are now."""
+    config = dataset.get_run_info(run.key).config
+    config.checkpoint, config.curves, config.watch = run.checkpoint, run.curves, run.watch
+    dataset.update_run_config(run.key, config)
 
 
 def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> Run:
@@ -173,17 +217,21 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             f"{dataset.name!r} has no training run {key!r}. "
             f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"
         )
-    config = dataset.get_run_info(key).config
-    return Run(
+    config, results = dataset.get_run_info(key).config, dataset.load_run_results(key)
+    return Run(  # runs of earlier versions have less
         key=key,
         dataset_name=dataset.name,
         classes=list(config.classes),
         recipe=dict(config.recipe),
-        history=list(dataset.load_run_results(key).history),
+        history=list(results.history),
         best_epoch=config.best_epoch,
         label_field=config.label_field,
         checkpoint=config.checkpoint,
         watch=getattr(config, "watch", None),
+        validations=list(getattr(results, "validations", ())),
+        findings=list(getattr(config, "findings", ())),
+        curves=getattr(config, "curves", None),
+        val_accuracy=getattr(config, "val_accuracy", None),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .decode import ImageError, decode
-from .geometry import check_resize, smallest_side, to_square
+from .geometry import check_resize, seen_box, smallest_side, to_square
 
 BATCHES_AHEAD = 3
 
@@ -68,6 +68,13 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def hidden_share(self) -> float:
+        """Mean share of the area of the images decoded so far that a model does not see."""
+        frames = self._frames[self._frames[:, 0] > 0].tolist()
+        boxes = np.array([seen_box(self.resize, width, height) for width, height in frames])
+        left, top, right, bottom = np.clip(boxes.reshape(-1, 4).T, 0, 1)
+        return 1 - float(((right - left) * (bottom - top)).mean()) if frames else 0.0
 
     def batches(self, batch_size: int, order: Sequence[int] | None = None) -> Iterator[Batch]:
         """Yield batches of `batch_size` images, in the given order of positions.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ import torchvision
 from torch import nn
 
 from .families import FAMILIES, Family, Head
+from .heads import extend_head
 from .small_cnn import SmallCNN
 
 # ImageNet's, used by nearly every torchvision classifier; a network trained from scratch does not
@@ -44,18 +46,30 @@ class Backbone:
         """Whether torchvision offers pretrained weights."""
         return self.name != "small_cnn"
 
-    def build(self, num_classes: int) -> nn.Module:
-        """The network with random weights and a last layer for `num_classes` classes."""
+    def build(
+        self, num_classes: int, hidden: Sequence[int] = (), dropout: float | None = None
+    ) -> nn.Module:
+        """The network with random weights and new layers for `num_classes` classes.
+
+        Args:
+            num_classes: number of classes K
+            hidden: widths of hidden layers before the last one, each with ReLU
+            dropout: before the last layer and after each hidden one; None leaves what the
+                network has, and puts none after hidden layers
+        """
         if self.name == "small_cnn":
-            return SmallCNN(num_classes)
-        options = dict(self.family.options)
-        if self.family.size_option == "image_size":
-            options["image_size"] = self.image_size
-        elif self.family.size_option == "input_size":
-            options["input_size"] = (self.image_size, self.image_size)
-        return torchvision.models.get_model(
-            self.name, weights=None, num_classes=num_classes, **options
-        )
+            model = SmallCNN(num_classes)
+        else:
+            options = dict(self.family.options)
+            if self.family.size_option == "image_size":
+                options["image_size"] = self.image_size
+            elif self.family.size_option == "input_size":
+                options["input_size"] = (self.image_size, self.image_size)
+            model = torchvision.models.get_model(
+                self.name, weights=None, num_classes=num_classes, **options
+            )
+        extend_head(model, self.family.last_layer, hidden, dropout)
+        return model
 
     def split(self, model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
         """Run a network up to its target tensor.

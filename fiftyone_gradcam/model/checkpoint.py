@@ -17,14 +17,18 @@ def save_checkpoint(path: str, state: dict[str, torch.Tensor], description: dict
     Args:
         path: the file to write; its folder is made if need be
         state: a state dict
-        description: JSON-ready; `load_checkpoint` reads "backbone" and "classes" from it
+        description: JSON-ready; `load_checkpoint` reads "backbone", "classes" and "recipe" from it
     """
+    _write(path, {"state_dict": state, "description": description})
+
+
+def _write(path: str, content: dict) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
     os.close(handle)
     try:
-        torch.save({"state_dict": state, "description": description}, temporary)
+        torch.save(content, temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -46,8 +50,47 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         description = content["description"]
-        model = get_backbone(description["backbone"]).build(len(description["classes"]))
+        recipe = description.get("recipe", {})
+        model = get_backbone(description["backbone"]).build(
+            len(description["classes"]), recipe.get("hidden", ()), recipe.get("dropout")
+        )
         model.load_state_dict(content["state_dict"])
     except Exception as error:
         raise ValueError(f"{path!r} is not a readable checkpoint: {error}") from error
     return model.eval(), description
+
+
+def save_state(path: str, state: dict) -> None:
+    """Write all that a training needs to go on, atomically.
+
+    Args:
+        path: the file to write; its folder is made if need be
+        state: of tensors, lists, dictionaries and plain values
+    """
+    _write(path, state)
+
+
+def load_state(path: str, key: str) -> dict:
+    """Read a file of `save_state`.
+
+    Args:
+        path: the file
+        key: of the run, for messages
+
+    Raises:
+        ValueError: if there is no such file, or it is damaged
+    """
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"There is no training {key!r} to go on with: its state {path!r} does not exist. Leave "
+            f"resume out to begin one"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state["recipe"], state["epoch"]
+    except Exception as error:
+        raise ValueError(
+            f"The state {path!r} of training {key!r} cannot be read ({error}). Begin anew with "
+            f"overwrite=True"
+        ) from error
+    return state

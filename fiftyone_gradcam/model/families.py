@@ -34,6 +34,7 @@ class Family:
         tokens_last: whether tensors within the network are (N, h, w, C), not (N, C, h, w)
         layer: where the target tensor stands in the model, for people
         last_layer: name of the layer that makes the logits
+        after: names of modules between it and the logits
         scratch_learning_rate: a safe AdamW learning rate without pretrained weights
         options: further arguments of the builder
         size_option: the builder's argument for the image size, where the network is made for one
@@ -43,6 +44,7 @@ class Family:
     split: Split
     layer: str
     last_layer: str
+    after: tuple[str, ...] = ()
     scratch_learning_rate: float = 1e-3
     averages: bool = True
     gradient: Gradient | None = None
@@ -165,24 +167,27 @@ FAMILIES = {
     "efficientnet": Family(_pooled_classifier, "features", "classifier.1"),
     "mnasnet": Family(_mnasnet, "layers", "classifier.1"),
     "densenet": Family(_densenet, "relu(features)", "classifier"),
-    "convnext": Family(_convnext, "features", "classifier.2", 1e-4),
+    "convnext": Family(_convnext, "features", "classifier.2", scratch_learning_rate=1e-4),
     "squeezenet": Family(
         _squeezenet,
         "features",
         "classifier.1",
-        3e-4,
+        after=("classifier.2", "classifier.3"),
+        scratch_learning_rate=3e-4,
         averages=False,
         gradient=_squeezenet_gradient,
     ),
-    "vgg": Family(_vgg, "features", "classifier.6", 1e-4, averages=False),
-    "alexnet": Family(_vgg, "features", "classifier.6", 1e-4, averages=False),
-    "swin": Family(_swin, "permute", "head", 1e-4, tokens_last=True),
-    "maxvit": Family(_maxvit, "blocks.3", "classifier.5", 1e-4, size_option="input_size"),
+    "vgg": Family(_vgg, "features", "classifier.6", scratch_learning_rate=1e-4, averages=False),
+    "alexnet": Family(_vgg, "features", "classifier.6", scratch_learning_rate=1e-4, averages=False),
+    "swin": Family(_swin, "permute", "head", scratch_learning_rate=1e-4, tokens_last=True),
+    "maxvit": Family(
+        _maxvit, "blocks.3", "classifier.5", scratch_learning_rate=1e-4, size_option="input_size"
+    ),
     "vit": Family(
         _vit,
         "encoder.layers[-1].ln_1",
         "heads.head",
-        1e-4,
+        scratch_learning_rate=1e-4,
         averages=False,
         size_option="image_size",
     ),

@@ -3,89 +3,254 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import le, lt
 
 from ..images.geometry import check_resize
 from .backbones import get_backbone
 
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "constant", "one_cycle")
+CLASS_BALANCES = ("none", "weights", "sampling")
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained.
+    """How a classifier is trained. Named recipes are in `known_recipes`.
 
-    Attributes:
+    The network
         backbone: a row of the table of backbones
-        weights: "imagenet", "none", or the path of a weights file
+        weights: "imagenet", "none" (from scratch), or the path of a weights file
+        image_size: side of the square that the network sees, in pixels; None takes the backbone's
+        resize: how an image becomes that square: "crop" (the central square, 7/8 of the shorter
+            side, as pretrained networks have learnt to see), "squash" (the whole image, its aspect
+            ratio lost) or "letterbox" (the whole image, bars beside it); None takes "crop" for
+            pretrained weights and "squash" from scratch
+        hidden: widths of new hidden layers before the last layer, such as (256, 256)
+        dropout: before the last layer and after each hidden one, in [0, 1); None leaves the
+            backbone's own
+
+    What learns, and how fast
+        freeze: "none", "backbone" (all but the new layers), or how many stages, counted from the
+            image (`describe` lists them), keep their weights and batch statistics
+        head_epochs: first, so many passes train the new layers alone on features that are computed
+            once; then all that is not frozen is trained (Kumar et al., arXiv 2202.10054)
+        gradual_unfreezing: stages join from the last to the first, the first with the last epoch
+            (Howard and Ruder, arXiv 1801.06146, section 3.3)
+        optimizer: "adamw", "adam" or "sgd"
+        momentum: of "sgd", in [0, 1)
+        learning_rate: the highest; None takes 1e-4 for pretrained weights (1e-3 with "sgd"), and
+            the backbone's own rate from scratch
+        head_lr_factor: the new layers learn this many times faster than pretrained ones
+        weight_decay: at least 0; with "adam" and "sgd" it is added to the gradient
+        schedule: "cosine" (falls to 0), "constant", or "one_cycle" (from 1/25 up and down to 0)
+        warmup: share of all steps over which the rate rises, in [0, 1); "one_cycle" takes 0.3
+            if it is 0
         epochs: passes over the training images, at least 1
         batch_size: images per step, at least 1
-        learning_rate: peak AdamW learning rate of the backbone; None takes 1e-4 for pretrained
-            weights and the backbone's own rate from scratch
-        head_lr_factor: the last layer learns this many times faster when the rest is pretrained
-        weight_decay: AdamW weight decay, at least 0
-        warmup: share of all steps over which the rate rises, in [0, 1); then it falls as a cosine
-        label_smoothing: in [0, 1)
-        horizontal_flip: mirror half of the training images
-        zoom: enlarge training images by up to this share of their area, at least 0
-        translation: shift training images by up to this share of the side, in [0, 0.5]
-        image_size: side of the square that the model sees, in pixels; None takes the backbone's
-        resize: how an image becomes that square: "squash" (the whole image, its aspect ratio lost),
-            "crop" (the central square, 7/8 of the shorter side) or "letterbox" (the whole image,
-            bars beside it)
+        images_per_class: train on at most so many of each class, drawn at random; None for all
         seed: of the new layers, the order of images, augmentation and dropout
+        mixed_precision: compute in bfloat16 where that is safe; None: on GPUs that have it
+
+    The loss
+        label_smoothing: in [0, 1)
+        class_balance: "none", "weights" (the loss of rare classes counts more) or "sampling" (rare
+            classes are drawn more often), so that each class counts alike
+
+    Watching
+        validate_every: iterations from one validation to the next; 0: after each epoch
+        early_stopping: end after so many validations without improvement; 0: never
+        ema: validate and keep an average of the weights that decays by this factor each step, in
+            [0, 1); 0: the weights themselves
+
+    Augmentation of training images (each image by its own chance)
+        horizontal_flip, vertical_flip: mirror half of the images
+        translation: shift by up to so many pixels; None: a tenth of the side, or 0 where a random
+            crop shifts already
+        scale: change the size by up to this share, in [0, 1)
+        crop: show a random part of at least this share of the area, stretched to the whole, in
+            (0, 1]; 1: no crop
+        rotation: turn by up to so many degrees, in [0, 180]
+        elastic: bend by up to so many pixels, at the peak (Simard et al., ICDAR 2003)
+        brightness, contrast: change by up to this share, in [0, 1]
+        noise: this share of the pixels turns black or white (salt and pepper), in [0, 1]
+        cutout: grey square of this share of the side, in [0, 1] (DeVries and Taylor, arXiv
+            1708.04552)
+        mixup: mix pairs of images by a share drawn from Beta(mixup, mixup) (Zhang et al., arXiv
+            1710.09412); 0: never
+
+    Raises:
+        ValueError: if a choice is not understood; it names the choice and what is possible
     """
 
     backbone: str = "resnet18"
     weights: str = "imagenet"
-    epochs: int = 5
-    batch_size: int = 16
+    image_size: int | None = None
+    resize: str | None = None
+    hidden: tuple[int, ...] = ()
+    dropout: float | None = None
+
+    freeze: str | int = "none"
+    head_epochs: int = 0
+    gradual_unfreezing: bool = False
+    optimizer: str = "adamw"
+    momentum: float = 0.9
     learning_rate: float | None = None
     head_lr_factor: float = 10.0
     weight_decay: float = 0.01
+    schedule: str = "cosine"
     warmup: float = 0.1
-    label_smoothing: float = 0.0
-    horizontal_flip: bool = True
-    zoom: float = 0.0
-    translation: float = 0.1
-    image_size: int | None = None
-    resize: str = "squash"
+    epochs: int = 5
+    batch_size: int = 16
+    images_per_class: int | None = None
     seed: int = 0
+    mixed_precision: bool | None = None
+
+    label_smoothing: float = 0.0
+    class_balance: str = "none"
+
+    validate_every: int = 0
+    early_stopping: int = 0
+    ema: float = 0.0
+
+    horizontal_flip: bool = True
+    vertical_flip: bool = False
+    translation: int | None = None
+    scale: float = 0.0
+    crop: float = 1.0
+    rotation: float = 0.0
+    elastic: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+    cutout: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self):
         backbone = get_backbone(self.backbone)
-        if self.image_size is None:
-            object.__setattr__(self, "image_size", backbone.image_size)
-        if self.learning_rate is None:
-            scratch = backbone.family.scratch_learning_rate
-            object.__setattr__(self, "learning_rate", scratch if self.from_scratch else 1e-4)
+        self._fill(image_size=backbone.image_size, resize="squash" if self.from_scratch else "crop")
+        rate = 1e-3 if self.optimizer == "sgd" else 1e-4
+        scratch = backbone.family.scratch_learning_rate
+        self._fill(learning_rate=scratch if self.from_scratch else rate)
+        if isinstance(self.hidden, list):  # as JSON gives it back
+            object.__setattr__(self, "hidden", tuple(self.hidden))
         check_resize(self.resize)
+        for name, (is_good, words) in _RULES.items():
+            value = getattr(self, name)
+            if not is_good(value):
+                raise ValueError(f"{name} must be {words}, not {value!r}")
+        self._fill(translation=0 if self.crop < 1 else round(0.1 * self.image_size))
+        if self.translation > self.image_size // 2:
+            raise ValueError(
+                f"translation must be at most half of image_size={self.image_size}, not "
+                f"{self.translation!r}"
+            )
         if backbone.family.size_option and self.image_size != backbone.image_size:
             raise ValueError(
                 f"{self.backbone} is made for images of {backbone.image_size} pixels, not "
                 f"image_size={self.image_size!r}"
             )
-        for name, low in (("epochs", 1), ("batch_size", 1), ("image_size", 16), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
-        for name, low, high in (
-            ("learning_rate", 0, 10),
-            ("head_lr_factor", 0, 1000),
-            ("weight_decay", -1e-12, 10),
-            ("zoom", -1e-12, 10),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not low < value <= high:
-                raise ValueError(f"{name} must lie in ({max(low, 0)}, {high}], not {value!r}")
-        for name, high in (("warmup", 1), ("label_smoothing", 1), ("translation", 0.5)):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value <= high or value == 1:
-                raise ValueError(f"{name} must lie in [0, {high}), not {value!r}")
+
+    def _fill(self, **defaults) -> None:
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     @property
     def from_scratch(self) -> bool:
         """Whether no pretrained weights are used."""
         return self.weights == "none"
 
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random."""
+        return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
+
     def to_dict(self) -> dict:
         """A JSON-ready dictionary; `Recipe(**d)` gives the recipe back."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
+
+
+def check_choices(names: Sequence[str]) -> None:
+    """Refuse names that are no choice of a recipe.
+
+    Raises:
+        ValueError: naming the most similar choices, or all
+    """
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in names:
+        if name not in known:
+            similar = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {similar[0]!r}? " if similar else ""
+            raise ValueError(f"There is no option {name!r}. {hint}Options: {', '.join(known)}")
+
+
+def _is_whole(value: object, low: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value, -math.inf) or (isinstance(value, float) and math.isfinite(value))
+
+
+Rule = tuple[Callable[[object], bool], str]
+
+
+def _one_of(choices: Sequence) -> Rule:
+    return lambda x: x in choices, f"one of {', '.join(map(repr, choices))}"
+
+
+def _whole(low: int) -> Rule:
+    return lambda x: _is_whole(x, low), f"a whole number of at least {low}"
+
+
+def _in(interval: str, unit: str = "") -> Rule:
+    """A number in an interval as it is written, such as "[0, 1)"."""
+    low, high = map(float, interval[1:-1].split(","))
+    above, below = {"[": le, "(": lt}[interval[0]], {"]": le, ")": lt}[interval[-1]]
+    return lambda x: _is_number(x) and above(low, x) and below(x, high), f"{unit}in {interval}"
+
+
+def _or_none(rule: Rule) -> Rule:
+    return lambda x: x is None or rule[0](x), f"None or {rule[1]}"
+
+
+_RULES: dict[str, Rule] = {
+    "optimizer": _one_of(OPTIMIZERS),
+    "schedule": _one_of(SCHEDULES),
+    "class_balance": _one_of(CLASS_BALANCES),
+    "mixed_precision": _one_of((None, False, True)),
+    "freeze": (
+        lambda x: x in ("none", "backbone") if isinstance(x, str) else _is_whole(x, 0),
+        "'none', 'backbone' or how many stages",
+    ),
+    "hidden": (
+        lambda x: isinstance(x, tuple) and all(_is_whole(width) for width in x),
+        "a list of widths of at least 1",
+    ),
+    "images_per_class": _or_none(_whole(1)),
+    "translation": _or_none(_whole(0)),
+    "dropout": _or_none(_in("[0, 1)")),
+    "learning_rate": _in("(0, 10]"),
+    "head_lr_factor": _in("(0, 1000]"),
+    "weight_decay": _in("[0, 10]"),
+    "crop": _in("(0, 1]"),
+    "rotation": _in("[0, 180]", "degrees "),
+    "elastic": _in("[0, 1000]", "pixels "),
+    "mixup": _in("[0, 100]"),
+    "image_size": _whole(16),
+    **dict.fromkeys(("epochs", "batch_size"), _whole(1)),
+    **dict.fromkeys(("head_epochs", "seed", "validate_every", "early_stopping"), _whole(0)),
+    **dict.fromkeys(("momentum", "warmup", "label_smoothing", "ema", "scale"), _in("[0, 1)")),
+    **dict.fromkeys(("brightness", "contrast", "noise", "cutout"), _in("[0, 1]")),
+    **dict.fromkeys(
+        ("gradual_unfreezing", "horizontal_flip", "vertical_flip"), _one_of((False, True))
+    ),
+}
+_AUGMENTATIONS = (
+    *("horizontal_flip", "vertical_flip", "translation", "scale", "rotation", "elastic"),
+    *("brightness", "contrast", "noise", "cutout", "mixup"),
+)

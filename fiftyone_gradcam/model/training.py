@@ -1,89 +1,26 @@
-"""The training loop: fine-tune on some images, watch others, keep the best epoch."""
+"""The training loop: learn from some images, watch others, keep the best, go on where it ended."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
-from ..images.batches import Images
-from .augment import augment
-from .backbones import Backbone, get_backbone
+from .history import Epoch, Hooks, Trained, Validation
+from .learner import Evaluation, Learner, Sums, pick_device
+from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
-from .weights import create_model
+from .sources import Features, Labelled, Pictures, compute_features, feature_bytes
+
+FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are gone through again
+FINITE_EVERY = 16  # steps from one check of the loss to the next where asking makes a GPU wait
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One row of a history: means over the images of an epoch; None where nothing is watched."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    learning_rate: float
-    seconds: float
-
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        text = f"epoch {self.epoch}: train loss {self.train_loss:.3f}"
-        text += f", accuracy {self.train_accuracy:.3f}"
-        if self.val_loss is not None:
-            text += f"; val loss {self.val_loss:.3f}, accuracy {self.val_accuracy:.3f}"
-        return text
-
-
-@dataclass
-class Trained:
-    """A trained model in eval mode, with the weights of its best epoch, and the history."""
-
-    model: nn.Module
-    history: list[Epoch]
-    best_epoch: int
-
-
-@dataclass
-class Labelled:
-    """Images with labels.
-
-    Attributes:
-        images: image files
-        labels: (N,) int64, class index of each image
-        positions: which of the images are meant; None for all
-    """
-
-    images: Images
-    labels: np.ndarray
-    positions: np.ndarray | None = None
-
-    def __post_init__(self):
-        if self.positions is None:
-            self.positions = np.arange(len(self.images))
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-
-def pick_device(device: str | None = None) -> torch.device:
-    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU."""
-    if device:
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+class DivergedError(Exception):
+    """The loss is no longer finite."""
 
 
 def train(
@@ -92,133 +29,281 @@ def train(
     train_set: Labelled,
     val_set: Labelled | None = None,
     device: str | None = None,
-    on_step: Callable[[int, int, Epoch | None], None] | None = None,
-    on_epoch: Callable[[nn.Module], None] | None = None,
+    hooks: Hooks | None = None,
+    state: dict | None = None,
 ) -> Trained:
     """Train a classifier by a recipe.
 
-    The best epoch has the highest accuracy on `val_set`, the lower loss among equals; without a
-    `val_set` the last epoch counts. torch's global random state is left as it was found.
+    The best validation has the highest accuracy on `val_set`, the lower loss among equals; without
+    a `val_set` the last epoch counts. torch's global random state is left as it was found. Each
+    epoch draws from the seed and its own number, so that a training that goes on from a state does
+    what it would have done without the pause.
 
     Args:
         recipe: what to do
         num_classes: number of classes K
         train_set, val_set: images to learn from, images to watch
         device: such as "cpu" or "cuda"; None picks
-        on_step: called with (images done, images in all epochs, the epoch just ended or None)
-        on_epoch: called with the model after each epoch; it must leave it as it is
+        hooks: what is called on the way
+        state: as `Hooks.on_state` got it, of a training by the same recipe (its `epochs` may
+            differ) on the same images: go on from there
 
     Raises:
-        ValueError: if none of the training images can be decoded, or the loss is not finite
+        ValueError: if none of the training images can be decoded, or the loss was never finite
     """
-    backbone = get_backbone(recipe.backbone)
     device = pick_device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(recipe.seed)
-        model = create_model(recipe.backbone, num_classes, recipe.weights)
-        model = model.to(device, memory_format=torch.channels_last)
-        on_step, on_epoch = on_step or (lambda *_: None), on_epoch or (lambda _: None)
-        loop = _Loop(recipe, backbone, model, device, on_step, on_epoch)
-        return loop.run(train_set, val_set)
+        loop = Loop(recipe, num_classes, train_set, val_set, device, hooks or Hooks())
+        if state is not None:
+            loop.restore(state)
+        return loop.run()
 
 
-class _Loop:
-    def __init__(self, recipe, backbone: Backbone, model: nn.Module, device, on_step, on_epoch):
-        self.recipe, self.backbone, self.model = recipe, backbone, model
-        self.device, self.on_step, self.on_epoch = device, on_step, on_epoch
-        self.random = np.random.default_rng(recipe.seed)
-        self.done = self.total = 0
+class Loop:
+    """A training in its course (see `train`)."""
 
-    def run(self, train_set: Labelled, val_set: Labelled | None) -> Trained:
-        recipe, model = self.recipe, self.model
-        steps = math.ceil(len(train_set) / recipe.batch_size) * recipe.epochs
-        optimizer = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
-        warmup = round(recipe.warmup * steps)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _warm_cosine(step, warmup, steps)
-        )
-        watched = len(val_set) if val_set else 0
-        self.total = recipe.epochs * (len(train_set) + watched)
-        history: list[Epoch] = []
-        best, best_state = (-1.0, -math.inf), model.state_dict()
-        for number in range(1, recipe.epochs + 1):
-            start, rate = time.perf_counter(), schedule.get_last_lr()[0]
-            train_loss, train_accuracy = self._learn(train_set, optimizer, schedule)
-            val_loss, val_accuracy = self._watch(val_set) if val_set else (None, None)
-            seconds = time.perf_counter() - start
-            history.append(
-                Epoch(number, train_loss, train_accuracy, val_loss, val_accuracy, rate, seconds)
-            )
-            score = (float(number), 0.0) if val_loss is None else (val_accuracy, -val_loss)
-            if score > best:
-                best, best_epoch = score, number
-                best_state = copy.deepcopy(model.state_dict())
-            self.on_epoch(model)
-            self.on_step(self.done, self.total, history[-1])
-        model.load_state_dict(best_state)
-        return Trained(model.eval(), history, best_epoch)
+    def __init__(
+        self,
+        recipe: Recipe,
+        num_classes: int,
+        train_set: Labelled,
+        val_set: Labelled | None,
+        device: torch.device,
+        hooks: Hooks,
+    ):
+        self.recipe, self.hooks, self.device = recipe, hooks, device
+        random, positions = self.start_draws(0), train_set.positions
+        if recipe.images_per_class is not None:
+            positions = few_of_each(positions, train_set.labels, recipe.images_per_class, random)
+        self.train_set = Labelled(train_set.images, train_set.labels, positions)
+        self.val_set = val_set if val_set is not None and len(val_set) else None
+        labels = train_set.labels[positions]
+        self.learner = Learner(recipe, num_classes, device, labels)
+        backbone = self.learner.backbone
+        self.learn_from = Pictures(self.train_set, recipe, num_classes, backbone, device)
+        self.watch_from: Pictures | Features | None = None
+        if self.val_set is not None:
+            self.watch_from = Pictures(self.val_set, recipe, num_classes, backbone, device)
+        self.steps = math.ceil(len(positions) / recipe.batch_size) * recipe.epochs
+        self.features: tuple | None = None
+        self.since, self.before = time.perf_counter(), 0.0
+        self.done, self.total = 0, 1
+        # What a training goes on with, beside the learner's weights.
+        self.epoch = self.iteration = 0
+        self.history: list[Epoch] = []
+        self.validations: list[Validation] = []
+        self.best: dict | None = None
+        self.dead = 0.0
 
-    def _groups(self) -> list[dict]:
-        """The last layer learns faster where the rest is pretrained."""
-        rate, prefix = self.recipe.learning_rate, self.backbone.family.last_layer + "."
-        factor = 1.0 if self.recipe.from_scratch else self.recipe.head_lr_factor
-        named = list(self.model.named_parameters())
-        return [
-            {"params": [p for n, p in named if not n.startswith(prefix)], "lr": rate},
-            {"params": [p for n, p in named if n.startswith(prefix)], "lr": rate * factor},
-        ]
+    def start_draws(self, epoch: int) -> np.random.Generator:
+        """Start the draws of an epoch, torch's and numpy's."""
+        seeds = np.random.SeedSequence([self.recipe.seed, epoch])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        return np.random.default_rng(seeds.spawn(1)[0])
 
-    def _learn(self, data: Labelled, optimizer, schedule) -> tuple[float, float]:
-        self.model.train()
-        sums = np.zeros(3)
-        order = self.random.permutation(data.positions)
-        for batch in data.images.batches(self.recipe.batch_size, order):
-            images = augment(batch.images, self.recipe, self.random)
-            labels = torch.from_numpy(data.labels[batch.positions]).to(self.device)
-            logits = self.model(self.backbone.normalize(images.to(self.device)))
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-            if not torch.isfinite(loss):
+    @property
+    def seconds(self) -> float:
+        """Since the training began, pauses left out."""
+        return self.before + time.perf_counter() - self.since
+
+    def run(self) -> Trained:
+        """Train, from where it stands to the end."""
+        recipe = self.recipe
+        cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
+        head_first = recipe.head_epochs and not (cached or recipe.from_scratch or self.history)
+        watched = len(self.val_set) if self.val_set else 0
+        once = (len(self.train_set) + watched) * bool(cached or head_first)
+        validations = math.ceil(self.steps / recipe.validate_every) if recipe.validate_every else 0
+        each = len(self.train_set) + watched * (validations / recipe.epochs or 1)
+        self.done, self.total = round(self.epoch * each), round(once + recipe.epochs * each)
+        diverged = False
+        try:
+            if cached:
+                self.learn_from, self.watch_from = self._compute_features()
+            elif head_first:
+                self.train_head()
+            while self.epoch < recipe.epochs and not self._is_stale():
+                self._run_epoch(self.epoch + 1)
+        except DivergedError:
+            diverged = True
+            if self.best is None:
                 raise ValueError(
                     f"The training loss is no longer finite at learning_rate="
-                    f"{self.recipe.learning_rate:g}. Lower it, for example tenfold"
+                    f"{recipe.learning_rate:g}. Lower it, for example tenfold"
+                ) from None
+        return self._finish(diverged)
+
+    def _room(self) -> int:
+        """How many training images find room in memory as features, beside the watched ones."""
+        learner, side = self.learner, self.recipe.image_size
+        each = feature_bytes(learner.model, learner.backbone, side, self.device)
+        room = FEATURE_BYTES // each - (len(self.val_set) if self.val_set else 0)
+        return room if room >= len(self.train_set) else 0
+
+    def _compute_features(self) -> tuple[Features, Features | None]:
+        """The features of both sets, by the weights as they are."""
+        model = self.learner.model
+        learn = compute_features(model, self.learn_from, self.advance)
+        self.check_decoded()
+        watch = self.watch_from and compute_features(model, self.watch_from, self.advance)
+        self.features = (learn.averages(), watch.averages()) if watch else None
+        return learn, watch
+
+    def train_head(self) -> None:
+        """Train the new layers alone on features computed once, if these find room."""
+        if not self._room():
+            return
+        start, recipe, learner, random = (
+            self.seconds,
+            self.recipe,
+            self.learner,
+            self.start_draws(0),
+        )
+        learn, watch = self._compute_features()
+        optimizer = make_optimizer(recipe, [], learner.new)
+        steps, step = self.steps // recipe.epochs * recipe.head_epochs, 0
+        reader = learn.reader(learner.model)
+        learner.freezer.train(len(learner.freezer.stages))
+        for _ in range(recipe.head_epochs):
+            sums = Sums(self.device)
+            order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
+            for batch in learn.batches(order):
+                factor = rate_factor("cosine", 0.0, step, steps)
+                learner.learn(batch, reader, sums, factor, optimizer)
+                step += 1
+            if not sums.is_finite:
+                raise DivergedError
+        learner.restart_average()
+        self._validate(watch)
+        self._end_epoch(sums, start, 0.0, 0.0)
+
+    def _run_epoch(self, number: int) -> None:
+        recipe, learner, random = self.recipe, self.learner, self.start_draws(number)
+        start, watching, rate = self.seconds, 0.0, None
+        self.epoch = number
+        frozen = learner.freezer.frozen(number)
+        learner.freezer.train(frozen)
+        reader, sums = self.learn_from.reader(learner.model), Sums(self.device)
+        order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
+        for batch in self.learn_from.batches(order, random):
+            factor = rate_factor(recipe.schedule, recipe.warmup, self.iteration, self.steps)
+            learner.learn(batch, reader, sums, factor)
+            rate = recipe.learning_rate * factor if rate is None else rate
+            self.iteration += 1
+            checked = self.device.type == "cpu" or self.iteration % FINITE_EVERY == 0
+            if checked and not sums.is_finite:
+                raise DivergedError
+            self.advance(len(batch.positions))
+            if recipe.validate_every and self.iteration % recipe.validate_every == 0:
+                watching += self._validate(self.watch_from)
+                learner.freezer.train(frozen)
+                if self._is_stale():
+                    break
+        if not sums.is_finite:
+            raise DivergedError
+        self.check_decoded()
+        seen = self.validations[-1].iteration if self.validations else -1
+        if not recipe.validate_every or (number == recipe.epochs and seen < self.iteration):
+            watching += self._validate(self.watch_from)
+        self._end_epoch(sums, start, watching, rate)
+
+    def _validate(self, source: Pictures | Features | None) -> float:
+        """Look at the watched images, and keep the weights if they are the best so far.
+
+        Returns:
+            how many seconds it took
+        """
+        start = self.seconds
+        found = source and self.learner.evaluate(source, self.advance)
+        if found and len(found.positions):
+            self.dead = found.dead
+            self.validations.append(
+                Validation(
+                    self.iteration, self.epoch, found.loss, found.accuracy, self.learner.rate, start
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            sums += _sums(logits, labels, loss)
-            self._advance(len(labels))
-        if sums[2] == 0:
-            reasons = [str(e) for e in list(data.images.failures.values())[:3]]
+            )
+            if self.best is None or (found.accuracy, -found.loss) > tuple(self.best["score"]):
+                self._keep(found.accuracy, -found.loss, found)
+        return self.seconds - start
+
+    def _keep(self, first: float, second: float, found: Evaluation | None = None) -> None:
+        none = np.empty(0, np.int64)
+        self.best = {
+            "score": [first, second],
+            "epoch": self.epoch,
+            "validation": len(self.validations),
+            "positions": torch.from_numpy(found.positions if found else none),
+            "predicted": torch.from_numpy(found.predicted if found else none),
+            "weights": copy.deepcopy(self.learner.kept.state_dict()),
+        }
+
+    def _is_stale(self) -> bool:
+        """Whether validations have not improved for so long that the training is to end early."""
+        if not self.recipe.early_stopping or not self.best:
+            return False
+        return len(self.validations) - self.best["validation"] >= self.recipe.early_stopping
+
+    def _end_epoch(self, sums: Sums, start: float, watching: float, rate: float) -> None:
+        loss, accuracy, count = sums.read()
+        own = [row for row in self.validations if row.epoch == self.epoch]
+        val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
+        seconds = self.seconds - start
+        speed = count / max(seconds - watching, 1e-9)
+        self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
+        if not self.validations:  # nothing is watched: the last epoch counts
+            self._keep(float(self.epoch), 0.0)
+        self.hooks.on_epoch(self.learner.kept, self.epoch)
+        if self.hooks.on_state is not None:
+            self.hooks.on_state(self._state())
+        self.hooks.on_step(self.done, self.total, self.history[-1])
+
+    def _state(self) -> dict:
+        """All that is needed to go on, of tensors and plain values."""
+        return {
+            **self.learner.state(),
+            "epoch": self.epoch,
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "history": [row.to_dict() for row in self.history],
+            "validations": [row.to_dict() for row in self.validations],
+            "best": self.best,
+            "dead": self.dead,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on where a state was taken."""
+        self.learner.restore(state)
+        self.epoch, self.iteration = state["epoch"], state["iteration"]
+        self.before, self.best, self.dead = state["seconds"], state["best"], state["dead"]
+        self.history = [Epoch(**row) for row in state["history"]]
+        self.validations = [Validation(**row) for row in state["validations"]]
+
+    def _finish(self, diverged: bool) -> Trained:
+        change = self.learner.head_change()
+        model, best = self.learner.model, self.best
+        model.load_state_dict(best["weights"])
+        return Trained(
+            model=model.eval().requires_grad_(True),
+            history=self.history,
+            validations=self.validations,
+            best_epoch=best["epoch"],
+            val_accuracy=best["score"][0] if self.validations else None,
+            val_positions=best["positions"].numpy(),
+            val_predicted=best["predicted"].numpy(),
+            dead=self.dead,
+            head_change=change,
+            diverged=diverged,
+            features=self.features,
+        )
+
+    def check_decoded(self) -> None:
+        """Refuse a training set without a single usable image."""
+        images = self.train_set.images
+        if all(int(i) in images.failures for i in self.train_set.positions):
+            reasons = [str(e) for e in list(images.failures.values())[:3]]
             raise ValueError(f"No training image can be decoded: {'; '.join(reasons)}")
-        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
 
-    @torch.no_grad()
-    def _watch(self, data: Labelled) -> tuple[float, float] | tuple[None, None]:
-        self.model.eval()
-        sums = np.zeros(3)
-        for batch in data.images.batches(self.recipe.batch_size, data.positions):
-            labels = torch.from_numpy(data.labels[batch.positions]).to(self.device)
-            logits = self.model(self.backbone.normalize(batch.images.to(self.device)))
-            sums += _sums(logits, labels, F.cross_entropy(logits, labels))
-            self._advance(len(labels))
-        if not sums[2]:
-            return None, None
-        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
-
-    def _advance(self, count: int) -> None:
+    def advance(self, count: int) -> None:
+        """Tell that so many images are done."""
         self.done += count
-        self.on_step(self.done, self.total, None)
-
-
-def _warm_cosine(step: int, warmup: int, steps: int) -> float:
-    """Factor on the learning rate: a linear rise, then half a cosine down to zero."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def _sums(logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> np.ndarray:
-    """Summed loss, number right and number of images of a batch."""
-    right = (logits.argmax(1) == labels).sum().item()
-    return np.array([loss.item() * len(labels), right, len(labels)])
+        self.hooks.on_step(min(self.done, self.total), self.total, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 import torchvision
@@ -17,6 +18,18 @@ def imagenet_weights_file(name: str) -> str | None:
         return None
     url = torchvision.models.get_model_weights(name).DEFAULT.url
     return os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+
+
+def weights_at_hand(name: str) -> str:
+    """What to begin with: "imagenet" if these weights can be had, else "none", and says so."""
+    if not get_backbone(name).has_imagenet_weights:
+        return "none"
+    try:
+        load_weights(name, "imagenet")
+    except ConnectionError:
+        print(f"The ImageNet weights of {name} cannot be downloaded: training from scratch")
+        return "none"
+    return "imagenet"
 
 
 def imagenet_classes() -> list[str]:
@@ -61,7 +74,13 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     return model.eval()
 
 
-def create_model(name: str, num_classes: int, weights: str = "imagenet") -> nn.Module:
+def create_model(
+    name: str,
+    num_classes: int,
+    weights: str = "imagenet",
+    hidden: Sequence[int] = (),
+    dropout: float | None = None,
+) -> nn.Module:
     """Build a backbone for `num_classes` classes.
 
     Args:
@@ -70,6 +89,7 @@ def create_model(name: str, num_classes: int, weights: str = "imagenet") -> nn.M
         weights: "imagenet" (downloaded by torchvision once, then cached), "none" (random), or
             the path of a file with a state dict of this backbone. The last layer is new unless
             the file has one for the same number of classes.
+        hidden, dropout: see `Backbone.build`
 
     Raises:
         ValueError: if the backbone is unknown or has no ImageNet weights, or if the file does
@@ -79,15 +99,15 @@ def create_model(name: str, num_classes: int, weights: str = "imagenet") -> nn.M
     """
     backbone = get_backbone(name)
     if weights == "none":
-        return backbone.build(num_classes)
+        return backbone.build(num_classes, hidden, dropout)
     state = load_weights(name, weights)
-    model = backbone.build(num_classes)
+    model = backbone.build(num_classes, hidden, dropout)
     own = model.state_dict()
     last_layer = backbone.family.last_layer + "."
     # Auxiliary classifiers (of GoogLeNet and Inception) serve training from scratch only.
     state = {k: v for k, v in state.items() if not k.lower().startswith("aux")}
     for key in [k for k in state if k.startswith(last_layer)]:
-        if key in own and state[key].shape != own[key].shape:
+        if key not in own or state[key].shape != own[key].shape:
             del state[key]
     wrong = [k for k, v in state.items() if k in own and v.shape != own[k].shape]
     missing = [k for k in own if k not in state and not k.startswith(last_layer)]

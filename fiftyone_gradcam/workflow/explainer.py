@@ -12,7 +12,7 @@ from ..explain.cam import PREDICTED, RUNNER_UP, Explained, Target, explain
 from ..explain.render import HeatmapOptions
 from ..model.backbones import get_backbone
 from ..model.folding import fold_batch_norms
-from ..model.training import pick_device
+from ..model.learner import pick_device
 
 LABEL = "label"
 CONTRAST = "contrast"

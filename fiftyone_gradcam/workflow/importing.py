@@ -7,6 +7,7 @@ import os
 import fiftyone as fo
 
 from ..dataset import folders, splits
+from ..model.known_recipes import find_recipe
 from .progress import Progress, reporting, some, tell_left_out
 
 
@@ -65,7 +66,7 @@ def import_folders(
 
 def split(
     dataset: fo.core.collections.SampleCollection,
-    fractions: dict[str, float] | None = None,
+    fractions: dict[str, float] | str = "default",
     label_field: str = "ground_truth",
     seed: int = 0,
 ) -> dict[str, dict[str, int]]:
@@ -76,8 +77,8 @@ def split(
 
     Args:
         dataset: a dataset or view
-        fractions: share of each split, by default {"train": .6, "val": .2, "test": .2}; what is
-            missing to 1 gets no tag
+        fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
+            missing to 1 gets no tag; or the name of a recipe, whose split is taken
         label_field: field of the classes
         seed: of the shuffle
 
@@ -87,7 +88,8 @@ def split(
     Raises:
         ValueError: if the fractions are no shares of a whole, or nothing is labelled
     """
-    fractions = {"train": 0.6, "val": 0.2, "test": 0.2} if fractions is None else fractions
+    if isinstance(fractions, str):
+        fractions = find_recipe(fractions).fractions
     counts = splits.write_split(dataset, fractions, label_field, seed)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")

@@ -13,13 +13,17 @@ from ..dataset.issues import write_label_issues
 from ..dataset.runs import list_runs
 from ..images.batches import Images
 from ..model.backbones import get_backbone
+from ..model.history import Hooks
+from ..model.learner import pick_device
 from ..model.recipe import Recipe
-from ..model.training import Labelled, pick_device, train
+from ..model.recipes import make_recipe
+from ..model.sources import Labelled
+from ..model.training import train
 from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
 from .progress import Progress, Report, reporting, some, tell_failures
-from .training import CACHE_BYTES, class_indexes, make_recipe
+from .training import CACHE_BYTES, class_indexes
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 
@@ -36,7 +40,7 @@ def find_label_issues(
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = None,
-    **recipe_options,
+    **choices,
 ) -> fo.DatasetView:
     """Score each label by a model that never saw its image, the most suspicious first.
 
@@ -59,7 +63,7 @@ def find_label_issues(
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
-        **recipe_options: choices of the training per fold, as in `fine_tune`
+        **choices: choices of the training per fold, as in `fine_tune`
 
     Returns:
         the judged samples, lowest quality first
@@ -78,7 +82,7 @@ def find_label_issues(
     _, classes, _ = _judgeable(labels)
     check_folds(folds)
     backbone, weights = _pick_backbone(dataset, backbone, weights)
-    recipe = make_recipe(backbone, weights, seed=seed, **recipe_options)
+    recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
     images = Images(
         paths,
         recipe.image_size,
@@ -220,7 +224,7 @@ def _train_per_fold(
             report(number * total + done, count * total, f"Training fold {number + 1} of {count}")
 
         rest = Labelled(images, labels, judged[fold != number])
-        trained = train(recipe, num_classes, rest, device=device, on_step=on_step)
+        trained = train(recipe, num_classes, rest, device=device, hooks=Hooks(on_step))
         for batch in images.batches(recipe.batch_size, judged[fold == number]):
             with torch.no_grad():
                 pixels = backbone.normalize(batch.images.to(pick_device(device)))

@@ -2,133 +2,251 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.files import run_folder
 from ..images.batches import Images
-from ..model.checkpoint import save_checkpoint
+from ..model.checkpoint import load_state, save_checkpoint, save_state
+from ..model.diagnosis import Finding, diagnose
+from ..model.history import Epoch, Hooks, Trained
 from ..model.recipe import Recipe
-from ..model.training import Epoch, Labelled, train
+from ..model.recipes import make_recipe
+from ..model.sources import Labelled
+from ..model.training import train
+from .curves import draw_curves
+from .leaks import leaks_between
 from .progress import Progress, reporting, some, tell_failures
 from .watching import Watch, choose_watched
 
 Samples = fo.core.collections.SampleCollection
 CACHE_BYTES = 2 << 30  # decoded images kept between epochs
+STATE, CURVES = "state.pt", "curves.png"
 
 
 def fine_tune(
     samples: Samples,
     key: str,
-    backbone: str = "resnet18",
-    weights: str = "imagenet",
-    epochs: int = 5,
-    seed: int = 0,
+    recipe: str | Recipe = "default",
+    *,
     label_field: str = "ground_truth",
+    resume: bool = False,
     overwrite: bool = False,
     watch: int | Sequence[str] = 0,
     device: str | None = None,
     progress: Progress = None,
-    **recipe_options,
+    **choices,
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Samples tagged "val" are watched, and the epoch that does best on them is kept. A view without
-    "train" tags is trained on as a whole, without its samples tagged "val" or "test".
+    Samples tagged "val" are watched, and the weights that do best on them are kept. A view without
+    "train" tags is trained on as a whole, without its samples tagged "val" or "test". After each
+    epoch all that is needed to go on is written: a training that was interrupted goes on with
+    `resume=True`, and ends as it would have ended without the pause.
 
     Args:
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
-        backbone: such as "resnet18", "squeezenet1_1" or "small_cnn"
-        weights: "imagenet" (torchvision's own, downloaded once), "none" (from scratch), or the
-            path of a file of weights
-        epochs: passes over the training images
-        seed: of everything random
+        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, such as "default" or
+            "matlab-cracks", or a `Recipe`
         label_field: field of the classes
-        overwrite: replace a run of this key
+        resume: go on with an interrupted training of this key, or with a finished one if `epochs`
+            is more than it has; other choices stay as they were
+        overwrite: replace a run, or an interrupted training, of this key
         watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
             of the samples of these ids, at each epoch; a strip of pictures shows how the focus
             moved (`run.watch`)
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress: see `import_folders`
-        **recipe_options: any other choice of `fiftyone_gradcam.model.recipe.Recipe`, such as
-            batch_size, learning_rate, image_size or horizontal_flip
+        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+            recipe: backbone, weights, epochs, learning_rate, seed ...
 
     Raises:
         ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
-            or there are fewer than two classes
+            there are fewer than two classes, or there is nothing to go on with
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
     """
     dataset = fields.root_dataset(samples)
-    runs.check_key(dataset, key, overwrite)
-    recipe = make_recipe(backbone, weights, epochs=epochs, seed=seed, **recipe_options)
-    classes, train_set, val_set = _training_data(samples, label_field, recipe)
-    watched = choose_watched(samples, watch, label_field, classes, seed)
-    eye = Watch(samples, watched, label_field, classes, recipe) if watched else None
-    with reporting(progress, f"Training {backbone} on {len(train_set)} images") as report:
-        last = f"Training {backbone}"
+    runs.check_key(dataset, key, overwrite or resume)
+    state_path = os.path.join(run_folder(dataset, key), STATE)
+    state = None
+    if resume:
+        state = load_state(state_path, key)
+        is_finished = key in dataset.list_runs()
+        recipe = _resumed_recipe(state, recipe, choices, is_finished)
+        label_field = state["label_field"]
+    else:
+        if os.path.exists(state_path) and key not in dataset.list_runs() and not overwrite:
+            raise ValueError(
+                f"A training {key!r} of {dataset.name!r} was interrupted. Pass resume=True to go "
+                f"on with it, or overwrite=True to begin anew"
+            )
+        recipe = make_recipe(recipe, **choices)
+    classes, train_set, val_set = training_data(samples, label_field, recipe)
+    digest = _digest(train_set, val_set)
+    if state is not None:
+        _check_same_data(state, classes, digest)
+        watch = state["watch"]["ids"] if state["watch"] else []
+    ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
+    eye = Watch(samples, ids, label_field, classes, recipe) if ids else None
+    if eye and state is not None:
+        eye.restore(state["watch"])
 
-        def on_step(done: int, total: int, epoch: Epoch | None) -> None:
-            nonlocal last
-            if epoch is not None:
-                last = str(epoch)
-                print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
-            report(done, total, last)
+    def keep_state(found: dict) -> None:
+        own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
+        own |= {"digest": digest, "watch": eye.state() if eye else None}
+        save_state(state_path, {**found, **own})
 
-        trained = train(recipe, len(classes), train_set, val_set, device, on_step, eye)
-    for part in (train_set, val_set):
-        if part is not None:
-            tell_failures(part.images.failures)
-    checkpoint = runs.checkpoint_path(dataset, key)
-    is_new = key not in dataset.list_runs()
-    run = runs.Run(
-        key=key,
-        dataset_name=dataset.name,
-        classes=classes,
-        recipe=recipe.to_dict(),
-        history=[epoch.to_dict() for epoch in trained.history],
-        best_epoch=trained.best_epoch,
-        label_field=label_field,
-        checkpoint=checkpoint,
-        watch=None,
-    )
-    description = {"backbone": backbone, "classes": classes, "recipe": run.recipe}
+    message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
-        if eye is not None:
-            run = replace(run, watch=eye.save(os.path.dirname(checkpoint)))
-        save_checkpoint(checkpoint, trained.model.state_dict(), description)
-        runs.save_run(dataset, run)
+        with reporting(progress, message) as report:
+            hooks = Hooks(_teller(report, recipe), eye or (lambda *_: None), keep_state)
+            trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
+        for part in (train_set, val_set):
+            if part is not None:
+                tell_failures(part.images.failures)
+        _tell_hidden(train_set.images)
+        findings = _findings(recipe, classes, trained, train_set, val_set)
+        run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
     except BaseException:
-        if is_new:  # a run is recorded whole or not at all
-            runs.remove_run_files(dataset, key)
+        if os.path.exists(state_path):
+            print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
         raise
     print(f"Saved {run}")
+    for finding in findings:
+        print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
         print(f"How the focus moved: {run.watch['strip']}")
     return run
 
 
-def make_recipe(backbone: str, weights: str, **options) -> Recipe:
-    """A recipe from a verb's options.
+def _teller(report, recipe: Recipe):
+    """What a training tells while it goes on: a bar, and a line for each epoch."""
+    last = f"Training {recipe.backbone}"
 
-    Raises:
-        ValueError: if an option is unknown or its value out of range
-    """
-    known = [name for name in Recipe.__dataclass_fields__ if name not in ("backbone", "weights")]
-    if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"There is no option {unknown[0]!r}. Options: {', '.join(known)}")
-    return Recipe(backbone=backbone, weights=weights, **options)
+    def on_step(done: int, total: int, epoch: Epoch | None) -> None:
+        nonlocal last
+        if epoch is not None:
+            last = str(epoch)
+            print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
+        report(done, total, last)
+
+    return on_step
 
 
-def _training_data(
+def _tell_hidden(images: Images) -> None:
+    hidden = images.hidden_share()
+    if hidden > 0.2:
+        print(
+            f"The network sees the central square alone: {hidden:.0%} of the images' area lies "
+            f"outside it. resize='squash' or 'letterbox' shows all"
+        )
+
+
+def _resumed_recipe(state: dict, recipe: str | Recipe, choices: dict, is_finished: bool) -> Recipe:
+    """The recipe that a training began with, with more epochs if these are asked for."""
+    began = Recipe(**state["recipe"])
+    given = make_recipe(began if recipe == "default" else recipe, **choices)
+    for name, value in given.to_dict().items():
+        if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
+            raise ValueError(
+                f"This training began with {name}={state['recipe'][name]!r}, and cannot go on "
+                f"with {value!r}. Leave it out, or begin anew with overwrite=True"
+            )
+    if given.epochs <= state["epoch"] and is_finished:
+        raise ValueError(
+            f"This training has done its {state['epoch']} epochs. Pass epochs= with more to go on"
+        )
+    return given
+
+
+def _check_same_data(state: dict, classes: list[str], digest: str) -> None:
+    if classes != state["classes"]:
+        raise ValueError(
+            f"This training began with the classes {some(state['classes'])}; now there are "
+            f"{some(classes)}. Begin anew with overwrite=True"
+        )
+    if digest != state["digest"]:
+        print("The images or labels have changed since this training began: it goes on with them")
+
+
+def _digest(*sets: Labelled | None) -> str:
+    """Tells whether two trainings have the same images and labels."""
+    digest = hashlib.blake2b(digest_size=16)
+    for data in sets:
+        if data is not None:
+            digest.update("\n".join(data.images.paths).encode("utf-8", "surrogateescape"))
+            digest.update(data.labels.tobytes())
+    return digest.hexdigest()
+
+
+def _findings(
+    recipe: Recipe,
+    classes: list[str],
+    trained: Trained,
+    train_set: Labelled,
+    val_set: Labelled | None,
+) -> list[Finding]:
+    """What is to be said of a training."""
+    leaks = []
+    if val_set is not None:
+        leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)
+    val_labels = np.empty(0, np.int64) if val_set is None else val_set.labels[trained.val_positions]
+    return diagnose(recipe, classes, trained, train_set.labels, val_labels, leaks)
+
+
+def _record(
+    dataset: fo.Dataset,
+    key: str,
+    label_field: str,
+    classes: list[str],
+    recipe: Recipe,
+    trained: Trained,
+    findings: list[Finding],
+    eye: Watch | None,
+) -> runs.Run:
+    """Write a finished training: first its files, then the run."""
+    checkpoint = runs.checkpoint_path(dataset, key)
+    folder = os.path.dirname(checkpoint)
+    history = [row.to_dict() for row in trained.history]
+    validations = [row.to_dict() for row in trained.validations]
+    curves = os.path.join(folder, CURVES)
+    draw_curves(history, validations, curves, f"{key}: {recipe.backbone}", trained.best_epoch)
+    run = runs.Run(
+        key=key,
+        dataset_name=dataset.name,
+        classes=classes,
+        recipe=recipe.to_dict(),
+        history=history,
+        validations=validations,
+        findings=[finding.to_dict() for finding in findings],
+        best_epoch=trained.best_epoch,
+        val_accuracy=trained.val_accuracy,
+        label_field=label_field,
+        checkpoint=checkpoint,
+        curves=curves,
+        watch=eye.save(folder) if eye else None,
+    )
+    description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
+    save_checkpoint(checkpoint, trained.model.state_dict(), description)
+    runs.save_run(dataset, run)
+    return run
+
+
+def training_data(
     samples: Samples, label_field: str, recipe: Recipe
 ) -> tuple[list[str], Labelled, Labelled | None]:
-    """Classes, training set and watched set of a collection (see `fine_tune`)."""
+    """Classes, training set and watched set of a collection (see `fine_tune`).
+
+    Raises:
+        ValueError: if nothing is tagged "train" or there are fewer than two classes
+    """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     chosen = samples.match_tags("train")
@@ -150,9 +268,6 @@ def _training_data(
         )
     if unlabelled := labels.count(None):
         print(f"{unlabelled} training samples have no label, and are left out")
-    single = [label for label, count in counts.items() if count == 1]
-    if single:
-        print(f"Only one training image of {some(single)}: expect little of these classes")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))

@@ -101,12 +101,13 @@ class Watch:
             raise ValueError(f"Cannot be watched: {next(iter(images.failures.values()))}")
         self.batch = batch
         self.targets = torch.tensor([classes.index(label) for label in self.labels])
+        self.epochs: list[int] = []
         self.maps: list[np.ndarray] = []
         self.scores: list[np.ndarray] = []
         self.predicted: list[np.ndarray] = []
 
-    def __call__(self, model: nn.Module) -> None:
-        """Look at the model as it is after an epoch."""
+    def __call__(self, model: nn.Module, epoch: int) -> None:
+        """Look at the model as it is after an epoch; 0 is that of the new layers alone."""
         backbone = get_backbone(self.recipe.backbone)
         device = next(model.parameters()).device
         maps, logits = [], []
@@ -116,9 +117,26 @@ class Watch:
             maps.append(found.maps[0].float().cpu())
             logits.append(found.logits.float().cpu())
         scores = torch.cat(logits).softmax(1)
+        self.epochs.append(epoch)
         self.maps.append(torch.cat(maps).numpy())
         self.scores.append(scores.gather(1, self.targets[:, None])[:, 0].numpy())
         self.predicted.append(scores.argmax(1).numpy())
+
+    def state(self) -> dict:
+        """What was kept so far, of tensors and plain values."""
+        return {
+            "ids": self.ids,
+            "epochs": self.epochs,
+            "maps": [torch.from_numpy(x) for x in self.maps],
+            "scores": [torch.from_numpy(x) for x in self.scores],
+            "predicted": [torch.from_numpy(x) for x in self.predicted],
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on where a state was taken."""
+        self.epochs = list(state["epochs"])
+        for name in ("maps", "scores", "predicted"):
+            setattr(self, name, [x.numpy() for x in state[name]])
 
     def save(self, folder: str) -> dict:
         """Write the maps and a strip of pictures; each file appears only when it is complete.
@@ -133,6 +151,7 @@ class Watch:
                 os.path.join(scratch, MAPS),
                 ids=np.array(self.ids),
                 labels=np.array(self.labels),
+                epochs=np.array(self.epochs),
                 maps=np.stack(self.maps),
                 scores=np.stack(self.scores),
                 predicted=np.array(self.classes)[np.stack(self.predicted)],
@@ -144,7 +163,7 @@ class Watch:
 
     def strip(self):
         """A row for each sample: the image, and its overlay at each epoch (or some of them)."""
-        epochs = np.unique(
+        columns = np.unique(
             np.linspace(0, len(self.maps) - 1, min(COLUMNS, len(self.maps))).round().astype(int)
         )
         pictures, captions = [], []
@@ -154,9 +173,10 @@ class Watch:
             captions.append(label)
             width, height = map(int, self.batch.frames[row])
             box = seen_box(self.recipe.resize, width, height)
-            for epoch in epochs:
-                cam = self.maps[epoch][row]
+            for column in columns:
+                cam = self.maps[column][row]
                 pixels = render_heatmap(cam, width, height, box, resolution=CELL)
                 pictures.append(overlay.overlay(image, pixels))
-                captions.append(f"epoch {epoch + 1}: score {self.scores[epoch][row]:.2f}")
-        return overlay.sheet(pictures, captions, columns=len(epochs) + 1, cell=CELL)
+                epoch = f"epoch {self.epochs[column]}" if self.epochs[column] else "new layers"
+                captions.append(f"{epoch}: score {self.scores[column][row]:.2f}")
+        return overlay.sheet(pictures, captions, columns=len(columns) + 1, cell=CELL)

@@ -1,5 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
+from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .colors import ApplyColorScale
 from .fine_tune import FineTune
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
@@ -21,5 +22,8 @@ OPERATORS = (
     ExportOverlays,
     MeanHeatmaps,
     ExplanationQuality,
+    PreviewAugmentation,
+    FindLearningRate,
+    SanityCheck,
     ApplyColorScale,
 )

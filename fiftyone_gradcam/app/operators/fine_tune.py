@@ -5,12 +5,16 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.runs import free_key
+from ...model.known_recipes import RECIPES
 from .forms import (
+    AUTOMATIC,
     advanced,
     backbone_inputs,
     choice_input,
+    chosen_recipe,
     chosen_weights,
     label_field_input,
+    recipe_inputs,
     refuse,
 )
 from .verb import Verb
@@ -29,6 +33,24 @@ RESIZES = {
     "crop": "cropping: the central square",
     "letterbox": "letterboxing: the whole image, bars beside it",
 }
+FREEZES = {
+    "none": "nothing: all layers learn",
+    "backbone": "all but the new layers: quick, for few images",
+}
+SWITCHES = {"yes": True, "no": False}
+ADVANCED = (
+    *("batch_size", "learning_rate", "image_size", "resize", "freeze", "horizontal_flip"),
+    *("images_per_class", "seed"),
+)
+# Of `Recipe`, which imports torch; a test holds them to it.
+DEFAULTS = {
+    "backbone": "resnet18",
+    "weights": "imagenet",
+    "epochs": 5,
+    "batch_size": 16,
+    "freeze": "none",
+    "horizontal_flip": True,
+}
 
 
 class FineTune(Verb):
@@ -40,7 +62,7 @@ class FineTune(Verb):
     description = "Train a classifier on the samples tagged train, and record it as a run"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Key, backbone and epochs; the rest under Advanced."""
+        """Recipe, backbone, epochs and key; the rest under Advanced."""
         target = ctx.target_view()
         label_field_input(ctx, inputs)
         tags = target.count_sample_tags()
@@ -52,8 +74,10 @@ class FineTune(Verb):
                     "view to train on"
                 ),
             )
-        backbone_inputs(ctx, inputs, "resnet18", BACKBONES)
-        inputs.int("epochs", default=5, min=1, label="Epochs")
+        recipe = network_inputs(ctx, inputs)
+        inputs.int(
+            "epochs", min=1, label="Epochs", description=f"Default: {_choice(recipe, 'epochs')}"
+        )
         default = _default_key(ctx)
         inputs.str(
             "key",
@@ -67,46 +91,95 @@ class FineTune(Verb):
         elif key in ctx.dataset.list_runs():
             refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
         if advanced(ctx, inputs):
-            inputs.int("batch_size", default=16, min=1, label="Batch size")
-            inputs.float(
-                "learning_rate",
-                label="Learning rate",
-                description="Default: 0.0001 with pretrained weights",
-            )
-            inputs.int("image_size", min=16, label="Image size", description="Default: 224")
-            choice_input(inputs, "resize", RESIZES, "squash", "Images become square by")
-            inputs.bool("horizontal_flip", default=True, label="Mirror images at random")
-            inputs.int(
-                "watch",
-                min=0,
-                label="Samples to watch",
-                description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
-            )
-            inputs.int("seed", default=0, min=0, label="Seed")
+            _advanced_inputs(inputs, recipe)
 
     def arguments(self, ctx) -> tuple[tuple, dict]:
-        """As filled in."""
-        params = ctx.params
-        options = {"label_field": params["label_field"], "epochs": params.get("epochs") or 5}
-        names = ("batch_size", "learning_rate", "image_size", "resize", "horizontal_flip")
-        for name in (*names, "watch", "seed"):
-            if params.get(name) is not None:
-                options[name] = params[name]
-        backbone = _backbone(ctx)
-        return (ctx.target_view(), params.get("key") or _default_key(ctx)), {
-            "backbone": backbone,
-            "weights": chosen_weights(ctx, backbone),
-            **options,
-        }
+        """As filled in; what was left empty is as in the recipe."""
+        params, recipe = ctx.params, chosen_recipe(ctx)
+        key = params.get("key") or _default_key(ctx)
+        given = {name: params.get(name) for name in ("epochs", "watch", *ADVANCED)}
+        given = {name: value for name, value in given.items() if value not in (None, AUTOMATIC)}
+        given = {name: SWITCHES.get(value, value) for name, value in given.items()}
+        given |= network_choices(ctx)
+        return (ctx.target_view(), key, recipe), {"label_field": params["label_field"], **given}
 
     def summary(self, result) -> str:
         """How good it is."""
         strip = f". How the focus moved: {result.watch['strip']}" if result.watch else ""
-        return f"Saved {result}{strip}. Predict with it next"
+        findings = "".join(f". {x['message']}" for x in result.findings)
+        return f"Saved {result}{strip}{findings}. Predict with it next"
+
+
+def _advanced_inputs(inputs: types.Object, recipe: str) -> None:
+    inputs.int("batch_size", min=1, label="Batch size", description=_default(recipe, "batch_size"))
+    inputs.float(
+        "learning_rate",
+        label="Learning rate",
+        description=_default(recipe, "learning_rate", "0.0001 with pretrained weights"),
+    )
+    inputs.int(
+        "image_size",
+        min=16,
+        label="Image size",
+        description=_default(recipe, "image_size", "the backbone's, mostly 224"),
+    )
+    own = RESIZES.get(_choice(recipe, "resize"), "cropping for pretrained weights, else squashing")
+    resizes = {AUTOMATIC: f"as in the recipe ({own})", **RESIZES}
+    choice_input(inputs, "resize", resizes, AUTOMATIC, "Images become square by", required=False)
+    frozen = _choice(recipe, "freeze")
+    own = FREEZES.get(frozen, f"the first {frozen} stages")
+    freezes = {AUTOMATIC: f"as in the recipe ({own})", **FREEZES}
+    choice_input(inputs, "freeze", freezes, AUTOMATIC, "Frozen", required=False)
+    mirrored = "yes" if _choice(recipe, "horizontal_flip") else "no"
+    switch = {AUTOMATIC: f"as in the recipe ({mirrored})", "yes": "yes", "no": "no"}
+    flips = "Mirror images at random"
+    choice_input(inputs, "horizontal_flip", switch, AUTOMATIC, flips, required=False)
+    inputs.int(
+        "images_per_class",
+        min=1,
+        label="Images per class",
+        description="For a quick try: train on so many of each class. Default: all",
+    )
+    inputs.int(
+        "watch",
+        min=0,
+        label="Samples to watch",
+        description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
+    )
+    inputs.int("seed", default=0, min=0, label="Seed")
+
+
+def network_inputs(ctx, inputs: types.Object) -> str:
+    """Let the user choose a recipe, and another backbone or weights; returns the recipe's name."""
+    recipe = recipe_inputs(ctx, inputs)
+    own = {name: _choice(recipe, name) for name in ("backbone", "weights")}
+    backbones = {AUTOMATIC: f"as in the recipe ({own['backbone']})", **BACKBONES}
+    backbone_inputs(ctx, inputs, AUTOMATIC, backbones, recipe=own)
+    return recipe
+
+
+def network_choices(ctx) -> dict[str, str]:
+    """What was chosen instead of the recipe's backbone and weights."""
+    given, backbone = {}, _backbone(ctx)
+    if ctx.params.get("backbone", AUTOMATIC) != AUTOMATIC:
+        given["backbone"] = backbone
+    if ctx.params.get("weights", AUTOMATIC) != AUTOMATIC or backbone == "small_cnn":
+        given["weights"] = chosen_weights(ctx, backbone)
+    return given
+
+
+def _choice(recipe: str, name: str, default: object = None) -> object:
+    """A choice of a recipe; torch is not needed for it."""
+    return RECIPES[recipe].choices.get(name, DEFAULTS.get(name, default))
+
+
+def _default(recipe: str, name: str, default: object = None) -> str:
+    return f"Default: {_choice(recipe, name, default)}"
 
 
 def _backbone(ctx) -> str:
-    return ctx.params.get("backbone") or "resnet18"
+    chosen = ctx.params.get("backbone") or AUTOMATIC
+    return _choice(chosen_recipe(ctx), "backbone") if chosen == AUTOMATIC else chosen
 
 
 def _default_key(ctx) -> str:

@@ -7,6 +7,7 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.fields import classification_fields
+from ...model.known_recipes import RECIPES
 
 AUTOMATIC = "automatic"
 
@@ -61,16 +62,40 @@ def choice_input(
     )
 
 
+def recipe_inputs(ctx, inputs: types.Object) -> str:
+    """Let the user choose a recipe; returns the choice."""
+    titles = {name: f"{name}: {recipe.title}" for name, recipe in RECIPES.items()}
+    choice_input(inputs, "recipe", titles, "default", "Recipe", required=False)
+    chosen = chosen_recipe(ctx)
+    inputs.view(f"about_{chosen}", types.Notice(label=RECIPES[chosen].source))
+    return chosen
+
+
+def chosen_recipe(ctx) -> str:
+    """The name of the recipe that was chosen."""
+    return ctx.params.get("recipe") or "default"
+
+
 def backbone_inputs(
     ctx,
     inputs: types.Object,
     default: str,
     choices: dict[str, str],
     from_scratch: bool = True,
+    recipe: dict | None = None,
 ) -> None:
-    """Let the user choose a backbone and where its weights come from."""
-    choice_input(inputs, "backbone", choices, default, "Backbone")
+    """Let the user choose a backbone and where its weights come from.
+
+    Args:
+        ctx, inputs: the form
+        default, choices: of the backbone; AUTOMATIC may be among them
+        from_scratch: whether a backbone may have no weights
+        recipe: "backbone" and "weights" that AUTOMATIC stands for
+    """
+    choice_input(inputs, "backbone", choices, default, "Backbone", required=not recipe)
     backbone = ctx.params.get("backbone") or default
+    if backbone == AUTOMATIC and recipe:
+        backbone = recipe["backbone"]
     if backbone == AUTOMATIC:
         return
     if backbone == "small_cnn":
@@ -82,7 +107,11 @@ def backbone_inputs(
     sources = {"imagenet": "ImageNet (downloaded once)", "file": "A file of weights"}
     if from_scratch:
         sources["none"] = "None: train from scratch"
-    choice_input(inputs, "weights", sources, "imagenet", "Pretrained weights")
+    first = "imagenet"
+    if recipe:
+        first, own = AUTOMATIC, sources.get(recipe["weights"], "ImageNet if it can be had")
+        sources = {AUTOMATIC: f"as in the recipe ({own})", **sources}
+    choice_input(inputs, "weights", sources, first, "Pretrained weights", required=not recipe)
     if ctx.params.get("weights") == "file":
         inputs.str("weights_file", required=True, label="Weights file", description="Its path")
         path = os.path.expanduser(ctx.params.get("weights_file") or "")

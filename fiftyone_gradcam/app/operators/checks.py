@@ -1,0 +1,81 @@
+"""Looks at a training before it begins: augmentation, learning rate, whether it can learn."""
+
+from __future__ import annotations
+
+import base64
+
+from fiftyone.operators import types
+
+from .fine_tune import network_choices, network_inputs
+from .forms import chosen_recipe, label_field_input
+from .verb import Verb
+
+
+class Check(Verb):
+    """A verb with the form of a recipe."""
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Label field, recipe, backbone and weights."""
+        ctx.target_view()
+        label_field_input(ctx, inputs)
+        network_inputs(ctx, inputs)
+
+    def arguments(self, ctx) -> tuple[tuple, dict]:
+        """As filled in."""
+        choices = {"label_field": ctx.params["label_field"], **network_choices(ctx)}
+        return (ctx.target_view(), chosen_recipe(ctx)), choices
+
+    def show(self, ctx, result):
+        """Nothing in the dataset has changed."""
+        return iter(())
+
+
+class PreviewAugmentation(Check):
+    """`preview_augmentation` as an operator."""
+
+    verb = "preview_augmentation"
+    label = "Preview augmentation"
+    icon = "blur_on"
+    description = "See training images as a recipe changes them"
+    is_long = False
+
+    def execute(self, ctx) -> dict:
+        """Make the picture, and show it."""
+        args, kwargs = self.arguments(ctx)
+        path = self.function(*args, **kwargs)
+        with open(path, "rb") as file:
+            picture = base64.b64encode(file.read()).decode()
+        return {"picture": f"data:image/png;base64,{picture}", "path": path}
+
+    def resolve_output(self, ctx) -> types.Property:
+        """The picture, and where it is."""
+        outputs = types.Object()
+        outputs.str("picture", view=types.ImageView(width="100%", alt="Augmented images"))
+        outputs.str("path", label="The picture is at")
+        return types.Property(outputs, view=types.View(label=self.label))
+
+
+class FindLearningRate(Check):
+    """`find_learning_rate` as an operator."""
+
+    verb = "find_learning_rate"
+    label = "Find a learning rate"
+    icon = "speed"
+    description = "Raise the learning rate step by step, and see where the loss falls fastest"
+
+    def summary(self, result) -> str:
+        """The suggestion, and where the curve is."""
+        return f"Suggested learning rate {result.suggestion:.2g}. The curve: {result.path}"
+
+
+class SanityCheck(Check):
+    """`sanity_check` as an operator."""
+
+    verb = "sanity_check"
+    label = "Can it learn at all?"
+    icon = "fact_check"
+    description = "Learn a handful of images by heart: a set-up that cannot do this cannot learn"
+
+    def summary(self, result) -> str:
+        """The verdict."""
+        return str(result)

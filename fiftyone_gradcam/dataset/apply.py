@@ -1,0 +1,159 @@
+"""A run as a model of FiftyOne's, for `dataset.apply_model`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import fiftyone as fo
+import fiftyone.core.models as fom
+import numpy as np
+import torch
+from fiftyone.utils.torch import GetItem
+from PIL import Image
+
+from ..images.decode import decode, to_rgb
+from ..images.geometry import smallest_side, to_square
+from ..model.backbones import get_backbone
+from ..model.folding import fold_batch_norms
+from ..model.learner import pick_device
+from ..review.scores import softmax
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+Picture = str | os.PathLike | Image.Image | np.ndarray
+
+
+class ToSquare:
+    """Makes an image what a network sees of it, in the same way as `predict`.
+
+    Args:
+        size: side of the square, in pixels
+        resize: how an image becomes square (see `fiftyone_gradcam.images.geometry.seen_box`)
+    """
+
+    def __init__(self, size: int, resize: str):
+        self.size, self.resize = size, resize
+
+    def __call__(self, image: Picture) -> torch.Tensor:
+        """A uint8 tensor (3, size, size).
+
+        Args:
+            image: the path of a file (turned upright by its EXIF data), a Pillow image, or a uint8
+                array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA
+
+        Raises:
+            ImageError: if the file cannot be decoded
+            ValueError: if the array is of another kind
+            TypeError: if it is neither
+        """
+        if isinstance(image, str | os.PathLike):
+            found = decode(image, at_least=smallest_side(self.resize, self.size)).image
+        elif isinstance(image, Image.Image):
+            found = to_rgb(image)
+        elif isinstance(image, np.ndarray):
+            found = to_rgb(_from_array(image))
+        else:
+            raise TypeError(
+                f"An image is the path of a file, a Pillow image or a NumPy array, not "
+                f"{type(image).__name__}"
+            )
+        pixels = np.array(to_square(found, self.size, self.resize))  # torch wants it writable
+        return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    channels = 1 if array.ndim == 2 else array.shape[-1]
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise ValueError(
+            f"An image is a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not "
+            f"{array.dtype} {array.shape}"
+        )
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+class _FromPath(GetItem):
+    """What a worker reads of a sample: the path of its file, made what the network sees."""
+
+    def __init__(self, to_square: ToSquare, field_mapping: dict[str, str] | None = None):
+        super().__init__(field_mapping=field_mapping)
+        self.to_square = to_square
+
+    @property
+    def required_keys(self) -> list[str]:
+        return ["filepath"]
+
+    def __call__(self, values: dict[str, str]) -> torch.Tensor:
+        return self.to_square(values["filepath"])
+
+
+class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Model):
+    """A run for `dataset.apply_model(model, label_field=..., batch_size=16, num_workers=2)`.
+
+    Its labels and confidences are those of `predict`. With `store_logits=True` the logits are
+    stored too; below `confidence_thresh` FiftyOne stores a classification without a label. A file
+    that cannot be decoded takes its batch with it (FiftyOne warns, or raises with
+    `skip_failures=False`); `predict` leaves out the file alone.
+
+    Args:
+        run: what predicts
+        device: such as "cpu" or "cuda"; None takes the best at hand
+
+    Raises:
+        FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+    """
+
+    media_type = "image"
+    has_logits = True
+    ragged_batches = False
+    preprocess = True  # FiftyOne turns it off where its workers have done it
+    config = None  # FiftyOne asks it for options of a model's own
+
+    def __init__(self, run: Run, device: str | None = None):
+        super().__init__()
+        self.run, self.device = run, pick_device(device)
+        self.transforms = ToSquare(run.recipe["image_size"], run.recipe.get("resize", "squash"))
+        self._backbone = get_backbone(run.recipe["backbone"])
+        network = fold_batch_norms(run.load_model())
+        self._network = network.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def _using_gpu(self) -> bool:
+        """Whether memory is worth pinning, which FiftyOne asks for `pin_memory=True`."""
+        return self.device.type == "cuda"
+
+    def build_get_item(self, field_mapping: dict[str, str] | None = None) -> GetItem:
+        """What FiftyOne's workers read of a sample."""
+        return _FromPath(self.transforms, field_mapping)
+
+    def predict(self, arg: Picture | torch.Tensor) -> fo.Classification:
+        """The label of one image (see `predict_all`)."""
+        return self.predict_all([arg])[0]
+
+    def predict_all(
+        self, args: Sequence[Picture] | Sequence[torch.Tensor] | torch.Tensor | np.ndarray
+    ) -> list[fo.Classification]:
+        """The labels of some images.
+
+        Args:
+            args: images as in `ToSquare`, or, while `preprocess` is False, what `transforms` makes
+                of them: uint8 tensors (3, S, S), also stacked
+        """
+        images = [self.transforms(arg) for arg in args] if self.preprocess else args
+        if not len(images):
+            return []
+        if not isinstance(images, torch.Tensor):
+            images = torch.stack(list(images))
+        with torch.no_grad():
+            found = self._network(self._backbone.normalize(images.to(self.device)))
+        logits = found.float().cpu().numpy()
+        labels = []
+        for row, shares in zip(logits, softmax(logits), strict=True):
+            best = int(row.argmax())
+            label = fo.Classification(label=self.run.classes[best], confidence=float(shares[best]))
+            if self.store_logits:
+                label.logits = row.copy()
+            labels.append(label)
+        return labels

@@ -1,0 +1,48 @@
+"""Fields that the predictions of a run wrote: found by what is stored with them."""
+
+from __future__ import annotations
+
+import os
+
+import fiftyone as fo
+
+from .fields import field_info
+from .files import heatmap_folder, remove_heatmap_files
+from .heatmaps import heatmap_fields
+
+
+def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
+    """Names of the fields that this plugin wrote for a run."""
+    names = dataset.get_field_schema()
+    return [name for name in names if field_info(dataset, name).get("run") == key]
+
+
+def rename_run_in_fields(dataset: fo.Dataset, names: list[str], key: str, new_key: str) -> None:
+    """Let fields say that another run wrote them."""
+    for name in names:
+        field = dataset.get_field(name)
+        field.info = {**field.info, "run": new_key}
+        field.description = (field.description or "").replace(f"run {key!r}", f"run {new_key!r}")
+        field.save()
+
+
+def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
+    """Delete fields, and the heatmap files that no other field shows.
+
+    Returns:
+        the number of files deleted
+    """
+    paths = {name: _paths(dataset, name) for name in heatmap_fields(dataset)}
+    dataset.delete_sample_fields(names)
+    shown = set().union(*(paths[name] for name in paths if name not in names))
+    gone = set().union(*(paths[name] for name in paths if name in names)) - shown
+    remove_heatmap_files(dataset, sorted(gone))
+    for name in names:
+        folder = heatmap_folder(dataset, name)
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+    return len(gone)
+
+
+def _paths(dataset: fo.Dataset, name: str) -> set[str]:
+    return {path for path in dataset.values(f"{name}.map_path") if path}

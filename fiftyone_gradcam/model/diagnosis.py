@@ -1,0 +1,188 @@
+"""What went wrong in a training, in words: what was seen, the probable reason, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binomtest
+
+from ..review.duplicates import Leak
+from .evidence import CHANCE, SURE, Evidence, Finding, exceeds
+from .history import Trained
+from .learning_faults import dead_head, diverged, frozen_at_random, not_learning, overfitting
+from .recipe import Recipe
+
+FEW_TRAINED, FEW_WATCHED = 10, 30
+NAMED = 5  # classes named in a sentence
+
+
+def diagnose(
+    recipe: Recipe,
+    classes: Sequence[str],
+    trained: Trained,
+    train_labels: np.ndarray,
+    val_labels: np.ndarray,
+    leaks: Sequence[Leak] = (),
+) -> list[Finding]:
+    """Say what is wrong with a training, and nothing that follows from what was said already.
+
+    Args:
+        recipe: what was done
+        classes: names of the K classes
+        trained: what came out
+        train_labels: (n,) class indexes of the training images
+        val_labels: (m,) class indexes of the images at `trained.val_positions`; empty where
+            nothing is watched, and then nothing is said of them
+        leaks: images that are both learnt from and watched
+
+    Returns:
+        errors first, then warnings; empty if nothing is wrong
+    """
+    case = Evidence(recipe, classes, trained, train_labels, val_labels)
+    cause = dead_head(case) or diverged(case) or not_learning(case)
+    is_dead = cause is not None and cause.name == "dead_head"  # then all are of the first class
+    collapse = None if is_dead else collapsed(case, cause)
+    found = [cause, collapse]
+    if cause is None:
+        found.append(frozen_at_random(case))
+        if collapse is None:
+            found += [majority(case), overfitting(case), never_predicted(case)]
+    found += [leaked(case, leaks), few_images(case)]
+    return sorted(filter(None, found), key=lambda finding: finding.severity != "error")
+
+
+def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
+    """Whether nearly all watched images are predicted as one class, though they are of others."""
+    total = len(case.truth)
+    if not total:
+        return None
+    top = int(case.predicted.argmax())
+    others, expected = total - int(case.predicted[top]), total - int(case.watched[top])
+    # Of a few images of other classes a sound network may miss all: half of them, by chance.
+    if others > 0.1 * total or others >= expected:
+        return None
+    if binomtest(others, expected, 0.5, "less").pvalue >= CHANCE:
+        return None
+    share = case.shares[top]
+    if cause is not None:
+        reason = "It follows from what was said of its learning."
+    elif share > 0.7 and case.recipe.class_balance == "none":
+        reason = (
+            f"{share:.0%} of the training images are of this class, so that guessing it pays. Pass "
+            f"class_balance='sampling', and add images of other classes."
+        )
+    elif case.last is not None and case.last.train_accuracy > share + 0.2:
+        reason = (
+            f"Yet {case.last.train_accuracy:.0%} of the training images were right while it "
+            f"learnt. Either the watched images are of another kind, or the statistics of batch "
+            f"norm are off: train for more epochs, with larger batches, or a lower learning_rate."
+        )
+    else:
+        reason = "Train for more epochs. If it stays so, lower learning_rate tenfold."
+    return Finding(
+        "collapsed",
+        "error",
+        f"The predictions have collapsed into one class: {total - others} of {total} watched "
+        f"images are predicted as {case.classes[top]!r}, though {expected} are of other classes. "
+        f"{reason}",
+    )
+
+
+def majority(case: Evidence) -> Finding | None:
+    """Whether always guessing one class would do as well."""
+    total = len(case.truth)
+    if not total or case.beats_majority(CHANCE):
+        return None
+    top = int(case.watched.argmax())
+    guess = int(case.watched[top])
+    if not exceeds(total, total, guess, CHANCE):  # too few for any accuracy to prove anything
+        return None
+    by_chance = float(case.predicted @ case.watched) / total
+    is_informed = exceeds(case.right, total, by_chance, SURE)
+    last = case.last
+    if is_informed:
+        reason = (
+            "Its predictions do depend on the images: with classes of so unequal size, look at "
+            "each class (the confusion matrix) and not at the accuracy."
+        )
+    elif last is not None and last.train_accuracy > case.shares.max() + 0.2:
+        reason = (
+            f"Of the training images {last.train_accuracy:.0%} were right: it learns them by "
+            f"heart. The labels may not fit the images (see find_label_issues), the training "
+            f"images may be too few, or the watched ones of another kind."
+        )
+    else:
+        reason = "Train for more epochs, raise learning_rate, or add training images."
+    better = "not clearly better" if case.right > guess else "no better"
+    return Finding(
+        "majority",
+        "warning" if is_informed else "error",
+        f"The network is {better} than always guessing the most frequent class: {case.right} of "
+        f"{total} watched images are right, and {guess} are of {case.classes[top]!r}. {reason}",
+    )
+
+
+def never_predicted(case: Evidence) -> Finding | None:
+    """Which classes no watched image is predicted as."""
+    # A sound network may miss a few: half of them, by chance.
+    missed = [i for i in np.flatnonzero(case.predicted == 0) if 0.5 ** case.watched[i] < CHANCE]
+    if not missed:
+        return None
+    parts = [
+        f"{case.classes[i]!r} ({case.watched[i]} of the watched images, {case.counts[i]} of the "
+        f"training images)"
+        for i in missed[:NAMED]
+    ]
+    taken = case.trained.val_predicted[case.truth == missed[0]]
+    instead = case.classes[int(np.bincount(taken).argmax())]
+    if case.counts[missed].max() < 0.5 * case.counts.mean():
+        remedy = "Add training images, or pass class_balance='sampling'."
+    else:
+        remedy = "Train for more epochs, and look whether the labels tell these classes apart."
+    return Finding(
+        "never_predicted",
+        "warning",
+        f"Never predicted: {', '.join(parts)}{_more(len(missed))}. Most of "
+        f"{case.classes[missed[0]]!r} are taken for {instead!r}. {remedy}",
+    )
+
+
+def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
+    """Which watched images are training images too."""
+    total = len(case.truth)
+    if not leaks or not total:
+        return None
+    exact = len({leak.val for leak in leaks if leak.kind == "exact"})
+    near = len({leak.val for leak in leaks}) - exact
+    parts = [f"{exact} by equal files"] * (exact > 0) + [f"{near} nearly the same"] * (near > 0)
+    return Finding(
+        "leak",
+        "error" if exact >= 0.1 * total else "warning",
+        f"{exact + near} of {total} watched images are training images too ({', '.join(parts)}; as "
+        f"{leaks[0].val} and {leaks[0].train}): that they are predicted right says nothing of new "
+        f"images. Delete one of each pair, or move both to one side of the split, and train again.",
+    )
+
+
+def few_images(case: Evidence) -> Finding | None:
+    """Which classes have too few training images, and how little the watched ones tell."""
+    parts, total = [], len(case.truth)
+    few = np.flatnonzero(case.counts < FEW_TRAINED)
+    if len(few):
+        named = ", ".join(f"{case.classes[i]!r} ({case.counts[i]})" for i in few[:NAMED])
+        parts.append(
+            f"Fewer than {FEW_TRAINED} training images are of {named}{_more(len(few))}: expect "
+            f"little there, and add images."
+        )
+    if 0 < total < FEW_WATCHED:
+        low, high = binomtest(case.right, total).proportion_ci(0.95, "wilson")
+        parts.append(
+            f"Only {total} images are watched. {case.right} of them are right, but of new images "
+            f"it may be anything from {low:.0%} to {high:.0%} (Wilson's interval of 95%)."
+        )
+    return Finding("few_images", "warning", " ".join(parts)) if parts else None
+
+
+def _more(count: int) -> str:
+    return f" and {count - NAMED} more classes" if count > NAMED else ""

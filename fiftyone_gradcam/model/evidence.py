@@ -1,0 +1,176 @@
+"""What a training shows of itself, in numbers: the ground that a diagnosis stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import digamma
+from scipy.stats import binomtest
+
+from .history import Epoch, Trained
+from .optimization import class_weights
+from .recipe import Recipe
+
+CHANCE, SURE = 0.05, 0.01  # what is less probable by chance is taken for clear, and for sure
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to be said of a training.
+
+    Attributes:
+        name: what it is, such as "collapsed" or "leak"
+        severity: "error" (the run is of no use, or its accuracy misleads) or "warning"
+        message: what was seen, the probable reason, and the remedy
+    """
+
+    name: str
+    severity: str
+    message: str
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A training with what is derived of it.
+
+    Attributes:
+        recipe: what was done
+        classes: names of the K classes
+        trained: what came out
+        train_labels: (n,) class indexes of the training images
+        truth: (m,) class indexes of the watched images, aligned with `trained.val_predicted`
+    """
+
+    recipe: Recipe
+    classes: Sequence[str]
+    trained: Trained
+    train_labels: np.ndarray
+    truth: np.ndarray
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(K,) training images of each class."""
+        counts = np.bincount(self.train_labels, minlength=len(self.classes))
+        cap = self.recipe.images_per_class
+        return counts if cap is None else np.minimum(counts, cap)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """(K,) share of each class among the training images."""
+        return self.counts / max(self.counts.sum(), 1)
+
+    @property
+    def last(self) -> Epoch | None:
+        """The last epoch; None if the training broke off in the first one."""
+        return self.trained.history[-1] if self.trained.history else None
+
+    @cached_property
+    def yardstick(self) -> tuple[float, float]:
+        """Training loss of guessing, and of knowing (see `guessing_and_knowing`)."""
+        return guessing_and_knowing(self.recipe, self.counts)
+
+    @cached_property
+    def learnt(self) -> float:
+        """How far the training loss came from guessing (0) to knowing (1); below 0 it is worse."""
+        guessing, knowing = self.yardstick
+        last = guessing if self.last is None else self.last.train_loss
+        return (guessing - last) / max(guessing - knowing, 1e-9)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(K,) watched images predicted as each class."""
+        return np.bincount(self.trained.val_predicted, minlength=len(self.classes))
+
+    @cached_property
+    def watched(self) -> np.ndarray:
+        """(K,) watched images of each class."""
+        return np.bincount(self.truth, minlength=len(self.classes))
+
+    @cached_property
+    def right(self) -> int:
+        """Watched images that are predicted right."""
+        return int((self.trained.val_predicted == self.truth).sum())
+
+    def beats_majority(self, level: float) -> bool:
+        """Whether clearly more images are right than by always guessing the most frequent class:
+        of the watched images, or of the training images where nothing is watched."""
+        if len(self.truth):
+            return exceeds(self.right, len(self.truth), self.watched.max(), level)
+        if self.last is None:
+            return False
+        total, shares = int(self.counts.sum()), self.shares
+        if self.recipe.class_balance == "sampling":
+            shares = (self.counts > 0) / np.count_nonzero(self.counts)
+        return exceeds(round(self.last.train_accuracy * total), total, total * shares.max(), level)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the weights that were kept surely know something of the watched images."""
+        return len(self.truth) > 0 and self.beats_majority(SURE)
+
+    @property
+    def lower_rate(self) -> str:
+        """The remedy for steps that are too large."""
+        rate = self.recipe.learning_rate
+        return f"Lower learning_rate tenfold, from {rate:g} to {rate / 10:g}"
+
+    @property
+    def has_random_frozen_part(self) -> bool:
+        """Whether a part of the network can never know anything."""
+        return self.recipe.from_scratch and self.recipe.freeze not in ("none", 0)
+
+
+def exceeds(right: int, total: int, expected: float, level: float) -> bool:
+    """Whether `right` of `total` are clearly more than the `expected` ones: a one-sided binomial
+    test at a level."""
+    return bool(binomtest(right, total, min(expected / total, 1.0), "greater").pvalue < level)
+
+
+def loss_words(loss: float) -> str:
+    """A loss as it is told."""
+    return f"{loss:.2f}" if loss < 1e4 else f"{loss:.1e}"
+
+
+def guessing_and_knowing(recipe: Recipe, counts: np.ndarray) -> tuple[float, float]:
+    """The training loss of a network that knows the shares of the classes and nothing else, and of
+    one that is always right.
+
+    Without more it is the entropy of the shares, and 0. Balanced classes count alike. Smoothed
+    labels cannot be predicted without loss; nor can images mixed by shares drawn from Beta(a, a),
+    whose mean entropy is digamma(2a + 1) - digamma(a + 1) nats, and which nobody can mix of more
+    than two.
+
+    Args:
+        recipe: its class_balance, label_smoothing and mixup
+        counts: (K,) training images of each class
+
+    Returns:
+        nats
+    """
+    shares, weights = counts / counts.sum(), np.ones(len(counts))
+    if recipe.class_balance == "sampling":
+        shares = (counts > 0) / np.count_nonzero(counts)
+    elif recipe.class_balance == "weights":
+        labels = np.repeat(np.arange(len(counts)), counts)
+        weights = class_weights(labels, len(counts)).astype(np.float64)
+    kept, spread = 1 - recipe.label_smoothing, recipe.label_smoothing * weights / len(counts)
+    guessing = _best_loss(kept * weights * shares + spread)
+    each = [_best_loss(target) for target in np.diag(kept * weights) + spread]
+    knowing = float(shares @ each)
+    if recipe.mixup:
+        mixed = digamma(2 * recipe.mixup + 1) - digamma(recipe.mixup + 1)
+        knowing += kept * float(mixed) * (1 - float(shares @ shares))
+    return guessing, knowing
+
+
+def _best_loss(target: np.ndarray) -> float:
+    """The lowest cross-entropy of one prediction for a target (K,) of any sum."""
+    target = target[target > 0]
+    return float(-(target * np.log(target / target.sum())).sum())

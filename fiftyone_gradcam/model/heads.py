@@ -1,0 +1,72 @@
+"""The new layers of a network: dropout, hidden layers, and the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def extend_head(
+    model: nn.Module, last_layer: str, hidden: Sequence[int] = (), dropout: float | None = None
+) -> None:
+    """Put dropout and hidden layers before the last layer of a network, in place.
+
+    Without either the network stays as torchvision builds it, names of its weights included.
+
+    Args:
+        model: has a linear layer or a 1 x 1 convolution that makes the logits
+        last_layer: its name
+        hidden: widths of the hidden layers, each with ReLU
+        dropout: rate before the last layer and after each hidden one; None leaves the network's
+            own, and puts none after hidden layers
+    """
+    own = dropout_before(model, last_layer)
+    if dropout is not None and own is not None:
+        own.p = dropout
+    parts: list[nn.Module] = [nn.Dropout(dropout)] if dropout and own is None else []
+    last = model.get_submodule(last_layer)
+    is_conv = isinstance(last, nn.Conv2d)
+    width = last.in_channels if is_conv else last.in_features
+    outputs = last.out_channels if is_conv else last.out_features
+    for wanted in hidden:
+        parts += [_layer(is_conv, width, wanted), nn.ReLU(inplace=True)]
+        parts += [nn.Dropout(dropout)] if dropout else []
+        width = wanted
+    if not parts:
+        return
+    # A last layer as torchvision makes it keeps its own start.
+    parts.append(_layer(is_conv, width, outputs) if hidden else last)
+    path, _, name = last_layer.rpartition(".")
+    setattr(model.get_submodule(path), name, nn.Sequential(*parts))
+
+
+def _layer(is_conv: bool, inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 1) if is_conv else nn.Linear(inputs, outputs)
+
+
+def dropout_before(model: nn.Module, last_layer: str) -> nn.Dropout | None:
+    """The dropout right before the last layer; None if there is none."""
+    path, _, name = last_layer.rpartition(".")
+    siblings = list(model.get_submodule(path).named_children())
+    place = [key for key, _ in siblings].index(name)
+    before = siblings[place - 1][1] if place else None
+    return before if isinstance(before, nn.Dropout) else None
+
+
+def new_layers(model: nn.Module, last_layer: str, after: Sequence[str] = ()) -> nn.Sequential:
+    """The part of a network that is never pretrained, as a function from the features before it
+    to the logits: dropout, the last layer (with hidden ones), and what follows. Weights are shared.
+
+    Args:
+        model: the network
+        last_layer: name of the layer that makes the logits
+        after: names of the modules between it and the logits
+    """
+    dropout = dropout_before(model, last_layer)
+    parts = [dropout] if dropout is not None else []
+    last = model.get_submodule(last_layer)
+    if not any(isinstance(module, nn.Conv2d) for module in last.modules()):
+        parts.append(nn.Flatten(1))  # Inception drops out before it flattens
+    parts += [last, *(model.get_submodule(name) for name in after)]
+    return nn.Sequential(*parts, nn.Flatten(1))

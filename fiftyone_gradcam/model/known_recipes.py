@@ -1,0 +1,165 @@
+"""Named recipes: known trainings that run as they stand, to pick and then to change.
+
+Nothing is imported here: forms list them without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe with its story.
+
+    Attributes:
+        title: for a list
+        source: where it comes from, and what was changed
+        choices: those that differ from the defaults of `Recipe`
+        fractions: the split that goes with it
+    """
+
+    title: str
+    source: str
+    choices: dict = field(default_factory=dict)
+    fractions: dict[str, float] = field(
+        default_factory=lambda: {"train": 0.6, "val": 0.2, "test": 0.2}
+    )
+
+
+RECIPES = {
+    "default": NamedRecipe(
+        "A good start: the new layers first, then all",
+        "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
+        "al., arXiv 2202.10054), then everything with AdamW and a cosine; an average of the weights "
+        "is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407).",
+        {"head_epochs": 20, "ema": 0.98},
+    ),
+    "matlab-cracks": NamedRecipe(
+        "Cracks in concrete: SqueezeNet, Adam, large batches",
+        "The crack classification of MATLAB's Deep Learning and Visual Inspection examples: "
+        "SqueezeNet, Adam, 5 epochs, batch 100, flips and shifts of 30 pixels, a tenth each for "
+        "training, validation and test, validated every 30 iterations; weight decay and the "
+        "tenfold rate of the last layer are those of its transfer learning.",
+        {
+            "backbone": "squeezenet1_1",
+            "weights": "auto",
+            "image_size": 227,
+            "optimizer": "adam",
+            "learning_rate": 2e-4,
+            "schedule": "constant",
+            "warmup": 0.0,
+            "weight_decay": 1e-4,
+            "batch_size": 100,
+            "epochs": 5,
+            "translation": 30,
+            "validate_every": 30,
+            "resize": "squash",
+        },
+        {"train": 0.1, "val": 0.1, "test": 0.1},
+    ),
+    "matlab-food": NamedRecipe(
+        "Food: GoogLeNet, SGD with momentum, small batches",
+        "The food classification of MATLAB's examples on labelling and visualisation: GoogLeNet, "
+        "SGDM at 3e-4, batch 10, 4 epochs, the last layer ten times faster, flips, shifts of 30 "
+        "pixels, a tenth of scale.",
+        {
+            "backbone": "googlenet",
+            "weights": "auto",
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 3e-4,
+            "head_lr_factor": 10.0,
+            "schedule": "constant",
+            "warmup": 0.0,
+            "weight_decay": 1e-4,
+            "batch_size": 10,
+            "epochs": 4,
+            "translation": 30,
+            "scale": 0.1,
+            "resize": "squash",
+        },
+    ),
+    "road-cracks-vgg16": NamedRecipe(
+        "Road cracks: VGG-16, four layers frozen, two hidden layers",
+        "A question about a VGG-16 with its first four layers frozen and two hidden layers of 256, "
+        "by Adam, that learnt nothing: its rate of 1e-6 hardly moves new layers in a few epochs, "
+        "and its loss did not fit its outputs. Changed here: the rate is 1e-5, and 1e-4 for the "
+        "new layers, and the loss is the cross-entropy of one logit for each class. The hidden "
+        "layers follow VGG's own two, which are pretrained.",
+        {
+            "backbone": "vgg16",
+            "weights": "auto",
+            "freeze": 4,
+            "hidden": (256, 256),
+            "optimizer": "adam",
+            "learning_rate": 1e-5,
+            "head_lr_factor": 10.0,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "warmup": 0.0,
+            "epochs": 10,
+            "resize": "squash",
+        },
+    ),
+    "cifar-cnn": NamedRecipe(
+        "Small images from scratch: three double convolutions",
+        "The convolutional network of many CIFAR-10 tutorials: double convolutions of 32, 64 and "
+        "128 with batch norm and max pooling, dropout 0.2, a dense layer of 1,024, shifts of a "
+        "tenth and flips, Adam, 50 epochs. Changed here: no pooling after the third pair, whose "
+        "map of 8 x 8 is averaged and not flattened, so that heatmaps have 64 cells and not 16.",
+        {
+            "backbone": "small_cnn",
+            "weights": "none",
+            "hidden": (1024,),
+            "dropout": 0.2,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "warmup": 0.0,
+            "weight_decay": 0.0,
+            "batch_size": 64,
+            "epochs": 50,
+            "translation": 3,
+        },
+    ),
+    "sommelier": NamedRecipe(
+        "Labels of bottles: ResNet-50, SGD, strong augmentation",
+        "Recognition of wine labels: ResNet-50 (or a MobileNet: pass backbone), dropout 0.5, SGD "
+        "at 1e-3, batch 32, 30 epochs, brightness, pepper noise, cutout and deformation; text is "
+        "not mirrored. 60% for training, 40% watched.",
+        {
+            "backbone": "resnet50",
+            "weights": "auto",
+            "dropout": 0.5,
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 1e-3,
+            "head_lr_factor": 1.0,
+            "schedule": "constant",
+            "warmup": 0.0,
+            "weight_decay": 1e-4,
+            "batch_size": 32,
+            "epochs": 30,
+            "horizontal_flip": False,
+            "brightness": 0.3,
+            "noise": 0.02,
+            "cutout": 0.25,
+            "elastic": 8.0,
+            "translation": 0,
+            "resize": "squash",
+        },
+        {"train": 0.6, "val": 0.4},
+    ),
+}
+
+
+def find_recipe(name: str) -> NamedRecipe:
+    """Look a recipe up.
+
+    Raises:
+        ValueError: if there is none of this name; the message lists those there are
+    """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}. Recipes: {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,221 @@
+"""A network that learns: its weights, its optimizer, a step, and a look at other images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .backbones import get_backbone
+from .freezing import Freezer
+from .optimization import Average, class_weights, make_optimizer, set_rates
+from .recipe import Recipe
+from .sources import Batch, Features, Pictures
+from .weights import create_model
+
+STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 begins after these
+
+
+def pick_device(device: str | None = None) -> torch.device:
+    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU."""
+    if device:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+class Sums:
+    """Loss and accuracy of an epoch, added up on the device: reading them makes a GPU wait."""
+
+    def __init__(self, device: torch.device):
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
+        """Take a batch in: logits (n, K), labels (n,), mean loss."""
+        right = (logits.argmax(1) == labels).sum()
+        count = torch.tensor(len(labels), device=right.device)
+        self._sums += torch.stack([loss.detach().double() * len(labels), right, count])
+
+    def read(self) -> tuple[float, float, int]:
+        """Mean loss, accuracy, and number of images."""
+        loss, right, count = self._sums.tolist()
+        return loss / max(count, 1), right / max(count, 1), int(count)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number so far."""
+        return bool(torch.isfinite(self._sums[0]))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network makes of some images.
+
+    Attributes:
+        loss, accuracy: means over the images
+        positions, predicted: (n,) the images and their predicted classes
+        dead: share of them whose logits are all exactly 0
+    """
+
+    loss: float
+    accuracy: float
+    positions: np.ndarray
+    predicted: np.ndarray
+    dead: float
+
+
+class Learner:
+    """A network with all that makes it learn by a recipe.
+
+    Args:
+        recipe: what to do
+        num_classes: number of classes K
+        device: where the network lives
+        labels: (n,) class indexes of the training images, for the weights of classes
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as `create_model` and `Freezer`
+    """
+
+    def __init__(self, recipe: Recipe, num_classes: int, device: torch.device, labels: np.ndarray):
+        self.recipe, self.device = recipe, device
+        self.backbone = get_backbone(recipe.backbone)
+        model = create_model(
+            recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout
+        )
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.freezer = Freezer(self.model, self.backbone, recipe)
+        last = self.backbone.family.last_layer + "."
+        named = list(self.model.named_parameters())
+        self.new = [weight for name, weight in named if name.startswith(last)]
+        old = [weight for name, weight in named if not name.startswith(last)]
+        self.optimizer = make_optimizer(recipe, old, self.new)
+        self.head_start = [weight.detach().clone() for weight in self.new]
+        self.average = Average(self.model, recipe.ema) if recipe.ema else None
+        self.loss_weights = None
+        if recipe.class_balance == "weights":
+            weights = class_weights(labels, num_classes)
+            self.loss_weights = torch.from_numpy(weights).to(device)
+        self.norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
+        self.mixed = recipe.mixed_precision
+        if self.mixed is None:
+            self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network as it is validated and kept."""
+        return self.model if self.average is None else self.average.model
+
+    @property
+    def rate(self) -> float:
+        """The learning rate now; of the backbone."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):
+        """One step.
+
+        Args:
+            batch: what to learn from
+            reader: what makes logits of it
+            sums: takes the loss in
+            factor: on the highest learning rate
+            optimizer: None takes the learner's own
+        """
+        if len(batch.positions) == 1 < self.recipe.batch_size and self.norms:
+            return  # what is left over of an epoch; batch norm cannot normalise one of a kind
+        optimizer = optimizer or self.optimizer
+        set_rates(optimizer, factor)
+        if self.recipe.from_scratch:
+            self._average_statistics()
+        logits = self._logits(reader, batch)
+        loss = F.cross_entropy(
+            logits,
+            batch.targets,
+            weight=self.loss_weights,
+            label_smoothing=self.recipe.label_smoothing,
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model)
+        sums.add(logits.detach(), batch.labels, loss)
+
+    @torch.no_grad()
+    def evaluate(self, source: Pictures | Features, on_batch) -> Evaluation:
+        """Look at all images of a source, by the weights that are kept; they are not augmented.
+
+        Args:
+            source: the images
+            on_batch: called with the number of images of each batch
+        """
+        model = self.kept.eval()
+        reader, sums, zeros = source.reader(model), Sums(self.device), 0
+        positions, predicted = [np.empty(0, np.int64)], [torch.empty(0, dtype=torch.int64)]
+        for batch in source.batches(source.data.positions):
+            logits = self._logits(reader, batch)
+            sums.add(logits, batch.labels, F.cross_entropy(logits, batch.labels))
+            zeros = zeros + (logits == 0).all(1).sum()
+            positions.append(batch.positions)
+            predicted.append(logits.argmax(1).cpu())
+            on_batch(len(batch.positions))
+        loss, accuracy, count = sums.read()
+        return Evaluation(
+            loss,
+            accuracy,
+            np.concatenate(positions),
+            torch.cat(predicted).numpy(),
+            float(zeros) / max(count, 1),
+        )
+
+    def _logits(self, reader: nn.Module, batch: Batch) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            logits = reader(batch.inputs)
+        return logits.float()
+
+    def _average_statistics(self) -> None:
+        """Let batch statistics begin as a plain mean: as a running one they would still hold a
+        third of their meaningless start after ten steps, and small trainings have few."""
+        for norm in self.norms:
+            seen = int(norm.num_batches_tracked)
+            if seen <= STATISTICS_STEPS:
+                norm.momentum = max(1 / (seen + 1), 1 / STATISTICS_STEPS)
+
+    def head_change(self) -> float:
+        """How far the new layers are from where they began, relative to their size then."""
+        pairs = list(zip(self.new, self.head_start, strict=True))
+        moved = sum(float((now.detach() - then).square().sum()) for now, then in pairs)
+        size = sum(float(then.square().sum()) for _, then in pairs)
+        return (moved / max(size, 1e-24)) ** 0.5
+
+    def restart_average(self) -> None:
+        """Let the average begin anew with the weights as they are."""
+        if self.average is not None:
+            self.average = Average(self.model, self.recipe.ema)
+
+    def state(self) -> dict:
+        """All that is needed to go on, of tensors and plain values."""
+        average = self.average
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "head_start": self.head_start,
+            "average": None if average is None else average.model.state_dict(),
+            "average_steps": 0 if average is None else average.steps,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on where a state was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.head_start = [weight.to(self.device) for weight in state["head_start"]]
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
+            self.average.steps = state["average_steps"]

@@ -1,0 +1,151 @@
+"""Faults of learning: what the losses of a training tell of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import fisher_exact
+
+from .evidence import SURE, Evidence, Finding, loss_words
+
+LEARNT = 0.1  # least share of the way from guessing to knowing, by the training loss
+UNMOVED = 0.01  # new layers that moved less than this share of their size have hardly moved
+FAR_MOVED = 3.0  # beyond, little is left of how they began
+
+
+def dead_head(case: Evidence) -> Finding | None:
+    """Whether most logits are exactly 0, as of a last layer that ends in a ReLU (SqueezeNet's)."""
+    trained, recipe = case.trained, case.recipe
+    if trained.dead <= 0.5:
+        return None
+    if trained.head_change < UNMOVED:
+        reason = (
+            f"It was so from the start (weights={recipe.weights!r}), and cannot learn itself out "
+            f"of it. Begin with other weights, or another seed."
+        )
+    else:
+        reason = f"A step was too large. {case.lower_rate}; another seed may do as well."
+    return Finding(
+        "dead_head",
+        "warning" if case.is_usable else "error",
+        f"The last layer of {recipe.backbone} is dead: it ends in a ReLU, and for "
+        f"{trained.dead:.0%} of the watched images it gives exactly 0 for every class, from which "
+        f"nothing is learnt. {reason}",
+    )
+
+
+def diverged(case: Evidence) -> Finding | None:
+    """Whether the loss ended far above that of guessing, or was no number."""
+    trained, last, guessing = case.trained, case.last, case.yardstick[0]
+    losses = [row.val_loss for row in trained.validations]
+    every, guess = [row.train_loss for row in trained.history], loss_words(guessing)
+    # A last layer may begin far off: a training that went too slowly ends there as well.
+    went_off = trained.head_change > FAR_MOVED or every[-1:] > every[:1]
+    if trained.diverged or not np.isfinite(losses[-1:] + every[-1:]).all():
+        epoch = (last.epoch if last else 0) + trained.diverged
+        seen = f"in epoch {epoch} its loss was no longer a number"
+    elif went_off and case.learnt < -0.2:
+        seen = f"its training loss ended at {loss_words(every[-1])}, and guessing gives {guess}"
+    # Where batch norm is, the training loss may look well. No overfitting goes so far.
+    elif went_off and losses and losses[-1] > guessing and np.nanmax(losses) > 10 * guessing:
+        seen = (
+            f"the loss of the watched images was up to {loss_words(np.nanmax(losses))} and ended "
+            f"at {loss_words(losses[-1])}, and guessing gives {guess}"
+        )
+    else:
+        return None
+    kept = f" The weights of epoch {trained.best_epoch} were kept." if losses else ""
+    return Finding(
+        "diverged",
+        "warning" if case.is_usable else "error",
+        f"The training diverged: {seen}.{kept} The learning rate is too high. {case.lower_rate}.",
+    )
+
+
+def not_learning(case: Evidence) -> Finding | None:
+    """Whether the training loss is hardly below that of guessing, and why."""
+    trained, recipe = case.trained, case.recipe
+    if case.last is None or case.learnt >= LEARNT or case.beats_majority(SURE):
+        return None
+    losses, rate = [row.train_loss for row in trained.history], recipe.learning_rate
+    if case.has_random_frozen_part:
+        reason = (
+            f"The frozen part (freeze={recipe.freeze!r}) has random weights (weights='none'), and "
+            f"tells the classes not apart. Pass freeze='none', or pretrained weights."
+        )
+    elif trained.head_change < UNMOVED:
+        reason = (
+            f"The new layers moved by only {trained.head_change:.2g} times their size: the "
+            f"learning rate is too low, or the steps are too few. Raise learning_rate tenfold, "
+            f"from {rate:g} to {10 * rate:g}, or train for more epochs."
+        )
+    elif trained.head_change > FAR_MOVED or losses[-1] > 1.05 * min(losses):
+        reason = (
+            f"The steps were large, and the loss did not fall: the learning rate is too high. "
+            f"{case.lower_rate}."
+        )
+    elif recipe.freeze == "backbone":
+        reason = (
+            "Only the new layers learn, and what the frozen part sees does not tell these classes "
+            "apart. Pass freeze='none', or a smaller number of stages."
+        )
+    else:
+        reason = (
+            f"The learning rate is not plainly at fault. Train for more epochs, check the labels, "
+            f"and see whether {recipe.image_size} pixels (image_size) show what tells the classes "
+            f"apart. sanity_check() says whether this set-up can learn at all."
+        )
+    return Finding(
+        "not_learning",
+        "error",
+        f"The network is not learning: its training loss ended at {loss_words(losses[-1])}, and "
+        f"guessing by the sizes of the classes gives {loss_words(case.yardstick[0])}. {reason}",
+    )
+
+
+def frozen_at_random(case: Evidence) -> Finding | None:
+    """Whether a part that never learns has random weights, though the rest gets along."""
+    if not case.has_random_frozen_part:
+        return None
+    return Finding(
+        "frozen_at_random",
+        "warning",
+        f"The frozen part (freeze={case.recipe.freeze!r}) has random weights (weights='none'), and "
+        f"never learns. Pass freeze='none', or pretrained weights.",
+    )
+
+
+def overfitting(case: Evidence) -> Finding | None:
+    """Whether what was learnt last holds for the training images alone."""
+    recipe = case.recipe
+    rows = [row for row in case.trained.history if row.val_loss is not None]
+    if len(rows) < 3 or not len(case.truth) or case.learnt < 0.5:
+        return None
+    losses = np.array([row.val_loss for row in rows])
+    best, last = rows[int(losses.argmin())], rows[-1]
+    low, end = best.val_loss, float(losses[-2:].min())  # one high value may be chance
+    guessing = case.yardstick[0]
+    # A network that is sure loses much by a few errors: that the loss rises a little is no harm.
+    risen = end >= 1.5 * low and end >= low + 0.2 * guessing
+    is_useless = end > 1.2 * guessing
+    if not (risen or is_useless) or best is last or last.train_loss >= best.train_loss:
+        return None
+    totals = np.array([case.counts.sum(), len(case.truth)])
+    right = np.rint(totals * [last.train_accuracy, last.val_accuracy]).astype(int)
+    if fisher_exact(np.stack([right, totals - right], 1), "greater").pvalue >= SURE:
+        return None
+    remedies = ["Add training images"]
+    if not recipe.augments or recipe.crop == 1:
+        remedies.append("augment them (such as crop=0.5, rotation=10)")
+    if not recipe.from_scratch and recipe.freeze == "none":
+        remedies.append("freeze the first stages (freeze=2)")
+    if not recipe.early_stopping:
+        remedies.append("end sooner (early_stopping=3)")
+    return Finding(
+        "overfitting",
+        "warning",
+        f"The network overfits: the loss of the watched images was {loss_words(low)} in epoch "
+        f"{best.epoch} and {loss_words(last.val_loss)} at the end, while that of the training "
+        f"images fell to {loss_words(last.train_loss)}. Right are {last.train_accuracy:.0%} of the "
+        f"training images and {last.val_accuracy:.0%} of the watched ones. The weights of epoch "
+        f"{case.trained.best_epoch} were kept. {', or '.join(remedies)}.",
+    )

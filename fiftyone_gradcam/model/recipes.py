@@ -1,0 +1,37 @@
+"""From a name and some choices to a recipe."""
+
+from __future__ import annotations
+
+from .known_recipes import find_recipe
+from .recipe import Recipe, check_choices
+from .weights import weights_at_hand
+
+
+def make_recipe(recipe: str | Recipe = "default", **choices) -> Recipe:
+    """A recipe with choices changed.
+
+    Args:
+        recipe: a name of `RECIPES`, or a recipe
+        **choices: fields of `Recipe`. `weights` may also be "auto": ImageNet weights if they are
+            cached or can be downloaded, else none
+
+    Raises:
+        ValueError: if the name or a choice is unknown, or a value out of range
+    """
+    check_choices(choices)
+    if isinstance(recipe, Recipe):
+        chosen = {**_given(recipe), **choices}
+    else:
+        chosen = {**find_recipe(recipe).choices, **choices}
+    if chosen.get("weights") == "auto":
+        Recipe(**{**chosen, "weights": "none"})  # what is wrong is said before anything is fetched
+        chosen["weights"] = weights_at_hand(chosen.get("backbone", Recipe.backbone))
+    return Recipe(**chosen)
+
+
+def _given(recipe: Recipe) -> dict:
+    """The choices of a recipe but for those that follow from others, which may now change."""
+    given = recipe.to_dict()
+    follows = ("image_size", "resize", "learning_rate", "translation")
+    free = [n for n in follows if getattr(Recipe(**{**given, n: None}), n) == given[n]]
+    return {name: value for name, value in given.items() if name not in free}

@@ -1,0 +1,136 @@
+"""The same image twice: equal files by their digests, near duplicates by their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SIMILAR, RATIO, FALSE_PAIRS = 0.85, 0.35, 0.5  # see `near_duplicates`
+NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # the usual one, and the last one that is asked
+ROUNDING = 1e-5  # of distances in float32
+BLOCK = 1024  # rows of cosines at a time
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A watched image that is a training image too.
+
+    Attributes:
+        train, val: paths of the two files
+        kind: "exact" (equal files) or "near" (re-encoded, resized, slightly cropped ...)
+    """
+
+    train: str
+    val: str
+    kind: str
+
+
+def same_content(digests_a: Sequence[bytes | str], digests_b: Sequence[bytes | str]) -> np.ndarray:
+    """Find what of b is in a.
+
+    Args:
+        digests_a, digests_b: digests of files
+
+    Returns:
+        (k, 2) int64, for each member of b that a has: the first such index in a, and its own
+    """
+    first: dict[bytes | str, int] = {}
+    for index, digest in enumerate(digests_a):
+        first.setdefault(digest, index)
+    pairs = [(first[digest], i) for i, digest in enumerate(digests_b) if digest in first]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def near_duplicates(
+    features_a: np.ndarray,
+    features_b: np.ndarray,
+    similar: float = SIMILAR,
+    ratio: float = RATIO,
+    false_pairs: float = FALSE_PAIRS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find pairs of images that are nearly the same, by features of a network.
+
+    Features are standardised (by the means and deviations of a), and compared by the cosine. How
+    alike two images of one class look differs from dataset to dataset, so that a high cosine alone
+    proves nothing: two images are taken for the same one if, beside that, they are far nearer to
+    each other than either is to its usual neighbours in a (as in the ratio test of Lowe, 2004,
+    "Distinctive image features from scale-invariant keypoints", section 7.1). The usual neighbour
+    is not the next but the fifth, so that an image with a few copies in a is found as well. How
+    much nearer it must be is read off a: the fewer the directions in which its images differ, the
+    nearer two of them come by chance.
+
+    Args:
+        features_a: (n, C) finite, of images that are searched
+        features_b: (m, C) finite, of images that are looked for
+        similar: least cosine, in [-1, 1]
+        ratio: highest distance (1 - cosine), as a share of that to the usual neighbour, in (0, 1];
+            a smaller one where `false_pairs` asks for it
+        false_pairs: at most about so many pairs are expected by chance
+
+    Returns:
+        pairs (k, 2) int64 of indexes in a and in b, the most similar first; their cosines (k,).
+        None if a has fewer than 12 images: nothing is usual there
+    """
+    if len(features_a) < 2 + FAR_NEIGHBOUR or not len(features_b):
+        return np.empty((0, 2), np.int64), np.empty(0, np.float32)
+    mean, deviation = features_a.mean(0), features_a.std(0)
+    # A feature that never changes in a says nothing, and must not be blown up.
+    usable = deviation > 1e-6 * max(float(deviation.max()), 1e-30)
+    a = _directions(features_a[:, usable], mean[usable], deviation[usable])
+    b = _directions(features_b[:, usable], mean[usable], deviation[usable])
+    # Of four images strewn evenly in a ball of d dimensions, whose radius is the distance to the
+    # fifth, one is within a share s of that radius with a probability of nearly 4 s^d.
+    chance = false_pairs / (len(b) * (NEIGHBOUR - 1))
+    ratio = min(ratio, chance ** (2 / _dimension(a)))  # the cosine's distance goes as s^2
+    found: list[np.ndarray] = []
+    cosines: list[np.ndarray] = []
+    for start in range(0, len(b), BLOCK):  # n x m cosines at once might not fit into memory
+        block = b[start : start + BLOCK] @ a.T
+        near = ratio * _distances(block, NEIGHBOUR)[:, -1]
+        columns, rows = np.nonzero((block >= similar) & (1 - block <= near[:, None]))
+        found.append(np.stack([rows, columns + start], 1))
+        cosines.append(block[columns, rows])
+    pairs, cosine = np.concatenate(found), np.concatenate(cosines)
+    members, inverse = np.unique(pairs[:, 0], return_inverse=True)
+    near = np.zeros(len(members), a.dtype)
+    for start in range(0, len(members), BLOCK):
+        own = _others(a, members[start : start + BLOCK])
+        near[start : start + BLOCK] = ratio * _distances(own, NEIGHBOUR)[:, -1]
+    kept = np.flatnonzero(1 - cosine <= near[inverse])
+    kept = kept[np.argsort(-cosine[kept], kind="stable")]
+    return pairs[kept], cosine[kept]
+
+
+def _directions(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Standardised features as vectors of length 1; (n, C) float32."""
+    standard = ((features - mean) / deviation).astype(np.float32)
+    return standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12)
+
+
+def _others(directions: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Cosines of some vectors with all (r, n), where none is its own neighbour."""
+    cosines = directions[members] @ directions.T
+    cosines[np.arange(len(members)), members] = -np.inf
+    return cosines
+
+
+def _distances(cosines: np.ndarray, count: int) -> np.ndarray:
+    """Distances of each row (r, n) to its next neighbours (r, count), the nearest first; they are
+    at least what rounding makes of 0."""
+    nearest = np.partition(cosines, cosines.shape[1] - count, axis=1)[:, -count:]
+    return np.maximum(1 - np.sort(nearest, axis=1)[:, ::-1], ROUNDING)
+
+
+def _dimension(directions: np.ndarray) -> float:
+    """In how many directions vectors (n, C) differ from their neighbours (at most BLOCK are asked).
+
+    Volumes up to the fifth and up to the tenth neighbour of evenly strewn points differ by a factor
+    whose logarithm is 1/5 + ... + 1/9 on average (as in Levina and Bickel, 2004, "Maximum
+    likelihood estimation of intrinsic dimension", but without the nearest, which may be copies).
+    """
+    sample = np.arange(0, len(directions), -(-len(directions) // BLOCK))
+    distances = _distances(_others(directions, sample), FAR_NEIGHBOUR)
+    growth = np.log(distances[:, -1] / distances[:, NEIGHBOUR - 1]).mean() / 2
+    return float((1 / np.arange(NEIGHBOUR, FAR_NEIGHBOUR)).sum() / max(growth, 1e-3))

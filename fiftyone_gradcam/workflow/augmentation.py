@@ -1,0 +1,146 @@
+"""What a network sees in training: images as a recipe augments them, on a sheet."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice, zip_longest
+
+import fiftyone as fo
+import numpy as np
+import torch
+from PIL import Image
+
+from ..dataset import fields
+from ..dataset.files import dataset_folder
+from ..explain import overlay
+from ..images.batches import Images
+from ..model.augment import augment, mix
+from ..model.recipe import Recipe
+from ..model.recipes import make_recipe
+from .progress import tell_failures
+
+SHEET = "augmentation.png"
+MOST = 100  # samples, and copies of each
+CELLS = (128, 256)  # pixels of a picture on the sheet: those of the image, within these limits
+
+Samples = fo.core.collections.SampleCollection
+
+
+def preview_augmentation(
+    samples: Samples,
+    recipe: str | Recipe = "default",
+    path: str | None = None,
+    count: int = 6,
+    copies: int = 5,
+    label_field: str = "ground_truth",
+    overwrite: bool = False,
+    **choices,
+) -> str:
+    """Write a sheet of images as a recipe changes them in training.
+
+    Each row holds a sample: first as the network sees it elsewhere, squared but not augmented,
+    then augmented anew for each copy. With mixup the copies are mixtures of the samples of the
+    sheet.
+
+    Args:
+        samples: a dataset or view; those tagged "train" are shown if there are any, else all, one
+            of each class in turn, drawn by the recipe's seed
+        recipe: the name of a recipe, or a `Recipe`
+        path: of the PNG file; None takes `augmentation.png` in the plugin's folder for the
+            dataset, and replaces it. Folders are made if need be
+        count: samples, from 1 to 100; images that cannot be decoded give way to others
+        copies: augmented versions of each sample, from 1 to 100
+        label_field: the samples' own labels; samples without one are left out, as in training
+        overwrite: replace a file that is at `path` already
+        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+            recipe
+
+    Returns:
+        path of the file
+
+    Raises:
+        ValueError: if a choice is not understood, if there is a file at `path`, or if no sample
+            has a label and an image that can be decoded
+    """
+    dataset = fields.root_dataset(samples)
+    fields.check_label_field(samples, label_field)
+    # Weights change no picture, and a recipe may ask for a download of them.
+    recipe = make_recipe(recipe, **{**choices, "weights": "none"})
+    for name, value in (("count", count), ("copies", copies)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            raise ValueError(f"{name} must be a whole number from 1 to {MOST}, not {value!r}")
+    if path is None:
+        path = os.path.join(dataset_folder(dataset), SHEET)
+    else:
+        path = _checked(path, overwrite)
+    images, labels = _drawn(samples, recipe, count, label_field)
+    random = np.random.default_rng(recipe.seed)
+    columns = [images, *(_augmented(images, recipe, random) for _ in range(copies))]
+    captions = [[label, *(f"copy {i + 1}" for i in range(copies))] for label in labels]
+    picture = overlay.sheet(
+        [_picture(column[row]) for row in range(len(images)) for column in columns],
+        [caption for row in captions for caption in row],
+        columns=copies + 1,
+        cell=int(np.clip(recipe.image_size, *CELLS)),
+    )
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = f"{path}.part"
+    picture.save(part, format="PNG")
+    os.replace(part, path)
+    print(f"Wrote {copies} augmented copies of {len(images)} images to {path}")
+    return path
+
+
+def _checked(path: str, overwrite: bool) -> str:
+    path = os.path.abspath(os.path.expanduser(path))
+    if not path.lower().endswith(".png"):
+        raise ValueError(f"path must name a PNG file, such as {SHEET!r}, not {path!r}")
+    if os.path.isdir(path) or (os.path.exists(path) and not overwrite):
+        remedy = "" if os.path.isdir(path) else ", or pass overwrite=True to replace it"
+        raise ValueError(f"{path!r} exists already. Choose another path{remedy}")
+    return path
+
+
+def _drawn(
+    samples: Samples, recipe: Recipe, count: int, label_field: str
+) -> tuple[torch.Tensor, list[str]]:
+    """The first decodable samples of a draw: uint8 images (n, 3, S, S), and their labels."""
+    tagged = samples.match_tags("train")
+    _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
+    by_class = {name: [] for name in fields.class_counts(labels)}
+    if not by_class:
+        known = ", ".join(fields.classification_fields(fields.root_dataset(samples)))
+        raise ValueError(
+            f"No sample here has a label in {label_field!r}. Pass label_field=..., one of: {known}"
+        )
+    for i in np.random.default_rng(recipe.seed).permutation(len(paths)):
+        if labels[i] is not None:
+            by_class[labels[i]].append(i)
+    turns = zip_longest(*by_class.values())
+    order = [i for turn in turns for i in turn if i is not None]
+    images = Images(paths, recipe.image_size, resize=recipe.resize)
+    good, waiting = [], iter(order)
+    while trial := list(islice(waiting, count - len(good))):
+        batch = images.load(np.array(trial))
+        good.extend(zip(batch.positions, batch.images, strict=True))
+    tell_failures(images.failures)
+    if not good:
+        raise ValueError(
+            f"None of the {len(order)} images can be decoded: "
+            f"{next(iter(images.failures.values()))}. Check that their files are where the "
+            f"samples say, or import them again"
+        )
+    return torch.stack([image for _, image in good]), [labels[position] for position, _ in good]
+
+
+def _augmented(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
+    """A batch as a training step would see it."""
+    changed = augment(images, recipe, random)
+    if recipe.mixup:
+        changed, _ = mix(changed, torch.zeros(len(images), dtype=int), 1, recipe.mixup, random)
+    return changed
+
+
+def _picture(image: torch.Tensor) -> Image.Image:
+    pixels = image.permute(1, 2, 0).numpy()
+    return Image.fromarray(np.rint(pixels).clip(0, 255).astype(np.uint8))

@@ -1,0 +1,183 @@
+"""Pictures of numbers: how a training went, and how the loss followed the learning rate."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+
+# matplotlib comes with FiftyOne. Its figures are used as objects, never by pyplot, whose global
+# state is not safe in the threads of a server.
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from ..model.learning_rate import LearningRateTest
+
+SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
+# Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
+TRAIN = {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "training"}
+VAL = {"color": "#D55E00", "linestyle": "--", "marker": "s", "label": "validation"}
+RATE = {"color": "#444444", "linestyle": "-", "marker": "o"}
+GREY = "#666666"
+MANY = 40  # points: more of them get no markers
+SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
+
+Points = tuple[Sequence[float], Sequence[float]]
+
+
+def draw_curves(
+    history: list[dict], validations: list[dict], path: str, title: str, best_epoch: int | None
+) -> None:
+    """Draw how a training went, as a PNG of 1000 x 700 pixels that is written whole or not at all.
+
+    Args:
+        history, validations: rows of `Epoch.to_dict` and `Validation.to_dict`
+        path: the file; its folder is made if need be
+        title: stands above
+        best_epoch: whose weights were kept; None marks nothing
+    """
+    _write(curves_figure(history, validations, title, best_epoch), path)
+
+
+def draw_learning_rate_test(test: LearningRateTest, path: str, title: str) -> None:
+    """Draw a range test, in the same way."""
+    _write(learning_rate_figure(test, title), path)
+
+
+def curves_figure(
+    history: list[dict], validations: list[dict], title: str, best_epoch: int | None
+) -> Figure:
+    """The picture of `draw_curves`: loss, accuracy and learning rate over epochs.
+
+    What was seen in training stands at the end of its epoch, the new layers alone at 0, each
+    validation where it took place.
+    """
+    figure, panels = _panels(title, (3, 3, 1.4))
+    loss, accuracy, rate = panels
+    ends, places = [row["epoch"] for row in history], validation_epochs(validations)
+    for panel, name in ((loss, "loss"), (accuracy, "accuracy")):
+        _plot(panel, (ends, [row[f"train_{name}"] for row in history]), TRAIN)
+        _plot(panel, (places, [row[f"val_{name}"] for row in validations]), VAL)
+        panel.set_ylabel(name)
+        panel.margins(y=0.1)
+    seen = [y for line in loss.lines for y in line.get_ydata() if math.isfinite(y)]
+    if seen and 0 < min(seen) * SPREAD < max(seen):
+        loss.set_yscale("log")
+    _plot(rate, rates_by_epoch(history, validations), RATE)
+    rate.set_ylim(bottom=0)
+    rate.set_ylabel("learning rate")
+    rate.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    rate.set_xlabel("epoch")
+    rate.set_xlim(left=0)
+    alone = 0 in ends
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rate.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: "new layers" if alone and x == 0 else f"{x:g}")
+    )
+    if best_epoch is not None:
+        _mark_best(panels, validations, places, best_epoch)
+    if loss.lines:
+        loss.legend(frameon=False)
+    return figure
+
+
+def _mark_best(
+    panels: list[Axes], validations: list[dict], places: list[float], best_epoch: int
+) -> None:
+    own = [
+        (row["val_accuracy"], -row["val_loss"], x)
+        for row, x in zip(validations, places, strict=True)
+        if row["epoch"] == best_epoch and math.isfinite(row["val_loss"])
+    ]
+    place, label = float(best_epoch), f"kept: epoch {best_epoch}"
+    if own:
+        best, _, place = max(own)
+        label += f", validation accuracy {best:.3f}"
+        ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "linestyle": "none"}
+        panels[1].plot([place], [best], color=VAL["color"], **ring)
+    for panel in panels:
+        panel.axvline(place, color=GREY, linewidth=1.5, linestyle=":", zorder=1, label=label)
+
+
+def validation_epochs(validations: list[dict]) -> list[float]:
+    """Where each validation took place, in epochs: 2.5 is in the middle of the third.
+
+    How many iterations an epoch has is not recorded; it is the least that puts each validation
+    within its epoch, and right if the training ended with a validation and was not cut short.
+    """
+    rows = [row for row in validations if row["epoch"] > 0]
+    each = max((row["iteration"] / row["epoch"] for row in rows), default=1.0)
+    return [row["iteration"] / each for row in validations]
+
+
+def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
+    """The learning rates that are known: of the first step of each epoch, and of validations."""
+    rows = [(row["epoch"] - 1, row["learning_rate"]) for row in history if row["epoch"] > 0]
+    places = zip(validation_epochs(validations), validations, strict=True)
+    rows += [(x, row["learning_rate"]) for x, row in places if row["iteration"] > 0]
+    rows.sort(key=lambda row: row[0])
+    return [x for x, _ in rows], [rate for _, rate in rows]
+
+
+def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
+    """The picture of `draw_learning_rate_test`: the loss over the learning rate."""
+    figure, (panel,) = _panels(title, (1,))
+    rates, smoothed = test.learning_rates, test.smoothed
+    panel.plot(rates, test.losses, color=TRAIN["color"], alpha=0.35, label="each batch")
+    panel.plot(rates, smoothed, color=TRAIN["color"], linewidth=2.5, label="smoothed")
+    panel.set_xscale("log")
+    panel.set_xlabel("learning rate of the backbone")
+    panel.set_ylabel("training loss")
+    if test.suggestion is not None:
+        label = f"suggested: {test.suggestion:.1e}"
+        panel.axvline(test.suggestion, color=VAL["color"], linewidth=2, linestyle="--", label=label)
+    label = f"recipe: {test.recipe_rate:.1e}"
+    panel.axvline(test.recipe_rate, color=GREY, linewidth=2, linestyle=":", label=label)
+    # Where a network is spoilt the loss is so high that nothing else would be seen.
+    bottom = smoothed.index(min(smoothed))
+    highest = max(*test.losses[: bottom + 1], 1.5 * max(smoothed[: bottom + 1]))
+    if max(test.losses) > highest:
+        panel.set_ylim(top=highest)
+    panel.set_ylim(bottom=0)
+    panel.legend(frameon=False)
+    return figure
+
+
+def _panels(title: str, heights: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
+    """An empty figure with panels above each other, which share their x axis."""
+    figure = Figure(SIZE, DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    # A name may hold a dollar, which would begin a formula.
+    figure.suptitle(title, fontsize=14, parse_math=False)
+    grid = figure.subplots(
+        len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
+    panels = list(grid[:, 0])
+    for panel in panels:
+        panel.grid(color="#DDDDDD", linewidth=0.8)
+        panel.set_axisbelow(True)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    return figure, panels
+
+
+def _plot(panel: Axes, points: Points, style: dict) -> None:
+    """Draw a line with gaps where a number is missing; nothing if all are."""
+    places = list(points[0])
+    values = [math.nan if y is None or not math.isfinite(y) else y for y in points[1]]
+    if all(map(math.isnan, values)):
+        return
+    few = {} if len(values) <= MANY else {"marker": ""}
+    panel.plot(places, values, markersize=5, linewidth=1.8, clip_on=False, **{**style, **few})
+
+
+def _write(figure: Figure, path: str) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        part = os.path.join(scratch, "part.png")
+        figure.canvas.print_png(part)
+        os.replace(part, path)

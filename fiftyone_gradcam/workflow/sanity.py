@@ -1,0 +1,99 @@
+"""Say whether a set-up can learn at all, before time is spent on a training."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields
+from ..images.batches import Images
+from ..model.overfit import SanityCheck, overfit
+from ..model.recipe import Recipe
+from ..model.recipes import make_recipe
+from ..model.sources import Labelled
+from .progress import Progress, reporting, tell_failures
+from .training import CACHE_BYTES, class_indexes
+
+
+def sanity_check(
+    samples: fo.core.collections.SampleCollection,
+    recipe: str | Recipe = "default",
+    images: int = 16,
+    steps: int = 100,
+    label_field: str = "ground_truth",
+    device: str | None = None,
+    progress: Progress = None,
+    **choices,
+) -> SanityCheck:
+    """Train on a handful of images alone until they are learnt by heart.
+
+    A set-up that cannot do so cannot learn: its learning rate is too low or too high, too much is
+    frozen, the last layer is dead, or labels contradict each other. The answer says which. The
+    recipe is followed but for augmentation and class balance, which would hide the answer. Nothing
+    is written.
+
+    Args:
+        samples: a dataset or view; its samples tagged "train", if any are
+        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, or a `Recipe`
+        images: how many, drawn at random and as many of each class; at least 2
+        steps: at most so many steps, at least 1; it ends sooner where all is learnt sooner
+        label_field: field of the classes
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress: see `import_folders`
+        **choices: as in `fine_tune`
+
+    Raises:
+        ValueError: if a choice is not understood, there are fewer than two classes, or none of the
+            images can be decoded
+        FileNotFoundError, ConnectionError: as `fine_tune`
+    """
+    for name, value, least in (("images", images, 2), ("steps", steps, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    fields.check_label_field(samples, label_field)
+    recipe = make_recipe(recipe, **choices)
+    tagged = samples.match_tags("train")
+    _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
+    classes = list(fields.class_counts(labels))
+    if len(classes) < 2:
+        raise ValueError(
+            f"A classifier needs at least two classes in {label_field!r}; there are: "
+            f"{', '.join(map(repr, classes)) or 'none'}"
+        )
+    indexes = class_indexes(labels, classes)
+    chosen = some_of_each(indexes, images, recipe.seed)
+    files = [paths[i] for i in chosen]
+    data = Labelled(
+        Images(files, recipe.image_size, CACHE_BYTES, resize=recipe.resize), indexes[chosen]
+    )
+    with reporting(progress, f"Learning {len(files)} images by heart") as report:
+        found = overfit(
+            recipe,
+            len(classes),
+            data,
+            steps,
+            device,
+            lambda done, total: report(done, total, "Learning by heart"),
+        )
+    tell_failures(data.images.failures)
+    print(found)
+    return found
+
+
+def some_of_each(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Positions of so many images, as many of each class as there are, drawn at random.
+
+    Args:
+        labels: (N,) class indexes; -1 for images that have none, which are not drawn
+        count: how many; all if there are not so many
+        seed: of the draw
+
+    Returns:
+        positions, in order
+    """
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
+    rank = np.empty(len(order), np.int64)  # how many of its class were drawn before
+    for label in np.unique(labels[order]):
+        own = labels[order] == label
+        rank[own] = np.arange(own.sum())
+    return np.sort(order[np.argsort(rank, kind="stable")[:count]])

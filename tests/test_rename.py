@@ -1,0 +1,179 @@
+"""Runs under another key, also where the renaming fails or is killed in the middle."""
+
+import os
+import shutil
+import traceback
+
+import fiftyone as fo
+import fiftyone.core.odm.database as food
+import pytest
+from made_runs import (
+    FILES,
+    HISTORY,
+    VALIDATIONS,
+    fail_after,
+    fail_before,
+    failing,
+    logits_of,
+    make_run,
+    some_digits,
+    state_of,
+    tree,
+)
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import run_fields, runs
+from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
+from fiftyone_gradcam.workflow import managing
+
+
+@pytest.fixture
+def dataset(tmp_path, name):
+    """Some digits of three classes."""
+    yield from some_digits(tmp_path / "digits", name)
+
+
+@pytest.fixture
+def other(tmp_path, name):
+    """Another dataset."""
+    yield from some_digits(tmp_path / "other", f"{name} other", per_class=2)
+
+
+def test_a_renamed_run_goes_on(dataset):
+    run = make_run(dataset, "a")
+    make_run(dataset, "b", seed=1)
+    fg.predict(dataset, "a")
+    fg.predict(dataset, "b", prediction_field="p_b", heatmap_field="cam_b")
+    before, files = logits_of(run, dataset.values("filepath")), tree(run_folder(dataset, "a"))
+    renamed = fg.rename_run(dataset.limit(1), run, "c")
+    assert renamed == fg.load_run(dataset, "c")
+    assert fg.list_runs(dataset) == ["c", "b"]  # in the order in which they were made
+    assert not os.path.exists(run_folder(dataset, "a"))
+    here = run_folder(dataset, "c")
+    assert tree(here) == files
+    assert sorted(files) == FILES
+    assert sorted(os.listdir(os.path.dirname(here))) == ["b", "c"]
+    assert renamed.checkpoint == os.path.join(here, "model.pt")
+    assert renamed.curves == os.path.join(here, "curves.png")
+    assert renamed.watch == {
+        "ids": ["0" * 24],
+        "maps": os.path.join(here, "watch.npz"),
+        "strip": os.path.join(here, "watch.png"),
+    }
+    assert (renamed.history, renamed.validations) == (HISTORY, VALIDATIONS)
+    for name in ("prediction", "prediction_scores", "gradcam"):
+        field = dataset.get_field(name)
+        assert field.info["run"] == "c"
+        assert "run 'c'" in field.description
+    assert dataset.get_field("gradcam").info["kind"] == "predicted"
+    assert dataset.get_field("p_b").info["run"] == "b"
+    assert dataset.get_field("ground_truth").info is None
+    assert logits_of(renamed, dataset.values("filepath")) == pytest.approx(before, abs=1e-6)
+    assert len(fg.predict(dataset, "c")) == 12
+    with pytest.raises(ValueError, match="no training run 'a'. Its runs: c, b"):
+        fg.load_run(dataset, "a")
+    with pytest.raises(ValueError, match="no training run 'a'. Its runs: c, b"):
+        fg.rename_run(dataset, "a", "d")
+    dataset.reload()
+    dataset._run_cache.clear()
+    assert fg.load_run(dataset, "c") == renamed
+
+
+def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
+    run = make_run(dataset, "a")
+    make_run(dataset, "b", seed=1)
+    os.makedirs(run_folder(dataset, "c"))
+    with open(os.path.join(run_folder(dataset, "c"), "state.pt"), "w") as file:
+        file.write("precious")
+    dataset.register_run("mine", dataset.init_run(method="mine"))
+    before = tree(dataset_folder(dataset))
+    cases = {
+        "b": r"'b' exists already.*delete_run\(\)",
+        "a": "'a' exists already",
+        "c": "training 'c' of .* interrupted",
+        "mine": "'mine' .* is not a training",
+        "no key": "'no key' is no run key",
+        "../b": "'../b' is no run key",
+    }
+    for key, message in cases.items():
+        with pytest.raises(ValueError, match=message):
+            fg.rename_run(dataset, "a", key)
+    with pytest.raises(ValueError, match="is no run of .* other', but of"):
+        fg.rename_run(other, run, "d")
+    assert tree(dataset_folder(dataset)) == before
+    assert dataset.list_runs() == ["a", "b", "mine"]
+    assert fg.load_run(dataset, "a") == run
+
+
+STEPS = [
+    (os, "rename"),
+    (managing, "_link_folder"),
+    (fo.Dataset, "rename_run"),
+    (runs, "update_paths"),
+    (run_fields, "rename_run_in_fields"),
+]
+
+
+@pytest.mark.parametrize("step", range(len(STEPS)))
+def test_a_renaming_that_fails_changes_nothing(dataset, step):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    before = state_of(dataset)
+    for spoil in (fail_before, fail_after):
+        with failing(*STEPS[step], spoil):
+            fg.rename_run(dataset, "a", "b")
+        dataset.reload()
+        assert state_of(dataset) == before
+        assert os.listdir(os.path.join(dataset_folder(dataset), "runs")) == ["a"]
+    fg.rename_run(dataset, "a", "b")
+    assert fg.list_runs(dataset) == ["b"]
+
+
+@pytest.mark.parametrize("step", range(1, len(STEPS)))
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_renaming_that_is_killed_leaves_a_run_that_loads(dataset, step):
+    run = make_run(dataset, "a")
+    paths = dataset.values("filepath")
+    before = logits_of(run, paths)
+    child = os.fork()
+    if child == 0:
+        try:
+            food._disconnect()
+            place, name = STEPS[step]
+            original = getattr(place, name)
+            setattr(place, name, lambda *args: (original(*args), os._exit(9)))
+            fg.rename_run(fo.load_dataset(dataset.name), "a", "b")
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    dataset.reload()
+    dataset._run_cache.clear()
+    (key,) = fg.list_runs(dataset)
+    assert key == ("a" if step == 1 else "b")
+    assert logits_of(fg.load_run(dataset, key), paths) == pytest.approx(before, abs=1e-6)
+    if key == "a":
+        fg.rename_run(dataset, "a", "b")  # what is left is not in the way
+    else:
+        fg.delete_run(dataset, "a")
+    found = fg.load_run(dataset, "b")
+    assert os.listdir(os.path.join(dataset_folder(dataset), "runs")) == ["b"]
+    if step > 2:  # before, the record still names the old folder
+        assert sorted(os.listdir(os.path.dirname(found.checkpoint))) == FILES
+        assert logits_of(found, paths) == pytest.approx(before, abs=1e-6)
+
+
+def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name):
+    run = make_run(dataset, "a")
+    clone = dataset.clone(f"{name} clone")
+    try:
+        renamed = fg.rename_run(clone, "a", "b")
+        assert renamed.checkpoint == os.path.join(run_folder(clone, "b"), "model.pt")
+        assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
+        fg.delete_run(clone, "b")
+        assert fg.load_run(dataset, "a") == run
+        assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
+    finally:
+        shutil.rmtree(dataset_folder(clone), ignore_errors=True)
+        clone.delete()

@@ -1,0 +1,176 @@
+"""Runs: what is stored of them, and what goes when they are deleted."""
+
+import os
+from dataclasses import replace
+
+import fiftyone as fo
+import pytest
+from made_runs import (
+    FILES,
+    FINDINGS,
+    HISTORY,
+    VALIDATIONS,
+    failing,
+    make_run,
+    some_digits,
+    state_of,
+    tree,
+)
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.files import dataset_folder, heatmap_folder, run_folder
+from fiftyone_gradcam.workflow import managing
+
+
+@pytest.fixture
+def dataset(tmp_path, name):
+    """Some digits of three classes."""
+    yield from some_digits(tmp_path / "digits", name)
+
+
+def test_all_of_a_run_is_stored(dataset):
+    run = make_run(dataset, "a", hidden=(5,))
+    found = fg.load_run(fo.load_dataset(dataset.name), "a")
+    dataset.clear_cache()
+    dataset.reload()
+    dataset._run_cache.clear()
+    assert fg.load_run(dataset.limit(1), "a") == found == run
+    assert found.val_accuracy == 0.9
+    results = dataset.load_run_results("a")
+    assert results.history == HISTORY
+    assert results.validations == VALIDATIONS
+    assert results.findings == FINDINGS
+    assert dataset.get_run_info("a").config.findings == FINDINGS
+    assert str(found) == "run 'a': small_cnn, 3 classes, 3 epochs (best 2), val accuracy 0.900"
+
+
+def test_runs_of_earlier_versions_load(dataset):
+    run = make_run(dataset, "a")
+    dataset.delete_run("a")
+    old = {"classes", "recipe", "best_epoch", "label_field", "checkpoint", "watch", "val_accuracy"}
+    config = dataset.init_run(method=runs.METHOD, **{name: getattr(run, name) for name in old})
+    dataset.register_run("a", config)
+    dataset.save_run_results("a", dataset.init_run_results("a", history=HISTORY))
+    found = fg.load_run(dataset, "a")
+    assert (found.validations, found.findings, found.curves) == ([], [], None)
+    assert (found.val_accuracy, found.history) == (0.9, HISTORY)
+    assert str(found) == str(run)
+
+
+def test_a_run_is_replaced_only_when_the_new_one_is_recorded(dataset):
+    first = make_run(dataset, "a", seed=0)
+    make_run(dataset, "b", seed=0)
+    replaced = replace(first, best_epoch=3)
+    for method in ("register_run", "save_run_results", "delete_run"):
+        with failing(fo.Dataset, method):
+            runs.save_run(dataset, replaced)
+        assert dataset.list_runs() == ["a", "b"]
+        assert fg.load_run(dataset, "a") == first
+    runs.save_run(dataset, replaced)
+    assert fg.load_run(dataset, "a").best_epoch == 3
+    assert fg.list_runs(dataset) == ["b", "a"]
+
+
+def test_a_deleted_run_takes_its_own_fields_and_files_along(dataset, capsys):
+    make_run(dataset, "a")
+    make_run(dataset, "b", seed=1)
+    fg.predict(dataset, "a", heatmaps=("predicted", "label"))
+    fg.predict(dataset, "b", prediction_field="p_b", heatmap_field="cam_b")
+    dataset.clone_sample_field("prediction", "mine")
+    field = dataset.get_field("mine")
+    field.info = {"run": "a"}  # of the user's, and not signed by this plugin
+    field.save()
+    dataset.set_values("mine.label", ["precious"] * 12)
+    kept = {
+        name: dataset.values(name) for name in ("mine.label", "p_b.confidence", "cam_b.map_path")
+    }
+    gone = dataset.values("gradcam.map_path") + dataset.values("gradcam_label.map_path")
+    assert all(map(os.path.isfile, gone))
+    capsys.readouterr()
+    fg.delete_run(dataset.limit(1), "a")
+    printed = capsys.readouterr().out
+    names = ["prediction", "prediction_scores", "gradcam", "gradcam_label"]
+    assert set(printed.splitlines()[0].split("fields ")[1].split(", and")[0].split(", ")) == {
+        *names
+    }
+    assert "and 24 heatmap files" in printed
+    assert f"Deleted run 'a' of {dataset.name!r}" in printed
+    schema = dataset.get_field_schema()
+    assert not set(names) & set(schema)
+    assert {"ground_truth", "mine", "p_b", "p_b_scores", "cam_b"} <= set(schema)
+    assert not any(map(os.path.exists, gone))
+    for name in ("gradcam", "gradcam_label"):
+        assert not os.path.exists(heatmap_folder(dataset, name))
+    assert not os.path.exists(run_folder(dataset, "a"))
+    for name, values in kept.items():
+        assert dataset.values(name) == values
+    assert all(map(os.path.isfile, kept["cam_b.map_path"]))
+    assert sorted(os.listdir(run_folder(dataset, "b"))) == FILES
+    assert fg.list_runs(dataset) == ["b"]
+    active = dataset.app_config.active_fields.paths
+    assert not set(names) & set(active)
+    assert {"ground_truth", "p_b"} <= set(active)
+    with pytest.raises(ValueError, match="no training run 'a'. Its runs: b"):
+        fg.delete_run(dataset, "a")
+
+
+def test_fields_stay_on_request(dataset):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    fg.delete_run(dataset, "a", fields=False)
+    assert fg.list_runs(dataset) == []
+    assert not os.path.exists(run_folder(dataset, "a"))
+    assert None not in dataset.values("prediction.label")
+    assert all(map(os.path.isfile, dataset.values("gradcam.map_path")))
+    fg.delete_run(dataset, "a")  # and go later
+    assert dataset.get_field("prediction") is None
+    assert not os.path.exists(heatmap_folder(dataset, "gradcam"))
+
+
+def test_heatmap_files_that_another_field_shows_stay(dataset):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    dataset.clone_sample_field("gradcam", "mine")
+    field = dataset.get_field("mine")
+    field.info = None
+    field.save()
+    fg.delete_run(dataset, "a")
+    assert dataset.get_field("gradcam") is None
+    assert all(map(os.path.isfile, dataset.values("mine.map_path")))
+
+
+def test_an_interrupted_training_is_deleted(dataset, capsys):
+    make_run(dataset, "a")
+    for name in ("b", "c"):
+        os.makedirs(run_folder(dataset, name))
+        with open(os.path.join(run_folder(dataset, name), "state.pt"), "w") as file:
+            file.write("state")
+    fg.delete_run(dataset, "b")
+    assert run_folder(dataset, "b") in capsys.readouterr().out
+    assert sorted(os.listdir(os.path.dirname(run_folder(dataset, "b")))) == ["a", "c"]
+    for key in ("d", "../runs", "", 3):
+        with pytest.raises(ValueError, match="no training run .*Its runs: a"):
+            fg.delete_run(dataset, key)
+    dataset.register_run("mine", dataset.init_run(method="mine"))
+    with pytest.raises(ValueError, match="no training run 'mine'"):
+        fg.delete_run(dataset, "mine")
+    assert dataset.list_runs() == ["a", "mine"]
+
+
+def test_a_deletion_that_fails_can_be_finished(dataset):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    before = state_of(dataset)
+    with failing(fo.Dataset, "delete_sample_fields"):
+        fg.delete_run(dataset, "a")
+    assert state_of(dataset) == before
+    with failing(fo.Dataset, "delete_run"):
+        fg.delete_run(dataset, "a")
+    assert fg.load_run(dataset, "a").load_model() is not None
+    with failing(managing.shutil, "rmtree"):
+        fg.delete_run(dataset, "a")
+    assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
+    fg.delete_run(dataset, "a")
+    assert tree(dataset_folder(dataset)) == {}
+    assert fg.list_runs(dataset) == []
