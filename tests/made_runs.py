@@ -58,9 +58,11 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
         paths = dataset.values("filepath")
         (batch,) = Images(paths, SIZE).batches(len(paths))
         pixels = backbone.normalize(batch.images)
+        for module in model.modules():  # batch norm learns what images are like
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
         with torch.no_grad():
-            for _ in range(30):  # batch norm learns what images are like
-                model(pixels)
+            model(pixels)
             logits = model.eval()(pixels)
             last = [m for m in model.modules() if isinstance(m, torch.nn.Linear)][-1]
             scale = 2 / logits.std(0)

@@ -52,6 +52,7 @@ def test_fiftyone_applies_a_run_as_predict_does(odd, resize):
     model = run.as_fiftyone_model("cpu")
     for batch_size, workers in ((1, 0), (4, 0), (4, 2), (None, None)):
         options = {"batch_size": batch_size, "num_workers": workers, "skip_failures": False}
+        options["pin_memory"] = workers == 0  # FiftyOne warns that there is no GPU
         odd.apply_model(model, label_field="applied", store_logits=True, **options)
         assert odd.values("applied.label") == labels
         assert odd.values("applied.confidence") == pytest.approx(confidences, abs=1e-4)
@@ -117,5 +118,8 @@ def test_thresholds_classes_and_files_that_are_no_images(odd, tmp_path):
     broken = odd.add_sample(fo.Sample(str(tmp_path / "broken.jpg")))
     odd.apply_model(model, label_field="applied", batch_size=1)
     assert odd.values("applied.label") == [*labels, None]
-    with pytest.raises(ImageError, match=r"broken\.jpg: not an image"):
-        odd.select(broken).apply_model(model, label_field="x", num_workers=0, skip_failures=False)
+    for workers in (0, 1):
+        with pytest.raises(ValueError, match=r"broken\.jpg: not an image"):
+            odd.select(broken).apply_model(
+                model, label_field="x", num_workers=workers, skip_failures=False
+            )

@@ -24,7 +24,7 @@ def epoch(number, loss, accuracy, rate=1e-4) -> dict:
 
 
 def validation(iteration, number, loss, accuracy, rate=1e-4) -> dict:
-    return Validation(iteration, number, loss, accuracy, rate, 1.0).to_dict()
+    return Validation(iteration, number, 1.0, 0.5, loss, accuracy, rate, 1.0, 9.0).to_dict()
 
 
 # Two epochs of 10 iterations after the new layers alone, validated every 4 and at the end.

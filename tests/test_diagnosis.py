@@ -1,35 +1,28 @@
 """What is said of a training: each fault is brought about, and a healthy run shows none."""
 
-import io
 import math
-import re
 import shutil
 from dataclasses import replace
 
-import fiftyone as fo
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import QUICK, save_digits
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 from torch import nn
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.diagnosis import diagnose
 from fiftyone_gradcam.model.evidence import guessing_and_knowing
 from fiftyone_gradcam.model.history import Epoch, Trained, Validation
-from fiftyone_gradcam.model.overfit import PLAIN, overfit
 from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled, Pictures, compute_features
+from fiftyone_gradcam.model.sources import Labelled
 from fiftyone_gradcam.model.training import train
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.review.duplicates import Leak, near_duplicates, same_content
-from fiftyone_gradcam.workflow import leaks
+from fiftyone_gradcam.review.duplicates import Leak
 from fiftyone_gradcam.workflow.leaks import leaks_between
-from fiftyone_gradcam.workflow.sanity import some_of_each
 
 NAMES = ["a", "b", "c"]
 SQUEEZENET = {"backbone": "squeezenet1_1", "image_size": 64}
@@ -143,15 +136,27 @@ def test_a_learning_rate_that_is_too_low(files, watched):
     assert "gives 1.10" in found[0].message  # ln 3
 
 
-@pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_learning_rate_that_is_too_high(files, rate, optimizer):
-    if (rate, optimizer) == (0.1, "sgd"):
-        pytest.skip("is a sound rate")
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adamw", 0.1), ("adamw", 1.0), ("adamw", 10.0), ("sgd", 10.0)]
+)
+def test_a_learning_rate_that_is_too_high(files, optimizer, rate):
     found = train_and_say(*sets(files), learning_rate=rate, optimizer=optimizer)
     assert found[0].name == "diverged"
     assert set(names(found)) <= {"diverged", "collapsed"}
     assert f"Lower learning_rate tenfold, from {rate:g} to {rate / 10:g}" in found[0].message
+
+
+def test_a_learning_rate_that_is_too_high_shows_without_watched_images(files):
+    found = train_and_say(sets(files)[0], learning_rate=10.0)
+    assert names(found) == ["diverged"]
+    assert found[0].message.startswith("The training diverged: its training loss ended at ")
+    assert "were kept" not in found[0].message
+
+
+def test_a_first_epoch_may_have_the_loss_of_a_guess_and_yet_have_learnt():
+    begun = hand_made((0.68,), (0.65,))
+    assert say(begun, watched=(30, 30), right=50) == []
+    assert names(say(begun, watched=(30, 30), right=35)) == ["not_learning"]
 
 
 def test_a_loss_that_is_no_number(files, monkeypatch):
@@ -237,6 +242,13 @@ def test_overfitting_but_not_the_usual_gap():
     assert "99% of the training images and 92% of the watched" in found.message
     jump = hand_made(train_losses, [0.4, 0.26, 0.22, 0.22, 0.23, 0.7], **accuracies)
     assert say(jump, watched=(80, 73), right=141) == []
+    # Not yet good, but getting better: more epochs may do.
+    better = hand_made([0.3, 0.1, 0.05], [3.0, 2.5, 2.0], train_accuracy=0.99, val_accuracy=0.7)
+    assert say(better, watched=(80, 73), right=107) == []
+    worse = hand_made(
+        [0.3, 0.02, 0.1, 0.1], [0.5, 0.2, 1.5, 1.5], train_accuracy=0.99, val_accuracy=0.7
+    )
+    assert say(worse, watched=(80, 73), right=107) == []  # both rise: it is not learnt by heart
     # Of 30 watched images 28 right and 119 of 120 are no clear difference (Fisher: p = 0.1).
     few_watched = replace(risen, history=[replace(r, val_accuracy=28 / 30) for r in risen.history])
     assert "overfitting" not in names(say(few_watched, watched=(15, 15), right=28))
@@ -301,7 +313,9 @@ def hand_made(
     accuracy = val_accuracy if val_losses else None
     pairs = enumerate(zip(train_losses, losses, strict=True), 1)
     history = [Epoch(n, a, train_accuracy, b, accuracy, 1e-4, 1.0, 10.0) for n, (a, b) in pairs]
-    looks = [Validation(n, n, b, accuracy, 1e-4, 1.0) for n, b in enumerate(val_losses, 1)]
+    looks = [
+        Validation(n, n, 1.0, 0.5, b, accuracy, 1e-4, 1.0, 9.0) for n, b in enumerate(val_losses, 1)
+    ]
     return Trained(nn.Identity(), history, looks, 3, accuracy, head_change=head_change, dead=dead)
 
 
@@ -345,9 +359,9 @@ def test_predictions_that_collapsed_and_their_reason():
     # That four images are missed may be chance, and one class may be all there is to see.
     assert names(say(watched=(56, 4), predicted=(60, 0))) == ["majority"]
     assert say(watched=(60, 0), predicted=(60, 0)) == []
-    # One in ten is still a collapse; a fifth is not.
+    # One in twelve is still a collapse; two in fifteen are not.
     assert "collapsed" in names(say(watched=(30, 30), predicted=(55, 5)))
-    assert "collapsed" not in names(say(watched=(30, 30), predicted=(48, 12)))
+    assert "collapsed" not in names(say(watched=(30, 30), predicted=(52, 8)))
 
 
 @pytest.mark.parametrize(("right", "expected"), [(30, "no better"), (36, "not clearly"), (38, "")])
@@ -437,137 +451,8 @@ def test_leaks_are_told_by_their_number_and_kind():
     assert "(1 by equal files, 1 nearly the same; as v1 and t1)" in found.message
     many = [Leak("t", f"v{n}", "exact") for n in range(6)]
     assert say(watched=(30, 30), right=58, leaks=many)[0].severity == "error"
-
-
-def test_same_content():
-    assert same_content("abca", "xaac").tolist() == [[0, 1], [0, 2], [2, 3]]
-    assert same_content("ab", "x").shape == (0, 2)
-
-
-def test_equal_files_are_found_and_only_files_of_equal_size_are_read(tmp_path, monkeypatch):
-    for name, content in {
-        "a": b"one",
-        "b": b"two",
-        "c": b"three",
-        "d": b"one",
-        "e": b"12345",
-        "f": b"four",
-    }.items():
-        (tmp_path / name).write_bytes(content)
-    reads = []
-    original = leaks._digest
-    monkeypatch.setattr(leaks, "_digest", lambda path: reads.append(path[-1]) or original(path))
-    left, right = ([str(tmp_path / n) for n in part] for part in ("abc", "defg"))
-    assert leaks_between(left, right) == [Leak(left[0], right[0], "exact")]
-    assert sorted(reads) == ["a", "b", "c", "d", "e"]  # four bytes and a lost file have no match
-
-
-def tiles() -> list[Image.Image]:
-    """Different pictures: parts of scikit-learn's two photos, with what is seen in them."""
-    from sklearn.datasets import load_sample_images
-
-    parts = [
-        photo[y : y + 80, x : x + 80]
-        for photo in load_sample_images().images
-        for y in range(0, 347, 80)
-        for x in range(0, 560, 80)
-    ]
-    return [Image.fromarray(part) for part in parts if part.std() > 40]
-
-
-def jpeg(image: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
-
-
-def cropped(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    x, y = round(0.015 * width), round(0.015 * height)
-    return image.crop((x, y, width - x, height - y))
-
-
-COPIES = {
-    "jpeg": lambda image: jpeg(image, 60),
-    "crop": cropped,
-    "size": lambda image: image.resize((image.width * 6 // 10, image.height * 6 // 10)),
-    "brightness": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
-    "flip": ImageOps.mirror,
-}
-
-
-def thumbnails(images) -> np.ndarray:
-    small = [np.asarray(i.resize((8, 8), Image.Resampling.BOX), np.float32) for i in images]
-    return np.stack(small).reshape(len(small), -1)
-
-
-def test_near_duplicates_of_photos_are_found_and_nothing_else():
-    pictures = tiles()
-    train_part, val_part = pictures[::2], pictures[1::2]
-    kinds = [kind for kind in COPIES if kind != "flip"]  # which thumbnails do not see through
-    copies = [COPIES[kinds[n % 4]](image) for n, image in enumerate(train_part[:12])]
-    pairs, cosines = near_duplicates(thumbnails(train_part), thumbnails([*val_part, *copies]))
-    found = {(int(i), int(j) - len(val_part)) for i, j in pairs}
-    assert found == {(n, n) for n in range(12)}
-    assert (np.diff(cosines) <= 0).all()
-    assert cosines.min() >= 0.85
-    # An image that has copies among the training images is found as well.
-    twice = thumbnails([*train_part, *(jpeg(i, 80) for i in train_part)])
-    pairs, _ = near_duplicates(twice, thumbnails([*val_part, *copies]))
-    assert {int(j) - len(val_part) for _, j in pairs} == set(range(12))
-
-
-def test_members_of_one_class_are_no_near_duplicates():
-    # A tight class: every cosine is above the least one, and none is outstanding.
-    random = np.random.default_rng(0)
-    centres = np.repeat(random.normal(size=(2, 64)), 100, 0)
-    rows = (centres + 0.1 * random.normal(size=(200, 64))).astype(np.float32)
-    order = random.permutation(200)
-    a, b = rows[order[:120]], rows[order[120:]]
-    standard = (a - a.mean(0)) / a.std(0)
-    standard /= np.linalg.norm(standard, axis=1, keepdims=True)
-    assert np.quantile((standard @ standard.T).max(1), 0.1) > 0.85
-    assert len(near_duplicates(a, b)[0]) == 0
-    pairs, cosines = near_duplicates(a, np.concatenate([b, a[:3]]))
-    assert sorted(map(tuple, pairs)) == [(0, 80), (1, 81), (2, 82)]
-    assert cosines == pytest.approx([1, 1, 1])
-
-
-def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
-    random = np.random.default_rng(1)
-    a, b = random.normal(size=(50, 20)), random.normal(size=(30, 20))
-    b[[3, 17, 29]] = a[[40, 8, 8]] + 0.01
-    a[:, 5], b[:, 5] = 1.0, 7.0  # says nothing of a
-    whole = near_duplicates(a, b)
-    assert sorted(map(tuple, whole[0])) == [(8, 17), (8, 29), (40, 3)]
-    monkeypatch.setattr("fiftyone_gradcam.review.duplicates.BLOCK", 2)
-    parts = near_duplicates(a, b)
-    assert sorted(map(tuple, parts[0])) == sorted(map(tuple, whole[0]))
-    assert len(near_duplicates(a[:2], a)[0]) == 0
-    assert near_duplicates(a, b[:0])[0].shape == (0, 2)
-
-
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "mobilenet_v2"])
-def test_near_duplicates_of_real_photos(real, tmp_path, backbone):
-    chosen = Recipe(backbone, str(real / "weights" / f"{backbone}.pth"))
-    photos = sorted((real / "data" / "hymenoptera" / "val").glob("*/*.jpg"))
-    train_paths, val_paths = map(list, (photos[::2], photos[1::2]))
-    planted = {}
-    for number, path in enumerate(train_paths[:40]):
-        copy = tmp_path / f"{number:02d}.png"
-        COPIES[list(COPIES)[number % 5]](Image.open(path).convert("RGB")).save(copy)
-        planted[str(copy)] = str(path)
-    averages = []
-    model = create_model(backbone, 2, chosen.weights)
-    for paths in (train_paths, [*val_paths, *planted]):
-        data = Labelled(Images([str(p) for p in paths], 224), np.zeros(len(paths), np.int64))
-        source = Pictures(data, chosen, 2, get_backbone(backbone), torch.device("cpu"))
-        averages.append(compute_features(model, source, lambda _: None).averages())
-    paths = [*map(str, val_paths), *planted]
-    leaks = leaks_between([str(p) for p in train_paths], paths, tuple(averages))
-    assert {leak.kind for leak in leaks} == {"near"}
-    assert all(planted.get(leak.val) == leak.train for leak in leaks)
-    assert len(leaks) >= 36
+    found = say(watched=(30, 25, 5), predicted=(30, 30, 0), counts=(60, 60, 60), leaks=many)
+    assert names(found) == ["leak", "never_predicted"]  # what is worse comes first
 
 
 def test_copies_between_training_and_watched_images_are_told(files, name, tmp_path, pretrained):
@@ -578,157 +463,15 @@ def test_copies_between_training_and_watched_images_are_told(files, name, tmp_pa
         shutil.copy(path, folder / f"{number:03d}.png")
     source = sorted((root / "train" / "digit 0").iterdir())
     shutil.copy(source[0], root / "val" / "digit 0" / "same file.png")
-    image = Image.open(source[5]).convert("RGB")
-    ImageEnhance.Brightness(image).enhance(0.99).save(root / "val" / "digit 0" / "darker.png")
+    # The same pixels in another file.
+    Image.open(source[5]).save(root / "val" / "digit 0" / "same pixels.png", compress_level=0)
     dataset = fg.import_folders(str(root), name)
     choices = {**QUICK, "weights": pretrained, "head_epochs": 2, "epochs": 1}
     (found,) = fg.fine_tune(dataset, "leaky", **choices).findings
     assert found["name"] == "leak"
-    assert found["message"].startswith("2 of 62 watched images are training images too (1 by equal")
+    assert (
+        "2 of 62 watched images are training images too (1 by equal files, 1 nearly the same"
+        in (found["message"])
+    )
     assert "same file.png" in found["message"]
     assert str(source[0]) in found["message"]
-
-
-# Sanity checks
-
-
-def handful(files, side=16, per_class=5) -> Labelled:
-    paths, labels = files
-    chosen = [i for label in range(3) for i in np.flatnonzero(labels == label)[:per_class]]
-    return Labelled(Images([paths[i] for i in chosen], side, 1 << 24), labels[chosen])
-
-
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {},
-        {"mixup": 1.0, "label_smoothing": 0.2, "dropout": 0.5, "cutout": 0.5, "ema": 0.999},
-        {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 4},
-        {"gradual_unfreezing": True, "head_epochs": 2, "schedule": "one_cycle"},
-        {**SQUEEZENET, "horizontal_flip": True},
-    ],
-    ids=str,
-)
-def test_a_sound_set_up_learns_a_handful_by_heart(files, choices):
-    state, steps = torch.random.get_rng_state(), []
-    data = handful(files, choices.get("image_size", 16))
-    found = overfit(recipe(**choices), 3, data, 100, "cpu", lambda *step: steps.append(step))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert (found.passed, found.accuracy, found.cause) == (True, 1.0, None)
-    assert found.loss < math.log(3) / 2
-    assert steps == [(n, 100) for n in range(1, len(found.losses) + 1)]
-    assert str(found).startswith("This set-up can learn: 15 of 15 images were learnt by heart")
-    assert overfit(recipe(**choices), 3, data, 100, "cpu").losses == pytest.approx(found.losses)
-
-
-@pytest.mark.parametrize(
-    ("choices", "cause", "words"),
-    [
-        ({"learning_rate": 1e-7}, "rate_too_low", "too low .* from 1e-07 to 1e-06"),
-        ({"learning_rate": 10.0}, "rate_too_high", "too high. .* from 10 to 1"),
-        (
-            {"learning_rate": 10.0, "optimizer": "sgd", "weight_decay": 10.0},
-            "rate_too_high",
-            "too high. .* from 10 to 1",
-        ),
-        ({"freeze": "backbone"}, "frozen_at_random", "freeze='backbone'.* random weights"),
-        ({**SQUEEZENET, "learning_rate": 0.01}, "dead_head", "dead: .*100% .* from 0.01 to 0.001"),
-    ],
-    ids=str,
-)
-def test_a_set_up_that_cannot_learn_says_why(files, choices, cause, words):
-    data = handful(files, choices.get("image_size", 16))
-    found = overfit(recipe(**choices), 3, data, 60, "cpu")
-    assert (found.passed, found.cause) == (False, cause)
-    assert str(found).startswith("This set-up does not learn as it stands: ")
-    assert re.search(words, str(found))
-
-
-def test_contradictory_labels_of_a_handful(files):
-    data = handful(files)
-    data.images.paths[7] = data.images.paths[2]  # a "b" that looks like an "a"
-    found = overfit(recipe(), 3, data, 60, "cpu")
-    assert (found.passed, found.cause) == (False, "contradiction")
-    assert found.accuracy == pytest.approx(14 / 15)
-    assert "2 of the images are equal to one of another class" in str(found)
-    # They are told beside another cause, too.
-    found = overfit(recipe(learning_rate=1e-7), 3, data, 30, "cpu")
-    assert found.cause == "rate_too_low"
-    assert "equal to one of another class" in str(found)
-
-
-def test_a_handful_is_trained_on_without_what_hides_the_answer():
-    noisy = recipe(
-        horizontal_flip=True,
-        vertical_flip=True,
-        translation=2,
-        scale=0.1,
-        crop=0.5,
-        rotation=5.0,
-        elastic=1.0,
-        brightness=0.1,
-        contrast=0.1,
-        noise=0.1,
-        cutout=0.1,
-        mixup=0.1,
-    )
-    assert noisy.augments
-    assert not replace(noisy, **PLAIN).augments
-
-
-def test_some_of_each():
-    labels = np.array([0] * 20 + [-1] * 5 + [1] * 3 + [2] * 20)
-    chosen = some_of_each(labels, 13, seed=0)
-    assert np.bincount(labels[chosen]).tolist() == [5, 3, 5]
-    assert sorted(set(chosen)) == chosen.tolist()
-    assert some_of_each(labels, 13, seed=1).tolist() != chosen.tolist()
-    assert len(some_of_each(labels, 100, seed=0)) == 43
-
-
-def test_sanity_check_of_a_dataset(files, name, capsys):
-    paths, labels = files
-    dataset = fo.Dataset(name)
-    dataset.add_samples(
-        fo.Sample(
-            p, tags=["train"] if i % 2 else ["val"], ground_truth=fo.Classification(label=f"{c}")
-        )
-        for i, (p, c) in enumerate(zip(paths, labels, strict=True))
-    )
-    calls = []
-    found = fg.sanity_check(dataset, **QUICK, progress=lambda *call: calls.append(call))
-    assert found.passed
-    assert calls[-1][:2] == (len(found.losses), 100)
-    assert capsys.readouterr().out.strip() == str(found)
-    assert "16 of 16 images" in str(found)
-    # Only what is tagged "train" is looked at; and nothing is written.
-    (dataset.match_tags("val")).set_values(
-        "ground_truth", [fo.Classification(label="0")] * len(dataset.match_tags("val"))
-    )
-    assert fg.sanity_check(dataset, **QUICK).losses == found.losses
-    assert set(dataset.get_field_schema()) == {
-        "id",
-        "filepath",
-        "tags",
-        "metadata",
-        "created_at",
-        "last_modified_at",
-        "ground_truth",
-    }
-    low = fg.sanity_check(dataset.match_tags("train"), **{**QUICK, "learning_rate": 1e-7}, steps=20)
-    assert low.cause == "rate_too_low"
-    with pytest.raises(ValueError, match="at least two classes.*'0'"):
-        fg.sanity_check(dataset.match_tags("val"), **QUICK)
-    for option, value in (("images", 1), ("steps", 0), ("steps", True), ("images", 2.5)):
-        with pytest.raises(ValueError, match=f"{option} must be a whole number"):
-            fg.sanity_check(dataset, **QUICK, **{option: value})
-
-
-def test_images_that_cannot_be_decoded_are_left_out_of_a_handful(files, tmp_path):
-    data = handful(files)
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"bad")
-    data.images.paths[0] = str(bad)
-    assert "14 of 14 images" in str(overfit(recipe(), 3, data, 60, "cpu"))
-    only = Labelled(Images([str(bad), str(bad)], 16), np.array([0, 1]))
-    with pytest.raises(ValueError, match=r"None of the images can be decoded.*bad\.png"):
-        overfit(recipe(), 3, only, 10, "cpu")

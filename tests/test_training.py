@@ -223,6 +223,11 @@ def test_validation_every_few_iterations(digits):
     assert [row.epoch for row in found.validations] == [1, 2, 2, 3, 3]
     assert found.history[1].val_accuracy == found.validations[2].val_accuracy
     assert found.val_accuracy == max(row.val_accuracy for row in found.validations)
+    # At its end an epoch and its last validation tell the same of training.
+    last, row = found.validations[-1], found.history[-1]
+    assert (last.train_loss, last.train_accuracy) == (row.train_loss, row.train_accuracy)
+    assert last.images_per_second == pytest.approx(row.images_per_second, rel=0.2)
+    assert found.validations[0].train_loss != found.history[0].train_loss
 
 
 def test_few_images_of_each_class(digits):

@@ -13,7 +13,7 @@ import torch
 from fiftyone.utils.torch import GetItem
 from PIL import Image
 
-from ..images.decode import decode, to_rgb
+from ..images.decode import ImageError, decode, to_rgb
 from ..images.geometry import smallest_side, to_square
 from ..model.backbones import get_backbone
 from ..model.folding import fold_batch_norms
@@ -86,7 +86,10 @@ class _FromPath(GetItem):
         return ["filepath"]
 
     def __call__(self, values: dict[str, str]) -> torch.Tensor:
-        return self.to_square(values["filepath"])
+        try:
+            return self.to_square(values["filepath"])
+        except ImageError as error:  # which has two arguments, and does not travel from a worker
+            raise ValueError(str(error)) from None
 
 
 class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Model):
@@ -114,10 +117,15 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
     def __init__(self, run: Run, device: str | None = None):
         super().__init__()
         self.run, self.device = run, pick_device(device)
-        self.transforms = ToSquare(run.recipe["image_size"], run.recipe.get("resize", "squash"))
+        self._to_square = ToSquare(run.recipe["image_size"], run.recipe.get("resize", "squash"))
         self._backbone = get_backbone(run.recipe["backbone"])
         network = fold_batch_norms(run.load_model())
         self._network = network.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def transforms(self) -> ToSquare:
+        """What is done to each image before prediction."""
+        return self._to_square
 
     @property
     def _using_gpu(self) -> bool:
@@ -126,7 +134,7 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> GetItem:
         """What FiftyOne's workers read of a sample."""
-        return _FromPath(self.transforms, field_mapping)
+        return _FromPath(self._to_square, field_mapping)
 
     def predict(self, arg: Picture | torch.Tensor) -> fo.Classification:
         """The label of one image (see `predict_all`)."""

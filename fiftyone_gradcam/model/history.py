@@ -53,17 +53,22 @@ class Validation:
     Attributes:
         iteration: steps done before it; 0 after the new layers alone
         epoch: in which epoch
+        train_loss, train_accuracy: over the training images of the epoch so far
         val_loss, val_accuracy: means over the watched images
         learning_rate: of the backbone at that step
         seconds: since the training began, pauses left out
+        images_per_second: training images of the epoch so far, without validation
     """
 
     iteration: int
     epoch: int
+    train_loss: float
+    train_accuracy: float
     val_loss: float
     val_accuracy: float
     learning_rate: float
     seconds: float
+    images_per_second: float
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""

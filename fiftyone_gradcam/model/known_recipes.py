@@ -31,8 +31,8 @@ RECIPES = {
     "default": NamedRecipe(
         "A good start: the new layers first, then all",
         "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
-        "al., arXiv 2202.10054), then everything with AdamW and a cosine; an average of the weights "
-        "is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407).",
+        "al., arXiv 2202.10054), then everything with AdamW and a cosine. An average of the "
+        "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407).",
         {"head_epochs": 20, "ema": 0.98},
     ),
     "matlab-cracks": NamedRecipe(

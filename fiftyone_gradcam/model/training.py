@@ -88,6 +88,7 @@ class Loop:
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
         self.done, self.total = 0, 1
+        self.began, self.watching, self.sums = 0.0, 0.0, Sums(device)  # of the epoch
         # What a training goes on with, beside the learner's weights.
         self.epoch = self.iteration = 0
         self.history: list[Epoch] = []
@@ -153,78 +154,75 @@ class Loop:
         """Train the new layers alone on features computed once, if these find room."""
         if not self._room():
             return
-        start, recipe, learner, random = (
-            self.seconds,
-            self.recipe,
-            self.learner,
-            self.start_draws(0),
-        )
+        recipe, learner, random = self.recipe, self.learner, self._begin_epoch(0)
         learn, watch = self._compute_features()
         optimizer = make_optimizer(recipe, [], learner.new)
         steps, step = self.steps // recipe.epochs * recipe.head_epochs, 0
         reader = learn.reader(learner.model)
         learner.freezer.train(len(learner.freezer.stages))
         for _ in range(recipe.head_epochs):
-            sums = Sums(self.device)
+            self.sums = Sums(self.device)
             order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
             for batch in learn.batches(order):
                 factor = rate_factor("cosine", 0.0, step, steps)
-                learner.learn(batch, reader, sums, factor, optimizer)
+                learner.learn(batch, reader, self.sums, factor, optimizer)
                 step += 1
-            if not sums.is_finite:
+            if not self.sums.is_finite:
                 raise DivergedError
         learner.restart_average()
         self._validate(watch)
-        self._end_epoch(sums, start, 0.0, 0.0)
+        self._end_epoch(0.0)
+
+    def _begin_epoch(self, number: int) -> np.random.Generator:
+        self.epoch, self.began, self.watching = number, self.seconds, 0.0
+        self.sums = Sums(self.device)
+        return self.start_draws(number)
 
     def _run_epoch(self, number: int) -> None:
-        recipe, learner, random = self.recipe, self.learner, self.start_draws(number)
-        start, watching, rate = self.seconds, 0.0, None
-        self.epoch = number
+        recipe, learner, random = self.recipe, self.learner, self._begin_epoch(number)
         frozen = learner.freezer.frozen(number)
         learner.freezer.train(frozen)
-        reader, sums = self.learn_from.reader(learner.model), Sums(self.device)
+        reader, rate = self.learn_from.reader(learner.model), None
         order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
         for batch in self.learn_from.batches(order, random):
             factor = rate_factor(recipe.schedule, recipe.warmup, self.iteration, self.steps)
-            learner.learn(batch, reader, sums, factor)
+            learner.learn(batch, reader, self.sums, factor)
             rate = recipe.learning_rate * factor if rate is None else rate
             self.iteration += 1
             checked = self.device.type == "cpu" or self.iteration % FINITE_EVERY == 0
-            if checked and not sums.is_finite:
+            if checked and not self.sums.is_finite:
                 raise DivergedError
             self.advance(len(batch.positions))
             if recipe.validate_every and self.iteration % recipe.validate_every == 0:
-                watching += self._validate(self.watch_from)
+                self._validate(self.watch_from)
                 learner.freezer.train(frozen)
                 if self._is_stale():
                     break
-        if not sums.is_finite:
+        if not self.sums.is_finite:
             raise DivergedError
         self.check_decoded()
         seen = self.validations[-1].iteration if self.validations else -1
         if not recipe.validate_every or (number == recipe.epochs and seen < self.iteration):
-            watching += self._validate(self.watch_from)
-        self._end_epoch(sums, start, watching, rate)
+            self._validate(self.watch_from)
+        self._end_epoch(rate)
 
-    def _validate(self, source: Pictures | Features | None) -> float:
-        """Look at the watched images, and keep the weights if they are the best so far.
+    def _speed(self, count: int) -> float:
+        """Training images per second of the epoch so far."""
+        return count / max(self.seconds - self.began - self.watching, 1e-9)
 
-        Returns:
-            how many seconds it took
-        """
+    def _validate(self, source: Pictures | Features | None) -> None:
+        """Look at the watched images, and keep the weights if they are the best so far."""
         start = self.seconds
+        loss, accuracy, count = self.sums.read()
+        speed, rate = self._speed(count), self.learner.rate
         found = source and self.learner.evaluate(source, self.advance)
         if found and len(found.positions):
             self.dead = found.dead
-            self.validations.append(
-                Validation(
-                    self.iteration, self.epoch, found.loss, found.accuracy, self.learner.rate, start
-                )
-            )
+            own = (loss, accuracy, found.loss, found.accuracy, rate, start, speed)
+            self.validations.append(Validation(self.iteration, self.epoch, *own))
             if self.best is None or (found.accuracy, -found.loss) > tuple(self.best["score"]):
                 self._keep(found.accuracy, -found.loss, found)
-        return self.seconds - start
+        self.watching += self.seconds - start
 
     def _keep(self, first: float, second: float, found: Evaluation | None = None) -> None:
         none = np.empty(0, np.int64)
@@ -243,12 +241,11 @@ class Loop:
             return False
         return len(self.validations) - self.best["validation"] >= self.recipe.early_stopping
 
-    def _end_epoch(self, sums: Sums, start: float, watching: float, rate: float) -> None:
-        loss, accuracy, count = sums.read()
+    def _end_epoch(self, rate: float) -> None:
+        loss, accuracy, count = self.sums.read()
         own = [row for row in self.validations if row.epoch == self.epoch]
         val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
-        seconds = self.seconds - start
-        speed = count / max(seconds - watching, 1e-9)
+        seconds, speed = self.seconds - self.began, self._speed(count)
         self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
         if not self.validations:  # nothing is watched: the last epoch counts
             self._keep(float(self.epoch), 0.0)

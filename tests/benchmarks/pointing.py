@@ -125,7 +125,13 @@ def play(
     )
     with contextlib.redirect_stdout(io.StringIO()):
         run = fg.fine_tune(
-            dataset, "fruit", backbone, weights, seed=seed, resize=resize, progress=False
+            dataset,
+            "fruit",
+            backbone=backbone,
+            weights=weights,
+            seed=seed,
+            resize=resize,
+            progress=False,
         )
     explainer = Explainer(run, HeatmapOptions(), None)
     model = run.load_model()

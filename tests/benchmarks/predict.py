@@ -108,8 +108,9 @@ def measure(photos: str, backbone: str, weights: str, repeats: int) -> None:
         run = fg.fine_tune(
             dataset.select(dataset.take(64, seed=0).values("id")),
             "one",
-            backbone,
-            weights,
+            backbone=backbone,
+            weights=weights,
+            resize="squash",
             epochs=1,
             progress=False,
         )

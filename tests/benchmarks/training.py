@@ -1,6 +1,8 @@
 """Figures of training: speed beside hand-written loops, time to an accuracy, accuracies.
 
-python tests/benchmarks/training.py speed tutorial frozen accuracy cracks recipes --data DATA --weights WEIGHTS
+python tests/benchmarks/training.py WHAT ... --data DATA --weights WEIGHTS
+
+WHAT is any of speed, tutorial, frozen, accuracy, cracks, recipes.
 
 DATA holds hymenoptera (train|val/ants|bees) and cracks (Positive|Negative), WEIGHTS the files
 squeezenet1_1.pth and mobilenet_v2.pth of ImageNet weights.

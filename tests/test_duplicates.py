@@ -1,0 +1,150 @@
+"""The same image twice: equal files, and near duplicates by features."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+
+from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.model.sources import Labelled, Pictures, compute_features
+from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.review.duplicates import Leak, near_duplicates, same_content
+from fiftyone_gradcam.workflow import leaks
+from fiftyone_gradcam.workflow.leaks import leaks_between
+
+
+def test_same_content():
+    assert same_content("abca", "xaac").tolist() == [[0, 1], [0, 2], [2, 3]]
+    assert same_content("ab", "x").shape == (0, 2)
+
+
+def test_equal_files_are_found_and_only_files_of_equal_size_are_read(tmp_path, monkeypatch):
+    for name, content in {
+        "a": b"one",
+        "b": b"two",
+        "c": b"three",
+        "d": b"one",
+        "e": b"12345",
+        "f": b"four",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    reads = []
+    original = leaks._digest
+    monkeypatch.setattr(leaks, "_digest", lambda path: reads.append(path[-1]) or original(path))
+    left, right = ([str(tmp_path / n) for n in part] for part in ("abc", "defg"))
+    assert leaks_between(left, right) == [Leak(left[0], right[0], "exact")]
+    assert sorted(reads) == ["a", "b", "c", "d", "e"]  # four bytes and a lost file have no match
+
+
+def tiles() -> list[Image.Image]:
+    """Different pictures: parts of scikit-learn's two photos, with what is seen in them."""
+    from sklearn.datasets import load_sample_images
+
+    parts = [
+        photo[y : y + 80, x : x + 80]
+        for photo in load_sample_images().images
+        for y in range(0, 347, 80)
+        for x in range(0, 560, 80)
+    ]
+    return [Image.fromarray(part) for part in parts if part.std() > 40]
+
+
+def jpeg(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    x, y = round(0.015 * width), round(0.015 * height)
+    return image.crop((x, y, width - x, height - y))
+
+
+COPIES = {
+    "jpeg": lambda image: jpeg(image, 60),
+    "crop": cropped,
+    "size": lambda image: image.resize((image.width * 6 // 10, image.height * 6 // 10)),
+    "brightness": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
+    "flip": ImageOps.mirror,
+}
+
+
+def thumbnails(images) -> np.ndarray:
+    small = [np.asarray(i.resize((8, 8), Image.Resampling.BOX), np.float32) for i in images]
+    return np.stack(small).reshape(len(small), -1)
+
+
+def test_near_duplicates_of_photos_are_found_and_nothing_else():
+    pictures = tiles()
+    train_part, val_part = pictures[::2], pictures[1::2]
+    kinds = [kind for kind in COPIES if kind != "flip"]  # which thumbnails do not see through
+    copies = [COPIES[kinds[n % 4]](image) for n, image in enumerate(train_part[:12])]
+    pairs, cosines = near_duplicates(thumbnails(train_part), thumbnails([*val_part, *copies]))
+    found = {(int(i), int(j) - len(val_part)) for i, j in pairs}
+    assert found == {(n, n) for n in range(12)}
+    assert (np.diff(cosines) <= 0).all()
+    assert cosines.min() >= 0.85
+    # An image that has copies among the training images is found as well.
+    twice = thumbnails([*train_part, *(jpeg(i, 80) for i in train_part)])
+    pairs, _ = near_duplicates(twice, thumbnails([*val_part, *copies]))
+    found = {int(j) - len(val_part) for _, j in pairs}
+    assert len(found) >= 10
+    assert found <= set(range(12))
+
+
+def test_members_of_one_class_are_no_near_duplicates():
+    # A tight class: every cosine is above the least one, and none is outstanding.
+    random = np.random.default_rng(0)
+    centres = np.repeat(random.normal(size=(2, 64)), 100, 0)
+    rows = (centres + 0.1 * random.normal(size=(200, 64))).astype(np.float32)
+    order = random.permutation(200)
+    a, b = rows[order[:120]], rows[order[120:]]
+    standard = (a - a.mean(0)) / a.std(0)
+    standard /= np.linalg.norm(standard, axis=1, keepdims=True)
+    assert np.quantile((standard @ standard.T).max(1), 0.1) > 0.85
+    assert len(near_duplicates(a, b)[0]) == 0
+    pairs, cosines = near_duplicates(a, np.concatenate([b, a[:3]]))
+    assert sorted(map(tuple, pairs)) == [(0, 80), (1, 81), (2, 82)]
+    assert cosines == pytest.approx([1, 1, 1])
+
+
+def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(50, 20)), random.normal(size=(30, 20))
+    b[[3, 17, 29]] = a[[40, 8, 8]] + 0.01
+    a[:, 5], b[:, 5] = 1.0, 7.0  # says nothing of a
+    whole = near_duplicates(a, b)
+    assert sorted(map(tuple, whole[0])) == [(8, 17), (8, 29), (40, 3)]
+    monkeypatch.setattr("fiftyone_gradcam.review.duplicates.BLOCK", 2)
+    parts = near_duplicates(a, b)
+    assert sorted(map(tuple, parts[0])) == sorted(map(tuple, whole[0]))
+    assert len(near_duplicates(a[:2], a)[0]) == 0
+    assert near_duplicates(a, b[:0])[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "mobilenet_v2"])
+def test_near_duplicates_of_real_photos(real, tmp_path, backbone):
+    chosen = Recipe(backbone, str(real / "weights" / f"{backbone}.pth"))
+    photos = sorted((real / "data" / "hymenoptera" / "val").glob("*/*.jpg"))
+    train_paths, val_paths = map(list, (photos[::2], photos[1::2]))
+    planted = {}
+    for number, path in enumerate(train_paths[:40]):
+        copy = tmp_path / f"{number:02d}.png"
+        COPIES[list(COPIES)[number % 5]](Image.open(path).convert("RGB")).save(copy)
+        planted[str(copy)] = str(path)
+    averages = []
+    model = create_model(backbone, 2, chosen.weights)
+    for paths in (train_paths, [*val_paths, *planted]):
+        data = Labelled(Images([str(p) for p in paths], 224), np.zeros(len(paths), np.int64))
+        source = Pictures(data, chosen, 2, get_backbone(backbone), torch.device("cpu"))
+        averages.append(compute_features(model, source, lambda _: None).averages())
+    paths = [*map(str, val_paths), *planted]
+    leaks = leaks_between([str(p) for p in train_paths], paths, tuple(averages))
+    assert {leak.kind for leak in leaks} == {"near"}
+    assert all(planted.get(leak.val) == leak.train for leak in leaks)
+    assert len(leaks) >= 36
