@@ -19,7 +19,7 @@ PORT = 5195
 
 
 def main() -> None:
-    """Write `label-issues.png`, `predict.png`, `watch.jpg` and `overlays.jpg`."""
+    """Write the pictures of the App, and those that the verbs make."""
     import fiftyone as fo
     from browser import ARGUMENTS, AppPage, find_chromium
     from PIL import Image
@@ -47,12 +47,30 @@ def main() -> None:
         page.screenshot(path=TARGET / "predict.png")
         browser.close()
     session.close()
-    with Image.open(fg.load_run(dataset, "small_cnn").watch["strip"]) as strip:
+    run = fg.load_run(dataset, "small_cnn")
+    with Image.open(run.watch["strip"]) as strip:
         strip.save(TARGET / "watch.jpg", quality=85)
+    shutil.copyfile(run.curves, TARGET / "curves.png")
     with tempfile.TemporaryDirectory() as folder:
         few = fg.lowest_scores(dataset, count=12)
         *_, sheet = fg.export_overlays(few, folder, "gradcam", progress=False)
         shutil.copyfile(sheet, TARGET / "overlays.jpg")
+        path = str(Path(folder) / "augmentation.png")
+        fg.preview_augmentation(
+            dataset,
+            fg.Recipe(**run.recipe),
+            path,
+            count=3,
+            copies=6,
+            image_size=64,
+            rotation=20.0,
+            elastic=4.0,
+            contrast=0.5,
+            noise=0.02,
+            cutout=0.25,
+        )
+        with Image.open(path) as sheet:
+            sheet.convert("RGB").save(TARGET / "augmentation.jpg", quality=85)
     for path in TARGET.glob("*.png"):  # a palette keeps the repository small
         Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
 

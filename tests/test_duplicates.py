@@ -12,6 +12,7 @@ from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.recipe import Recipe
 from fiftyone_gradcam.model.sources import Labelled, Pictures, compute_features
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.review import duplicates
 from fiftyone_gradcam.review.duplicates import Leak, near_duplicates, same_content
 from fiftyone_gradcam.workflow import leaks
 from fiftyone_gradcam.workflow.leaks import leaks_between
@@ -38,6 +39,29 @@ def test_equal_files_are_found_and_only_files_of_equal_size_are_read(tmp_path, m
     left, right = ([str(tmp_path / n) for n in part] for part in ("abc", "defg"))
     assert leaks_between(left, right) == [Leak(left[0], right[0], "exact")]
     assert sorted(reads) == ["a", "b", "c", "d", "e"]  # four bytes and a lost file have no match
+
+
+def test_each_watched_image_is_told_once_and_by_its_own_path(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
+    paths = [str(tmp_path / f"{n}.png") for n in range(40)]
+    for number, path in enumerate(paths):
+        with open(path, "w") as file:
+            file.write("x" * (number + 1))
+    with open(paths[39], "w") as file:
+        file.write("x" * 13)  # the file of image 12, whose features are alike as well
+    rows[1] = rows[0] + 0.001
+    # Image 5 could not be decoded: features have positions of their own.
+    train_positions = np.array([n for n in range(31) if n != 5])
+    features = ((rows, train_positions), (rows[[0, 12, 20]] + 0.0005, np.array([2, 8, 4])))
+    found = leaks_between(paths[:31], paths[31:], features)
+    assert found[0] == Leak(paths[12], paths[39], "exact")
+    assert sorted((leak.val, leak.kind) for leak in found[1:]) == [
+        (paths[33], "near"),
+        (paths[35], "near"),
+    ]
+    own = {leak.val: leak.train for leak in found}
+    assert own[paths[33]] in paths[:2]
+    assert own[paths[35]] == paths[21]
 
 
 def tiles() -> list[Image.Image]:
@@ -113,6 +137,28 @@ def test_members_of_one_class_are_no_near_duplicates():
     assert cosines == pytest.approx([1, 1, 1])
 
 
+def test_images_that_are_only_akin_are_no_near_duplicates():
+    # Cosines of about 0.83, where those of strangers are 0.2: far nearer than usual.
+    random = np.random.default_rng(0)
+    a = random.normal(size=(200, 400))
+    b = a[:20] + 0.67 * random.normal(size=(20, 400))
+    pairs, cosines = near_duplicates(a, b, similar=0.7)
+    assert sorted(map(tuple, pairs)) == [(n, n) for n in range(20)]
+    assert 0.8 < cosines.min() < 0.85
+    least = float(np.median(cosines))
+    assert near_duplicates(a, b, similar=least)[0].tolist() == pairs[:10].tolist()
+
+
+@pytest.mark.parametrize("dimension", [2, 6, 12])
+def test_the_number_of_directions_is_read_off_the_data(dimension):
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(3000, dimension + 1))  # on a sphere of so many dimensions
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    wide = rows @ np.linalg.qr(random.normal(size=(40, dimension + 1)))[0].T
+    # Of many directions it finds too few, as is known of it: the test gets stricter by that.
+    assert duplicates._dimension(wide.astype(np.float32)) == pytest.approx(dimension, rel=0.15)
+
+
 def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
     random = np.random.default_rng(1)
     a, b = random.normal(size=(50, 20)), random.normal(size=(30, 20))
@@ -123,7 +169,8 @@ def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
     monkeypatch.setattr("fiftyone_gradcam.review.duplicates.BLOCK", 2)
     parts = near_duplicates(a, b)
     assert sorted(map(tuple, parts[0])) == sorted(map(tuple, whole[0]))
-    assert len(near_duplicates(a[:2], a)[0]) == 0
+    assert len(near_duplicates(a[:11], a[:11])[0]) == 0  # too few to tell what is usual
+    assert len(near_duplicates(a[:12], a[:12])[0]) == 12
     assert near_duplicates(a, b[:0])[0].shape == (0, 2)
 
 

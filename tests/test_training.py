@@ -295,6 +295,30 @@ def test_a_training_that_diverges_later_keeps_its_best(digits, monkeypatch):
     assert all(torch.isfinite(weight).all() for weight in found.model.parameters())
 
 
+def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch):
+    explode_after(monkeypatch, 6 * 2 - 1)
+    found = train(recipe(epochs=2), 3, *digits, device="cpu")
+    assert found.diverged
+    assert found.best_epoch == 1
+    assert all(torch.isfinite(weight).all() for weight in found.model.parameters())
+
+
+def test_images_too_small_for_the_network_are_refused(digits):
+    choices = {"backbone": "squeezenet1_1", "image_size": 16}
+    with pytest.raises(ValueError, match=r"squeezenet1_1 cannot see .*image_size=16.*made for 224"):
+        train(recipe(**choices), 3, *digits, device="cpu")
+
+
+def test_dead_outputs_are_counted_without_watched_images(digits, tmp_path):
+    model = create_model("squeezenet1_1", 3, "none")
+    model.classifier[1].bias.data.fill_(-1e4)
+    torch.save(model.state_dict(), tmp_path / "dead.pt")
+    images = Images(digits[0].images.paths[:8], 64)
+    choices = {"backbone": "squeezenet1_1", "weights": str(tmp_path / "dead.pt"), "epochs": 1}
+    data = Labelled(images, np.arange(8) % 3)
+    assert train(recipe(**choices, image_size=64), 3, data, device="cpu").dead == 1.0
+
+
 def test_mixed_precision_keeps_weights_in_float32(digits):
     found = train(recipe(mixed_precision=True), 3, *digits, device="cpu")
     plain = train(recipe(mixed_precision=False), 3, *digits, device="cpu")

@@ -14,7 +14,7 @@ from .backbones import get_backbone
 from .freezing import Freezer
 from .optimization import Average, class_weights, make_optimizer, set_rates
 from .recipe import Recipe
-from .sources import Batch, Features, Pictures
+from .sources import Batch, Features, Pictures, read_features
 from .weights import create_model
 
 STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 begins after these
@@ -35,18 +35,24 @@ class Sums:
     """Loss and accuracy of an epoch, added up on the device: reading them makes a GPU wait."""
 
     def __init__(self, device: torch.device):
-        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
         """Take a batch in: logits (n, K), labels (n,), mean loss."""
         right = (logits.argmax(1) == labels).sum()
         count = torch.tensor(len(labels), device=right.device)
-        self._sums += torch.stack([loss.detach().double() * len(labels), right, count])
+        dead = (logits == 0).all(1).sum()
+        self._sums += torch.stack([loss.detach().double() * len(labels), right, count, dead])
 
     def read(self) -> tuple[float, float, int]:
         """Mean loss, accuracy, and number of images."""
-        loss, right, count = self._sums.tolist()
+        loss, right, count, _ = self._sums.tolist()
         return loss / max(count, 1), right / max(count, 1), int(count)
+
+    @property
+    def dead(self) -> float:
+        """Share of the images whose logits are all exactly 0."""
+        return float(self._sums[3] / self._sums[2].clamp(min=1))
 
     @property
     def is_finite(self) -> bool:
@@ -118,6 +124,22 @@ class Learner:
         """The learning rate now; of the backbone."""
         return self.optimizer.param_groups[0]["lr"]
 
+    def feature_bytes(self) -> int:
+        """Memory that the features of one image take, before the new layers.
+
+        Raises:
+            ValueError: if the images are too small for the network
+        """
+        side = self.recipe.image_size
+        blank = torch.zeros(1, 3, side, side, device=self.device)
+        try:
+            return next(iter(read_features(self.model, self.backbone, [blank]))).nbytes
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.backbone.name} cannot see images of image_size={side!r} pixels ({error}). "
+                f"Pass a larger one: it was made for {self.backbone.image_size}"
+            ) from error
+
     def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):
         """One step.
 
@@ -157,22 +179,21 @@ class Learner:
             on_batch: called with the number of images of each batch
         """
         model = self.kept.eval()
-        reader, sums, zeros = source.reader(model), Sums(self.device), 0
+        reader, sums = source.reader(model), Sums(self.device)
         positions, predicted = [np.empty(0, np.int64)], [torch.empty(0, dtype=torch.int64)]
         for batch in source.batches(source.data.positions):
             logits = self._logits(reader, batch)
             sums.add(logits, batch.labels, F.cross_entropy(logits, batch.labels))
-            zeros = zeros + (logits == 0).all(1).sum()
             positions.append(batch.positions)
             predicted.append(logits.argmax(1).cpu())
             on_batch(len(batch.positions))
-        loss, accuracy, count = sums.read()
+        loss, accuracy, _ = sums.read()
         return Evaluation(
             loss,
             accuracy,
             np.concatenate(positions),
             torch.cat(predicted).numpy(),
-            float(zeros) / max(count, 1),
+            sums.dead,
         )
 
     def _logits(self, reader: nn.Module, batch: Batch) -> torch.Tensor:

@@ -186,9 +186,3 @@ def compute_features(
     values = torch.cat(kept) if kept else torch.empty(0, device=pictures.device)
     positions = np.concatenate(order) if order else np.empty(0, np.int64)
     return Features(pictures.data, pictures.recipe, pictures.backbone, values, positions)
-
-
-def feature_bytes(model: nn.Module, backbone: Backbone, size: int, device: torch.device) -> int:
-    """Memory that the features of one image take."""
-    blank = torch.zeros(1, 3, size, size, device=device)
-    return next(iter(read_features(model, backbone, [blank]))).nbytes

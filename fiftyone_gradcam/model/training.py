@@ -13,7 +13,7 @@ from .history import Epoch, Hooks, Trained, Validation
 from .learner import Evaluation, Learner, Sums, pick_device
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
-from .sources import Features, Labelled, Pictures, compute_features, feature_bytes
+from .sources import Features, Labelled, Pictures, compute_features
 
 FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are gone through again
 FINITE_EVERY = 16  # steps from one check of the loss to the next where asking makes a GPU wait
@@ -110,6 +110,7 @@ class Loop:
     def run(self) -> Trained:
         """Train, from where it stands to the end."""
         recipe = self.recipe
+        self.feature_bytes = self.learner.feature_bytes()
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
         head_first = recipe.head_epochs and not (cached or recipe.from_scratch or self.history)
         watched = len(self.val_set) if self.val_set else 0
@@ -136,9 +137,7 @@ class Loop:
 
     def _room(self) -> int:
         """How many training images find room in memory as features, beside the watched ones."""
-        learner, side = self.learner, self.recipe.image_size
-        each = feature_bytes(learner.model, learner.backbone, side, self.device)
-        room = FEATURE_BYTES // each - (len(self.val_set) if self.val_set else 0)
+        room = FEATURE_BYTES // self.feature_bytes - (len(self.val_set) if self.val_set else 0)
         return room if room >= len(self.train_set) else 0
 
     def _compute_features(self) -> tuple[Features, Features | None]:
@@ -216,6 +215,8 @@ class Loop:
         loss, accuracy, count = self.sums.read()
         speed, rate = self._speed(count), self.learner.rate
         found = source and self.learner.evaluate(source, self.advance)
+        if found and not math.isfinite(found.loss):
+            raise DivergedError
         if found and len(found.positions):
             self.dead = found.dead
             own = (loss, accuracy, found.loss, found.accuracy, rate, start, speed)
@@ -248,6 +249,7 @@ class Loop:
         seconds, speed = self.seconds - self.began, self._speed(count)
         self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
         if not self.validations:  # nothing is watched: the last epoch counts
+            self.dead = self.sums.dead
             self._keep(float(self.epoch), 0.0)
         self.hooks.on_epoch(self.learner.kept, self.epoch)
         if self.hooks.on_state is not None:

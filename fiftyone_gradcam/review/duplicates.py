@@ -54,12 +54,12 @@ def near_duplicates(
 
     Features are standardised (by the means and deviations of a), and compared by the cosine. How
     alike two images of one class look differs from dataset to dataset, so that a high cosine alone
-    proves nothing: two images are taken for the same one if, beside that, they are far nearer to
-    each other than either is to its usual neighbours in a (as in the ratio test of Lowe, 2004,
-    "Distinctive image features from scale-invariant keypoints", section 7.1). The usual neighbour
-    is not the next but the fifth, so that an image with a few copies in a is found as well. How
-    much nearer it must be is read off a: the fewer the directions in which its images differ, the
-    nearer two of them come by chance.
+    proves nothing: an image of b is taken for one of a if, beside that, it is far nearer to it than
+    to its usual neighbour in a (as in the ratio test of Lowe, 2004, "Distinctive image features
+    from scale-invariant keypoints", section 7.1). The usual neighbour is not the next but the
+    fifth, so that an image with a few copies in a is found as well. How much nearer it must be is
+    read off a: the fewer the directions in which its images differ, the nearer two of them come by
+    chance.
 
     Args:
         features_a: (n, C) finite, of images that are searched
@@ -92,28 +92,15 @@ def near_duplicates(
         columns, rows = np.nonzero((block >= similar) & (1 - block <= near[:, None]))
         found.append(np.stack([rows, columns + start], 1))
         cosines.append(block[columns, rows])
-    pairs, cosine = np.concatenate(found), np.concatenate(cosines)
-    members, inverse = np.unique(pairs[:, 0], return_inverse=True)
-    near = np.zeros(len(members), a.dtype)
-    for start in range(0, len(members), BLOCK):
-        own = _others(a, members[start : start + BLOCK])
-        near[start : start + BLOCK] = ratio * _distances(own, NEIGHBOUR)[:, -1]
-    kept = np.flatnonzero(1 - cosine <= near[inverse])
-    kept = kept[np.argsort(-cosine[kept], kind="stable")]
-    return pairs[kept], cosine[kept]
+    cosine = np.concatenate(cosines)
+    order = np.argsort(-cosine, kind="stable")
+    return np.concatenate(found)[order], cosine[order]
 
 
 def _directions(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Standardised features as vectors of length 1; (n, C) float32."""
     standard = ((features - mean) / deviation).astype(np.float32)
     return standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12)
-
-
-def _others(directions: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Cosines of some vectors with all (r, n), where none is its own neighbour."""
-    cosines = directions[members] @ directions.T
-    cosines[np.arange(len(members)), members] = -np.inf
-    return cosines
 
 
 def _distances(cosines: np.ndarray, count: int) -> np.ndarray:
@@ -131,6 +118,8 @@ def _dimension(directions: np.ndarray) -> float:
     likelihood estimation of intrinsic dimension", but without the nearest, which may be copies).
     """
     sample = np.arange(0, len(directions), -(-len(directions) // BLOCK))
-    distances = _distances(_others(directions, sample), FAR_NEIGHBOUR)
+    cosines = directions[sample] @ directions.T
+    cosines[np.arange(len(sample)), sample] = -np.inf  # an image is no neighbour of its own
+    distances = _distances(cosines, FAR_NEIGHBOUR)
     growth = np.log(distances[:, -1] / distances[:, NEIGHBOUR - 1]).mean() / 2
     return float((1 / np.arange(NEIGHBOUR, FAR_NEIGHBOUR)).sum() / max(growth, 1e-3))
