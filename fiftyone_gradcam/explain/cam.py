@@ -110,9 +110,9 @@ def _differentiable(
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
     """The logits, and the function from classes (N,) to the gradient of their logits."""
     family = backbone.family
-    # The closed form is of a last layer alone; with hidden layers before it autograd is asked.
-    plain = not isinstance(model.get_submodule(family.last_layer), nn.Sequential)
-    if own_layer and plain and family.gradient is not None:
+    has_closed_form = own_layer and family.gradient is not None
+    # It is of a last layer alone; with hidden layers before that one autograd is asked.
+    if has_closed_form and not isinstance(model.get_submodule(family.last_layer), nn.Sequential):
         return head(features), lambda classes: family.gradient(model, features, classes)
     averages = own_layer and family.averages
     # The gradient is then the same at every cell of a channel: that of its mean, over the cells.

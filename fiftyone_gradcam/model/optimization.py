@@ -87,12 +87,17 @@ class Average:
         """Take the weights of a step in."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        own = self.model.state_dict()
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                own[name].lerp_(value, 1 - decay)
-            else:
-                own[name].copy_(value)
+        for own, other in zip(self.model.modules(), model.modules(), strict=True):
+            for name, weight in other.named_parameters(recurse=False):
+                if weight.requires_grad:  # what is frozen has not moved
+                    own.get_parameter(name).lerp_(weight, 1 - decay)
+            for name, value in other.named_buffers(recurse=False):
+                if not other.training:
+                    continue
+                if value.is_floating_point():
+                    own.get_buffer(name).lerp_(value, 1 - decay)
+                else:
+                    own.get_buffer(name).copy_(value)
 
 
 def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -79,6 +79,7 @@ class Loop:
         self.val_set = val_set if val_set is not None and len(val_set) else None
         labels = train_set.labels[positions]
         self.learner = Learner(recipe, num_classes, device, labels)
+        self.feature_bytes = self.learner.feature_bytes()
         backbone = self.learner.backbone
         self.learn_from = Pictures(self.train_set, recipe, num_classes, backbone, device)
         self.watch_from: Pictures | Features | None = None
@@ -110,7 +111,6 @@ class Loop:
     def run(self) -> Trained:
         """Train, from where it stands to the end."""
         recipe = self.recipe
-        self.feature_bytes = self.learner.feature_bytes()
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
         head_first = recipe.head_epochs and not (cached or recipe.from_scratch or self.history)
         watched = len(self.val_set) if self.val_set else 0
