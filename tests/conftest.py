@@ -68,6 +68,17 @@ def save_digits(root: Path, per_class: int, classes: int = 3, side: int = 16) ->
     return root
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """So small networks are not made faster by more threads, which wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:
     """Folders of 30 images each of three digits."""

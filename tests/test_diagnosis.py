@@ -25,16 +25,8 @@ from fiftyone_gradcam.review.duplicates import Leak
 from fiftyone_gradcam.workflow.leaks import leaks_between
 
 NAMES = ["a", "b", "c"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 SQUEEZENET = {"backbone": "squeezenet1_1", "image_size": 64}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """So small networks are not made faster by more threads, which wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def recipe(**choices) -> Recipe:

@@ -17,16 +17,8 @@ from fiftyone_gradcam.model.recipe import Recipe
 from fiftyone_gradcam.model.sources import Labelled
 from fiftyone_gradcam.workflow.sanity import some_of_each
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SQUEEZENET = {"backbone": "squeezenet1_1", "image_size": 64}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """So small networks are not made faster by more threads, which wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def recipe(**choices) -> Recipe:

@@ -295,9 +295,11 @@ def test_a_training_that_diverges_later_keeps_its_best(digits, monkeypatch):
     assert all(torch.isfinite(weight).all() for weight in found.model.parameters())
 
 
-def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch):
+@pytest.mark.parametrize("watched", [True, False])
+def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch, watched):
     explode_after(monkeypatch, 6 * 2 - 1)
-    found = train(recipe(epochs=2), 3, *digits, device="cpu")
+    val_set = digits[1] if watched else None
+    found = train(recipe(epochs=2), 3, digits[0], val_set, device="cpu")
     assert found.diverged
     assert found.best_epoch == 1
     assert all(torch.isfinite(weight).all() for weight in found.model.parameters())

@@ -216,6 +216,10 @@ class Learner:
         size = sum(float(then.square().sum()) for _, then in pairs)
         return (moved / max(size, 1e-24)) ** 0.5
 
+    def is_finite(self) -> bool:
+        """Whether all weights that are kept are numbers."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.kept.parameters())
+
     def restart_average(self) -> None:
         """Let the average begin anew with the weights as they are."""
         if self.average is not None:

@@ -249,6 +249,8 @@ class Loop:
         seconds, speed = self.seconds - self.began, self._speed(count)
         self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
         if not self.validations:  # nothing is watched: the last epoch counts
+            if not self.learner.is_finite():
+                raise DivergedError  # lost in the last step, after its loss
             self.dead = self.sums.dead
             self._keep(float(self.epoch), 0.0)
         self.hooks.on_epoch(self.learner.kept, self.epoch)
