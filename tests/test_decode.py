@@ -1,5 +1,7 @@
 """Decoding: expected pixels of each kind of file, and a reason for each that is none."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,3 +106,9 @@ def test_all_orientations_show_the_same_picture(real):
     for orientation in range(2, 9):
         turned = np.asarray(decode(str(folder / f"hopper_orientation_{orientation}.jpg")).image)
         assert np.abs(turned - upright).mean() < 12, orientation
+
+
+def test_an_error_travels_between_processes():
+    error = pickle.loads(pickle.dumps(ImageError("a.jpg", "empty file")))
+    assert type(error) is ImageError
+    assert (str(error), error.path, error.reason) == ("a.jpg: empty file", "a.jpg", "empty file")

@@ -243,7 +243,7 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
     assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS
     fields = form("fine_tune", trained)
     assert fields["recipe"]["type"]["values"] == list(RECIPES)
-    assert fields["epochs"]["view"]["description"] == "Default: 5"
+    assert fields["epochs"]["view"]["description"] == "Default: 5, or more where images are few"
     fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
     assert "about_road-cracks-vgg16" in fields
     assert fields["key"]["view"]["placeholder"] == "vgg16"

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from fiftyone_gradcam.model.training import train
     ("options", "message"),
     [
         ({"backbone": "resnet19"}, r"Unknown backbone 'resnet19'.*resnet18.*small_cnn"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
+        ({"epochs": 0}, "epochs must be None or a whole number of at least 1, not 0"),
         ({"epochs": True}, "epochs"),
         ({"batch_size": 2.5}, r"batch_size .*2\.5"),
         ({"learning_rate": -1}, r"learning_rate must be in \(0, 10\], not -1"),
@@ -68,6 +69,25 @@ def test_defaults_follow_from_what_is_chosen():
     assert Recipe("resnet18", crop=0.5).translation == 0
     recipe = Recipe("resnet18", epochs=3, hidden=(5, 6), crop=0.5)
     assert Recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("counts", "choices", "epochs"),
+    [
+        ((30, 40), {}, 30),  # 5 steps an epoch
+        ((30, 40), {"batch_size": 35}, 75),
+        ((30, 40), {"images_per_class": 32}, 38),  # 62 images, 4 steps
+        ((300, 200), {}, 5),  # 32 steps
+        ((240, 236), {}, 5),  # 30 steps: just enough
+        ((240, 224), {}, 6),  # 29 steps
+        ((30, 40), {"epochs": 2}, 2),
+    ],
+)
+def test_few_images_are_gone_through_more_often(counts, choices, epochs):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    recipe = make_recipe("default", **{"weights": "none", "backbone": "resnet18", **choices})
+    assert recipe.settled(labels).epochs == epochs
+    assert replace(recipe.settled(labels), epochs=recipe.epochs) == recipe
 
 
 def test_a_recipe_that_changes_nothing_augments_nothing():

@@ -17,6 +17,7 @@ from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.workflow import training
 
 
 def test_a_run_is_recorded_and_comes_back(trained):
@@ -319,3 +320,20 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
     assert [row["epoch"] for row in run.history] == [1, 2]
     fg.delete_run(trained, "broken")
     assert os.listdir(os.path.join(dataset_folder(trained), "runs")) == ["quick"]
+
+
+def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fo.Dataset, "register_run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fg.fine_tune(trained, "begun", **{**QUICK, "epochs": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", stop)  # before the first epoch has ended
+        with pytest.raises(KeyboardInterrupt):
+            fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
+    with pytest.raises(ValueError, match="no training 'begun' to go on with"):
+        fg.fine_tune(trained, "begun", resume=True)
+    fg.delete_run(trained, "begun")

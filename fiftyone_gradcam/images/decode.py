@@ -22,6 +22,9 @@ class ImageError(ValueError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self):  # as workers of a DataLoader send it
+        return type(self), (self.path, self.reason)
+
 
 @dataclass(frozen=True)
 class Decoded:

@@ -32,8 +32,24 @@ RECIPES = {
         "A good start: the new layers first, then all",
         "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
         "al., arXiv 2202.10054), then everything with AdamW and a cosine. An average of the "
-        "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407).",
-        {"head_epochs": 20, "ema": 0.98},
+        "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407). Few "
+        "images are gone through more often, and changed a little each time.",
+        {
+            "head_epochs": 20,
+            "ema": 0.98,
+            "epochs": None,
+            "scale": 0.2,
+            "rotation": 10.0,
+            "brightness": 0.2,
+            "contrast": 0.2,
+        },
+    ),
+    "linear-probe": NamedRecipe(
+        "Quick: the new layers alone, on features computed once",
+        "A linear classifier on the features of a pretrained network, as they are (Kornblith et "
+        "al., arXiv 1805.08974): as long as one look at each image takes. Good where the images "
+        "are like ImageNet's photographs.",
+        {"freeze": "backbone", "epochs": 30, "horizontal_flip": False, "translation": 0},
     ),
     "matlab-cracks": NamedRecipe(
         "Cracks in concrete: SqueezeNet, Adam, large batches",

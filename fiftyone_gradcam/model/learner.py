@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .backbones import get_backbone
+from .dropout import quicken_dropout
 from .freezing import Freezer
 from .optimization import Average, class_weights, make_optimizer, set_rates
 from .recipe import Recipe
@@ -96,6 +97,7 @@ class Learner:
         model = create_model(
             recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout
         )
+        quicken_dropout(model)
         self.model = model.to(device, memory_format=torch.channels_last)
         self.freezer = Freezer(self.model, self.backbone, recipe)
         last = self.backbone.family.last_layer + "."

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import le, lt
 
+import numpy as np
+
 from ..images.geometry import check_resize
 from .backbones import get_backbone
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
+EPOCHS, FEW_STEPS = 5, 150  # a training that is left to the number of its images has as many
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Recipe:
         schedule: "cosine" (falls to 0), "constant", or "one_cycle" (from 1/25 up and down to 0)
         warmup: share of all steps over which the rate rises, in [0, 1); "one_cycle" takes 0.3
             if it is 0
-        epochs: passes over the training images, at least 1
+        epochs: passes over the training images, at least 1; None: 5, or as many as it takes to make
+            150 steps, where images are few
         batch_size: images per step, at least 1
         images_per_class: train on at most so many of each class, drawn at random; None for all
         seed: of the new layers, the order of images, augmentation and dropout
@@ -103,7 +107,7 @@ class Recipe:
     weight_decay: float = 0.01
     schedule: str = "cosine"
     warmup: float = 0.1
-    epochs: int = 5
+    epochs: int | None = 5
     batch_size: int = 16
     images_per_class: int | None = None
     seed: int = 0
@@ -168,6 +172,20 @@ class Recipe:
     def augments(self) -> bool:
         """Whether training images are changed at random."""
         return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
+
+    def settled(self, labels: np.ndarray) -> Recipe:
+        """This recipe with its number of epochs, where that is left to the number of images.
+
+        Args:
+            labels: (n,) class indexes of the training images
+        """
+        if self.epochs is not None:
+            return self
+        counts = np.bincount(labels)
+        if self.images_per_class is not None:
+            counts = np.minimum(counts, self.images_per_class)
+        steps = max(1, math.ceil(counts.sum() / self.batch_size))
+        return dataclasses.replace(self, epochs=max(EPOCHS, math.ceil(FEW_STEPS / steps)))
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary; `Recipe(**d)` gives the recipe back."""
@@ -242,7 +260,8 @@ _RULES: dict[str, Rule] = {
     "elastic": _in("[0, 1000]", "pixels "),
     "mixup": _in("[0, 100]"),
     "image_size": _whole(16),
-    **dict.fromkeys(("epochs", "batch_size"), _whole(1)),
+    "epochs": _or_none(_whole(1)),
+    "batch_size": _whole(1),
     **dict.fromkeys(("head_epochs", "seed", "validate_every", "early_stopping"), _whole(0)),
     **dict.fromkeys(("momentum", "warmup", "label_smoothing", "ema", "scale"), _in("[0, 1)")),
     **dict.fromkeys(("brightness", "contrast", "noise", "cutout"), _in("[0, 1]")),

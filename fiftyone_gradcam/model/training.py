@@ -71,7 +71,8 @@ class Loop:
         device: torch.device,
         hooks: Hooks,
     ):
-        self.recipe, self.hooks, self.device = recipe, hooks, device
+        self.recipe = recipe = recipe.settled(train_set.labels[train_set.positions])
+        self.hooks, self.device = hooks, device
         random, positions = self.start_draws(0), train_set.positions
         if recipe.images_per_class is not None:
             positions = few_of_each(positions, train_set.labels, recipe.images_per_class, random)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import fiftyone as fo
 import numpy as np
@@ -89,10 +90,13 @@ def fine_tune(
             )
         recipe = make_recipe(recipe, **choices)
     classes, train_set, val_set = training_data(samples, label_field, recipe)
+    recipe = recipe.settled(train_set.labels)
     digest = _digest(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
+    elif key not in dataset.list_runs() and os.path.exists(state_path):
+        os.remove(state_path)  # of what is begun anew: nothing must go on with it
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     eye = Watch(samples, ids, label_field, classes, recipe) if ids else None
     if eye and state is not None:
@@ -153,6 +157,8 @@ def _resumed_recipe(state: dict, recipe: str | Recipe, choices: dict, is_finishe
     """The recipe that a training began with, with more epochs if these are asked for."""
     began = Recipe(**state["recipe"])
     given = make_recipe(began if recipe == "default" else recipe, **choices)
+    if given.epochs is None:
+        given = replace(given, epochs=began.epochs)
     for name, value in given.to_dict().items():
         if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
             raise ValueError(

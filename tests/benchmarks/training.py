@@ -190,10 +190,7 @@ def frozen(data: Path, weights: Path) -> None:
     print("frozen backbone, 30 epochs / one pass (asked 1.3): decoding and forward; forward alone")
     for name in NETWORKS:
         file = str(weights / f"{name}.pth")
-        recipe = make_recipe(
-            backbone=name, weights=file, freeze="backbone", epochs=30,
-            horizontal_flip=False, translation=0, crop=1.0,
-        )  # fmt: skip
+        recipe = make_recipe("linear-probe", backbone=name, weights=file)
         backbone = get_backbone(name)
         model = create_model(name, 2, file).eval().to(DEVICE, memory_format=torch.channels_last)
         passes, forwards, whole = [], [], []
@@ -301,7 +298,8 @@ def recipes(data: Path, weights: Path) -> None:
     """Each named recipe as it stands on hymenoptera, with the weights at hand."""
     print("named recipes on hymenoptera: val accuracy")
     squeezenet, mobilenet = NETWORKS
-    at_hand = {"default": squeezenet, "matlab-cracks": squeezenet, "sommelier": mobilenet}
+    at_hand = dict.fromkeys(("default", "linear-probe", "matlab-cracks"), squeezenet)
+    at_hand["sommelier"] = mobilenet
     for name in RECIPES:
         backbone = at_hand.get(name)
         choices = {"weights": "none"}

@@ -46,7 +46,6 @@ ADVANCED = (
 DEFAULTS = {
     "backbone": "resnet18",
     "weights": "imagenet",
-    "epochs": 5,
     "batch_size": 16,
     "freeze": "none",
     "horizontal_flip": True,
@@ -75,9 +74,9 @@ class FineTune(Verb):
                 ),
             )
         recipe = network_inputs(ctx, inputs)
-        inputs.int(
-            "epochs", min=1, label="Epochs", description=f"Default: {_choice(recipe, 'epochs')}"
-        )
+        automatic = "5, or more where images are few"
+        epochs = _choice(recipe, "epochs") or automatic
+        inputs.int("epochs", min=1, label="Epochs", description=f"Default: {epochs}")
         default = _default_key(ctx)
         inputs.str(
             "key",
