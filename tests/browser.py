@@ -67,7 +67,8 @@ class AppPage:
 
     def press(self, verb: str) -> None:
         """Press a button of the plugin above the grid, also behind "More items"."""
-        button = self.page.locator(f'[data-item-id="@gradcam/classifier/{verb}"]').first
+        buttons = self.page.locator(f'[data-item-id="@gradcam/classifier/{verb}"]')
+        button = buttons.first
         button.wait_for(state="attached")
         try:
             button.click(timeout=2000)
@@ -76,7 +77,7 @@ class AppPage:
                 raise
             row = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
             row.locator("svg").last.click()
-            button.click()
+            buttons.last.click()  # the first one lies hidden beyond the row
         self.dialog.wait_for()
         time.sleep(1.5)  # the form is built by the server
 

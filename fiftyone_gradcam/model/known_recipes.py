@@ -47,7 +47,7 @@ RECIPES = {
     "linear-probe": NamedRecipe(
         "Quick: the new layers alone, on features computed once",
         "A linear classifier on the features of a pretrained network, as they are (Kornblith et "
-        "al., arXiv 1805.08974): as long as one look at each image takes. Good where the images "
+        "al., arXiv 1805.08974): the images are gone through once. Good where they "
         "are like ImageNet's photographs.",
         {"freeze": "backbone", "epochs": 30, "horizontal_flip": False, "translation": 0},
     ),

@@ -35,7 +35,7 @@ class PreviewAugmentation(Check):
 
     verb = "preview_augmentation"
     label = "Preview augmentation"
-    icon = "blur_on"
+    icon = "auto_fix_high"
     description = "See training images as a recipe changes them"
     is_long = False
 
@@ -65,7 +65,7 @@ class FindLearningRate(Check):
 
     def summary(self, result) -> str:
         """The suggestion, and where the curve is."""
-        return f"Suggested learning rate {result.suggestion:.2g}. The curve: {result.path}"
+        return f"{result}. The curve: {result.path}"
 
 
 class SanityCheck(Check):
@@ -73,7 +73,7 @@ class SanityCheck(Check):
 
     verb = "sanity_check"
     label = "Can it learn at all?"
-    icon = "fact_check"
+    icon = "psychology"
     description = "Learn a handful of images by heart: a set-up that cannot do this cannot learn"
 
     def summary(self, result) -> str:
