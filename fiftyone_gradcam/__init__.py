@@ -8,6 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CancelledError": "cancelling",
     "import_folders": "workflow.importing",
     "split": "workflow.importing",
     "preview_augmentation": "workflow.augmentation",

@@ -16,7 +16,10 @@ from fiftyone_gradcam.model.augment import augment, mix
 from fiftyone_gradcam.model.recipe import Recipe
 from fiftyone_gradcam.workflow.augmentation import preview_augmentation
 
-OFF = {"horizontal_flip": False, "translation": 0}
+OFF = {
+    "horizontal_flip": False,
+    **dict.fromkeys(("translation", "scale", "rotation", "brightness", "contrast"), 0),
+}
 SMALL = {"backbone": "small_cnn", "image_size": 16}
 CELL, TEXT = 128, 22  # pixels of a picture of theirs on the sheet, and of the line below it
 SIDE, COUNT = 64, 200

@@ -15,7 +15,7 @@ from fiftyone.core.utils import serialize_numpy_array
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..review.scores import Scores
-from .fields import check_writable, describe_field
+from .fields import check_writable, describe_field, field_info
 from .files import heatmap_folder, remove_heatmap_files
 from .runs import Run
 
@@ -67,6 +67,7 @@ class PredictionWriter:
     zero_maps: dict[str, int] = field(default_factory=dict, init=False)
     _values: dict[str, dict] = field(default_factory=dict, init=False)
     _declared: bool = field(default=False, init=False)
+    _done: int = field(default=0, init=False)
     _stored_files: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self):
@@ -99,6 +100,7 @@ class PredictionWriter:
 
     def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
         """Store predictions of some samples: logits (N, K) and their scores."""
+        self._done += len(ids)
         for row, sample_id in enumerate(ids):
             own = found.label_score[row]
             self._set(
@@ -164,6 +166,20 @@ class PredictionWriter:
                 path = os.path.join(folder, file)
                 if self._stamp in file and path not in self._stored_files:
                     os.unlink(path)
+
+    def keep_part(self, count: int) -> int:
+        """End a pass over `count` samples that was cut short in good order: write what was added,
+        and let the fields say that they hold a part. Returns of how many samples."""
+        if self._done:
+            self.flush()
+            part = {"samples": self._done, "of": count}
+            for name in (self.prediction_field, self.scores_field, *self.heatmap_fields.values()):
+                words = self.dataset.get_field(name).description
+                words = f"{words} (a part: {self._done} of {count} samples)"
+                facts = {**field_info(self.dataset, name), "partial": part}
+                describe_field(self.dataset, name, words, **facts)
+        self.abandon()
+        return self._done
 
     def _declare(self) -> None:
         if self._declared:

@@ -91,7 +91,9 @@ class Run:
 
     def __str__(self) -> str:
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
-        epochs = sum(row["epoch"] > 0 for row in self.history)
+        epochs = str(sum(row["epoch"] > 0 for row in self.history))
+        if epochs != str(self.recipe["epochs"]):
+            epochs += f" of {self.recipe['epochs']}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
             f"{epochs} epochs (best {self.best_epoch}){accuracy}"

@@ -90,6 +90,7 @@ class Trained:
         dead: share of the watched (or else training) images whose logits are all exactly 0
         head_change: how far the new layers moved from where they began, relative to their size
         diverged: whether the loss was no longer finite
+        cancelled: whether `Hooks` ended it
         features: of training and watched images, averaged over cells, by the weights that the
             training began with, and their positions; None if none were computed
     """
@@ -104,6 +105,7 @@ class Trained:
     dead: float = 0.0
     head_change: float = 0.0
     diverged: bool = False
+    cancelled: bool = False
     features: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
 
 
@@ -112,7 +114,8 @@ class Hooks:
     """What a training calls.
 
     Attributes:
-        on_step: after each batch: images done, images in all, the epoch that just ended or None
+        on_step: after each batch: images done, images in all, the epoch that just ended or None;
+            it may raise `CancelledError`
         on_epoch: after each epoch, with the network as it is kept, and the epoch's number; it must
             leave the network as it is
         on_state: after each epoch, with all that `train` needs to go on from there

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import torch
 
+from ..cancelling import CancelledError
 from .history import Epoch, Hooks, Trained, Validation
 from .learner import Evaluation, Learner, Sums, pick_device
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
@@ -50,6 +51,7 @@ def train(
 
     Raises:
         ValueError: if none of the training images can be decoded, or the loss was never finite
+        CancelledError: as `hooks` did, if there is nothing yet to keep
     """
     device = pick_device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -119,7 +121,7 @@ class Loop:
         validations = math.ceil(self.steps / recipe.validate_every) if recipe.validate_every else 0
         each = len(self.train_set) + watched * (validations / recipe.epochs or 1)
         self.done, self.total = round(self.epoch * each), round(once + recipe.epochs * each)
-        diverged = False
+        diverged = cancelled = False
         try:
             if cached:
                 self.learn_from, self.watch_from = self._compute_features()
@@ -134,7 +136,11 @@ class Loop:
                     f"The training loss is no longer finite at learning_rate="
                     f"{recipe.learning_rate:g}. Lower it, for example tenfold"
                 ) from None
-        return self._finish(diverged)
+        except CancelledError:
+            if self.best is None:
+                raise
+            cancelled = True
+        return self._finish(diverged, cancelled)
 
     def _room(self) -> int:
         """How many training images find room in memory as features, beside the watched ones."""
@@ -280,7 +286,7 @@ class Loop:
         self.history = [Epoch(**row) for row in state["history"]]
         self.validations = [Validation(**row) for row in state["validations"]]
 
-    def _finish(self, diverged: bool) -> Trained:
+    def _finish(self, diverged: bool, cancelled: bool) -> Trained:
         change = self.learner.head_change()
         model, best = self.learner.model, self.best
         model.load_state_dict(best["weights"])
@@ -295,6 +301,7 @@ class Loop:
             dead=self.dead,
             head_change=change,
             diverged=diverged,
+            cancelled=cancelled,
             features=self.features,
         )
 

@@ -14,7 +14,7 @@ from ..model.recipe import Recipe
 from ..model.recipes import make_recipe
 from .curves import draw_learning_rate_test
 from .progress import Progress, reporting, tell_failures
-from .training import training_data
+from .training_sets import training_data
 
 Samples = fo.core.collections.SampleCollection
 PICTURE = "learning_rate.png"

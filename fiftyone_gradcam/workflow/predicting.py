@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 import numpy as np
 
+from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.predictions import PredictionWriter
 from ..explain.methods import METHODS
@@ -17,7 +18,7 @@ from ..model.backbones import BACKBONES
 from .explainer import KINDS, Explainer
 from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
-from .training import class_indexes
+from .training_sets import class_indexes
 
 
 def predict(
@@ -76,6 +77,8 @@ def predict(
             if a field is taken, if no image can be decoded, or if an argument is not understood
         FileNotFoundError: if the run's checkpoint or the weights file is gone
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
+            of the fields says of how many samples ("partial")
     """
     dataset = fields.root_dataset(samples)
     run = find_classifier(samples, run, weights, resize)
@@ -93,6 +96,11 @@ def predict(
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
             store_all(explainer, images, ids, labels, writer, batch_size, report)
+        except CancelledError:
+            count = writer.keep_part(len(ids))
+            raise CancelledError(
+                f"Cancelled: {count} of {len(ids)} images have predictions by {run.key!r} now"
+            ) from None
         except BaseException:  # what was stored so far stays
             writer.abandon()
             raise

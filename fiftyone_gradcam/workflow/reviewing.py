@@ -23,7 +23,7 @@ from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
 from .progress import Progress, Report, reporting, some, tell_failures
-from .training import CACHE_BYTES, class_indexes
+from .training_sets import CACHE_BYTES, class_indexes
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 

@@ -12,7 +12,7 @@ from ..model.recipe import Recipe
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
 from .progress import Progress, reporting, tell_failures
-from .training import CACHE_BYTES, class_indexes
+from .training_sets import CACHE_BYTES, class_indexes
 
 
 def sanity_check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from dataclasses import replace
 import fiftyone as fo
 import numpy as np
 
+from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
-from ..images.batches import Images
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
@@ -23,10 +22,10 @@ from ..model.training import train
 from .curves import draw_curves
 from .leaks import leaks_between
 from .progress import Progress, reporting, some, tell_failures
+from .training_sets import digest_of, training_data
 from .watching import Watch, choose_watched
 
 Samples = fo.core.collections.SampleCollection
-CACHE_BYTES = 2 << 30  # decoded images kept between epochs
 STATE, CURVES = "state.pt", "curves.png"
 
 
@@ -72,30 +71,28 @@ def fine_tune(
             there are fewer than two classes, or there is nothing to go on with
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
+            `resume=True` goes on
     """
     dataset = fields.root_dataset(samples)
     runs.check_key(dataset, key, overwrite or resume)
     state_path = os.path.join(run_folder(dataset, key), STATE)
+    is_finished = key in dataset.list_runs()
     state = None
     if resume:
         state = load_state(state_path, key)
-        is_finished = key in dataset.list_runs()
         recipe = _resumed_recipe(state, recipe, choices, is_finished)
         label_field = state["label_field"]
     else:
-        if os.path.exists(state_path) and key not in dataset.list_runs() and not overwrite:
-            raise ValueError(
-                f"A training {key!r} of {dataset.name!r} was interrupted. Pass resume=True to go "
-                f"on with it, or overwrite=True to begin anew"
-            )
         recipe = make_recipe(recipe, **choices)
+        _check_not_interrupted(state_path, key, is_finished or overwrite)
     classes, train_set, val_set = training_data(samples, label_field, recipe)
     recipe = recipe.settled(train_set.labels)
-    digest = _digest(train_set, val_set)
+    digest = digest_of(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
-    elif key not in dataset.list_runs() and os.path.exists(state_path):
+    elif not is_finished and os.path.exists(state_path):
         os.remove(state_path)  # of what is begun anew: nothing must go on with it
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     eye = Watch(samples, ids, label_field, classes, recipe) if ids else None
@@ -112,21 +109,18 @@ def fine_tune(
         with reporting(progress, message) as report:
             hooks = Hooks(_teller(report, recipe), eye or (lambda *_: None), keep_state)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
-        for part in (train_set, val_set):
-            if part is not None:
-                tell_failures(part.images.failures)
-        _tell_hidden(train_set.images)
+        _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
+    except CancelledError:
+        raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
     except BaseException:
         if os.path.exists(state_path):
             print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
         raise
-    print(f"Saved {run}")
-    for finding in findings:
-        print(f"{finding.severity.capitalize()}: {finding.message}")
-    if run.watch:
-        print(f"How the focus moved: {run.watch['strip']}")
+    _tell_run(run, findings)
+    if trained.cancelled:
+        raise CancelledError(f"Cancelled: the best so far is kept as {run}. resume=True goes on")
     return run
 
 
@@ -144,12 +138,32 @@ def _teller(report, recipe: Recipe):
     return on_step
 
 
-def _tell_hidden(images: Images) -> None:
-    hidden = images.hidden_share()
+def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
+    print(f"Saved {run}")
+    for finding in findings:
+        print(f"{finding.severity.capitalize()}: {finding.message}")
+    if run.watch:
+        print(f"How the focus moved: {run.watch['strip']}")
+
+
+def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
+    """What could not be decoded, and what the network does not see."""
+    for part in (train_set, val_set):
+        if part is not None:
+            tell_failures(part.images.failures)
+    hidden = train_set.images.hidden_share()
     if hidden > 0.2:
         print(
             f"The network sees the central square alone: {hidden:.0%} of the images' area lies "
             f"outside it. resize='squash' or 'letterbox' shows all"
+        )
+
+
+def _check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
+    if os.path.exists(state_path) and not may_replace:
+        raise ValueError(
+            f"A training {key!r} of this dataset was interrupted. Pass resume=True to go on with "
+            f"it, or overwrite=True to begin anew"
         )
 
 
@@ -180,16 +194,6 @@ def _check_same_data(state: dict, classes: list[str], digest: str) -> None:
         )
     if digest != state["digest"]:
         print("The images or labels have changed since this training began: it goes on with them")
-
-
-def _digest(*sets: Labelled | None) -> str:
-    """Tells whether two trainings have the same images and labels."""
-    digest = hashlib.blake2b(digest_size=16)
-    for data in sets:
-        if data is not None:
-            digest.update("\n".join(data.images.paths).encode("utf-8", "surrogateescape"))
-            digest.update(data.labels.tobytes())
-    return digest.hexdigest()
 
 
 def _findings(
@@ -243,62 +247,3 @@ def _record(
     save_checkpoint(checkpoint, trained.model.state_dict(), description)
     runs.save_run(dataset, run)
     return run
-
-
-def training_data(
-    samples: Samples, label_field: str, recipe: Recipe
-) -> tuple[list[str], Labelled, Labelled | None]:
-    """Classes, training set and watched set of a collection (see `fine_tune`).
-
-    Raises:
-        ValueError: if nothing is tagged "train" or there are fewer than two classes
-    """
-    dataset = fields.root_dataset(samples)
-    fields.check_label_field(samples, label_field)
-    chosen = samples.match_tags("train")
-    if not len(chosen):
-        if isinstance(samples, fo.Dataset):
-            raise ValueError(
-                f"No sample of {dataset.name!r} is tagged 'train'. Call split() first, or pass a "
-                f"view to train on"
-            )
-        chosen = samples.match_tags(["val", "test"], bool=False)
-    watched = samples.match_tags("val")
-    watched = watched if len(watched) else dataset.match_tags("val")
-    _, _, labels = fields.labels_of(chosen, label_field)
-    counts = fields.class_counts(labels)
-    if len(counts) < 2:
-        raise ValueError(
-            f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
-            f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
-        )
-    if unlabelled := labels.count(None):
-        print(f"{unlabelled} training samples have no label, and are left out")
-    classes = list(counts)
-    train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
-    rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
-    val_set, strangers = _labelled(watched, label_field, classes, recipe, rest)
-    if strangers:
-        print(f"Not watched, being of classes without training images: {some(strangers)}")
-    if not len(val_set.images):
-        print("No sample is tagged 'val': the last epoch is kept")
-        return classes, train_set, None
-    return classes, train_set, val_set
-
-
-def _labelled(
-    samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
-) -> tuple[Labelled, list[str]]:
-    """The samples of known classes as images with class indexes; and the unknown classes."""
-    _, paths, labels = fields.labels_of(samples, label_field)
-    indexes = class_indexes(labels, classes)
-    known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
-    strangers = sorted({x for x in labels if x is not None} - set(classes))
-    images = Images(known, recipe.image_size, cache_bytes, resize=recipe.resize)
-    return Labelled(images, indexes[indexes >= 0]), strangers
-
-
-def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:
-    """(N,) int64 index of each label among the classes, -1 for none and for others."""
-    order = {label: index for index, label in enumerate(classes)}
-    return np.array([order.get(label, -1) for label in labels], np.int64)

@@ -1,0 +1,86 @@
+"""What a training learns from and what it watches, out of a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields
+from ..images.batches import Images
+from ..model.recipe import Recipe
+from ..model.sources import Labelled
+from .progress import some
+
+Samples = fo.core.collections.SampleCollection
+CACHE_BYTES = 2 << 30  # decoded images kept between epochs
+
+
+def training_data(
+    samples: Samples, label_field: str, recipe: Recipe
+) -> tuple[list[str], Labelled, Labelled | None]:
+    """Classes, training set and watched set of a collection (see `fine_tune`).
+
+    Raises:
+        ValueError: if nothing is tagged "train" or there are fewer than two classes
+    """
+    dataset = fields.root_dataset(samples)
+    fields.check_label_field(samples, label_field)
+    chosen = samples.match_tags("train")
+    if not len(chosen):
+        if isinstance(samples, fo.Dataset):
+            raise ValueError(
+                f"No sample of {dataset.name!r} is tagged 'train'. Call split() first, or pass a "
+                f"view to train on"
+            )
+        chosen = samples.match_tags(["val", "test"], bool=False)
+    watched = samples.match_tags("val")
+    watched = watched if len(watched) else dataset.match_tags("val")
+    _, _, labels = fields.labels_of(chosen, label_field)
+    counts = fields.class_counts(labels)
+    if len(counts) < 2:
+        raise ValueError(
+            f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
+            f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
+        )
+    if unlabelled := labels.count(None):
+        print(f"{unlabelled} training samples have no label, and are left out")
+    classes = list(counts)
+    train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
+    rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
+    val_set, strangers = _labelled(watched, label_field, classes, recipe, rest)
+    if strangers:
+        print(f"Not watched, being of classes without training images: {some(strangers)}")
+    if not len(val_set.images):
+        print("No sample is tagged 'val': the last epoch is kept")
+        return classes, train_set, None
+    return classes, train_set, val_set
+
+
+def _labelled(
+    samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
+) -> tuple[Labelled, list[str]]:
+    """The samples of known classes as images with class indexes; and the unknown classes."""
+    _, paths, labels = fields.labels_of(samples, label_field)
+    indexes = class_indexes(labels, classes)
+    known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
+    strangers = sorted({x for x in labels if x is not None} - set(classes))
+    images = Images(known, recipe.image_size, cache_bytes, resize=recipe.resize)
+    return Labelled(images, indexes[indexes >= 0]), strangers
+
+
+def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:
+    """(N,) int64 index of each label among the classes, -1 for none and for others."""
+    order = {label: index for index, label in enumerate(classes)}
+    return np.array([order.get(label, -1) for label in labels], np.int64)
+
+
+def digest_of(*sets: Labelled | None) -> str:
+    """Tells whether two trainings have the same images and labels."""
+    digest = hashlib.blake2b(digest_size=16)
+    for data in sets:
+        if data is not None:
+            digest.update("\n".join(data.images.paths).encode("utf-8", "surrogateescape"))
+            digest.update(data.labels.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,79 @@
+"""Work that is ended from outside leaves what it has done in good order."""
+
+import os
+
+import numpy as np
+import pytest
+from conftest import QUICK
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.fields import field_info
+from fiftyone_gradcam.dataset.files import heatmap_folder
+
+
+def ending_after(calls: int, least: int = 0):
+    """A progress function that ends the work at one of its calls, and what it was told."""
+    told = []
+
+    def report(done: int, total: int, message: str) -> None:
+        told.append((done, total, message))
+        if len(told) >= calls and done >= least:
+            raise fg.CancelledError
+
+    report.told = told
+    return report
+
+
+def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained, capsys):
+    whole = fg.fine_tune(trained, "whole", **{**QUICK, "epochs": 3}, progress=False)
+    steps = []
+    fg.fine_tune(
+        trained, "again", **{**QUICK, "epochs": 3}, progress=lambda *report: steps.append(report)
+    )
+    per_epoch = len(steps) // 3
+    message = r"Cancelled: the best so far is kept as run 'part': .* 1 of 3 epochs \(best 1\)"
+    with pytest.raises(fg.CancelledError, match=message):
+        fg.fine_tune(
+            trained, "part", **{**QUICK, "epochs": 3}, progress=ending_after(per_epoch + 2)
+        )
+    run = fg.load_run(trained, "part")
+    assert [row["epoch"] for row in run.history] == [1]
+    assert run.val_accuracy == whole.history[0]["val_accuracy"]
+    fg.predict(trained.limit(5), "part", prediction_field="of_part", heatmaps=(), progress=False)
+    assert trained.count("of_part") == 5
+    resumed = fg.fine_tune(trained, "part", resume=True, progress=False)
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+    assert resumed.val_accuracy == whole.val_accuracy
+    state, other = resumed.load_model().state_dict(), whole.load_model().state_dict()
+    assert all(np.array_equal(state[name], other[name]) for name in other)
+    assert "3 epochs (best" in str(resumed)
+
+
+def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
+    with pytest.raises(fg.CancelledError, match="before anything was learnt: nothing is kept"):
+        fg.fine_tune(trained, "none", **QUICK, progress=ending_after(1))
+    assert "none" not in fg.list_runs(trained)
+    with pytest.raises(ValueError, match="no training 'none' to go on with"):
+        fg.fine_tune(trained, "none", resume=True)
+
+
+@pytest.mark.parametrize("scale", ["image", "run"])
+def test_cancelled_predictions_are_stored_and_named_as_a_part(trained, scale):
+    own = {"prediction_field": f"by_{scale}", "heatmap_field": f"map_{scale}", "scale": scale}
+    names = [f"by_{scale}", f"by_{scale}_scores", f"map_{scale}"]
+    with pytest.raises(fg.CancelledError, match=r"Cancelled: \d+ of 180 images have predictions"):
+        fg.predict(trained, "quick", progress=ending_after(1, least=20), **own)
+    done = trained.count(names[0])
+    assert 20 <= done < 180
+    for name in names:
+        assert field_info(trained, name)["partial"] == {"samples": done, "of": 180}
+        assert trained.get_field(name).description.endswith(f"(a part: {done} of 180 samples)")
+    # Maps that share a scale are drawn when the last of them is known.
+    assert trained.count(names[2]) == (done if scale == "image" else 0)
+    folder, kept = heatmap_folder(trained, names[2]), trained.values(f"{names[2]}.map_path")
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    assert sorted(files) == sorted(os.path.basename(path) for path in kept if path)
+    fg.predict(trained, "quick", progress=False, **own)
+    assert "partial" not in field_info(trained, names[0])
+    assert "a part" not in trained.get_field(names[2]).description
+    assert trained.count(names[2]) == 180
