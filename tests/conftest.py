@@ -118,3 +118,25 @@ def trained(tmp_path_factory) -> fo.Dataset:
     fg.predict(dataset, "quick", heatmaps=("predicted", "label"))
     yield dataset
     dataset.delete()
+
+
+@pytest.fixture(scope="module")
+def digit_files(tmp_path_factory):
+    """Paths and classes of 60 digits of each of three classes."""
+    root = save_digits(tmp_path_factory.mktemp("files") / "digits", per_class=60)
+    paths = sorted(root.glob("*/*.png"))
+    return [str(p) for p in paths], np.array([int(p.parent.name[-1]) for p in paths])
+
+
+@pytest.fixture(scope="module")
+def digit_weights(digit_files, tmp_path_factory) -> str:
+    """A file of weights that know the digits, with their last layer."""
+    import torch
+    from diagnosing import recipe, sets
+
+    from fiftyone_gradcam.model.training import train
+
+    found = train(recipe(epochs=6), 3, *sets(digit_files), device="cpu")
+    path = tmp_path_factory.mktemp("weights") / "digits.pt"
+    torch.save(found.model.state_dict(), path)
+    return str(path)

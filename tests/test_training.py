@@ -230,6 +230,17 @@ def test_validation_every_few_iterations(digits):
     assert found.validations[0].train_loss != found.history[0].train_loss
 
 
+def test_weights_that_were_never_validated_give_way_to_those_that_were(digits):
+    found = train(recipe(epochs=3, validate_every=1000), 3, *digits, device="cpu")
+    assert [row.val_accuracy is None for row in found.history] == [True, True, False]
+    last = found.history[-1]
+    assert (found.best_epoch, found.val_accuracy) == (3, last.val_accuracy)
+    assert 0 < found.val_accuracy <= 1
+    alone = train(recipe(epochs=3), 3, digits[0], device="cpu")
+    assert alone.val_accuracy is None
+    assert same(found.model, alone.model)
+
+
 def test_few_images_of_each_class(digits):
     steps = []
     hooks = Hooks(lambda done, total, _: steps.append((done, total)))

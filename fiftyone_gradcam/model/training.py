@@ -228,14 +228,15 @@ class Loop:
             self.dead = found.dead
             own = (loss, accuracy, found.loss, found.accuracy, rate, start, speed)
             self.validations.append(Validation(self.iteration, self.epoch, *own))
-            if self.best is None or (found.accuracy, -found.loss) > tuple(self.best["score"]):
-                self._keep(found.accuracy, -found.loss, found)
+            best = self.best and self.best["score"]  # None of weights that were not validated
+            if not best or (found.accuracy, -found.loss) > tuple(best):
+                self._keep([found.accuracy, -found.loss], found)
         self.watching += self.seconds - start
 
-    def _keep(self, first: float, second: float, found: Evaluation | None = None) -> None:
+    def _keep(self, score: list[float] | None = None, found: Evaluation | None = None) -> None:
         none = np.empty(0, np.int64)
         self.best = {
-            "score": [first, second],
+            "score": score,
             "epoch": self.epoch,
             "validation": len(self.validations),
             "positions": torch.from_numpy(found.positions if found else none),
@@ -255,11 +256,11 @@ class Loop:
         val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
         seconds, speed = self.seconds - self.began, self._speed(count)
         self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
-        if not self.validations:  # nothing is watched: the last epoch counts
+        if not self.validations:  # nothing was watched so far: the last epoch counts
             if not self.learner.is_finite():
                 raise DivergedError  # lost in the last step, after its loss
             self.dead = self.sums.dead
-            self._keep(float(self.epoch), 0.0)
+            self._keep()
         self.hooks.on_epoch(self.learner.kept, self.epoch)
         if self.hooks.on_state is not None:
             self.hooks.on_state(self._state())
@@ -295,7 +296,7 @@ class Loop:
             history=self.history,
             validations=self.validations,
             best_epoch=best["epoch"],
-            val_accuracy=best["score"][0] if self.validations else None,
+            val_accuracy=best["score"] and best["score"][0],
             val_positions=best["positions"].numpy(),
             val_predicted=best["predicted"].numpy(),
             dead=self.dead,

@@ -110,7 +110,7 @@ def time_to(data: Path, recipe: Recipe, goal: float) -> tuple[float | None, floa
     reached, start = [], time.perf_counter()
 
     def look(done, total, epoch) -> None:
-        if epoch is not None and epoch.val_accuracy >= goal:
+        if epoch is not None and (epoch.val_accuracy or 0.0) >= goal:  # None: not validated in it
             reached.append(time.perf_counter() - start)
 
     folders = [photos(data / "hymenoptera" / part, recipe) for part in ("train", "val")]
