@@ -102,6 +102,12 @@ def test_iterations_become_epochs(rows, places):
     assert validation_epochs(validations) == pytest.approx(places)
 
 
+def test_a_rate_that_jumps_where_a_finished_training_went_on():
+    history = [epoch(1, 1.0, 0.5, 1e-4), epoch(2, 1.0, 0.5, 8e-5)]
+    validations = [validation(10, 1, 1.0, 0.5, 0.0), validation(20, 2, 1.0, 0.5, 1e-5)]
+    assert rates_by_epoch(history, validations) == ([0, 1, 1, 2], [1e-4, 0.0, 8e-5, 1e-5])
+
+
 def test_numbers_that_are_missing_leave_gaps():
     history = [epoch(1, 1.0, 0.5), epoch(2, math.nan, 0.6), epoch(3, math.inf, 0.7)]
     history[0]["train_accuracy"] = None

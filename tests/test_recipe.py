@@ -112,6 +112,8 @@ def test_named_recipes_and_choices():
     assert other.learning_rate == 0.5
     assert make_recipe(Recipe(), weights="none").learning_rate == 1e-3
     assert make_recipe().to_dict() == make_recipe("default").to_dict()
+    with pytest.raises(ValueError, match=r"'linear_probe'\. Did you mean 'linear-probe'\?"):
+        make_recipe("linear_probe")
     with pytest.raises(ValueError, match="no recipe 'matlab'.*matlab-cracks"):
         make_recipe("matlab")
     with pytest.raises(ValueError, match="no option 'epoch'.*Did you mean 'epochs'.*batch_size"):

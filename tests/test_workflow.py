@@ -316,7 +316,15 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
     assert "'broken', resume=True) goes on" in capsys.readouterr().out
     with pytest.raises(ValueError, match="'broken' of .* was interrupted. Pass resume=True"):
         fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
-    run = fg.fine_tune(trained, "broken", resume=True)
+    with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is no run yet"):
+        fg.load_run(trained, "broken")
+    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot go on"):
+        fg.fine_tune(trained, "broken", "default", resume=True)
+    with pytest.raises(ValueError, match="nothing to train on: all of these samples are tagged"):
+        fg.fine_tune(trained.match_tags("val"), "view", **QUICK)
+    capsys.readouterr()
+    run = fg.fine_tune(trained, "broken", resume=True, progress=False)
+    assert "epoch 2:" not in capsys.readouterr().out
     assert [row["epoch"] for row in run.history] == [1, 2]
     fg.delete_run(trained, "broken")
     assert os.listdir(os.path.join(dataset_folder(trained), "runs")) == ["quick"]

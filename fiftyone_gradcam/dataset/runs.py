@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .apply import RunModel
 
 METHOD = "gradcam/fine_tune"
-CHECKPOINT = "model.pt"
+CHECKPOINT, STATE = "model.pt", "state.pt"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Run:
             epochs += f" of {self.recipe['epochs']}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{epochs} epochs (best {self.best_epoch}){accuracy}"
+            f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"
         )
 
 
@@ -215,6 +215,11 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
     dataset = root_dataset(samples)
     known = list_runs(dataset)
     if key not in known:
+        if os.path.isfile(os.path.join(run_folder(dataset, key), STATE)):
+            raise ValueError(
+                f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
+                f"fine_tune(..., {key!r}, resume=True) goes on with it"
+            )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "
             f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"

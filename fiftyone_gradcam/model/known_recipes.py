@@ -5,6 +5,7 @@ Nothing is imported here: forms list them without torch.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 
 
@@ -177,5 +178,7 @@ def find_recipe(name: str) -> NamedRecipe:
         ValueError: if there is none of this name; the message lists those there are
     """
     if name not in RECIPES:
-        raise ValueError(f"There is no recipe {name!r}. Recipes: {', '.join(RECIPES)}")
+        similar = difflib.get_close_matches(str(name), RECIPES, n=1)
+        hint = f"Did you mean {similar[0]!r}? " if similar else ""
+        raise ValueError(f"There is no recipe {name!r}. {hint}Recipes: {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -71,8 +71,8 @@ def curves_figure(
     rate.set_ylabel("learning rate")
     rate.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     rate.set_xlabel("epoch")
-    rate.set_xlim(left=0)
     alone = 0 in ends
+    rate.set_xlim(left=-0.02 * max(ends, default=1) if alone else 0)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     rate.xaxis.set_major_formatter(
         FuncFormatter(lambda x, _: "new layers" if alone and x == 0 else f"{x:g}")
@@ -92,7 +92,8 @@ def _mark_best(
         for row, x in zip(validations, places, strict=True)
         if row["epoch"] == best_epoch and math.isfinite(row["val_loss"])
     ]
-    place, label = float(best_epoch), f"kept: epoch {best_epoch}"
+    kept = f"epoch {best_epoch}" if best_epoch else "the new layers alone"
+    place, label = float(best_epoch), f"kept: {kept}"
     if own:
         best, _, place = max(own)
         label += f", validation accuracy {best:.3f}"
@@ -115,9 +116,10 @@ def validation_epochs(validations: list[dict]) -> list[float]:
 
 def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
     """The learning rates that are known: of the first step of each epoch, and of validations."""
-    rows = [(row["epoch"] - 1, row["learning_rate"]) for row in history if row["epoch"] > 0]
     places = zip(validation_epochs(validations), validations, strict=True)
-    rows += [(x, row["learning_rate"]) for x, row in places if row["iteration"] > 0]
+    rows = [(x, row["learning_rate"]) for x, row in places if row["iteration"] > 0]
+    rows += [(row["epoch"] - 1, row["learning_rate"]) for row in history if row["epoch"] > 0]
+    # Where both stand at the end of an epoch, its last step comes before the next one's first.
     rows.sort(key=lambda row: row[0])
     return [x for x, _ in rows], [rate for _, rate in rows]
 

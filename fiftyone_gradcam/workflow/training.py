@@ -26,13 +26,13 @@ from .training_sets import digest_of, training_data
 from .watching import Watch, choose_watched
 
 Samples = fo.core.collections.SampleCollection
-STATE, CURVES = "state.pt", "curves.png"
+CURVES = "curves.png"
 
 
 def fine_tune(
     samples: Samples,
     key: str,
-    recipe: str | Recipe = "default",
+    recipe: str | Recipe | None = None,
     *,
     label_field: str = "ground_truth",
     resume: bool = False,
@@ -53,7 +53,7 @@ def fine_tune(
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
         recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, such as "default" or
-            "matlab-cracks", or a `Recipe`
+            "matlab-cracks", or a `Recipe`; None takes "default", or what `resume` goes on with
         label_field: field of the classes
         resume: go on with an interrupted training of this key, or with a finished one if `epochs`
             is more than it has; other choices stay as they were
@@ -76,7 +76,7 @@ def fine_tune(
     """
     dataset = fields.root_dataset(samples)
     runs.check_key(dataset, key, overwrite or resume)
-    state_path = os.path.join(run_folder(dataset, key), STATE)
+    state_path = os.path.join(run_folder(dataset, key), runs.STATE)
     is_finished = key in dataset.list_runs()
     state = None
     if resume:
@@ -84,7 +84,7 @@ def fine_tune(
         recipe = _resumed_recipe(state, recipe, choices, is_finished)
         label_field = state["label_field"]
     else:
-        recipe = make_recipe(recipe, **choices)
+        recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
     classes, train_set, val_set = training_data(samples, label_field, recipe)
     recipe = recipe.settled(train_set.labels)
@@ -107,7 +107,8 @@ def fine_tune(
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
         with reporting(progress, message) as report:
-            hooks = Hooks(_teller(report, recipe), eye or (lambda *_: None), keep_state)
+            told = "" if progress is False else f"Training {recipe.backbone}"
+            hooks = Hooks(_teller(report, told), eye or (lambda *_: None), keep_state)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
@@ -124,15 +125,16 @@ def fine_tune(
     return run
 
 
-def _teller(report, recipe: Recipe):
-    """What a training tells while it goes on: a bar, and a line for each epoch."""
-    last = f"Training {recipe.backbone}"
+def _teller(report, last: str):
+    """What a training tells while it goes on: a bar, and a line for each epoch if there is one."""
+    prints = bool(last)
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:
         nonlocal last
         if epoch is not None:
             last = str(epoch)
-            print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
+            if prints:
+                print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
         report(done, total, last)
 
     return on_step
@@ -140,6 +142,11 @@ def _teller(report, recipe: Recipe):
 
 def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
     print(f"Saved {run}")
+    if run.best_epoch == 0:
+        print(
+            "The new layers alone did best on val; training the whole network after them did not "
+            "help. The recipe 'linear-probe' does as well in a fraction of the time"
+        )
     for finding in findings:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
@@ -167,10 +174,12 @@ def _check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None
         )
 
 
-def _resumed_recipe(state: dict, recipe: str | Recipe, choices: dict, is_finished: bool) -> Recipe:
+def _resumed_recipe(
+    state: dict, recipe: str | Recipe | None, choices: dict, is_finished: bool
+) -> Recipe:
     """The recipe that a training began with, with more epochs if these are asked for."""
     began = Recipe(**state["recipe"])
-    given = make_recipe(began if recipe == "default" else recipe, **choices)
+    given = make_recipe(recipe or began, **choices)
     if given.epochs is None:
         given = replace(given, epochs=began.epochs)
     for name, value in given.to_dict().items():

@@ -35,6 +35,10 @@ def training_data(
                 f"view to train on"
             )
         chosen = samples.match_tags(["val", "test"], bool=False)
+        if not len(chosen):
+            raise ValueError(
+                "There is nothing to train on: all of these samples are tagged 'val' or 'test'"
+            )
     watched = samples.match_tags("val")
     watched = watched if len(watched) else dataset.match_tags("val")
     _, _, labels = fields.labels_of(chosen, label_field)
