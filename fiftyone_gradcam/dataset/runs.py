@@ -215,7 +215,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
     dataset = root_dataset(samples)
     known = list_runs(dataset)
     if key not in known:
-        if os.path.isfile(os.path.join(run_folder(dataset, key), STATE)):
+        if os.path.isfile(os.path.join(run_folder(dataset, str(key)), STATE)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
                 f"fine_tune(..., {key!r}, resume=True) goes on with it"
