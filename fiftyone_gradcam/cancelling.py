@@ -2,5 +2,7 @@
 
 
 class CancelledError(Exception):
-    """Raised by a function that is passed as `progress`, to end the work; the verb that was
-    called raises it on, with what it keeps as its words."""
+    """Raised by a function that is passed as `progress`, to end the work.
+
+    The verb that was called raises it on; `fine_tune` and `predict` say in it what they keep.
+    """

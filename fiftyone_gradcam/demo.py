@@ -166,7 +166,7 @@ def run_folder(
         backbone=chosen.backbone,
         weights=chosen.weights,
         seed=seed,
-        **({"epochs": chosen.epochs} if chosen.from_scratch and chosen.epochs else {}),
+        **({"epochs": chosen.epochs} if chosen.from_scratch else {}),
     )
     test_accuracy = accuracy(dataset.match_tags("test"))
     for part, value in (("Val", run.val_accuracy), ("Test", test_accuracy)):

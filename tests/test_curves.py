@@ -108,6 +108,13 @@ def test_a_rate_that_jumps_where_a_finished_training_went_on():
     assert rates_by_epoch(history, validations) == ([0, 1, 1, 2], [1e-4, 0.0, 8e-5, 1e-5])
 
 
+def test_new_layers_that_did_best_are_named_and_stand_clear_of_the_axis():
+    history = [epoch(0, 1.0, 0.5, 0.0), epoch(1, 1.0, 0.5)]
+    figure = curves_figure(history, [validation(0, 0, 1.0, 0.9)], "title", best_epoch=0)
+    assert "kept: the new layers alone, validation accuracy 0.900" in lines_of(figure, 0)
+    assert figure.axes[2].get_xlim()[0] < 0
+
+
 def test_numbers_that_are_missing_leave_gaps():
     history = [epoch(1, 1.0, 0.5), epoch(2, math.nan, 0.6), epoch(3, math.inf, 0.7)]
     history[0]["train_accuracy"] = None

@@ -345,3 +345,10 @@ def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
     with pytest.raises(ValueError, match="no training 'begun' to go on with"):
         fg.fine_tune(trained, "begun", resume=True)
     fg.delete_run(trained, "begun")
+
+
+def test_tags_of_split_folders_are_told(tmp_path, name, capsys):
+    for part, count in (("train", 3), ("valid", 2)):
+        save_digits(tmp_path / part, per_class=count)
+    fg.import_folders(str(tmp_path), name)
+    assert "Tagged by their folders: train 9, val 6\n" in capsys.readouterr().out

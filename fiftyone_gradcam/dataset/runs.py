@@ -91,9 +91,8 @@ class Run:
 
     def __str__(self) -> str:
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
-        epochs = str(sum(row["epoch"] > 0 for row in self.history))
-        if epochs != str(self.recipe["epochs"]):
-            epochs += f" of {self.recipe['epochs']}"
+        done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
+        epochs = f"{done}" if done == planned else f"{done} of {planned}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
             f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"

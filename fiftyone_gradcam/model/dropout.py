@@ -1,4 +1,4 @@
-"""Dropout that draws four times as quickly on a CPU, where torch takes one number a cell."""
+"""Dropout that is drawn quickly on a CPU, where torch takes a random number for each cell."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .backbones import get_backbone
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
-EPOCHS, FEW_STEPS = 5, 150  # a training that is left to the number of its images has as many
+LEAST_EPOCHS, LEAST_STEPS = 5, 150  # where the number of images decides
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Recipe:
         if self.images_per_class is not None:
             counts = np.minimum(counts, self.images_per_class)
         steps = max(1, math.ceil(counts.sum() / self.batch_size))
-        return dataclasses.replace(self, epochs=max(EPOCHS, math.ceil(FEW_STEPS / steps)))
+        return dataclasses.replace(self, epochs=max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary; `Recipe(**d)` gives the recipe back."""

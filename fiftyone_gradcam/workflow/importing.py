@@ -63,7 +63,7 @@ def import_folders(
     if dataset.info[folders.INFO_KEY]["has_splits"]:
         tags = dataset.count_sample_tags()
         parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
-        print(f"Tagged by their folders: {', '.join(parts)}. No split is needed")
+        print(f"Tagged by their folders: {', '.join(parts)}")
     tell_left_out("files", found.reasons(), [file for file, _ in found.skipped])
     return dataset
 

@@ -107,8 +107,8 @@ def fine_tune(
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
         with reporting(progress, message) as report:
-            told = "" if progress is False else f"Training {recipe.backbone}"
-            hooks = Hooks(_teller(report, told), eye or (lambda *_: None), keep_state)
+            teller = _teller(report, recipe, prints=progress is not False)
+            hooks = Hooks(teller, eye or (lambda *_: None), keep_state)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
@@ -125,9 +125,9 @@ def fine_tune(
     return run
 
 
-def _teller(report, last: str):
-    """What a training tells while it goes on: a bar, and a line for each epoch if there is one."""
-    prints = bool(last)
+def _teller(report, recipe: Recipe, prints: bool):
+    """What a training tells while it goes on: a bar, and a line for each epoch."""
+    last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:
         nonlocal last
@@ -144,8 +144,8 @@ def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
-            "The new layers alone did best on val; training the whole network after them did not "
-            "help. The recipe 'linear-probe' does as well in a fraction of the time"
+            "The new layers alone did best on val; what came after them did not help. The recipe "
+            "'linear-probe' may do as well in a fraction of the time"
         )
     for finding in findings:
         print(f"{finding.severity.capitalize()}: {finding.message}")
