@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CancelledError": "cancelling",
+    **dict.fromkeys(("Job", "JobError", "list_jobs", "load_job"), "jobs.queue"),
     "import_folders": "workflow.importing",
     "split": "workflow.importing",
     "preview_augmentation": "workflow.augmentation",

@@ -91,6 +91,7 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
         findings=FINDINGS,
         curves=os.path.join(folder, "curves.png") if files else None,
         val_accuracy=0.9,
+        val_images=10,
     )
     runs.save_run(dataset, run)
     return run

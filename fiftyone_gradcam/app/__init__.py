@@ -1,7 +1,7 @@
 """The FiftyOne App. Torch is imported only where work is done, so that the App starts fast."""
 
 from .operators import OPERATORS
-from .panel import ClassifierPanel
+from .panels import ClassifierPanel
 
 
 def register(plugin) -> None:

@@ -34,6 +34,7 @@ _KINDS = {
     "best_epoch": int,
     "label_field": str,
     "val_accuracy": float | int | None,
+    "val_images": int | None,
     "watched": list | None,
     "sha256": str,
 }
@@ -71,6 +72,7 @@ def write_export(run: Run, folder: str) -> None:
         "label_field": run.label_field,
         "best_epoch": run.best_epoch,
         "val_accuracy": run.val_accuracy,
+        "val_images": run.val_images,
         "recipe": run.recipe,
         "history": run.history,
         "validations": run.validations,

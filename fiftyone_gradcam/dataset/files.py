@@ -8,10 +8,14 @@ import os
 import fiftyone as fo
 
 
+def files_folder() -> str:
+    """The folder of all that this plugin writes."""
+    return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), "fiftyone_gradcam")
+
+
 def dataset_folder(dataset: fo.Dataset) -> str:
     """The folder of this plugin's files for a dataset; it outlives a change of its name."""
-    base = os.path.expanduser(fo.config.default_dataset_dir)
-    return os.path.join(base, "fiftyone_gradcam", str(dataset._doc.id))
+    return os.path.join(files_folder(), str(dataset._doc.id))
 
 
 def run_folder(dataset: fo.Dataset, key: str) -> str:

@@ -43,6 +43,7 @@ class Run:
         findings: what is to be said of the training, each with name, severity and message
         curves: path of a picture of the losses and accuracies; None if there is none
         val_accuracy: of the kept weights on the watched images; None if none were watched
+        val_images: how many were watched; None of runs of earlier versions
     """
 
     key: str
@@ -58,6 +59,7 @@ class Run:
     findings: list[dict] = field(default_factory=list)
     curves: str | None = None
     val_accuracy: float | None = None
+    val_images: int | None = None
 
     @property
     def layer(self) -> str:
@@ -178,6 +180,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> None:
         findings=run.findings,
         curves=run.curves,
         val_accuracy=run.val_accuracy,
+        val_images=run.val_images,
     )
     try:
         dataset.register_run(key, config)
@@ -212,9 +215,11 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
     if isinstance(key, Run):
         return key
     dataset = root_dataset(samples)
-    known = list_runs(dataset)
+    if key not in (known := list_runs(dataset)):
+        dataset.reload()  # another process may have made it
+        known = list_runs(dataset)
     if key not in known:
-        if os.path.isfile(os.path.join(run_folder(dataset, str(key)), STATE)):
+        if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
                 f"fine_tune(..., {key!r}, resume=True) goes on with it"
@@ -223,7 +228,11 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             f"{dataset.name!r} has no training run {key!r}. "
             f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"
         )
-    config, results = dataset.get_run_info(key).config, dataset.load_run_results(key)
+    try:
+        config, results = _read_run(dataset, key)
+    except AttributeError:  # what is known here is of a run that another process has replaced
+        dataset.reload()
+        config, results = _read_run(dataset, key)
     return Run(  # runs of earlier versions have less
         key=key,
         dataset_name=dataset.name,
@@ -238,7 +247,18 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
         findings=list(getattr(config, "findings", ())),
         curves=getattr(config, "curves", None),
         val_accuracy=getattr(config, "val_accuracy", None),
+        val_images=getattr(config, "val_images", None),
     )
+
+
+def _read_run(dataset: fo.Dataset, key: str) -> tuple:
+    """What is recorded of a run; read anew, for another process may have written it."""
+    return dataset.get_run_info(key).config, dataset.load_run_results(key, cache=False)
+
+
+def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
+    """Whether a training has left what is needed to go on with it."""
+    return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
 
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:

@@ -17,6 +17,7 @@ from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features
 
 FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are gone through again
+TELL_SECONDS = 1.0  # from one row of an epoch that is going on to the next
 FINITE_EVERY = 16  # steps from one check of the loss to the next where asking makes a GPU wait
 
 
@@ -91,7 +92,7 @@ class Loop:
         self.steps = math.ceil(len(positions) / recipe.batch_size) * recipe.epochs
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
-        self.done, self.total = 0, 1
+        self.done, self.total, self.told = 0, 1, 0.0
         self.began, self.watching, self.sums = 0.0, 0.0, Sums(device)  # of the epoch
         # What a training goes on with, beside the learner's weights.
         self.epoch = self.iteration = 0
@@ -199,6 +200,7 @@ class Loop:
             if checked and not self.sums.is_finite:
                 raise DivergedError
             self.advance(len(batch.positions))
+            self._tell_running()
             if recipe.validate_every and self.iteration % recipe.validate_every == 0:
                 self._validate(self.watch_from)
                 learner.freezer.train(frozen)
@@ -211,6 +213,16 @@ class Loop:
         if not recipe.validate_every or (number == recipe.epochs and seen < self.iteration):
             self._validate(self.watch_from)
         self._end_epoch(rate)
+
+    def _tell_running(self) -> None:
+        """Tell of the epoch that is going on, about once a second."""
+        if self.hooks.on_rows is None or self.seconds - self.told < TELL_SECONDS:
+            return
+        self.told = self.seconds
+        loss, accuracy, count = self.sums.read()
+        place = self.epoch - 1 + count / len(self.train_set)
+        running = {"epoch": place, "train_loss": loss, "train_accuracy": accuracy}
+        self.hooks.on_rows(self.history, self.validations, running)
 
     def _speed(self, count: int) -> float:
         """Training images per second of the epoch so far."""
@@ -231,6 +243,8 @@ class Loop:
             best = self.best and self.best["score"]  # None of weights that were not validated
             if not best or (found.accuracy, -found.loss) > tuple(best):
                 self._keep([found.accuracy, -found.loss], found)
+            if self.hooks.on_rows is not None:
+                self.hooks.on_rows(self.history, self.validations, None)
         self.watching += self.seconds - start
 
     def _keep(self, score: list[float] | None = None, found: Evaluation | None = None) -> None:
@@ -261,6 +275,8 @@ class Loop:
                 raise DivergedError  # lost in the last step, after its loss
             self.dead = self.sums.dead
             self._keep()
+        if self.hooks.on_rows is not None:
+            self.hooks.on_rows(self.history, self.validations, None)
         self.hooks.on_epoch(self.learner.kept, self.epoch)
         if self.hooks.on_state is not None:
             self.hooks.on_state(self._state())

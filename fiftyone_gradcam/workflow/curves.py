@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Sequence
 
 # matplotlib comes with FiftyOne. Its figures are used as objects, never by pyplot, whose global
 # state is not safe in the threads of a server.
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..model.learning_rate import LearningRateTest
+from ..review.curves import Points, rates_by_epoch, validation_epochs
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
@@ -24,8 +24,6 @@ RATE = {"color": "#444444", "linestyle": "-", "marker": "o"}
 GREY = "#666666"
 MANY = 40  # points: more of them get no markers
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
-
-Points = tuple[Sequence[float], Sequence[float]]
 
 
 def draw_curves(
@@ -101,27 +99,6 @@ def _mark_best(
         panels[1].plot([place], [best], color=VAL["color"], **ring)
     for panel in panels:
         panel.axvline(place, color=GREY, linewidth=1.5, linestyle=":", zorder=1, label=label)
-
-
-def validation_epochs(validations: list[dict]) -> list[float]:
-    """Where each validation took place, in epochs: 2.5 is in the middle of the third.
-
-    How many iterations an epoch has is not recorded; it is the least that puts each validation
-    within its epoch, and right if the training ended with a validation and was not cut short.
-    """
-    rows = [row for row in validations if row["epoch"] > 0]
-    each = max((row["iteration"] / row["epoch"] for row in rows), default=1.0)
-    return [row["iteration"] / each for row in validations]
-
-
-def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
-    """The learning rates that are known: of the first step of each epoch, and of validations."""
-    places = zip(validation_epochs(validations), validations, strict=True)
-    rows = [(x, row["learning_rate"]) for x, row in places if row["iteration"] > 0]
-    rows += [(row["epoch"] - 1, row["learning_rate"]) for row in history if row["epoch"] > 0]
-    # Where both stand at the end of an epoch, its last step comes before the next one's first.
-    rows.sort(key=lambda row: row[0])
-    return [x for x, _ in rows], [rate for _, rate in rows]
 
 
 def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:

@@ -14,6 +14,7 @@ from ..dataset import fields
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..explain import overlay
 from ..images.decode import ImageError, decode
+from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 
 SHEET = "contact_sheet"
@@ -21,6 +22,7 @@ SHEET_PICTURES = 60
 MEAN_SIDE = 224
 
 
+@delegable
 def export_overlays(
     samples: fo.core.collections.SampleCollection,
     folder: str,
@@ -33,6 +35,7 @@ def export_overlays(
     contact_sheet: bool = True,
     overwrite: bool = False,
     progress: Progress = None,
+    delegate: bool = False,
 ) -> list[str]:
     """Write a picture for each sample with a heatmap: image | heatmap | overlay, with its label,
     prediction and score; and contact sheets of all overlays.
@@ -52,7 +55,7 @@ def export_overlays(
         height: of each picture, in pixels, at least 32
         contact_sheet: whether to write sheets too
         overwrite: also write into a folder that is not empty, and replace files of these names
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
 
     Returns:
         paths of the files, sheets last

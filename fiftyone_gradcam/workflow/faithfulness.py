@@ -11,6 +11,7 @@ from ..dataset.heatmaps import check_heatmap_field
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
 from ..images.batches import Images
+from .delegating import delegable
 from .explainer import Explainer
 from .predicting import find_classifier, images_for, make_options
 from .progress import Progress, reporting, tell_failures
@@ -19,6 +20,7 @@ MEASURES = ("deletion", "insertion", "drop")
 RIVALS = ("", "gaussian", "random")
 
 
+@delegable
 def explanation_quality(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
@@ -29,6 +31,7 @@ def explanation_quality(
     resize: str | None = None,
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     **heatmap_options,
 ) -> dict[str, dict[str, float]]:
     """Measure how well the maps of the predicted class show what the prediction rests on.
@@ -51,7 +54,7 @@ def explanation_quality(
         seed: of the random maps
         weights, resize: as `predict` was called with, for a pretrained backbone
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         **heatmap_options: method, signed and layer, as for `predict`; by default those that the
             field was made with
 

@@ -8,9 +8,11 @@ import fiftyone as fo
 
 from ..dataset import folders, splits
 from ..model.known_recipes import find_recipe
+from .delegating import delegable
 from .progress import Progress, reporting, some, tell_left_out
 
 
+@delegable
 def import_folders(
     path: str,
     name: str | None = None,
@@ -18,6 +20,7 @@ def import_folders(
     label_from: str = "folder",
     overwrite: bool = False,
     progress: Progress = None,
+    delegate: bool = False,
 ) -> fo.Dataset:
     """Make a persistent dataset of a folder that holds one folder of images for each class.
 
@@ -34,6 +37,8 @@ def import_folders(
         overwrite: replace a dataset of this name
         progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
             called with (done, total, message)
+        delegate: do the work in another process, as a job that outlives this one; a `Job` is
+            returned at once, whose `wait()` waits for its end
 
     Raises:
         FileNotFoundError, NotADirectoryError: if the path is no folder
@@ -69,7 +74,7 @@ def import_folders(
 
 
 def split(
-    dataset: fo.core.collections.SampleCollection,
+    samples: fo.core.collections.SampleCollection,
     fractions: dict[str, float] | str = "default",
     label_field: str = "ground_truth",
     seed: int = 0,
@@ -80,7 +85,7 @@ def split(
     get no tag. Every split gets at least one sample of each class that has enough of them.
 
     Args:
-        dataset: a dataset or view
+        samples: a dataset or view
         fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
             missing to 1 gets no tag; or the name of a recipe, whose split is taken
         label_field: field of the classes
@@ -94,7 +99,7 @@ def split(
     """
     if isinstance(fractions, str):
         fractions = find_recipe(fractions).fractions
-    counts = splits.write_split(dataset, fractions, label_field, seed)
+    counts = splits.write_split(samples, fractions, label_field, seed)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))

@@ -13,6 +13,7 @@ from ..model.learning_rate import LearningRateTest, range_test
 from ..model.recipe import Recipe
 from ..model.recipes import make_recipe
 from .curves import draw_learning_rate_test
+from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 from .training_sets import training_data
 
@@ -20,6 +21,7 @@ Samples = fo.core.collections.SampleCollection
 PICTURE = "learning_rate.png"
 
 
+@delegable
 def find_learning_rate(
     samples: Samples,
     recipe: str | Recipe = "default",
@@ -30,6 +32,7 @@ def find_learning_rate(
     label_field: str = "ground_truth",
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     overwrite: bool = False,
     **choices,
 ) -> LearningRateTest:
@@ -45,7 +48,7 @@ def find_learning_rate(
             replaced each time
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         overwrite: replace a file at `path`
         **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
             recipe

@@ -12,6 +12,7 @@ import fiftyone as fo
 from ..dataset import exported, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
+from ..dataset.live import LiveTraining
 
 Samples = fo.core.collections.SampleCollection
 
@@ -180,6 +181,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> No
     if is_recorded:
         dataset.delete_run(key)
         print(f"Deleted run {key!r} of {dataset.name!r}")
+    LiveTraining(dataset, key).forget()
     if os.path.isdir(folder):
         shutil.rmtree(folder)
         print(f"Deleted {folder}")
@@ -240,7 +242,7 @@ def _imported(dataset: fo.Dataset, key: str, facts: dict, part: str) -> runs.Run
     return runs.Run(
         key=key,
         dataset_name=dataset.name,
-        **{name: facts[name] for name in (*same, "label_field", "val_accuracy")},
+        **{name: facts.get(name) for name in (*same, "label_field", "val_accuracy", "val_images")},
         checkpoint=runs.checkpoint_path(dataset, key),
         curves=paths.get(exported.CURVES),
         watch=watch,

@@ -15,12 +15,14 @@ from ..explain.render import HeatmapOptions
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..model.backbones import BACKBONES
+from .delegating import delegable
 from .explainer import KINDS, Explainer
 from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
 
 
+@delegable
 def predict(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
@@ -35,6 +37,7 @@ def predict(
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     **heatmap_options,
 ) -> fo.DatasetView:
     """Store predictions, scores and Grad-CAM heatmaps, in one pass over the images.
@@ -63,7 +66,7 @@ def predict(
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
             ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed,
             layer, scale ("image", "pair", "run"), resolution, interpolation, storage ("file",

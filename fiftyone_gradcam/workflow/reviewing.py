@@ -22,12 +22,14 @@ from ..model.training import train
 from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
+from .delegating import delegable
 from .progress import Progress, Report, reporting, some, tell_failures
 from .training_sets import CACHE_BYTES, class_indexes
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 
 
+@delegable
 def find_label_issues(
     samples: fo.core.collections.SampleCollection,
     label_field: str = "ground_truth",
@@ -40,6 +42,7 @@ def find_label_issues(
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     **choices,
 ) -> fo.DatasetView:
     """Score each label by a model that never saw its image, the most suspicious first.
@@ -62,7 +65,7 @@ def find_label_issues(
         quality_field, suggestion_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         **choices: choices of the training per fold, as in `fine_tune`
 
     Returns:

@@ -11,10 +11,12 @@ from ..model.overfit import SanityCheck, overfit
 from ..model.recipe import Recipe
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
+from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 from .training_sets import CACHE_BYTES, class_indexes
 
 
+@delegable
 def sanity_check(
     samples: fo.core.collections.SampleCollection,
     recipe: str | Recipe = "default",
@@ -23,6 +25,7 @@ def sanity_check(
     label_field: str = "ground_truth",
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     **choices,
 ) -> SanityCheck:
     """Train on a handful of images alone until they are learnt by heart.
@@ -39,7 +42,7 @@ def sanity_check(
         steps: at most so many steps, at least 1; it ends sooner where all is learnt sooner
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         **choices: as in `fine_tune`
 
     Raises:

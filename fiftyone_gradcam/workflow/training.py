@@ -12,6 +12,7 @@ import numpy as np
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
+from ..dataset.live import LiveTraining
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
@@ -20,6 +21,7 @@ from ..model.recipes import make_recipe
 from ..model.sources import Labelled
 from ..model.training import train
 from .curves import draw_curves
+from .delegating import delegable
 from .leaks import leaks_between
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import digest_of, training_data
@@ -29,6 +31,7 @@ Samples = fo.core.collections.SampleCollection
 CURVES = "curves.png"
 
 
+@delegable
 def fine_tune(
     samples: Samples,
     key: str,
@@ -40,6 +43,7 @@ def fine_tune(
     watch: int | Sequence[str] = 0,
     device: str | None = None,
     progress: Progress = None,
+    delegate: bool = False,
     **choices,
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
@@ -62,7 +66,7 @@ def fine_tune(
             of the samples of these ids, at each epoch; a strip of pictures shows how the focus
             moved (`run.watch`)
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: see `import_folders`
+        progress, delegate: see `import_folders`
         **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
 
@@ -94,35 +98,53 @@ def fine_tune(
         watch = state["watch"]["ids"] if state["watch"] else []
     elif not is_finished and os.path.exists(state_path):
         os.remove(state_path)  # of what is begun anew: nothing must go on with it
-    ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
-    eye = Watch(samples, ids, label_field, classes, recipe) if ids else None
-    if eye and state is not None:
-        eye.restore(state["watch"])
+    eye = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
         own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
         own |= {"digest": digest, "watch": eye.state() if eye else None}
         save_state(state_path, {**found, **own})
 
+    live = LiveTraining(dataset, key, recipe.epochs)
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
         with reporting(progress, message) as report:
             teller = _teller(report, recipe, prints=progress is not False)
-            hooks = Hooks(teller, eye or (lambda *_: None), keep_state)
+            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
     except CancelledError:
+        live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
     except BaseException:
         if os.path.exists(state_path):
             print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
         raise
+    live.forget()
     _tell_run(run, findings)
     if trained.cancelled:
         raise CancelledError(f"Cancelled: the best so far is kept as {run}. resume=True goes on")
     return run
+
+
+def _make_watch(
+    samples: Samples,
+    watch: int | Sequence[str],
+    label_field: str,
+    classes: list[str],
+    recipe: Recipe,
+    state: dict | None,
+) -> Watch | None:
+    """What keeps maps of the samples to watch, from where a state was taken; None of no samples."""
+    ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
+    if not ids:
+        return None
+    eye = Watch(samples, ids, label_field, classes, recipe)
+    if state is not None:
+        eye.restore(state["watch"])
+    return eye
 
 
 def _teller(report, recipe: Recipe, prints: bool):
@@ -247,6 +269,7 @@ def _record(
         findings=[finding.to_dict() for finding in findings],
         best_epoch=trained.best_epoch,
         val_accuracy=trained.val_accuracy,
+        val_images=len(trained.val_positions),
         label_field=label_field,
         checkpoint=checkpoint,
         curves=curves,

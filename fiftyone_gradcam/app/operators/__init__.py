@@ -7,6 +7,7 @@ from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
+from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
 from .views import HighestScores, LowestScores, Mistakes
 
@@ -25,5 +26,9 @@ OPERATORS = (
     PreviewAugmentation,
     FindLearningRate,
     SanityCheck,
+    ExportRun,
+    ImportRun,
+    RenameRun,
+    DeleteRun,
     ApplyColorScale,
 )

@@ -20,14 +20,14 @@ class Check(Verb):
         label_field_input(ctx, inputs)
         network_inputs(ctx, inputs)
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
-        choices = {"label_field": ctx.params["label_field"], **network_choices(ctx)}
-        return (ctx.target_view(), chosen_recipe(ctx)), choices
-
-    def show(self, ctx, result):
-        """Nothing in the dataset has changed."""
-        return iter(())
+        return {
+            "samples": ctx.target_view(),
+            "recipe": chosen_recipe(ctx),
+            "label_field": ctx.params["label_field"],
+            **network_choices(ctx),
+        }
 
 
 class PreviewAugmentation(Check):
@@ -41,8 +41,7 @@ class PreviewAugmentation(Check):
 
     def execute(self, ctx) -> dict:
         """Make the picture, and show it."""
-        args, kwargs = self.arguments(ctx)
-        path = self.function(*args, **kwargs)
+        path = self.function(**self.arguments(ctx))
         with open(path, "rb") as file:
             picture = base64.b64encode(file.read()).decode()
         return {"picture": f"data:image/png;base64,{picture}", "path": path}
@@ -63,9 +62,9 @@ class FindLearningRate(Check):
     icon = "speed"
     description = "Raise the learning rate step by step, and see where the loss falls fastest"
 
-    def summary(self, result) -> str:
-        """The suggestion, and where the curve is."""
-        return f"{result}. The curve: {result.path}"
+    def outcome(self, result, given: dict) -> dict:
+        """The suggestion, and its curve."""
+        return {"summary": str(result), "picture": result.path, "changed": False}
 
 
 class SanityCheck(Check):
@@ -76,6 +75,6 @@ class SanityCheck(Check):
     icon = "psychology"
     description = "Learn a handful of images by heart: a set-up that cannot do this cannot learn"
 
-    def summary(self, result) -> str:
+    def outcome(self, result, given: dict) -> dict:
         """The verdict."""
-        return str(result)
+        return {"summary": str(result), "changed": False}

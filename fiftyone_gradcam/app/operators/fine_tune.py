@@ -92,21 +92,29 @@ class FineTune(Verb):
         if advanced(ctx, inputs):
             _advanced_inputs(inputs, recipe)
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in; what was left empty is as in the recipe."""
-        params, recipe = ctx.params, chosen_recipe(ctx)
-        key = params.get("key") or _default_key(ctx)
+        params = ctx.params
         given = {name: params.get(name) for name in ("epochs", "watch", *ADVANCED)}
         given = {name: value for name, value in given.items() if value not in (None, AUTOMATIC)}
         given = {name: SWITCHES.get(value, value) for name, value in given.items()}
-        given |= network_choices(ctx)
-        return (ctx.target_view(), key, recipe), {"label_field": params["label_field"], **given}
+        return {
+            "samples": ctx.target_view(),
+            "key": params.get("key") or _default_key(ctx),
+            "recipe": chosen_recipe(ctx),
+            "label_field": params["label_field"],
+            **given,
+            **network_choices(ctx),
+        }
 
-    def summary(self, result) -> str:
+    def job_label(self, given: dict) -> str:
+        """Names the run."""
+        return f"Fine-tune {given['key']!r}"
+
+    def outcome(self, result, given: dict) -> dict:
         """How good it is."""
-        strip = f". How the focus moved: {result.watch['strip']}" if result.watch else ""
-        findings = "".join(f". {x['message']}" for x in result.findings)
-        return f"Saved {result}{strip}{findings}. Predict with it next"
+        outcome = {"summary": f"Saved {result}", "run": result.key}
+        return outcome | ({"picture": result.watch["strip"]} if result.watch else {})
 
 
 def _advanced_inputs(inputs: types.Object, recipe: str) -> None:

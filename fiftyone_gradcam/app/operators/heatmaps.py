@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from fiftyone.operators import types
 
@@ -23,14 +22,14 @@ def heatmap_input(ctx, inputs: types.Object, names: list[str]) -> str | None:
     return ctx.params.get("heatmap_field") or names[0]
 
 
-def folder_input(ctx, inputs: types.Object) -> None:
+def folder_input(ctx, inputs: types.Object, example: str = "heatmaps") -> None:
     """Let the user name a folder to write to."""
     inputs.str(
         "folder",
         required=True,
         label="Folder",
         description="Where to, on the machine that runs the App; made if need be",
-        view=types.TextFieldView(placeholder=os.path.join(os.path.expanduser("~"), "heatmaps")),
+        view=types.TextFieldView(placeholder=os.path.join(os.path.expanduser("~"), example)),
     )
     folder = os.path.expanduser(ctx.params.get("folder") or "")
     if folder and os.path.isdir(folder) and os.listdir(folder):
@@ -65,19 +64,16 @@ class ExportOverlays(Verb):
             inputs.int("height", default=320, min=32, label="Height of the pictures")
             inputs.bool("contact_sheet", default=True, label="Contact sheets")
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
         names = ("heatmap_field", "colormap", "alpha", "height", "contact_sheet", "overwrite")
         options = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
-        return (ctx.target_view(), ctx.params["folder"]), options
+        return {"samples": ctx.target_view(), "folder": ctx.params["folder"], **options}
 
-    def summary(self, result) -> str:
+    def outcome(self, result, given: dict) -> dict:
         """How many there are, and where."""
-        return f"Wrote {len(result)} pictures to {os.path.dirname(result[0])}"
-
-    def show(self, ctx, result) -> Iterator:
-        """Nothing in the App changes."""
-        yield from ()
+        folder = os.path.dirname(result[0])
+        return {"summary": f"Wrote {len(result)} pictures to {folder}", "changed": False}
 
 
 class MeanHeatmaps(Verb):
@@ -95,20 +91,19 @@ class MeanHeatmaps(Verb):
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is not None:
             folder_input(ctx, inputs)
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
-        return (ctx.target_view(),), {
+        return {
+            "samples": ctx.target_view(),
             "heatmap_field": ctx.params["heatmap_field"],
             "folder": ctx.params["folder"],
             "overwrite": bool(ctx.params.get("overwrite")),
         }
 
-    def show(self, ctx, result) -> Iterator:
-        """Say where they are."""
-        yield ctx.ops.notify(
-            f"Wrote the mean heatmaps of {len(result)} classes to {ctx.params['folder']}",
-            variant="success",
-        )
+    def outcome(self, result, given: dict) -> dict:
+        """How many there are, and where."""
+        summary = f"Wrote the mean heatmaps of {len(result)} classes to {given['folder']}"
+        return {"summary": summary, "changed": False}
 
 
 class ExplanationQuality(Verb):
@@ -141,20 +136,23 @@ class ExplanationQuality(Verb):
             inputs.int("steps", default=10, min=2, label="Steps")
             inputs.int("seed", default=0, min=0, label="Seed")
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
         name = ctx.params["heatmap_field"]
         run = field_info(ctx.dataset, name).get("run")
-        return (ctx.target_view(), run), {
+        return {
+            "samples": ctx.target_view(),
+            "run": run,
             "heatmap_field": name,
             "steps": ctx.params.get("steps") or 10,
             "seed": ctx.params.get("seed") or 0,
         }
 
-    def summary(self, result) -> str:
+    def outcome(self, result, given: dict) -> dict:
         """The means, beside those of a Gaussian."""
         parts = [
             f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"
             for measure, row in result.items()
         ]
-        return f"Means: {', '.join(parts)}. For insertion high is good, for the others low"
+        means = f"Means: {', '.join(parts)}"
+        return {"summary": f"{means}. For insertion high is good, for the others low"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
+import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.folders import INFO_KEY, check_target
@@ -61,23 +61,30 @@ class ImportFolders(Verb):
             description="Otherwise only new images are added to it",
         )
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
-        return (params["path"],), {
+        return {
+            "path": params["path"],
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
             "overwrite": bool(params.get("overwrite")),
         }
 
-    def summary(self, result) -> str:
+    def job_label(self, given: dict) -> str:
+        """Names the folder."""
+        return f"Import {os.path.basename(os.path.abspath(given['path'])) or given['path']!r}"
+
+    def target(self, given: dict) -> str:
+        """The dataset that the images go into."""
+        name = given.get("name") or os.path.basename(os.path.abspath(given["path"]))
+        return f"import {fo.config.database_name} {name}"
+
+    def outcome(self, result, given: dict) -> dict:
         """How many there are, and how many were left out."""
         reasons = result.info[INFO_KEY]["skipped"]
         left_out = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        return f"{result.name}: {len(result)} images" + (
-            f"; files left out: {left_out}" if left_out else ""
-        )
-
-    def show(self, ctx, result) -> Iterator:
-        """Open the new dataset."""
-        yield ctx.ops.open_dataset(result.name)
+        summary = f"{result.name}: {len(result)} images"
+        if left_out:
+            summary += f"; files left out: {left_out}"
+        return {"summary": summary, "dataset": result.name}

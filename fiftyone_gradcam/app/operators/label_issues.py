@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fiftyone.operators import types
 
+from ..showing import view_as_text
 from .forms import AUTOMATIC, advanced, backbone_inputs, chosen_weights, label_field_input
 from .verb import Verb
 
@@ -36,10 +35,11 @@ class FindLabelIssues(Verb):
             inputs.int("folds", default=5, min=2, label="Folds")
             inputs.int("seed", default=0, min=0, label="Seed")
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         options = {
+            "samples": ctx.target_view(),
             "label_field": params["label_field"],
             "folds": params.get("folds") or 5,
             "seed": params.get("seed") or 0,
@@ -47,19 +47,14 @@ class FindLabelIssues(Verb):
         backbone = params.get("backbone") or AUTOMATIC
         if backbone != AUTOMATIC:
             options |= {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
-        return (ctx.target_view(),), options
+        return options
 
-    def summary(self, result) -> str:
-        """How many labels another class is more probable for."""
+    def outcome(self, result, given: dict) -> dict:
+        """The samples, most suspicious first."""
         count = len(result.exists("suggested_label"))
-        return (
-            f"{len(result)} labels judged, the most suspicious first; another class is more "
-            f"probable for {count} of them"
-        )
-
-    def show(self, ctx, result) -> Iterator:
-        """Show the samples, most suspicious first."""
-        yield ctx.ops.reload_dataset()
-        yield ctx.ops.set_view(result)
-        fields = ("suggested_label", "label_quality")
-        yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, *fields])])
+        return {
+            "summary": f"{len(result)} labels judged, the most suspicious first; another class is "
+            f"more probable for {count} of them",
+            "view": view_as_text(result),
+            "fields": ["suggested_label", "label_quality"],
+        }

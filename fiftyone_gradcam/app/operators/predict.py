@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fiftyone.operators import types
 
-from ...dataset.fields import HEATMAP_COLORS, HEATMAP_OPACITY
 from ...dataset.runs import list_runs
 from .fine_tune import BACKBONES, RESIZES
 from .forms import advanced, backbone_inputs, choice_input, chosen_weights
@@ -107,7 +104,7 @@ class Predict(Verb):
         )
         inputs.str(f"{heatmap_field}_to", default=heatmap_field, label="Field for heatmaps")
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         wanted = [kind for kind, (_, default) in KINDS.items() if params.get(kind, default)]
@@ -128,28 +125,21 @@ class Predict(Verb):
             run = params.get("backbone") or "resnet18"
             options["weights"] = chosen_weights(ctx, run)
             options["resize"] = params.get("resize") or "squash"
-        return (ctx.target_view(), run), options
+        return {"samples": ctx.target_view(), "run": run, **options}
 
-    def summary(self, result) -> str:
-        """How many there are."""
-        return f"Predicted {len(result)} images. Heatmaps are switched on and off in the sidebar"
+    def job_label(self, given: dict) -> str:
+        """Names the classifier."""
+        return f"Predict with {given['run']!r}"
 
-    def show(self, ctx, result) -> Iterator:
-        """Bring the heatmaps to sight."""
-        _, chosen = self.arguments(ctx)
-        shown = [chosen["prediction_field"]]
-        if chosen["heatmaps"]:
-            first = chosen["heatmaps"][0]
-            suffix = "" if first == "predicted" else f"_{first}"
-            shown.append(chosen["heatmap_field"] + suffix)
-        yield ctx.ops.reload_dataset()
-        yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, *shown])])
-        if chosen["heatmaps"]:
-            yield ctx.trigger(
-                "set_color_scheme",
-                {
-                    "color_by": "value",
-                    "default_colorscale_preset": HEATMAP_COLORS,
-                    "opacity": HEATMAP_OPACITY,
-                },
-            )
+    def outcome(self, result, given: dict) -> dict:
+        """Predictions, and the first kind of heatmap."""
+        fields, kinds = [given["prediction_field"]], given["heatmaps"]
+        if kinds:
+            suffix = "" if kinds[0] == "predicted" else f"_{kinds[0]}"
+            fields.append(given["heatmap_field"] + suffix)
+        return {
+            "summary": f"Predicted {len(result)} images. Heatmaps are switched on and off in the "
+            f"sidebar",
+            "fields": fields,
+            "heatmaps": bool(kinds),
+        }

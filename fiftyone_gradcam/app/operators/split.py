@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fiftyone.operators import types
 
 from .forms import label_field_input, refuse
@@ -39,15 +37,16 @@ class Split(Verb):
         shares = {name: ctx.params.get(name, default) for name, default in DEFAULTS.items()}
         return {name: float(share) for name, share in shares.items() if share}
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
-        return (ctx.target_view(), self._fractions(ctx)), {
+        return {
+            "samples": ctx.target_view(),
+            "fractions": self._fractions(ctx),
             "label_field": ctx.params["label_field"],
             "seed": ctx.params.get("seed") or 0,
         }
 
-    def show(self, ctx, result) -> Iterator:
-        """Say how many went where."""
+    def outcome(self, result, given: dict) -> dict:
+        """How many went where."""
         counts = ", ".join(f"{sum(c.values())} {name}" for name, c in result.items())
-        yield ctx.ops.notify(f"Split: {counts}", variant="success")
-        yield ctx.ops.reload_dataset()
+        return {"summary": f"Split: {counts}"}

@@ -1,25 +1,30 @@
-"""What all operators share: how a verb becomes a button, a form, and a bar that moves."""
+"""What all operators share: how a verb becomes a button, a form, and a job."""
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
+import inspect
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-POLL_SECONDS = 0.25
+from ...jobs import calls, queue
+from ...jobs.reporter import Reporter
+from ..showing import show, show_job
+
+PACKAGE = __name__.rsplit(".", 3)[0]
 
 
 class Verb(foo.Operator):
     """A verb of the package as an operator of the same name.
 
-    Subclasses say what it is called, which fields its form has, and what the App does with the
-    result; the work itself is the verb's. Calling an operator calls the verb, so that
-    `foo.get_operator("@gradcam/classifier/predict")(dataset, run="key")` is `predict(...)`.
+    Subclasses say what it is called, which fields its form has, and what the App shows of the
+    result; the work itself is the verb's. Long ones, pressed in the App, become jobs. Calling an
+    operator calls the verb, so that `foo.get_operator("@gradcam/classifier/predict")(dataset,
+    run="key")` is `predict(...)`.
     """
 
     verb = ""
@@ -27,6 +32,7 @@ class Verb(foo.Operator):
     icon = ""
     description = ""
     is_long = True
+    has_button = True
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -49,10 +55,12 @@ class Verb(foo.Operator):
     @property
     def function(self) -> Callable:
         """The verb."""
-        return getattr(import_module(__name__.rsplit(".", 3)[0]), self.verb)
+        return getattr(import_module(PACKAGE), self.verb)
 
-    def resolve_placement(self, ctx) -> types.Placement:
+    def resolve_placement(self, ctx) -> types.Placement | None:
         """Put a button above the grid of samples."""
+        if not self.has_button:
+            return None
         return types.Placement(
             types.Places.SAMPLES_GRID_SECONDARY_ACTIONS,
             types.Button(label=self.label, icon=self.icon, prompt=True),
@@ -61,81 +69,70 @@ class Verb(foo.Operator):
     def resolve_input(self, ctx) -> types.Property:
         """Build the form; what cannot work is said while the form is filled in."""
         inputs = types.Object()
-        self.form(ctx, inputs)
+        if "call" not in ctx.params:  # of a job: the verb itself checks its arguments
+            self.form(ctx, inputs)
         return types.Property(inputs, view=types.View(label=self.label))
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add the fields of the form."""
         raise NotImplementedError
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
-        """The verb's arguments, from what was filled in."""
+    def arguments(self, ctx) -> dict:
+        """The verb's arguments by name, from what was filled in."""
         raise NotImplementedError
 
-    def summary(self, result) -> str:
-        """The result in a sentence."""
+    def outcome(self, result, given: dict) -> dict:
+        """What the App shows of a result of given arguments; see `..showing`."""
         raise NotImplementedError
 
-    def show(self, ctx, result) -> Iterator:
-        """Messages that make the App show the result."""
-        yield ctx.ops.reload_dataset()
+    def job_label(self, given: dict) -> str:
+        """What a job does, in words."""
+        return self.label
 
-    def execute(self, ctx):
-        """Run the verb; long ones as a generator that moves a progress bar."""
-        args, kwargs = self.arguments(ctx)
+    def target(self, given: dict) -> str | None:
+        """What only one job at a time may work on; None stands for the dataset."""
+        return None
+
+    def execute(self, ctx) -> object:
+        """Run the verb: as a job if it is long and was pressed in the App, else at once."""
+        call = ctx.params.get("call")
+        given = calls.decode(call) if call else self.arguments(ctx)
         if not self.is_long:
-            for _ in self.show(ctx, self.function(*args, **kwargs)):
-                pass
+            outcome = self.outcome(self.function(**given), given)
+            if "summary" in outcome:
+                ctx.ops.notify(outcome["summary"], variant="success")
+            deque(show(ctx, outcome), maxlen=0)
             return None
         if ctx.delegated:
-            self.function(*args, **kwargs, progress=_reporter(ctx.set_progress))
-            return None
-        return self._execute_live(ctx, args, kwargs)
+            return self._work(ctx, given)
+        if os.environ.get("FIFTYONE_SERVER") and ctx.dataset is not None:
+            return self._queue(ctx, given)
+        return self._work_at_once(ctx, given)
 
-    def _execute_live(self, ctx, args: tuple, kwargs: dict) -> Iterator:
-        """Work in a thread, and tell the browser how far it is."""
-        messages: queue.SimpleQueue = queue.SimpleQueue()
-        outcome: dict = {}
+    def _work(self, ctx, given: dict) -> dict:
+        """Do the work of a delegated operation; the process may be a worker's or another's."""
+        with Reporter(ctx.request_params["run_doc"]) as reporter:
+            reporter.tell("Starting")  # PyTorch takes seconds to load
+            result = self.function(**given, progress=reporter)
+            outcome = self.outcome(result, with_defaults(self.function, given))
+            reporter.tell(outcome["summary"], 1.0)
+        return outcome
 
-        def work() -> None:
-            try:
-                outcome["result"] = self.function(
-                    *args, **kwargs, progress=lambda *report: messages.put(report)
-                )
-            except BaseException as error:
-                outcome["error"] = error
+    def _queue(self, ctx, given: dict) -> Iterator:
+        """Queue a job, and open the panel that shows it."""
+        job = queue.submit(self.verb, given, ctx.dataset)
+        yield from show_job(ctx, job.id)
 
-        thread = threading.Thread(target=work, name=f"gradcam-{self.verb}", daemon=True)
-        thread.start()
+    def _work_at_once(self, ctx, given: dict) -> Iterator:
+        """Call the verb in the foreground: from Python, or where there is no dataset as yet."""
         yield ctx.ops.set_progress(label=f"{self.label} ...", progress=0)
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
-            report = None
-            while not messages.empty():
-                report = messages.get()
-            if report is not None:
-                done, total, message = report
-                yield ctx.ops.set_progress(label=message, progress=done / max(total, 1))
-        if "error" in outcome:
-            # An error after the first message would reach the browser as a finished bar only.
-            yield ctx.ops.set_progress(label=str(outcome["error"]), progress=0)
-            yield ctx.ops.notify(str(outcome["error"]), variant="error")
-            raise outcome["error"]
-        yield from self.show(ctx, outcome["result"])
-        summary = self.summary(outcome["result"])
-        yield ctx.ops.set_progress(label=summary, progress=1)
-        yield ctx.ops.notify(summary, variant="success")
+        result = self.function(**given)
+        outcome = self.outcome(result, with_defaults(self.function, given))
+        yield ctx.ops.notify(outcome["summary"], variant="success")
+        yield from show(ctx, outcome)
 
 
-def _reporter(set_progress: Callable, seconds: float = 1.0) -> Callable[[int, int, str], None]:
-    """Report to the operation's document, at most once a second: each report is a write."""
-    last = 0.0
-
-    def report(done: int, total: int, message: str) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= seconds or done >= total:
-            last = now
-            set_progress(progress=done / max(total, 1), label=message)
-
-    return report
+def with_defaults(function: Callable, given: dict) -> dict:
+    """Arguments by name, with the defaults of those that were not given."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | given

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import fiftyone as fo
 from fiftyone.operators import types
 
-from ...dataset.fields import classification_fields, field_info
+from ...dataset.evaluation import prediction_fields
+from ...dataset.fields import field_info
+from ..showing import view_as_text
 from .forms import choice_input, refuse
 from .verb import Verb
 
@@ -30,13 +30,14 @@ class _View(Verb):
     def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
         """Further fields of the form."""
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
-        return (ctx.target_view(),), {"prediction_field": ctx.params["prediction_field"]}
+        names = {"prediction_field": ctx.params["prediction_field"]}
+        return {"samples": ctx.target_view(), **names}
 
-    def show(self, ctx, result: fo.DatasetView) -> Iterator:
-        """Open the view."""
-        yield ctx.ops.set_view(result)
+    def outcome(self, result: fo.DatasetView, given: dict) -> dict:
+        """The view."""
+        return {"view": view_as_text(result), "changed": False}
 
 
 class _Scores(_View):
@@ -48,11 +49,10 @@ class _Scores(_View):
         )
         inputs.int("count", min=1, label="How many", description="Default: all")
 
-    def arguments(self, ctx) -> tuple[tuple, dict]:
+    def arguments(self, ctx) -> dict:
         """As filled in."""
-        args, kwargs = super().arguments(ctx)
         label, count = ctx.params.get("label"), ctx.params.get("count")
-        return args, {**kwargs, "label": label or None, "count": count or None}
+        return {**super().arguments(ctx), "label": label or None, "count": count or None}
 
 
 class LowestScores(_Scores):
@@ -80,8 +80,3 @@ class Mistakes(_View):
     label = "Mistakes"
     icon = "rule"
     description = "Samples whose prediction differs from their label, most confident first"
-
-
-def prediction_fields(dataset: fo.Dataset) -> list[str]:
-    """The classification fields that `predict` wrote."""
-    return [n for n in classification_fields(dataset) if field_info(dataset, n).get("run")]

@@ -1,0 +1,114 @@
+"""The panel itself: its tabs, and what happens when it opens, ticks or changes its dataset."""
+
+from __future__ import annotations
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ...dataset.fields import OWNER
+from ..showing import show
+from .evaluate import EvaluateTab
+from .jobs import JobsTab
+from .next_step import next_step
+from .runs import RunsTab
+
+TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
+TICK_MILLISECONDS = 1000
+
+
+class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
+    """Jobs and training, runs, evaluation: a tab for each.
+
+    Small things are in the panel's state, which goes to and fro with each event; plots are in its
+    data, which only goes to the browser, and only when they change.
+    """
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        """How FiftyOne lists the panel."""
+        return foo.PanelConfig(
+            name="classifier",
+            label="Grad-CAM classifier",
+            icon="model_training",
+            surfaces="grid",
+            help_markdown="Train classifiers, see where they look, and find wrong labels",
+        )
+
+    def on_load(self, ctx) -> None:
+        """Read the dataset."""
+        ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
+        self.read(ctx)
+
+    def on_change_dataset(self, ctx) -> None:
+        """Read the new dataset."""
+        for name in ("shown_job", "shown_run", "own", "prediction_field", "part"):
+            ctx.panel.set_state(name, None)
+        self.read(ctx)
+
+    def on_refresh(self, ctx) -> None:
+        """Read the dataset again."""
+        self.read(ctx)
+
+    def on_job(self, ctx) -> None:
+        """Turn to a job that was begun by a button."""
+        ctx.panel.state.tab, ctx.panel.state.own = "jobs", ctx.params["job"]
+        # The strip of tabs keeps what a person has chosen; one of another name begins anew.
+        ctx.panel.state.strip = (ctx.panel.state.strip or 0) + 1
+        self.read(ctx)
+
+    def on_tab(self, ctx) -> None:
+        """Turn to another tab."""
+        ctx.panel.state.tab = ctx.params["value"]
+        self.read(ctx)
+
+    def on_next(self, ctx) -> None:
+        """Open the form of the next step."""
+        ctx.prompt(f"{OWNER}/{next_step(ctx.dataset)[0]}")
+
+    def on_tick(self, ctx) -> None:
+        """See how far the jobs are; show what has come of the one that was begun here."""
+        ended = self.read_jobs(ctx)
+        if not ended:
+            return
+        ctx.dataset.reload()
+        ctx.panel.state.next = list(next_step(ctx.dataset))
+        for job in ended:
+            if job.state == "completed" and job.id == ctx.panel.state.own:
+                for _ in show(ctx, job.outcome):
+                    pass
+            elif job.state == "completed":
+                ctx.ops.reload_dataset()
+            good = job.state == "completed"
+            variant = "success" if good else "info" if job.state == "cancelled" else "error"
+            ctx.ops.notify(f"{job.label}: {job.message}", variant=variant)
+
+    def read(self, ctx) -> None:
+        """Read what the tab shows."""
+        if ctx.dataset is None:
+            return
+        ctx.dataset.reload()
+        ctx.panel.state.next = list(next_step(ctx.dataset))
+        self.read_jobs(ctx)
+        if ctx.panel.state.tab == "runs":
+            self.read_runs(ctx)
+        if ctx.panel.state.tab == "evaluate":
+            self.read_evaluation(ctx)
+
+    def render(self, ctx) -> types.Property:
+        """Draw the tabs and the one that is open."""
+        panel = types.Object()
+        if not ctx.panel.state.next:
+            panel.md("Open a dataset to begin.", name="empty")
+            return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
+        tabs = types.TabsView()
+        for value, label in TABS.items():
+            tabs.add_choice(value, label=label)
+        tab = ctx.panel.state.tab or "jobs"
+        strip = f"tab_{ctx.panel.state.strip or 0}"
+        panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
+        draw = {"jobs": self.draw_jobs, "runs": self.draw_runs, "evaluate": self.draw_evaluation}
+        draw[tab](ctx, panel)
+        if ctx.panel.state.is_busy:
+            timer = types.TimerView(interval=TICK_MILLISECONDS, on_interval=self.on_tick)
+            panel.view("timer", timer)
+        return types.Property(panel, view=types.GridView(gap=2, px=2, py=1))

@@ -1,0 +1,133 @@
+"""The tab "Evaluate": which class is taken for which, and how well each is found."""
+
+from __future__ import annotations
+
+from fiftyone.operators import types
+
+from ...dataset.evaluation import confusion_counts, prediction_fields, samples_between
+from ...dataset.fields import field_info
+from ...dataset.heatmaps import heatmap_fields
+from ...dataset.runs import list_runs
+from ...review.confusion import class_rows, confusion_matrix, wilson_interval
+from ..showing import show, view_as_text
+from .choices import choice
+from .plots import confusion_plot
+from .texts import percent
+
+PARTS = {"test": "test", "val": "val", "train": "train", "all": "all samples"}
+COLUMNS = {
+    "name": "Class",
+    "labelled": "Samples",
+    "right": "Right",
+    "recall": "Recall",
+    "precision": "Precision",
+}
+
+
+class EvaluateTab:
+    """Reads, draws and answers."""
+
+    def read_evaluation(self, ctx) -> None:
+        """Count labels and predictions in the database."""
+        state, dataset = ctx.panel.state, ctx.dataset
+        state.prediction_fields = names = prediction_fields(dataset)
+        if not names:
+            return
+        if state.prediction_field not in names:
+            runs = list_runs(dataset)
+            trained = [name for name in names if field_info(dataset, name).get("run") in runs]
+            state.prediction_field = (trained or names)[0]
+        name = state.prediction_field
+        info = field_info(dataset, name)
+        label_field = info.get("label_field") or "ground_truth"
+        tags = dataset.count_sample_tags()
+        state.parts = [part for part in PARTS if part == "all" or tags.get(part)]
+        if state.part not in state.parts:
+            state.part = state.parts[0]
+        samples = dataset if state.part == "all" else dataset.match_tags(state.part)
+        counts = confusion_counts(samples, label_field, name)
+        classes = sorted({x for pair in counts for x in pair})
+        matrix = confusion_matrix(counts, classes)
+        rows = [i for i, own in enumerate(matrix.sum(1)) if own]
+        state.label_field, state.predictions = label_field, classes
+        state.labels = [classes[i] for i in rows]
+        total, right = int(matrix.sum()), int(matrix.trace())
+        state.evaluation_words = "No sample here has both a label and a prediction."
+        if not total:
+            return
+        low, high = wilson_interval(right, total)
+        state.evaluation_words = (
+            f"**Accuracy {percent(right / total)}** (95% interval {percent(low)} to "
+            f"{percent(high)}): {right} of {total} samples. A click on a cell shows its samples."
+        )
+        ctx.panel.data.confusion, state.confusion_layout = confusion_plot(
+            matrix[rows], state.labels, classes
+        )
+        rows = [row for row in class_rows(matrix, classes) if row.labelled]
+        state.class_rows = [
+            {
+                "name": row.name,
+                "labelled": str(row.labelled),
+                "right": str(row.right),
+                "recall": percent(row.recall),
+                "precision": percent(row.precision),
+            }
+            for row in sorted(rows, key=lambda row: row.recall)
+        ]
+
+    def draw_evaluation(self, ctx, panel: types.Object) -> None:
+        """Draw the tab."""
+        state = ctx.panel.state
+        if not state.prediction_fields:
+            panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
+            panel.btn("next", label=state.next[1], on_click=self.on_next, variant="contained")
+            return
+        choices = panel.h_stack("choices", gap=2)
+        choice(
+            choices,
+            "prediction_field",
+            {name: name for name in state.prediction_fields},
+            state.prediction_field,
+            "Predictions",
+            self.on_prediction_field,
+        )
+        parts = {part: PARTS[part] for part in state.parts}
+        choice(choices, "part", parts, state.part, "Of the samples tagged", self.on_part)
+        panel.md(state.evaluation_words, name="evaluation_words")
+        if not state.labels:
+            return
+        panel.plot(
+            "confusion",
+            layout=state.confusion_layout,
+            config={"displayModeBar": False},
+            on_click=self.on_cell,
+        )
+        table = types.TableView()
+        for key, title in COLUMNS.items():
+            table.add_column(key, label=title)
+        panel.list("class_rows", types.Object(), view=table, label="Classes, worst recall first")
+
+    def on_prediction_field(self, ctx) -> None:
+        """Look at other predictions."""
+        ctx.panel.state.prediction_field = ctx.params["value"]
+        self.read_evaluation(ctx)
+
+    def on_part(self, ctx) -> None:
+        """Look at other samples."""
+        ctx.panel.state.part = ctx.params["value"]
+        self.read_evaluation(ctx)
+
+    def on_cell(self, ctx) -> None:
+        """Show the samples of a cell, with their heatmaps on."""
+        state, dataset = ctx.panel.state, ctx.dataset
+        label = state.labels[round(ctx.params["y"])]
+        predicted = state.predictions[round(ctx.params["x"])]
+        name = state.prediction_field
+        samples = dataset if state.part == "all" else dataset.match_tags(state.part)
+        view = samples_between(samples, state.label_field, name, label, predicted)
+        run = field_info(dataset, name).get("run")
+        maps = [x for x in heatmap_fields(dataset) if field_info(dataset, x).get("run") == run]
+        outcome = {"view": view_as_text(view), "changed": False, "heatmaps": bool(maps)}
+        outcome["fields"] = [state.label_field, name, *maps[:1]]
+        for _ in show(ctx, outcome):
+            pass

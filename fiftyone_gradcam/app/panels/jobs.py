@@ -1,0 +1,157 @@
+"""The tab "Jobs and training": what is going on, how it goes, and how to end or resume it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fiftyone.operators import types
+
+from ...dataset.fields import OWNER
+from ...dataset.live import LiveTraining
+from ...dataset.runs import can_resume, list_runs, load_run
+from ...jobs import queue
+from .plots import curves_plot
+from .texts import duration, markdown
+
+ROWS = {"label": "Job", "state": "State", "message": "Last message", "began": "Begun (UTC)"}
+SEVERITIES = {"error": types.Error, "warning": types.Warning}
+
+
+class JobsTab:
+    """Reads, draws and answers."""
+
+    def read_jobs(self, ctx) -> list[queue.Job]:
+        """Put the jobs into the panel's state; returns those that ended since the last look."""
+        jobs = queue.list_jobs(ctx.dataset)
+        was_going = set(ctx.panel.state.going or ())
+        going = [job.id for job in jobs if not job.has_ended]
+        ended = [job for job in jobs if job.id in was_going and job.has_ended]
+        ctx.panel.state.going, ctx.panel.state.is_busy = going, bool(going)
+        shown = [job for job in jobs if not job.has_ended] or jobs[:1]
+        ctx.panel.state.cards = [self._card(ctx, job) for job in reversed(shown)]
+        ids = {job.id for job in shown}
+        ctx.panel.state.earlier = [_row(job) for job in jobs if job.id not in ids]
+        trained = next((job for job in reversed(shown) if job.verb == "fine_tune"), None)
+        self._read_training(ctx, trained)
+        return ended
+
+    def _card(self, ctx, job: queue.Job) -> dict:
+        words = f"**{markdown(job.label)}** · {job.state}"
+        if job.state == "running":
+            words += f" · {job.progress:.0%}"
+        if job.seconds_left is not None:
+            words += f" · about {duration(job.seconds_left)} left"
+        elif job.seconds is not None and job.has_ended:
+            words += f" after {duration(job.seconds)}"
+        card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
+        card |= {"message": job.message, "verb": job.verb, "log": job.log}
+        card["again"] = None
+        if job.state in ("cancelled", "failed", "lost"):
+            given = queue.arguments_of(job.id)
+            card["again"] = "Run again"
+            if job.verb == "fine_tune" and can_resume(ctx.dataset, given["key"]):
+                card["again"] = "Resume"
+        return card
+
+    def _read_training(self, ctx, job: queue.Job | None) -> None:
+        key = queue.arguments_of(job.id).get("key") if job is not None else None
+        ctx.panel.state.training = ctx.panel.state.findings = None
+        if key is None:
+            return
+        rows, best, findings = LiveTraining(ctx.dataset, key).read(), None, []
+        if rows is None and job.has_ended and key in list_runs(ctx.dataset):
+            run = load_run(ctx.dataset, key)
+            rows = {"history": run.history, "validations": run.validations}
+            best, findings = run.best_epoch, run.findings
+        if rows is None or not (rows["history"] or rows.get("running")):
+            return
+        traces, layout = curves_plot(rows, best)
+        ctx.panel.data.curves = traces
+        ctx.panel.state.training, ctx.panel.state.findings = layout, findings
+
+    def draw_jobs(self, ctx, panel: types.Object) -> None:
+        """Draw the tab."""
+        state = ctx.panel.state
+        for card in state.cards or ():
+            self._draw_card(panel, card)
+        if state.training:
+            panel.plot("curves", layout=state.training, config={"displayModeBar": False})
+        for number, finding in enumerate(state.findings or ()):
+            notice = SEVERITIES.get(finding["severity"], types.Notice)
+            panel.view(f"finding_{number}", notice(label=finding["message"]))
+        if not state.is_busy:
+            _, label, words = state.next
+            panel.md(f"**Next:** {words}", name="next_words")
+            buttons = panel.h_stack("next_buttons", gap=2)
+            buttons.btn("next", label=label, on_click=self.on_next, variant="contained")
+            buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
+        if state.earlier:
+            table = types.TableView()
+            for key, title in ROWS.items():
+                table.add_column(key, label=title)
+            panel.list("earlier", types.Object(), view=table, label="Earlier jobs")
+
+    def _draw_card(self, panel: types.Object, card: dict) -> None:
+        box = panel.v_stack(f"job_{card['id']}", gap=1, width=100)
+        box.md(card["words"], name="words")
+        if card["state"] in ("running", "cancelling"):
+            bar = types.ProgressView(label=card["message"])
+            box.float("progress", default=card["progress"], view=bar)
+        elif card["state"] in ("failed", "lost"):
+            box.view("error", types.Error(label=card["message"]))
+            if card["state"] == "lost" and card["log"]:
+                box.md(f"What it printed is in {markdown(card['log'])}", name="log")
+        elif card["message"]:
+            box.md(markdown(card["message"]), name="message")
+        buttons = box.h_stack("buttons", gap=2)
+        given = {"job": card["id"]}
+        if card["state"] in ("queued", "running"):
+            buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
+        if card["again"]:
+            buttons.btn(
+                "again",
+                label=card["again"],
+                on_click=self.on_again,
+                params=given,
+                variant="contained",
+            )
+        if card["state"] == "completed" and card["verb"] == "fine_tune":
+            buttons.btn(
+                "predict",
+                label="Predict with it",
+                on_click=self.on_predict,
+                params=given,
+                variant="contained",
+            )
+        if card["state"] in queue.ENDED:
+            buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
+
+    def on_cancel(self, ctx) -> None:
+        """End a job in good order."""
+        queue.cancel_job(ctx.params["job"])
+        self.read_jobs(ctx)
+
+    def on_again(self, ctx) -> None:
+        """Go on with a training, or call a verb again."""
+        id = ctx.params["job"]
+        given = queue.arguments_of(id)
+        is_training = "key" in given and can_resume(ctx.dataset, given["key"])
+        job = queue.repeat_job(id, **({"resume": True} if is_training else {}))
+        queue.forget_job(id)
+        ctx.panel.state.own = job.id
+        self.read_jobs(ctx)
+
+    def on_predict(self, ctx) -> None:
+        """Open the form of predict with the run of a job."""
+        ctx.prompt(f"{OWNER}/predict", params={"run": queue.arguments_of(ctx.params["job"])["key"]})
+
+    def on_forget(self, ctx) -> None:
+        """Take a job off the list."""
+        queue.forget_job(ctx.params["job"])
+        self.read_jobs(ctx)
+
+
+def _row(job: queue.Job) -> dict[str, str]:
+    age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
+    began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
+    return {"label": job.label, "state": job.state, "message": job.message, "began": began}

@@ -1,0 +1,168 @@
+"""Plots as Plotly draws them: traces and layout, from rows and counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...review.curves import rates_by_epoch, validation_epochs
+from .texts import plotly
+
+# Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
+TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
+GREY = "#888888"  # read on dark and on light
+SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
+MOST_NAMES = 40  # classes: of more, names would lie over each other
+MOST_NUMBERS = 15  # classes: of more, the cells have no room for a number
+
+
+def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
+    """Loss, accuracy and learning rate over epochs, beneath each other.
+
+    Args:
+        rows: "history" and "validations" as of a run; "running" and "epochs" as of a training that
+            is going on (see `fiftyone_gradcam.dataset.live`)
+        best_epoch: whose weights were kept; None marks nothing
+    """
+    history, validations = rows["history"], rows["validations"]
+    ends, places = [row["epoch"] for row in history], validation_epochs(validations)
+    running = rows.get("running")
+    if running:
+        ends = [*ends, running["epoch"]]
+    traces, losses = [], []
+    for number, name in enumerate(("loss", "accuracy"), 1):
+        seen = [row[f"train_{name}"] for row in [*history, *([running] if running else [])]]
+        traces.append(_line(ends, seen, "training", TRAIN, "solid", number))
+        watched = [row[f"val_{name}"] for row in validations]
+        traces.append(_line(places, watched, "validation", VAL, "dot", number))
+        losses += [y for y in (*seen, *watched) if name == "loss" and y and math.isfinite(y)]
+    steps, rates = rates_by_epoch(history, validations)
+    traces.append(_line(steps, rates, "learning rate", RATE, "solid", 3))
+    is_wide = bool(losses) and 0 < min(losses) * SPREAD < max(losses)
+    layout = {
+        "height": 430,
+        "margin": {"l": 62, "r": 15, "t": 10, "b": 40},
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.08, "x": 0},
+        "xaxis": _axis("epoch")
+        | {"anchor": "y3", "range": [-0.05 * (0 in ends), max([rows.get("epochs") or 1, *ends])]},
+        "yaxis": _axis("loss")
+        | {"domain": [0.62, 1]}
+        | ({"type": "log", "dtick": 1} if is_wide else {"rangemode": "tozero"}),
+        "yaxis2": _axis("accuracy") | {"domain": [0.2, 0.56]},
+        "yaxis3": _axis("rate") | {"domain": [0, 0.14], "rangemode": "tozero", "nticks": 3},
+        "hovermode": "x",
+    }
+    if best_epoch is not None:
+        line = {"color": RATE, "dash": "dot", "width": 1.5}
+        layout["shapes"] = [
+            {
+                "type": "line",
+                "x0": best_epoch,
+                "x1": best_epoch,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": line,
+            }
+        ]
+    return traces, layout
+
+
+def _line(
+    places: Sequence[float],
+    values: Sequence[float | None],
+    name: str,
+    color: str,
+    dash: str,
+    number: int,
+) -> dict:
+    few = len(values) <= 40
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if few else "lines",
+        "x": list(places),
+        "y": [None if y is None or not math.isfinite(y) else y for y in values],
+        "name": name,
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"size": 5},
+        "xaxis": "x",
+        "yaxis": "y" if number == 1 else f"y{number}",
+        "showlegend": number == 1,
+    }
+
+
+def _axis(title: str) -> dict:
+    """What all axes share; FiftyOne gives its colours to the first of a plot alone."""
+    return {
+        "title": {"text": title, "font": {"size": 12, "color": GREY}},
+        "tickfont": {"size": 11, "color": GREY},
+        "gridcolor": "rgba(128,128,128,0.25)",
+        "zeroline": False,
+        "exponentformat": "e",
+    }
+
+
+def confusion_plot(
+    matrix: np.ndarray, labels: Sequence[str], predictions: Sequence[str]
+) -> tuple[list[dict], dict]:
+    """A confusion matrix as a heatmap: colour by the share of the label's samples.
+
+    The axes are numbers, so that a click tells the place of a class whatever its name is.
+
+    Args:
+        matrix: (L, P) numbers of samples
+        labels, predictions: names of its rows and columns
+    """
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    rows, columns = [plotly(name) for name in labels], [plotly(name) for name in predictions]
+    count = max(len(rows), len(columns))
+    texts = [
+        [f"{row} predicted as {column}: {n}" for column, n in zip(columns, counts, strict=True)]
+        for row, counts in zip(rows, matrix.tolist(), strict=True)
+    ]
+    trace = {
+        "type": "heatmap",
+        "x": list(range(len(columns))),
+        "y": list(range(len(rows))),
+        "z": shares.round(4).tolist(),
+        "text": texts,
+        "hoverinfo": "text",
+        "colorscale": [[0, "rgba(120,120,120,0.08)"], [0.02, "#d8e6f3"], [1, "#0b4f8a"]],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 1 if count <= MOST_NAMES else 0,
+        "ygap": 1 if count <= MOST_NAMES else 0,
+    }
+    layout = {
+        "height": min(max(240, 110 + 34 * len(rows)), 620),
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "xaxis": _axis("prediction") | _names(columns) | {"automargin": True},
+        "yaxis": _axis("label") | _names(rows) | {"automargin": True, "autorange": "reversed"},
+        "hovermode": "closest",
+    }
+    if count <= MOST_NUMBERS:
+        layout["annotations"] = [
+            {
+                "x": j,
+                "y": i,
+                "text": str(matrix[i, j]),
+                "showarrow": False,
+                "font": {"color": "white" if shares[i, j] > 0.5 else "#444444", "size": 12},
+            }
+            for i in range(len(rows))
+            for j in range(len(columns))
+            if matrix[i, j]
+        ]
+    return [trace], layout
+
+
+def _names(names: list[str]) -> dict:
+    """An axis of classes."""
+    if len(names) > MOST_NAMES:
+        return {"type": "linear", "showgrid": False, "showticklabels": False}
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+    return {"type": "linear", "showgrid": False, **ticks}

@@ -1,0 +1,143 @@
+"""The tab "Runs": the trained classifiers, and what can be done with them."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from ...dataset.fields import OWNER
+from ...dataset.runs import list_runs, load_run
+from ...review.confusion import wilson_interval
+from .choices import choice
+from .plots import curves_plot
+from .texts import markdown, percent
+
+COLUMNS = {
+    "key": "Run",
+    "backbone": "Backbone",
+    "val_accuracy": "Val accuracy (95% interval)",
+    "trained": "Trained (UTC)",
+}
+
+
+class RunsTab:
+    """Reads, draws and answers."""
+
+    def read_runs(self, ctx) -> None:
+        """Put the runs into the panel's state."""
+        ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
+        keys = [row["key"] for row in rows]
+        shown = ctx.panel.state.shown_run
+        ctx.panel.state.shown_run = shown = shown if shown in keys else next(iter(keys), None)
+        if shown is None:
+            return
+        run = load_run(ctx.dataset, shown)
+        rows = {"history": run.history, "validations": run.validations}
+        ctx.panel.data.run_curves, ctx.panel.state.run_layout = curves_plot(rows, run.best_epoch)
+        ctx.panel.state.run_words = _describe(run)
+
+    def draw_runs(self, ctx, panel: types.Object) -> None:
+        """Draw the tab."""
+        state = ctx.panel.state
+        if not state.runs:
+            panel.md(
+                "There are no trained classifiers here yet. Fine-tune one, or import one that was "
+                "exported.",
+                name="no_runs",
+            )
+        else:
+            table = types.TableView()
+            for key, title in COLUMNS.items():
+                table.add_column(key, label=title)
+            panel.list("runs", types.Object(), view=table)
+        buttons = panel.h_stack("run_buttons", gap=2)
+        buttons.btn("train", label="Fine-tune a classifier", on_click=self.on_train)
+        buttons.btn("import", label="Import a run", on_click=self.on_import_run)
+        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
+        if not state.runs:
+            return
+        keys = {row["key"]: row["key"] for row in state.runs}
+        choice(panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
+        actions = panel.h_stack("run_actions", gap=2)
+        actions.btn(
+            "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
+        )
+        actions.btn("rename", label="Rename", on_click=self.on_rename_run)
+        actions.btn("export", label="Export", on_click=self.on_export_run)
+        actions.btn("delete", label="Delete", on_click=self.on_delete_run)
+        panel.md(state.run_words, name="run_words")
+        panel.plot("run_curves", layout=state.run_layout, config={"displayModeBar": False})
+
+    def on_show_run(self, ctx) -> None:
+        """Show another run."""
+        ctx.panel.state.shown_run = ctx.params["value"]
+        self.read_runs(ctx)
+
+    def on_predict_run(self, ctx) -> None:
+        """Open the form of predict."""
+        ctx.prompt(f"{OWNER}/predict", params={"run": ctx.panel.state.shown_run})
+
+    def on_rename_run(self, ctx) -> None:
+        """Open the form of rename_run."""
+        self._ask(ctx, "rename_run", "key")
+
+    def on_export_run(self, ctx) -> None:
+        """Open the form of export_run."""
+        self._ask(ctx, "export_run", "run")
+
+    def on_delete_run(self, ctx) -> None:
+        """Open the form of delete_run, which asks."""
+        self._ask(ctx, "delete_run", "key")
+
+    def on_import_run(self, ctx) -> None:
+        """Open the form of import_run."""
+        ctx.prompt(f"{OWNER}/import_run", on_success=self.on_refresh)
+
+    def on_train(self, ctx) -> None:
+        """Open the form of fine_tune."""
+        ctx.prompt(f"{OWNER}/fine_tune")
+
+    def _ask(self, ctx, verb: str, name: str) -> None:
+        params = {name: ctx.panel.state.shown_run}
+        ctx.prompt(f"{OWNER}/{verb}", params=params, on_success=self.on_refresh)
+
+
+def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
+    """A row of the table for each training, newest first."""
+    rows = []
+    for key in reversed(list_runs(dataset)):
+        info = dataset.get_run_info(key)
+        config = info.config
+        rows.append(
+            {
+                "key": key,
+                "backbone": config.recipe["backbone"],
+                "val_accuracy": _accuracy(config),
+                "trained": f"{info.timestamp:%d %b %H:%M}",
+            }
+        )
+    return rows
+
+
+def _accuracy(config) -> str:
+    accuracy, count = config.val_accuracy, getattr(config, "val_images", None)
+    if accuracy is None:
+        return "not watched"
+    if not count:
+        return percent(accuracy)
+    low, high = wilson_interval(round(accuracy * count), count)
+    return f"{percent(accuracy)} ({percent(low)} to {percent(high)})"
+
+
+def _describe(run) -> str:
+    recipe = run.recipe
+    names = ", ".join(map(markdown, run.classes[:10]))
+    names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""
+    kept = f"epoch {run.best_epoch}" if run.best_epoch else "the new layers alone"
+    words = [
+        f"**{markdown(run.key)}**: {recipe['backbone']}, {recipe['optimizer']}, learning rate "
+        f"{recipe['learning_rate']:g}, batches of {recipe['batch_size']}, {recipe['epochs']} "
+        f"epochs; kept: {kept}. Classes: {names}."
+    ]
+    words += [f"- {x['severity'].capitalize()}: {markdown(x['message'])}" for x in run.findings]
+    return "\n\n".join(words)

@@ -1,0 +1,32 @@
+"""Texts that people wrote, such as class names, shown as they are."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+
+
+def markdown(text: str) -> str:
+    """A text without meaning to Markdown or HTML."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def plotly(text: str, most: int = 24) -> str:
+    """A text without meaning to Plotly, which reads some HTML, cut to a length."""
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    return html.escape(text, quote=False)
+
+
+def duration(seconds: float) -> str:
+    """About how long, such as "40 s", "12 min" or "2 h 5 min"."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def percent(share: float | None) -> str:
+    """A share, such as "94.1%"; a dash for none."""
+    return "–" if share is None else f"{100 * share:.1f}%"

@@ -1,0 +1,85 @@
+"""A verb's arguments as text, so that another process can call it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import is_dataclass
+
+import fiftyone as fo
+import numpy as np
+from bson import json_util
+
+VIEW, RECIPE = "__view__", "__recipe__"
+
+
+def encode(given: dict) -> str:
+    """Arguments by name as JSON.
+
+    Datasets and views become ids and stages, runs their keys, recipes their choices.
+
+    Raises:
+        ValueError: naming an argument that cannot be written
+    """
+    plain = {}
+    for name, value in given.items():
+        try:
+            plain[name] = _plain(value)
+        except TypeError:
+            raise ValueError(
+                f"The argument {name!r} cannot be given to a job, for a {type(value).__name__} "
+                f"cannot be written down. Pass plain values, or call without delegate=True"
+            ) from None
+    return json.dumps(plain)
+
+
+def decode(text: str) -> dict:
+    """The arguments that `encode` was given.
+
+    Raises:
+        ValueError: if a dataset in them is gone
+    """
+    return {name: _own(value) for name, value in json.loads(text).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, fo.core.collections.SampleCollection):
+        stages = None if isinstance(value, fo.Dataset) else json_util.dumps(value._serialize())
+        value = {VIEW: {"id": str(value._root_dataset._doc.id), "stages": stages}}
+    elif is_dataclass(value):  # a run, or a recipe
+        value = value.key if hasattr(value, "key") else {RECIPE: value.to_dict()}
+    elif isinstance(value, list | tuple):
+        value = [_plain(item) for item in value]
+    elif isinstance(value, dict):
+        value = {str(name): _plain(item) for name, item in value.items()}
+    elif isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif value is not None and not isinstance(value, bool | int | float | str):
+        raise TypeError
+    return value
+
+
+def _own(value: object) -> object:
+    if isinstance(value, list):
+        return [_own(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if RECIPE in value:
+        from ..model.recipe import Recipe
+
+        return Recipe(**value[RECIPE])
+    if VIEW in value:
+        return _collection(**value[VIEW])
+    return {name: _own(item) for name, item in value.items()}
+
+
+def _collection(id: str, stages: str | None) -> fo.core.collections.SampleCollection:
+    try:
+        dataset = fo.core.odm.load_dataset(id=id)
+    except Exception as error:
+        raise ValueError(f"The dataset of this job is gone: {error}") from error
+    if stages is None:
+        return dataset
+    return fo.DatasetView._build(dataset, json_util.loads(stages))

@@ -1,0 +1,123 @@
+"""Processes: their names, whether they live, how a worker is started, and whose turn it is."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+TURN_POLL_SECONDS = 0.2
+# A process between, which ends at once: FiftyOne ends its server with all that descend from it.
+# Of a session of its own, the worker does not end with the terminal either.
+LAUNCHER = """
+import subprocess, sys
+with open(sys.argv[1], "w") as log:
+    worker = subprocess.Popen(
+        sys.argv[2:],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+print(worker.pid)
+"""
+# The App's server tells its children with the first that a server needs no cleaning up, and with
+# the second where its database is: one that is found so is not kept alive by the child.
+OF_THE_SERVER = ("FIFTYONE_SERVER", "FIFTYONE_PRIVATE_DATABASE_PORT")
+
+
+def name_of(pid: int) -> str:
+    """A process by host, number and time of birth, for numbers are used again."""
+    try:
+        born = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:  # it has ended already
+        born = 0.0
+    return f"{socket.gethostname()} {pid} {born:.2f}"
+
+
+def is_alive(name: str | None) -> bool | None:
+    """Whether a process of a name lives; None if that cannot be known from here."""
+    parts = (name or "").rsplit(" ", 2)
+    if len(parts) != 3 or parts[0] != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(int(parts[1]))
+        born = abs(process.create_time() - float(parts[2])) < 1
+        return born and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+
+
+def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
+    """Start a process that does a queued job of a target when it is its turn.
+
+    Args:
+        target: what only one job at a time may work on
+        settings: environment variables of its own
+        log: file for what it prints
+
+    Returns:
+        the name of the process
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in OF_THE_SERVER}
+    path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= settings | {"PYTHONPATH": os.pathsep.join(path), "FIFTYONE_GRADCAM_WORKER": "1"}
+    # -P: a folder from which the App was started must not lend its files as modules.
+    command = [sys.executable, "-P", "-m", "fiftyone_gradcam.jobs.worker", target]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *command]
+    done = subprocess.run(launcher, env=environment, capture_output=True, text=True, check=True)
+    return name_of(int(done.stdout))
+
+
+@contextmanager
+def turn(target: str) -> Iterator[None]:
+    """Wait until no other process works on a target.
+
+    The system gives the turn back when a process ends, however it ends. The file is gone after
+    the last one.
+    """
+    folder = Path(tempfile.gettempdir()) / f"fiftyone-gradcam-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.lock"
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        _wait_for(file)
+        try:
+            if os.fstat(file).st_ino == os.stat(path).st_ino:
+                break
+        except FileNotFoundError:
+            pass
+        os.close(file)  # the one before has removed it: its turn is over, but so is the file's
+    try:
+        yield
+    finally:
+        if os.name == "posix":
+            os.unlink(path)
+        os.close(file)
+
+
+def _wait_for(file: int) -> None:
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return
+    import msvcrt
+
+    while True:
+        try:
+            return msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            time.sleep(TURN_POLL_SECONDS)

@@ -1,0 +1,81 @@
+"""How a job tells how far it is, and is told to end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from bson import ObjectId
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionProgress, ExecutionRunState
+
+from ..cancelling import CancelledError
+from .queue import CANCELLING
+
+WRITE_SECONDS = 0.5
+LOOK_SECONDS = 0.5
+# A step that takes longer than this after Cancel (a download that hangs, say) is cut short.
+PATIENCE_SECONDS = 60.0
+
+
+class Reporter:
+    """A `progress` function that writes to the document of a delegated operation.
+
+    A thread looks whether the operation is still meant to run: when it was cancelled, the next
+    report raises `CancelledError`.
+
+    Args:
+        id: of the operation
+    """
+
+    def __init__(self, id: str | ObjectId):
+        self.id, self.service = ObjectId(id), DelegatedOperationService()
+        self.done, self.written, self.share = threading.Event(), 0.0, 0.0
+        self.cancelled_at: float | None = None
+        self.told = False
+
+    def __enter__(self) -> Reporter:
+        threading.Thread(target=self._watch, name="gradcam-cancel", daemon=True).start()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.done.set()
+        if error is not None:
+            self.tell(str(error) or type(error).__name__)
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Tell how far the work is; the database is written to once in a while.
+
+        Raises:
+            CancelledError: if the job was cancelled
+        """
+        if self.cancelled_at is not None and not self.told:
+            self.told = True
+            raise CancelledError("Cancelled")
+        now = time.monotonic()
+        if now - self.written >= WRITE_SECONDS or done >= total:
+            self.written = now
+            self.tell(message, done / max(total, 1))
+
+    def tell(self, message: str, share: float | None = None) -> None:
+        """Write a message, and the share of the work that is done."""
+        self.share = self.share if share is None else min(max(share, 0.0), 1.0)
+        if self.cancelled_at is not None and share is not None:
+            message = CANCELLING
+        self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
+
+    def _watch(self) -> None:
+        while not self.done.wait(LOOK_SECONDS):
+            try:
+                state = self.service.get(self.id).run_state
+            except ValueError:  # its document was deleted
+                state = ExecutionRunState.FAILED
+            if state == ExecutionRunState.RUNNING:
+                continue
+            if self.cancelled_at is None:
+                self.cancelled_at = time.monotonic()
+            late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
+            if late and not self.told and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
+                self.tell("Cancelled. What was written before stays")
+                os._exit(1)

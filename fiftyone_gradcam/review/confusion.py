@@ -1,0 +1,72 @@
+"""How often which class is taken for which: counts, shares, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Z95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class: how many samples have its label, and how many are predicted rightly.
+
+    Attributes:
+        name: of the class
+        labelled, predicted, right: numbers of samples
+        recall: share of the labelled that are predicted rightly; None of none
+        precision: share of the predicted that are labelled so; None of none
+    """
+
+    name: str
+    labelled: int
+    predicted: int
+    right: int
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the labelled that are predicted rightly."""
+        return self.right / self.labelled if self.labelled else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted that are labelled so."""
+        return self.right / self.predicted if self.predicted else None
+
+
+def confusion_matrix(counts: Mapping[tuple[str, str], int], classes: Sequence[str]) -> np.ndarray:
+    """Numbers of samples (K, K): rows are labels, columns predictions, in the order of `classes`.
+
+    Args:
+        counts: by label and prediction
+        classes: all classes that occur
+    """
+    place = {name: i for i, name in enumerate(classes)}
+    matrix = np.zeros((len(classes), len(classes)), np.int64)
+    for (label, predicted), count in counts.items():
+        matrix[place[label], place[predicted]] = count
+    return matrix
+
+
+def class_rows(matrix: np.ndarray, classes: Sequence[str]) -> list[ClassRow]:
+    """A row for each class of a confusion matrix (K, K)."""
+    rows = np.stack([matrix.sum(1), matrix.sum(0), matrix.diagonal()], 1).tolist()
+    return [ClassRow(name, *row) for name, row in zip(classes, rows, strict=True)]
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """The 95% interval of a share.
+
+    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
+
+    Args:
+        right, total: counts, of which `total` is positive
+    """
+    share, square = right / total, Z95**2 / total
+    middle = (share + square / 2) / (1 + square)
+    half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / total + square / (4 * total))
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -1,0 +1,37 @@
+"""Verbs in another process, from Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ..dataset.fields import root_dataset
+from ..jobs.queue import submit
+
+
+def delegable(verb: Callable) -> Callable:
+    """Make a job of a call of a verb whose argument `delegate` is true.
+
+    What the verb raises for wrong arguments is then the job's to tell.
+    """
+    signature = inspect.signature(verb)
+
+    @wraps(verb)
+    def call(*args: Any, **options: Any) -> Any:
+        if not options.pop("delegate", False):
+            return verb(*args, **options)
+        given = {}
+        for name, value in signature.bind(*args, **options).arguments.items():
+            is_rest = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            given |= value if is_rest else {name: value}
+        if given.pop("progress", None) not in (None, True, False):
+            raise ValueError(
+                "A job cannot call a function of this process as its progress. Leave progress "
+                "out, and ask the job that delegate=True returns"
+            )
+        samples = given.get("samples")
+        return submit(verb.__name__, given, root_dataset(samples) if samples is not None else None)
+
+    return call
