@@ -12,6 +12,9 @@ import numpy as np
 from PIL import Image
 
 SCREENSHOTS = Path(__file__).resolve().parents[1] / ".screenshots"
+# Errors of FiftyOne's own: what it cannot fetch from the internet, and
+# what its drawing of heatmaps stumbles over when the grid is drawn again.
+NOT_OURS = ("ERR_NAME_NOT_RESOLVED", "ArrayBuffer", "entry is loading")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -52,9 +55,7 @@ class AppPage:
             self._keep(message.text)
 
     def _keep(self, text: str) -> None:
-        # No errors of the plugin's: what the App itself cannot fetch from the internet, and what
-        # its drawing of heatmaps stumbles over when the grid is drawn again.
-        if not any(mark in text for mark in ("ERR_NAME_NOT_RESOLVED", "ArrayBuffer")):
+        if not any(mark in text for mark in NOT_OURS):
             self.errors.append(text)
 
     def open(self, dataset_name: str) -> None:
@@ -112,10 +113,33 @@ class AppPage:
         """Wait until a text is shown."""
         self.page.get_by_text(text).first.wait_for(timeout=1000 * seconds)
 
-    def close_dialog(self) -> None:
-        """Press Done under a finished progress bar."""
-        self.page.get_by_role("button", name="Done").click()
+    def open_panel(self) -> None:
+        """Open the plugin's panel, if it is not open."""
+        if not self.page.get_by_role("tab", name="Jobs and training").is_visible():
+            self.page.locator("[data-cy=new-panel-btn]").first.click()
+            self.page.get_by_text("Grad-CAM classifier", exact=True).first.click()
+            self.page.get_by_role("tab", name="Jobs and training").wait_for()
+
+    def tab(self, name: str) -> None:
+        """Turn to a tab of the panel."""
+        self.page.get_by_role("tab", name=name).click()
+
+    def choose_in_panel(self, label: str, option: str) -> None:
+        """Choose from a list of the panel."""
+        self.page.get_by_text(label, exact=True).last.locator(
+            "xpath=following::*[@role='combobox'][1]"
+        ).click()
+        self.page.get_by_role("option", name=option).first.click()
         time.sleep(1)
+
+    def click(self, name: str) -> None:
+        """Click a button by its label."""
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def points(self, trace: int = 0) -> int:
+        """How many points a trace of the panel's first plot has; 0 if there is no plot."""
+        code = f"() => document.querySelector('.js-plotly-plot')?.data?.[{trace}]?.x.length ?? 0"
+        return self.page.evaluate(code)
 
     def screenshot(self, name: str) -> np.ndarray:
         """Take a picture, keep it for people, and return its pixels (H, W, 3)."""

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -140,3 +141,37 @@ def digit_weights(digit_files, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("weights") / "digits.pt"
     torch.save(found.model.state_dict(), path)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def app_server():
+    """An App's session, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    session = fo.launch_app(remote=True, address="127.0.0.1", port=port)
+    yield session, f"http://127.0.0.1:{port}/"
+    session.close()
+
+
+@pytest.fixture
+def app(app_server, dataset, request):
+    """A browser on the App; the module's `dataset` is open in its session."""
+    from browser import ARGUMENTS, AppPage, find_chromium
+    from playwright.sync_api import sync_playwright
+
+    session, url = app_server
+    session.dataset = dataset
+    session.clear_view()  # or a new tab would go on with the view of the last one
+    session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
+    chromium = find_chromium()
+    if chromium is None:
+        absent("a Chromium browser (such as `apt-get install chromium`)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = AppPage(browser.new_page(viewport={"width": 1500, "height": 900}), url)
+        yield page
+        if not page.page.is_closed():
+            page.screenshot(f"end of {request.node.name}")
+        browser.close()
+    assert page.errors == [], page.errors

@@ -83,6 +83,7 @@ def test_an_exported_run_is_read_by_plain_torch(dataset, tmp_path):
         "label_field": "ground_truth",
         "best_epoch": 2,
         "val_accuracy": 0.9,
+        "val_images": 10,
         "recipe": run.recipe,
         "history": HISTORY,
         "validations": VALIDATIONS,

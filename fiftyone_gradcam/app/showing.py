@@ -58,7 +58,8 @@ def show_job(ctx, id: str) -> Iterator:
             yield ctx.trigger("prompt_user_for_operation", event)
             yield ctx.ops.open_panel(PANEL)  # brings it to the front
             return
-    yield ctx.ops.open_panel(PANEL, layout="horizontal", state={"tab": "jobs", "own": id})
+    state = {"state": {"tab": "jobs", "own": id}}
+    yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
 
 
 def _panels(space: fo.Space | None) -> Iterator[fo.Panel]:

@@ -59,6 +59,19 @@ def is_alive(name: str | None) -> bool | None:
         return False
 
 
+def own_environment() -> dict[str, str]:
+    """Environment variables for a process of the plugin's own."""
+    environment = {k: v for k, v in os.environ.items() if k not in OF_THE_SERVER}
+    path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    return environment | {"PYTHONPATH": os.pathsep.join(path)}
+
+
+def module_command(name: str) -> list[str]:
+    """The command that runs a module of the plugin."""
+    # -P: a folder from which the App was started must not lend its files as modules.
+    return [sys.executable, "-P", "-m", name]
+
+
 def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     """Start a process that does a queued job of a target when it is its turn.
 
@@ -70,11 +83,8 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    environment = {k: v for k, v in os.environ.items() if k not in OF_THE_SERVER}
-    path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= settings | {"PYTHONPATH": os.pathsep.join(path), "FIFTYONE_GRADCAM_WORKER": "1"}
-    # -P: a folder from which the App was started must not lend its files as modules.
-    command = [sys.executable, "-P", "-m", "fiftyone_gradcam.jobs.worker", target]
+    environment = own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
+    command = [*module_command("fiftyone_gradcam.jobs.worker"), target]
     log.parent.mkdir(parents=True, exist_ok=True)
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *command]
     done = subprocess.run(launcher, env=environment, capture_output=True, text=True, check=True)

@@ -266,7 +266,7 @@ def _job(operation: DelegatedOperationDocument) -> Job:
         ends = [operation.completed_at, operation.failed_at, datetime.now(UTC).replace(tzinfo=None)]
         end = next(x for x in ends if x is not None and (state in ENDED or x is ends[-1]))
         seconds = max((end - operation.started_at).total_seconds(), 0.0)
-        if state == "running" and progress > 0.01 and seconds > 2:
+        if state == "running" and progress > 0.004 and seconds > 4:
             left = seconds * (1 - progress) / progress
     outcome = result.result if result and isinstance(result.result, dict) else {}
     log = _log(operation)

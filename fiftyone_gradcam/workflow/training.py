@@ -125,7 +125,7 @@ def fine_tune(
     live.forget()
     _tell_run(run, findings)
     if trained.cancelled:
-        raise CancelledError(f"Cancelled: the best so far is kept as {run}. resume=True goes on")
+        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
     return run
 
 

@@ -25,10 +25,12 @@ class ApplyColorScale(foo.Operator):
         )
 
     def execute(self, ctx) -> None:
-        """Set the stored scale; nothing else of the user's colour settings is changed."""
+        """Set the stored scale, and what makes it seen; no other colour setting is changed."""
         scheme = ctx.dataset.app_config.color_scheme if ctx.dataset is not None else None
         name = (scheme.default_colorscale or {}).get("name") if scheme is not None else None
         if name:
             # The App first draws the dataset with a scale of its own, which would win.
             time.sleep(SECONDS_TO_FIRST_DRAWING)
-            ctx.trigger("set_color_scheme", {"default_colorscale_preset": name})
+            stored = {"color_by": scheme.color_by, "opacity": scheme.opacity}
+            stored = {key: value for key, value in stored.items() if value is not None}
+            ctx.trigger("set_color_scheme", {**stored, "default_colorscale_preset": name})

@@ -17,6 +17,7 @@ from .forms import (
     recipe_inputs,
     refuse,
 )
+from .training_summary import summary_view
 from .verb import Verb
 
 BACKBONES = {
@@ -91,6 +92,8 @@ class FineTune(Verb):
             refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
         if advanced(ctx, inputs):
             _advanced_inputs(inputs, recipe)
+        if ctx.params.get("label_field"):
+            summary_view(inputs, self.arguments(ctx))
 
     def arguments(self, ctx) -> dict:
         """As filled in; what was left empty is as in the recipe."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
 from fiftyone.operators import types
@@ -104,7 +105,8 @@ def backbone_inputs(
             types.Notice(label="small_cnn is trained from scratch; it suits small images"),
         )
         return
-    sources = {"imagenet": "ImageNet (downloaded once)", "file": "A file of weights"}
+    at_hand = "at hand" if has_cached_weights(backbone) else "downloaded once"
+    sources = {"imagenet": f"ImageNet, {at_hand}", "file": "A file of weights"}
     if from_scratch:
         sources["none"] = "None: train from scratch"
     first = "imagenet"
@@ -117,6 +119,14 @@ def backbone_inputs(
         path = os.path.expanduser(ctx.params.get("weights_file") or "")
         if path and not os.path.isfile(path):
             refuse(inputs, "no_weights_file", f"There is no file {path!r}")
+
+
+def has_cached_weights(backbone: str) -> bool:
+    """Whether PyTorch has the ImageNet weights of a backbone; found out without PyTorch."""
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    names = os.path.join(os.path.expanduser(home), "hub", "checkpoints", f"{backbone}-*.pth")
+    return bool(glob.glob(names))
 
 
 def chosen_weights(ctx, backbone: str) -> str:

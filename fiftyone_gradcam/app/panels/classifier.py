@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
+from ...jobs.queue import Job
 from ..showing import show
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
@@ -14,6 +17,7 @@ from .runs import RunsTab
 
 TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
+VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
 class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
@@ -67,20 +71,20 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_tick(self, ctx) -> None:
         """See how far the jobs are; show what has come of the one that was begun here."""
-        ended = self.read_jobs(ctx)
-        if not ended:
-            return
-        ctx.dataset.reload()
-        ctx.panel.state.next = list(next_step(ctx.dataset))
+        if ended := self.read_jobs(ctx):
+            ctx.dataset.reload()
+            ctx.panel.state.next = list(next_step(ctx.dataset))
+            self._show_ended(ctx, ended)
+
+    def _show_ended(self, ctx, ended: list[Job]) -> None:
         for job in ended:
-            if job.state == "completed" and job.id == ctx.panel.state.own:
-                for _ in show(ctx, job.outcome):
-                    pass
+            ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
+            if job.id == ctx.panel.state.own:
+                ctx.panel.state.own = None
+                if job.state == "completed":
+                    deque(show(ctx, job.outcome), maxlen=0)
             elif job.state == "completed":
                 ctx.ops.reload_dataset()
-            good = job.state == "completed"
-            variant = "success" if good else "info" if job.state == "cancelled" else "error"
-            ctx.ops.notify(f"{job.label}: {job.message}", variant=variant)
 
     def read(self, ctx) -> None:
         """Read what the tab shows."""
@@ -88,7 +92,7 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
             return
         ctx.dataset.reload()
         ctx.panel.state.next = list(next_step(ctx.dataset))
-        self.read_jobs(ctx)
+        self._show_ended(ctx, self.read_jobs(ctx))
         if ctx.panel.state.tab == "runs":
             self.read_runs(ctx)
         if ctx.panel.state.tab == "evaluate":

@@ -10,9 +10,9 @@ from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
 from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..showing import show, view_as_text
+from ..texts import percent
 from .choices import choice
 from .plots import confusion_plot
-from .texts import percent
 
 PARTS = {"test": "test", "val": "val", "train": "train", "all": "all samples"}
 COLUMNS = {

@@ -10,8 +10,8 @@ from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
 from ...dataset.runs import can_resume, list_runs, load_run
 from ...jobs import queue
+from ..texts import duration, markdown
 from .plots import curves_plot
-from .texts import duration, markdown
 
 ROWS = {"label": "Job", "state": "State", "message": "Last message", "began": "Begun (UTC)"}
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
@@ -23,7 +23,8 @@ class JobsTab:
     def read_jobs(self, ctx) -> list[queue.Job]:
         """Put the jobs into the panel's state; returns those that ended since the last look."""
         jobs = queue.list_jobs(ctx.dataset)
-        was_going = set(ctx.panel.state.going or ())
+        # One that was begun here may have ended before it was seen going.
+        was_going = {*(ctx.panel.state.going or ()), ctx.panel.state.own}
         going = [job.id for job in jobs if not job.has_ended]
         ended = [job for job in jobs if job.id in was_going and job.has_ended]
         ctx.panel.state.going, ctx.panel.state.is_busy = going, bool(going)
@@ -92,7 +93,7 @@ class JobsTab:
             panel.list("earlier", types.Object(), view=table, label="Earlier jobs")
 
     def _draw_card(self, panel: types.Object, card: dict) -> None:
-        box = panel.v_stack(f"job_{card['id']}", gap=1, width=100)
+        box = panel.v_stack(f"job_{card['id']}", gap=1)
         box.md(card["words"], name="words")
         if card["state"] in ("running", "cancelling"):
             bar = types.ProgressView(label=card["message"])

@@ -8,9 +8,9 @@ from fiftyone.operators import types
 from ...dataset.fields import OWNER
 from ...dataset.runs import list_runs, load_run
 from ...review.confusion import wilson_interval
+from ..texts import markdown, percent
 from .choices import choice
 from .plots import curves_plot
-from .texts import markdown, percent
 
 COLUMNS = {
     "key": "Run",

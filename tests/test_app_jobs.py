@@ -1,0 +1,215 @@
+"""Stories of the panel: jobs that outlive the tab and the server, runs, evaluation."""
+
+import os
+import signal
+
+import fiftyone as fo
+import psutil
+import pytest
+from conftest import QUICK, save_digits
+
+import fiftyone_gradcam as fg
+
+IMG = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Digits, split; one class has a name that is HTML."""
+    root = save_digits(tmp_path_factory.mktemp("stories") / "digits", per_class=20, side=32)
+    dataset = fg.import_folders(str(root), "stories")
+    html = {"digit 0": IMG}
+    labels = [html.get(x, x) for x in dataset.values("ground_truth.label")]
+    dataset.set_values("ground_truth.label", labels)
+    fg.split(dataset)
+    yield dataset
+    dataset.delete()
+
+
+def train(app, dataset, key: str, epochs: int) -> None:
+    """Start a training by its button."""
+    app.press("fine_tune")
+    app.choose("Backbone", "small_cnn")
+    app.field("Name of the run").fill(key)
+    app.field("Epochs").fill(str(epochs))
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text(f"Fine-tune '{key}' · ")
+
+
+def job_of(dataset, key: str) -> fg.Job:
+    return next(job for job in fg.list_jobs(dataset) if repr(key) in job.label)
+
+
+def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(app, dataset):
+    app.open(dataset.name)
+    train(app, dataset, "story", 3_000)
+    app.wait_for_text("epoch 2:")
+    app.page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]")
+    before = app.points()
+    app.page.wait_for_timeout(3000)
+    assert app.points() > before
+    app.screenshot("21 curve")
+
+    # Another tab finds it running.
+    app.page.goto("about:blank")
+    app.open(dataset.name)
+    app.open_panel()
+    app.wait_for_text("Fine-tune 'story' · running")
+    app.screenshot("22 another tab")
+
+    app.click("Cancel")
+    app.wait_for_text("the best so far is kept as run 'story'")
+    app.screenshot("24 cancelled")
+    dataset.reload()
+    run = fg.load_run(dataset, "story")
+    assert 0 < len(run.history) < 3_000
+
+    # What was cancelled can be used.
+    app.tab("Runs")
+    app.click("Predict with it")
+    app.dialog.wait_for()
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("Predicted 60 images")
+    app.screenshot("25 used")
+    dataset.reload()
+    assert dataset.get_field("prediction").info["run"] == "story"
+
+
+@pytest.fixture
+def predicted(dataset):
+    """A run with predictions and heatmaps."""
+    if "seen" not in fg.list_runs(dataset):
+        fg.fine_tune(dataset, "seen", **{**QUICK, "epochs": 2})
+        fg.predict(dataset, "seen", "seen", heatmap_field="seen_cam")
+    return dataset
+
+
+def test_a_killed_worker_is_told_and_resumed(app, dataset):
+    app.open(dataset.name)
+    train(app, dataset, "killed", 3_000)
+    app.wait_for_text("epoch 2:")
+    for process in psutil.process_iter(["cmdline"]):
+        if "fiftyone_gradcam.jobs.worker" in (process.info["cmdline"] or []):
+            os.kill(process.pid, signal.SIGKILL)
+    app.wait_for_text("The process of this job ended before its work did")
+    app.screenshot("31 killed")
+    app.click("Resume")
+    app.wait_for_text("Fine-tune 'killed' · running")
+    app.wait_for_text("epoch 2:")
+    app.screenshot("32 resumed")
+    app.click("Cancel")
+    app.wait_for_text("the best so far is kept as run 'killed'")
+
+
+def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
+    app.open(dataset.name)
+    app.press("fine_tune")
+    app.choose("Backbone", "squeezenet1_1")
+    app.choose("Pretrained weights", "A file of weights")
+    app.field("Weights file").fill("/gone.pth")
+    app.wait_for_text("There is no file '/gone.pth'")
+    app.screenshot("33 form refuses")
+    wrong = tmp_path / "wrong.pth"
+    wrong.write_text("no weights")
+    app.field("Weights file").fill(str(wrong))
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("is not a file of weights that torch can load safely")
+    app.wait_for_text("· failed")
+    app.screenshot("34 failed")
+    app.click("Remove")
+    app.page.get_by_text("· failed").wait_for(state="detached")
+
+
+def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app, predicted):
+    dataset = predicted
+    dialogs = []
+    app.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    app.open(dataset.name)
+    app.open_panel()
+    app.tab("Evaluate")
+    app.wait_for_text("Accuracy")
+    app.choose_in_panel("Predictions", "seen")
+    app.choose_in_panel("Of the samples tagged", "all samples")
+    labels, predictions = dataset.values(["ground_truth.label", "seen.label"])
+    pairs = list(zip(labels, predictions, strict=True))
+    right = sum(a == b for a, b in pairs)
+    app.wait_for_text(f"{right} of 60 samples")
+    app.screenshot("41 evaluate")
+    classes = sorted(set(labels) | set(predictions))
+    row, column = max(
+        ((i, j) for i in range(len(classes)) for j in range(len(classes))),
+        key=lambda at: pairs.count((classes[at[0]], classes[at[1]])),
+    )
+    box = app.page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    app.page.mouse.click(
+        box["x"] + box["width"] * (column + 0.5) / len(classes),
+        box["y"] + box["height"] * (row + 0.5) / len(classes),
+    )
+    app.wait_for_text(f"{pairs.count((classes[row], classes[column]))} samples")
+    app.page.wait_for_timeout(2000)
+    app.screenshot("42 cell")
+    app.tab("Runs")
+    app.wait_for_text("Classes:")
+    app.screenshot("43 runs")
+    assert dialogs == []
+    assert app.page.locator("img[src=x]").count() == 0
+
+
+def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicted, tmp_path):
+    dataset = predicted
+    app.open(dataset.name)
+    app.open_panel()
+    app.tab("Runs")
+    app.choose_in_panel("Run", "seen")
+    app.click("Rename")
+    app.field("New name").fill("named")
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("Renamed 'seen' to 'named'")
+    app.page.wait_for_timeout(1500)
+    app.choose_in_panel("Run", "named")
+    app.click("Export")
+    app.field("Folder").fill(str(tmp_path / "exported"))
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("Exported 'named' to")
+    assert (tmp_path / "exported" / "run.json").exists()
+    app.click("Delete")
+    app.wait_for_text("will be deleted for good")
+    app.screenshot("44 delete")
+    app.execute()
+    app.wait_for_text("Deleted 'named'")
+    dataset.reload()
+    assert "named" not in dataset.list_runs()
+    assert not dataset.has_sample_field("seen")
+    app.click("Import a run")
+    app.field("Folder").fill(str(tmp_path / "exported"))
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("Imported run 'named'")
+    dataset.reload()
+    assert "named" in dataset.list_runs()
+
+
+def test_a_job_survives_the_server(app, app_server, dataset):
+    session, _ = app_server
+    app.open(dataset.name)
+    train(app, dataset, "server", 3_000)
+    app.wait_for_text("epoch 2:")
+    app.page.goto("about:blank")
+    port = session.server_port
+    session.close()
+    again = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+    app.open(dataset.name)
+    app.open_panel()
+    app.errors.clear()  # of the time without a server
+    app.wait_for_text("Fine-tune 'server' · running")
+    app.wait_for_text("left")
+    app.screenshot("51 another server")
+    app.click("Cancel")
+    app.wait_for_text("the best so far is kept as run 'server'")
+    app.page.close()
+    again.close()
