@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,7 @@ class AppPage:
         """Send the form."""
         self.dialog.get_by_role("button", name="Execute").first.click()
 
-    def wait_for_text(self, text: str, seconds: float = 60) -> None:
+    def wait_for_text(self, text: str | re.Pattern, seconds: float = 60) -> None:
         """Wait until a text is shown."""
         self.page.get_by_text(text).first.wait_for(timeout=1000 * seconds)
 

@@ -1,6 +1,7 @@
 """Stories of the panel: jobs that outlive the tab and the server, runs, evaluation."""
 
 import os
+import re
 import signal
 
 import fiftyone as fo
@@ -10,6 +11,7 @@ from conftest import QUICK, save_digits
 
 import fiftyone_gradcam as fg
 
+EPOCH = re.compile(r"epoch \d+:")
 IMG = "<img src=x onerror=alert(1)>"
 
 
@@ -44,7 +46,7 @@ def job_of(dataset, key: str) -> fg.Job:
 def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(app, dataset):
     app.open(dataset.name)
     train(app, dataset, "story", 3_000)
-    app.wait_for_text("epoch 2:")
+    app.wait_for_text(EPOCH)
     app.page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]")
     before = app.points()
     app.page.wait_for_timeout(3000)
@@ -89,7 +91,7 @@ def predicted(dataset):
 def test_a_killed_worker_is_told_and_resumed(app, dataset):
     app.open(dataset.name)
     train(app, dataset, "killed", 3_000)
-    app.wait_for_text("epoch 2:")
+    app.wait_for_text(EPOCH)
     for process in psutil.process_iter(["cmdline"]):
         if "fiftyone_gradcam.jobs.worker" in (process.info["cmdline"] or []):
             os.kill(process.pid, signal.SIGKILL)
@@ -97,7 +99,7 @@ def test_a_killed_worker_is_told_and_resumed(app, dataset):
     app.screenshot("31 killed")
     app.click("Resume")
     app.wait_for_text("Fine-tune 'killed' · running")
-    app.wait_for_text("epoch 2:")
+    app.wait_for_text(EPOCH)
     app.screenshot("32 resumed")
     app.click("Cancel")
     app.wait_for_text("the best so far is kept as run 'killed'")
@@ -198,7 +200,7 @@ def test_a_job_survives_the_server(app, app_server, dataset):
     session, _ = app_server
     app.open(dataset.name)
     train(app, dataset, "server", 3_000)
-    app.wait_for_text("epoch 2:")
+    app.wait_for_text(EPOCH)
     app.page.goto("about:blank")
     port = session.server_port
     session.close()

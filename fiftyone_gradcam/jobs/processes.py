@@ -16,6 +16,9 @@ from pathlib import Path
 
 import psutil
 
+# Threads of OpenMP wait for each other by spinning, by default so long that a training takes ten
+# times as long where more threads are busy than there are processors (another job, a browser).
+SHARING = {"GOMP_SPINCOUNT": "10000"}
 ROOT = Path(__file__).resolve().parents[2]
 TURN_POLL_SECONDS = 0.2
 # A process between, which ends at once: FiftyOne ends its server with all that descend from it.
@@ -83,7 +86,7 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    environment = own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
+    environment = SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
     command = [*module_command("fiftyone_gradcam.jobs.worker"), target]
     log.parent.mkdir(parents=True, exist_ok=True)
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *command]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from ..dataset.files import dataset_folder, files_folder
 from . import calls, processes
 
 CANCELLED = "Cancelled"
-CANCELLING = "Cancelling ..."
+CANCELLED_AND_ENDED = "Cancelled, and ended"
 LOST = (
     "The process of this job ended before its work did: it was killed, or the machine was "
     "restarted, or ran out of memory"
@@ -59,6 +60,9 @@ class Job:
         seconds: since it began; None of one that has not
         seconds_left: an estimate; None while there is none
         began: when it was queued
+        given: arguments of the verb, by name, as JSON has them; of an operation that an
+            orchestrator was handed, the fields of its form
+        can_repeat: whether it can be called again with the same arguments
         outcome: what the App is to show of its result
         log: file of what its process printed
     """
@@ -72,6 +76,8 @@ class Job:
     seconds: float | None
     seconds_left: float | None
     began: datetime
+    given: dict
+    can_repeat: bool
     outcome: dict
     log: str | None
 
@@ -209,13 +215,11 @@ def cancel_job(id: str | ObjectId) -> Job:
     """
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
-    if service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING):
-        progress = service.get(id).status
-        share = progress.progress if progress else 0.0
-        service.set_progress(id, ExecutionProgress(progress=share, label=CANCELLING))
-    elif service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
+    if service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
         label = "Cancelled before it began"
         service.set_progress(id, ExecutionProgress(progress=0.0, label=label))
+    else:
+        service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING)
     return load_job(id)
 
 
@@ -226,12 +230,14 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
         ValueError: if there is none, it has not ended, or its dataset is gone
     """
     operation = DelegatedOperationService().get(ObjectId(id))
-    if not _job(operation).has_ended:
-        raise ValueError(f"{_job(operation)}; it can be called again when it has ended")
+    job, call = _job(operation), operation.context.request_params["params"].get("call")
+    if not job.has_ended or call is None:
+        why = "has not ended" if call else "was not begun as a job of this plugin"
+        raise ValueError(f"{job}: it cannot be called again, for it {why}")
     dataset_id = operation.context.request_params.get("dataset_id")
     return submit(
         operation.operator.rpartition("/")[2],
-        arguments_of(operation) | options,
+        calls.decode(call) | options,
         dataset_id and fo.core.odm.load_dataset(id=dataset_id),
     )
 
@@ -240,15 +246,8 @@ def forget_job(id: str | ObjectId) -> None:
     """Take an ended job off the list."""
     operation = DelegatedOperationService().get(ObjectId(id))
     if _job(operation).has_ended:
-        _log(operation).unlink(missing_ok=True)
+        forget_log(operation)
         DelegatedOperationService().delete_operation(operation.id)
-
-
-def arguments_of(operation: DelegatedOperationDocument | str) -> dict:
-    """The arguments that a job calls its verb with, by name."""
-    if isinstance(operation, str):
-        operation = DelegatedOperationService().get(ObjectId(operation))
-    return calls.decode(operation.context.request_params["params"]["call"])
 
 
 def _job(operation: DelegatedOperationDocument) -> Job:
@@ -257,8 +256,8 @@ def _job(operation: DelegatedOperationDocument) -> Job:
     progress = float(status.progress or 0) if status else 0.0
     message = (status.label if status else None) or ""
     error = result.error if result else None
-    if state == "lost":
-        message = LOST
+    if state in ("lost", "cancelling"):
+        message = LOST if state == "lost" else "Cancelling ..."
     elif state == "failed" and not message:
         message = (error or "").strip().rpartition("\n")[2]
     seconds = left = None
@@ -268,6 +267,7 @@ def _job(operation: DelegatedOperationDocument) -> Job:
         seconds = max((end - operation.started_at).total_seconds(), 0.0)
         if state == "running" and progress > 0.004 and seconds > 4:
             left = seconds * (1 - progress) / progress
+    given = operation.context.request_params.get("params") or {}
     outcome = result.result if result and isinstance(result.result, dict) else {}
     log = _log(operation)
     return Job(
@@ -280,6 +280,8 @@ def _job(operation: DelegatedOperationDocument) -> Job:
         seconds=seconds,
         seconds_left=left,
         began=operation.queued_at or operation.scheduled_at,
+        given=json.loads(given["call"]) if "call" in given else given,
+        can_repeat="call" in given,
         outcome=outcome,
         log=str(log) if log and log.exists() else None,
     )
@@ -300,10 +302,10 @@ def _state(operation: DelegatedOperationDocument) -> str:
     error = operation.result.error if operation.result else None
     if error == LOST:
         return "lost"
-    if error != CANCELLED:
+    if error not in (CANCELLED, CANCELLED_AND_ENDED):
         return "failed"
-    label = operation.status.label if operation.status else None
-    return "cancelling" if label == CANCELLING and alive else "cancelled"
+    is_ending = error == CANCELLED and operation.started_at is not None and alive
+    return "cancelling" if is_ending else "cancelled"
 
 
 def _settings() -> dict[str, str]:
@@ -315,6 +317,12 @@ def _settings() -> dict[str, str]:
 
 def _log_folder(dataset: fo.Dataset | None) -> Path:
     return Path(dataset_folder(dataset) if dataset is not None else files_folder()) / "jobs"
+
+
+def forget_log(operation: DelegatedOperationDocument) -> None:
+    """Delete the file of what the process of a job printed."""
+    if log := _log(operation):
+        log.unlink(missing_ok=True)
 
 
 def _log(operation: DelegatedOperationDocument) -> Path | None:

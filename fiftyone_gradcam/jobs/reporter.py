@@ -8,10 +8,10 @@ import time
 
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionProgress, ExecutionRunState
+from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
 from ..cancelling import CancelledError
-from .queue import CANCELLING
+from .queue import CANCELLED_AND_ENDED
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5
@@ -43,6 +43,8 @@ class Reporter:
         self.done.set()
         if error is not None:
             self.tell(str(error) or type(error).__name__)
+        if self.cancelled_at is not None:
+            self._end()
 
     def __call__(self, done: int, total: int, message: str) -> None:
         """Tell how far the work is; the database is written to once in a while.
@@ -61,8 +63,6 @@ class Reporter:
     def tell(self, message: str, share: float | None = None) -> None:
         """Write a message, and the share of the work that is done."""
         self.share = self.share if share is None else min(max(share, 0.0), 1.0)
-        if self.cancelled_at is not None and share is not None:
-            message = CANCELLING
         self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
 
     def _watch(self) -> None:
@@ -78,4 +78,9 @@ class Reporter:
             late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
             if late and not self.told and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
                 self.tell("Cancelled. What was written before stays")
+                self._end()
                 os._exit(1)
+
+    def _end(self) -> None:
+        """Say that what was cancelled has ended."""
+        self.service.set_failed(self.id, result=ExecutionResult(error=CANCELLED_AND_ENDED))

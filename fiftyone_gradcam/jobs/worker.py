@@ -22,6 +22,8 @@ def main(target: str) -> None:
         if operation := queue.next_operation(target):
             own = name_of(os.getpid())
             DelegatedOperationService().execute_operation(operation, run_link=own)
+            if queue.load_job(operation.id).state == "completed":
+                queue.forget_log(operation)
 
 
 if __name__ == "__main__":

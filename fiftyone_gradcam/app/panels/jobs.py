@@ -47,15 +47,15 @@ class JobsTab:
         card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
         card |= {"message": job.message, "verb": job.verb, "log": job.log}
         card["again"] = None
-        if job.state in ("cancelled", "failed", "lost"):
-            given = queue.arguments_of(job.id)
-            card["again"] = "Run again"
-            if job.verb == "fine_tune" and can_resume(ctx.dataset, given["key"]):
-                card["again"] = "Resume"
+        if job.state in ("cancelled", "failed", "lost") and job.can_repeat:
+            card["again"] = "Resume" if self._can_resume(ctx, job) else "Run again"
         return card
 
+    def _can_resume(self, ctx, job: queue.Job) -> bool:
+        return job.verb == "fine_tune" and can_resume(ctx.dataset, job.given["key"])
+
     def _read_training(self, ctx, job: queue.Job | None) -> None:
-        key = queue.arguments_of(job.id).get("key") if job is not None else None
+        key = job.given.get("key") if job is not None else None
         ctx.panel.state.training = ctx.panel.state.findings = None
         if key is None:
             return
@@ -134,17 +134,16 @@ class JobsTab:
 
     def on_again(self, ctx) -> None:
         """Go on with a training, or call a verb again."""
-        id = ctx.params["job"]
-        given = queue.arguments_of(id)
-        is_training = "key" in given and can_resume(ctx.dataset, given["key"])
-        job = queue.repeat_job(id, **({"resume": True} if is_training else {}))
-        queue.forget_job(id)
+        old = queue.load_job(ctx.params["job"])
+        job = queue.repeat_job(old.id, **({"resume": True} if self._can_resume(ctx, old) else {}))
+        queue.forget_job(old.id)
         ctx.panel.state.own = job.id
         self.read_jobs(ctx)
 
     def on_predict(self, ctx) -> None:
         """Open the form of predict with the run of a job."""
-        ctx.prompt(f"{OWNER}/predict", params={"run": queue.arguments_of(ctx.params["job"])["key"]})
+        key = queue.load_job(ctx.params["job"]).given["key"]
+        ctx.prompt(f"{OWNER}/predict", params={"run": key})
 
     def on_forget(self, ctx) -> None:
         """Take a job off the list."""
