@@ -15,7 +15,7 @@ from fiftyone.core.utils import serialize_numpy_array
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..review.scores import Scores
-from .fields import check_writable, describe_field, field_info
+from .fields import check_writable, describe_field, field_info, index
 from .files import heatmap_folder, remove_heatmap_files
 from .runs import Run
 
@@ -195,6 +195,9 @@ class PredictionWriter:
         )
         dataset.add_sample_field(self.scores_field, fo.ListField, subfield=fo.FloatField)
         describe_field(dataset, self.prediction_field, f"Predictions of run {run.key!r}", **facts)
+        index(dataset, [f"{self.prediction_field}.{name}" for name in ("label", "label_score")])
+        if dataset.get_field(self.label_field) is not None:
+            index(dataset, [f"{self.label_field}.label"])
         describe_field(
             dataset,
             self.scores_field,

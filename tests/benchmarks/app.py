@@ -31,7 +31,7 @@ from playwright.sync_api import sync_playwright
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam import doctor
-from fiftyone_gradcam.dataset.fields import describe_field
+from fiftyone_gradcam.dataset.fields import describe_field, index
 
 PORT = 5196
 
@@ -70,6 +70,7 @@ def fill(samples: int, classes: int, folder: Path) -> fo.Dataset:
             ],
             progress=False,
         )
+    index(dataset, ["prediction.label", "prediction.label_score", "ground_truth.label"])
     facts = {"run": "made_up", "label_field": "ground_truth", "classes": names}
     describe_field(dataset, "prediction", "made up", **facts)
     describe_field(dataset, "gradcam", "made up", run="made_up", kind="predicted")

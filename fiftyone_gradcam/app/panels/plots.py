@@ -120,7 +120,10 @@ def confusion_plot(
     rows, columns = [plotly(name) for name in labels], [plotly(name) for name in predictions]
     count = max(len(rows), len(columns))
     texts = [
-        [f"{row} predicted as {column}: {n}" for column, n in zip(columns, counts, strict=True)]
+        [
+            f"{row} predicted as {column}: {n}" if n else ""
+            for column, n in zip(columns, counts, strict=True)
+        ]
         for row, counts in zip(rows, matrix.tolist(), strict=True)
     ]
     trace = {

@@ -1,0 +1,178 @@
+"""Which class is taken for which: counts by the database, shares, intervals, plots."""
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app import texts
+from fiftyone_gradcam.app.panels.plots import confusion_plot, curves_plot
+from fiftyone_gradcam.dataset.evaluation import confusion_counts, samples_between
+from fiftyone_gradcam.dataset.live import LiveTraining
+from fiftyone_gradcam.review.confusion import class_rows, confusion_matrix, wilson_interval
+
+PAIRS = [("a", "a"), ("a", "b"), ("a", "b"), ("b", "b"), ("c", "a"), (None, "a"), ("b", None)]
+
+
+@pytest.fixture
+def dataset(name):
+    dataset = fo.Dataset(name)
+    samples = [fo.Sample(filepath=f"/{number}.png") for number in range(len(PAIRS))]
+    for number, (sample, (label, predicted)) in enumerate(zip(samples, PAIRS, strict=True)):
+        sample["own"] = label and fo.Classification(label=label)
+        confidence = 0.5 + number / 20
+        sample["found"] = predicted and fo.Classification(label=predicted, confidence=confidence)
+    samples[0].tags = ["test"]
+    dataset.add_samples(samples)
+    return dataset
+
+
+def test_counts_by_the_database(dataset):
+    counts = confusion_counts(dataset, "own", "found")
+    assert counts == {("a", "a"): 1, ("a", "b"): 2, ("b", "b"): 1, ("c", "a"): 1}
+    assert confusion_counts(dataset.match_tags("test"), "own", "found") == {("a", "a"): 1}
+    view = samples_between(dataset, "own", "found", "a", "b")
+    assert view.values("filepath") == ["/2.png", "/1.png"]  # the more confident first
+    assert len(samples_between(dataset, "own", "found", "c", "b")) == 0
+
+
+def test_matrix_and_shares():
+    counts = {("a", "a"): 1, ("a", "b"): 2, ("b", "b"): 1, ("c", "a"): 1}
+    matrix = confusion_matrix(counts, ["a", "b", "c"])
+    assert matrix.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 0]]
+    rows = class_rows(matrix, ["a", "b", "c"])
+    assert [(r.name, r.labelled, r.predicted, r.right) for r in rows] == [
+        ("a", 3, 2, 1),
+        ("b", 1, 3, 1),
+        ("c", 1, 0, 0),
+    ]
+    assert [r.recall for r in rows] == [1 / 3, 1, 0]
+    assert [r.precision for r in rows] == [1 / 2, 1 / 3, None]
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 1), (1, 1), (3, 7), (140, 153), (9999, 10000)])
+def test_wilson_interval(right, total):
+    expected = binomtest(right, total).proportion_ci(0.95, "wilson")
+    assert wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_predicting_lets_the_database_find_labels_and_scores_quickly(trained):
+    wanted = {"prediction.label", "prediction.label_score", "ground_truth.label"}
+    assert wanted <= set(trained.list_indexes())
+
+
+def test_a_plot_of_a_matrix_says_what_each_cell_holds():
+    matrix = np.array([[3, 1], [0, 4]])
+    (trace,), layout = confusion_plot(matrix, ["a", "<b>"], ["a", "<b>"])
+    assert trace["z"] == [[0.75, 0.25], [0.0, 1.0]]
+    assert trace["text"] == [
+        ["a predicted as a: 3", "a predicted as &lt;b&gt;: 1"],
+        ["", "&lt;b&gt; predicted as &lt;b&gt;: 4"],
+    ]
+    assert layout["yaxis"]["ticktext"] == ["a", "&lt;b&gt;"]
+    assert [(x["x"], x["y"], x["text"]) for x in layout["annotations"]] == [
+        (0, 0, "3"),
+        (1, 0, "1"),
+        (1, 1, "4"),
+    ]
+
+
+def test_a_plot_of_curves_holds_what_is_running(name):
+    history = [
+        {"epoch": n, "train_loss": 1 / n, "train_accuracy": n / 3, "learning_rate": 0.1}
+        for n in (1, 2)
+    ]
+    validations = [
+        {"iteration": 5 * n, "epoch": n, "val_loss": 2 / n, "val_accuracy": n / 4,
+         "learning_rate": 0.1} for n in (1, 2)
+    ]  # fmt: skip
+    running = {"epoch": 2.5, "train_loss": 0.4, "train_accuracy": 0.9}
+    rows = {"history": history, "validations": validations, "running": running, "epochs": 10}
+    (loss, val_loss, accuracy, *_), layout = curves_plot(rows, None)
+    assert (loss["x"], loss["y"]) == ([1, 2, 2.5], [1, 0.5, 0.4])
+    assert (val_loss["x"], val_loss["y"]) == ([1, 2], [2, 1])
+    assert accuracy["y"] == [1 / 3, 2 / 3, 0.9]
+    assert layout["xaxis"]["range"][1] == 10
+    live = LiveTraining(fo.Dataset(name), "key", 10)
+    assert live.read() is None
+    live.store.set("key", rows)
+    assert live.read() == rows
+    live.forget()
+    assert live.read() is None
+
+
+def test_texts_of_people_mean_nothing_to_markdown_and_plotly():
+    assert texts.markdown("<img src=x> *a*_b_") == "&lt;img src=x\\> \\*a\\*\\_b\\_"
+    assert texts.plotly("<b>" * 3) == "&lt;b&gt;&lt;b&gt;&lt;b&gt;"
+    assert texts.plotly("x" * 30) == "x" * 23 + "…"
+    assert [texts.duration(s) for s in (0.2, 40, 600, 7500)] == [
+        "1 s",
+        "40 s",
+        "10 min",
+        "2 h 5 min",
+    ]
+    assert (texts.percent(None), texts.percent(0.9412)) == ("–", "94.1%")
+
+
+def test_a_training_says_beforehand_what_it_will_do(trained):
+    import fiftyone.operators as foo
+
+    uri = "@gradcam/classifier/fine_tune"
+    params = {"label_field": "ground_truth", "backbone": "small_cnn"}
+
+    def form(**more) -> dict:
+        ctx = foo.executor.ExecutionContext(
+            request_params={"dataset_name": trained.name, "params": {**params, **more}},
+            operator_uri=uri,
+        )
+        return foo.get_operator(uri).resolve_input(ctx).to_json()["type"]["properties"]
+
+    words = form()["summary"]["view"]["label"]
+    counts = trained.match_tags("train").count_values("ground_truth.label")
+    told = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+    assert f"{sum(counts.values())} images to learn from ({told})" in words
+    assert f"{len(trained.match_tags('val'))} to watch" in words
+    assert "All layers learn" in words
+    assert "it takes about" in words or "is being measured" in words
+    few = form(images_per_class=2, advanced=True)["summary"]["view"]["label"]
+    assert "6 images to learn from (digit 0 2, digit 1 2, digit 2 2)" in few
+
+
+def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
+    from fiftyone_gradcam.jobs.measure import main
+    from fiftyone_gradcam.model.recipes import make_recipe
+    from fiftyone_gradcam.model.speed import Speed, estimate_seconds
+
+    speed = Speed("cpu", decode=1.0, learn=10.0, look=2.0)
+    recipe = make_recipe("default", backbone="small_cnn", weights="none", epochs=3)
+    assert estimate_seconds(speed, recipe, 100, 20) == 120 + 3 * (100 * 10 + 20 * 2)
+    linear = make_recipe("linear-probe", backbone="squeezenet1_1")
+    assert estimate_seconds(speed, linear, 100, 20) == 120 + 120 * 2
+    request = {
+        "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
+        "classes": 3, "learnt": 108, "watched": 36, "paths": trained.limit(8).values("filepath"),
+    }  # fmt: skip
+    found = main(request)
+    assert found["device"] in ("cpu", "cuda", "mps")
+    epochs = recipe.settled(np.zeros(108, np.int64)).epochs
+    assert found["seconds"] > 0
+    assert epochs == 3
+    assert "None of" in main({**request, "paths": ["/gone.png"] * 4})["error"]
+
+
+def test_curves_of_a_training_are_written_while_it_goes_on(trained):
+    from conftest import QUICK
+
+    seen = []
+
+    def look(done, total, message):
+        rows = LiveTraining(trained, "live").read()
+        if rows is not None:
+            seen.append((len(rows["history"]), len(rows["validations"]), rows["epochs"]))
+
+    run = fg.fine_tune(trained, "live", **QUICK, progress=look)
+    assert seen[-1] == (6, 6, 6)
+    assert sorted(set(seen)) == seen[: len(set(seen))] or sorted(seen) == seen
+    assert LiveTraining(trained, "live").read() is None  # it is a run now
+    fg.delete_run(trained, run.key)
