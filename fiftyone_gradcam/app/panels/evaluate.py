@@ -22,6 +22,7 @@ COLUMNS = {
     "recall": "Recall",
     "precision": "Precision",
 }
+MOST_ROWS = 20  # a longer table makes each click slow
 
 
 class EvaluateTab:
@@ -72,8 +73,10 @@ class EvaluateTab:
                 "recall": percent(row.recall),
                 "precision": percent(row.precision),
             }
-            for row in sorted(rows, key=lambda row: row.recall)
+            for row in sorted(rows, key=lambda row: row.recall)[:MOST_ROWS]
         ]
+        more = f" ({MOST_ROWS} of {len(rows)})" if len(rows) > MOST_ROWS else ""
+        state.class_title = f"Classes, worst recall first{more}"
 
     def draw_evaluation(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -105,7 +108,7 @@ class EvaluateTab:
         table = types.TableView()
         for key, title in COLUMNS.items():
             table.add_column(key, label=title)
-        panel.list("class_rows", types.Object(), view=table, label="Classes, worst recall first")
+        panel.list("class_rows", types.Object(), view=table, label=state.class_title)
 
     def on_prediction_field(self, ctx) -> None:
         """Look at other predictions."""
