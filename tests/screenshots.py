@@ -45,6 +45,9 @@ def main() -> None:
         app.press("predict")
         app.page.wait_for_timeout(1500)
         page.screenshot(path=TARGET / "predict.png")
+        page.goto("about:blank")
+        session.clear_view()
+        take_panel(app, dataset)
         browser.close()
     session.close()
     run = fg.load_run(dataset, "small_cnn")
@@ -73,6 +76,35 @@ def main() -> None:
             sheet.convert("RGB").save(TARGET / "augmentation.jpg", quality=85)
     for path in TARGET.glob("*.png"):  # a palette keeps the repository small
         Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
+
+
+def take_panel(app, dataset) -> None:
+    """Train by the button, and look at the panel's tabs."""
+    import fiftyone_gradcam as fg
+
+    if "in_the_app" in fg.list_runs(dataset):
+        fg.delete_run(dataset, "in_the_app")
+    app.open(dataset.name)
+    app.press("fine_tune")
+    app.choose("Backbone", "small_cnn")
+    app.field("Name of the run").fill("in_the_app")
+    app.field("Epochs").fill("30")
+    app.dialog.get_by_text("Advanced").click()
+    app.page.wait_for_timeout(1500)
+    app.field("Image size").fill("32")
+    app.page.wait_for_timeout(6000)
+    app.execute()
+    app.wait_for_text("epoch 10", 300)
+    app.page.wait_for_timeout(1500)
+    app.page.screenshot(path=TARGET / "jobs.png")
+    app.click("Cancel")
+    app.wait_for_text("the best so far is kept")
+    app.page.wait_for_timeout(8000)  # until the message at the bottom is gone
+    app.tab("Evaluate")
+    app.page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+    app.page.wait_for_timeout(3000)
+    app.page.screenshot(path=TARGET / "evaluate.png")
+    fg.delete_run(dataset, "in_the_app")
 
 
 if __name__ == "__main__":

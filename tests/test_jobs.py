@@ -220,7 +220,7 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     code = (
         "import os, sys, time, fiftyone as fo, fiftyone_gradcam as fg\n"
         "ds = fg.import_folders(sys.argv[1], 'outlives'); fg.split(ds)\n"
-        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 400}!r}, delegate=True)\n"
+        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 200}!r}, delegate=True)\n"
         "while not job.refresh().message.startswith('epoch'): time.sleep(.1)\n"
         "print('job', job.id); sys.stdout.flush(); os._exit(0)\n"
     )
@@ -242,7 +242,7 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
         [sys.executable, "-c", code, id],
         env=environment | own, capture_output=True, text=True, check=True, timeout=180,
     )  # fmt: skip
-    assert done.stdout.split()[-2:] == ["completed", "400"]
+    assert done.stdout.split()[-2:] == ["completed", "200"]
 
 
 def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
