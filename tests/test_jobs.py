@@ -7,6 +7,7 @@ import sys
 import time
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
 import psutil
 import pytest
@@ -286,3 +287,23 @@ def test_names_of_processes():
     assert processes.is_alive(f"{host} {pid} {float(born) - 100}") is False  # a number used again
     assert processes.is_alive(f"elsewhere {pid} {born}") is None
     assert processes.is_alive(None) is None
+
+
+def test_an_orchestrator_does_what_was_scheduled(dataset):
+    """What "Schedule" queues has the form's fields, and no worker of the plugin's."""
+    service = DelegatedOperationService()
+    params = {"label_field": "ground_truth", "key": "scheduled", "backbone": "small_cnn",
+              "epochs": 1, "image_size": 16, "advanced": True}  # fmt: skip
+    foo.execute_operator(
+        "@gradcam/classifier/fine_tune",
+        {"dataset": dataset, "params": params},
+        request_delegation=True,
+    )
+    job = fg.list_jobs(dataset)[0]
+    assert (job.state, job.can_repeat, job.label) == ("queued", False, "Fine-tune 'scheduled'")
+    service.execute_queued_operations(operator="@gradcam/classifier/fine_tune")
+    done = job.wait(60)
+    assert done.message == f"Saved {fg.load_run(dataset, 'scheduled')}"
+    with pytest.raises(ValueError, match="was not begun as a job of this plugin"):
+        queue.repeat_job(job.id)
+    queue.forget_job(job.id)

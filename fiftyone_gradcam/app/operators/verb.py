@@ -89,6 +89,10 @@ class Verb(foo.Operator):
         """What a job does, in words."""
         return self.label
 
+    def resolve_run_name(self, ctx) -> str:
+        """What an orchestrator calls it."""
+        return self.job_label(self.arguments(ctx))
+
     def target(self, given: dict) -> str | None:
         """What only one job at a time may work on; None stands for the dataset."""
         return None
@@ -120,13 +124,17 @@ class Verb(foo.Operator):
 
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
-        job = queue.submit(self.verb, given, ctx.dataset)
-        yield from show_job(ctx, job.id)
+        job = queue.submit(self.verb, given, ctx.dataset)  # at once: the App shows what it raises
+        return show_job(ctx, job.id)
 
     def _work_at_once(self, ctx, given: dict) -> Iterator:
         """Call the verb in the foreground: from Python, or where there is no dataset as yet."""
         yield ctx.ops.set_progress(label=f"{self.label} ...", progress=0)
-        result = self.function(**given)
+        try:
+            result = self.function(**given)
+        except Exception as error:  # after the first message the App would show none
+            yield ctx.ops.notify(str(error), variant="error")
+            raise
         outcome = self.outcome(result, with_defaults(self.function, given))
         yield ctx.ops.notify(outcome["summary"], variant="success")
         yield from show(ctx, outcome)
