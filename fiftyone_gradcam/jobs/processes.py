@@ -94,6 +94,14 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     return name_of(int(done.stdout))
 
 
+def has_worker(target: str) -> bool:
+    """Whether a worker for a target lives: it waits for its turn, or has it."""
+    return any(
+        command[-1:] == [target] and "fiftyone_gradcam.jobs.worker" in command
+        for command in (p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"]))
+    )
+
+
 @contextmanager
 def turn(target: str) -> Iterator[None]:
     """Wait until no other process works on a target.

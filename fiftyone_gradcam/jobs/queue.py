@@ -290,7 +290,10 @@ def _job(operation: DelegatedOperationDocument) -> Job:
 def _state(operation: DelegatedOperationDocument) -> str:
     """The state of a job; one whose process is gone is recorded as failed."""
     found, alive = operation.run_state, processes.is_alive(operation.run_link)
-    if found in (ExecutionRunState.QUEUED, ExecutionRunState.RUNNING) and alive is False:
+    gone = alive is False
+    if gone and found == ExecutionRunState.QUEUED:  # another's worker may have its turn for it
+        gone = not processes.has_worker(operation.metadata["target"])
+    if found in (ExecutionRunState.QUEUED, ExecutionRunState.RUNNING) and gone:
         result = ExecutionResult(error=LOST)
         service = DelegatedOperationService()
         if service.set_failed(operation.id, result=result, required_state=found) is not None:
