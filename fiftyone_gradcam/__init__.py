@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CancelledError": "cancelling",
-    **dict.fromkeys(("Job", "JobError", "list_jobs", "load_job"), "jobs.queue"),
+    **dict.fromkeys(("Job", "JobError", "load_job"), "jobs.job"),
+    "list_jobs": "jobs.queue",
     "import_folders": "workflow.importing",
     "split": "workflow.importing",
     "preview_augmentation": "workflow.augmentation",

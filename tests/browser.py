@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +152,23 @@ class AppPage:
         data = self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
-    def grid(self, name: str) -> np.ndarray:
-        """The pixels of the grid of samples alone."""
+    def grid(
+        self, name: str, until: Callable[[np.ndarray], bool] | None = None, seconds: float = 30
+    ) -> np.ndarray:
+        """The pixels of the grid of samples alone.
+
+        Args:
+            name: of the picture
+            until: what is to be seen of the pixels; waited for as long as `seconds`
+        """
+        end = time.monotonic() + seconds
+        pixels = self._grid(name)
+        while until is not None and not until(pixels) and time.monotonic() < end:
+            time.sleep(0.5)
+            pixels = self._grid(name)
+        return pixels
+
+    def _grid(self, name: str) -> np.ndarray:
         box = self.page.locator("[data-cy=fo-grid]").first.bounding_box()
         pixels = self.screenshot(name)
         top, left = round(box["y"]), round(box["x"])

@@ -1,6 +1,7 @@
 """The buttons, pressed in a real browser, in a real App, on a real database."""
 
 import fiftyone as fo
+import numpy as np
 import pytest
 from browser import colourful
 from conftest import QUICK, save_digits
@@ -19,6 +20,15 @@ def dataset(tmp_path_factory):
     dataset.delete()
 
 
+def is_hot(pixels: np.ndarray) -> bool:
+    return colourful(pixels) > 0.4
+
+
+def reds(pixels: np.ndarray) -> float:
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    return float(((red - green > 60) & (red - blue > 60)).mean())
+
+
 def test_predict_by_button_draws_heatmaps_and_leaves_other_colours(app, dataset):
     dataset.app_config.color_scheme = fo.ColorScheme(color_pool=["#12ab34"], color_by="field")
     dataset.save()
@@ -29,13 +39,13 @@ def test_predict_by_button_draws_heatmaps_and_leaves_other_colours(app, dataset)
     app.screenshot("2 predict form")
     app.execute()
     app.wait_for_text("Predicted 60 images")
-    app.page.wait_for_timeout(4000)
-    assert colourful(app.grid("3 heatmaps")) > 0.4
+    pixels = app.grid("3 heatmaps", until=is_hot)
+    assert colourful(pixels) > 0.4
     dataset.reload()
     assert len(dataset.exists("gradcam")) == 60
     app.page.locator("[data-cy=checkbox-gradcam]").first.click()
-    app.page.wait_for_timeout(2000)
-    assert colourful(app.grid("4 heatmaps off")) < 0.05
+    pixels = app.grid("4 heatmaps off", until=lambda pixels: colourful(pixels) < 0.05)
+    assert colourful(pixels) < 0.05
     app.page.reload()
     assert dataset.app_config.color_scheme.color_pool == ["#12ab34"]
     dataset.app_config.color_scheme = None
@@ -45,12 +55,10 @@ def test_predict_by_button_draws_heatmaps_and_leaves_other_colours(app, dataset)
 def test_heatmaps_are_there_when_the_dataset_is_opened_anew(app, dataset):
     fg.predict(dataset, "quick")
     app.open(dataset.name)
-    app.page.wait_for_timeout(4000)
-    pixels = app.grid("5 opened anew")
+    pixels = app.grid("5 opened anew", until=lambda pixels: is_hot(pixels) and reds(pixels) > 0.01)
     assert colourful(pixels) > 0.4
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     # The hottest places are red in the scale "jet", yellow in the App's own.
-    assert ((red - green > 60) & (red - blue > 60)).mean() > 0.01
+    assert reds(pixels) > 0.01
 
 
 def test_lowest_scores_by_button_shows_the_view(app, dataset):
@@ -82,6 +90,7 @@ def test_import_and_split_by_button(app, dataset, tmp_path):
     app.wait_for_text("Split: 9 train, 3 val, 3 test")
     imported = fo.load_dataset("fresh digits")
     assert imported.count_sample_tags() == {"train": 9, "val": 3, "test": 3}
+    app.page.goto("about:blank")  # or the App would ask for what is gone
     imported.delete()
 
 

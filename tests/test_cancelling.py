@@ -77,3 +77,58 @@ def test_cancelled_predictions_are_stored_and_named_as_a_part(trained, scale):
     assert "partial" not in field_info(trained, names[0])
     assert "a part" not in trained.get_field(names[2]).description
     assert trained.count(names[2]) == 180
+
+
+def test_cancelled_predictions_go_on_where_they_stopped(trained):
+    own = {"prediction_field": "on", "heatmap_field": "on_cam", "heatmaps": ("predicted", "label")}
+    fields = ["on", "on_scores", "on_cam", "on_cam_label"]
+    with pytest.raises(fg.CancelledError):
+        fg.predict(trained, "quick", progress=ending_after(1, least=20), **own)
+    done = trained.exists("on").values("id")
+    before = dict(zip(done, trained.exists("on").values("on.id"), strict=True))
+    steps = []
+    view = fg.predict(trained, "quick", resume=True, progress=lambda *r: steps.append(r), **own)
+    assert steps[-1][:2] == (180 - len(done), 180 - len(done))
+    assert len(view) == 180
+    now = dict(zip(*view.values(["id", "on.id"]), strict=True))
+    assert {sample: now[sample] for sample in done} == before  # these were not made again
+    for name in fields:
+        assert trained.count(name) == (180 if name != "on_scores" else 180 * 3)
+        assert "partial" not in field_info(trained, name)
+    fg.predict(trained, "quick", prediction_field="whole", heatmaps=(), progress=False)
+    np.testing.assert_allclose(trained.values("on_scores"), trained.values("whole_scores"), 1e-4)
+    # All are there, and one more call changes nothing.
+    fg.predict(trained, "quick", resume=True, progress=False, **own)
+    assert dict(zip(*trained.values(["id", "on.id"]), strict=True)) == now
+
+
+def test_a_field_holds_the_values_of_one_run_alone(trained):
+    own = {"prediction_field": "one", "heatmap_field": "one_cam", "progress": False}
+    fg.predict(trained, "quick", **own)
+    fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, progress=False)
+    some = trained.limit(30)
+    message = r"Field 'one' holds what run 'quick' says of 150 samples that are not among these"
+    for options in ({}, {"resume": True}):
+        with pytest.raises(ValueError, match=message):
+            fg.predict(some, "rival", **own, **options)
+    assert field_info(trained, "one")["run"] == "quick"
+    assert trained.count("one") == 180
+    folder = heatmap_folder(trained, "one_cam")
+    fg.predict(some, "rival", overwrite=True, **own)
+    assert trained.exists("one").values("id") == some.values("id")
+    assert len(os.listdir(folder)) == 30
+    # A pass over all that is cut short leaves nothing of the earlier run, nor goes on with it.
+    with pytest.raises(fg.CancelledError):
+        fg.predict(trained, "quick", **{**own, "progress": ending_after(1, least=40)})
+    done = trained.count("one")
+    assert 40 <= done < 180
+    assert sorted(os.listdir(folder)) == sorted(
+        os.path.basename(path) for path in trained.values("one_cam.map_path") if path
+    )
+    assert field_info(trained, "one")["run"] == "quick"
+    # The same key trained anew is another run.
+    fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
+    fg.predict(trained, "rival", **own)
+    fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
+    with pytest.raises(ValueError, match="'rival', trained or used otherwise, says of 150 samples"):
+        fg.predict(some, "rival", **own)

@@ -32,10 +32,10 @@ def show(ctx, outcome: dict) -> Iterator:
         yield ctx.ops.reload_dataset()
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"])["view"])
-    active = ctx.active_fields or []
-    if set(outcome.get("fields", ())) <= set(active):
+    active, wanted = ctx.active_fields or [], outcome.get("fields", [])
+    if set(wanted) <= set(active):
         return  # all is visible, in colours that the user may have changed
-    yield ctx.ops.set_active_fields([*dict.fromkeys([*active, *outcome["fields"]])])
+    yield ctx.ops.set_active_fields([*dict.fromkeys([*active, *wanted])])
     if outcome.get("heatmaps"):
         yield ctx.trigger(
             "set_color_scheme",

@@ -1,9 +1,11 @@
-"""Texts that people wrote, such as class names, shown as they are."""
+"""Texts as the App wants them: what people wrote, such as class names, is shown as it is."""
 
 from __future__ import annotations
 
+import base64
 import html
 import re
+from pathlib import Path
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
 
@@ -30,3 +32,8 @@ def duration(seconds: float) -> str:
 def percent(share: float | None) -> str:
     """A share, such as "94.1%"; a dash for none."""
     return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def picture_as_text(path: str) -> str:
+    """A PNG file as a browser takes it in place of an address."""
+    return f"data:image/png;base64,{base64.b64encode(Path(path).read_bytes()).decode()}"

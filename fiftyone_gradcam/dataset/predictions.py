@@ -15,7 +15,7 @@ from fiftyone.core.utils import serialize_numpy_array
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..review.scores import Scores
-from .fields import check_writable, describe_field, field_info, index
+from .fields import OWNER, check_writable, describe_field, field_info, index
 from .files import heatmap_folder, remove_heatmap_files
 from .runs import Run
 
@@ -81,6 +81,8 @@ class PredictionWriter:
         if len(kinds) < 2 + len(self.heatmap_fields):
             raise ValueError(f"Fields must have different names, not {', '.join(kinds)}")
         check_writable(self.dataset, kinds, self.overwrite)
+        self._facts = self._describe()
+        self._replaced = [name for name in kinds if self._is_another(name)]
 
     @property
     def layer(self) -> str:
@@ -97,6 +99,40 @@ class PredictionWriter:
         folder = heatmap_folder(self.dataset, self.heatmap_fields[kind])
         os.makedirs(folder, exist_ok=True)
         return os.path.join(folder, f"{sample_id}-{self._stamp}.png")
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether any sample of the pass has a prediction."""
+        return self._done > 0
+
+    def check_others(self, ids: list[str]) -> None:
+        """Refuse to delete what another run has said of other samples than these.
+
+        A field holds values of one run, made alike.
+
+        Raises:
+            ValueError: if there are such, and `overwrite` is false
+        """
+        for name in () if self.overwrite else self._replaced:
+            count = len(set(self.dataset.exists(name).values("id")) - set(ids))
+            if count:
+                owner = field_info(self.dataset, name).get("run")
+                how = ", trained or used otherwise," if owner == self.run.key else ""
+                raise ValueError(
+                    f"Field {name!r} holds what run {owner!r}{how} says of {count} samples that "
+                    f"are not among these. Choose another name, or pass overwrite=True to delete "
+                    f"it there"
+                )
+
+    def resume(self, ids: list[str]) -> list[int]:
+        """Go on with a pass over samples; returns the positions of those that are left."""
+        is_new = any(self.dataset.get_field(name) is None for name in self._facts)
+        if is_new or self._replaced or self.options.scale == "run":  # a scale of all the maps
+            return list(range(len(ids)))
+        done = set(self.dataset.exists(self.prediction_field).values("id"))
+        left = [i for i, sample_id in enumerate(ids) if sample_id not in done]
+        self._done = len(ids) - len(left)
+        return left
 
     def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
         """Store predictions of some samples: logits (N, K) and their scores."""
@@ -147,7 +183,10 @@ class PredictionWriter:
     def flush(self) -> None:
         """Write what was added since the last time, and delete the files it replaces."""
         self._declare()
-        for name, values in self._values.items():
+        # Predictions go last: a sample that has one has all the rest, whenever the process ends.
+        names = sorted(self._values, key=lambda name: name == self.prediction_field)
+        for name in names:
+            values = self._values[name]
             replaced = []
             if name in self.heatmap_fields.values():
                 view = self.dataset.select(list(values))
@@ -173,11 +212,9 @@ class PredictionWriter:
         if self._done:
             self.flush()
             part = {"samples": self._done, "of": count}
-            for name in (self.prediction_field, self.scores_field, *self.heatmap_fields.values()):
-                words = self.dataset.get_field(name).description
-                words = f"{words} (a part: {self._done} of {count} samples)"
-                facts = {**field_info(self.dataset, name), "partial": part}
-                describe_field(self.dataset, name, words, **facts)
+            for name, (words, facts) in self._facts.items():
+                partly = f"{words} (a part: {self._done} of {count} samples)"
+                describe_field(self.dataset, name, partly, **facts, partial=part)
         self.abandon()
         return self._done
 
@@ -185,8 +222,11 @@ class PredictionWriter:
         if self._declared:
             return
         self._declared = True
-        dataset, run = self.dataset, self.run
-        facts = {"run": run.key, "classes": run.classes, "label_field": self.label_field}
+        dataset = self.dataset
+        for name in self._replaced:
+            if name in self.heatmap_fields.values():
+                remove_heatmap_files(dataset, dataset.values(f"{name}.map_path"))
+            dataset.clear_sample_field(name)
         _declare_label(
             dataset,
             self.prediction_field,
@@ -194,24 +234,38 @@ class PredictionWriter:
             dict.fromkeys(PREDICTION_ATTRIBUTES, fo.FloatField),
         )
         dataset.add_sample_field(self.scores_field, fo.ListField, subfield=fo.FloatField)
-        describe_field(dataset, self.prediction_field, f"Predictions of run {run.key!r}", **facts)
+        for name in self.heatmap_fields.values():
+            _declare_label(dataset, name, fo.Heatmap, HEATMAP_ATTRIBUTES)
+        for name, (words, facts) in self._facts.items():
+            describe_field(dataset, name, words, **facts)
         index(dataset, [f"{self.prediction_field}.{name}" for name in ("label", "label_score")])
         if dataset.get_field(self.label_field) is not None:
             index(dataset, [f"{self.label_field}.label"])
-        describe_field(
-            dataset,
-            self.scores_field,
-            f"Class probabilities of run {run.key!r}, in the order of its classes",
-            **facts,
-        )
+
+    def _is_another(self, name: str) -> bool:
+        """Whether a field of this plugin holds values of another run, or made otherwise."""
+        info = field_info(self.dataset, name)
+        info.pop("partial", None)
+        return bool(info) and info != {"written_by": OWNER, **self._facts[name][1]}
+
+    def _describe(self) -> dict[str, tuple[str, dict]]:
+        """What is stored with each field, in words and as facts."""
+        run = self.run
+        facts = {"run": run.key, "version": run.version, "classes": list(run.classes)}
+        facts["label_field"] = self.label_field
+        order = f"Class probabilities of run {run.key!r}, in the order of its classes"
+        found = {
+            self.prediction_field: (f"Predictions of run {run.key!r}", facts),
+            self.scores_field: (order, facts),
+        }
         how = {"heatmap": {**self.options.to_dict(), "layer": self.layer}}
         title = METHODS[self.options.method].title
         for kind, name in self.heatmap_fields.items():
-            _declare_label(dataset, name, fo.Heatmap, HEATMAP_ATTRIBUTES)
             words = WORDS.get(kind) or f"the class {kind.removeprefix('class:')!r}"
             text = f"{title} of {words}, run {run.key!r}"
             made_with = {"kind": kind, "prediction_field": self.prediction_field}
-            describe_field(dataset, name, text, **made_with, **facts, **how)
+            found[name] = (text, {**made_with, **facts, **how})
+        return found
 
 
 @cache

@@ -44,6 +44,7 @@ class Run:
         curves: path of a picture of the losses and accuracies; None if there is none
         val_accuracy: of the kept weights on the watched images; None if none were watched
         val_images: how many were watched; None of runs of earlier versions
+        trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
     key: str
@@ -60,6 +61,12 @@ class Run:
     curves: str | None = None
     val_accuracy: float | None = None
     val_images: int | None = None
+    trained: str | None = None
+
+    @property
+    def version(self) -> str | None:
+        """Tells it from others that have had its key."""
+        return self.trained
 
     @property
     def layer(self) -> str:
@@ -106,6 +113,11 @@ class Pretrained(Run):
 
     `checkpoint` holds its `weights`: "imagenet", or the path of a file.
     """
+
+    @property
+    def version(self) -> str:
+        """Tells it from the same backbone with other weights, or that sees images otherwise."""
+        return f"{self.checkpoint}, {self.recipe['resize']}"
 
     def load_model(self) -> nn.Module:
         """The torch module in eval mode, on the CPU.
@@ -162,8 +174,8 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         )
 
 
-def save_run(dataset: fo.Dataset, run: Run) -> None:
-    """Record a run whose checkpoint is written already.
+def save_run(dataset: fo.Dataset, run: Run) -> Run:
+    """Record a run whose checkpoint is written already, and return what is recorded.
 
     A run of the same key is replaced once the new one is recorded: if that fails, it stays.
     """
@@ -197,6 +209,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> None:
         raise
     if replaces:
         dataset.rename_run(key, run.key)
+    return load_run(dataset, run.key)
 
 
 def update_paths(dataset: fo.Dataset, run: Run) -> None:
@@ -229,10 +242,11 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"
         )
     try:
-        config, results = _read_run(dataset, key)
+        info, results = _read_run(dataset, key)
     except AttributeError:  # what is known here is of a run that another process has replaced
         dataset.reload()
-        config, results = _read_run(dataset, key)
+        info, results = _read_run(dataset, key)
+    config = info.config
     return Run(  # runs of earlier versions have less
         key=key,
         dataset_name=dataset.name,
@@ -248,12 +262,13 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
         curves=getattr(config, "curves", None),
         val_accuracy=getattr(config, "val_accuracy", None),
         val_images=getattr(config, "val_images", None),
+        trained=info.timestamp.isoformat(timespec="milliseconds"),
     )
 
 
 def _read_run(dataset: fo.Dataset, key: str) -> tuple:
     """What is recorded of a run; read anew, for another process may have written it."""
-    return dataset.get_run_info(key).config, dataset.load_run_results(key, cache=False)
+    return dataset.get_run_info(key), dataset.load_run_results(key, cache=False)
 
 
 def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:

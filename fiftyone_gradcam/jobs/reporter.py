@@ -11,7 +11,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
 from ..cancelling import CancelledError
-from .queue import CANCELLED_AND_ENDED
+from .job import CANCELLED_AND_ENDED
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5

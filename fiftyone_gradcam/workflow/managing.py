@@ -96,11 +96,11 @@ def import_run(
         exported.unpack(folder, facts, part)
         run = _imported(dataset, key, facts, part)
         with exported.in_place(part, target):
-            runs.save_run(dataset, run)
+            run = runs.save_run(dataset, run)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     print(f"Imported {run} from {folder}")
-    return runs.load_run(dataset, key)
+    return run
 
 
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:

@@ -46,7 +46,7 @@ def store_all(
     batch wait for each other. This thread stores what they bring.
 
     Raises:
-        ValueError: if no image can be decoded; nothing is stored then
+        ValueError: if no image has a prediction, for none can be decoded; nothing is stored then
     """
     processors = os.cpu_count() or 1
     workers = min(processors, WORKERS)
@@ -56,7 +56,6 @@ def store_all(
     if explainer.device.type == "cpu":
         batch_size = min(batch_size, PROCESSOR_BATCH)
     chunks = (range(i, min(i + batch_size, len(ids))) for i in range(0, len(ids), batch_size))
-    stored = False
     pool = ThreadPoolExecutor(
         workers,
         "gradcam-predict",
@@ -75,9 +74,8 @@ def store_all(
                 else:
                     later.add(done)
                 writer.flush_if_full()
-                stored = True
             report(done.end, len(ids), f"{done.end} of {len(ids)}")
-        if not stored:
+        if not writer.has_predictions:
             reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
             raise ValueError(f"No image can be predicted. {reasons or 'There are no samples'}")
         if later is not None:

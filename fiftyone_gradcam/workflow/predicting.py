@@ -34,6 +34,7 @@ def predict(
     weights: str | None = None,
     resize: str | None = None,
     batch_size: int = 16,
+    resume: bool = False,
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = None,
@@ -64,7 +65,11 @@ def predict(
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
             ratio lost; as if None), "crop" or "letterbox"; a run sees what it was trained on
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
-        overwrite: also replace fields that this plugin did not write
+        resume: leave samples alone that these fields hold already, of this run and made alike: so
+            that a pass that was cut short goes on. With scale "run", which is one scale for all
+            heatmaps of a pass, it begins anew
+        overwrite: also replace fields that this plugin did not write, and what another run has
+            said of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
         **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
@@ -77,7 +82,8 @@ def predict(
 
     Raises:
         ValueError: if there is no such run or backbone, if it knows none of the samples' classes,
-            if a field is taken, if no image can be decoded, or if an argument is not understood
+            if a field is taken or holds values of another run for other samples, if no image can
+            be decoded, or if an argument is not understood
         FileNotFoundError: if the run's checkpoint or the weights file is gone
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
         CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
@@ -94,15 +100,21 @@ def predict(
         dataset, run, prediction_field, names, label_field, options, overwrite=overwrite
     )
     ids, paths = samples.values(["id", "filepath"])
+    writer.check_others(ids)
+    total = len(ids)
+    if resume:
+        left = writer.resume(ids)
+        print(f"{total - len(left)} of {total} images have predictions by {run.key!r} already")
+        ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths)
     explainer = Explainer(run, options, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
             store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
-            count = writer.keep_part(len(ids))
+            count = writer.keep_part(total)
             raise CancelledError(
-                f"Cancelled: {count} of {len(ids)} images have predictions by {run.key!r} now"
+                f"Cancelled: {count} of {total} images have predictions by {run.key!r} now"
             ) from None
         except BaseException:  # what was stored so far stays
             writer.abandon()

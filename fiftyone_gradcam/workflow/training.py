@@ -277,5 +277,4 @@ def _record(
     )
     description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
     save_checkpoint(checkpoint, trained.model.state_dict(), description)
-    runs.save_run(dataset, run)
-    return run
+    return runs.save_run(dataset, run)

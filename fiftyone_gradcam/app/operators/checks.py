@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 from fiftyone.operators import types
 
+from ..texts import picture_as_text
 from .fine_tune import network_choices, network_inputs
 from .forms import chosen_recipe, label_field_input
 from .verb import Verb
@@ -42,9 +41,7 @@ class PreviewAugmentation(Check):
     def execute(self, ctx) -> dict:
         """Make the picture, and show it."""
         path = self.function(**self.arguments(ctx))
-        with open(path, "rb") as file:
-            picture = base64.b64encode(file.read()).decode()
-        return {"picture": f"data:image/png;base64,{picture}", "path": path}
+        return {"picture": picture_as_text(path), "path": path}
 
     def resolve_output(self, ctx) -> types.Property:
         """The picture, and where it is."""

@@ -14,8 +14,8 @@ from .forms import (
     chosen_recipe,
     chosen_weights,
     label_field_input,
+    new_key_check,
     recipe_inputs,
-    refuse,
 )
 from .training_summary import summary_view
 from .verb import Verb
@@ -85,11 +85,7 @@ class FineTune(Verb):
             description="To call it up later",
             view=types.TextFieldView(placeholder=default),
         )
-        key = ctx.params.get("key") or default
-        if not key.isidentifier():
-            refuse(inputs, "bad_key", "Use letters, digits and underscores in the name of the run")
-        elif key in ctx.dataset.list_runs():
-            refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
+        new_key_check(ctx, inputs, ctx.params.get("key"))
         if advanced(ctx, inputs):
             _advanced_inputs(inputs, recipe)
         if ctx.params.get("label_field"):

@@ -143,6 +143,14 @@ def advanced(ctx, inputs: types.Object) -> bool:
     return bool(ctx.params.get("advanced"))
 
 
+def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
+    """Refuse a name that a new run cannot have."""
+    if key and not key.isidentifier():
+        refuse(inputs, "bad_key", "Use letters, digits and underscores in the name of the run")
+    elif key and key in ctx.dataset.list_runs():
+        refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
+
+
 def refuse(inputs: types.Object, name: str, message: str) -> None:
     """Show why the form cannot be sent, and keep it from being sent."""
     field = inputs.view(name, types.Error(label=message))

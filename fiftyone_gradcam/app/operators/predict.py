@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
+from ...dataset.fields import field_info
 from ...dataset.runs import list_runs
 from .fine_tune import BACKBONES, RESIZES
-from .forms import advanced, backbone_inputs, choice_input, chosen_weights
+from .forms import advanced, backbone_inputs, choice_input, chosen_weights, refuse
 from .verb import Verb
 
 PRETRAINED = "pretrained classifier"
@@ -42,7 +43,7 @@ class Predict(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Classifier and heatmaps; the rest under Advanced."""
-        ctx.target_view()
+        samples = ctx.target_view()
         runs = list_runs(ctx.dataset)
         choices = {key: key for key in runs}
         choices[PRETRAINED] = "A pretrained classifier, with its 1,000 ImageNet classes"
@@ -56,6 +57,7 @@ class Predict(Verb):
             self._fields(inputs, "imagenet", "imagenet_cam")
         for kind, (label, wanted) in KINDS.items():
             inputs.bool(kind, default=wanted, label=label)
+        _others_input(ctx, inputs, samples, run)
         if advanced(ctx, inputs):
             self._advanced(ctx, inputs, run)
 
@@ -108,14 +110,9 @@ class Predict(Verb):
         """As filled in."""
         params = ctx.params
         wanted = [kind for kind, (_, default) in KINDS.items() if params.get(kind, default)]
-        options = {
-            "heatmaps": tuple(wanted),
-        }
-        defaults = ("prediction", "gradcam")
-        if params["run"] == PRETRAINED:
-            defaults = ("imagenet", "imagenet_cam")
-        for name, default in zip(("prediction_field", "heatmap_field"), defaults, strict=True):
-            options[name] = params.get(name) or params.get(f"{default}_to") or default
+        options = {"heatmaps": tuple(wanted), **_field_names(params, params["run"])}
+        if params.get("overwrite"):
+            options["overwrite"] = True
         names = ("batch_size", "method", "signed", "layer", "scale", "resolution")
         for name in (*names, "interpolation", "storage", "heatmap_classes"):
             if params.get(name):
@@ -143,3 +140,28 @@ class Predict(Verb):
             "fields": fields,
             "heatmaps": bool(kinds),
         }
+
+
+def _field_names(params: dict, run: str) -> dict[str, str]:
+    """Where predictions and heatmaps of the predicted class go."""
+    defaults = ("imagenet", "imagenet_cam") if run == PRETRAINED else ("prediction", "gradcam")
+    names = zip(("prediction_field", "heatmap_field"), defaults, strict=True)
+    return {
+        name: params.get(name) or params.get(f"{default}_to") or default for name, default in names
+    }
+
+
+def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
+    """Ask before what another run has said of other samples is deleted."""
+    name = _field_names(ctx.params, run)["prediction_field"]
+    owner = field_info(ctx.dataset, name).get("run")
+    key = f"{ctx.params.get('backbone') or 'resnet18'}/imagenet" if run == PRETRAINED else run
+    if owner in (None, key):
+        return
+    count = ctx.dataset.count(name) - samples.count(name)
+    if not count:
+        return
+    label = f"Delete what {owner!r} says of {count} other samples: a field holds one run's values"
+    inputs.bool("overwrite", default=False, label=label)
+    if not ctx.params.get("overwrite"):
+        refuse(inputs, "others", "Delete them, or choose other fields under Advanced")

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
 from ...dataset.runs import list_runs
-from .forms import choice_input, refuse
+from .forms import choice_input, new_key_check, refuse
 from .heatmaps import folder_input
 from .verb import Verb
 
@@ -74,9 +74,7 @@ class ImportRun(Verb):
         if folder and not os.path.isfile(os.path.join(folder, "run.json")):
             refuse(inputs, "no_export", f"{folder!r} is no exported run: it has no run.json")
         inputs.str("key", label="Name of the run", description="Default: the one it had")
-        key = ctx.params.get("key")
-        if key and key in ctx.dataset.list_runs():
-            refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
+        new_key_check(ctx, inputs, ctx.params.get("key"))
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -103,11 +101,7 @@ class RenameRun(Verb):
         if run_input(ctx, inputs, "key") is None:
             return
         inputs.str("new_key", required=True, label="New name")
-        key = ctx.params.get("new_key")
-        if key and not key.isidentifier():
-            refuse(inputs, "bad_key", "Use letters, digits and underscores in the name of the run")
-        elif key and key in ctx.dataset.list_runs():
-            refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
+        new_key_check(ctx, inputs, ctx.params.get("new_key"))
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

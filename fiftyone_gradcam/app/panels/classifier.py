@@ -8,7 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
-from ...jobs.queue import Job
+from ...jobs.job import Job
 from ..showing import show
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
@@ -45,7 +45,7 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""
-        for name in ("shown_job", "shown_run", "own", "prediction_field", "part"):
+        for name in ("shown_run", "own", "prediction_field", "part"):
             ctx.panel.set_state(name, None)
         self.read(ctx)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from fiftyone.operators import types
 
 from ...dataset.evaluation import confusion_counts, prediction_fields, samples_between
@@ -96,6 +98,7 @@ class EvaluateTab:
         )
         parts = {part: PARTS[part] for part in state.parts}
         choice(choices, "part", parts, state.part, "Of the samples tagged", self.on_part)
+        choices.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
         panel.md(state.evaluation_words, name="evaluation_words")
         if not state.labels:
             return
@@ -132,5 +135,4 @@ class EvaluateTab:
         maps = [x for x in heatmap_fields(dataset) if field_info(dataset, x).get("run") == run]
         outcome = {"view": view_as_text(view), "changed": False, "heatmaps": bool(maps)}
         outcome["fields"] = [state.label_field, name, *maps[:1]]
-        for _ in show(ctx, outcome):
-            pass
+        deque(show(ctx, outcome), maxlen=0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
 from ...dataset.runs import can_resume, list_runs, load_run
-from ...jobs import queue
-from ..texts import duration, markdown
+from ...jobs.job import ENDED, Job, cancel_job, load_job
+from ...jobs.queue import forget_job, list_jobs, repeat_job
+from ..texts import duration, markdown, picture_as_text
 from .plots import curves_plot
 
 ROWS = {"label": "Job", "state": "State", "message": "Last message", "began": "Begun (UTC)"}
@@ -20,9 +22,9 @@ SEVERITIES = {"error": types.Error, "warning": types.Warning}
 class JobsTab:
     """Reads, draws and answers."""
 
-    def read_jobs(self, ctx) -> list[queue.Job]:
+    def read_jobs(self, ctx) -> list[Job]:
         """Put the jobs into the panel's state; returns those that ended since the last look."""
-        jobs = queue.list_jobs(ctx.dataset)
+        jobs = list_jobs(ctx.dataset)
         # One that was begun here may have ended before it was seen going.
         was_going = {*(ctx.panel.state.going or ()), ctx.panel.state.own}
         going = [job.id for job in jobs if not job.has_ended]
@@ -34,9 +36,10 @@ class JobsTab:
         ctx.panel.state.earlier = [_row(job) for job in jobs if job.id not in ids]
         trained = next((job for job in reversed(shown) if job.verb == "fine_tune"), None)
         self._read_training(ctx, trained)
+        self._read_picture(ctx, shown)
         return ended
 
-    def _card(self, ctx, job: queue.Job) -> dict:
+    def _card(self, ctx, job: Job) -> dict:
         words = f"**{markdown(job.label)}** · {job.state}"
         if job.state == "running":
             words += f" · {job.progress:.0%}"
@@ -51,10 +54,12 @@ class JobsTab:
             card["again"] = "Resume" if self._can_resume(ctx, job) else "Run again"
         return card
 
-    def _can_resume(self, ctx, job: queue.Job) -> bool:
-        return job.verb == "fine_tune" and can_resume(ctx.dataset, job.given["key"])
+    def _can_resume(self, ctx, job: Job) -> bool:
+        return job.verb == "predict" or (
+            job.verb == "fine_tune" and can_resume(ctx.dataset, job.given["key"])
+        )
 
-    def _read_training(self, ctx, job: queue.Job | None) -> None:
+    def _read_training(self, ctx, job: Job | None) -> None:
         key = job.given.get("key") if job is not None else None
         ctx.panel.state.training = ctx.panel.state.findings = None
         if key is None:
@@ -70,6 +75,13 @@ class JobsTab:
         ctx.panel.data.curves = traces
         ctx.panel.state.training, ctx.panel.state.findings = layout, findings
 
+    def _read_picture(self, ctx, shown: list[Job]) -> None:
+        paths = [job.outcome.get("picture") for job in shown]
+        path = next((path for path in paths if path and Path(path).exists()), None)
+        ctx.panel.state.picture_path = path
+        if path:
+            ctx.panel.data.picture = picture_as_text(path)
+
     def draw_jobs(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
         state = ctx.panel.state
@@ -80,6 +92,9 @@ class JobsTab:
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=finding["message"]))
+        if state.picture_path:
+            panel.str("picture", view=types.ImageView(width="100%", alt="The picture of the job"))
+            panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
         if not state.is_busy:
             _, label, words = state.next
             panel.md(f"**Next:** {words}", name="next_words")
@@ -124,34 +139,34 @@ class JobsTab:
                 params=given,
                 variant="contained",
             )
-        if card["state"] in queue.ENDED:
+        if card["state"] in ENDED:
             buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
 
     def on_cancel(self, ctx) -> None:
         """End a job in good order."""
-        queue.cancel_job(ctx.params["job"])
-        self.read_jobs(ctx)
+        cancel_job(ctx.params["job"])
+        self.read(ctx)
 
     def on_again(self, ctx) -> None:
         """Go on with a training, or call a verb again."""
-        old = queue.load_job(ctx.params["job"])
-        job = queue.repeat_job(old.id, **({"resume": True} if self._can_resume(ctx, old) else {}))
-        queue.forget_job(old.id)
+        old = load_job(ctx.params["job"])
+        job = repeat_job(old.id, **({"resume": True} if self._can_resume(ctx, old) else {}))
+        forget_job(old.id)
         ctx.panel.state.own = job.id
-        self.read_jobs(ctx)
+        self.read(ctx)
 
     def on_predict(self, ctx) -> None:
         """Open the form of predict with the run of a job."""
-        key = queue.load_job(ctx.params["job"]).given["key"]
+        key = load_job(ctx.params["job"]).given["key"]
         ctx.prompt(f"{OWNER}/predict", params={"run": key})
 
     def on_forget(self, ctx) -> None:
         """Take a job off the list."""
-        queue.forget_job(ctx.params["job"])
-        self.read_jobs(ctx)
+        forget_job(ctx.params["job"])
+        self.read(ctx)
 
 
-def _row(job: queue.Job) -> dict[str, str]:
+def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
     return {"label": job.label, "state": job.state, "message": job.message, "began": began}
