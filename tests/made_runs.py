@@ -93,8 +93,7 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
         val_accuracy=0.9,
         val_images=10,
     )
-    runs.save_run(dataset, run)
-    return run
+    return runs.save_run(dataset, run)
 
 
 def logits_of(run, paths) -> np.ndarray:

@@ -101,6 +101,7 @@ def test_label_issues_by_button(app, app_server, dataset):
     app.dialog.get_by_text("Advanced").click()
     app.page.wait_for_timeout(1500)
     app.field("Folds").fill("2")
+    app.field("Epochs").fill("3")
     app.page.wait_for_timeout(1500)
     app.screenshot("10 label issues form")
     app.execute()

@@ -93,7 +93,7 @@ def test_a_plot_of_curves_holds_what_is_running(name):
     assert (loss["x"], loss["y"]) == ([1, 2, 2.5], [1, 0.5, 0.4])
     assert (val_loss["x"], val_loss["y"]) == ([1, 2], [2, 1])
     assert accuracy["y"] == [1 / 3, 2 / 3, 0.9]
-    assert layout["xaxis"]["range"][1] == 10
+    assert layout["xaxis"]["range"][1] == pytest.approx(10.2)
     live = LiveTraining(fo.Dataset(name), "key", 10)
     assert live.read() is None
     live.store.set("key", rows)

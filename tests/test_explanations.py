@@ -212,5 +212,5 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
         fg.explanation_quality(view, "quick", "cam_label")
     with pytest.raises(ValueError, match="steps must be .* not 1"):
         fg.explanation_quality(view, "quick", "cam", steps=1)
-    fg.predict(view, "quick", heatmap_field="cam")
+    fg.predict(view, "quick", heatmap_field="cam", scale="pair")
     assert explained.exists("cam.deletion").count() == 0  # another map, another quality

@@ -176,3 +176,25 @@ def test_a_deletion_that_fails_can_be_finished(dataset):
     fg.delete_run(dataset, "a")
     assert tree(dataset_folder(dataset)) == {}
     assert fg.list_runs(dataset) == []
+
+
+def test_what_another_process_has_made_is_seen(dataset, capsys):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+
+    def forget() -> None:  # as a process knows the dataset that opened it before
+        del dataset._doc.runs["a"]
+        dataset._doc._changed_fields = []
+
+    forget()
+    assert dataset.list_runs() == []
+    with pytest.raises(ValueError, match="Run 'a' exists already"):
+        runs.check_key(dataset, "a", overwrite=False)
+    forget()
+    assert fg.load_run(dataset, "a").key == "a"
+    forget()
+    fg.delete_run(dataset, "a")
+    assert "Deleted run 'a'" in capsys.readouterr().out
+    dataset.reload()
+    assert dataset.list_runs() == []
+    assert dataset.get_field("prediction") is None

@@ -163,7 +163,7 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
-    if key not in dataset.list_runs():
+    if not has_run(dataset, key):
         return
     if dataset.get_run_info(key).config.method != METHOD:
         raise ValueError(f"Run {key!r} of {dataset.name!r} is not a training. Choose another key")
@@ -228,10 +228,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
     if isinstance(key, Run):
         return key
     dataset = root_dataset(samples)
-    if key not in (known := list_runs(dataset)):
-        dataset.reload()  # another process may have made it
-        known = list_runs(dataset)
-    if key not in known:
+    if not has_run(dataset, key) or key not in list_runs(dataset):
         if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
@@ -239,7 +236,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "
-            f"Its runs: {', '.join(known) or 'none yet; call fine_tune() first'}"
+            f"Its runs: {', '.join(list_runs(dataset)) or 'none yet; call fine_tune() first'}"
         )
     try:
         info, results = _read_run(dataset, key)
@@ -281,6 +278,13 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
     return sorted(keys, key=lambda key: dataset.get_run_info(key).timestamp)
+
+
+def has_run(dataset: fo.Dataset, key: str) -> bool:
+    """Whether a dataset has a run, of any kind, of a key; another process may have made it."""
+    if key not in dataset.list_runs():
+        dataset.reload()
+    return key in dataset.list_runs()
 
 
 def free_key(dataset: fo.Dataset, name: str) -> str:

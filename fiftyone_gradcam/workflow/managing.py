@@ -120,6 +120,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
         ValueError: if there is no such run, or the new key is taken or none
     """
     dataset = root_dataset(samples)
+    dataset.reload()  # another process may have written fields for the run
     run = runs.load_run(dataset, _key_on(dataset, key))
     runs.check_key(dataset, new_key, overwrite=True)
     if new_key in dataset.list_runs():
@@ -169,6 +170,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> No
         ValueError: if there is no such run
     """
     dataset = root_dataset(samples)
+    dataset.reload()  # another process may have made the run, or written fields for it
     key = _key_on(dataset, key)
     folder = run_folder(dataset, key)
     names = run_fields.fields_of_run(dataset, key) if fields else []

@@ -147,7 +147,7 @@ def find_classifier(
         ValueError: if there is neither
     """
     dataset = fields.root_dataset(samples)
-    known = isinstance(run, runs.Run) or (run in runs.list_runs(dataset) and weights is None)
+    known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")

@@ -81,7 +81,7 @@ def fine_tune(
     dataset = fields.root_dataset(samples)
     runs.check_key(dataset, key, overwrite or resume)
     state_path = os.path.join(run_folder(dataset, key), runs.STATE)
-    is_finished = key in dataset.list_runs()
+    is_finished = runs.has_run(dataset, key)
     state = None
     if resume:
         state = load_state(state_path, key)

@@ -33,6 +33,13 @@ class FindLabelIssues(Verb):
         backbone_inputs(ctx, inputs, AUTOMATIC, BACKBONES)
         if advanced(ctx, inputs):
             inputs.int("folds", default=5, min=2, label="Folds")
+            inputs.int(
+                "epochs",
+                min=1,
+                label="Epochs",
+                description="Of each training, where there are no pretrained weights. Default: 5, "
+                "or more where images are few",
+            )
             inputs.int("seed", default=0, min=0, label="Seed")
 
     def arguments(self, ctx) -> dict:
@@ -44,6 +51,8 @@ class FindLabelIssues(Verb):
             "folds": params.get("folds") or 5,
             "seed": params.get("seed") or 0,
         }
+        if params.get("epochs"):
+            options["epochs"] = params["epochs"]
         backbone = params.get("backbone") or AUTOMATIC
         if backbone != AUTOMATIC:
             options |= {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}

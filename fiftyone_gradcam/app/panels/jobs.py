@@ -15,7 +15,7 @@ from ...jobs.queue import forget_job, list_jobs, repeat_job
 from ..texts import duration, markdown, picture_as_text
 from .plots import curves_plot
 
-ROWS = {"label": "Job", "state": "State", "message": "Last message", "began": "Begun (UTC)"}
+ROWS = {"job": "Job", "message": "Last message"}
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
 
 
@@ -169,4 +169,4 @@ class JobsTab:
 def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
-    return {"label": job.label, "state": job.state, "message": job.message, "began": began}
+    return {"job": f"{job.label} · {job.state} · {began} UTC", "message": job.message}

@@ -41,13 +41,13 @@ def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], 
     steps, rates = rates_by_epoch(history, validations)
     traces.append(_line(steps, rates, "learning rate", RATE, "solid", 3))
     is_wide = bool(losses) and 0 < min(losses) * SPREAD < max(losses)
+    last = max([rows.get("epochs") or 1, *ends])
     layout = {
         "height": 430,
         "margin": {"l": 62, "r": 15, "t": 10, "b": 40},
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.08, "x": 0},
-        "xaxis": _axis("epoch")
-        | {"anchor": "y3", "range": [-0.05 * (0 in ends), max([rows.get("epochs") or 1, *ends])]},
+        "xaxis": _axis("epoch") | {"anchor": "y3", "range": [-0.05 * (0 in ends), 1.02 * last]},
         "yaxis": _axis("loss")
         | {"domain": [0.62, 1]}
         | ({"type": "log", "dtick": 1} if is_wide else {"rangemode": "tozero"}),
