@@ -231,13 +231,24 @@ def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
 
 
 def test_the_form_of_fine_tune_follows_the_recipe(trained):
-    from fiftyone_gradcam.app.operators.fine_tune import DEFAULTS
+    from fiftyone_gradcam.app.operators.recipe_fields import AUGMENTATION, DEFAULTS, LEARNING
     from fiftyone_gradcam.model.known_recipes import RECIPES
     from fiftyone_gradcam.model.recipe import Recipe
 
     # The form knows the defaults without torch.
     assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS
+    for name in RECIPES:  # and offers what its recipes may have, by the rules of `Recipe`
+        chosen = {"recipe": name, "advanced": True, "augmentation": True}
+        fields = form("fine_tune", trained, **chosen)
+        assert {choice.name for choice in (*LEARNING, *AUGMENTATION)} <= set(fields)
+    for choice in (*LEARNING, *AUGMENTATION):
+        for value in choice.options or (choice.least, choice.most):
+            if value or choice.options:
+                Recipe(**{choice.name: value})
+    assert fields["brightness"]["view"]["description"].endswith("Default: 0.3")
+    assert fields["dropout"]["view"]["description"] == "Default: 0.5"
     fields = form("fine_tune", trained)
+    assert not {choice.name for choice in (*LEARNING, *AUGMENTATION)} & set(fields)
     assert fields["recipe"]["type"]["values"] == list(RECIPES)
     assert fields["epochs"]["view"]["description"] == "Default: 5, or more where images are few"
     fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
@@ -247,7 +258,8 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
     assert labels[0] == "as in the recipe (the first 4 stages)"
     operator = foo.get_operator(URI + "fine_tune")
     params = {"label_field": "ground_truth", "recipe": "sommelier", "horizontal_flip": "yes",
-              "freeze": "automatic", "weights": "none", "images_per_class": 3}  # fmt: skip
+              "freeze": "automatic", "weights": "none", "images_per_class": 3,
+              "rotation": 5.0, "vertical_flip": "no", "optimizer": "adam"}  # fmt: skip
     ctx = foo.executor.ExecutionContext(
         request_params={"dataset_name": trained.name, "params": params}, operator_uri=URI + "f"
     )
@@ -260,6 +272,9 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
         "horizontal_flip": True,
         "weights": "none",
         "images_per_class": 3,
+        "rotation": 5.0,
+        "vertical_flip": False,
+        "optimizer": "adam",
     }
 
 
@@ -268,6 +283,12 @@ def test_looks_before_a_training(trained):
     result = execute("preview_augmentation", trained, **chosen).result
     assert base64.b64decode(result["picture"].split(",")[1]) == Path(result["path"]).read_bytes()
     assert Image.open(result["path"]).format == "PNG"
+    # What is filled in is seen: with all pixels turned to black or white there is no grey left.
+    still = {"horizontal_flip": "no", "translation": 0, "scale": 0.0, "rotation": 0.0}
+    noisy = execute("preview_augmentation", trained, **chosen, **still, noise=1.0).result
+    plain = execute("preview_augmentation", trained, **chosen, **still).result
+    assert noisy["path"] == plain["path"]
+    assert noisy["picture"] != plain["picture"]
     for verb in ("sanity_check", "find_learning_rate"):
         operator = foo.get_operator(URI + verb)
         ctx = foo.executor.ExecutionContext(

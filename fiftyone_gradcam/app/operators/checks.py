@@ -6,18 +6,23 @@ from fiftyone.operators import types
 
 from ..texts import picture_as_text
 from .fine_tune import network_choices, network_inputs
-from .forms import chosen_recipe, label_field_input
+from .forms import chosen_recipe, label_field_input, more
+from .recipe_fields import AUGMENTATION, LEARNING, choice_inputs, chosen
 from .verb import Verb
 
 
 class Check(Verb):
     """A verb with the form of a recipe."""
 
+    choices = LEARNING
+
     def form(self, ctx, inputs: types.Object) -> None:
-        """Label field, recipe, backbone and weights."""
+        """Label field, recipe, backbone and weights; the rest under Advanced."""
         ctx.target_view()
         label_field_input(ctx, inputs)
-        network_inputs(ctx, inputs)
+        recipe = network_inputs(ctx, inputs)
+        if more(ctx, inputs):
+            choice_inputs(inputs, recipe, self.choices)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -25,6 +30,7 @@ class Check(Verb):
             "samples": ctx.target_view(),
             "recipe": chosen_recipe(ctx),
             "label_field": ctx.params["label_field"],
+            **chosen(ctx.params, self.choices),
             **network_choices(ctx),
         }
 
@@ -37,6 +43,13 @@ class PreviewAugmentation(Check):
     icon = "auto_fix_high"
     description = "See training images as a recipe changes them"
     is_long = False
+    choices = AUGMENTATION
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """As of other checks, with the fields of augmentation at once."""
+        ctx.target_view()
+        label_field_input(ctx, inputs)
+        choice_inputs(inputs, network_inputs(ctx, inputs), AUGMENTATION)
 
     def execute(self, ctx) -> dict:
         """Make the picture, and show it."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.runs import free_key
-from ...model.known_recipes import RECIPES
 from .forms import (
     AUTOMATIC,
-    advanced,
     backbone_inputs,
-    choice_input,
     chosen_recipe,
     chosen_weights,
     label_field_input,
+    more,
     new_key_check,
     recipe_inputs,
 )
+from .recipe_fields import AUGMENTATION, LEARNING, choice_inputs, chosen, recipe_value
 from .training_summary import summary_view
 from .verb import Verb
 
@@ -28,28 +27,6 @@ BACKBONES = {
     "googlenet": "googlenet",
     "vgg16": "vgg16 (large)",
     "small_cnn": "small_cnn (for small images, from scratch)",
-}
-RESIZES = {
-    "squash": "squashing: the whole image, its aspect ratio lost",
-    "crop": "cropping: the central square",
-    "letterbox": "letterboxing: the whole image, bars beside it",
-}
-FREEZES = {
-    "none": "nothing: all layers learn",
-    "backbone": "all but the new layers: quick, for few images",
-}
-SWITCHES = {"yes": True, "no": False}
-ADVANCED = (
-    *("batch_size", "learning_rate", "image_size", "resize", "freeze", "horizontal_flip"),
-    *("images_per_class", "seed"),
-)
-# Of `Recipe`, which imports torch; a test holds them to it.
-DEFAULTS = {
-    "backbone": "resnet18",
-    "weights": "imagenet",
-    "batch_size": 16,
-    "freeze": "none",
-    "horizontal_flip": True,
 }
 
 
@@ -76,7 +53,7 @@ class FineTune(Verb):
             )
         recipe = network_inputs(ctx, inputs)
         automatic = "5, or more where images are few"
-        epochs = _choice(recipe, "epochs") or automatic
+        epochs = recipe_value(recipe, "epochs") or automatic
         inputs.int("epochs", min=1, label="Epochs", description=f"Default: {epochs}")
         default = _default_key(ctx)
         inputs.str(
@@ -86,23 +63,30 @@ class FineTune(Verb):
             view=types.TextFieldView(placeholder=default),
         )
         new_key_check(ctx, inputs, ctx.params.get("key"))
-        if advanced(ctx, inputs):
-            _advanced_inputs(inputs, recipe)
+        if more(ctx, inputs):
+            choice_inputs(inputs, recipe, LEARNING)
+            inputs.int(
+                "watch",
+                min=0,
+                label="Samples to watch",
+                description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
+            )
+        if more(ctx, inputs, "augmentation", "Augmentation"):
+            choice_inputs(inputs, recipe, AUGMENTATION)
         if ctx.params.get("label_field"):
             summary_view(inputs, self.arguments(ctx))
 
     def arguments(self, ctx) -> dict:
         """As filled in; what was left empty is as in the recipe."""
         params = ctx.params
-        given = {name: params.get(name) for name in ("epochs", "watch", *ADVANCED)}
-        given = {name: value for name, value in given.items() if value not in (None, AUTOMATIC)}
-        given = {name: SWITCHES.get(value, value) for name, value in given.items()}
+        own = {name: params[name] for name in ("epochs", "watch") if params.get(name) is not None}
         return {
             "samples": ctx.target_view(),
             "key": params.get("key") or _default_key(ctx),
             "recipe": chosen_recipe(ctx),
             "label_field": params["label_field"],
-            **given,
+            **own,
+            **chosen(params, (*LEARNING, *AUGMENTATION)),
             **network_choices(ctx),
         }
 
@@ -116,49 +100,10 @@ class FineTune(Verb):
         return outcome | ({"picture": result.watch["strip"]} if result.watch else {})
 
 
-def _advanced_inputs(inputs: types.Object, recipe: str) -> None:
-    inputs.int("batch_size", min=1, label="Batch size", description=_default(recipe, "batch_size"))
-    inputs.float(
-        "learning_rate",
-        label="Learning rate",
-        description=_default(recipe, "learning_rate", "0.0001 with pretrained weights"),
-    )
-    inputs.int(
-        "image_size",
-        min=16,
-        label="Image size",
-        description=_default(recipe, "image_size", "the backbone's, mostly 224"),
-    )
-    own = RESIZES.get(_choice(recipe, "resize"), "cropping for pretrained weights, else squashing")
-    resizes = {AUTOMATIC: f"as in the recipe ({own})", **RESIZES}
-    choice_input(inputs, "resize", resizes, AUTOMATIC, "Images become square by", required=False)
-    frozen = _choice(recipe, "freeze")
-    own = FREEZES.get(frozen, f"the first {frozen} stages")
-    freezes = {AUTOMATIC: f"as in the recipe ({own})", **FREEZES}
-    choice_input(inputs, "freeze", freezes, AUTOMATIC, "Frozen", required=False)
-    mirrored = "yes" if _choice(recipe, "horizontal_flip") else "no"
-    switch = {AUTOMATIC: f"as in the recipe ({mirrored})", "yes": "yes", "no": "no"}
-    flips = "Mirror images at random"
-    choice_input(inputs, "horizontal_flip", switch, AUTOMATIC, flips, required=False)
-    inputs.int(
-        "images_per_class",
-        min=1,
-        label="Images per class",
-        description="For a quick try: train on so many of each class. Default: all",
-    )
-    inputs.int(
-        "watch",
-        min=0,
-        label="Samples to watch",
-        description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
-    )
-    inputs.int("seed", default=0, min=0, label="Seed")
-
-
 def network_inputs(ctx, inputs: types.Object) -> str:
     """Let the user choose a recipe, and another backbone or weights; returns the recipe's name."""
     recipe = recipe_inputs(ctx, inputs)
-    own = {name: _choice(recipe, name) for name in ("backbone", "weights")}
+    own = {name: recipe_value(recipe, name) for name in ("backbone", "weights")}
     backbones = {AUTOMATIC: f"as in the recipe ({own['backbone']})", **BACKBONES}
     backbone_inputs(ctx, inputs, AUTOMATIC, backbones, recipe=own)
     return recipe
@@ -174,18 +119,9 @@ def network_choices(ctx) -> dict[str, str]:
     return given
 
 
-def _choice(recipe: str, name: str, default: object = None) -> object:
-    """A choice of a recipe; torch is not needed for it."""
-    return RECIPES[recipe].choices.get(name, DEFAULTS.get(name, default))
-
-
-def _default(recipe: str, name: str, default: object = None) -> str:
-    return f"Default: {_choice(recipe, name, default)}"
-
-
 def _backbone(ctx) -> str:
     chosen = ctx.params.get("backbone") or AUTOMATIC
-    return _choice(chosen_recipe(ctx), "backbone") if chosen == AUTOMATIC else chosen
+    return recipe_value(chosen_recipe(ctx), "backbone") if chosen == AUTOMATIC else chosen
 
 
 def _default_key(ctx) -> str:

@@ -137,10 +137,10 @@ def chosen_weights(ctx, backbone: str) -> str:
     return ctx.params.get("weights_file") if weights == "file" else weights
 
 
-def advanced(ctx, inputs: types.Object) -> bool:
-    """A switch for the rest of the fields; returns whether it is on."""
-    inputs.bool("advanced", default=False, label="Advanced", view=types.SwitchView())
-    return bool(ctx.params.get("advanced"))
+def more(ctx, inputs: types.Object, name: str = "advanced", label: str = "Advanced") -> bool:
+    """A switch for more fields; returns whether it is on."""
+    inputs.bool(name, default=False, label=label, view=types.SwitchView())
+    return bool(ctx.params.get(name))
 
 
 def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:

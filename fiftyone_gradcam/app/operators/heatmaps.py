@@ -9,7 +9,7 @@ from fiftyone.operators import types
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
-from .forms import advanced, choice_input, refuse
+from .forms import choice_input, more, refuse
 from .verb import Verb
 
 
@@ -58,7 +58,7 @@ class ExportOverlays(Verb):
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is None:
             return
         folder_input(ctx, inputs)
-        if advanced(ctx, inputs):
+        if more(ctx, inputs):
             inputs.str("colormap", default="jet", label="Colormap", description="A matplotlib name")
             inputs.float("alpha", default=0.5, min=0, max=1, label="Opacity of the heatmap")
             inputs.int("height", default=320, min=32, label="Height of the pictures")
@@ -132,7 +132,7 @@ class ExplanationQuality(Verb):
                 label="Some 70 forward passes for each image: choose a view of up to a few hundred"
             ),
         )
-        if advanced(ctx, inputs):
+        if more(ctx, inputs):
             inputs.int("steps", default=10, min=2, label="Steps")
             inputs.int("seed", default=0, min=0, label="Seed")
 

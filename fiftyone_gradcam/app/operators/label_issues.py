@@ -5,7 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ..showing import view_as_text
-from .forms import AUTOMATIC, advanced, backbone_inputs, chosen_weights, label_field_input
+from .forms import AUTOMATIC, backbone_inputs, chosen_weights, label_field_input, more
 from .verb import Verb
 
 BACKBONES = {
@@ -31,7 +31,7 @@ class FindLabelIssues(Verb):
         ctx.target_view()
         label_field_input(ctx, inputs)
         backbone_inputs(ctx, inputs, AUTOMATIC, BACKBONES)
-        if advanced(ctx, inputs):
+        if more(ctx, inputs):
             inputs.int("folds", default=5, min=2, label="Folds")
             inputs.int(
                 "epochs",

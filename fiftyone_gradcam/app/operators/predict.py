@@ -6,8 +6,9 @@ from fiftyone.operators import types
 
 from ...dataset.fields import field_info
 from ...dataset.runs import list_runs
-from .fine_tune import BACKBONES, RESIZES
-from .forms import advanced, backbone_inputs, choice_input, chosen_weights, refuse
+from .fine_tune import BACKBONES
+from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
+from .recipe_fields import RESIZES
 from .verb import Verb
 
 PRETRAINED = "pretrained classifier"
@@ -58,7 +59,7 @@ class Predict(Verb):
         for kind, (label, wanted) in KINDS.items():
             inputs.bool(kind, default=wanted, label=label)
         _others_input(ctx, inputs, samples, run)
-        if advanced(ctx, inputs):
+        if more(ctx, inputs):
             self._advanced(ctx, inputs, run)
 
     def _advanced(self, ctx, inputs: types.Object, run: str) -> None:
