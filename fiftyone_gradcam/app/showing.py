@@ -37,14 +37,9 @@ def show(ctx, outcome: dict) -> Iterator:
         return  # all is visible, in colours that the user may have changed
     yield ctx.ops.set_active_fields([*dict.fromkeys([*active, *wanted])])
     if outcome.get("heatmaps"):
-        yield ctx.trigger(
-            "set_color_scheme",
-            {
-                "color_by": "value",
-                "default_colorscale_preset": HEATMAP_COLORS,
-                "opacity": HEATMAP_OPACITY,
-            },
-        )
+        scheme = {"color_by": "value", "opacity": HEATMAP_OPACITY}
+        scheme["default_colorscale_preset"] = HEATMAP_COLORS
+        yield ctx.trigger(f"{OWNER}/apply_color_scale", {"scheme": scheme})
 
 
 def show_job(ctx, id: str) -> Iterator:
