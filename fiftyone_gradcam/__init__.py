@@ -11,7 +11,7 @@ _HOMES = {
     "CancelledError": "cancelling",
     **dict.fromkeys(("Job", "JobError", "load_job"), "jobs.job"),
     "list_jobs": "jobs.queue",
-    "import_folders": "workflow.importing",
+    **dict.fromkeys(("import_folders", "plan_import"), "workflow.importing"),
     "split": "workflow.importing",
     "preview_augmentation": "workflow.augmentation",
     "describe": "model.description",

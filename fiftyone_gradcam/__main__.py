@@ -1,10 +1,12 @@
-"""The command line: demo, run, doctor."""
+"""The command line: demo, plan, run, doctor."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+
+from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "doctor":
         return 0 if doctor.examine(fix=options.fix) else 1
     try:
+        if options.command == "plan":  # needs no database
+            return _plan(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
         doctor.mend_database()
@@ -27,6 +31,22 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         return 130
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .workflow.importing import plan_import
+
+    plan = plan_import(options.folder, **_layout(options))
+    print(plan)
+    plan.check()
+    return 0
+
+
+def _layout(options: argparse.Namespace) -> dict:
+    """Where classes and splits stand, as far as it was said."""
+    names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
+    given = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -42,6 +62,7 @@ def _work(options: argparse.Namespace) -> int:
             key=options.key,
             recipe=options.recipe,
             seed=options.seed,
+            layout=_layout(options),
             **{name: value for name, value in choices.items() if value is not None},
         )
     demo.write_figures(figures, options.json)
@@ -69,8 +90,22 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "demo", parents=[common], help="the whole loop on handwritten digits with planted errors"
     )
-    run = commands.add_parser("run", parents=[common], help="the whole loop on your own folders")
-    run.add_argument("folder", help="holds one folder of images for each class")
+    layout = argparse.ArgumentParser(add_help=False)
+    layout.add_argument("folder", help="of labelled images")
+    layout.add_argument("--label-from", choices=LABEL_FROM, help="where the class stands")
+    layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
+    layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")
+    layout.add_argument("--pattern", help="regular expression with a group named 'label'")
+    layout.add_argument("--table", metavar="CSV", help="of paths, labels and, perhaps, splits")
+    layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
+    layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
+
+    commands.add_parser(
+        "plan", parents=[layout], help="what would be imported of a folder; nothing is written"
+    )
+    run = commands.add_parser(
+        "run", parents=[layout, common], help="the whole loop on your own folders"
+    )
     run.add_argument("--name", help="of the dataset (default: the folder's name)")
     run.add_argument("--key", help="of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")

@@ -14,11 +14,11 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from .dataset import folders
+from .dataset import importing
 from .dataset.fields import HEATMAP_COLORS
 from .dataset.runs import free_key
 from .dataset.views import accuracy
-from .workflow.importing import import_folders, split
+from .workflow.importing import import_folders, plan_import, split
 from .workflow.predicting import predict
 from .workflow.reviewing import find_label_issues
 from .workflow.training import fine_tune
@@ -129,6 +129,7 @@ def run_folder(
     key: str | None = None,
     recipe: str = "default",
     seed: int = 0,
+    layout: dict | None = None,
     **choices,
 ) -> tuple[fo.DatasetView, dict]:
     """Run the whole loop on the user's own folders.
@@ -141,6 +142,8 @@ def run_folder(
         key: of the run; None takes the backbone's name, with a number if it is taken
         recipe: see `fine_tune`; images without a split are split as it says
         seed: of everything random
+        layout: where classes and splits stand, as far as it is not to be guessed: arguments of
+            `plan_import`
         **choices: instead of those of the recipe; see `fine_tune`
 
     Returns:
@@ -152,11 +155,13 @@ def run_folder(
 
     start = time.perf_counter()
     # What cannot work is refused before anything is written.
-    folders.check(folders.scan(path))
+    plan = plan_import(path, **(layout or {}))
+    print(plan)
+    plan.check()
     chosen = make_recipe(recipe, seed=seed, **choices)
     create_model(chosen.backbone, 2, chosen.weights)
-    dataset = import_folders(path, name)
-    if not dataset.info[folders.INFO_KEY]["has_splits"]:
+    dataset = import_folders(path, name, **(layout or {}))
+    if not dataset.info[importing.INFO_KEY]["has_splits"]:
         split(dataset, recipe, seed=seed)
     key = key or free_key(dataset, chosen.backbone)
     run = fine_tune(dataset, key, chosen)

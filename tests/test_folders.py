@@ -1,10 +1,13 @@
 """Folders and splits: what is found, what is left out, what happens the second time."""
 
+import csv
+import os
 from collections import Counter
 
 import fiftyone as fo
 import pytest
 from conftest import save_digits
+from fiftyone import ViewField as F
 from PIL import Image
 
 import fiftyone_gradcam as fg
@@ -22,32 +25,70 @@ def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
     picture(tmp_path / "cat" / "siamese" / "deep.jpg")
     picture(tmp_path / "dog.v2 $x" / "ü 🐶.png")
     picture(tmp_path / "loose.png")
+    picture(tmp_path / "_unlabeled" / "x.png")
+    picture(tmp_path / "cat" / "a b_mask.png")
+    picture(tmp_path / "cat" / "lonely_mask.png")
+    picture(tmp_path / "cat" / "old.png").rename(tmp_path / "cat" / "old.bak.png")
     picture(tmp_path / ".hidden" / "x.png")
     picture(tmp_path / "cat" / "noextension.png").rename(tmp_path / "cat" / "noextension")
     (tmp_path / "cat" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "cat" / "readme.txt").write_text("x")
     (tmp_path / "cat" / "empty.jpg").touch()
+    (tmp_path / "cat" / "text.jpg").write_text("no image")
+    (tmp_path / "cat" / "png.jpg").write_bytes(
+        picture(tmp_path / "dog.v2 $x" / "y.png").read_bytes()
+    )
     (tmp_path / "cat" / "link.png").symlink_to(tmp_path / "gone.png")
     (tmp_path / "cat" / "loop").symlink_to(tmp_path)
-    dataset = fg.import_folders(str(tmp_path), name)
+    dataset = fg.import_folders(str(tmp_path), name, skip=["*.bak.*"])
     assert dataset.persistent
-    found = {s.filepath: (s.ground_truth.label, s.tags, s.metadata.width) for s in dataset}
+    found = {
+        os.path.relpath(s.filepath, tmp_path): (
+            s.ground_truth and s.ground_truth.label, s.tags, s.metadata.width, s.media_type
+        )
+        for s in dataset
+    }  # fmt: skip
+    cat = ("cat", [], 6, "image")
     assert found == {
-        str(tmp_path / "cat" / "a b.png"): ("cat", [], 6),
-        str(tmp_path / "cat" / "siamese" / "deep.jpg"): ("cat", [], 6),
-        str(tmp_path / "dog.v2 $x" / "ü 🐶.png"): ("dog.v2 $x", [], 6),
+        "cat/a b.png": cat,
+        "cat/lonely_mask.png": cat,  # a mask of what?
+        "cat/noextension": cat,
+        "cat/png.jpg": cat,
+        "cat/siamese/deep.jpg": cat,
+        "dog.v2 $x/y.png": ("dog.v2 $x", [], 6, "image"),
+        "dog.v2 $x/ü 🐶.png": ("dog.v2 $x", [], 6, "image"),
+        "loose.png": (None, [], 6, "image"),
+        "_unlabeled/x.png": (None, [], 6, "image"),
     }
-    expected = {
-        "not in a class folder": 1,
-        "not an image": 1,
-        "empty file": 1,
-        "broken link": 1,
-        "an image, but with a file extension (none) of none": 1,
+    info = dataset.info["import_folders"]
+    expected = {"not an image": 1, "empty file": 1, "broken link": 1}
+    assert info["skipped"] == expected
+    assert info["passed_over"] == {
+        "hidden or system files": 1,
+        ".txt files": 1,
+        "masks beside images": 1,
+        "of the pattern '*.bak.*'": 1,
     }
-    assert dataset.info["import_folders"]["skipped"] == expected
+    assert info["notes"] == {
+        "PNG files without an extension": 1,
+        "PNG files that are called .jpg": 1,
+    }
+    (equal,) = info["duplicates"]
+    assert {os.path.basename(path) for path in equal} == {
+        *("a b.png", "lonely_mask.png", "noextension", "png.jpg", "y.png", "ü 🐶.png"),
+        *("loose.png", "x.png"),
+    }
+    assert dataset.first().metadata.mime_type == "image/png"
+    assert dataset.match(F("filepath").ends_with("png.jpg")).first().metadata.num_channels == 3
     printed = capsys.readouterr().out
-    assert "3 images added" in printed
+    assert "9 images added" in printed
     assert all(reason in printed for reason in expected)
+    assert "2 images have no class" in printed
+    with open(info["report"], newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    told = {os.path.basename(path): (what, details) for path, what, details in rows}
+    assert told["text.jpg"] == ("left out", "not an image")
+    assert told["png.jpg"][0] == "equal to"
 
 
 def test_split_folders_become_tags(tmp_path, name):
@@ -85,7 +126,7 @@ def test_other_datasets_are_not_touched(tmp_path, name):
     with pytest.raises(ValueError, match=r"exists already.*not made by import_folders.*overwrite"):
         fg.import_folders(str(tmp_path), name)
     assert fo.load_dataset(name).values("filepath") == ["/x.png"]
-    with pytest.raises(ValueError, match="label_from must be 'folder', not 'csv'"):
+    with pytest.raises(ValueError, match="label_from must be one of 'folder', .* not 'csv'"):
         fg.import_folders(str(tmp_path), name, label_from="csv")
     with pytest.raises(ValueError, match="no name for a field"):
         fg.import_folders(str(tmp_path), f"{name} 2", label_field="a.b")
@@ -98,12 +139,14 @@ def test_folders_that_cannot_be_used(tmp_path, name):
     picture(tmp_path / "one" / "cats" / "1.png")
     picture(tmp_path / "flat" / "1.png")
     (tmp_path / "broken" / "a").mkdir(parents=True)
+    (tmp_path / "broken" / "b").mkdir(parents=True)
     (tmp_path / "broken" / "a" / "x.png").write_bytes(b"x")
+    (tmp_path / "broken" / "b" / "x.png").write_bytes(b"x")
     cases = [
-        ("empty", ValueError, "No images in class folders"),
-        ("flat", ValueError, "No images.*1 not in a class folder"),
-        ("one", ValueError, "Only one class, 'cats'"),
-        ("broken", ValueError, "Only one class, 'a'|No images"),
+        ("empty", ValueError, "No images below .*Give the folder that holds one folder for each"),
+        ("flat", ValueError, "No image has a class .*no file has a class.*label_from, pattern or"),
+        ("one", ValueError, "Only one class, 'cats'.*A classifier needs two"),
+        ("broken", ValueError, "No images below .*left out: 2 not an image"),
         ("gone", FileNotFoundError, "No folder at"),
         ("flat/1.png", NotADirectoryError, "is a file"),
     ]

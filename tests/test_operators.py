@@ -18,6 +18,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
+from fiftyone_gradcam.jobs import processes
 from fiftyone_gradcam.workflow.explainer import KINDS
 
 URI = "@gradcam/classifier/"
@@ -123,8 +124,39 @@ def test_forms_offer_what_the_dataset_has(trained):
     labels = form("lowest_scores", trained)["label"]["type"]["values"]
     assert labels == ["digit 0", "digit 1", "digit 2"]
     assert "too_much" in form("split", trained, train=0.9, val=0.2)
-    assert "no_folder" in form("import_folders", trained, path="/gone")
+    assert "no_plan" in form("import_folders", trained, path="/gone")
     assert "small_cnn" in form("find_label_issues", trained)["backbone"]["type"]["values"]
+
+
+def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
+    root = save_digits(tmp_path / "d", per_class=4)
+    (root / "note.txt").write_text("x")
+    fields = form("import_folders", trained, path=str(root))
+    words = str(fields["plan"])
+    assert "12 files in 3 classes: the class is the name of the folder" in words
+    assert "| digit 0 | 4 |" in words
+    assert fields["name"]["view"]["placeholder"] == "d"
+    assert not {"no_plan", "taken"} & set(fields)
+    picture = Image.open(Path(processes.own_folder()) / "import.jpg")
+    assert picture.width > 5 * 96
+    fields = form("import_folders", trained, path=str(root), layout=True, label_from="pattern")
+    assert "no_plan" in fields
+    chosen = {"path": str(root), "layout": True, "label_from": "pattern"}
+    fields = form("import_folders", trained, **chosen, pattern=r"00(?P<label>[01])")
+    assert "| 0 | 3 |" in str(fields["plan"])
+    assert "6 images have no class" in str(fields["warning_0"])
+    taken = form("import_folders", trained, path=str(root), name=trained.name)
+    assert "taken" in taken
+    operator = foo.get_operator(URI + "import_folders")
+    params = {**chosen, "pattern": "(?P<label>x)", "table": "left over", "skip": "*_a *_b",
+              "level": "automatic"}  # fmt: skip
+    ctx = foo.executor.ExecutionContext(
+        request_params={"dataset_name": trained.name, "params": params}, operator_uri=URI + "i"
+    )
+    assert operator.arguments(ctx) == {
+        "path": str(root), "label_from": "pattern", "pattern": "(?P<label>x)",
+        "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
+    }  # fmt: skip
 
 
 def test_forms_say_what_is_missing(name):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fiftyone as fo
 import numpy as np
 
+from ..folders.layout import SPLITS
 from .fields import labels_of, root_dataset
-from .folders import SPLIT_TAGS
 
 INFO_KEY = "splits"
 
@@ -75,7 +75,7 @@ def _seat_everyone(counts: np.ndarray, seats: int) -> None:
 
 def split_tags(dataset: fo.Dataset) -> set[str]:
     """The tags that stand for a split in this dataset."""
-    return {*SPLIT_TAGS.values(), *dataset.info.get(INFO_KEY, {}).get("fractions", {})}
+    return {*SPLITS.values(), *dataset.info.get(INFO_KEY, {}).get("fractions", {})}
 
 
 def write_split(

@@ -28,12 +28,13 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB image, with what its file holds at full size: width, height, channels."""
+    """An upright RGB image, with what its file holds: width, height, channels, format."""
 
     image: Image.Image
     width: int
     height: int
     num_channels: int
+    format: str
 
 
 def decode(path: str, at_least: int | None = None) -> Decoded:
@@ -58,7 +59,9 @@ def decode(path: str, at_least: int | None = None) -> Decoded:
         num_channels = len(image.getbands())
         if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
-        return Decoded(to_rgb(ImageOps.exif_transpose(image)), width, height, num_channels)
+        kind = image.format
+        upright = to_rgb(ImageOps.exif_transpose(image))
+        return Decoded(upright, width, height, num_channels, kind)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

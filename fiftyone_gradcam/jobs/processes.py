@@ -102,6 +102,13 @@ def has_worker(target: str) -> bool:
     )
 
 
+def own_folder() -> Path:
+    """A folder for what need not outlive the system's next start, of this user alone."""
+    folder = Path(tempfile.gettempdir()) / f"fiftyone-gradcam-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 @contextmanager
 def turn(target: str) -> Iterator[None]:
     """Wait until no other process works on a target.
@@ -109,9 +116,7 @@ def turn(target: str) -> Iterator[None]:
     The system gives the turn back when a process ends, however it ends. The file is gone after
     the last one.
     """
-    folder = Path(tempfile.gettempdir()) / f"fiftyone-gradcam-{getpass.getuser()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.lock"
+    path = own_folder() / f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.lock"
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         _wait_for(file)

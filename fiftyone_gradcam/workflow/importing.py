@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 
 import fiftyone as fo
 
-from ..dataset import folders, splits
+from ..dataset import importing, splits
+from ..folders.plan import Plan, scan
 from ..model.known_recipes import find_recipe
 from .delegating import delegable
 from .progress import Progress, reporting, some, tell_left_out
@@ -17,23 +20,31 @@ def import_folders(
     path: str,
     name: str | None = None,
     label_field: str = "ground_truth",
-    label_from: str = "folder",
+    label_from: str | None = None,
+    split_from: str | None = None,
+    level: str | None = None,
+    pattern: str | None = None,
+    table: str | None = None,
+    class_names: str | None = None,
+    skip: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress = None,
     delegate: bool = False,
 ) -> fo.Dataset:
-    """Make a persistent dataset of a folder that holds one folder of images for each class.
+    """Make a persistent dataset of a folder of labelled images.
 
-    Below train/val/test folders (in any of their usual names) the next level is the class, and
-    the split becomes a sample tag. Every file is decoded; those that are no usable images are
-    left out, counted by reason, printed, and listed in `dataset.info["import_folders"]`.
-    Importing the same folder again adds only what is new.
+    Where classes and splits stand is guessed, as `plan_import` tells beforehand, unless it is
+    said. Splits become sample tags. Every file is decoded; those that are no usable images are
+    left out, counted by reason, printed, and listed in `dataset.info["import_folders"]`, whose
+    "report" names a file with all of them. Importing the same folder again adds only what is new,
+    tells of labels that have changed and files that are gone, and goes on with an import that was
+    cancelled or killed.
 
     Args:
         path: the folder
         name: of the dataset; None takes the folder's name
         label_field: field for the classes
-        label_from: where the class stands; "folder" is the one way there is
+        label_from, split_from, level, pattern, table, class_names, skip: see `plan_import`
         overwrite: replace a dataset of this name
         progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
             called with (done, total, message)
@@ -42,35 +53,96 @@ def import_folders(
 
     Raises:
         FileNotFoundError, NotADirectoryError: if the path is no folder
-        ValueError: if it holds no images in class folders or a single class, if the name is
-            taken by another dataset, or if an argument is not understood
+        ValueError: if it holds no images with labels or a single class, if the name is taken by
+            another dataset, or if an argument is not understood
+        CancelledError: if `progress` raised it; what was imported so far stays
     """
-    if label_from != "folder":
-        raise ValueError(f"label_from must be 'folder', not {label_from!r}")
-    found = folders.scan(path)
-    name = name or os.path.basename(found.root) or "images"
-    folders.check_target(name, found.root, label_field, overwrite)
-    folders.check(found)
-    if not label_field.isidentifier() or label_field.startswith("_"):
-        raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
-    if not overwrite:
-        found.known = folders.known_files(name)
-    with reporting(progress, f"Reading {len(found.files)} files") as report:
-        metadata = folders.prove(
-            found, lambda done, total: report(done, total, f"{done} of {total} files")
+    plan = scan(path, label_from, split_from, level, pattern, table, class_names, skip)
+    name = name or os.path.basename(plan.root) or "images"
+    importing.check_target(name, plan.root, label_field, overwrite)
+    plan.check()
+    with reporting(progress, f"Reading {len(plan.items)} files") as report:
+        result = importing.carry_out(
+            plan,
+            name,
+            label_field,
+            overwrite,
+            lambda done, total: report(done, total, f"{done} of {total} files"),
         )
-    folders.check(found)
-    dataset, added = folders.write(found, metadata, name, label_field, overwrite, progress=False)
+    _tell(plan, result)
+    return result.dataset
+
+
+def plan_import(
+    path: str,
+    label_from: str | None = None,
+    split_from: str | None = None,
+    level: str | None = None,
+    pattern: str | None = None,
+    table: str | None = None,
+    class_names: str | None = None,
+    skip: Sequence[str] = (),
+) -> Plan:
+    """Say what `import_folders` would make of a folder; print it. No file is opened.
+
+    Args:
+        path: the folder
+        label_from: where the class stands: "folder", "file name" (what comes before the number of
+            `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
+        split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
+            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, training,
+            val, valid, validation, test or testing
+        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
+        pattern: a regular expression with a group named "label", and perhaps one named "split",
+            that is searched in the path below the folder
+        table: a CSV file with columns for path, label and, perhaps, split
+        class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
+            called, by what stands for them; None takes classes.txt or the like in the folder, if
+            it names all of them
+        skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
+
+    Returns:
+        the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
+        `examples()`; printing it shows all that in words
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: if the path is no folder
+        ValueError: if an argument, the table or the file of names is not understood
+    """
+    return scan(path, label_from, split_from, level, pattern, table, class_names, skip)
+
+
+def _tell(plan: Plan, result: importing.Imported) -> None:
+    """Print what came of an import."""
+    dataset = result.dataset
     print(
-        f"Dataset {name!r}: {added} images added, {len(dataset)} in all, "
-        f"{len(found.classes)} classes"
+        f"Dataset {dataset.name!r}: {len(result.ids)} images added, {len(dataset)} in all, "
+        f"{len(plan.classes)} classes"
     )
-    if dataset.info[folders.INFO_KEY]["has_splits"]:
+    if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
         parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
         print(f"Tagged by their folders: {', '.join(parts)}")
-    tell_left_out("files", found.reasons(), [file for file, _ in found.skipped])
-    return dataset
+    for warning in plan.warnings:
+        print(f"Note: {warning}")
+    for note, count in Counter(note for _, note in result.notes).most_common():
+        print(f"Note: {count} {note}")
+    if result.duplicates:
+        count = sum(len(paths) for paths in result.duplicates)
+        pair = " and ".join(result.duplicates[0][:2])
+        print(f"Note: {count} files are equal to another, such as {pair}")
+    if result.changed:
+        path, own, label = result.changed[0]
+        print(
+            f"Note: {len(result.changed)} images have another label here than in their folders, "
+            f"and keep it, such as {path}: {own!r}, in the folder {label!r}"
+        )
+    if result.removed:
+        print(
+            f"Note: the files of {len(result.removed)} samples are gone, such as "
+            f"{result.removed[0]}; the samples stay"
+        )
+    tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
 
 
 def split(

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import os
+import time
+from urllib.parse import quote
 
 import fiftyone as fo
 from fiftyone.operators import types
 
-from ...dataset.folders import INFO_KEY, check_target
-from .forms import refuse
+from ...dataset.importing import INFO_KEY, check_target
+from ...explain.overlay import sheet
+from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
+from ...folders.plan import Plan, scan
+from ...images.decode import ImageError, decode
+from ...jobs import processes
+from ..texts import markdown
+from .forms import AUTOMATIC, choice_input, more, refuse
 from .verb import Verb
+
+LABELS = {
+    "folder": "the folder's name",
+    "file name": "the file's name, before its number (apple_12.jpg)",
+    "pattern": "a pattern in the path",
+    "table": "a table (CSV)",
+    "nothing": "nowhere: the images are unlabelled",
+}
+SPLITS = {
+    "outer folder": "folders around the classes (train/cat/1.jpg)",
+    "inner folder": "folders in the classes (cat/train/1.jpg)",
+    "nothing": "nowhere",
+}
+NESTED = {
+    "first": "the first (cat)",
+    "last": "the last (siamese)",
+    "joined": "all, joined (cat/siamese)",
+}
+TEXTS = ("pattern", "table", "class_names")
+MOST_CLASSES = 12  # rows of the table
+EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
+KEEP_SECONDS = 20.0  # a plan, while its form is filled in
+_plans: dict[tuple, tuple[float, Plan]] = {}
 
 
 class ImportFolders(Verb):
@@ -18,54 +49,59 @@ class ImportFolders(Verb):
     verb = "import_folders"
     label = "Import labelled folders"
     icon = "create_new_folder"
-    description = "Make a dataset of a folder that holds one folder of images for each class"
+    description = "Make a dataset of a folder of labelled images"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Folder and name; classes found so far."""
+        """Folder, and what would be made of it; its layout can be changed."""
         inputs.str(
             "path",
             required=True,
             label="Folder",
-            description="Path of a folder that holds one folder of images for each class, or "
-            "train/val/test folders of them",
+            description="Path of a folder of images, on the machine that runs the App",
         )
-        path = os.path.expanduser(ctx.params.get("path") or "")
-        if path and not os.path.isdir(path):
-            refuse(inputs, "no_folder", f"No folder at {path!r}")
-        elif path:
-            names = sorted(
-                e.name for e in os.scandir(path) if e.is_dir() and not e.name.startswith(".")
+        params = ctx.params
+        if not params.get("path"):
+            return
+        is_changed = more(ctx, inputs, "layout", "Change the layout")
+        if is_changed:
+            _layout_inputs(ctx, inputs)
+        try:
+            plan = _plan(_layout(params))
+            plan.check()
+        except (ValueError, OSError) as error:
+            refuse(inputs, "no_plan", str(error))
+            return
+        inputs.md(_words(plan), name="plan")
+        if address := _examples(plan):
+            inputs.md(f"![Some images of each class]({address})", name="examples")
+        for number, warning in enumerate(plan.warnings):
+            inputs.view(f"warning_{number}", types.Warning(label=warning))
+        default = os.path.basename(plan.root)
+        inputs.str(
+            "name",
+            label="Name of the dataset",
+            view=types.TextFieldView(placeholder=default),
+        )
+        if more(ctx, inputs):
+            inputs.str("label_field", default="ground_truth", label="Label field")
+            inputs.bool(
+                "overwrite",
+                default=False,
+                label="Replace a dataset of this name",
+                description="Otherwise only new images are added to it",
             )
-            shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" * (len(names) > 12))
-            if names:
-                inputs.view("found", types.Notice(label=f"Folders in it: {shown}"))
-            else:
-                refuse(inputs, "no_classes", f"{path!r} holds no folders of images")
-        default = os.path.basename(os.path.abspath(path)) if path else ""
-        inputs.str("name", label="Dataset name", description=f"Default: {default or 'the folder'}")
-        if os.path.isdir(path):
-            try:
-                check_target(
-                    ctx.params.get("name") or default,
-                    os.path.abspath(path),
-                    ctx.params.get("label_field") or "ground_truth",
-                    bool(ctx.params.get("overwrite")),
-                )
-            except ValueError as error:
-                refuse(inputs, "taken_name", str(error))
-        inputs.str("label_field", default="ground_truth", label="Field for the classes")
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label="Replace a dataset of this name",
-            description="Otherwise only new images are added to it",
-        )
+        given = self.arguments(ctx)
+        try:
+            name = given["name"] or default
+            check_target(name, plan.root, given["label_field"], given["overwrite"])
+        except ValueError as error:
+            refuse(inputs, "taken", str(error))
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         return {
-            "path": params["path"],
+            **_layout(params),
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
             "overwrite": bool(params.get("overwrite")),
@@ -82,9 +118,112 @@ class ImportFolders(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """How many there are, and how many were left out."""
-        reasons = result.info[INFO_KEY]["skipped"]
-        left_out = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        info = result.info[INFO_KEY]
+        left_out = ", ".join(f"{count} {reason}" for reason, count in info["skipped"].items())
         summary = f"{result.name}: {len(result)} images"
         if left_out:
-            summary += f"; files left out: {left_out}"
+            summary += f"; files left out: {left_out}. All of them are named in {info['report']}"
         return {"summary": summary, "dataset": result.name}
+
+
+def _layout_inputs(ctx, inputs: types.Object) -> None:
+    """Where classes and splits stand."""
+    for name, known, words, label in (
+        ("label_from", LABEL_FROM, LABELS, "The class stands in"),
+        ("split_from", SPLIT_FROM, SPLITS, "The split stands in"),
+        ("level", LEVELS, NESTED, "Of nested folders (cat/siamese), the class is"),
+    ):
+        shown = {AUTOMATIC: "as it looks", **{value: words[value] for value in known}}
+        choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
+    if ctx.params.get("label_from") == "pattern":
+        inputs.str(
+            "pattern",
+            label="Pattern",
+            description=r"A regular expression with a group named label, such as "
+            r"(?P<label>\d+)_\d+\.jpg$",
+        )
+    if ctx.params.get("label_from") == "table":
+        inputs.str(
+            "table",
+            label="Table",
+            description="Path of a CSV file with columns for path, label and, perhaps, split. "
+            "Default: the one in the folder",
+        )
+    inputs.str(
+        "class_names",
+        label="File of class names",
+        description="Path of a file with lines such as 1 = Makino",
+    )
+    inputs.str(
+        "skip",
+        label="Pass over",
+        description="Patterns of names, parted by spaces, such as `*_old.*`",
+    )
+
+
+def _layout(params: dict) -> dict:
+    """The arguments of `scan` that were filled in."""
+    names = ("label_from", "split_from", "level")
+    given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
+    given |= {name: params[name].strip() for name in TEXTS if (params.get(name) or "").strip()}
+    if given.get("label_from") != "pattern":
+        given.pop("pattern", None)
+    if given.get("label_from") != "table":
+        given.pop("table", None)
+    if skip := (params.get("skip") or "").split():
+        given["skip"] = skip
+    return {"path": params["path"], **given}
+
+
+def _plan(given: dict) -> Plan:
+    """A plan; kept for a while, for the form is built anew at each key that is pressed."""
+    key = tuple((name, str(value)) for name, value in given.items())
+    made, plan = _plans.get(key, (0.0, None))
+    if plan is None or time.monotonic() - made > KEEP_SECONDS:
+        plan = scan(**given)
+        _plans.clear()
+        _plans[key] = (time.monotonic(), plan)
+    return plan
+
+
+def _examples(plan: Plan) -> str | None:
+    """The address of a picture of some images of each class; None if none can be read."""
+    pictures, captions = [], []
+    for name, paths in list(plan.examples(EXAMPLES).items())[:EXAMPLE_CLASSES]:
+        for path in paths:
+            try:
+                pictures.append(decode(path, at_least=EXAMPLE_PIXELS).image)
+            except ImageError:
+                continue
+            captions.append(name)
+    if not pictures:
+        return None
+    path = os.path.join(processes.own_folder(), "import.jpg")
+    sheet(pictures, captions, columns=2 * EXAMPLES, cell=EXAMPLE_PIXELS).save(path, quality=85)
+    return f"/media?filepath={quote(path)}&of={time.time():.0f}"
+
+
+def _words(plan: Plan) -> str:
+    """A plan as Markdown: a table of counts by class and split."""
+    counts = plan.counts()
+    titles = [split or ("no split" if len(counts) > 1 else "images") for split in counts]
+    classes = [*plan.classes, *([None] if any(None in own for own in counts.values()) else [])]
+    lines = [
+        f"{len(plan.items)} files in {len(plan.classes)} classes: {markdown(str(plan.layout))}.",
+        "",
+        "| class | " + " | ".join(titles) + " |",
+        "| --- |" + " --- |" * len(titles),
+    ]
+    for name in classes[:MOST_CLASSES]:
+        cells = [str(own.get(name, 0)) for own in counts.values()]
+        shown = "*unlabelled*" if name is None else markdown(name)
+        lines.append(f"| {shown} | " + " | ".join(cells) + " |")
+    if len(classes) > MOST_CLASSES:
+        lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
+    over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
+    out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
+    if over:
+        lines += ["", markdown(f"Passed over: {', '.join(over)}.")]
+    if out:
+        lines += ["", markdown(f"Left out: {', '.join(out)}.")]
+    return "\n".join(lines)

@@ -1,0 +1,241 @@
+"""A plan of an import: what would be made of a folder, before anything is made."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from . import table as tables
+from .files import find_files
+from .layout import Layout, guess, with_choices
+
+NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
+MOST_NAMES = 8
+
+
+class Item(NamedTuple):
+    """An image of a plan: absolute path, label and split (None where there is none), bytes."""
+
+    path: str
+    label: str | None
+    split: str | None
+    size: int
+
+
+@dataclass
+class Plan:
+    """What would be made of a folder.
+
+    Attributes:
+        root: absolute path of the folder
+        layout: where classes and splits stand
+        table: path of the CSV file that the labels are from; None if from none
+        names: what classes are called, by what stands for them in the folder
+        items: the images, in the order of their paths
+        skipped: (path, reason) of every file that should be an image and is left out
+        passed_over: number of files that are none, by reason
+        warnings: what a person should know before it is carried out
+    """
+
+    root: str
+    layout: Layout
+    table: str | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str | None, dict[str | None, int]]:
+        """Number of images by split and class; None stands for none."""
+        found = Counter((item.split, item.label) for item in self.items)
+        splits = sorted({split for split, _ in found}, key=_order)
+        return {
+            split: {
+                label: found[split, label]
+                for label in sorted({x for s, x in found if s == split}, key=_order)
+            }
+            for split in splits
+        }
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in order."""
+        return sorted({item.label for item in self.items if item.label is not None})
+
+    def reasons(self) -> dict[str, int]:
+        """How many files are left out for which reason."""
+        return dict(Counter(reason for _, reason in self.skipped).most_common())
+
+    def examples(self, count: int = 3) -> dict[str, list[str]]:
+        """Paths of some images of each class, spread over those that there are."""
+        by_class: dict[str, list[str]] = {name: [] for name in self.classes}
+        for item in self.items:
+            if item.label is not None:
+                by_class[item.label].append(item.path)
+        return {
+            name: [paths[i * len(paths) // count] for i in range(min(count, len(paths)))]
+            if len(paths) > count
+            else paths
+            for name, paths in by_class.items()
+        }
+
+    def check(self) -> None:
+        """Refuse a plan that no classifier can be trained on.
+
+        Raises:
+            ValueError: without images, without labels, or with a single class
+        """
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.reasons().items())
+        left_out = f" (left out: {left_out})" if left_out else ""
+        where = f"below {self.root!r}{left_out}"
+        remedy = (
+            "Give the folder that holds one folder for each class, or say where the class stands "
+            "by label_from, pattern or table"
+        )
+        if not self.items:
+            raise ValueError(f"No images {where}. {remedy}")
+        if not self.classes:
+            raise ValueError(f"No image has a class {where}: {self.layout}. {remedy}")
+        if len(self.classes) == 1:
+            raise ValueError(
+                f"Only one class, {self.classes[0]!r}, {where}. A classifier needs two. {remedy}"
+            )
+
+    def __str__(self) -> str:
+        lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
+        lines.append(f"Layout: {self.layout}" + (f" ({self.table})" if self.table else ""))
+        for split, classes in self.counts().items():
+            parts = [f"{name or 'unlabelled'} {count}" for name, count in classes.items()]
+            more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
+            title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
+            lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
+        for reason, count in self.passed_over.items():
+            lines.append(f"Passed over: {count} {reason}")
+        lines += [f"Left out: {count} {reason}" for reason, count in self.reasons().items()]
+        lines += [f"Note: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def scan(
+    path: str,
+    label_from: str | None = None,
+    split_from: str | None = None,
+    level: str | None = None,
+    pattern: str | None = None,
+    table: str | None = None,
+    class_names: str | None = None,
+    skip: Sequence[str] = (),
+) -> Plan:
+    """Plan the import of a folder: its files by name alone; none is opened.
+
+    Args:
+        path: the folder
+        label_from, split_from, level, pattern: as `Layout` has them; None guesses
+        table: a CSV file of paths and labels (see `table.read_table`); None takes the one in
+            the folder if the images stand in no class folders
+        class_names: a file that names the classes (see `table.read_names`); None takes
+            classes.txt, names.txt or the like, if there is one that names all of them
+        skip: patterns of names or of paths below the folder to pass over, such as "*_old.*"
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: if the path is no folder
+        ValueError: if a choice, the table or the names are not understood
+    """
+    root = os.path.abspath(os.path.expanduser(path))
+    if not os.path.exists(root):
+        raise FileNotFoundError(f"No folder at {root!r}")
+    if not os.path.isdir(root):
+        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+    found = find_files(root, tuple(skip))
+    files = found.files
+    plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
+    paths = [os.path.relpath(file, root).split(os.sep) for file in files]
+    guessed = guess(paths)
+    if label_from == "table" or table is not None:
+        label_from = "table"
+        plan.table = _given(table) or tables.find_table(root)
+        if plan.table is None:
+            raise ValueError(
+                f"There is no table, or more than one, in {root!r}. Give its path as table"
+            )
+    elif label_from is None and pattern is None and guessed.label_from != "folder":
+        plan.table = tables.find_table(root)
+        label_from = "table" if plan.table else None
+    plan.layout = with_choices(
+        guessed, label_from=label_from, split_from=split_from, level=level, pattern=pattern
+    )
+    readings = [plan.layout.read(parts) for parts in paths]
+    if plan.table is not None:
+        by_path, left_out = tables.read_table(plan.table, root, files)
+        plan.skipped += left_out
+        readings = [
+            (by_path[file][0], by_path[file][1] or split) if file in by_path else (None, split)
+            for file, (_, split) in zip(files, readings, strict=True)
+        ]
+    plan.names = _names(root, _given(class_names), {label for label, _ in readings} - {None})
+    plan.items = [
+        Item(file, plan.names.get(label, label) if label is not None else None, split, size)
+        for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
+    ]
+    plan.warnings += _warnings(plan, paths, readings)
+    return plan
+
+
+def _given(path: str | None) -> str | None:
+    return os.path.abspath(os.path.expanduser(path)) if path is not None else None
+
+
+def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
+    """What the classes are called."""
+    if path is not None:
+        return tables.read_names(path)
+    for name in NAMES_FILES:
+        try:
+            names = tables.read_names(os.path.join(root, name))
+        except (OSError, ValueError):
+            continue
+        if labels and labels <= set(names):
+            return names
+    return {}
+
+
+def _warnings(plan: Plan, paths: list[list[str]], readings: list) -> list[str]:
+    """What a person should know of a plan."""
+    found = []
+    if plan.names:
+        nameless = sorted({x for x, _ in readings if x is not None} - set(plan.names))
+        if nameless:
+            found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
+    unlabelled = sum(item.label is None for item in plan.items)
+    if unlabelled and plan.classes:
+        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
+    folded = Counter(name.casefold() for name in plan.classes)
+    alike = [name for name in plan.classes if folded[name.casefold()] > 1]
+    if alike:
+        found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
+    is_split = plan.layout.split_from != "nothing"
+    depth = Counter(len(parts) - 1 - (is_split and len(parts) > 1) for parts in paths)
+    if (
+        plan.layout.label_from == "folder"
+        and plan.layout.level == "first"
+        and max(depth, default=0) > 1
+    ):
+        nested = next(p for p in paths if len(p) - 1 - is_split > 1)
+        found.append(
+            f"Deeper folders belong to the class of the first: {'/'.join(nested)} is "
+            f"{plan.layout.read(nested)[0]!r}. level='last' or 'joined' takes it otherwise"
+        )
+    counts = Counter(item.label for item in plan.items if item.label is not None)
+    if counts and max(counts.values()) > 20 * min(counts.values()):
+        rarest, count = min(counts.items(), key=lambda pair: pair[1])
+        found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
+    return found
+
+
+def _order(name: str | None) -> tuple:
+    places = {"train": 0, "val": 1, "test": 2}
+    return name is None, places.get(name, 3), name or ""

@@ -1,0 +1,231 @@
+"""Carrying out plans: odd and broken files, cancel, kill, what has changed the second time."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from conftest import REPOSITORY, save_digits
+from PIL import Image
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import importing
+from fiftyone_gradcam.images.decode import ImageError, decode
+
+# Of the odd images, those that are none, and why.
+SKIPPED = {
+    "LICENSE": "not an image",
+    "broken.png": "not an image",
+    "text_named.jpg": "not an image",
+    "broken_data_stream.png": "corrupt",
+    "crash-2020-10-test.tif": "corrupt",
+    "crash-4f085cc12ece8cde18758d42608bed6a2a2cfb1c.tif": "corrupt",
+    "crash-63b1dffefc8c075ddc606c0a2f5fdc15ece78863.tif": "corrupt",
+    "decompression_bomb.gif": "too large (decompression bomb)",
+    "truncated_image.png": "truncated",
+    "truncated_jpeg.jpg": "truncated",
+    "zero_bytes.jpg": "empty file",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of corrupt files
+def test_each_odd_file_is_imported_and_decodable_or_left_out_for_its_reason(real, tmp_path, name):
+    files = sorted(path for path in (real / "data" / "odd-images").iterdir())
+    for number, path in enumerate(files):
+        folder = tmp_path / "odd" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / path.name)
+    dataset = fg.import_folders(str(tmp_path / "odd"), name, progress=False)
+    info = dataset.info["import_folders"]
+    told = {os.path.basename(path): reason for path, reason in info["skipped_files"]}
+    assert told == SKIPPED
+    assert info["passed_over"] == {".md files": 1}
+    found = {os.path.basename(path) for path in dataset.values("filepath")}
+    assert found == {path.name for path in files} - set(SKIPPED) - {"SOURCE.md"}
+    for sample in dataset:
+        image = decode(sample.filepath)
+        assert image.image.size == (sample.metadata.width, sample.metadata.height)
+    assert info["notes"]["PNG files that are called .jpg"] == 1
+    assert info["notes"]["TIFF files, which browsers do not show"] == 6
+    (pair,) = info["duplicates"]
+    assert {os.path.basename(path) for path in pair} == {"hopper.png", "png_named.jpg"}
+
+
+def mutated(content: bytes, kind: int, draws: np.random.Generator) -> bytes:
+    """A file with some bytes flipped, its end cut, or a part of it doubled."""
+    place = int(draws.integers(1, len(content)))
+    if kind == 0:
+        values = np.frombuffer(content, np.uint8).copy()
+        values[draws.integers(0, len(values), 1 + place % 20)] ^= np.uint8(draws.integers(1, 256))
+        return values.tobytes()
+    if kind == 1:
+        return content[:place]
+    return content[:place] + content[place // 2 :]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_mutated_files_do_no_harm(real, tmp_path, name):
+    odd = real / "data" / "odd-images"
+    names = (
+        "hopper.jpg",
+        "hopper.png",
+        "hopper.gif",
+        "hopper.bmp",
+        "hopper.webp",
+        "frozenpond.mpo",
+    )
+    sources = [(odd / name).read_bytes() for name in (*names, "multipage.tiff", "p_16.png")]
+    draws = np.random.default_rng(0)
+    for number in range(1000):
+        which = number % len(sources)
+        folder = tmp_path / f"class {number % 3}"
+        folder.mkdir(exist_ok=True)
+        content = mutated(sources[which], number // len(sources) % 3, draws)
+        (folder / f"{number}{Path((*names, 'x.tiff', 'x.png')[which]).suffix}").write_bytes(content)
+    dataset = fg.import_folders(str(tmp_path), name, progress=False)
+    info = dataset.info["import_folders"]
+    assert len(dataset) + sum(info["skipped"].values()) == 1000
+    assert len(dataset) > 100
+    assert sum(info["skipped"].values()) > 300
+    left_out = {path for path, _ in info["skipped_files"]}
+    assert not left_out & set(dataset.values("filepath"))
+    for path in random.Random(0).sample(sorted(left_out), 50):
+        with pytest.raises(ImageError):
+            decode(path)
+
+
+def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=4)
+    first = fg.import_folders(str(root), name)
+    assert first.info["import_folders"]["whole"]
+    sample = first.first()
+    sample.ground_truth.label = "corrected"
+    sample.save()
+    (root / "digit 1" / "000.png").unlink()
+    (root / "digit 2" / "000.png").rename(root / "digit 1" / "moved.png")
+    capsys.readouterr()
+    second = fg.import_folders(str(root), name)
+    printed = capsys.readouterr().out
+    assert "1 images added, 13 in all" in printed
+    assert f"1 images have another label here than in their folders, and keep it, such as " \
+        f"{sample.filepath}: 'corrected', in the folder 'digit 0'" in printed  # fmt: skip
+    assert "the files of 2 samples are gone" in printed
+    info = second.info["import_folders"]
+    assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]
+    gone = [str(root / f"digit {n}" / "000.png") for n in (1, 2)]
+    assert info["removed_files"] == gone
+    assert second[sample.id].ground_truth.label == "corrected"
+
+
+def cancelling_after(count: int):
+    def report(done: int, total: int, message: str) -> None:
+        if done > count:
+            raise fg.CancelledError
+
+    return report
+
+
+def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH", 5)
+    root = save_digits(tmp_path / "d", per_class=6)
+    message = f"10 images are imported; importing {str(root)!r} into {name!r} again goes on"
+    with pytest.raises(fg.CancelledError, match=message):
+        fg.import_folders(str(root), name, progress=cancelling_after(12))
+    part = fo.load_dataset(name)
+    assert len(part) == 10
+    assert part.info["import_folders"]["whole"] is False
+    steps = []
+    whole = fg.import_folders(str(root), name, progress=lambda *step: steps.append(step[:2]))
+    assert steps[-1] == (8, 8)
+    assert whole.info["import_folders"]["whole"]
+    other = fg.import_folders(str(root), f"{name} other", progress=False)
+    try:
+        fields = ["filepath", "ground_truth.label", "metadata.width", "tags"]
+        assert whole.values(fields) == other.values(fields)
+    finally:
+        other.delete()
+    # Of a replacement nothing stays, nor of one that has not begun.
+    ids = whole.values("id")
+    with pytest.raises(fg.CancelledError, match="all is as it was"):
+        fg.import_folders(str(root), name, overwrite=True, progress=cancelling_after(12))
+    assert fo.load_dataset(name).values("id") == ids
+    with pytest.raises(fg.CancelledError, match="all is as it was"):
+        fg.import_folders(str(root), f"{name} third", progress=cancelling_after(2))
+    assert [x for x in fo.list_datasets() if x.startswith(name)] == [name]
+
+
+def test_what_a_killed_replacement_left_is_cleared_up(tmp_path, name):
+    root = save_digits(tmp_path / "d", per_class=2)
+    fg.import_folders(str(root), name, progress=False)
+    own = {"path": str(root), "label_field": "ground_truth", "whole": False, "replaces": name}
+    left = fo.Dataset(f"{name} (new)", persistent=True)
+    left.info["import_folders"] = own
+    left.save()
+    assert len(fg.import_folders(str(root), name, progress=False)) == 6
+    assert not fo.dataset_exists(f"{name} (new)")
+    # Killed between taking the old one away and giving its name to the new one.
+    whole = fo.load_dataset(name)
+    whole.info["import_folders"] |= {"replaces": name}
+    whole.save()
+    whole.name = f"{name} (new)"
+    again = fg.import_folders(str(root), name, progress=False)
+    assert again.values("id") == whole.values("id")
+    assert not fo.dataset_exists(f"{name} (new)")
+    theirs = fo.Dataset(f"{name} (new)", persistent=True)
+    with pytest.raises(ValueError, match="is in the way of replacing .* Rename it"):
+        fg.import_folders(str(root), name, overwrite=True, progress=False)
+    theirs.delete()
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {repository!r})
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import importing
+importing.BATCH = 20
+print("ready", flush=True)
+fg.import_folders({root!r}, {name!r}, progress=False)
+"""
+
+
+def test_an_import_that_is_killed_goes_on(tmp_path, name):
+    root = save_digits(tmp_path / "d", per_class=100)
+    code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name)
+    draws, sizes = random.Random(0), []
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        while process.stdout.readline().strip() != "ready":
+            pass
+        time.sleep(draws.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        sizes.append(len(fo.load_dataset(name)) if fo.dataset_exists(name) else 0)
+    assert sizes == sorted(sizes)
+    whole = fg.import_folders(str(root), name, progress=False)
+    other = fg.import_folders(str(root), f"{name} other", progress=False)
+    try:
+        fields = ["filepath", "ground_truth.label", "metadata.width", "tags"]
+        assert whole.values(fields) == other.values(fields)
+        assert len(whole) == 300
+    finally:
+        other.delete()
+
+
+def test_odd_names_work(tmp_path, name):
+    classes = ["a.b$c", "quo\"te's", "<img src=x>", "عربي", "e\u0301cole", "emoji 🐱", "x" * 120]
+    for label in classes:
+        folder = tmp_path / "d" / label
+        folder.mkdir(parents=True)
+        Image.new("RGB", (4, 3)).save(folder / f"{label[:40]} 1.png")
+    dataset = fg.import_folders(str(tmp_path / "d"), name, progress=False)
+    assert set(dataset.distinct("ground_truth.label")) == {
+        "\u00e9cole" if label == "e\u0301cole" else label for label in classes
+    }
+    assert all(map(os.path.exists, dataset.values("filepath")))
