@@ -243,7 +243,11 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
         )
         for item, found in batch
     ]
-    result.ids += result.dataset.add_samples(samples, progress=False)
+    # Of the same making all: that they fit the dataset is found out by the first of them.
+    is_first = not result.ids
+    result.ids += result.dataset.add_samples(
+        samples, expand_schema=is_first, validate=is_first, progress=False
+    )
 
 
 def _check(plan: Plan, result: Imported, label_field: str) -> None:
