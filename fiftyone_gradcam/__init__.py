@@ -20,6 +20,7 @@ _HOMES = {
     "fine_tune": "workflow.training",
     "Recipe": "model.recipe",
     "predict": "workflow.predicting",
+    "export_folders": "workflow.exporting_folders",
     **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",

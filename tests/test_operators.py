@@ -25,7 +25,7 @@ URI = "@gradcam/classifier/"
 VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues",
     "lowest_scores", "highest_scores", "mistakes",
-    "export_overlays", "mean_heatmaps", "explanation_quality",
+    "export_folders", "export_overlays", "mean_heatmaps", "explanation_quality",
     "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip
 OF_RUNS = ["export_run", "import_run", "rename_run", "delete_run"]  # buttons of the panel
@@ -157,6 +157,14 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
         "path": str(root), "label_from": "pattern", "pattern": "(?P<label>x)",
         "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
     }  # fmt: skip
+
+
+def test_folders_are_exported_by_operator(trained, tmp_path):
+    folder = str(tmp_path / "out")
+    assert "not_empty" in form("export_folders", trained, folder=str(REPOSITORY))
+    execute("export_folders", trained, folder=folder, label_field="ground_truth", how="link")
+    assert fg.plan_import(folder).counts()["test"] == fg.plan_import(folder).counts()["val"]
+    assert len(fg.plan_import(folder).items) == len(trained)
 
 
 def test_forms_say_what_is_missing(name):

@@ -34,3 +34,21 @@ def remove_heatmap_files(dataset: fo.Dataset, paths: list[str | None]) -> None:
     for path in paths:
         if path and os.path.abspath(path).startswith(home) and os.path.exists(path):
             os.unlink(path)
+
+
+def ready_folder(folder: str, overwrite: bool) -> str:
+    """Make a folder to write to, which must be empty unless the user says otherwise.
+
+    Raises:
+        FileExistsError, NotADirectoryError: if it is not, or is a file
+    """
+    folder = os.path.abspath(os.path.expanduser(folder))
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise NotADirectoryError(f"{folder} is a file. Name a folder")
+    if os.path.isdir(folder) and os.listdir(folder) and not overwrite:
+        raise FileExistsError(
+            f"The folder {folder} is not empty. Choose another, or pass overwrite=True to write "
+            f"into it and replace files of the same names"
+        )
+    os.makedirs(folder, exist_ok=True)
+    return folder

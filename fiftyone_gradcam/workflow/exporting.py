@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..dataset import fields
+from ..dataset.files import ready_folder
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..explain import overlay
 from ..images.decode import ImageError, decode
@@ -80,7 +81,7 @@ def export_overlays(
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
     sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
-    folder = _ready(folder, overwrite)
+    folder = ready_folder(folder, overwrite)
     written, waiting, failures = [], [], {}
     captions = _captions(view, heatmap_field, prediction_field, label_field)
     with reporting(progress, f"Drawing {len(view)} overlays") as report:
@@ -181,7 +182,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counts[name]} images" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
-    folder = _ready(folder, overwrite)
+    folder = ready_folder(folder, overwrite)
     for file, picture in pictures.items():
         _save(picture, folder, file)
     print(f"Wrote {len(means)} mean heatmaps to {folder}")
@@ -205,20 +206,6 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
         elif target is not None and target != prediction:
             third = f"map of {target}"
         yield "\n".join(line for line in (first, second, third) if line)
-
-
-def _ready(folder: str, overwrite: bool) -> str:
-    """Make a folder to write to, which must be empty unless the user says otherwise."""
-    folder = os.path.abspath(os.path.expanduser(folder))
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise NotADirectoryError(f"{folder} is a file. Name a folder")
-    if os.path.isdir(folder) and os.listdir(folder) and not overwrite:
-        raise FileExistsError(
-            f"The folder {folder} is not empty. Choose another, or pass overwrite=True to write "
-            f"into it and replace files of the same names"
-        )
-    os.makedirs(folder, exist_ok=True)
-    return folder
 
 
 def _values(view, path: str) -> list:

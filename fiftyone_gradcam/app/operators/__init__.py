@@ -2,6 +2,7 @@
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .colors import ApplyColorScale
+from .export_folders import ExportFolders
 from .fine_tune import FineTune
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
@@ -20,6 +21,7 @@ OPERATORS = (
     LowestScores,
     HighestScores,
     Mistakes,
+    ExportFolders,
     ExportOverlays,
     MeanHeatmaps,
     ExplanationQuality,

@@ -1,0 +1,93 @@
+"""The way back from corrected labels to folders."""
+
+import csv
+import os
+
+import fiftyone as fo
+import pytest
+from conftest import save_digits
+from PIL import Image
+
+import fiftyone_gradcam as fg
+
+
+@pytest.fixture
+def corrected(tmp_path, name):
+    """Split digits, one of which was moved to another class, and one to none."""
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=5)), name, progress=False)
+    fg.split(dataset)
+    first, last = dataset.first(), dataset.last()
+    first.ground_truth.label = "digit 2"
+    first.save()
+    last.ground_truth = None
+    last.save()
+    return dataset
+
+
+def contents(dataset) -> list[tuple]:
+    """Label, split and pixels of each sample, in an order of their own."""
+    rows = zip(*dataset.values(["ground_truth.label", "tags", "filepath"]), strict=True)
+    return sorted((a or "", b[0] if b else "", Image.open(c).tobytes()) for a, b, c in rows)
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_what_is_exported_is_imported_again(corrected, tmp_path, name, how):
+    folder = fg.export_folders(corrected, str(tmp_path / "out"), how=how, progress=False)
+    plan = fg.plan_import(folder)
+    assert plan.layout.split_from == "outer folder"
+    again = fg.import_folders(folder, f"{name} again", progress=False)
+    try:
+        assert contents(again) == contents(corrected)
+    finally:
+        again.delete()
+    assert all(map(os.path.exists, corrected.values("filepath")))
+    files = [os.path.join(a, name) for a, _, names in os.walk(folder) for name in names]
+    assert all(os.path.islink(path) == (how == "link") for path in files)
+    # Of digit 2 two are called 000.png now.
+    first = corrected.first()
+    split = next(iter(first.tags))
+    two = os.path.join(folder, split, "digit 2")
+    same = corrected.match_tags(split).match(
+        fo.ViewField("ground_truth.label") == "digit 2"
+    ).values("filepath")  # fmt: skip
+    numbered = sum(os.path.basename(path) == "000.png" for path in same) == 2
+    assert os.path.exists(os.path.join(two, "000_2.png")) == numbered
+
+
+def test_names_that_no_folder_can_have(corrected, tmp_path):
+    labels = ["../up", "cat/siamese", 'a<b>"c|d?', ".hidden", "/", "é"]
+    view = corrected.limit(len(labels))
+    view.set_values("ground_truth.label", labels)
+    folder = fg.export_folders(view, str(tmp_path / "out"), split_folders=False, progress=False)
+    found = {os.path.relpath(home, folder) for home, _, names in os.walk(folder) for _ in names}
+    assert found == {"_./up", "cat/siamese", "a_b__c_d_", "_hidden", "_", "é"}
+    assert sorted(os.listdir(tmp_path)) == ["d", "out"]
+
+
+def test_a_list_of_moves(corrected, tmp_path):
+    folder = fg.export_folders(corrected, str(tmp_path / "out"), how="list")
+    assert os.listdir(folder) == ["moves.csv"]
+    with open(os.path.join(folder, "moves.csv"), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["from"] for row in rows] == corrected.values("filepath")
+    assert rows[0]["label"] == "digit 2"
+    split = corrected.first().tags[0]
+    assert rows[0]["to"].startswith(os.path.join(folder, split, "digit 2", "000"))
+    assert len({row["to"] for row in rows}) == 15
+
+
+def test_nothing_is_lost_or_half_done(corrected, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").touch()
+    with pytest.raises(FileExistsError, match="is not empty"):
+        fg.export_folders(corrected, str(tmp_path / "full"))
+    with pytest.raises(ValueError, match="how must be one of 'copy', 'link', 'list', not 'move'"):
+        fg.export_folders(corrected, str(tmp_path / "out"), how="move")
+    with pytest.raises(ValueError, match="no classification field"):
+        fg.export_folders(corrected, str(tmp_path / "out"), label_field="x")
+    os.unlink(corrected.last().filepath)
+    with pytest.raises(FileNotFoundError, match="The files of 1 samples are gone"):
+        fg.export_folders(corrected, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="no samples"):
+        fg.export_folders(corrected.limit(0), str(tmp_path / "out"))
