@@ -14,6 +14,7 @@ from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..showing import show, view_as_text
 from ..texts import percent
 from .choices import choice
+from .data import plot_name, send_plot
 from .plots import confusion_plot
 
 PARTS = {"test": "test", "val": "val", "train": "train", "all": "all samples"}
@@ -63,9 +64,8 @@ class EvaluateTab:
             f"**Accuracy {percent(right / total)}** (95% interval {percent(low)} to "
             f"{percent(high)}): {right} of {total} samples. A click on a cell shows its samples."
         )
-        ctx.panel.data.confusion, state.confusion_layout = confusion_plot(
-            matrix[rows], state.labels, classes
-        )
+        traces, state.confusion_layout = confusion_plot(matrix[rows], state.labels, classes)
+        send_plot(ctx, "confusion", f"{name} {state.part} {state.labels} {classes}", traces)
         rows = [row for row in class_rows(matrix, classes) if row.labelled]
         state.class_rows = [
             {
@@ -103,7 +103,7 @@ class EvaluateTab:
         if not state.labels:
             return
         panel.plot(
-            "confusion",
+            plot_name(ctx, "confusion"),
             layout=state.confusion_layout,
             config={"displayModeBar": False},
             on_click=self.on_cell,

@@ -13,6 +13,7 @@ from ...dataset.runs import can_resume, list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, list_jobs, repeat_job
 from ..texts import duration, markdown, picture_as_text
+from .data import plot_name, send_plot
 from .plots import curves_plot
 
 ROWS = {"job": "Job", "message": "Last message"}
@@ -72,7 +73,8 @@ class JobsTab:
         if rows is None or not (rows["history"] or rows.get("running")):
             return
         traces, layout = curves_plot(rows, best)
-        ctx.panel.data.curves = traces
+        of = f"{job.id} {'running' in rows}"  # at its end the point that was going on is gone
+        send_plot(ctx, "curves", of, traces)
         ctx.panel.state.training, ctx.panel.state.findings = layout, findings
 
     def _read_picture(self, ctx, shown: list[Job]) -> None:
@@ -88,7 +90,9 @@ class JobsTab:
         for card in state.cards or ():
             self._draw_card(panel, card)
         if state.training:
-            panel.plot("curves", layout=state.training, config={"displayModeBar": False})
+            panel.plot(
+                plot_name(ctx, "curves"), layout=state.training, config={"displayModeBar": False}
+            )
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=finding["message"]))

@@ -10,13 +10,14 @@ from ...dataset.runs import list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..texts import markdown, percent
 from .choices import choice
+from .data import plot_name, send_plot
 from .plots import curves_plot
 
 COLUMNS = {
     "key": "Run",
     "backbone": "Backbone",
     "val_accuracy": "Val accuracy (95% interval)",
-    "trained": "Trained (UTC)",
+    "recorded": "Recorded (UTC)",
 }
 
 
@@ -33,7 +34,8 @@ class RunsTab:
             return
         run = load_run(ctx.dataset, shown)
         rows = {"history": run.history, "validations": run.validations}
-        ctx.panel.data.run_curves, ctx.panel.state.run_layout = curves_plot(rows, run.best_epoch)
+        traces, ctx.panel.state.run_layout = curves_plot(rows, run.best_epoch)
+        send_plot(ctx, "run_curves", f"{shown} {run.trained}", traces)
         ctx.panel.state.run_words = _describe(run)
 
     def draw_runs(self, ctx, panel: types.Object) -> None:
@@ -66,7 +68,9 @@ class RunsTab:
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
         panel.md(state.run_words, name="run_words")
-        panel.plot("run_curves", layout=state.run_layout, config={"displayModeBar": False})
+        panel.plot(
+            plot_name(ctx, "run_curves"), layout=state.run_layout, config={"displayModeBar": False}
+        )
 
     def on_show_run(self, ctx) -> None:
         """Show another run."""
@@ -113,7 +117,7 @@ def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
                 "key": key,
                 "backbone": config.recipe["backbone"],
                 "val_accuracy": _accuracy(config),
-                "trained": f"{info.timestamp:%d %b %H:%M}",
+                "recorded": f"{info.timestamp:%d %b %H:%M}",
             }
         )
     return rows
