@@ -155,10 +155,34 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     }  # fmt: skip
     found = main(request)
     assert found["device"] in ("cpu", "cuda", "mps")
-    epochs = recipe.settled(np.zeros(108, np.int64)).epochs
-    assert found["seconds"] > 0
-    assert epochs == 3
+    own = make_recipe("default", backbone="small_cnn", weights="none")
+    assert found["epochs"] == own.settled(np.zeros(108, np.int64)).epochs
+    assert found["epoch"] > 0
+    assert found["once"] > 0
     assert "None of" in main({**request, "paths": ["/gone.png"] * 4})["error"]
+
+
+def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(trained):
+    from fiftyone_gradcam.jobs.measure import Measurements
+
+    measurements = Measurements()
+    request = {
+        "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
+        "classes": 3, "learnt": 108, "watched": 36, "paths": trained.limit(8).values("filepath"),
+    }  # fmt: skip
+    other = {**request, "choices": {**request["choices"], "batch_size": 3}}
+    assert measurements.look(request, 0.0) is None
+    first = measurements.going
+    assert measurements.look(other, 0.0) is None
+    first.thread.join(30)
+    assert first.process.returncode < 0  # it gave way
+    found = measurements.look(other, 120)
+    assert found["seconds"] > 0
+    (facts,) = (facts for _, facts in measurements.found.values())
+    for epochs in (1, 50):
+        choices = {**other["choices"], "epochs": epochs, "learning_rate": 0.1, "seed": 3}
+        seconds = measurements.look({**other, "choices": choices}, 0.0)["seconds"]
+        assert seconds == pytest.approx(facts["once"] + epochs * facts["epoch"])
 
 
 def test_curves_of_a_training_are_written_while_it_goes_on(trained):

@@ -10,7 +10,7 @@ from ...model.known_recipes import RECIPES
 from ..texts import duration
 from .forms import refuse
 
-PATIENCE_SECONDS = 4.0  # loading PyTorch takes most of it
+PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
 MOST_NAMES = 8
 DEVICES = {"cpu": "On the processor", "cuda": "On the GPU", "mps": "On Apple's GPU"}
 NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch")
