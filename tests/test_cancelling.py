@@ -132,3 +132,18 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
     with pytest.raises(ValueError, match="'rival', trained or used otherwise, says of 150 samples"):
         fg.predict(some, "rival", **own)
+
+
+def test_resume_makes_the_heatmaps_that_an_earlier_pass_did_not(trained):
+    own = {"prediction_field": "more", "heatmap_field": "more_cam", "progress": False}
+    fg.predict(trained, "quick", **own)
+    both = {**own, "heatmaps": ("predicted", "label", "contrast")}
+    with pytest.raises(fg.CancelledError, match="images have predictions and heatmaps by"):
+        fg.predict(trained, "quick", **{**both, "progress": ending_after(1, least=20)})
+    made = trained.count("more_cam_label")
+    assert 20 <= made < 180
+    assert field_info(trained, "more")["partial"]["samples"] == made
+    fg.predict(trained, "quick", resume=True, **both)
+    assert trained.count("more_cam_label") == trained.count("more_cam") == 180
+    assert trained.count("more_cam_contrast") == len(fg.mistakes(trained, "more"))
+    assert "partial" not in field_info(trained, "more_cam_label")

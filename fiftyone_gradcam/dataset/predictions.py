@@ -124,15 +124,46 @@ class PredictionWriter:
                     f"it there"
                 )
 
-    def resume(self, ids: list[str]) -> list[int]:
-        """Go on with a pass over samples; returns the positions of those that are left."""
-        is_new = any(self.dataset.get_field(name) is None for name in self._facts)
-        if is_new or self._replaced or self.options.scale == "run":  # a scale of all the maps
+    def resume(self, ids: list[str], labels: np.ndarray) -> list[int]:
+        """Go on with a pass; returns the positions of samples that lack anything.
+
+        Args:
+            ids: the samples
+            labels: (N,) indexes of their own classes, -1 where there is none
+        """
+        if self._replaced or self.options.scale == "run":  # a scale of all the maps
             return list(range(len(ids)))
-        done = set(self.dataset.exists(self.prediction_field).values("id"))
-        left = [i for i, sample_id in enumerate(ids) if sample_id not in done]
+        left = self._lacking(ids, labels)
         self._done = len(ids) - len(left)
         return left
+
+    def _lacking(self, ids: list[str], labels: np.ndarray) -> list[int]:
+        """Positions of samples without a prediction, or without a heatmap that is due."""
+        dataset = self.dataset
+        if dataset.get_field(self.prediction_field) is None:
+            return list(range(len(ids)))
+        rows = dataset.values(["id", f"{self.prediction_field}.label"])
+        predicted = {sample_id: label for sample_id, label in zip(*rows, strict=True) if label}
+        maps = {
+            kind: set(dataset.exists(name).values("id")) if dataset.get_field(name) else set()
+            for kind, name in self.heatmap_fields.items()
+        }
+
+        def is_due(kind: str, sample_id: str, own: int) -> bool:
+            if kind not in ("label", "contrast"):
+                return True
+            differs = own >= 0 and self.run.classes[own] != predicted[sample_id]
+            return own >= 0 if kind == "label" else differs
+
+        return [
+            position
+            for position, (sample_id, own) in enumerate(zip(ids, labels, strict=True))
+            if sample_id not in predicted
+            or any(
+                is_due(kind, sample_id, own) and sample_id not in found
+                for kind, found in maps.items()
+            )
+        ]
 
     def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
         """Store predictions of some samples: logits (N, K) and their scores."""
@@ -206,17 +237,24 @@ class PredictionWriter:
                 if self._stamp in file and path not in self._stored_files:
                     os.unlink(path)
 
-    def keep_part(self, count: int) -> int:
-        """End a pass over `count` samples that was cut short in good order: write what was added,
-        and let the fields say that they hold a part. Returns of how many samples."""
-        if self._done:
+    def keep_part(self, ids: list[str], labels: np.ndarray) -> int:
+        """End a pass that was cut short in good order: write what was added, and let the fields
+        say that they hold a part. Returns of how many samples all is there.
+
+        Args:
+            ids, labels: of all samples of the pass; see `resume`
+        """
+        done = self._done
+        if done:
             self.flush()
-            part = {"samples": self._done, "of": count}
+            if self.options.scale != "run":
+                done = len(ids) - len(self._lacking(ids, labels))
+            part = {"samples": done, "of": len(ids)}
             for name, (words, facts) in self._facts.items():
-                partly = f"{words} (a part: {self._done} of {count} samples)"
+                partly = f"{words} (a part: {done} of {len(ids)} samples)"
                 describe_field(self.dataset, name, partly, **facts, partial=part)
         self.abandon()
-        return self._done
+        return done
 
     def _declare(self) -> None:
         if self._declared:

@@ -30,7 +30,7 @@ class JobError(Exception):
     """A job failed; the message is that of the verb."""
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Job:
     """A verb that is called in another process.
 
@@ -72,16 +72,18 @@ class Job:
         return self.state in ENDED
 
     def refresh(self) -> Job:
-        """The same job as it is now.
+        """Look how it is now; returns itself.
 
         Raises:
             ValueError: if it was forgotten
         """
-        return load_job(self.id)
+        vars(self).update(vars(load_job(self.id)))
+        return self
 
     def cancel(self) -> Job:
-        """End it in good order; see `cancel_job`."""
-        return cancel_job(self.id)
+        """End it in good order; see `cancel_job`. Returns itself."""
+        cancel_job(self.id)
+        return self.refresh()
 
     def wait(self, seconds: float | None = None) -> Job:
         """Wait for its end, and reload its dataset.
@@ -95,16 +97,16 @@ class Job:
             TimeoutError: if it has not ended in time
         """
         end = None if seconds is None else time.monotonic() + seconds
-        while not (job := self.refresh()).has_ended:
+        while not self.refresh().has_ended:
             if end is not None and time.monotonic() > end:
-                raise TimeoutError(f"{job} has not ended after {seconds:g} seconds")
+                raise TimeoutError(f"{self} has not ended after {seconds:g} seconds")
             time.sleep(0.5)
-        job._reload_dataset()
-        if job.state == "cancelled":
-            raise CancelledError(job.message)
-        if job.state != "completed":
-            raise JobError(job.message)
-        return job
+        self._reload_dataset()
+        if self.state == "cancelled":
+            raise CancelledError(self.message)
+        if self.state != "completed":
+            raise JobError(self.message)
+        return self
 
     def _reload_dataset(self) -> None:
         id = DelegatedOperationService().get(ObjectId(self.id)).dataset_id
@@ -114,6 +116,8 @@ class Job:
     def __str__(self) -> str:
         return f"job {self.label!r}: {self.state}, {self.progress:.0%}, {self.message}"
 
+    __repr__ = __str__  # in lists: the rest is for code
+
 
 def load_job(id: str | ObjectId) -> Job:
     """A job by its id.
@@ -121,6 +125,8 @@ def load_job(id: str | ObjectId) -> Job:
     Raises:
         ValueError: if there is none
     """
+    if not ObjectId.is_valid(id):
+        raise ValueError(f"{id!r} is no id of a job. list_jobs(dataset) lists those that there are")
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
 

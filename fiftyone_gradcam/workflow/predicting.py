@@ -101,10 +101,11 @@ def predict(
     )
     ids, paths = samples.values(["id", "filepath"])
     writer.check_others(ids)
-    total = len(ids)
+    whole = ids, labels
     if resume:
-        left = writer.resume(ids)
-        print(f"{total - len(left)} of {total} images have predictions by {run.key!r} already")
+        left = writer.resume(ids, labels)
+        count = len(ids) - len(left)
+        print(f"{count} of {len(ids)} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths)
     explainer = Explainer(run, options, device)
@@ -112,9 +113,10 @@ def predict(
         try:
             store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
-            count = writer.keep_part(total)
+            count = writer.keep_part(*whole)
+            what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
             raise CancelledError(
-                f"Cancelled: {count} of {total} images have predictions by {run.key!r} now"
+                f"Cancelled: {count} of {len(whole[0])} images have {what} by {run.key!r} now"
             ) from None
         except BaseException:  # what was stored so far stays
             writer.abandon()

@@ -17,6 +17,7 @@ from .runs import RunsTab
 
 TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
+IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
@@ -71,6 +72,8 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_tick(self, ctx) -> None:
         """See how far the jobs are; show what has come of the one that was begun here."""
+        if ctx.dataset is None:
+            return
         if ended := self.read_jobs(ctx):
             ctx.dataset.reload()
             ctx.panel.state.next = list(next_step(ctx.dataset))
@@ -112,7 +115,7 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         draw = {"jobs": self.draw_jobs, "runs": self.draw_runs, "evaluate": self.draw_evaluation}
         draw[tab](ctx, panel)
-        if ctx.panel.state.is_busy:
-            timer = types.TimerView(interval=TICK_MILLISECONDS, on_interval=self.on_tick)
-            panel.view("timer", timer)
+        interval = TICK_MILLISECONDS if ctx.panel.state.is_busy else IDLE_MILLISECONDS
+        timer = types.TimerView(interval=interval, on_interval=self.on_tick)
+        panel.view(f"timer_{interval}", timer)
         return types.Property(panel, view=types.GridView(gap=2, px=2, py=1))

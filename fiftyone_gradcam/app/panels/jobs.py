@@ -31,11 +31,18 @@ class JobsTab:
         going = [job.id for job in jobs if not job.has_ended]
         ended = [job for job in jobs if job.id in was_going and job.has_ended]
         ctx.panel.state.going, ctx.panel.state.is_busy = going, bool(going)
-        shown = [job for job in jobs if not job.has_ended] or jobs[:1]
-        ctx.panel.state.cards = [self._card(ctx, job) for job in reversed(shown)]
+        # What goes on, and the last that has ended.
+        last = next((job for job in jobs if job.has_ended), None)
+        shown = [job for job in jobs if not job.has_ended or job is last]
+        shown.sort(key=lambda job: (job.has_ended, job.began))
+        cards = [self._card(ctx, job) for job in shown]
+        for card in cards:
+            if card["state"] == "queued" and card["id"] != shown[0].id:
+                card["message"] = f"Waits for: {shown[0].label}"
+        ctx.panel.state.cards = cards
         ids = {job.id for job in shown}
         ctx.panel.state.earlier = [_row(job) for job in jobs if job.id not in ids]
-        trained = next((job for job in reversed(shown) if job.verb == "fine_tune"), None)
+        trained = next((job for job in shown if job.verb == "fine_tune"), None)
         self._read_training(ctx, trained)
         self._read_picture(ctx, shown)
         return ended
