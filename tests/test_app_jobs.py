@@ -116,6 +116,9 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     wrong = tmp_path / "wrong.pth"
     wrong.write_text("no weights")
     app.field("Weights file").fill(str(wrong))
+    app.wait_for_text("is no file of weights as torch saves them")
+    wrong.write_bytes(b"PK, and no weights")
+    app.field("Weights file").fill(f"{wrong.parent}/./{wrong.name}")
     app.page.wait_for_timeout(1500)
     app.execute()
     app.wait_for_text("is not a file of weights that torch can load safely")
@@ -184,6 +187,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.screenshot("44 delete")
     app.execute()
     app.wait_for_text("Deleted 'named'")
+    app.page.get_by_text("Recorded (UTC)").wait_for()
     dataset.reload()
     assert "named" not in dataset.list_runs()
     assert not dataset.has_sample_field("seen")

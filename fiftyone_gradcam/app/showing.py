@@ -5,6 +5,7 @@ at the App when the job has ended. It has a "summary" and may have
 
 - "dataset": the name of a dataset to open
 - "changed": False if nothing in the dataset is new
+- "gone": names of fields that were deleted
 - "view": samples to show, by `view_as_text`
 - "fields": names of fields to make visible
 - "heatmaps": whether these hold heatmaps, which want a scale of colours
@@ -30,6 +31,9 @@ def show(ctx, outcome: dict) -> Iterator:
         return
     if outcome.get("changed", True):
         yield ctx.ops.reload_dataset()
+    gone = outcome.get("gone", ())
+    if gone and any(name in str(ctx.view._serialize()) for name in gone):
+        yield ctx.ops.clear_view()  # it asks for what is no more
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"])["view"])
     active, wanted = ctx.active_fields or [], outcome.get("fields", [])

@@ -261,19 +261,7 @@ def _check(plan: Plan, result: Imported, label_field: str) -> None:
 
 def _record(plan: Plan, result: Imported, label_field: str) -> None:
     """Store what came of it in the dataset's info; and all of it in a file."""
-    path = os.path.join(dataset_folder(result.dataset), REPORT)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("path", "what", "details"))
-        rows.writerows((path, "left out", reason) for path, reason in result.skipped)
-        rows.writerows((path, "note", note) for path, note in result.notes)
-        rows.writerows((p, "equal to", paths[0]) for paths in result.duplicates for p in paths[1:])
-        rows.writerows(
-            (path, "label differs", f"{own} in the dataset, {label} in the folder")
-            for path, own, label in result.changed
-        )
-        rows.writerows((path, "file is gone", "") for path in result.removed)
+    report = _write_report(result)
     replaces = result.dataset.info[INFO_KEY].get("replaces")
     result.dataset.info[INFO_KEY] = {
         **({"replaces": replaces} if replaces else {}),
@@ -289,7 +277,28 @@ def _record(plan: Plan, result: Imported, label_field: str) -> None:
         "duplicates": result.duplicates[:LISTED],
         "changed_labels": [list(row) for row in result.changed[:LISTED]],
         "removed_files": result.removed[:LISTED],
-        "report": path,
+        "report": report,
         "whole": True,
     }
     result.dataset.save()
+
+
+def _write_report(result: Imported) -> str | None:
+    """Name every file of which there is something to say; None if there is nothing."""
+    rows = [(path, "left out", reason) for path, reason in result.skipped]
+    rows += [(path, "note", note) for path, note in result.notes]
+    rows += [(path, "equal to", paths[0]) for paths in result.duplicates for path in paths[1:]]
+    rows += [
+        (path, "label differs", f"{own} in the dataset, {label} in the folder")
+        for path, own, label in result.changed
+    ]
+    rows += [(path, "file is gone", "") for path in result.removed]
+    path = os.path.join(dataset_folder(result.dataset), REPORT)
+    if not rows:
+        if os.path.exists(path):  # of an earlier import
+            os.unlink(path)
+        return None
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "what", "details"), *rows])
+    return path

@@ -123,6 +123,20 @@ def create_model(
     return model
 
 
+def check_weights_file(weights: str) -> str:
+    """The path of a file of weights, ~ expanded.
+
+    Raises:
+        FileNotFoundError: if there is none
+    """
+    path = os.path.expanduser(weights)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"No weights file at {path!r}. Pass weights='imagenet', 'none', or the path of a file"
+        )
+    return path
+
+
 def load_weights(name: str, weights: str) -> dict[str, torch.Tensor]:
     """The state dict of "imagenet" weights or of a weights file (see `create_model`)."""
     backbone = get_backbone(name)
@@ -138,11 +152,7 @@ def load_weights(name: str, weights: str) -> dict[str, torch.Tensor]:
                 f"internet, put the file at {imagenet_weights_file(name)}, pass the path of a "
                 f"weights file, or train from scratch with weights='none'"
             ) from error
-    path = os.path.expanduser(weights)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"No weights file at {path!r}. Pass weights='imagenet', 'none', or the path of a file"
-        )
+    path = check_weights_file(weights)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

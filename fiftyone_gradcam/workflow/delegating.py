@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from ..dataset.fields import root_dataset
 from ..jobs.queue import submit
 
 
-def delegable(verb: Callable) -> Callable:
+def delegable(verb: Callable | None = None, *, check: Callable | None = None) -> Callable:
     """Make a job of a call of a verb whose argument `delegate` is true.
 
-    What the verb raises for wrong arguments is then the job's to tell.
+    What the verb raises for wrong arguments is then the job's to tell, but for what `check` raises.
+
+    Args:
+        verb: the function
+        check: takes the verb's arguments by name, and raises what can be told at once
     """
+    if verb is None:
+        return partial(delegable, check=check)
     signature = inspect.signature(verb)
 
     @wraps(verb)
@@ -31,6 +37,8 @@ def delegable(verb: Callable) -> Callable:
                 "A job cannot call a function of this process as its progress. Leave progress "
                 "out, and ask the job that delegate=True returns"
             )
+        if check is not None:
+            check(**given)
         samples = given.get("samples")
         return submit(verb.__name__, given, root_dataset(samples) if samples is not None else None)
 

@@ -155,7 +155,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     return renamed
 
 
-def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> None:
+def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
     """Delete a run: its record and its files; or what is left of an interrupted training.
 
     First go the fields, then the record, then the files: a second call finishes what was cut short.
@@ -165,6 +165,9 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> No
         key: the run, or its key
         fields: delete the fields of its predictions too, with their heatmaps: those that this
             plugin wrote and that name this run, on the whole dataset
+
+    Returns:
+        names of the deleted fields
 
     Raises:
         ValueError: if there is no such run
@@ -187,6 +190,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> No
     if os.path.isdir(folder):
         shutil.rmtree(folder)
         print(f"Deleted {folder}")
+    return names
 
 
 def _key_on(dataset: fo.Dataset, key: runs.Run | str) -> str:

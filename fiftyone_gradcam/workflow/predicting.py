@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import fiftyone as fo
@@ -14,6 +15,7 @@ from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..images.batches import Images
 from ..images.geometry import check_resize
+from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
 from .delegating import delegable
 from .explainer import KINDS, Explainer
@@ -22,7 +24,20 @@ from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
 
 
-@delegable
+def _check(samples, run, weights=None, resize=None, **options) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    coming = {
+        job.given.get("key")
+        for job in list_jobs(samples)
+        if job.verb == "fine_tune" and not job.has_ended
+    }
+    if run not in coming:  # or it will be there when it is this job's turn
+        find_classifier(samples, run, weights, resize)
+    own = inspect.signature(predict).parameters
+    make_options({name: value for name, value in options.items() if name not in own})
+
+
+@delegable(check=_check)
 def predict(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,

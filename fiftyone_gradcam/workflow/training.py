@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,11 @@ from ..dataset.live import LiveTraining
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
-from ..model.recipe import Recipe
+from ..model.recipe import Recipe, check_choices
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
 from ..model.training import train
+from ..model.weights import check_weights_file
 from .curves import draw_curves
 from .delegating import delegable
 from .leaks import leaks_between
@@ -31,7 +33,20 @@ Samples = fo.core.collections.SampleCollection
 CURVES = "curves.png"
 
 
-@delegable
+def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    runs.check_key(fields.root_dataset(samples), key, overwrite or resume)
+    own = inspect.signature(fine_tune).parameters
+    choices = {name: value for name, value in options.items() if name not in own}
+    if resume:
+        check_choices(choices)
+        return
+    weights = make_recipe(recipe or "default", **choices).weights
+    if weights not in ("imagenet", "none"):
+        check_weights_file(weights)
+
+
+@delegable(check=_check)
 def fine_tune(
     samples: Samples,
     key: str,

@@ -119,6 +119,17 @@ def backbone_inputs(
         path = os.path.expanduser(ctx.params.get("weights_file") or "")
         if path and not os.path.isfile(path):
             refuse(inputs, "no_weights_file", f"There is no file {path!r}")
+        elif path and not _may_hold_weights(path):
+            refuse(inputs, "no_weights_file", f"{path!r} is no file of weights as torch saves them")
+
+
+def _may_hold_weights(path: str) -> bool:
+    """Whether a file begins like those of torch.save: a ZIP archive, or a pickle of old."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) in (b"PK", b"\x80\x02")
+    except OSError:
+        return False
 
 
 def has_cached_weights(backbone: str) -> bool:

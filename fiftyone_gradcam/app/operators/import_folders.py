@@ -120,7 +120,11 @@ class ImportFolders(Verb):
         """How many there are, and how many were left out."""
         info = result.info[INFO_KEY]
         left_out = ", ".join(f"{count} {reason}" for reason, count in info["skipped"].items())
-        summary = f"{result.name}: {len(result)} images"
+        classes = len(result.distinct(f"{info['label_field']}.label"))
+        tags = result.count_sample_tags() if info["has_splits"] else {}
+        parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
+        summary = f"{result.name}: {len(result)} images in {classes} classes"
+        summary += f" ({', '.join(parts)})" if parts else ""
         if left_out:
             summary += f"; files left out: {left_out}. All of them are named in {info['report']}"
         return {"summary": summary, "dataset": result.name}

@@ -143,4 +143,4 @@ class DeleteRun(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """What was deleted."""
-        return {"summary": f"Deleted {given['key']!r}"}
+        return {"summary": f"Deleted {given['key']!r}", "gone": result}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -12,9 +13,11 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...jobs import calls, queue
+from ...jobs.job import Job, JobError
 from ...jobs.reporter import Reporter
 from ..showing import show, show_job
 
+FOLLOW_SECONDS = 0.5
 PACKAGE = __name__.rsplit(".", 3)[0]
 
 
@@ -109,7 +112,7 @@ class Verb(foo.Operator):
             return None
         if ctx.delegated:
             return self._work(ctx, given)
-        if os.environ.get("FIFTYONE_SERVER") and ctx.dataset is not None:
+        if os.environ.get("FIFTYONE_SERVER"):
             return self._queue(ctx, given)
         return self._work_at_once(ctx, given)
 
@@ -125,10 +128,24 @@ class Verb(foo.Operator):
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
         job = queue.submit(self.verb, given, ctx.dataset)  # at once: the App shows what it raises
-        return show_job(ctx, job.id)
+        return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
+
+    def _follow(self, ctx, job: Job) -> Iterator:
+        """Show how far a job is that no panel shows, for there is no dataset as yet.
+
+        It goes on if nobody follows any more.
+        """
+        while not job.refresh().has_ended:
+            yield ctx.ops.set_progress(label=job.message or job.label, progress=job.progress)
+            time.sleep(FOLLOW_SECONDS)
+        yield ctx.ops.set_progress(label=job.message, progress=job.progress)
+        if job.state != "completed":
+            yield ctx.ops.notify(job.message, variant="error")
+            raise JobError(job.message)
+        yield from show(ctx, job.outcome)
 
     def _work_at_once(self, ctx, given: dict) -> Iterator:
-        """Call the verb in the foreground: from Python, or where there is no dataset as yet."""
+        """Call the verb in the foreground, from Python."""
         yield ctx.ops.set_progress(label=f"{self.label} ...", progress=0)
         try:
             result = self.function(**given)

@@ -99,6 +99,7 @@ class EvaluateTab:
         parts = {part: PARTS[part] for part in state.parts}
         choice(choices, "part", parts, state.part, "Of the samples tagged", self.on_part)
         choices.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
+        choices.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
         panel.md(state.evaluation_words, name="evaluation_words")
         if not state.labels:
             return
@@ -122,6 +123,10 @@ class EvaluateTab:
         """Look at other samples."""
         ctx.panel.state.part = ctx.params["value"]
         self.read_evaluation(ctx)
+
+    def on_show_all(self, ctx) -> None:
+        """Show all samples again, after a cell."""
+        ctx.ops.clear_view()
 
     def on_cell(self, ctx) -> None:
         """Show the samples of a cell, with their heatmaps on."""
