@@ -24,6 +24,7 @@ _HOMES = {
     **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
+    "find_leaks": "workflow.finding_leaks",
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
     **dict.fromkeys(("export_run", "import_run", "rename_run", "delete_run"), "workflow.managing"),

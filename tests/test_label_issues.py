@@ -83,27 +83,27 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):
     empty = fo.Dataset(name)
-    from fiftyone_gradcam.workflow import reviewing
+    from fiftyone_gradcam.workflow import features
 
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
 
     def offline(*args):
         raise ConnectionError("offline") from OSError("no route")
 
-    monkeypatch.setattr(reviewing, "load_weights", offline)
-    assert reviewing._pick_backbone(empty, None, None) == ("small_cnn", "none")
+    monkeypatch.setattr(features, "load_weights", offline)
+    assert features.pick_backbone(empty, None, None) == ("small_cnn", "none")
     assert "No pretrained weights at hand (no route)" in capsys.readouterr().out
     with pytest.raises(ConnectionError):
-        reviewing._pick_backbone(empty, None, "imagenet")
+        features.pick_backbone(empty, None, "imagenet")
     (tmp_path / "checkpoints").mkdir()
-    file = os.path.basename(reviewing.imagenet_weights_file("resnet50"))
+    file = os.path.basename(features.imagenet_weights_file("resnet50"))
     (tmp_path / "checkpoints" / file).touch()
-    assert reviewing._pick_backbone(empty, None, None) == ("resnet50", "imagenet")
+    assert features.pick_backbone(empty, None, None) == ("resnet50", "imagenet")
     weights = tmp_path / "weights.pth"
     weights.touch()
     config = empty.init_run(
         method="gradcam/fine_tune", recipe={"backbone": "vgg16", "weights": str(weights)}
     )
     empty.register_run("from_a_file", config)
-    assert reviewing._pick_backbone(empty, None, None) == ("vgg16", str(weights))
-    assert reviewing._pick_backbone(empty, "alexnet", None) == ("alexnet", "imagenet")
+    assert features.pick_backbone(empty, None, None) == ("vgg16", str(weights))
+    assert features.pick_backbone(empty, "alexnet", None) == ("alexnet", "imagenet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,6 +42,15 @@ def leaks_between(
             train_path = train_paths[int(train_positions[i])]
             leaks.append(Leak(train_path, val_paths[position], "near"))
     return leaks
+
+
+def equal_files(paths: Sequence[str]) -> list[str | None]:
+    """What equal files have in common; None of a file that no other is as large as."""
+    sizes = [_size(path) for path in paths]
+    counts = Counter(sizes)
+    return [
+        _digest(path) if counts[size] > 1 else None for path, size in zip(paths, sizes, strict=True)
+    ]
 
 
 def _digests(*lists: Sequence[str]) -> list[list[str]]:

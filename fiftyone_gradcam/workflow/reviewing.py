@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import fiftyone as fo
 import numpy as np
 import torch
 
 from ..dataset import fields, views
 from ..dataset.issues import write_label_issues
-from ..dataset.runs import list_runs
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.history import Hooks
@@ -19,14 +16,12 @@ from ..model.recipe import Recipe
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
 from ..model.training import train
-from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
 from .delegating import delegable
+from .features import frozen_features, pick_backbone
 from .progress import Progress, Report, reporting, some, tell_failures
 from .training_sets import CACHE_BYTES, class_indexes
-
-PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 
 
 @delegable
@@ -84,7 +79,7 @@ def find_label_issues(
     ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
     _, classes, _ = _judgeable(labels)
     check_folds(folds)
-    backbone, weights = _pick_backbone(dataset, backbone, weights)
+    backbone, weights = pick_backbone(dataset, backbone, weights)
     recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
     images = Images(
         paths,
@@ -97,7 +92,7 @@ def find_label_issues(
         if recipe.from_scratch:
             _decode_all(images)
         else:
-            features = _frozen_features(images, recipe, device, report)
+            features = frozen_features(images, recipe, device, report)
         readable = [None if i in images.failures else label for i, label in enumerate(labels)]
         judged, classes, alone = _judgeable(readable)
         targets = class_indexes([labels[i] for i in judged], classes)
@@ -144,62 +139,10 @@ def _judgeable(labels: list[str | None]) -> tuple[np.ndarray, list[str], list[st
     return judged, classes, [label for label, count in counts.items() if count == 1]
 
 
-def _pick_backbone(
-    dataset: fo.Dataset, backbone: str | None, weights: str | None
-) -> tuple[str, str]:
-    """What the user chose, or the best that can be had without asking: see find_label_issues."""
-    if backbone is not None:
-        has_weights = get_backbone(backbone).has_imagenet_weights
-        return backbone, weights or ("imagenet" if has_weights else "none")
-    if weights not in (None, "imagenet", "none"):
-        raise ValueError(f"Say which backbone the weights in {weights!r} are for")
-    if weights == "none":
-        return "small_cnn", "none"
-    for key in reversed(list_runs(dataset)) if weights is None else ():
-        recipe = dataset.get_run_info(key).config.recipe
-        if os.path.isfile(recipe["weights"]):  # the pretrained weights, which know no labels here
-            print(f"Using {recipe['backbone']} with the weights that run {key!r} began with")
-            return recipe["backbone"], recipe["weights"]
-    for name in PREFERRED_FEATURES:
-        if os.path.exists(imagenet_weights_file(name)):
-            return name, "imagenet"
-    try:
-        load_weights(PREFERRED_FEATURES[0], "imagenet")
-    except ConnectionError as error:
-        if weights == "imagenet":
-            raise
-        print(
-            f"No pretrained weights at hand ({error.__cause__}): training small_cnn from scratch "
-            f"once per fold. With backbone= and weights= (a file) results are better"
-        )
-        return "small_cnn", "none"
-    return PREFERRED_FEATURES[0], "imagenet"
-
-
 def _decode_all(images: Images) -> None:
     """Find out which images cannot be decoded; what fits is kept for training."""
     for _ in images.batches(64):
         pass
-
-
-def _frozen_features(
-    images: Images, recipe: Recipe, device: str | None, report: Report
-) -> np.ndarray:
-    """Pooled features (N, C) of the pretrained backbone; rows of undecodable images are NaN."""
-    backbone = get_backbone(recipe.backbone)
-    device = pick_device(device)
-    model = create_model(recipe.backbone, 2, recipe.weights).eval()
-    model = model.to(device, memory_format=torch.channels_last)
-    features: np.ndarray | None = None
-    for batch in images.batches(recipe.batch_size):
-        with torch.no_grad():
-            target, _ = backbone.split(model, backbone.normalize(batch.images.to(device)))
-        found = target.mean((2, 3))
-        if features is None:
-            features = np.full((len(images), found.shape[1]), np.nan, np.float32)
-        features[batch.positions] = found.float().cpu().numpy()
-        report(int(batch.positions[-1]) + 1, len(images), "Extracting features")
-    return np.empty((len(images), 0)) if features is None else features
 
 
 def _train_per_fold(

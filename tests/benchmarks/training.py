@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fiftyone_gradcam.dataset.splits import stratify
+from fiftyone_gradcam.folders.deal import deal
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.augment import augment
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -254,7 +254,7 @@ def grouped_split(source: Labelled, weights: Path, fractions: dict, seed: int) -
             group[group == group[b]] = group[a]
     firsts = np.unique(group)
     print(f"  {len(source)} images in {len(firsts)} groups of near duplicates")
-    dealt = stratify([str(source.labels[i]) for i in firsts], fractions, seed)
+    dealt = deal([str(source.labels[i]) for i in firsts], fractions, seed)
     split = dict(zip(firsts, dealt, strict=True))
     return [split[g] for g in group]
 

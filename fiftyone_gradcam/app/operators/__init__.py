@@ -6,7 +6,7 @@ from .export_folders import ExportFolders
 from .fine_tune import FineTune
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
-from .label_issues import FindLabelIssues
+from .label_issues import FindLabelIssues, FindLeaks
 from .predict import Predict
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
@@ -18,6 +18,7 @@ OPERATORS = (
     FineTune,
     Predict,
     FindLabelIssues,
+    FindLeaks,
     LowestScores,
     HighestScores,
     Mistakes,

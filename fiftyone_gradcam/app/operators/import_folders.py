@@ -40,7 +40,7 @@ TEXTS = ("pattern", "table", "class_names")
 MOST_CLASSES = 12  # rows of the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
 KEEP_SECONDS = 20.0  # a plan, while its form is filled in
-_plans: dict[tuple, tuple[float, Plan]] = {}
+_plans: dict[tuple, tuple[float, Plan, str | None]] = {}
 
 
 class ImportFolders(Verb):
@@ -66,14 +66,14 @@ class ImportFolders(Verb):
         if is_changed:
             _layout_inputs(ctx, inputs)
         try:
-            plan = _plan(_layout(params))
+            plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
             refuse(inputs, "no_plan", str(error))
             return
         inputs.md(_words(plan), name="plan")
-        if address := _examples(plan):
-            inputs.md(f"![Some images of each class]({address})", name="examples")
+        if examples:
+            inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
             inputs.view(f"warning_{number}", types.Warning(label=warning))
         default = os.path.basename(plan.root)
@@ -179,15 +179,17 @@ def _layout(params: dict) -> dict:
     return {"path": params["path"], **given}
 
 
-def _plan(given: dict) -> Plan:
-    """A plan; kept for a while, for the form is built anew at each key that is pressed."""
+def _plan(given: dict) -> tuple[Plan, str | None]:
+    """A plan, and the address of a picture of some of its images.
+
+    They are kept for a while, for the form is built anew at each key that is pressed.
+    """
     key = tuple((name, str(value)) for name, value in given.items())
-    made, plan = _plans.get(key, (0.0, None))
-    if plan is None or time.monotonic() - made > KEEP_SECONDS:
+    if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
         plan = scan(**given)
         _plans.clear()
-        _plans[key] = (time.monotonic(), plan)
-    return plan
+        _plans[key] = (time.monotonic(), plan, _examples(plan))
+    return _plans[key][1:]
 
 
 def _examples(plan: Plan) -> str | None:

@@ -1,4 +1,4 @@
-"""Find wrong labels."""
+"""Find wrong labels, and images that are in two splits."""
 
 from __future__ import annotations
 
@@ -66,4 +66,43 @@ class FindLabelIssues(Verb):
             f"more probable for {count} of them",
             "view": view_as_text(result),
             "fields": ["suggested_label", "label_quality"],
+        }
+
+
+class FindLeaks(Verb):
+    """`find_leaks` as an operator."""
+
+    verb = "find_leaks"
+    label = "Find leaks between splits"
+    icon = "water_drop"
+    description = "Find images that are in two splits: equal files, and near duplicates"
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Whether near duplicates are looked for, and by which backbone."""
+        ctx.target_view()
+        near = "Near duplicates too: re-encoded, resized or slightly cropped images"
+        inputs.bool("near", default=True, label=near)
+        if ctx.params.get("near", True):
+            networks = {name: x for name, x in BACKBONES.items() if name != "small_cnn"}
+            backbone_inputs(ctx, inputs, AUTOMATIC, networks, from_scratch=False)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        params, near = ctx.params, bool(ctx.params.get("near", True))
+        options = {"samples": ctx.target_view(), "near": near}
+        backbone = params.get("backbone") or AUTOMATIC
+        if near and backbone != AUTOMATIC:
+            options |= {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
+        return options
+
+    def outcome(self, result, given: dict) -> dict:
+        """The images that have a twin, twins beside each other."""
+        count = len(result)
+        if not count:
+            return {"summary": "No image is in two splits"}
+        return {
+            "summary": f"{count} images have a twin in another split; twins stand beside each "
+            f"other",
+            "view": view_as_text(result),
+            "fields": ["leak"],
         }

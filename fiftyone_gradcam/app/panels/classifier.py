@@ -115,7 +115,9 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         draw = {"jobs": self.draw_jobs, "runs": self.draw_runs, "evaluate": self.draw_evaluation}
         draw[tab](ctx, panel)
-        interval = TICK_MILLISECONDS if ctx.panel.state.is_busy else IDLE_MILLISECONDS
-        timer = types.TimerView(interval=interval, on_interval=self.on_tick)
-        panel.view(f"timer_{interval}", timer)
+        is_busy = ctx.panel.state.is_busy
+        if is_busy or tab == "jobs":  # elsewhere drawing anew would close a list that is open
+            interval = TICK_MILLISECONDS if is_busy else IDLE_MILLISECONDS
+            timer = types.TimerView(interval=interval, on_interval=self.on_tick)
+            panel.view(f"timer_{interval}", timer)
         return types.Property(panel, view=types.GridView(gap=2, px=2, py=1))

@@ -1,0 +1,132 @@
+"""Dealing images to splits: each class in the same proportions, groups kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+
+def check_fractions(fractions: dict[str, float]) -> None:
+    """Refuse fractions that are no shares of a whole, and counts that are none.
+
+    Raises:
+        ValueError: naming the value
+    """
+    if not isinstance(fractions, dict) or not fractions:
+        raise ValueError(f"fractions must map split names to shares, not {fractions!r}")
+    for name, share in fractions.items():
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"A split must have a name, not {name!r}")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+            raise ValueError(
+                f"The share of {name!r} must lie in (0, 1], or be a number of images of each "
+                f"class, not {share!r}"
+            )
+    if are_counts(fractions):
+        if wrong := [name for name, share in fractions.items() if share != int(share)]:
+            raise ValueError(
+                f"Either all are shares, in (0, 1], or all are numbers of images of each class: "
+                f"that of {wrong[0]!r} is {fractions[wrong[0]]!r}"
+            )
+    elif sum(fractions.values()) > 1 + 1e-9:
+        raise ValueError(f"fractions add up to {sum(fractions.values()):g}: at most 1 is possible")
+
+
+def are_counts(fractions: dict[str, float]) -> bool:
+    """Whether fractions are numbers of images of each class, and no shares."""
+    return max(fractions.values()) > 1
+
+
+def deal(
+    labels: Sequence[str | None],
+    fractions: dict[str, float],
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> list[str | None]:
+    """Deal samples to splits, each class in the same proportions.
+
+    Each class is dealt by largest remainders; what rounding took from a split in one class is
+    given back to it in the next, so that the totals come out right too. A class with too few
+    samples goes to the splits in their order. Groups are dealt whole, the largest first, each to
+    the split that lacks most of its classes.
+
+    Args:
+        labels: class of each sample, None for unlabelled ones, which go to no split
+        fractions: share of each split; where they add up to less than 1, the rest goes nowhere.
+            Or numbers of images of each class; of a class with fewer, in the same proportions
+        seed: of the shuffle
+        groups: samples of equal values stay together; None of one that is alone
+
+    Returns:
+        the split of each sample, or None
+    """
+    random = np.random.default_rng(seed)
+    names = list(fractions)
+    classes = sorted({label for label in labels if label is not None})
+    sizes = np.array([sum(label == name for label in labels) for name in classes])
+    shares = np.array([_shares(fractions, size) for size in sizes]).reshape(len(classes), -1)
+    if groups is not None and len({g for g in groups if g is not None}) < len(labels):
+        found = _deal_groups(labels, classes, shares * sizes[:, None], groups, random)
+        return [names[i] if i is not None and i < len(names) else None for i in found]
+    owed = np.zeros(len(names) + 1)
+    result: list[str | None] = [None] * len(labels)
+    for label, share in zip(classes, shares, strict=True):
+        members = random.permutation([i for i, x in enumerate(labels) if x == label])
+        ideal = len(members) * share
+        counts = np.floor(ideal + 1e-9).astype(int)
+        for _ in range(len(members) - counts.sum()):
+            counts[np.argmax(np.round(ideal - counts + owed, 9))] += 1
+        _seat_everyone(counts, min(len(names), len(members)))
+        owed += ideal - counts
+        for name, chunk in zip(names, np.split(members, np.cumsum(counts)[:-1]), strict=False):
+            for i in chunk:
+                result[i] = name
+    return result
+
+
+def _shares(fractions: dict[str, float], size: int) -> list[float]:
+    """Share of each split, and of none, of a class of so many samples."""
+    shares = list(map(float, fractions.values()))
+    if are_counts(fractions):
+        shares = [count / max(size, sum(shares)) for count in shares]
+    return [*shares, max(0.0, 1 - sum(shares))]
+
+
+def _seat_everyone(counts: np.ndarray, seats: int) -> None:
+    """Give each of the first splits a sample of the class, from those that have one to spare."""
+    for i in range(seats):
+        if counts[i] == 0:
+            spare = counts - (np.arange(len(counts)) < seats)
+            counts[np.argmax(spare)] -= 1
+            counts[i] += 1
+
+
+def _deal_groups(
+    labels: Sequence[str | None],
+    classes: list[str],
+    ideal: np.ndarray,
+    groups: Sequence[Hashable],
+    random: np.random.Generator,
+) -> list[int | None]:
+    """The place of each sample's split; `ideal` (K, S) are numbers of samples."""
+    place = {name: k for k, name in enumerate(classes)}
+    members: dict[Hashable, list[int]] = {}
+    for i, (label, group) in enumerate(zip(labels, groups, strict=True)):
+        if label is not None:
+            members.setdefault(("alone", i) if group is None else ("group", group), []).append(i)
+    order = random.permutation(len(members))
+    bags = [list(members.values())[i] for i in order]
+    bags.sort(key=len, reverse=True)  # stable: those of equal size stay shuffled
+    lacking, found = ideal.copy(), [None] * len(labels)
+    weights = 1 / np.maximum(ideal, 1e-9)
+    weights[ideal <= 0] = 0
+    for bag in bags:
+        counts = np.bincount([place[labels[i]] for i in bag], minlength=len(classes))
+        scores = (counts[:, None] * lacking * weights).sum(0)
+        scores[ideal.sum(0) <= 0] = -np.inf  # a split that is to get nothing
+        split = int(np.argmax(scores))
+        lacking[:, split] -= counts
+        for i in bag:
+            found[i] = split
+    return found

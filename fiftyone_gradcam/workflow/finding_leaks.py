@@ -1,0 +1,168 @@
+"""The same image in two splits: found in the whole dataset, and shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields, splits
+from ..images.batches import Images
+from ..model.recipes import make_recipe
+from ..review.duplicates import near_duplicates
+from .delegating import delegable
+from .features import frozen_features, pick_backbone
+from .leaks import equal_files
+from .progress import Progress, reporting, tell_failures
+
+ORDER = ("train", "val", "test")
+
+
+@delegable
+def find_leaks(
+    samples: fo.core.collections.SampleCollection,
+    near: bool = True,
+    backbone: str | None = None,
+    weights: str | None = None,
+    leak_field: str = "leak",
+    overwrite: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> fo.DatasetView:
+    """Find images that are in more than one split: what is learnt from must not be tested on.
+
+    Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
+    "near" (re-encoded, resized, slightly cropped; see
+    `fiftyone_gradcam.review.duplicates.near_duplicates`), with `group`, equal for twins.
+
+    Args:
+        samples: a dataset or view whose samples are tagged by their splits
+        near: also look for near duplicates, by features of a pretrained network
+        backbone, weights: of that network; see `find_label_issues`
+        leak_field: field to write; values of an earlier call are taken away
+        overwrite: also replace a field that this plugin did not write
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress, delegate: see `import_folders`
+
+    Returns:
+        the images that have a twin, twins beside each other
+
+    Raises:
+        ValueError: if fewer than two splits are tagged, or an argument is not understood
+        FileNotFoundError, ConnectionError: if the weights cannot be had
+    """
+    dataset = fields.root_dataset(samples)
+    fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
+    known = splits.split_tags(dataset)
+    ids, paths, tags = samples.values(["id", "filepath", "tags"])
+    own = [next((tag for tag in present if tag in known), None) for present in tags]
+    names = sorted({x for x in own if x}, key=lambda x: (ORDER.index(x) if x in ORDER else 3, x))
+    if len(names) < 2:
+        raise ValueError(
+            f"Leaks are looked for between splits, and {len(names)} of them is tagged here. Call "
+            f"split() first, or choose other samples"
+        )
+    places = [i for i, split in enumerate(own) if split]
+    ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
+    pairs = [(i, j, "exact") for i, j in _equal_pairs(paths, own)]
+    if near:
+        backbone, weights = pick_backbone(dataset, backbone, weights)
+        if weights == "none":
+            print("Without pretrained weights near duplicates are not looked for")
+        else:
+            recipe = make_recipe(backbone=backbone, weights=weights)
+            images = Images(paths, recipe.image_size, resize=recipe.resize)
+            with reporting(progress, f"Comparing {len(paths)} images by {backbone}") as report:
+                features = frozen_features(images, recipe, device, report)
+            tell_failures(images.failures)
+            pairs += _near_pairs(features, own, names)
+    twins = _write(dataset, ids, pairs, leak_field)
+    _tell(pairs, own, names)
+    fields.show_fields(dataset, [leak_field])
+    return samples.select(twins, ordered=True)
+
+
+def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
+    """Positions of equal files in different splits."""
+    by_digest: dict[str, list[int]] = {}
+    for position, digest in enumerate(equal_files(paths)):
+        if digest is not None:
+            by_digest.setdefault(digest, []).append(position)
+    return [
+        (i, j)
+        for members in by_digest.values()
+        for i, j in combinations(members, 2)
+        if own[i] != own[j]
+    ]
+
+
+def _near_pairs(features: np.ndarray, own: list[str], names: list[str]) -> list[tuple]:
+    """Positions of near duplicates in different splits; rows of unreadable images are NaN."""
+    usable = np.isfinite(features).all(1)
+    members = {
+        name: np.array([i for i, x in enumerate(own) if x == name and usable[i]], np.int64)
+        for name in names
+    }
+    found = []
+    for one, other in combinations(names, 2):
+        a, b = members[one], members[other]
+        if len(a) < len(b):
+            a, b = b, a
+        pairs, _ = near_duplicates(features[a], features[b])
+        found += [(int(a[i]), int(b[j]), "near") for i, j in pairs]
+    return found
+
+
+def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str) -> list[str]:
+    """Store twins; returns their ids, group by group."""
+    group = list(range(len(ids)))
+
+    def head(i: int) -> int:
+        while group[i] != i:
+            i = group[i]
+        return i
+
+    kinds: dict[int, str] = {}
+    for i, j, kind in pairs:
+        group[max(head(i), head(j))] = min(head(i), head(j))
+        for place in (i, j):
+            kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
+    heads = {place: head(place) for place in kinds}
+    numbers = {first: number for number, first in enumerate(sorted(set(heads.values())), start=1)}
+    if dataset.get_field(leak_field) is not None:
+        dataset.clear_sample_field(leak_field)
+    else:
+        dataset.add_sample_field(
+            leak_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
+        )
+    dataset.add_sample_field(f"{leak_field}.group", fo.IntField)
+    fields.describe_field(dataset, leak_field, "Images that have a twin in another split")
+    order = sorted(kinds, key=lambda place: (numbers[heads[place]], place))
+    values = {
+        ids[place]: fo.Classification(label=kinds[place], group=numbers[heads[place]])
+        for place in order
+    }
+    if values:
+        dataset.set_values(leak_field, values, key_field="id")
+    return list(values)
+
+
+def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
+    """Print how many images of which splits are the same."""
+    if not pairs:
+        print(f"No image is in two of {', '.join(names)}")
+    for one, other in combinations(names, 2):
+        kinds: dict[int, str] = {}
+        for i, j, kind in pairs:
+            if {own[i], own[j]} == {one, other}:
+                place = j if own[j] == other else i
+                kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
+        counts = Counter(kinds.values())
+        if counts:
+            print(
+                f"{len(kinds)} images of {other!r} are in {one!r} too: {counts['exact']} equal "
+                f"files, {counts['near']} near duplicates"
+            )

@@ -1,0 +1,77 @@
+"""The same image in two splits: planted copies are found, and nothing else."""
+
+import os
+import shutil
+
+import pytest
+from conftest import save_digits
+from PIL import Image
+
+import fiftyone_gradcam as fg
+
+
+def test_equal_files_in_two_splits(tmp_path, name, capsys):
+    root = tmp_path / "d"
+    for split in ("train", "val", "test"):
+        save_digits(root / split, per_class=6)
+    # The same digits in all three; now they differ, but for those that are planted.
+    for number, path in enumerate(sorted(root.rglob("*.png"))):
+        image = Image.open(path).convert("RGB")
+        image.putpixel((0, 0), (number, 0, 0))
+        image.save(path)
+    source = root / "train" / "digit 0" / "000.png"
+    shutil.copyfile(source, root / "val" / "digit 0" / "copy.png")
+    shutil.copyfile(source, root / "val" / "digit 1" / "another.png")
+    shutil.copyfile(root / "val" / "digit 2" / "001.png", root / "test" / "digit 2" / "copy.png")
+    shutil.copyfile(source, root / "train" / "digit 0" / "same split.png")
+    dataset = fg.import_folders(str(root), name, progress=False)
+    view = fg.find_leaks(dataset, near=False)
+    found = [os.path.relpath(path, root) for path in view.values("filepath")]
+    first = {
+        "train/digit 0/000.png",
+        "train/digit 0/same split.png",
+        "val/digit 0/copy.png",
+        "val/digit 1/another.png",
+    }
+    second = {"test/digit 2/copy.png", "val/digit 2/001.png"}
+    together = [{path for path, g in zip(found, view.values("leak.group"), strict=True) if g == n}
+                for n in (1, 2)]  # fmt: skip
+    assert sorted(map(sorted, together)) == sorted(map(sorted, (first, second)))
+    assert len(found) == 6
+    groups = view.values("leak.group")
+    assert sorted(groups) == groups
+    assert sorted(map(groups.count, set(groups))) == [2, 4]
+    assert set(view.values("leak.label")) == {"exact"}
+    printed = capsys.readouterr().out
+    assert "2 images of 'val' are in 'train' too: 2 equal files, 0 near duplicates" in printed
+    assert "1 images of 'test' are in 'val' too: 1 equal files" in printed
+    for path in found:
+        if path.startswith("val"):
+            os.unlink(root / path)
+    again = fg.find_leaks(dataset.match_tags(["train", "test"]), near=False)
+    assert len(again) == 0
+    assert dataset.count("leak") == 0
+    assert "No image is in two of train, test" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="1 of them is tagged here. Call split"):
+        fg.find_leaks(dataset.match_tags("train"), near=False)
+
+
+def test_near_duplicates_of_real_photos_in_two_splits(real, tmp_path, name, capsys):
+    source = real / "data" / "hymenoptera"
+    for split in ("train", "val"):
+        for label in ("ants", "bees"):
+            files = sorted((source / split / label).glob("*.jpg"))[:40]
+            (tmp_path / split / label).mkdir(parents=True)
+            for path in files:
+                shutil.copyfile(path, tmp_path / split / label / path.name)
+    planted = set()
+    for path in sorted((tmp_path / "train" / "ants").glob("*.jpg"))[:3]:
+        again = tmp_path / "val" / "ants" / f"again {path.name}"
+        Image.open(path).convert("RGB").save(again, quality=85)
+        planted |= {path.name, f"again {path.name}"}
+    dataset = fg.import_folders(str(tmp_path), name, progress=False)
+    weights = str(real / "weights" / "mobilenet_v2.pth")
+    view = fg.find_leaks(dataset, backbone="mobilenet_v2", weights=weights, progress=False)
+    assert {os.path.basename(path) for path in view.values("filepath")} == planted
+    assert set(view.values("leak.label")) == {"near"}
+    assert "3 images of 'val' are in 'train' too: 0 equal files, 3 near" in capsys.readouterr().out
