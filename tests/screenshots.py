@@ -47,7 +47,8 @@ def main() -> None:
         page.screenshot(path=TARGET / "predict.png")
         page.keyboard.press("Escape")
         app.press("import_folders")
-        app.field("Folder").fill(dataset.info["import_folders"]["path"])
+        folder = dataset.info["import_folders"]["path"]
+        app.field("Folder").fill(folder.replace(os.path.expanduser("~"), "~"))
         app.dialog.get_by_role("img", name="Some images of each class").wait_for()
         page.wait_for_timeout(2000)
         page.screenshot(path=TARGET / "import.png")
