@@ -94,7 +94,7 @@ def carry_out(
     whole. After an error all is as it was.
 
     Args:
-        plan: see `fiftyone_gradcam.folders.plan.scan`
+        plan: see `fiftyone_gradcam.folders.plan.plan_import`
         name: of the dataset
         label_field: field for the classes
         overwrite: replace a dataset of this name

@@ -120,7 +120,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def scan(
+def plan_import(
     path: str,
     label_from: str | None = None,
     split_from: str | None = None,
@@ -130,20 +130,31 @@ def scan(
     class_names: str | None = None,
     skip: Sequence[str] = (),
 ) -> Plan:
-    """Plan the import of a folder: its files by name alone; none is opened.
+    """Say what `import_folders` would make of a folder; print it. No file is opened.
 
     Args:
         path: the folder
-        label_from, split_from, level, pattern: as `Layout` has them; None guesses
-        table: a CSV file of paths and labels (see `table.read_table`); None takes the one in
-            the folder if the images stand in no class folders
-        class_names: a file that names the classes (see `table.read_names`); None takes
-            classes.txt, names.txt or the like, if there is one that names all of them
-        skip: patterns of names or of paths below the folder to pass over, such as "*_old.*"
+        label_from: where the class stands: "folder", "file name" (what comes before the number of
+            `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
+        split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
+            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, training,
+            val, valid, validation, test or testing
+        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
+        pattern: a regular expression with a group named "label", and perhaps one named "split",
+            that is searched in the path below the folder
+        table: a CSV file with columns for path, label and, perhaps, split
+        class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
+            called, by what stands for them; None takes classes.txt or the like in the folder, if
+            it names all of them
+        skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
+
+    Returns:
+        the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
+        `examples()`; printing it shows all that in words
 
     Raises:
         FileNotFoundError, NotADirectoryError: if the path is no folder
-        ValueError: if a choice, the table or the names are not understood
+        ValueError: if an argument, the table or the file of names is not understood
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not os.path.exists(root):

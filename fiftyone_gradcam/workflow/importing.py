@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 
 from ..dataset import importing, splits
-from ..folders.plan import Plan, scan
+from ..folders.plan import Plan, plan_import
 from ..model.known_recipes import find_recipe
 from .delegating import delegable
 from .leaks import equal_files
@@ -58,7 +58,7 @@ def import_folders(
             another dataset, or if an argument is not understood
         CancelledError: if `progress` raised it; what was imported so far stays
     """
-    plan = scan(path, label_from, split_from, level, pattern, table, class_names, skip)
+    plan = plan_import(path, label_from, split_from, level, pattern, table, class_names, skip)
     name = name or os.path.basename(plan.root) or "images"
     importing.check_target(name, plan.root, label_field, overwrite)
     plan.check()
@@ -72,45 +72,6 @@ def import_folders(
         )
     _tell(plan, result)
     return result.dataset
-
-
-def plan_import(
-    path: str,
-    label_from: str | None = None,
-    split_from: str | None = None,
-    level: str | None = None,
-    pattern: str | None = None,
-    table: str | None = None,
-    class_names: str | None = None,
-    skip: Sequence[str] = (),
-) -> Plan:
-    """Say what `import_folders` would make of a folder; print it. No file is opened.
-
-    Args:
-        path: the folder
-        label_from: where the class stands: "folder", "file name" (what comes before the number of
-            `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
-        split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
-            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, training,
-            val, valid, validation, test or testing
-        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
-        pattern: a regular expression with a group named "label", and perhaps one named "split",
-            that is searched in the path below the folder
-        table: a CSV file with columns for path, label and, perhaps, split
-        class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
-            called, by what stands for them; None takes classes.txt or the like in the folder, if
-            it names all of them
-        skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
-
-    Returns:
-        the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
-        `examples()`; printing it shows all that in words
-
-    Raises:
-        FileNotFoundError, NotADirectoryError: if the path is no folder
-        ValueError: if an argument, the table or the file of names is not understood
-    """
-    return scan(path, label_from, split_from, level, pattern, table, class_names, skip)
 
 
 def _tell(plan: Plan, result: importing.Imported) -> None:

@@ -12,7 +12,7 @@ from fiftyone.operators import types
 from ...dataset.importing import INFO_KEY, check_target
 from ...explain.overlay import sheet
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
-from ...folders.plan import Plan, scan
+from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
 from ...jobs import processes
 from ..texts import markdown
@@ -166,7 +166,7 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
 
 
 def _layout(params: dict) -> dict:
-    """The arguments of `scan` that were filled in."""
+    """The arguments of `plan_import` that were filled in."""
     names = ("label_from", "split_from", "level")
     given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
     given |= {name: params[name].strip() for name in TEXTS if (params.get(name) or "").strip()}
@@ -186,7 +186,7 @@ def _plan(given: dict) -> tuple[Plan, str | None]:
     """
     key = tuple((name, str(value)) for name, value in given.items())
     if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
-        plan = scan(**given)
+        plan = plan_import(**given)
         _plans.clear()
         _plans[key] = (time.monotonic(), plan, _examples(plan))
     return _plans[key][1:]
