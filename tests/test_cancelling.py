@@ -2,6 +2,7 @@
 
 import os
 
+import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import QUICK
@@ -147,3 +148,11 @@ def test_resume_makes_the_heatmaps_that_an_earlier_pass_did_not(trained):
     assert trained.count("more_cam_label") == trained.count("more_cam") == 180
     assert trained.count("more_cam_contrast") == len(fg.mistakes(trained, "more"))
     assert "partial" not in field_info(trained, "more_cam_label")
+
+
+def test_resume_does_not_take_labels_of_others_for_predictions(trained):
+    labels = [fo.Classification(label="theirs")] * len(trained)
+    trained.set_values("their_own", labels)
+    own = {"prediction_field": "their_own", "heatmaps": (), "progress": False}
+    fg.predict(trained, "quick", resume=True, overwrite=True, **own)
+    assert "theirs" not in trained.distinct("their_own.label")

@@ -179,6 +179,7 @@ def test_what_a_killed_replacement_left_is_cleared_up(tmp_path, name):
     assert again.values("id") == whole.values("id")
     assert not fo.dataset_exists(f"{name} (new)")
     theirs = fo.Dataset(f"{name} (new)", persistent=True)
+    assert len(fg.import_folders(str(root), name, progress=False)) == 6  # it is in nobody's way
     with pytest.raises(ValueError, match="is in the way of replacing .* Rename it"):
         fg.import_folders(str(root), name, overwrite=True, progress=False)
     theirs.delete()

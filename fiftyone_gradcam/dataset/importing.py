@@ -144,7 +144,13 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
         own: what marks it as this import's: it is written first, so that what is left of one that
             was killed is known
     """
-    name = _successor(name) if "replaces" in own else name
+    if "replaces" in own:
+        if fo.dataset_exists(_successor(name)):
+            raise ValueError(
+                f"A dataset called {_successor(name)!r} is in the way of replacing {name!r}. "
+                f"Rename it"
+            )
+        name = _successor(name)
     if fo.dataset_exists(name):
         dataset, is_new = fo.load_dataset(name), False
     else:
@@ -170,10 +176,8 @@ def _clear_up(name: str) -> None:
         return
     found = fo.load_dataset(_successor(name))
     own = found.info.get(INFO_KEY, {})
-    if own.get("replaces") != name:
-        raise ValueError(
-            f"A dataset called {found.name!r} is in the way of replacing {name!r}. Rename it"
-        )
+    if own.get("replaces") != name:  # the user's
+        return
     if own["whole"] and not fo.dataset_exists(name):
         _take_place(found, name)
     else:

@@ -131,7 +131,10 @@ class PredictionWriter:
             ids: the samples
             labels: (N,) indexes of their own classes, -1 where there is none
         """
-        if self._replaced or self.options.scale == "run":  # a scale of all the maps
+        known = self.dataset.get_field_schema()
+        is_theirs = any(n in known and not field_info(self.dataset, n) for n in self._facts)
+        # Nothing of this pass is there; or its maps share one scale, and are made together.
+        if is_theirs or self._replaced or self.options.scale == "run":
             return list(range(len(ids)))
         left = self._lacking(ids, labels)
         self._done = len(ids) - len(left)

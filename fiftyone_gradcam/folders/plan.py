@@ -229,13 +229,8 @@ def _warnings(plan: Plan, paths: list[list[str]], readings: list) -> list[str]:
     if alike:
         found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
     is_split = plan.layout.split_from != "nothing"
-    depth = Counter(len(parts) - 1 - (is_split and len(parts) > 1) for parts in paths)
-    if (
-        plan.layout.label_from == "folder"
-        and plan.layout.level == "first"
-        and max(depth, default=0) > 1
-    ):
-        nested = next(p for p in paths if len(p) - 1 - is_split > 1)
+    nested = next((parts for parts in paths if len(parts) - 1 - is_split > 1), None)
+    if nested and (plan.layout.label_from, plan.layout.level) == ("folder", "first"):
         found.append(
             f"Deeper folders belong to the class of the first: {'/'.join(nested)} is "
             f"{plan.layout.read(nested)[0]!r}. level='last' or 'joined' takes it otherwise"
