@@ -13,7 +13,7 @@ _HOMES = {
     "list_jobs": "jobs.queue",
     "import_folders": "workflow.importing",
     "plan_import": "folders.plan",
-    "split": "workflow.importing",
+    "split": "workflow.splitting",
     "preview_augmentation": "workflow.augmentation",
     "describe": "model.description",
     "find_learning_rate": "workflow.learning_rate",

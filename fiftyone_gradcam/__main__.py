@@ -63,6 +63,7 @@ def _work(options: argparse.Namespace) -> int:
             recipe=options.recipe,
             seed=options.seed,
             layout=_layout(options),
+            keep_truncated=options.keep_truncated,
             **{name: value for name, value in choices.items() if value is not None},
         )
     demo.write_figures(figures, options.json)
@@ -107,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         "run", parents=[layout, common], help="the whole loop on your own folders"
     )
     run.add_argument("--name", help="of the dataset (default: the folder's name)")
+    run.add_argument(
+        "--keep-truncated", action="store_true", help="use truncated files as far as they go"
+    )
     run.add_argument("--key", help="of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
     run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")

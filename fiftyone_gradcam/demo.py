@@ -14,13 +14,14 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from .dataset import importing
+from .dataset import import_record
 from .dataset.fields import HEATMAP_COLORS
 from .dataset.runs import free_key
 from .dataset.views import accuracy
-from .workflow.importing import import_folders, plan_import, split
+from .workflow.importing import import_folders, plan_import
 from .workflow.predicting import predict
 from .workflow.reviewing import find_label_issues
+from .workflow.splitting import split
 from .workflow.training import fine_tune
 
 DATASET_NAME = "gradcam-demo"
@@ -130,6 +131,7 @@ def run_folder(
     recipe: str = "default",
     seed: int = 0,
     layout: dict | None = None,
+    keep_truncated: bool = False,
     **choices,
 ) -> tuple[fo.DatasetView, dict]:
     """Run the whole loop on the user's own folders.
@@ -144,6 +146,7 @@ def run_folder(
         seed: of everything random
         layout: where classes and splits stand, as far as it is not to be guessed: arguments of
             `plan_import`
+        keep_truncated: see `import_folders`
         **choices: instead of those of the recipe; see `fine_tune`
 
     Returns:
@@ -160,8 +163,8 @@ def run_folder(
     plan.check()
     chosen = make_recipe(recipe, seed=seed, **choices)
     create_model(chosen.backbone, 2, chosen.weights)
-    dataset = import_folders(path, name, **(layout or {}))
-    if not dataset.info[importing.INFO_KEY]["has_splits"]:
+    dataset = import_folders(path, name, **(layout or {}), keep_truncated=keep_truncated)
+    if not dataset.info[import_record.INFO_KEY]["has_splits"]:
         split(dataset, recipe, seed=seed)
     key = key or free_key(dataset, chosen.backbone)
     run = fine_tune(dataset, key, chosen)

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from fiftyone_gradcam.images.decode import ImageError, decode
 
@@ -78,6 +78,32 @@ def test_what_is_no_image_says_why(tmp_path):
         with pytest.raises(ImageError, match=name) as caught:
             decode(str(tmp_path / name))
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "P"), ("GIF", "RGB"), ("BMP", "RGB"), ("TIFF", "L")],
+)
+def test_truncated_files_are_kept_as_pillow_itself_would(tmp_path, monkeypatch, kind, mode):
+    image = Image.effect_noise((200, 150), 50).convert(mode)
+    image.save(tmp_path / "whole", kind)
+    content = (tmp_path / "whole").read_bytes()
+    assert not decode(str(tmp_path / "whole"), keep_truncated=True).is_truncated
+    path = tmp_path / "cut"
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ImageError, match="truncated"):
+        decode(str(path))
+    kept = decode(str(path), keep_truncated=True)
+    assert kept.is_truncated
+    assert (kept.width, kept.height) == (200, 150)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert np.array_equal(np.asarray(kept.image), pixels(path))
+    monkeypatch.undo()
+    same = (np.asarray(kept.image) == pixels(tmp_path / "whole")).all(2)
+    assert same.mean() == pytest.approx(2 / 3, abs=0.05)
+    path.write_bytes(content[: len(content) // 300])
+    with pytest.raises(ImageError):  # nothing is to be seen
+        decode(str(path), keep_truncated=True)
 
 
 def test_odd_files_are_decoded_or_refused_with_the_right_reason(real):

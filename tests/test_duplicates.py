@@ -13,7 +13,13 @@ from fiftyone_gradcam.model.recipe import Recipe
 from fiftyone_gradcam.model.sources import Labelled, Pictures, compute_features
 from fiftyone_gradcam.model.weights import create_model
 from fiftyone_gradcam.review import duplicates
-from fiftyone_gradcam.review.duplicates import Leak, near_duplicates, same_content
+from fiftyone_gradcam.review.duplicates import (
+    Leak,
+    group_pairs,
+    near_duplicates,
+    near_pairs,
+    same_content,
+)
 from fiftyone_gradcam.workflow import leaks
 from fiftyone_gradcam.workflow.leaks import leaks_between
 
@@ -119,6 +125,37 @@ def test_near_duplicates_of_photos_are_found_and_nothing_else():
     found = {int(j) - len(val_part) for _, j in pairs}
     assert len(found) >= 10
     assert found <= set(range(12))
+
+
+def test_thumbnails_see_through_light_colour_and_size():
+    small = np.zeros((1, 3, 32, 32), np.uint8)
+    small[:, :, :, 16:] = 200
+    half = duplicates.thumbnails(torch.from_numpy(small)).reshape(16, 16)
+    # Half of it is as far below the mean as the other is above; torch's deviation is of n - 1.
+    assert half == pytest.approx(np.sign(np.arange(16) - 7.5)[None].repeat(16, 0), abs=0.01)
+    plain = torch.full((1, 3, 40, 40), 9, dtype=torch.uint8)
+    assert (duplicates.thumbnails(plain) == 0).all()
+    grey = torch.zeros(1, 3, 16, 16)
+    grey[:, 1, 3, 4] = 250.0  # a green point, and the same in grey
+    point = duplicates.thumbnails(grey.to(torch.uint8))
+    grey[:, :, 3, 4] = 250 * 0.587
+    assert point == pytest.approx(duplicates.thumbnails(grey.to(torch.uint8)), rel=0.01, abs=1e-3)
+
+
+def test_pairs_of_several_kinds_are_joined_and_groups_are_made_of_them():
+    random = np.random.default_rng(0)
+    one, two = (random.normal(size=(40, 20)).astype(np.float32) for _ in "ab")
+    one[7] = one[3] + 0.001
+    two[9] = two[3] + 0.001
+    two[20] = np.nan  # could not be decoded
+    assert sorted(near_pairs([one, two])) == [(3, 7), (3, 9)]
+    assert near_pairs([one]) == [(3, 7)]
+    assert sorted(near_pairs([one, two], [one[[7, 0]] + 1e-4, two[[1, 9]] + 1e-4])) == [
+        (0, 1), (1, 0), (3, 0), (3, 1), (7, 0), (9, 1),
+    ]  # fmt: skip
+    groups = group_pairs(7, [(5, 3), (1, 0), (3, 1)])
+    assert groups == [0, 0, 2, 0, 4, 0, 6]
+    assert group_pairs(2, []) == [0, 1]
 
 
 def test_members_of_one_class_are_no_near_duplicates():

@@ -67,7 +67,11 @@ def test_near_duplicates_of_real_photos_in_two_splits(real, tmp_path, name, caps
     planted = set()
     for path in sorted((tmp_path / "train" / "ants").glob("*.jpg"))[:3]:
         again = tmp_path / "val" / "ants" / f"again {path.name}"
-        Image.open(path).convert("RGB").save(again, quality=85)
+        image = Image.open(path).convert("RGB")
+        # The third is also smaller: features of the network do not see through that.
+        small = (image.width * 3 // 4, image.height * 3 // 4)
+        image = image.resize(small) if len(planted) == 4 else image
+        image.save(again, quality=85 if len(planted) < 4 else 60)
         planted |= {path.name, f"again {path.name}"}
     dataset = fg.import_folders(str(tmp_path), name, progress=False)
     weights = str(real / "weights" / "mobilenet_v2.pth")

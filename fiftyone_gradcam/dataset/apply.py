@@ -19,6 +19,7 @@ from ..model.backbones import get_backbone
 from ..model.folding import fold_batch_norms
 from ..model.learner import pick_device
 from ..review.scores import softmax
+from .import_record import keeps_truncated
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -32,10 +33,11 @@ class ToSquare:
     Args:
         size: side of the square, in pixels
         resize: how an image becomes square (see `fiftyone_gradcam.images.geometry.seen_box`)
+        keep_truncated: use what truncated files hold
     """
 
-    def __init__(self, size: int, resize: str):
-        self.size, self.resize = size, resize
+    def __init__(self, size: int, resize: str, keep_truncated: bool = False):
+        self.size, self.resize, self.keep_truncated = size, resize, keep_truncated
 
     def __call__(self, image: Picture) -> torch.Tensor:
         """A uint8 tensor (3, size, size).
@@ -50,7 +52,8 @@ class ToSquare:
             TypeError: if it is neither
         """
         if isinstance(image, str | os.PathLike):
-            found = decode(image, at_least=smallest_side(self.resize, self.size)).image
+            least = smallest_side(self.resize, self.size)
+            found = decode(image, least, self.keep_truncated).image
         elif isinstance(image, Image.Image):
             found = to_rgb(image)
         elif isinstance(image, np.ndarray):
@@ -117,7 +120,10 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
     def __init__(self, run: Run, device: str | None = None):
         super().__init__()
         self.run, self.device = run, pick_device(device)
-        self._to_square = ToSquare(run.recipe["image_size"], run.recipe.get("resize", "squash"))
+        name = run.dataset_name
+        keep = fo.dataset_exists(name) and keeps_truncated(fo.load_dataset(name))
+        resize = run.recipe.get("resize", "squash")
+        self._to_square = ToSquare(run.recipe["image_size"], resize, keep)
         self._backbone = get_backbone(run.recipe["backbone"])
         network = fold_batch_norms(run.load_model())
         self._network = network.to(self.device, memory_format=torch.channels_last)

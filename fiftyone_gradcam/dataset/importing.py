@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import islice
 
 import fiftyone as fo
@@ -18,39 +15,10 @@ from ..folders.plan import Item, Plan
 from ..folders.verify import Facts, verify
 from ..images.decode import ImageError
 from .files import dataset_folder
+from .import_record import INFO_KEY, Imported, keeps_truncated, record
 
-INFO_KEY = "import_folders"
-REPORT = "import.csv"
 BATCH = 1000  # samples written at a time
-LISTED = 1000  # files named in the dataset's info; the report names all
-
-
-@dataclass
-class Imported:
-    """What came of a plan.
-
-    Attributes:
-        dataset: that it went into
-        ids: of the new samples
-        skipped: (path, reason) of all files that are left out
-        notes: (path, what is odd about it) of images that are in
-        duplicates: paths of equal files, a list for each group
-        changed: (path, label in the dataset, label in the folder) of images that were there
-            already, whose labels differ; they are left as they are
-        removed: paths of samples whose files are gone
-    """
-
-    dataset: fo.Dataset
-    ids: list[str] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    duplicates: list[list[str]] = field(default_factory=list)
-    changed: list[tuple[str, str | None, str | None]] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-
-    def reasons(self) -> dict[str, int]:
-        """How many files are left out for which reason."""
-        return dict(Counter(reason for _, reason in self.skipped).most_common())
+TRUNCATED = "truncated"  # tag of samples that are used as far as their files go
 
 
 def check_target(name: str, root: str, label_field: str, overwrite: bool) -> None:
@@ -86,6 +54,7 @@ def carry_out(
     label_field: str,
     overwrite: bool,
     on_step: Callable[[int, int], None] = lambda done, total: None,
+    keep_truncated: bool = False,
 ) -> Imported:
     """Make what is planned: decode every new file, and add those that are images.
 
@@ -99,6 +68,7 @@ def carry_out(
         label_field: field for the classes
         overwrite: replace a dataset of this name
         on_step: called with (files done, files in all); what it raises ends the import
+        keep_truncated: take truncated files too; the samples are tagged
 
     Raises:
         ValueError: if no file is an image, or those that are have fewer than two classes
@@ -110,11 +80,14 @@ def carry_out(
     if replaced is not None:
         own["replaces"] = name
     dataset, is_new = _target(name, own)
+    if keep_truncated and not keeps_truncated(dataset):
+        dataset.info[INFO_KEY]["keep_truncated"] = True
+        dataset.save()
     result = Imported(dataset, skipped=list(plan.skipped))
     try:
-        _add(plan, result, label_field, on_step)
+        _add(plan, result, label_field, on_step, keep_truncated)
         _check(plan, result, label_field)
-        _record(plan, result, label_field)
+        record(plan, result, label_field)
         if replaced is not None:
             shutil.rmtree(dataset_folder(replaced), ignore_errors=True)
             replaced.delete()
@@ -191,7 +164,11 @@ def _take_place(dataset: fo.Dataset, name: str) -> None:
 
 
 def _add(
-    plan: Plan, result: Imported, label_field: str, on_step: Callable[[int, int], None]
+    plan: Plan,
+    result: Imported,
+    label_field: str,
+    on_step: Callable[[int, int], None],
+    keep_truncated: bool,
 ) -> None:
     """Add what is new; note what has changed."""
     dataset = result.dataset
@@ -209,7 +186,7 @@ def _add(
 
     def images() -> Iterable[tuple[Item, Facts]]:
         nonlocal done
-        for item, found in verify(new):
+        for item, found in verify(new, keep_truncated):
             done += 1
             on_step(done, len(new))
             if isinstance(found, ImageError):
@@ -235,7 +212,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
         fo.Sample(
             filepath=item.path,
             media_type=fom.IMAGE,  # by its content: FiftyOne tells it by the extension alone
-            tags=[item.split] if item.split else [],
+            tags=[item.split] * bool(item.split) + [TRUNCATED] * found.is_truncated,
             metadata=fo.ImageMetadata(
                 size_bytes=found.size_bytes,
                 mime_type=found.mime_type,
@@ -261,48 +238,3 @@ def _check(plan: Plan, result: Imported, label_field: str) -> None:
         read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()
-
-
-def _record(plan: Plan, result: Imported, label_field: str) -> None:
-    """Store what came of it in the dataset's info; and all of it in a file."""
-    report = _write_report(result)
-    replaces = result.dataset.info[INFO_KEY].get("replaces")
-    result.dataset.info[INFO_KEY] = {
-        **({"replaces": replaces} if replaces else {}),
-        "path": plan.root,
-        "label_field": label_field,
-        "layout": str(plan.layout),
-        "table": plan.table,
-        "has_splits": any(item.split for item in plan.items),
-        "skipped": result.reasons(),
-        "skipped_files": [list(pair) for pair in result.skipped[:LISTED]],
-        "passed_over": dict(plan.passed_over),
-        "notes": dict(Counter(note for _, note in result.notes)),
-        "duplicates": result.duplicates[:LISTED],
-        "changed_labels": [list(row) for row in result.changed[:LISTED]],
-        "removed_files": result.removed[:LISTED],
-        "report": report,
-        "whole": True,
-    }
-    result.dataset.save()
-
-
-def _write_report(result: Imported) -> str | None:
-    """Name every file of which there is something to say; None if there is nothing."""
-    rows = [(path, "left out", reason) for path, reason in result.skipped]
-    rows += [(path, "note", note) for path, note in result.notes]
-    rows += [(path, "equal to", paths[0]) for paths in result.duplicates for path in paths[1:]]
-    rows += [
-        (path, "label differs", f"{own} in the dataset, {label} in the folder")
-        for path, own, label in result.changed
-    ]
-    rows += [(path, "file is gone", "") for path in result.removed]
-    path = os.path.join(dataset_folder(result.dataset), REPORT)
-    if not rows:
-        if os.path.exists(path):  # of an earlier import
-            os.unlink(path)
-        return None
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "what", "details"), *rows])
-    return path

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import fiftyone as fo
 
-from ..folders.deal import check_fractions, deal
+from ..folders.deal import deal
 from ..folders.layout import SPLITS
 from .fields import labels_of, root_dataset
 
@@ -28,13 +28,12 @@ def write_split(
     """Tag samples with their split; the tags of any earlier split are taken away.
 
     Args:
-        samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.importing.split`
+        samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
         groups: of each sample, in the order of the samples; see `fiftyone_gradcam.folders.deal`
 
     Returns:
         number of samples by split and class
     """
-    check_fractions(fractions)
     dataset = root_dataset(samples)
     ids, _, labels = labels_of(samples, label_field)
     if not any(labels):

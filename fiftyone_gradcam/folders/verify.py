@@ -15,11 +15,15 @@ from PIL import Image
 from ..images.decode import ImageError, decode
 from .plan import Item
 
-AHEAD = 256  # files read or waiting to be taken
+CHUNK_FILES, CHUNK_BYTES = 32, 1 << 18  # what a thread reads at once
+AHEAD = 16  # chunks that are read or wait to be taken
+# Of smaller files (mean bytes) hardly anything is decoding: threads wait for each other's Python.
+ONE_THREAD_BELOW = 4096
 EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
 # What browsers show; other images are learnt from, and not seen in the App.
 SHOWN = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "ICO", "MPO"))
 MIME_TYPES = {"MPO": "image/jpeg"}
+TRUNCATED = "truncated files, used as far as they go"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Facts:
         mime_type: by its content
         digest: equal for equal files; None of a file that no other is as large as
         note: what is odd about it; None if nothing is
+        is_truncated: whether a part of it is missing
     """
 
     width: int
@@ -42,41 +47,65 @@ class Facts:
     mime_type: str | None
     digest: str | None = None
     note: str | None = None
+    is_truncated: bool = False
 
 
-def verify(items: Sequence[Item]) -> Iterator[tuple[Item, Facts | ImageError]]:
+def verify(
+    items: Sequence[Item], keep_truncated: bool = False
+) -> Iterator[tuple[Item, Facts | ImageError]]:
     """Decode files, some at a time, in their order; every byte is read.
 
     Memory does not grow with their number.
+
+    Args:
+        items: the files
+        keep_truncated: take truncated files for images
     """
     sizes = Counter(item.size for item in items)
-    rest = iter(items)
+    rest = _chunks(items)
 
-    def read(item: Item) -> Facts | ImageError:
-        try:
-            return facts_of(item.path, sizes[item.size] > 1)
-        except ImageError as error:
-            return error
+    def read(chunk: list[Item]) -> list[tuple[Item, Facts | ImageError]]:
+        found = []
+        for item in chunk:
+            try:
+                facts = facts_of(item.path, sizes[item.size] > 1, keep_truncated)
+            except ImageError as error:
+                facts = error
+            found.append((item, facts))
+        return found
 
-    with ThreadPoolExecutor(os.cpu_count(), "gradcam-import") as pool:
+    is_small = sum(item.size for item in items) < ONE_THREAD_BELOW * len(items)
+    with ThreadPoolExecutor(1 if is_small else os.cpu_count(), "gradcam-import") as pool:
         try:
-            waiting = deque((item, pool.submit(read, item)) for item in islice(rest, AHEAD))
+            waiting = deque(pool.submit(read, chunk) for chunk in islice(rest, AHEAD))
             while waiting:
-                item, future = waiting.popleft()
-                found = future.result()
-                waiting.extend((item, pool.submit(read, item)) for item in islice(rest, 1))
-                yield item, found
+                found = waiting.popleft().result()
+                waiting.extend(pool.submit(read, chunk) for chunk in islice(rest, 1))
+                yield from found
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def facts_of(path: str, with_digest: bool = False) -> Facts:
+def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
+    chunk, size = [], 0
+    for item in items:
+        chunk.append(item)
+        size += item.size
+        if len(chunk) == CHUNK_FILES or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def facts_of(path: str, with_digest: bool = False, keep_truncated: bool = False) -> Facts:
     """Decode a file.
 
     Raises:
         ImageError: if it is no whole image
     """
-    image = decode(path, at_least=1)  # an eighth of a JPEG's cost, and yet every byte is read
+    # An eighth of a JPEG's cost, and yet every byte is read.
+    image = decode(path, at_least=1, keep_truncated=keep_truncated)
     digest = None
     if with_digest:
         with open(path, "rb") as file:
@@ -88,7 +117,8 @@ def facts_of(path: str, with_digest: bool = False) -> Facts:
         os.path.getsize(path),
         MIME_TYPES.get(image.format) or Image.MIME.get(image.format),
         digest,
-        _note(path, image.format),
+        TRUNCATED if image.is_truncated else _note(path, image.format),
+        image.is_truncated,
     )
 
 

@@ -44,6 +44,7 @@ class Images:
         resize: how an image becomes square (see `geometry.seen_box`)
         cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
         workers: decoding threads; by default one for each processor
+        keep_truncated: use what truncated files hold (see `decode.decode`)
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Images:
         cache_bytes: int = 0,
         workers: int | None = None,
         resize: str = "squash",
+        keep_truncated: bool = False,
     ):
         check_resize(resize)
+        self.keep_truncated = keep_truncated
         self.paths = list(paths)
         self.size, self.resize = size, resize
         self.workers = workers or os.cpu_count() or 1
@@ -110,7 +113,8 @@ class Images:
         return chunk, [pool.submit(self._decode, i) if self._slots[i] < 0 else None for i in chunk]
 
     def _decode(self, position: int) -> np.ndarray:
-        decoded = decode(self.paths[position], at_least=smallest_side(self.resize, self.size))
+        least = smallest_side(self.resize, self.size)
+        decoded = decode(self.paths[position], least, self.keep_truncated)
         self._frames[position] = decoded.width, decoded.height
         return to_square(decoded.image, self.size, self.resize)
 

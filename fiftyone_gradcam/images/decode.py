@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 BACKGROUND = (255, 255, 255)
 ORIENTATION = 0x0112  # EXIF tag
+END_OF_JPEG = b"\xff\xd9"
 
 
 class ImageError(ValueError):
@@ -35,33 +37,50 @@ class Decoded:
     height: int
     num_channels: int
     format: str
+    is_truncated: bool = False
 
 
-def decode(path: str, at_least: int | None = None) -> Decoded:
+def decode(path: str, at_least: int | None = None, keep_truncated: bool = False) -> Decoded:
     """Decode an image file to upright 8-bit RGB.
 
     EXIF orientation is applied, as browsers do; 16-bit and float images are scaled to 8 bits
     instead of saturating; transparency is composited on white; of an animation the first frame
     is taken. Every byte is read, so that a truncated file is never taken for a whole one.
+    Pillow's own switch for truncated files is not touched: it stands for all threads at once.
 
     Args:
         path: an image file
         at_least: allow JPEG files to be decoded at a reduced scale (1/2, 1/4, 1/8) as long as
             both sides stay at or above this many pixels; None decodes at full size
+        keep_truncated: take what a truncated file holds; what it lacks is black, or grey in a
+            JPEG file. One that holds nothing to be seen is refused all the same
 
     Raises:
         ImageError: if the file is missing, empty, no image, truncated, corrupt or too large
     """
-    with _opened(path) as image:
-        width, height = image.size
-        if image.getexif().get(ORIENTATION) in (5, 6, 7, 8):
-            width, height = height, width
-        num_channels = len(image.getbands())
-        if at_least is not None and image.format == "JPEG":
-            image.draft(None, (at_least, at_least))
-        kind = image.format
-        upright = to_rgb(ImageOps.exif_transpose(image))
-        return Decoded(upright, width, height, num_channels, kind)
+    try:
+        with _opened(path) as image:
+            return _decoded(image, at_least)
+    except ImageError as error:
+        if not keep_truncated or error.reason != "truncated":
+            raise
+    with _opened(path, truncated=True) as image:
+        found = replace(_decoded(image, at_least), is_truncated=True)
+    if all(low == high for low, high in found.image.getextrema()):
+        raise ImageError(path, "truncated")
+    return found
+
+
+def _decoded(image: Image.Image, at_least: int | None) -> Decoded:
+    width, height = image.size
+    if image.getexif().get(ORIENTATION) in (5, 6, 7, 8):
+        width, height = height, width
+    num_channels = len(image.getbands())
+    if at_least is not None and image.format == "JPEG":
+        image.draft(None, (at_least, at_least))
+    kind = image.format
+    upright = to_rgb(ImageOps.exif_transpose(image))
+    return Decoded(upright, width, height, num_channels, kind)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -89,7 +108,7 @@ def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def _opened(path: str, truncated: bool = False) -> Iterator[Image.Image]:
     """Open a file with Pillow; whatever goes wrong inside becomes an ImageError with a reason."""
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -97,10 +116,28 @@ def _opened(path: str) -> Iterator[Image.Image]:
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise ImageError(path, "empty file")
     try:
-        with Image.open(path) as image:
+        with Image.open(_ended(path) if truncated else path) as image:
+            if truncated:
+                _load_what_is_there(image)
             yield image
     except Exception as error:
         raise ImageError(path, _reason(error)) from error
+
+
+def _ended(path: str) -> io.BytesIO:
+    """A file with the mark at its end that the decoder of JPEG files waits for."""
+    with open(path, "rb") as file:
+        return io.BytesIO(file.read() + END_OF_JPEG)
+
+
+def _load_what_is_there(image: Image.Image) -> None:
+    """Load a truncated file: Pillow raises after it has decoded what is there."""
+    try:
+        image.load()
+    except OSError:
+        if not image.tile:
+            raise
+        image.tile = []  # nothing is left to be decoded
 
 
 _REASONS = (

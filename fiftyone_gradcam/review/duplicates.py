@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
+THUMBNAIL = 16  # pixels
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 SIMILAR, RATIO, FALSE_PAIRS = 0.85, 0.35, 0.5  # see `near_duplicates`
 NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # the usual one, and the last one that is asked
 ROUNDING = 1e-5  # of distances in float32
@@ -95,6 +99,75 @@ def near_duplicates(
     cosine = np.concatenate(cosines)
     order = np.argsort(-cosine, kind="stable")
     return np.concatenate(found)[order], cosine[order]
+
+
+def thumbnails(images: torch.Tensor) -> np.ndarray:
+    """Small grey pictures, of one brightness and contrast.
+
+    They tell copies that were re-encoded, resized, lightened or made grey, better than features of
+    a network do, and nothing of cropped or mirrored ones.
+
+    Args:
+        images: (n, 3, S, S) uint8
+
+    Returns:
+        (n, 256) float32
+    """
+    grey = torch.einsum("nchw,c->nhw", images.float(), torch.tensor(GREY, device=images.device))
+    small = F.adaptive_avg_pool2d(grey, THUMBNAIL).flatten(1)
+    small = small - small.mean(1, keepdim=True)
+    # What is plain has no picture, and rounding is not to become one.
+    return (small / small.std(1, keepdim=True).clamp(min=1.0)).cpu().numpy()
+
+
+def near_pairs(
+    looks_a: Sequence[np.ndarray], looks_b: Sequence[np.ndarray] | None = None
+) -> list[tuple[int, int]]:
+    """Find pairs that are nearly the same by any of several kinds of features.
+
+    Args:
+        looks_a: arrays (n, C), one of each kind; rows with NaN are left out
+        looks_b: arrays (m, C) of the same kinds; None compares the images with each other
+
+    Returns:
+        (index in a, index in b), each once; within a the smaller index first
+    """
+    found: dict[tuple[int, int], None] = {}
+    for kind, a in enumerate(looks_a):
+        b = a if looks_b is None else looks_b[kind]
+        own_a, own_b = (np.flatnonzero(np.isfinite(x).all(1)) for x in (a, b))
+        pairs, _ = near_duplicates(a[own_a], b[own_b], false_pairs=FALSE_PAIRS / len(looks_a))
+        for i, j in pairs:
+            pair = int(own_a[i]), int(own_b[j])
+            if looks_b is None:
+                pair = min(pair), max(pair)
+            if looks_b is not None or pair[0] != pair[1]:
+                found[pair] = None
+    return list(found)
+
+
+def group_pairs(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Join what belongs together, directly or by others.
+
+    Args:
+        count: of all
+        pairs: indexes of two that belong together
+
+    Returns:
+        the smallest index of the group of each
+    """
+    group = list(range(count))
+
+    def head(i: int) -> int:
+        while group[i] != i:
+            group[i] = group[group[i]]
+            i = group[i]
+        return i
+
+    for i, j in pairs:
+        first, second = sorted((head(i), head(j)))
+        group[second] = first
+    return [head(i) for i in range(count)]
 
 
 def _directions(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def explanation_quality(
     ids, paths = view.values(["id", "filepath"])
     if not ids:
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
-    images = images_for(classifier, paths)
+    images = images_for(classifier, paths, dataset)
     explainer = Explainer(classifier, options, device)
     found: dict[str, dict[str, float]] = {}
     with reporting(progress, f"Testing {len(ids)} heatmaps") as report:

@@ -9,13 +9,11 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, splits
-from ..images.batches import Images
-from ..model.recipes import make_recipe
-from ..review.duplicates import near_duplicates
+from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
-from .features import frozen_features, pick_backbone
 from .leaks import equal_files
-from .progress import Progress, reporting, tell_failures
+from .looks import look_at
+from .progress import Progress
 
 ORDER = ("train", "val", "test")
 
@@ -35,12 +33,13 @@ def find_leaks(
     """Find images that are in more than one split: what is learnt from must not be tested on.
 
     Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, slightly cropped; see
-    `fiftyone_gradcam.review.duplicates.near_duplicates`), with `group`, equal for twins.
+    "near" (re-encoded, resized, lightened, made grey, slightly cropped, mirrored; see
+    `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
 
     Args:
         samples: a dataset or view whose samples are tagged by their splits
-        near: also look for near duplicates, by features of a pretrained network
+        near: also look for near duplicates, by thumbnails and by features of a pretrained network;
+            without its weights, cropped and mirrored ones are not found
         backbone, weights: of that network; see `find_label_issues`
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
@@ -69,16 +68,8 @@ def find_leaks(
     ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
     pairs = [(i, j, "exact") for i, j in _equal_pairs(paths, own)]
     if near:
-        backbone, weights = pick_backbone(dataset, backbone, weights)
-        if weights == "none":
-            print("Without pretrained weights near duplicates are not looked for")
-        else:
-            recipe = make_recipe(backbone=backbone, weights=weights)
-            images = Images(paths, recipe.image_size, resize=recipe.resize)
-            with reporting(progress, f"Comparing {len(paths)} images by {backbone}") as report:
-                features = frozen_features(images, recipe, device, report)
-            tell_failures(images.failures)
-            pairs += _near_pairs(features, own, names)
+        looks = look_at(dataset, paths, backbone, weights, device, progress)
+        pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)
     fields.show_fields(dataset, [leak_field])
@@ -99,39 +90,28 @@ def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
     ]
 
 
-def _near_pairs(features: np.ndarray, own: list[str], names: list[str]) -> list[tuple]:
-    """Positions of near duplicates in different splits; rows of unreadable images are NaN."""
-    usable = np.isfinite(features).all(1)
-    members = {
-        name: np.array([i for i, x in enumerate(own) if x == name and usable[i]], np.int64)
-        for name in names
-    }
+def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
+    """Positions of near duplicates in different splits."""
+    members = {name: np.array([i for i, x in enumerate(own) if x == name]) for name in names}
     found = []
     for one, other in combinations(names, 2):
         a, b = members[one], members[other]
         if len(a) < len(b):
             a, b = b, a
-        pairs, _ = near_duplicates(features[a], features[b])
+        pairs = near_pairs([rows[a] for rows in looks], [rows[b] for rows in looks])
         found += [(int(a[i]), int(b[j]), "near") for i, j in pairs]
     return found
 
 
 def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str) -> list[str]:
     """Store twins; returns their ids, group by group."""
-    group = list(range(len(ids)))
-
-    def head(i: int) -> int:
-        while group[i] != i:
-            i = group[i]
-        return i
-
+    group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
-        group[max(head(i), head(j))] = min(head(i), head(j))
         for place in (i, j):
             kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
-    heads = {place: head(place) for place in kinds}
-    numbers = {first: number for number, first in enumerate(sorted(set(heads.values())), start=1)}
+    firsts = sorted({group[place] for place in kinds})
+    numbers = {first: number for number, first in enumerate(firsts, start=1)}
     if dataset.get_field(leak_field) is not None:
         dataset.clear_sample_field(leak_field)
     else:
@@ -140,9 +120,9 @@ def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: 
         )
     dataset.add_sample_field(f"{leak_field}.group", fo.IntField)
     fields.describe_field(dataset, leak_field, "Images that have a twin in another split")
-    order = sorted(kinds, key=lambda place: (numbers[heads[place]], place))
+    order = sorted(kinds, key=lambda place: (group[place], place))
     values = {
-        ids[place]: fo.Classification(label=kinds[place], group=numbers[heads[place]])
+        ids[place]: fo.Classification(label=kinds[place], group=numbers[group[place]])
         for place in order
     }
     if values:

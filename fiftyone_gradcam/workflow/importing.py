@@ -1,4 +1,4 @@
-"""Import and split."""
+"""Import."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import fiftyone as fo
 
-from ..dataset import importing, splits
+from ..dataset import importing
+from ..dataset.import_record import Imported
 from ..folders.plan import Plan, plan_import
-from ..model.known_recipes import find_recipe
 from .delegating import delegable
-from .leaks import equal_files
-from .progress import Progress, reporting, some, tell_left_out
+from .progress import Progress, reporting, tell_left_out
 
 
 @delegable
@@ -28,6 +27,7 @@ def import_folders(
     table: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
+    keep_truncated: bool = False,
     overwrite: bool = False,
     progress: Progress = None,
     delegate: bool = False,
@@ -46,6 +46,8 @@ def import_folders(
         name: of the dataset; None takes the folder's name
         label_field: field for the classes
         label_from, split_from, level, pattern, table, class_names, skip: see `plan_import`
+        keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
+            they go; what is missing is black, or grey in JPEG files
         overwrite: replace a dataset of this name
         progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
             called with (done, total, message)
@@ -69,12 +71,13 @@ def import_folders(
             label_field,
             overwrite,
             lambda done, total: report(done, total, f"{done} of {total} files"),
+            keep_truncated,
         )
     _tell(plan, result)
     return result.dataset
 
 
-def _tell(plan: Plan, result: importing.Imported) -> None:
+def _tell(plan: Plan, result: Imported) -> None:
     """Print what came of an import."""
     dataset = result.dataset
     print(
@@ -105,71 +108,3 @@ def _tell(plan: Plan, result: importing.Imported) -> None:
             f"{result.removed[0]}; the samples stay"
         )
     tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
-
-
-def split(
-    samples: fo.core.collections.SampleCollection,
-    fractions: dict[str, float] | str = "default",
-    label_field: str = "ground_truth",
-    seed: int = 0,
-    groups: str | None = None,
-    folds: int | None = None,
-) -> dict[str, dict[str, int]]:
-    """Tag samples as train, val and test, each class in the same proportions.
-
-    A sample has one of the tags or none; a second split replaces the first. Unlabelled samples
-    get no tag. Every split gets at least one sample of each class that has enough of them.
-
-    Args:
-        samples: a dataset or view
-        fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
-            missing to 1 gets no tag; or numbers of images of each class, such as {"train": 100,
-            "val": 20}; or the name of a recipe, whose split is taken
-        label_field: field of the classes
-        seed: of the shuffle
-        groups: what must not be parted: "duplicates" (equal files), or a field of the samples, such
-            as that of the video they are from
-        folds: tag so many folds of equal size instead, "fold_1" and so on
-
-    Returns:
-        number of samples by split and class
-
-    Raises:
-        ValueError: if the fractions are no shares of a whole, nothing is labelled, or there is no
-            such field
-    """
-    if folds is not None:
-        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-            raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
-        fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
-    if isinstance(fractions, str):
-        fractions = find_recipe(fractions).fractions
-    together = _groups(samples, groups) if groups is not None else None
-    counts = splits.write_split(samples, fractions, label_field, seed, together)
-    for name, classes in counts.items():
-        print(f"{name}: {sum(classes.values())} images")
-        absent = sorted(set().union(*counts.values()) - set(classes))
-        if absent:
-            print(f"  none of {some(absent)}: too few images of the class")
-    if "train" not in counts and folds is None:
-        print("No split is called 'train', the tag that fine_tune trains on")
-    return counts
-
-
-def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
-    """What samples that must not be parted have in common."""
-    if groups == "duplicates":
-        return equal_files(samples.values("filepath"))
-    if samples.get_field(groups) is None:
-        raise ValueError(
-            f"{groups!r} is no field of {samples._root_dataset.name!r}. groups may be "
-            f"'duplicates', or one of {some(sorted(samples.get_field_schema()))}"
-        )
-    found = samples.values(groups)
-    unfit = [x for x in found if x is not None and not isinstance(x, str | int | float)]
-    if unfit:
-        raise ValueError(
-            f"Field {groups!r} cannot part samples: it holds {type(unfit[0]).__name__}s. Name one "
-            f"that holds a text or a number, such as {groups}.label"
-        )
-    return found

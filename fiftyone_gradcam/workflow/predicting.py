@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
+from ..dataset.import_record import keeps_truncated
 from ..dataset.predictions import PredictionWriter
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
@@ -122,7 +123,7 @@ def predict(
         count = len(ids) - len(left)
         print(f"{count} of {len(ids)} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
-    images = images_for(run, paths)
+    images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
@@ -177,10 +178,14 @@ def find_classifier(
     return found
 
 
-def images_for(run: runs.Run, paths: Sequence[str]) -> Images:
-    """Image files as a run sees them."""
-    resize = run.recipe.get("resize", "squash")
-    return Images(paths, run.recipe["image_size"], resize=resize)
+def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
+    """Image files of a dataset as a run sees them."""
+    return Images(
+        paths,
+        run.recipe["image_size"],
+        resize=run.recipe.get("resize", "squash"),
+        keep_truncated=keeps_truncated(dataset),
+    )
 
 
 def make_options(options: dict) -> HeatmapOptions:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..dataset import fields, views
+from ..dataset.import_record import keeps_truncated
 from ..dataset.issues import write_label_issues
 from ..images.batches import Images
 from ..model.backbones import get_backbone
@@ -79,13 +80,16 @@ def find_label_issues(
     ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
     _, classes, _ = _judgeable(labels)
     check_folds(folds)
-    backbone, weights = pick_backbone(dataset, backbone, weights)
+    backbone, weights = pick_backbone(
+        dataset, backbone, weights, "training small_cnn from scratch once per fold"
+    )
     recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
     images = Images(
         paths,
         recipe.image_size,
         CACHE_BYTES if recipe.from_scratch else 0,
         resize=recipe.resize,
+        keep_truncated=keeps_truncated(dataset),
     )
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
         features = None

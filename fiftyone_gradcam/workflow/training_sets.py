@@ -8,6 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields
+from ..dataset.import_record import keeps_truncated
 from ..images.batches import Images
 from ..model.recipe import Recipe
 from ..model.sources import Labelled
@@ -70,7 +71,10 @@ def _labelled(
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
     strangers = sorted({x for x in labels if x is not None} - set(classes))
-    images = Images(known, recipe.image_size, cache_bytes, resize=recipe.resize)
+    keep = keeps_truncated(fields.root_dataset(samples))
+    images = Images(
+        known, recipe.image_size, cache_bytes, resize=recipe.resize, keep_truncated=keep
+    )
     return Labelled(images, indexes[indexes >= 0]), strangers
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..dataset import fields
+from ..dataset.import_record import keeps_truncated
 from ..explain import overlay
 from ..explain.cam import explain
 from ..explain.render import render_heatmap
@@ -93,9 +94,16 @@ class Watch:
         recipe: Recipe,
     ):
         self.recipe, self.classes = recipe, classes
-        view = fields.root_dataset(samples).select(ids, ordered=True)
+        dataset = fields.root_dataset(samples)
+        self.keep_truncated = keeps_truncated(dataset)
+        view = dataset.select(ids, ordered=True)
         self.ids, self.paths, self.labels = fields.labels_of(view, label_field)
-        images = Images(self.paths, recipe.image_size, resize=recipe.resize)
+        images = Images(
+            self.paths,
+            recipe.image_size,
+            resize=recipe.resize,
+            keep_truncated=self.keep_truncated,
+        )
         batch = images.load(np.arange(len(ids)))
         if images.failures:
             raise ValueError(f"Cannot be watched: {next(iter(images.failures.values()))}")
@@ -168,7 +176,7 @@ class Watch:
         )
         pictures, captions = [], []
         for row, (path, label) in enumerate(zip(self.paths, self.labels, strict=True)):
-            image = overlay.fit(decode(path, at_least=CELL).image, box=CELL)
+            image = overlay.fit(decode(path, CELL, self.keep_truncated).image, box=CELL)
             pictures.append(image)
             captions.append(label)
             width, height = map(int, self.batch.frames[row])

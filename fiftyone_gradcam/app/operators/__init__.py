@@ -3,10 +3,11 @@
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .colors import ApplyColorScale
 from .export_folders import ExportFolders
+from .find_leaks import FindLeaks
 from .fine_tune import FineTune
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
-from .label_issues import FindLabelIssues, FindLeaks
+from .label_issues import FindLabelIssues
 from .predict import Predict
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split

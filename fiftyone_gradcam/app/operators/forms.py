@@ -11,6 +11,14 @@ from ...dataset.fields import classification_fields
 from ...model.known_recipes import RECIPES
 
 AUTOMATIC = "automatic"
+FEATURES = {  # backbones whose features are told apart
+    AUTOMATIC: "Automatic: what is at hand",
+    "mobilenet_v2": "mobilenet_v2",
+    "squeezenet1_1": "squeezenet1_1",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "small_cnn": "small_cnn (for small images)",
+}
 
 
 def label_field_input(ctx, inputs: types.Object, name: str = "label_field") -> str | None:
@@ -146,6 +154,20 @@ def chosen_weights(ctx, backbone: str) -> str:
         return "none"
     weights = ctx.params.get("weights") or "imagenet"
     return ctx.params.get("weights_file") if weights == "file" else weights
+
+
+def features_inputs(ctx, inputs: types.Object) -> None:
+    """Let the user choose the network that near duplicates are told by."""
+    networks = {name: shown for name, shown in FEATURES.items() if name != "small_cnn"}
+    backbone_inputs(ctx, inputs, AUTOMATIC, networks, from_scratch=False)
+
+
+def chosen_features(ctx) -> dict[str, str]:
+    """The verb's `backbone` and `weights` arguments; nothing if they are left to it."""
+    backbone = ctx.params.get("backbone") or AUTOMATIC
+    if backbone == AUTOMATIC:
+        return {}
+    return {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
 
 
 def more(ctx, inputs: types.Object, name: str = "advanced", label: str = "Advanced") -> bool:

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import fiftyone as fo
 from fiftyone.operators import types
 
-from ...dataset.importing import INFO_KEY, check_target
+from ...dataset.import_record import INFO_KEY
+from ...dataset.importing import check_target
 from ...explain.overlay import sheet
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
@@ -85,6 +86,12 @@ class ImportFolders(Verb):
         if more(ctx, inputs):
             inputs.str("label_field", default="ground_truth", label="Label field")
             inputs.bool(
+                "keep_truncated",
+                default=False,
+                label="Import truncated files too",
+                description="They are used as far as they go, and tagged",
+            )
+            inputs.bool(
                 "overwrite",
                 default=False,
                 label="Replace a dataset of this name",
@@ -104,6 +111,7 @@ class ImportFolders(Verb):
             **_layout(params),
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
+            "keep_truncated": bool(params.get("keep_truncated")),
             "overwrite": bool(params.get("overwrite")),
         }
 

@@ -96,6 +96,10 @@ class Verb(foo.Operator):
         """What an orchestrator calls it."""
         return self.job_label(self.arguments(ctx))
 
+    def takes_long(self, given: dict) -> bool:
+        """Whether a call of a verb that may be long is to be a job."""
+        return True
+
     def target(self, given: dict) -> str | None:
         """What only one job at a time may work on; None stands for the dataset."""
         return None
@@ -112,7 +116,7 @@ class Verb(foo.Operator):
             return None
         if ctx.delegated:
             return self._work(ctx, given)
-        if os.environ.get("FIFTYONE_SERVER"):
+        if os.environ.get("FIFTYONE_SERVER") and self.takes_long(given):
             return self._queue(ctx, given)
         return self._work_at_once(ctx, given)
 

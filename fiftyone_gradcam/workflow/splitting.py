@@ -1,0 +1,120 @@
+"""Split."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from ..dataset import fields, splits
+from ..folders.deal import check_fractions
+from ..model.known_recipes import find_recipe
+from ..review.duplicates import group_pairs, near_pairs
+from .delegating import delegable
+from .leaks import equal_files
+from .looks import look_at
+from .progress import Progress, some
+
+EQUAL, NEAR = "duplicates", "near duplicates"
+
+
+@delegable
+def split(
+    samples: fo.core.collections.SampleCollection,
+    fractions: dict[str, float] | str = "default",
+    label_field: str = "ground_truth",
+    seed: int = 0,
+    groups: str | None = None,
+    folds: int | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> dict[str, dict[str, int]]:
+    """Tag samples as train, val and test, each class in the same proportions.
+
+    A sample has one of the tags or none; a second split replaces the first. Unlabelled samples
+    get no tag. Every split gets at least one sample of each class that has enough of them.
+
+    Args:
+        samples: a dataset or view
+        fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
+            missing to 1 gets no tag; or numbers of images of each class, such as {"train": 100,
+            "val": 20}; or the name of a recipe, whose split is taken
+        label_field: field of the classes
+        seed: of the shuffle
+        groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
+            re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
+            samples, such as that of the video they are from
+        folds: tag so many folds of equal size instead, "fold_1" and so on
+        backbone, weights, device: of the network that near duplicates are told by; see
+            `find_leaks`
+        progress, delegate: see `import_folders`
+
+    Returns:
+        number of samples by split and class
+
+    Raises:
+        ValueError: if the fractions are no shares of a whole, nothing is labelled, or there is no
+            such field
+        FileNotFoundError, ConnectionError: if the weights cannot be had
+    """
+    if folds is not None:
+        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
+            raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
+        fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
+    if isinstance(fractions, str):
+        fractions = find_recipe(fractions).fractions
+    check_fractions(fractions)
+    fields.check_label_field(samples, label_field)
+    if groups == NEAR:
+        together = _twins(samples, backbone, weights, device, progress)
+    else:
+        together = None if groups is None else _groups(samples, groups)
+    counts = splits.write_split(samples, fractions, label_field, seed, together)
+    for name, classes in counts.items():
+        print(f"{name}: {sum(classes.values())} images")
+        absent = sorted(set().union(*counts.values()) - set(classes))
+        if absent:
+            print(f"  none of {some(absent)}: too few images of the class")
+    if "train" not in counts and folds is None:
+        print("No split is called 'train', the tag that fine_tune trains on")
+    return counts
+
+
+def _twins(
+    samples: fo.core.collections.SampleCollection,
+    backbone: str | None,
+    weights: str | None,
+    device: str | None,
+    progress: Progress,
+) -> list[int]:
+    """The same number for near duplicates."""
+    paths = samples.values("filepath")
+    looks = look_at(fields.root_dataset(samples), paths, backbone, weights, device, progress)
+    equal: dict[str | None, int] = {}
+    pairs = near_pairs(looks)
+    for place, digest in enumerate(equal_files(paths)):
+        if digest is not None:
+            pairs.append((equal.setdefault(digest, place), place))
+    found = group_pairs(len(paths), pairs)
+    print(f"{len(paths)} images in {len(set(found))} groups of near duplicates")
+    return found
+
+
+def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
+    """What samples that must not be parted have in common."""
+    if groups == EQUAL:
+        return equal_files(samples.values("filepath"))
+    if samples.get_field(groups) is None:
+        raise ValueError(
+            f"{groups!r} is no field of {samples._root_dataset.name!r}. groups may be "
+            f"{EQUAL!r}, {NEAR!r}, or one of {some(sorted(samples.get_field_schema()))}"
+        )
+    found = samples.values(groups)
+    unfit = [x for x in found if x is not None and not isinstance(x, str | int | float)]
+    if unfit:
+        raise ValueError(
+            f"Field {groups!r} cannot part samples: it holds {type(unfit[0]).__name__}s. Name one "
+            f"that holds a text or a number, such as {groups}.label"
+        )
+    return found
