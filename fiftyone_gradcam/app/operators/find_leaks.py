@@ -40,5 +40,5 @@ class FindLeaks(Verb):
             "summary": f"{count} images have a twin in another split; twins stand beside each "
             f"other",
             "view": view_as_text(result),
-            "fields": ["leak"],
+            "fields": ["leak", "tags"],  # which tell the splits
         }
