@@ -12,7 +12,7 @@ from itertools import islice
 
 from PIL import Image
 
-from ..images.decode import ImageError, decode
+from ..images.decode import Decoded, ImageError, decode
 from .plan import Item
 
 CHUNK_FILES, CHUNK_BYTES = 32, 1 << 18  # what a thread reads at once
@@ -23,6 +23,7 @@ EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "tif": "TIFF", "tiff
 # What browsers show; other images are learnt from, and not seen in the App.
 SHOWN = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "ICO", "MPO"))
 MIME_TYPES = {"MPO": "image/jpeg"}
+DARK = "16-bit files that use 12 bits or fewer: they are nearly black, scale their values first"
 TRUNCATED = "truncated files, used as far as they go"
 
 
@@ -117,12 +118,17 @@ def facts_of(path: str, with_digest: bool = False, keep_truncated: bool = False)
         os.path.getsize(path),
         MIME_TYPES.get(image.format) or Image.MIME.get(image.format),
         digest,
-        TRUNCATED if image.is_truncated else _note(path, image.format),
+        _note(path, image),
         image.is_truncated,
     )
 
 
-def _note(path: str, kind: str) -> str | None:
+def _note(path: str, image: Decoded) -> str | None:
+    if image.is_truncated:
+        return TRUNCATED
+    if image.is_dark:
+        return DARK
+    kind = image.format
     extension = os.path.splitext(path)[1][1:].lower()
     named = EXTENSIONS.get(extension) or Image.registered_extensions().get(f".{extension}")
     if not extension:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 BACKGROUND = (255, 255, 255)
 ORIENTATION = 0x0112  # EXIF tag
+DARK = 17  # of 255: 12 bits in 16
 END_OF_JPEG = b"\xff\xd9"
 
 
@@ -30,7 +31,10 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB image, with what its file holds: width, height, channels, format."""
+    """An upright RGB image, with what its file holds: width, height, channels, format.
+
+    `is_dark` if it has 16 bits, of which so few are used that hardly anything is to be seen.
+    """
 
     image: Image.Image
     width: int
@@ -38,6 +42,7 @@ class Decoded:
     num_channels: int
     format: str
     is_truncated: bool = False
+    is_dark: bool = False
 
 
 def decode(path: str, at_least: int | None = None, keep_truncated: bool = False) -> Decoded:
@@ -45,8 +50,9 @@ def decode(path: str, at_least: int | None = None, keep_truncated: bool = False)
 
     EXIF orientation is applied, as browsers do; 16-bit and float images are scaled to 8 bits
     instead of saturating; transparency is composited on white; of an animation the first frame
-    is taken. Every byte is read, so that a truncated file is never taken for a whole one.
-    Pillow's own switch for truncated files is not touched: it stands for all threads at once.
+    is taken. Colour profiles and gamma are left alone. Every byte is read, so that a truncated
+    file is never taken for a whole one. Pillow's own switch for truncated files is not touched: it
+    stands for all threads at once.
 
     Args:
         path: an image file
@@ -80,18 +86,28 @@ def _decoded(image: Image.Image, at_least: int | None) -> Decoded:
         image.draft(None, (at_least, at_least))
     kind = image.format
     upright = to_rgb(ImageOps.exif_transpose(image))
-    return Decoded(upright, width, height, num_channels, kind)
+    is_dark = is_deep(image) and upright.getextrema()[0][1] < DARK
+    return Decoded(upright, width, height, num_channels, kind, is_dark=is_dark)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any Pillow image to 8-bit RGB without saturating or showing hidden colours."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(image), image.mode)).convert("RGB")
+    if is_deep(image):
+        values = np.asarray(image)
+        pixels = _to_8_bit(values, image.mode)
+        if (clear := image.info.get("transparency")) is not None:
+            pixels[values == clear] = BACKGROUND[0]
+        return Image.fromarray(pixels).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         return Image.alpha_composite(canvas, image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image has one channel of more than 8 bits, or of floats."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
