@@ -29,7 +29,7 @@ RUN_KEY = "small_cnn"
 INFO_KEY = "demo"
 PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
-SIDE = 64
+SIDE, JUDGED_SIDE = 64, 24
 # Digits must not be mirrored. They fill their images, so that shifts and zooms stay small.
 RECIPE = {
     "backbone": "small_cnn",
@@ -104,7 +104,8 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     dataset.save()
     dataset.select_by("filepath", list(made.planted)).tag_samples(PLANTED_TAG)
     split(dataset, seed=seed)
-    suspicious = find_label_issues(dataset, seed=seed, **RECIPE)
+    # Labels are judged by smaller images, which is quicker; heatmaps want them larger.
+    suspicious = find_label_issues(dataset, seed=seed, **RECIPE, image_size=JUDGED_SIDE)
     fine_tune(dataset, RUN_KEY, seed=seed, watch=5, **RECIPE)
     predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
     places = suspicious.limit(2 * len(made.planted)).values("filepath")

@@ -20,6 +20,7 @@ NOT_OURS = (
     *("ERR_NAME_NOT_RESOLVED", "ArrayBuffer", "ImageBitmap", "entry is loading"),
     "dataset is not defined",  # when another dataset is opened beside an open panel
 )
+SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -51,6 +52,8 @@ class AppPage:
     def __init__(self, page, url: str):
         self.page, self.url = page, url
         self.errors: list[str] = []
+        # An empty page has no storage.
+        page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._keep(str(error)))
         page.set_default_timeout(30_000)
@@ -69,12 +72,7 @@ class AppPage:
 
         self.page.goto(f"{self.url}datasets/{quote(dataset_name)}")
         self.page.locator("[data-cy=looker]").first.wait_for()
-        try:  # an advertisement covers the grid at first
-            self.page.get_by_text("Dismiss", exact=True).click(timeout=3000)
-        except Exception as error:
-            if "Timeout" not in type(error).__name__:
-                raise
-        time.sleep(2)
+        time.sleep(1)
 
     def press(self, verb: str) -> None:
         """Press a button of the plugin above the grid, also behind "More items"."""

@@ -92,7 +92,7 @@ def test_run_on_photos_reaches_its_figure(real, tmp_path, name):
     weights = str(real / "weights" / "squeezenet1_1.pth")
     command = [
         "run", str(real / "data" / "hymenoptera"), "--name", name, "--backbone", "squeezenet1_1",
-        "--weights", weights, "--no-app", "--json", str(figures),
+        "--weights", weights, "--epochs", "2", "--no-app", "--json", str(figures),
     ]  # fmt: skip
     assert main(command) == 0
     found = json.loads(figures.read_text())

@@ -91,19 +91,19 @@ def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name,
         raise ConnectionError("offline") from OSError("no route")
 
     monkeypatch.setattr(features, "load_weights", offline)
-    assert features.pick_backbone(empty, None, None) == ("small_cnn", "none")
-    assert "No pretrained weights at hand (no route)" in capsys.readouterr().out
+    assert features.pick_backbone(empty, None, None, "no copies") == ("small_cnn", "none")
+    assert "No pretrained weights at hand (no route): no copies. With" in capsys.readouterr().out
     with pytest.raises(ConnectionError):
-        features.pick_backbone(empty, None, "imagenet")
+        features.pick_backbone(empty, None, "imagenet", "no copies")
     (tmp_path / "checkpoints").mkdir()
     file = os.path.basename(features.imagenet_weights_file("resnet50"))
     (tmp_path / "checkpoints" / file).touch()
-    assert features.pick_backbone(empty, None, None) == ("resnet50", "imagenet")
+    assert features.pick_backbone(empty, None, None, "no copies") == ("resnet50", "imagenet")
     weights = tmp_path / "weights.pth"
     weights.touch()
     config = empty.init_run(
         method="gradcam/fine_tune", recipe={"backbone": "vgg16", "weights": str(weights)}
     )
     empty.register_run("from_a_file", config)
-    assert features.pick_backbone(empty, None, None) == ("vgg16", str(weights))
-    assert features.pick_backbone(empty, "alexnet", None) == ("alexnet", "imagenet")
+    assert features.pick_backbone(empty, None, None, "no copies") == ("vgg16", str(weights))
+    assert features.pick_backbone(empty, "alexnet", None, "no copies") == ("alexnet", "imagenet")

@@ -63,7 +63,7 @@ def test_orientations_are_all_upright(odd, number):
     upright = pixels(odd / "hopper.jpg")
     stored = np.asarray(Image.open(odd / f"hopper_orientation_{number}.jpg"), float)
     assert np.abs(stored - upright).mean() > 30  # as it lies in the file
-    assert np.abs(pixels(odd / f"hopper_orientation_{number}.jpg") - upright).mean() < 2
+    assert np.abs(pixels(odd / f"hopper_orientation_{number}.jpg") - upright).mean() < 6
 
 
 def test_formats_of_one_picture_agree(odd):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import io
 import os
 from collections.abc import Iterator
@@ -9,12 +11,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 BACKGROUND = (255, 255, 255)
 ORIENTATION = 0x0112  # EXIF tag
 DARK = 17  # of 255: 12 bits in 16
 END_OF_JPEG = b"\xff\xd9"
+
+
+def _silence_libtiff() -> None:
+    """Keep the library that Pillow's packages bring along from printing each fault of a file, of
+    which there may be hundreds; Pillow raises for those that count."""
+    home = os.path.dirname(PIL.__file__)
+    own = ("../pillow.libs/libtiff-*", ".dylibs/libtiff*")  # on Linux, on macOS
+    for path in (path for name in own for path in glob.glob(os.path.join(home, name))):
+        library = ctypes.CDLL(path)
+        library.TIFFSetWarningHandler(None)
+        library.TIFFSetErrorHandler(None)
+
+
+_silence_libtiff()
 
 
 class ImageError(ValueError):

@@ -10,7 +10,7 @@ from fiftyone.operators import types
 
 # The App first draws a dataset with a scale of its own, which wins over one that is set before;
 # and what it is drawing when a scale is set keeps the old one. So it is set again.
-PAUSES_SECONDS = (1.5, 2.5, 4.0)
+PAUSES_SECONDS = (1.5, 2.5, 4.0, 8.0)
 
 
 class ApplyColorScale(foo.Operator):
