@@ -95,6 +95,30 @@ def test_import_and_split_by_button(app, dataset, tmp_path):
     imported.delete()
 
 
+def test_leaks_by_button(app, app_server, dataset, tmp_path):
+    for split in ("train", "val"):
+        save_digits(tmp_path / "leaking" / split, per_class=3)
+    for path in (tmp_path / "leaking" / "val").glob("*/*.png"):
+        if path.name != "001.png":  # one of each class is in both splits
+            path.write_bytes(path.read_bytes() + path.parent.name.encode())
+    leaking = fg.import_folders(str(tmp_path / "leaking"))
+    app.open(leaking.name)
+    app.press("find_leaks")
+    app.dialog.get_by_text("Near duplicates too").click()
+    app.page.wait_for_timeout(1500)
+    app.execute()
+    app.wait_for_text("6 images have a twin in another split")
+    app.wait_for_text("6 samples")
+    app.page.locator("[data-cy=checkbox-leak] input:checked").first.wait_for(state="attached")
+    app.page.locator("[data-cy=checkbox-tags] input:checked").first.wait_for(state="attached")
+    app.screenshot("14 leaks")
+    leaking.reload()
+    assert leaking.count_values("leak.label")["exact"] == 6
+    assert sorted(leaking.exists("leak").values("leak.group")) == [1, 1, 2, 2, 3, 3]
+    app.page.goto("about:blank")  # or the App would ask for what is gone
+    leaking.delete()
+
+
 def test_label_issues_by_button(app, app_server, dataset):
     app.open(dataset.name)
     app.press("find_label_issues")
