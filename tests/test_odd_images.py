@@ -87,6 +87,20 @@ def test_transparency_by_its_own_formula(odd):
     assert np.abs(pixels(odd / "pil123rgba.png") - on_white).max() <= 1
 
 
+def test_truncated_files_hold_what_other_programs_see(odd):
+    cut = decode(str(odd / "truncated_jpeg.jpg"), keep_truncated=True)
+    quarters = np.asarray(cut.image.resize((2, 2), Image.Resampling.BOX)).reshape(4, 3)
+    expected = [[129, 129, 126], [126, 128, 126], [130, 128, 127], [129, 128, 127]]
+    assert np.abs(quarters - np.array(expected, float)).max() <= 1
+    cut = decode(str(odd / "truncated_image.png"), keep_truncated=True)
+    pixels = np.asarray(cut.image)
+    assert pixels.shape == (480, 640, 3)
+    assert pixels[399].max() > 0
+    assert pixels[400:].max() == 0
+    halves = pixels[:240].reshape(240, 2, 320, 3).mean((0, 2))
+    assert np.abs(halves - [[79, 118, 148], [124, 161, 194]]).max() <= 1
+
+
 def test_dark_16_bit_files_are_told(odd, tmp_path):
     assert "use 12 bits or fewer" in facts_of(str(odd / "12in16bit.tif")).note
     assert "use 12 bits or fewer" not in (facts_of(str(odd / "hopper_gray_4bpp.tif")).note or "")
