@@ -65,6 +65,7 @@ def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
         ".txt files": 1,
         "masks beside images": 1,
         "of the pattern '*.bak.*'": 1,
+        "links to a folder around this one": 1,
     }
     assert info["notes"] == {
         "PNG files without an extension": 1,
@@ -85,7 +86,7 @@ def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
         rows = list(csv.reader(file))
     told = {os.path.basename(path): (what, details) for path, what, details in rows}
     assert told["text.jpg"] == ("left out", "not an image")
-    assert told["png.jpg"][0] == "equal to"
+    assert told["png.jpg"][0] == "equal to one of another class"
 
 
 def test_split_folders_become_tags(tmp_path, name):

@@ -1,5 +1,6 @@
 """Carrying out plans: odd and broken files, cancel, kill, what has changed the second time."""
 
+import csv
 import os
 import random
 import shutil
@@ -116,8 +117,8 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
     assert "1 images added, 13 in all" in printed
-    assert f"1 images have another label here than in their folders, and keep it, such as " \
-        f"{sample.filepath}: 'corrected', in the folder 'digit 0'" in printed  # fmt: skip
+    assert f"1 images have another label here than where they are from, and keep it, such as " \
+        f"{sample.filepath}: 'corrected', there 'digit 0'" in printed  # fmt: skip
     assert "the files of 2 samples are gone" in printed
     info = second.info["import_folders"]
     assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]
@@ -137,15 +138,15 @@ def cancelling_after(count: int):
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(importing, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
-    message = f"10 images are imported; importing {str(root)!r} into {name!r} again goes on"
+    message = f"12 images are imported; importing {str(root)!r} into {name!r} again goes on"
     with pytest.raises(fg.CancelledError, match=message):
         fg.import_folders(str(root), name, progress=cancelling_after(12))
     part = fo.load_dataset(name)
-    assert len(part) == 10
+    assert len(part) == 12  # also those of a batch that was not full
     assert part.info["import_folders"]["whole"] is False
     steps = []
     whole = fg.import_folders(str(root), name, progress=lambda *step: steps.append(step[:2]))
-    assert steps[-1] == (8, 8)
+    assert steps[-1] == (6, 6)
     assert whole.info["import_folders"]["whole"]
     other = fg.import_folders(str(root), f"{name} other", progress=False)
     try:
@@ -159,7 +160,7 @@ def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
         fg.import_folders(str(root), name, overwrite=True, progress=cancelling_after(12))
     assert fo.load_dataset(name).values("id") == ids
     with pytest.raises(fg.CancelledError, match="all is as it was"):
-        fg.import_folders(str(root), f"{name} third", progress=cancelling_after(2))
+        fg.import_folders(str(root), f"{name} third", progress=cancelling_after(0))
     assert [x for x in fo.list_datasets() if x.startswith(name)] == [name]
 
 
@@ -232,3 +233,61 @@ def test_odd_names_work(tmp_path, name):
         "\u00e9cole" if label == "e\u0301cole" else label for label in classes
     }
     assert all(map(os.path.exists, dataset.values("filepath")))
+
+
+def test_equal_files_of_an_earlier_import_and_of_two_classes(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=4)
+    first = root / "digit 0" / "000.png"
+    (root / "digit 0" / "same.png").write_bytes(first.read_bytes())
+    dataset = fg.import_folders(str(root), name)
+    (told,) = dataset.info["import_folders"]["duplicates"]
+    assert sorted(told) == [str(first), str(root / "digit 0" / "same.png")]
+    assert dataset.info["import_folders"]["contradictions"] == []
+    again = fg.import_folders(str(root), name)
+    assert again.info["import_folders"]["duplicates"] == [told]  # nothing was read anew
+    source = root / "digit 1" / "002.png"
+    (root / "digit 2" / "late.png").write_bytes(source.read_bytes())
+    capsys.readouterr()
+    info = fg.import_folders(str(root), name).info["import_folders"]
+    pair = sorted([str(source), str(root / "digit 2" / "late.png")])
+    assert sorted(map(sorted, info["duplicates"])) == sorted([sorted(told), pair])
+    assert [sorted(paths) for paths in info["contradictions"]] == [pair]
+    assert "1 images are in two classes, such as" in capsys.readouterr().out
+    with open(info["report"], newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file) if row[1] == "equal to one of another class"]
+    assert sorted(path for path, _, _ in rows) == pair
+
+
+def test_a_layout_is_remembered_and_a_table_is_found(tmp_path, name, capsys):
+    root = save_digits(tmp_path / "d", per_class=3)
+    one = tmp_path / "one"
+    one.mkdir()
+    (root / "digit 0").rename(one / "images")
+    (one / "labels.csv").write_text(
+        "filename,label,split\nimages/000.png,a,train\nimages/001.png,b,val\nimages/002.png,a,train\n"
+    )
+    plan = fg.plan_import(str(one))  # one folder is no class beside another
+    assert plan.layout.label_from == "table"
+    assert plan.counts() == {"train": {"a": 2}, "val": {"b": 1}}
+    assert "no splits" not in str(plan)
+    (root / "labels.csv").write_text("path,label\ndigit 1/000.png,x\n")
+    plan = fg.plan_import(str(root))
+    assert plan.layout.label_from == "folder"
+    assert "The table labels.csv is not used" in str(plan)
+    chosen = {"pattern": r"00(?P<label>\d)", "skip": "*1/000*"}  # one pattern, and not letters
+    dataset = fg.import_folders(str(root), name, **chosen)
+    assert dataset.count_values("ground_truth.label") == {"0": 1, "1": 2, "2": 2}
+    (root / "digit 2" / "003.png").write_bytes((root / "digit 2" / "002.png").read_bytes())
+    again = fg.import_folders(str(root), name)
+    assert again.count_values("ground_truth.label") == {"0": 1, "1": 2, "2": 2, "3": 1}
+
+
+def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):
+    root = save_digits(tmp_path / "d", per_class=2)
+    dataset = fg.import_folders(str(root), name, label_from="nothing", progress=False)
+    assert len(dataset) == 6
+    assert dataset.count("ground_truth") == 0
+    with pytest.raises(ValueError, match="'tags' is a field that each sample has"):
+        fg.import_folders(str(root), f"{name} 2", label_field="tags")
+    with pytest.raises(FileNotFoundError, match="No file 'gone.csv', here or in"):
+        fg.plan_import(str(root), table="gone.csv")

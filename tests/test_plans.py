@@ -159,6 +159,7 @@ def test_a_plan_tells_what_a_person_should_know(tmp_path):
         "hidden or system files": 1,
         ".txt files": 1,
         "masks beside images": 1,
+        "links to a folder around this one": 1,
     }
     told = str(plan)
     for words in (

@@ -75,6 +75,9 @@ def test_numbers_of_images_of_each_class(tmp_path, name, capsys):
     assert all(
         set(classes.values()) == {n} for classes, n in zip(counts.values(), (4, 2), strict=True)
     )
+    assert "fewer than" not in capsys.readouterr().out
+    fg.split(dataset, {"train": 9, "val": 3})
+    assert "fewer than the 12 images that are asked for" in capsys.readouterr().out
     # Of a class with fewer, in the same proportions.
     found = Counter(
         zip("a" * 6 + "b" * 30, deal("a" * 6 + "b" * 30, {"x": 10, "y": 5}), strict=True)
@@ -129,6 +132,10 @@ def test_folds(tmp_path, name):
     assert set(dataset.count_sample_tags()) == set(counts)  # the earlier split is gone
     with pytest.raises(ValueError, match="folds must be a whole number of at least 2, not 1"):
         fg.split(dataset, folds=1)
+    with pytest.raises(ValueError, match="30 images cannot be dealt to 31 folds"):
+        fg.split(dataset, folds=31)
+    with pytest.raises(ValueError, match="fractions or folds, not both"):
+        fg.split(dataset, {"train": 0.5}, folds=3)
 
 
 @pytest.fixture

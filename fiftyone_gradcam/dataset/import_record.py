@@ -30,6 +30,7 @@ class Imported:
         changed: (path, label in the dataset, label in the folder) of images that were there
             already, whose labels differ; they are left as they are
         removed: paths of samples whose files are gone
+        contradictions: those of the duplicates that have different labels
     """
 
     dataset: fo.Dataset
@@ -39,6 +40,22 @@ class Imported:
     duplicates: list[list[str]] = field(default_factory=list)
     changed: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    contradictions: list[list[str]] = field(default_factory=list)
+
+    def find_equal(self, groups: list[list[str]], labels: dict[str, str | None]) -> None:
+        """Keep groups of equal files, with those of an earlier import.
+
+        Args:
+            groups: paths
+            labels: of all paths that are there
+        """
+        told = {path for paths in groups for path in paths}
+        earlier = self.dataset.info.get(INFO_KEY, {}).get("duplicates", [])
+        earlier = [paths for paths in earlier if told.isdisjoint(paths) and set(paths) <= {*labels}]
+        self.duplicates = groups + earlier
+        self.contradictions = [
+            paths for paths in self.duplicates if len({labels[path] for path in paths} - {None}) > 1
+        ]
 
     def reasons(self) -> dict[str, int]:
         """How many files are left out for which reason."""
@@ -66,6 +83,8 @@ def record(plan: Plan, result: Imported, label_field: str) -> None:
         "passed_over": dict(plan.passed_over),
         "notes": dict(Counter(note for _, note in result.notes)),
         "duplicates": result.duplicates[:LISTED],
+        "contradictions": result.contradictions[:LISTED],
+        "choices": plan.choices,
         "changed_labels": [list(row) for row in result.changed[:LISTED]],
         "removed_files": result.removed[:LISTED],
         "report": report,
@@ -80,6 +99,9 @@ def _write_report(result: Imported) -> str | None:
     rows = [(path, "left out", reason) for path, reason in result.skipped]
     rows += [(path, "note", note) for path, note in result.notes]
     rows += [(path, "equal to", paths[0]) for paths in result.duplicates for path in paths[1:]]
+    rows += [
+        (path, "equal to one of another class", "") for g in result.contradictions for path in g
+    ]
     rows += [
         (path, "label differs", f"{own} in the dataset, {label} in the folder")
         for path, own, label in result.changed

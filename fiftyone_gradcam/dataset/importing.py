@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 import fiftyone as fo
 import fiftyone.core.media as fom
 
 from ..cancelling import CancelledError
 from ..folders.plan import Item, Plan
-from ..folders.verify import Facts, verify
+from ..folders.verify import Facts, digest_of, verify
 from ..images.decode import ImageError
 from .files import dataset_folder
 from .import_record import INFO_KEY, Imported, keeps_truncated, record
@@ -29,6 +28,8 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
     """
     if not label_field.isidentifier() or label_field.startswith("_"):
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
+    if label_field == "metadata" or hasattr(fo.Sample("any"), label_field):
+        raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
     if overwrite or not fo.dataset_exists(name):
         return
     dataset = fo.load_dataset(name)
@@ -46,6 +47,12 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
             f"Dataset {name!r} keeps the folders' classes in {source['label_field']!r}, not in "
             f"{label_field!r}. Pass the same label_field, or another name"
         )
+
+
+def earlier_choices(name: str, root: str) -> dict:
+    """The arguments of `plan_import` that a dataset was imported by from this folder."""
+    own = fo.load_dataset(name).info.get(INFO_KEY, {}) if fo.dataset_exists(name) else {}
+    return own.get("choices", {}) if own.get("path") == root else {}
 
 
 def carry_out(
@@ -181,12 +188,14 @@ def _add(
         for item in plan.items
         if item.path in known and known[item.path] != item.label
     ]
+    sizes = {item.size for item in new}
+    alike = [item for item in plan.items if item.path in known and item.size in sizes]
     digests: dict[str, list[str]] = {}
     done = 0
 
     def images() -> Iterable[tuple[Item, Facts]]:
         nonlocal done
-        for item, found in verify(new, keep_truncated):
+        for item, found in verify(new, keep_truncated, alike):
             done += 1
             on_step(done, len(new))
             if isinstance(found, ImageError):
@@ -198,16 +207,28 @@ def _add(
                 result.notes.append((item.path, found.note))
             yield item, found
 
-    rows = images()
+    rows, batch = images(), []
     try:
-        while batch := list(islice(rows, BATCH)):
-            _write(result, batch, label_field)
+        for row in rows:
+            batch.append(row)
+            if len(batch) == BATCH:
+                _write(result, batch, label_field)
+                batch = []
+    except CancelledError:
+        _write(result, batch, label_field)
+        raise
     finally:
         rows.close()
-        result.duplicates = [paths for paths in digests.values() if len(paths) > 1]
+    _write(result, batch, label_field)
+    for item in alike:
+        digests.setdefault(digest_of(item.path), []).append(item.path)
+    labels = {item.path: known.get(item.path, item.label) for item in plan.items}
+    result.find_equal([paths for paths in digests.values() if len(paths) > 1], labels)
 
 
 def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) -> None:
+    if not batch:
+        return
     samples = [
         fo.Sample(
             filepath=item.path,
@@ -234,7 +255,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
 def _check(plan: Plan, result: Imported, label_field: str) -> None:
     """Refuse what no classifier can be trained on, now that the files are read."""
     labels = result.dataset.distinct(f"{label_field}.label")
-    if len(labels) < 2:
+    if len(labels) < 2 and plan.choices.get("label_from") != "nothing":
         read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()

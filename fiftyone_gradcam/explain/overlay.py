@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -153,7 +154,11 @@ def _write(canvas: Image.Image, text: str, left: int, top: int, width: int) -> N
 
 
 def _cut(line: str, width: int) -> str:
-    """A line that fits into a width, with … where something is missing."""
+    """A line that fits into a width, with … where something is missing.
+
+    Pillow's font knows no accents: letters are drawn without.
+    """
+    line = "".join(x for x in unicodedata.normalize("NFKD", line) if not unicodedata.combining(x))
     if _font().getlength(line) <= width:
         return line
     kept = len(line)

@@ -75,6 +75,11 @@ def _walk(root: str, found: Found) -> Iterator[tuple[str, list[str]]]:
             continue
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
+        for name in [name for name in subfolders if os.path.islink(os.path.join(folder, name))]:
+            target = os.path.realpath(os.path.join(folder, name))
+            if os.path.commonpath([target, os.path.realpath(root)]) == target:
+                subfolders.remove(name)
+                found.passed_over["links to a folder around this one"] += 1
         hidden = sum(map(_is_hidden, names))
         if hidden:
             found.passed_over["hidden or system files"] += hidden

@@ -98,7 +98,8 @@ class Layout:
         if self.label_from == "folder" and self.level != "first":
             words += {"last": ", the innermost", "joined": "s, joined"}[self.level]
         if self.split_from == "nothing":
-            return f"{words}; there are no splits"
+            elsewhere = self.label_from in ("table", "pattern")  # which may tell the splits too
+            return words if elsewhere else f"{words}; there are no splits"
         return f"{words}; the {self.split_from} is the split"
 
 

@@ -38,6 +38,7 @@ class Plan:
         skipped: (path, reason) of every file that should be an image and is left out
         passed_over: number of files that are none, by reason
         warnings: what a person should know before it is carried out
+        choices: arguments that were not left to be guessed, by name
     """
 
     root: str
@@ -48,6 +49,7 @@ class Plan:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str | None, dict[str | None, int]]:
         """Number of images by split and class; None stands for none."""
@@ -84,7 +86,7 @@ class Plan:
         }
 
     def check(self) -> None:
-        """Refuse a plan that no classifier can be trained on.
+        """Refuse a plan that no classifier can be trained on, unless no classes were asked for.
 
         Raises:
             ValueError: without images, without labels, or with a single class
@@ -98,6 +100,8 @@ class Plan:
         )
         if not self.items:
             raise ValueError(f"No images {where}. {remedy}")
+        if self.layout.label_from == "nothing" and self.choices.get("label_from"):
+            return  # as it was asked for
         if not self.classes:
             raise ValueError(f"No image has a class {where}: {self.layout}. {remedy}")
         if len(self.classes) == 1:
@@ -153,29 +157,45 @@ def plan_import(
         `examples()`; printing it shows all that in words
 
     Raises:
-        FileNotFoundError, NotADirectoryError: if the path is no folder
+        FileNotFoundError, NotADirectoryError: if the path is no folder, or there is no such file
         ValueError: if an argument, the table or the file of names is not understood
     """
     root = os.path.abspath(os.path.expanduser(path))
+    choices = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": table,
+        "class_names": class_names,
+        "skip": [skip] if isinstance(skip, str) else list(skip) or None,
+    }
     if not os.path.exists(root):
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
         raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
-    found = find_files(root, tuple(skip))
+    found = find_files(root, (skip,) if isinstance(skip, str) else tuple(skip))
     files = found.files
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
     guessed = guess(paths)
     if label_from == "table" or table is not None:
         label_from = "table"
-        plan.table = _given(table) or tables.find_table(root)
+        plan.table = _given(table, root) or tables.find_table(root)
         if plan.table is None:
             raise ValueError(
                 f"There is no table, or more than one, in {root!r}. Give its path as table"
             )
-    elif label_from is None and pattern is None and guessed.label_from != "folder":
-        plan.table = tables.find_table(root)
-        label_from = "table" if plan.table else None
+    elif label_from is None and pattern is None:
+        at_hand = tables.find_table(root)
+        labels = {guessed.read(parts)[0] for parts in paths} - {None}
+        if at_hand and (guessed.label_from != "folder" or len(labels) < 2):
+            plan.table, label_from = at_hand, "table"
+        elif at_hand:
+            plan.warnings.append(
+                f"The table {os.path.basename(at_hand)} is not used. To take the classes from it, "
+                f"say that they stand in a table"
+            )
     plan.layout = with_choices(
         guessed, label_from=label_from, split_from=split_from, level=level, pattern=pattern
     )
@@ -187,17 +207,27 @@ def plan_import(
             (by_path[file][0], by_path[file][1] or split) if file in by_path else (None, split)
             for file, (_, split) in zip(files, readings, strict=True)
         ]
-    plan.names = _names(root, _given(class_names), {label for label, _ in readings} - {None})
+    plan.names = _names(root, _given(class_names, root), {label for label, _ in readings} - {None})
     plan.items = [
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
     ]
     plan.warnings += _warnings(plan, paths, readings)
+    paths_of_files = {"table": _given(table, root), "class_names": _given(class_names, root)}
+    choices |= paths_of_files  # which hold from any folder
+    plan.choices = {name: value for name, value in choices.items() if value is not None}
     return plan
 
 
-def _given(path: str | None) -> str | None:
-    return os.path.abspath(os.path.expanduser(path)) if path is not None else None
+def _given(path: str | None, root: str) -> str | None:
+    """A file that was named, here or in the folder."""
+    if path is None:
+        return None
+    path = os.path.expanduser(path)
+    for found in (os.path.abspath(path), os.path.join(root, path)):
+        if os.path.isfile(found):
+            return found
+    raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
 
 
 def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Facts:
 
 
 def verify(
-    items: Sequence[Item], keep_truncated: bool = False
+    items: Sequence[Item], keep_truncated: bool = False, others: Sequence[Item] = ()
 ) -> Iterator[tuple[Item, Facts | ImageError]]:
     """Decode files, some at a time, in their order; every byte is read.
 
@@ -61,8 +61,9 @@ def verify(
     Args:
         items: the files
         keep_truncated: take truncated files for images
+        others: files that are not decoded, and may be equal to some of these
     """
-    sizes = Counter(item.size for item in items)
+    sizes = Counter(item.size for item in (*items, *others))
     rest = _chunks(items)
 
     def read(chunk: list[Item]) -> list[tuple[Item, Facts | ImageError]]:
@@ -107,20 +108,22 @@ def facts_of(path: str, with_digest: bool = False, keep_truncated: bool = False)
     """
     # An eighth of a JPEG's cost, and yet every byte is read.
     image = decode(path, at_least=1, keep_truncated=keep_truncated)
-    digest = None
-    if with_digest:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     return Facts(
         image.width,
         image.height,
         image.num_channels,
         os.path.getsize(path),
         MIME_TYPES.get(image.format) or Image.MIME.get(image.format),
-        digest,
+        digest_of(path) if with_digest else None,
         _note(path, image),
         image.is_truncated,
     )
+
+
+def digest_of(path: str) -> str:
+    """What equal files have in common."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _note(path: str, image: Decoded) -> str | None:

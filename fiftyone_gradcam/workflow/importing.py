@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 
 from ..dataset import importing
-from ..dataset.import_record import Imported
+from ..dataset.import_record import INFO_KEY, Imported
 from ..folders.plan import Plan, plan_import
 from .delegating import delegable
 from .progress import Progress, reporting, tell_left_out
@@ -35,8 +35,9 @@ def import_folders(
     """Make a persistent dataset of a folder of labelled images.
 
     Where classes and splits stand is guessed, as `plan_import` tells beforehand, unless it is
-    said. Splits become sample tags. Every file is decoded; those that are no usable images are
-    left out, counted by reason, printed, and listed in `dataset.info["import_folders"]`, whose
+    said, now or at an earlier import of the folder into the dataset. Splits become sample tags.
+    Every file is decoded; those that are no usable images are left out, counted by reason,
+    printed, and listed in `dataset.info["import_folders"]`, whose
     "report" names a file with all of them. Importing the same folder again adds only what is new,
     tells of labels that have changed and files that are gone, and goes on with an import that was
     cancelled or killed.
@@ -60,8 +61,21 @@ def import_folders(
             another dataset, or if an argument is not understood
         CancelledError: if `progress` raised it; what was imported so far stays
     """
-    plan = plan_import(path, label_from, split_from, level, pattern, table, class_names, skip)
-    name = name or os.path.basename(plan.root) or "images"
+    choices = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": table,
+        "class_names": class_names,
+        "skip": skip or None,
+    }
+    choices = {argument: value for argument, value in choices.items() if value is not None}
+    root = os.path.abspath(os.path.expanduser(path))
+    name = name or os.path.basename(root) or "images"
+    if not choices and not overwrite:
+        choices = importing.earlier_choices(name, root)
+    plan = plan_import(path, **choices)
     importing.check_target(name, plan.root, label_field, overwrite)
     plan.check()
     with reporting(progress, f"Reading {len(plan.items)} files") as report:
@@ -96,11 +110,14 @@ def _tell(plan: Plan, result: Imported) -> None:
         count = sum(len(paths) for paths in result.duplicates)
         pair = " and ".join(result.duplicates[0][:2])
         print(f"Note: {count} files are equal to another, such as {pair}")
+    if result.contradictions:
+        pair = " and ".join(result.contradictions[0][:2])
+        print(f"Note: {len(result.contradictions)} images are in two classes, such as {pair}")
     if result.changed:
         path, own, label = result.changed[0]
         print(
-            f"Note: {len(result.changed)} images have another label here than in their folders, "
-            f"and keep it, such as {path}: {own!r}, in the folder {label!r}"
+            f"Note: {len(result.changed)} images have another label here than where they are from, "
+            f"and keep it, such as {path}: {own!r}, there {label!r}"
         )
     if result.removed:
         print(
@@ -108,3 +125,5 @@ def _tell(plan: Plan, result: Imported) -> None:
             f"{result.removed[0]}; the samples stay"
         )
     tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
+    if report := dataset.info[INFO_KEY]["report"]:
+        print(f"All of them are named in {report}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ..dataset import fields, splits
-from ..folders.deal import check_fractions
+from ..folders.deal import are_counts, check_fractions
 from ..model.known_recipes import find_recipe
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
@@ -61,11 +61,16 @@ def split(
     if folds is not None:
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
             raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
+        if fractions != "default":
+            raise ValueError("Give fractions or folds, not both: folds are of equal size")
         fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
     if isinstance(fractions, str):
         fractions = find_recipe(fractions).fractions
     check_fractions(fractions)
-    fields.check_label_field(samples, label_field)
+    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    if folds is not None and folds > sum(sizes.values()) > 0:
+        raise ValueError(f"{sum(sizes.values())} images cannot be dealt to {folds} folds")
+    _tell_small(sizes, fractions)
     if groups == NEAR:
         together = _twins(samples, backbone, weights, device, progress)
     else:
@@ -79,6 +84,17 @@ def split(
     if "train" not in counts and folds is None:
         print("No split is called 'train', the tag that fine_tune trains on")
     return counts
+
+
+def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
+    """Print which classes have fewer images than are asked for."""
+    asked = sum(fractions.values())
+    small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
+    if are_counts(fractions) and small:
+        print(
+            f"Classes with fewer than the {asked:g} images that are asked for are dealt in the "
+            f"same proportions: {some(small)}"
+        )
 
 
 def _twins(

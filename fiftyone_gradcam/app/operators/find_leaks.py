@@ -38,7 +38,7 @@ class FindLeaks(Verb):
             return {"summary": "No image is in two splits"}
         return {
             "summary": f"{count} images have a twin in another split; twins stand beside each "
-            f"other",
+            f"other. To part them no more, split the whole dataset anew, near duplicates together",
             "view": view_as_text(result),
             "fields": ["leak", "tags"],  # which tell the splits
         }

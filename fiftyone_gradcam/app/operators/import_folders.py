@@ -101,6 +101,9 @@ class ImportFolders(Verb):
         try:
             name = given["name"] or default
             check_target(name, plan.root, given["label_field"], given["overwrite"])
+            if fo.dataset_exists(name) and not given["overwrite"]:
+                about = f"{name!r} exists: images that are new are added to it"
+                inputs.view("exists", types.Notice(label=about))
         except ValueError as error:
             refuse(inputs, "taken", str(error))
 
