@@ -76,7 +76,7 @@ def test_a_list_of_moves(corrected, tmp_path):
     assert len({row["to"] for row in rows}) == 15
 
 
-def test_nothing_is_lost_or_half_done(corrected, tmp_path):
+def test_nothing_is_lost_or_half_done(corrected, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").touch()
     with pytest.raises(FileExistsError, match="is not empty"):
@@ -85,6 +85,20 @@ def test_nothing_is_lost_or_half_done(corrected, tmp_path):
         fg.export_folders(corrected, str(tmp_path / "out"), how="move")
     with pytest.raises(ValueError, match="no classification field"):
         fg.export_folders(corrected, str(tmp_path / "out"), label_field="x")
+    sample = corrected.first()
+    kept = sample.ground_truth.label
+    sample.ground_truth.label = "ü" * 128  # 256 bytes
+    sample.save()
+    with pytest.raises(ValueError, match="ü…' is too long for .* 255 bytes. Rename it"):
+        fg.export_folders(corrected, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    sample.ground_truth.label = 'it\'s "x"'
+    sample.save()
+    folder = fg.export_folders(corrected, str(tmp_path / "named"))
+    assert "changed: 'it\\'s \"x\"' as \"it's _x_\"" in capsys.readouterr().out
+    assert os.path.isdir(os.path.join(folder, sample.tags[0], "it's _x_"))
+    sample.ground_truth.label = kept
+    sample.save()
     os.unlink(corrected.last().filepath)
     with pytest.raises(FileNotFoundError, match="The files of 1 samples are gone"):
         fg.export_folders(corrected, str(tmp_path / "out"))

@@ -120,6 +120,7 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     assert f"1 images have another label here than where they are from, and keep it, such as " \
         f"{sample.filepath}: 'corrected', there 'digit 0'" in printed  # fmt: skip
     assert "the files of 2 samples are gone" in printed
+    assert "dataset.delete_samples(dataset.select_by('filepath', dataset.info[" in printed
     info = second.info["import_folders"]
     assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]
     gone = [str(root / f"digit {n}" / "000.png") for n in (1, 2)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from . import table as tables
 from .files import find_files
-from .layout import Layout, guess, with_choices
+from .layout import SPLITS, Layout, guess, with_choices
 
 NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
 MOST_NAMES = 8
@@ -258,6 +258,11 @@ def _warnings(plan: Plan, paths: list[list[str]], readings: list) -> list[str]:
     alike = [name for name in plan.classes if folded[name.casefold()] > 1]
     if alike:
         found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
+    if splits := [name for name in plan.classes if name.lower() in SPLITS]:
+        found.append(
+            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, keep other "
+            f"folders away from beside them"
+        )
     is_split = plan.layout.split_from != "nothing"
     nested = next((parts for parts in paths if len(parts) - 1 - is_split > 1), None)
     if nested and (plan.layout.label_from, plan.layout.level) == ("folder", "first"):

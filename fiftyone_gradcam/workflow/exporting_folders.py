@@ -14,10 +14,11 @@ from ..dataset import fields, splits
 from ..dataset.files import ready_folder
 from ..folders.layout import UNLABELLED
 from .delegating import delegable
-from .progress import Progress, reporting
+from .progress import Progress, reporting, some
 
 HOW = ("copy", "link", "list")
 LIST = "moves.csv"
+MOST_BYTES = 255  # of a name, on common file systems
 
 
 @delegable
@@ -51,7 +52,8 @@ def export_folders(
         path of the folder
 
     Raises:
-        ValueError: if there is nothing to write, or an argument is not understood
+        ValueError: if there is nothing to write, a name is too long, or an argument is not
+            understood
         FileExistsError, NotADirectoryError: if the folder is not empty, or a file
         FileNotFoundError: if the file of a sample is gone; nothing is written then
         CancelledError: if `progress` raised it; what was written so far stays
@@ -72,6 +74,7 @@ def export_folders(
         split_folders = any(own)
     own = own if split_folders else [None] * len(own)
     targets = _targets(paths, labels, own)
+    _check_names(targets)
     folder = ready_folder(folder, overwrite)
     if how == "list":
         _write_list(folder, paths, targets, labels, own)
@@ -80,8 +83,23 @@ def export_folders(
         for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
             _write(path, os.path.join(folder, target), how)
             report(number, len(paths), f"{number} of {len(paths)}")
-    print(f"Wrote {len(paths)} images to {folder}, in folders of {len(set(labels))} classes")
+    names = set(labels) - {None}
+    print(f"Wrote {len(paths)} images to {folder}, in folders of {len(names)} classes")
+    renamed = {name: "/".join(_folders(name)) for name in sorted(names)}
+    if renamed := [f"{name!r} as {to!r}" for name, to in renamed.items() if name != to]:
+        print(f"Note: names that not every file system takes are changed: {some(renamed)}")
     return folder
+
+
+def _check_names(targets: list[str]) -> None:
+    """Refuse names that are too long for a file system, before anything is written."""
+    for target in targets:
+        for part in target.split(os.sep):
+            if len(os.fsencode(part)) > MOST_BYTES:
+                raise ValueError(
+                    f"{part[:40] + '…'!r} is too long for the name of a file or a folder, which "
+                    f"may have {MOST_BYTES} bytes. Rename it"
+                )
 
 
 def _targets(paths: list[str], labels: list[str | None], own: list[str | None]) -> list[str]:
@@ -111,7 +129,7 @@ def _folders(label: str) -> list[str]:
 def _write(path: str, target: str, how: str) -> None:
     """Copy or link a file; it is whole, or it is not there."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    part = f"{target}.{uuid.uuid4().hex[:8]}.part"
+    part = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
     try:
         if how == "link":
             os.symlink(os.path.realpath(path), part)

@@ -61,21 +61,11 @@ def import_folders(
             another dataset, or if an argument is not understood
         CancelledError: if `progress` raised it; what was imported so far stays
     """
-    choices = {
-        "label_from": label_from,
-        "split_from": split_from,
-        "level": level,
-        "pattern": pattern,
-        "table": table,
-        "class_names": class_names,
-        "skip": skip or None,
-    }
-    choices = {argument: value for argument, value in choices.items() if value is not None}
     root = os.path.abspath(os.path.expanduser(path))
     name = name or os.path.basename(root) or "images"
-    if not choices and not overwrite:
-        choices = importing.earlier_choices(name, root)
-    plan = plan_import(path, **choices)
+    given = (label_from, split_from, level, pattern, table, class_names, skip)
+    earlier = {} if overwrite or any(given) else importing.earlier_choices(name, root)
+    plan = plan_import(path, **earlier) if earlier else plan_import(path, *given)
     importing.check_target(name, plan.root, label_field, overwrite)
     plan.check()
     with reporting(progress, f"Reading {len(plan.items)} files") as report:
@@ -122,7 +112,8 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.removed:
         print(
             f"Note: the files of {len(result.removed)} samples are gone, such as "
-            f"{result.removed[0]}; the samples stay"
+            f"{result.removed[0]}; the samples stay. To delete them: dataset.delete_samples("
+            f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )
     tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
     if report := dataset.info[INFO_KEY]["report"]:
