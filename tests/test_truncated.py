@@ -34,9 +34,22 @@ def test_they_are_left_out_unless_asked_for(folder, name, capsys):
     assert len(fo.load_dataset(name)) == 36
 
 
+def test_an_import_that_fails_leaves_the_choice_as_it_was(folder, name, monkeypatch):
+    dataset = fg.import_folders(str(folder), name, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("fiftyone_gradcam.dataset.importing.record", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fg.import_folders(str(folder), name, keep_truncated=True, progress=False)
+    dataset = fo.load_dataset(name)
+    dataset.reload()
+    assert len(dataset) == 33
+    assert dataset.info["import_folders"]["keep_truncated"] is False
+    assert dataset.info["import_folders"]["whole"]
+
+
 def test_all_verbs_use_them(folder, name, tmp_path):
     dataset = fg.import_folders(str(folder), name, keep_truncated=True, progress=False)
-    assert fg.split(dataset, {"train": 0.7, "val": 0.3}) is not None
+    fg.split(dataset, {"train": 0.7, "val": 0.3})
     kept = dataset.match_tags("truncated")
     run = fg.fine_tune(dataset, "run", watch=kept.values("id"), **CHOICES)
     assert run.watch["ids"] == kept.values("id")

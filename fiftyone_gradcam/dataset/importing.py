@@ -87,6 +87,7 @@ def carry_out(
     if replaced is not None:
         own["replaces"] = name
     dataset, is_new = _target(name, own)
+    before = dict(dataset.info[INFO_KEY])
     if keep_truncated and not keeps_truncated(dataset):
         dataset.info[INFO_KEY]["keep_truncated"] = True
         dataset.save()
@@ -110,8 +111,10 @@ def carry_out(
     except BaseException:
         if is_new:
             dataset.delete()
-        elif result.ids:
+        else:
             dataset.delete_samples(result.ids)
+            dataset.info[INFO_KEY] = before
+            dataset.save()
         raise
     return result
 
@@ -221,7 +224,8 @@ def _add(
         rows.close()
     _write(result, batch, label_field)
     for item in alike:
-        digests.setdefault(digest_of(item.path), []).append(item.path)
+        if digest := digest_of(item.path):
+            digests.setdefault(digest, []).append(item.path)
     labels = {item.path: known.get(item.path, item.label) for item in plan.items}
     result.find_equal([paths for paths in digests.values() if len(paths) > 1], labels)
 
@@ -255,7 +259,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
 def _check(plan: Plan, result: Imported, label_field: str) -> None:
     """Refuse what no classifier can be trained on, now that the files are read."""
     labels = result.dataset.distinct(f"{label_field}.label")
-    if len(labels) < 2 and plan.choices.get("label_from") != "nothing":
+    if len(labels) < 2 and not plan.is_unlabelled:
         read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()

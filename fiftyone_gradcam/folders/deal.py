@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
+
 
 def check_fractions(fractions: dict[str, float]) -> None:
     """Refuse fractions that are no shares of a whole, and counts that are none.

@@ -68,6 +68,11 @@ class Plan:
         """Names of the classes, in order."""
         return sorted({item.label for item in self.items if item.label is not None})
 
+    @property
+    def is_unlabelled(self) -> bool:
+        """Whether no classes were asked for."""
+        return self.choices.get("label_from") == "nothing"
+
     def reasons(self) -> dict[str, int]:
         """How many files are left out for which reason."""
         return dict(Counter(reason for _, reason in self.skipped).most_common())
@@ -100,8 +105,8 @@ class Plan:
         )
         if not self.items:
             raise ValueError(f"No images {where}. {remedy}")
-        if self.layout.label_from == "nothing" and self.choices.get("label_from"):
-            return  # as it was asked for
+        if self.is_unlabelled:
+            return
         if not self.classes:
             raise ValueError(f"No image has a class {where}: {self.layout}. {remedy}")
         if len(self.classes) == 1:
@@ -161,6 +166,12 @@ def plan_import(
         ValueError: if an argument, the table or the file of names is not understood
     """
     root = os.path.abspath(os.path.expanduser(path))
+    if not os.path.exists(root):
+        raise FileNotFoundError(f"No folder at {root!r}")
+    if not os.path.isdir(root):
+        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+    skip = [skip] if isinstance(skip, str) else list(skip)
+    table, class_names = _given(table, root), _given(class_names, root)
     choices = {
         "label_from": label_from,
         "split_from": split_from,
@@ -168,20 +179,16 @@ def plan_import(
         "pattern": pattern,
         "table": table,
         "class_names": class_names,
-        "skip": [skip] if isinstance(skip, str) else list(skip) or None,
+        "skip": skip or None,
     }
-    if not os.path.exists(root):
-        raise FileNotFoundError(f"No folder at {root!r}")
-    if not os.path.isdir(root):
-        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
-    found = find_files(root, (skip,) if isinstance(skip, str) else tuple(skip))
+    found = find_files(root, tuple(skip))
     files = found.files
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
     guessed = guess(paths)
     if label_from == "table" or table is not None:
         label_from = "table"
-        plan.table = _given(table, root) or tables.find_table(root)
+        plan.table = table or tables.find_table(root)
         if plan.table is None:
             raise ValueError(
                 f"There is no table, or more than one, in {root!r}. Give its path as table"
@@ -207,14 +214,12 @@ def plan_import(
             (by_path[file][0], by_path[file][1] or split) if file in by_path else (None, split)
             for file, (_, split) in zip(files, readings, strict=True)
         ]
-    plan.names = _names(root, _given(class_names, root), {label for label, _ in readings} - {None})
+    plan.names = _names(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
     ]
     plan.warnings += _warnings(plan, paths, readings)
-    paths_of_files = {"table": _given(table, root), "class_names": _given(class_names, root)}
-    choices |= paths_of_files  # which hold from any folder
     plan.choices = {name: value for name, value in choices.items() if value is not None}
     return plan
 

@@ -120,10 +120,13 @@ def facts_of(path: str, with_digest: bool = False, keep_truncated: bool = False)
     )
 
 
-def digest_of(path: str) -> str:
-    """What equal files have in common."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def digest_of(path: str) -> str | None:
+    """What equal files have in common; None of a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError:
+        return None
 
 
 def _note(path: str, image: Decoded) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..folders.verify import digest_of
 from ..review.duplicates import Leak, near_duplicates, same_content
 
 # What the new layers see of images (n, C), and the positions (n,) of these in their list.
@@ -75,8 +75,4 @@ def _size(path: str) -> int:
 
 
 def _digest(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError:
-        return f"unreadable: {path}"
+    return digest_of(path) or f"unreadable: {path}"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ..dataset import fields, splits
-from ..folders.deal import are_counts, check_fractions
+from ..folders.deal import EQUAL, NEAR, are_counts, check_fractions
 from ..model.known_recipes import find_recipe
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
 from .leaks import equal_files
 from .looks import look_at
 from .progress import Progress, some
-
-EQUAL, NEAR = "duplicates", "near duplicates"
 
 
 @delegable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...folders.deal import EQUAL, NEAR
 from .forms import (
     AUTOMATIC,
     choice_input,
@@ -23,10 +24,9 @@ WAYS = {
     "counts": "Numbers of images of each class",
     "folds": "Folds of equal size",
 }
-NEAR = "near duplicates"
 GROUPS = {
     AUTOMATIC: "each image for itself",
-    "duplicates": "equal files",
+    EQUAL: "equal files",
     NEAR: "near duplicates: re-encoded, resized, slightly cropped",
 }
 
