@@ -20,8 +20,8 @@ from ..model.history import Epoch, Hooks, Trained
 from ..model.recipe import Recipe, check_choices
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
+from ..model.state_file import check_weights_file
 from ..model.training import train
-from ..model.weights import check_weights_file
 from .curves import draw_curves
 from .delegating import delegable
 from .leaks import leaks_between
@@ -125,7 +125,7 @@ def fine_tune(
     try:
         with reporting(progress, message) as report:
             teller = _teller(report, recipe, prints=progress is not False)
-            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live)
+            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live, print)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
