@@ -1,4 +1,4 @@
-"""ImageNet weights in the forms in which they are published: torchvision's loading is the oracle."""
+"""ImageNet weights in the forms in which they are published; torchvision is the oracle."""
 
 import gc
 

@@ -15,7 +15,7 @@ State = OrderedDict[str, torch.Tensor]
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 # What a dictionary with the network's weights is called in a file, most usual first.
 _NAMES = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-_DEPTH = 3  # of dictionaries within dictionaries; states of optimizers lie deeper
+_DEPTH = 4  # of dictionaries within dictionaries; states of optimizers lie deeper
 SAVE = "Save it with torch.save(model.state_dict(), path)"
 
 
@@ -75,7 +75,7 @@ def _unreadable(path: str, error: Exception) -> WeightsError:
     if isinstance(error, PermissionError):
         return WeightsError(f"{path!r} cannot be read: permission denied", "Let your user read it")
     why = "it is damaged, or no file of torch.save"
-    if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+    if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
         why = "it holds other objects than tensors and plain values, such as a whole model"
     return WeightsError(
         f"{path!r} is not a file of weights that torch can load safely "
