@@ -68,7 +68,11 @@ CALLS = {
         lambda p, **o: fg.predict(p.dataset, "b", device="cpu", **o),
         None,
     ),
-    "find_label_issues": (split, lambda p, **o: fg.find_label_issues(p.dataset, **ISSUES, **o), None),
+    "find_label_issues": (
+        split,
+        lambda p, **o: fg.find_label_issues(p.dataset, **ISSUES, **o),
+        None,
+    ),
 }  # fmt: skip
 _expected: dict[str, dict] = {}
 
