@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
 
+from ..similar import did_you_mean
 from .fields import root_dataset
 from .files import run_folder
 
@@ -219,11 +221,19 @@ def update_paths(dataset: fo.Dataset, run: Run) -> None:
     dataset.update_run_config(run.key, config)
 
 
-def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> Run:
+def load_run(
+    samples: fo.core.collections.SampleCollection, key: str | Run, others: Iterable[str] = ()
+) -> Run:
     """Look a run up by its key.
 
+    Args:
+        samples: a dataset or view
+        key: of the run; a run is returned as it is
+        others: names beside the keys of runs that may have been meant, for the message
+
     Raises:
-        ValueError: if the dataset has no such training; the message lists those it has
+        ValueError: if the dataset has no such training; the message names the most similar, and
+            lists those it has
     """
     if isinstance(key, Run):
         return key
@@ -236,6 +246,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "
+            f"{did_you_mean(key, [*list_runs(dataset), *others])}"
             f"Its runs: {', '.join(list_runs(dataset)) or 'none yet; call fine_tune() first'}"
         )
     try:
