@@ -1,0 +1,284 @@
+"""Which tables of a folder say what the classes are, and what they say together."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .cells import Images
+from .columns import Columns, Named, choose_columns, split_of, split_of_name
+from .csv_file import Head, read_head
+from .table import Table, read_columns, read_table
+
+FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
+TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up
+MOST_TABLES = 200  # that are looked into
+MOST_BYTES = 50_000_000  # of a table that is read although folders may be the classes
+MOST_PARTED = 0.05  # of the images that two tables label otherwise, before they are two things
+LEAST_NAMED = 0.25  # of the images, by a table that is believed although files begin with classes
+CROSSING = 0.2  # of the images that lie in another folder than most of their label
+
+
+@dataclass
+class AtHand:
+    """The CSV files of a folder, by their first lines.
+
+    Attributes:
+        sheets: those whose columns are known
+        unused: why the others are not used, by path
+        headers: columns of all that have a header
+    """
+
+    sheets: list[tuple[Head, Columns]] = field(default_factory=list)
+    unused: dict[str, str] = field(default_factory=dict)
+    headers: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Labelling:
+    """What tables say.
+
+    Attributes:
+        found: (label or None, split or None) by absolute path of the image
+        tables: which columns are taken for what, by path of the table
+        left_out: (row, reason) of rows that say nothing
+        notes: what a person should know
+        unused: why tables are not used, by path
+    """
+
+    found: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unused: dict[str, str] = field(default_factory=dict)
+
+
+def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
+    """Look at the CSV files in a folder, in those of splits and in such as "labels" below it.
+
+    Only the beginning of each is read, and none of them is an error.
+
+    Args:
+        root: absolute path of the folder
+        named: headers of columns, as far as they are not to be guessed
+    """
+    at_hand, paths = AtHand(), _csv_files(root)
+    for path in paths[:MOST_TABLES]:
+        try:
+            head = read_head(path)
+            at_hand.headers += [x for x in head.header if x and x not in at_hand.headers]
+            columns = choose_columns(head, named)
+        except (ValueError, OSError) as error:
+            at_hand.unused[path] = _reason(error, path)
+            continue
+        if TEMPLATE.search(os.path.basename(path)):
+            at_hand.unused[path] = "it looks like the template of a submission"
+        else:
+            at_hand.sheets.append((head, columns))
+    for path in paths[MOST_TABLES:]:
+        at_hand.unused[path] = f"only {MOST_TABLES} tables are looked into"
+    return at_hand
+
+
+def labels_of_folder(
+    images: Images,
+    guesses: dict[str, str | None],
+    are_folders: bool,
+    given: Sequence[str] = (),
+    named: Named | None = None,
+    must: bool = False,
+) -> Labelling:
+    """What the tables of a folder say, if it is to be believed.
+
+    Args:
+        images: of the folder
+        guesses: the class of each image without a table, by its path
+        are_folders: whether these are names of folders; else they are what files begin with
+        given: paths of tables; without them those at hand are looked at
+        named: headers of columns, as far as they are not to be guessed
+        must: whether the labels are known to stand in a table; otherwise they may not, and none
+            is an error that cannot be used
+
+    Raises:
+        ValueError: if a table that was given cannot be used, none of those at hand can although
+            one must, or two tables label the same images differently
+    """
+    named = named or Named()
+    if given:
+        return _merged([read_table(path, images, named) for path in given], images)
+    at_hand = tables_at_hand(images.root, named)
+    if must:
+        found = _usable(images, at_hand, named, must)
+        if not found.tables:
+            reasons = found.unused.items()
+            more = "; ".join(f"{os.path.relpath(x, images.root)}: {why}" for x, why in reasons)
+            raise ValueError(
+                f"There is no table of labels in {images.root!r}"
+                f"{f' ({more})' if more else ''}. Give its path as table"
+            )
+        return found
+    if not are_folders or len(set(guesses.values()) - {None}) < 2:
+        found = _usable(images, at_hand, named, must)
+        if any(guesses.values()) and not are_folders:
+            count = len(found.found)
+            if found.tables and count < LEAST_NAMED * len(guesses):
+                why = f"it names only {count} of {len(guesses)} images"
+                return Labelling(unused=found.unused | dict.fromkeys(found.tables, why))
+        return found
+    # The folders may be the classes: then no table stops the import, and none is read that is big.
+    sheets = [x for x in at_hand.sheets if x[1].is_sure and _is_small(x[0].path)]
+    unused = dict(at_hand.unused)
+    unused |= {head.path: "the folders are the classes" for head, _ in at_hand.sheets}
+    try:
+        found = _usable(images, AtHand(sheets, dict(unused)), named, must)
+    except ValueError:
+        return Labelling(unused=unused, notes=_offers(sheets))
+    labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
+    if know_better(labelled, guesses):
+        found.notes.append("The folders are no classes: each holds images of several, by the table")
+        found.unused = {p: why for p, why in found.unused.items() if p not in found.tables}
+        return found
+    return Labelling(unused=found.unused | unused, notes=_offers(sheets))
+
+
+def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labelling:
+    """What those tables at hand say that name images."""
+    tables, unused = [], dict(at_hand.unused)
+    sure = [sheet for sheet in at_hand.sheets if sheet[1].is_sure]
+    for head, columns in sure or at_hand.sheets:
+        try:
+            table = read_columns(head, columns, images, named)
+            if not columns.is_sure and not must:
+                _check_repeated(table)
+        except (ValueError, OSError) as error:
+            unused[head.path] = _reason(error, head.path)
+        else:
+            tables.append(table)
+            unused.pop(head.path, None)
+    if sure:
+        for head, columns in at_hand.sheets:
+            if not columns.is_sure:
+                unused.setdefault(head.path, "the columns of another table say more")
+    found = _merged(tables, images)
+    found.unused = unused
+    return found
+
+
+def _offers(sheets: list[tuple[Head, Columns]]) -> list[str]:
+    """Notes of tables that could be used instead of folders."""
+    return [
+        f"The table {os.path.basename(head.path)} is not used. To take the classes from it, say "
+        f"that they stand in a table"
+        for head, _ in sheets
+    ]
+
+
+def know_better(labelled: dict[str, str], folders: dict[str, str | None]) -> bool:
+    """Whether folders are not the classes: images of one label lie in several of them.
+
+    Args:
+        labelled: label by path, of a table
+        folders: class by path, of the folders
+    """
+    pairs = Counter((label, folders.get(path)) for path, label in labelled.items())
+    homes: Counter = Counter()
+    for (label, _), count in pairs.items():
+        homes[label] = max(homes[label], count)
+    elsewhere = len(labelled) - sum(homes.values())
+    return 2 * len(labelled) >= len(folders) and elsewhere > CROSSING * len(labelled)
+
+
+def _is_small(path: str) -> bool:
+    try:
+        return os.path.getsize(path) <= MOST_BYTES
+    except OSError:
+        return False
+
+
+def _csv_files(root: str) -> list[str]:
+    """CSV files in the folder, in its folders of splits, of labels, or in its only one."""
+    found, below = [], []
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if name.startswith("."):
+            continue
+        if os.path.isdir(path):
+            below.append(path)
+        elif name.lower().endswith((".csv", ".tsv")) and os.path.isfile(path):
+            found.append(path)
+    for folder in below:
+        name = os.path.basename(folder)
+        if not (split_of(name) or name.lower() in FOLDERS or len(below) == 1):
+            continue
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        paths = [os.path.join(folder, x) for x in names if x.lower().endswith((".csv", ".tsv"))]
+        found += [path for path in paths if os.path.isfile(path)]
+    return found
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Why a table is not used, without its path."""
+    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    text = text.removeprefix(f"The table {path!r} ").removeprefix(f"{path!r} ")
+    return f"it {text}" if text.startswith(("has ", "is ", "names ", "cannot ", "marks ")) else text
+
+
+def _check_repeated(table: Table) -> None:
+    """Refuse a second column that does not look like classes.
+
+    Raises:
+        ValueError: if most labels stand once
+    """
+    if len(set(table.labels)) > max(1, len(table.labels) // 2):
+        raise ValueError(
+            "its second column does not look like classes: most of its values stand once. If they "
+            "are, name it by label_column"
+        )
+
+
+def _merged(tables: list[Table], images: Images) -> Labelling:
+    """What tables say together.
+
+    Raises:
+        ValueError: if two of them label the same images differently
+    """
+    found, root = Labelling(), images.root
+    # Beside test.csv, train.csv says a split; alone it may hold all that there is.
+    splits = {table.path: split_of_name(table.path) for table in tables}
+    if len(set(splits.values())) < len(tables) or len(tables) < 2:
+        splits = {}
+    sources: dict[str, str] = {}
+    shared: Counter = Counter()
+    parted: Counter = Counter()
+    for table in tables:
+        name = os.path.relpath(table.path, root) if len(tables) > 1 else ""
+        found.tables[table.path] = table.words
+        found.left_out += [(f"{name} {row}".strip(), why) for row, why in table.left_out]
+        found.notes += table.notes
+        for path, (label, said) in table.found.items():
+            split = said or splits.get(table.path)
+            earlier = found.found.get(path)
+            if earlier is None:
+                found.found[path] = label, split
+                sources[path] = name
+                continue
+            pair = sources[path], name
+            shared[pair] += 1
+            if label is not None and earlier[0] not in (None, label):
+                parted[pair] += 1
+                row = f"{name}: {os.path.relpath(path, root)}"
+                found.left_out.append((row, "in two tables, with other labels"))
+            found.found[path] = earlier[0] or label, earlier[1] or split
+    for (one, other), count in parted.items():
+        if count > MOST_PARTED * shared[one, other]:
+            raise ValueError(
+                f"The tables {one!r} and {other!r} label {count} of {shared[one, other]} images "
+                f"differently. Give the path of the one to use as table"
+            )
+    return found
