@@ -189,11 +189,12 @@ def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tupl
     """The columns of 0 and 1, one for each class; none if there are fewer than two."""
     if not head.rows:
         return ()
-    marks = (*YES[:3], *NO[:3], "")
 
     def is_marked(place: int) -> bool:
         cells = [row[place].lower() for row in head.rows if place < len(row)]
-        return all(cell in marks for cell in cells) and any(cells)
+        marks = [cell in (*YES[:3], *NO[:3], "") for cell in cells]
+        others = [cell for cell, is_mark in zip(cells, marks, strict=True) if not is_mark]
+        return any(cells) and 2 * sum(marks) > len(marks) and all(map(_is_share, others))
 
     found = [
         place
@@ -206,3 +207,10 @@ def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tupl
     if bare and max(marked) > 1:
         found = [place for place in found if place not in bare]
     return tuple(found) if len(found) > 1 else ()
+
+
+def _is_share(cell: str) -> bool:
+    try:
+        return 0 <= float(cell) <= 1
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .cells import Images
@@ -15,6 +15,7 @@ from .table import Table, read_columns, read_table
 
 FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
 TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up
+UNSURE = ", and none of its columns is known to hold any"
 MOST_TABLES = 200  # that are looked into
 MOST_BYTES = 50_000_000  # of a table that is read although folders may be the classes
 MOST_PARTED = 0.05  # of the images that two tables label otherwise, before they are two things
@@ -83,6 +84,24 @@ def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
     return at_hand
 
 
+def headers_of(root: str, table: str = "") -> list[str]:
+    """The columns of a table, or of those at hand in a folder, without those that have no name.
+
+    Args:
+        root: absolute path of the folder
+        table: path of the table, or its path below the folder
+
+    Raises:
+        ValueError: if it has no header
+        OSError: if it cannot be read
+    """
+    if not table:
+        return tables_at_hand(root).headers
+    table = os.path.expanduser(table)
+    path = table if os.path.isfile(table) else os.path.join(root, table)
+    return [header for header in dict.fromkeys(read_head(path).header) if header]
+
+
 def labels_of_folder(
     images: Images,
     guesses: dict[str, str | None],
@@ -110,38 +129,49 @@ def labels_of_folder(
     if given:
         return _merged([read_table(path, images, named) for path in given], images)
     at_hand = tables_at_hand(images.root, named)
-    if must:
+    may_be_folders = are_folders and len(set(guesses.values()) - {None}) > 1
+    if must or not may_be_folders:
         found = _usable(images, at_hand, named, must)
-        if not found.tables:
-            reasons = found.unused.items()
-            more = "; ".join(f"{os.path.relpath(x, images.root)}: {why}" for x, why in reasons)
-            raise ValueError(
-                f"There is no table of labels in {images.root!r}"
-                f"{f' ({more})' if more else ''}. Give its path as table"
-            )
-        return found
-    if not are_folders or len(set(guesses.values()) - {None}) < 2:
-        found = _usable(images, at_hand, named, must)
-        if any(guesses.values()) and not are_folders:
-            count = len(found.found)
-            if found.tables and count < LEAST_NAMED * len(guesses):
-                why = f"it names only {count} of {len(guesses)} images"
-                return Labelling(unused=found.unused | dict.fromkeys(found.tables, why))
+        _check_found(found, images, guesses, must)
         return found
     # The folders may be the classes: then no table stops the import, and none is read that is big.
     sheets = [x for x in at_hand.sheets if x[1].is_sure and _is_small(x[0].path)]
-    unused = dict(at_hand.unused)
-    unused |= {head.path: "the folders are the classes" for head, _ in at_hand.sheets}
+    own = {
+        head.path: f"the folders are the classes{'' if columns.is_sure else UNSURE}"
+        for head, columns in at_hand.sheets
+    }
     try:
-        found = _usable(images, AtHand(sheets, dict(unused)), named, must)
-    except ValueError:
-        return Labelling(unused=unused, notes=_offers(sheets))
+        found = _usable(images, AtHand(sheets, own | at_hand.unused), named, must)
+    except ValueError:  # they contradict each other
+        return Labelling(unused=own | at_hand.unused, notes=_offers(own))
     labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
     if know_better(labelled, guesses):
         found.notes.append("The folders are no classes: each holds images of several, by the table")
-        found.unused = {p: why for p, why in found.unused.items() if p not in found.tables}
         return found
-    return Labelling(unused=found.unused | unused, notes=_offers(sheets))
+    unread = {head.path for head, _ in at_hand.sheets} - {head.path for head, _ in sheets}
+    return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
+
+
+def _check_found(
+    found: Labelling, images: Images, guesses: dict[str, str | None], must: bool
+) -> None:
+    """Leave tables that say little where the names of files say more.
+
+    Raises:
+        ValueError: if there are none, and there must be
+    """
+    if must and not found.tables:
+        reasons = found.unused.items()
+        more = "; ".join(f"{os.path.relpath(path, images.root)}: {why}" for path, why in reasons)
+        raise ValueError(
+            f"There is no table of labels in {images.root!r}{f' ({more})' if more else ''}. Give "
+            f"its path as table"
+        )
+    count, total = len(found.found), len(guesses)
+    if not must and len(set(guesses.values()) - {None}) > 1 and count < LEAST_NAMED * total:
+        why = f"it names only {count} of {total} images, whose own names say more"
+        found.unused |= dict.fromkeys(found.tables, why)
+        found.found, found.tables, found.left_out, found.notes = {}, {}, [], []
 
 
 def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labelling:
@@ -162,17 +192,17 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
         for head, columns in at_hand.sheets:
             if not columns.is_sure:
                 unused.setdefault(head.path, "the columns of another table say more")
-    found = _merged(tables, images)
+    found = _merged(tables, images) if tables else Labelling()
     found.unused = unused
     return found
 
 
-def _offers(sheets: list[tuple[Head, Columns]]) -> list[str]:
+def _offers(paths: Iterable[str]) -> list[str]:
     """Notes of tables that could be used instead of folders."""
     return [
-        f"The table {os.path.basename(head.path)} is not used. To take the classes from it, say "
-        f"that they stand in a table"
-        for head, _ in sheets
+        f"The table {os.path.basename(path)} is not used. To take the classes from it, say that "
+        f"they stand in a table"
+        for path in paths
     ]
 
 
@@ -275,6 +305,9 @@ def _merged(tables: list[Table], images: Images) -> Labelling:
                 row = f"{name}: {os.path.relpath(path, root)}"
                 found.left_out.append((row, "in two tables, with other labels"))
             found.found[path] = earlier[0] or label, earlier[1] or split
+    if absent := [file for file in images.files if file not in found.found]:
+        example = os.path.relpath(absent[0], root)
+        found.notes.append(f"{len(absent)} images have no row in a table, such as {example}")
     for (one, other), count in parted.items():
         if count > MOST_PARTED * shared[one, other]:
             raise ValueError(
