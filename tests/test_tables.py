@@ -3,6 +3,8 @@
 import codecs
 import csv
 import time
+from collections import Counter
+from random import Random
 
 import fiftyone as fo
 import pytest
@@ -268,6 +270,25 @@ CASES = {
          "cat/4.jpg": ("cat", None)},
         {},
         ["The table a.csv is not used. To take the classes", "(the folders are the classes)"],
+    ),
+    "class folders for training, and a table of the test images": (
+        {"test.csv": "image,label\n4.jpg,Cat\n5.jpg,dog\n"},
+        {
+            "train/Cat/1.jpg": ("Cat", "train"), "train/dog/2.jpg": ("dog", "train"),
+            "train/dog/3.jpg": ("dog", "train"), "test/4.jpg": ("Cat", "test"),
+            "test/5.jpg": ("dog", "test"),
+        },
+        {},
+        ["2 images that lie in no class folder have their class from a table", "Table test.csv: "],
+    ),
+    "class folders, and a table of other classes of others": (
+        {"a.csv": "image,label\n4.jpg,sunny\n5.jpg,dark\n"},
+        {
+            "Cat/1.jpg": ("Cat", None), "dog/2.jpg": ("dog", None), "4.jpg": (None, None),
+            "5.jpg": (None, None), "dog/6.jpg": ("dog", None),
+        },
+        {},
+        ["(the folders are the classes)"],
     ),
     "names of files that are no classes": (
         {"train.csv": "image_id,healthy,rust\nTrain_0,1,0\nTrain_1,0,1\nTrain_2,0,1\n"},
@@ -543,3 +564,44 @@ def test_tables_of_a_size(tmp_path):
 def test_names_of_classes_come_from_such_files(tmp_path):
     (tmp_path / "n.txt").write_bytes(codecs.BOM_UTF16_LE + "1 = œ\n".encode("utf-16-le"))
     assert read_names(str(tmp_path / "n.txt")) == {"1": "œ"}
+
+
+PIECES = [
+    b"image", b"label", b"1.jpg", b"cat/2.jpg", b"3", b"x", b"", b'"', b'""', b"\n", b"\r\n", b"\r",
+    b",", b";", b"\t", b"|", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", "œ".encode("cp1252"), b"\x81",
+    "é".encode(), b"0", b"1", b"1.0", b"nan", b"1e999", b"-1", b"true", b"=cmd|' /C calc'!A0",
+    b"../../x", b"/etc/passwd", b"C:\\1.jpg", b"\x1e", b"sep=;", b"a" * 3000, b"split", b"is_test",
+    b"fold", b"train", b"\xe2\x80\xae", b"\xed\xa0\x80", b" ", b"#", b"{}", b"\\", b"'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_made_up_tables_end_in_a_plan_or_one_clear_error(tmp_path, seed):
+    classes = make(tmp_path / "classes", "cat/1.jpg", "cat/2.jpg", "dog/3.jpg")
+    flat = make(tmp_path / "flat", "1.jpg", "cat/2.jpg", "cat/3.jpg")
+    random = Random(seed)
+    outcomes = Counter()
+    for _ in range(100):
+        content = b"image,label\n" * random.randint(0, 1)
+        content += b"".join(random.choices(PIECES, k=random.randint(0, 60)))
+        start = time.process_time()
+        for root in (classes, flat):
+            (root / "t.csv").write_bytes(content)
+        plan = fg.plan_import(str(classes))  # is never stopped
+        assert [item.label for item in plan.items] == ["cat", "cat", "dog"], content
+        for choices in ({}, {"table": "t.csv"}, {"table": "t.csv", "label_column": "label"}):
+            message = ""
+            try:
+                plan = fg.plan_import(str(flat), **choices)
+            except ValueError as error:
+                message = str(error)
+            outcomes["refused" if message else "read"] += 1
+            if message:
+                assert "t.csv" in message, content
+                assert len(message) < 3000, content
+            else:
+                assert {item.path for item in plan.items} == {
+                    str(flat / name) for name in ("1.jpg", "cat/2.jpg", "cat/3.jpg")
+                }
+        assert time.process_time() - start < 10, content
+    assert min(outcomes["refused"], outcomes["read"]) >= 50, outcomes

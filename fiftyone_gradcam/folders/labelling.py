@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from .at_hand import AtHand, tables_at_hand, why_not
 from .cells import Images
-from .columns import Columns, Named, choose_columns, split_of, split_of_name
-from .csv_file import Head, read_head
+from .columns import Named, split_of_name
 from .table import Table, read_columns, read_table
 
-FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
-TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up
 UNSURE = ", and none of its columns is known to hold any"
-MOST_TABLES = 200  # that are looked into
 MOST_BYTES = 50_000_000  # of a table that is read although folders may be the classes
 MOST_PARTED = 0.05  # of the images that two tables label otherwise, before they are two things
 LEAST_NAMED = 0.25  # of the images, by a table that is believed although files begin with classes
 CROSSING = 0.2  # of the images that lie in another folder than most of their label
-
-
-@dataclass
-class AtHand:
-    """The CSV files of a folder, by their first lines.
-
-    Attributes:
-        sheets: those whose columns are known
-        unused: why the others are not used, by path
-        headers: columns of all that have a header
-    """
-
-    sheets: list[tuple[Head, Columns]] = field(default_factory=list)
-    unused: dict[str, str] = field(default_factory=dict)
-    headers: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -48,6 +29,8 @@ class Labelling:
         left_out: (row, reason) of rows that say nothing
         notes: what a person should know
         unused: why tables are not used, by path
+        absent: that one of the notes that tells of images without a row
+        only_fills: whether they are for images alone that lie in no class folder
     """
 
     found: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -55,51 +38,8 @@ class Labelling:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
-
-
-def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
-    """Look at the CSV files in a folder, in those of splits and in such as "labels" below it.
-
-    Only the beginning of each is read, and none of them is an error.
-
-    Args:
-        root: absolute path of the folder
-        named: headers of columns, as far as they are not to be guessed
-    """
-    at_hand, paths = AtHand(), _csv_files(root)
-    for path in paths[:MOST_TABLES]:
-        try:
-            head = read_head(path)
-            at_hand.headers += [x for x in head.header if x and x not in at_hand.headers]
-            columns = choose_columns(head, named)
-        except (ValueError, OSError) as error:
-            at_hand.unused[path] = _reason(error, path)
-            continue
-        if TEMPLATE.search(os.path.basename(path)):
-            at_hand.unused[path] = "it looks like the template of a submission"
-        else:
-            at_hand.sheets.append((head, columns))
-    for path in paths[MOST_TABLES:]:
-        at_hand.unused[path] = f"only {MOST_TABLES} tables are looked into"
-    return at_hand
-
-
-def headers_of(root: str, table: str = "") -> list[str]:
-    """The columns of a table, or of those at hand in a folder, without those that have no name.
-
-    Args:
-        root: absolute path of the folder
-        table: path of the table, or its path below the folder
-
-    Raises:
-        ValueError: if it has no header
-        OSError: if it cannot be read
-    """
-    if not table:
-        return tables_at_hand(root).headers
-    table = os.path.expanduser(table)
-    path = table if os.path.isfile(table) else os.path.join(root, table)
-    return [header for header in dict.fromkeys(read_head(path).header) if header]
+    only_fills: bool = False
+    absent: str = ""
 
 
 def labels_of_folder(
@@ -148,6 +88,10 @@ def labels_of_folder(
     if know_better(labelled, guesses):
         found.notes.append("The folders are no classes: each holds images of several, by the table")
         return found
+    if count := _count_filled(labelled, guesses):
+        found.notes = [note for note in found.notes if note != found.absent]
+        about = f"{count} images that lie in no class folder have their class from a table"
+        return replace(found, notes=[*found.notes, about], only_fills=True)
     unread = {head.path for head, _ in at_hand.sheets} - {head.path for head, _ in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
 
@@ -184,7 +128,7 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
             if not columns.is_sure and not must:
                 _check_repeated(table)
         except (ValueError, OSError) as error:
-            unused[head.path] = _reason(error, head.path)
+            unused[head.path] = why_not(error, head.path)
         else:
             tables.append(table)
             unused.pop(head.path, None)
@@ -195,6 +139,12 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
     found = _merged(tables, images) if tables else Labelling()
     found.unused = unused
     return found
+
+
+def _count_filled(labelled: dict[str, str], folders: dict[str, str | None]) -> int:
+    """How many images without a class have one of the folders' classes by a table."""
+    filled = [label for path, label in labelled.items() if folders.get(path) is None]
+    return len(filled) if set(filled) <= set(folders.values()) else 0
 
 
 def _offers(paths: Iterable[str]) -> list[str]:
@@ -226,37 +176,6 @@ def _is_small(path: str) -> bool:
         return os.path.getsize(path) <= MOST_BYTES
     except OSError:
         return False
-
-
-def _csv_files(root: str) -> list[str]:
-    """CSV files in the folder, in its folders of splits, of labels, or in its only one."""
-    found, below = [], []
-    for name in sorted(os.listdir(root)):
-        path = os.path.join(root, name)
-        if name.startswith("."):
-            continue
-        if os.path.isdir(path):
-            below.append(path)
-        elif name.lower().endswith((".csv", ".tsv")) and os.path.isfile(path):
-            found.append(path)
-    for folder in below:
-        name = os.path.basename(folder)
-        if not (split_of(name) or name.lower() in FOLDERS or len(below) == 1):
-            continue
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            continue
-        paths = [os.path.join(folder, x) for x in names if x.lower().endswith((".csv", ".tsv"))]
-        found += [path for path in paths if os.path.isfile(path)]
-    return found
-
-
-def _reason(error: Exception, path: str) -> str:
-    """Why a table is not used, without its path."""
-    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    text = text.removeprefix(f"The table {path!r} ").removeprefix(f"{path!r} ")
-    return f"it {text}" if text.startswith(("has ", "is ", "names ", "cannot ", "marks ")) else text
 
 
 def _check_repeated(table: Table) -> None:
@@ -307,7 +226,8 @@ def _merged(tables: list[Table], images: Images) -> Labelling:
             found.found[path] = earlier[0] or label, earlier[1] or split
     if absent := [file for file in images.files if file not in found.found]:
         example = os.path.relpath(absent[0], root)
-        found.notes.append(f"{len(absent)} images have no row in a table, such as {example}")
+        found.absent = f"{len(absent)} images have no row in a table, such as {example}"
+        found.notes.append(found.absent)
     for (one, other), count in parted.items():
         if count > MOST_PARTED * shared[one, other]:
             raise ValueError(

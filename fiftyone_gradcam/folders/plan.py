@@ -233,16 +233,16 @@ def plan_import(
     plan.tables, plan.unused = from_table.tables, from_table.unused
     plan.skipped += from_table.left_out
     plan.warnings += from_table.notes
-    label_from = "table" if plan.tables else label_from
+    label_from = "table" if plan.tables and not from_table.only_fills else label_from
     plan.layout = with_choices(
         guessed, label_from=label_from, split_from=split_from, level=level, pattern=pattern
     )
     readings = [plan.layout.read(parts) for parts in paths]
     if plan.tables:
-        told = from_table.found
+        told = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
-            (told[file][0], told[file][1] or split) if file in told else (None, split)
-            for file, (_, split) in zip(files, readings, strict=True)
+            ((own if from_table.only_fills else None) or label, said or split)
+            for (label, said), (own, split) in zip(told, readings, strict=True)
         ]
     plan.names = _names(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [

@@ -14,7 +14,7 @@ from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
 from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
-from ...folders.labelling import headers_of
+from ...folders.at_hand import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
