@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from .layout import SPLITS
+from .split_names import SPLITS
 
 COLUMNS = {
     "path": ("path", "filepath", "file", "filename", "file_name", "image", "image_path", "id"),
