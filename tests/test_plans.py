@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders.layout import Layout, guess, prefix
+from fiftyone_gradcam.folders.guessing import guess
+from fiftyone_gradcam.folders.layout import Layout, prefix
 from fiftyone_gradcam.folders.names import read_names
 
 
@@ -271,10 +272,3 @@ def test_real_folders(real):
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
     assert guess([]) == Layout("nothing", "nothing")
-
-
-def test_splits_among_other_folders_are_told(tmp_path):
-    make(tmp_path, "Train/cat/1.jpg", "Testing/cat/2.jpg", "holdout/cat/3.jpg")
-    plan = fg.plan_import(str(tmp_path))
-    assert plan.classes == ["Testing", "Train", "holdout"]
-    assert "Classes are called Testing, Train. If these are splits" in str(plan)

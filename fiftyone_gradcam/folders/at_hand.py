@@ -6,8 +6,9 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from .columns import Columns, Named, choose_columns, split_of
+from .columns import Columns, Named, choose_columns
 from .csv_file import Head, read_head
+from .split_names import split_of
 
 FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
 TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up

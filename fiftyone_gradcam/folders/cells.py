@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from .columns import split_of
+from .split_names import split_of
 
 ABSOLUTE = re.compile(r"^(?:file:)?/*[a-z]:(?=/)", re.IGNORECASE)  # of Windows
 

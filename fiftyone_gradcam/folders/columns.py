@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .csv_file import Head
-from .layout import SPLITS
+from .split_names import split_of
 
 # Headers as `_key` makes them, those that say most first.
 _IMAGES = (
@@ -117,16 +117,6 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
     found.sort(key=lambda place: keys[place] not in SPLIT_COLUMNS)  # stable
     splits = tuple(found) if split is None else (split,)
     return Columns(image, label, classes, splits, is_sure)
-
-
-def split_of(cell: str) -> str | None:
-    """The split that a text stands for, such as "val" of "Validation set"; None if none."""
-    key = _key(cell)
-    short = re.sub(r"(set|data|split|images)?\d*$", "", key)
-    for name in (cell.casefold(), key, short):
-        if found := SPLITS.get(name, BARE_FLAGS.get(name)):
-            return found
-    return None
 
 
 def split_of_name(path: str) -> str | None:

@@ -11,12 +11,15 @@ from typing import NamedTuple
 from . import labelling
 from .cells import Images
 from .columns import Named
-from .files import find_files
-from .layout import SPLITS, Layout, guess, with_choices
+from .files import Found, find_files
+from .guessing import guess, with_choices
+from .layout import Layout
+from .masks import find_masks
 from .names import read_names
+from .remarks import MOST_NAMES, remarks
+from .split_names import crossed, splits_of
 
 NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
-MOST_NAMES = 8
 
 
 class Item(NamedTuple):
@@ -43,6 +46,8 @@ class Plan:
         passed_over: number of files that are none, by reason
         warnings: what a person should know before it is carried out
         choices: arguments that were not left to be guessed, by name
+        archives: paths of packed files, such as .zip, which may hold images
+        stopped: why no images are listed, of a folder of a hundred thousand other files
     """
 
     root: str
@@ -55,6 +60,8 @@ class Plan:
     passed_over: Counter = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
+    archives: list[str] = field(default_factory=list)
+    stopped: str | None = None
 
     def counts(self) -> dict[str | None, dict[str | None, int]]:
         """Number of images by split and class; None stands for none."""
@@ -113,7 +120,8 @@ class Plan:
         """Refuse a plan that no classifier can be trained on, unless no classes were asked for.
 
         Raises:
-            ValueError: without images, without labels, or with a single class
+            ValueError: without images, without labels, with a single class, or if the classes
+                would be splits, such as training_set and test_set
         """
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.reasons().items())
         left_out = f" (left out: {left_out})" if left_out else ""
@@ -124,6 +132,11 @@ class Plan:
         )
         if self.unused:
             remedy += f". {'; '.join(self.table_words[len(self.tables) :])}"
+        if self.stopped:
+            raise ValueError(f"No images below {self.root!r}. {self.stopped}")
+        if self.archives and len(self.classes) < 2 and not (self.is_unlabelled and self.items):
+            first = os.path.relpath(self.archives[0], self.root)
+            remedy = f"Unpack the {len(self.archives)} packed files, such as {first!r}. {remedy}"
         if not self.items:
             raise ValueError(f"No images {where}. {remedy}")
         if self.is_unlabelled:
@@ -133,6 +146,23 @@ class Plan:
         if len(self.classes) == 1:
             raise ValueError(
                 f"Only one class, {self.classes[0]!r}, {where}. A classifier needs two. {remedy}"
+            )
+        self._refuse_splits()
+
+    def _refuse_splits(self) -> None:
+        """Never train one split against another."""
+        named = ", ".join(map(repr, self.classes[:MOST_NAMES]))
+        if splits_of(self.classes):
+            raise ValueError(
+                f"The classes would be {named}, which are splits, {self.layout}. Say where the "
+                f"split stands by split_from ('outer folder' or 'inner folder'), and where the "
+                f"class stands by label_from ('folder', 'file name', 'pattern' or 'table')"
+            )
+        if crossed(self.classes):
+            raise ValueError(
+                f"The classes would be {named}, which are classes and splits in one. Part them by "
+                f"a pattern with the groups label and split, such as "
+                f"(?P<label>[^/]+)[_-](?P<split>[^/_-]+)/"
             )
 
     def __str__(self) -> str:
@@ -166,19 +196,25 @@ def plan_import(
     split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
+    keep_masks: bool = False,
 ) -> Plan:
-    """Say what `import_folders` would make of a folder; print it. No file is opened.
+    """Say what `import_folders` would make of a folder; print it.
+
+    No file is opened, but for some of those that may be masks. Masks of images are left out: files
+    that have the name of an image and another extension (`1.jpg`, `1.png`), an ending such as
+    `_mask`, or a folder called masks, ground_truth or the like, and that look like masks.
 
     Args:
         path: the folder
         label_from: where the class stands: "folder", "file name" (what comes before the number of
             `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
         split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
-            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, training,
-            val, valid, validation, test or testing
+            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, val,
+            valid, validation, dev, eval, test or holdout, in any case, with words such as set or
+            images and with numbers: training_set, "Train Data", val2017, seg_test beside seg_train
         level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
         pattern: a regular expression with a group named "label", and perhaps one named "split",
-            that is searched in the path below the folder
+            that is searched in the path below the folder, for a second at most
         table: a CSV file, or several, with columns for images and labels (or one of 0 and 1 for
             each class) and, perhaps, splits; None takes those in the folder
         image_column, label_column, split_column: headers of these columns; None knows the usual
@@ -187,6 +223,7 @@ def plan_import(
             called, by what stands for them; None takes classes.txt or the like in the folder, if
             it names all of them
         skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
+        keep_masks: take masks for images, too
 
     Returns:
         the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
@@ -216,17 +253,22 @@ def plan_import(
         "split_column": split_column,
         "class_names": class_names,
         "skip": skip or None,
+        "keep_masks": keep_masks or None,
     }
     found = find_files(root, tuple(skip))
-    files = found.files
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
+    plan.archives, plan.stopped, plan.warnings = found.archives, found.stopped, found.notes
+    if not keep_masks:
+        _leave_out_masks(plan, found)
+    files = found.files
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
     guessed = guess(paths)
     must = label_from == "table" or bool(given) or named.any
     from_table = labelling.Labelling()
     if must or (label_from is None and pattern is None):
-        guesses = {file: guessed.read(x)[0] for file, x in zip(files, paths, strict=True)}
-        are_folders = guessed.label_from == "folder"
+        classes = [label for label, _ in guessed.read_all(paths)]
+        guesses = dict(zip(files, classes, strict=True))
+        are_folders = guessed.label_from == "folder" and not splits_of({*classes} - {None})
         from_table = labelling.labels_of_folder(
             Images(root, files), guesses, are_folders, given, named, must
         )
@@ -235,9 +277,9 @@ def plan_import(
     plan.warnings += from_table.notes
     label_from = "table" if plan.tables and not from_table.only_fills else label_from
     plan.layout = with_choices(
-        guessed, label_from=label_from, split_from=split_from, level=level, pattern=pattern
+        guessed, paths, label_from=label_from, split_from=split_from, level=level, pattern=pattern
     )
-    readings = [plan.layout.read(parts) for parts in paths]
+    readings = plan.layout.read_all(paths)
     if plan.tables:
         told = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
@@ -249,7 +291,7 @@ def plan_import(
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
     ]
-    plan.warnings += _warnings(plan, paths, readings)
+    plan.warnings += remarks(plan, paths, readings, found.same)
     plan.choices = {name: value for name, value in choices.items() if value is not None}
     return plan
 
@@ -265,6 +307,24 @@ def _given(path: str | None, root: str) -> str | None:
     raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
 
 
+def _leave_out_masks(plan: Plan, found: Found) -> None:
+    """Take the masks from the files."""
+    masks = find_masks(found.files, plan.root)
+    if not masks.images:
+        return
+    kept = [
+        pair for pair in zip(found.files, found.sizes, strict=True) if pair[0] not in masks.images
+    ]
+    found.files, found.sizes = [path for path, _ in kept], [size for _, size in kept]
+    plan.passed_over.update(masks.reasons)
+    mask, image = masks.example()
+    of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
+    plan.warnings.append(
+        f"{len(masks.images)} files are masks of images and left out, such as "
+        f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, keep masks"
+    )
+
+
 def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
     """What the classes are called."""
     if path is not None:
@@ -277,39 +337,6 @@ def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
         if labels and labels <= set(names):
             return names
     return {}
-
-
-def _warnings(plan: Plan, paths: list[list[str]], readings: list) -> list[str]:
-    """What a person should know of a plan."""
-    found = []
-    if plan.names:
-        nameless = sorted({x for x, _ in readings if x is not None} - set(plan.names))
-        if nameless:
-            found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
-    unlabelled = sum(item.label is None for item in plan.items)
-    if unlabelled and plan.classes:
-        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
-    folded = Counter(name.casefold() for name in plan.classes)
-    alike = [name for name in plan.classes if folded[name.casefold()] > 1]
-    if alike:
-        found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
-    if splits := [name for name in plan.classes if name.lower() in SPLITS]:
-        found.append(
-            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, keep other "
-            f"folders away from beside them"
-        )
-    is_split = plan.layout.split_from != "nothing"
-    nested = next((parts for parts in paths if len(parts) - 1 - is_split > 1), None)
-    if nested and (plan.layout.label_from, plan.layout.level) == ("folder", "first"):
-        found.append(
-            f"Deeper folders belong to the class of the first: {'/'.join(nested)} is "
-            f"{plan.layout.read(nested)[0]!r}. level='last' or 'joined' takes it otherwise"
-        )
-    counts = Counter(item.label for item in plan.items if item.label is not None)
-    if counts and max(counts.values()) > 20 * min(counts.values()):
-        rarest, count = min(counts.items(), key=lambda pair: pair[1])
-        found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
-    return found
 
 
 def _order(name: str | None) -> tuple:

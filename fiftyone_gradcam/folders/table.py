@@ -16,10 +16,10 @@ from .columns import (
     choose_columns,
     flag_of,
     listed,
-    split_of,
     split_of_name,
 )
 from .csv_file import Head, read_head, read_rows
+from .split_names import split_of
 
 UNMARKED = "in the table without a class, and left unlabelled"
 SEVERAL = "in the table with several classes, and left unlabelled"
