@@ -219,6 +219,26 @@ CASES = {
         {},
         ["The column 'set' of a.csv says 'extra' (1), which are no splits: train, val and test"],
     ),
+    "evaluation beside validation": (
+        {"a.csv": "id,label,split\n1,x,train\n2,y,eval\n3,x,dev\n4,y,Evaluation\n"},
+        {
+            "1.jpg": ("x", "train"), "2.jpg": ("y", "test"), "3.jpg": ("x", "val"),
+            "4.jpg": ("y", "test"),
+        },
+        {},
+        [],
+    ),
+    "folders that are all splits by name, and a table": (
+        {"labels.csv": "image_id,label\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(6))},
+        {
+            f"{'train' if i < 4 else 'test'}_images/{i}.jpg": (
+                "ab"[i % 2], "train" if i < 4 else "test"
+            )
+            for i in range(6)
+        },
+        {},
+        [],
+    ),
     "valid says something else": (
         {"a.csv": "id,label,valid\n1,x,1\n2,y,0\n"},
         {"1.jpg": ("x", None), "2.jpg": ("y", None)},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 from .csv_file import read_text
 
+NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
 # "1 = Makino", "1: Makino", "1,Makino", "1<tab>Makino", "1 Makino"
 NAMED = re.compile(r"\s*(?P<key>[^=:,\t]+?)\s*(?:[=:,\t]|\s(?=\S))\s*(?P<name>.+?)\s*")
 
@@ -41,3 +43,23 @@ def read_names(path: str) -> dict[str, str]:
     if not names:
         raise ValueError(f"{path!r} names no class. Write lines such as 1 = Name")
     return names
+
+
+def names_of(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
+    """What the classes of a folder are called, by what stands for them.
+
+    Args:
+        root: of the folder
+        path: a file of names; None takes one of the folder that names all labels
+        labels: that stand in the folder
+    """
+    if path is not None:
+        return read_names(path)
+    for name in NAMES_FILES:
+        try:
+            names = read_names(os.path.join(root, name))
+        except (OSError, ValueError):
+            continue
+        if labels and labels <= set(names):
+            return names
+    return {}

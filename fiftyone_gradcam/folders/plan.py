@@ -15,11 +15,9 @@ from .files import Found, find_files
 from .guessing import guess, with_choices
 from .layout import Layout
 from .masks import find_masks
-from .names import read_names
+from .names import names_of
 from .remarks import MOST_NAMES, remarks
 from .split_names import crossed, splits_of
-
-NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
 
 
 class Item(NamedTuple):
@@ -286,7 +284,7 @@ def plan_import(
             ((own if from_table.only_fills else None) or label, said or split)
             for (label, said), (own, split) in zip(told, readings, strict=True)
         ]
-    plan.names = _names(root, class_names, {label for label, _ in readings} - {None})
+    plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
@@ -323,20 +321,6 @@ def _leave_out_masks(plan: Plan, found: Found) -> None:
         f"{len(masks.images)} files are masks of images and left out, such as "
         f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, keep masks"
     )
-
-
-def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
-    """What the classes are called."""
-    if path is not None:
-        return read_names(path)
-    for name in NAMES_FILES:
-        try:
-            names = read_names(os.path.join(root, name))
-        except (OSError, ValueError):
-            continue
-        if labels and labels <= set(names):
-            return names
-    return {}
 
 
 def _order(name: str | None) -> tuple:

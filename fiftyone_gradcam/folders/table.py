@@ -19,7 +19,7 @@ from .columns import (
     split_of_name,
 )
 from .csv_file import Head, read_head, read_rows
-from .split_names import split_of
+from .split_names import EVALUATED, SPLITS, parse, split_of
 
 UNMARKED = "in the table without a class, and left unlabelled"
 SEVERAL = "in the table with several classes, and left unlabelled"
@@ -104,9 +104,13 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
             table.left_out.append((name, "in the table twice, with other labels"))
         elif earlier is not reading:
             again.append(name)
-        elif split and images.folder_split(meant[0]) not in (None, split):
+        elif split in SPLITS.values() and images.folder_split(meant[0]) not in (None, split):
             parted.append(name)
     _check(table, head, columns, images, first)
+    # "eval" is for validation, unless other images are.
+    splits_told = {split for _, split in table.found.values()}
+    meaning = {EVALUATED[0]: "test" if "val" in splits_told else "val"}
+    table.found = {path: (x, meaning.get(split, split)) for path, (x, split) in table.found.items()}
     if head.encoding == "cp1252":
         table.notes.append(
             f"{table.name} is not UTF-8, and is read as Windows-1252. If names come out wrong, "
@@ -167,7 +171,7 @@ class _Splits:
             cell = row[place] if place < len(row) else ""
             flag, low = self.flags[place], cell.lower()
             if split := split_of(cell):
-                told.append(split)
+                told.append(EVALUATED[0] if parse(cell).core in EVALUATED else split)
             elif flag and low in (*YES, *NO):
                 flags[flag] = flags.get(flag, False) or low in YES
             elif cell:
