@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
+
+COLUMNS = ("image_column", "label_column", "split_column")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             doctor.link_plugin()
         return _work(options)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {_in_options(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
@@ -45,8 +48,16 @@ def _plan(options: argparse.Namespace) -> int:
 def _layout(options: argparse.Namespace) -> dict:
     """Where classes and splits stand, as far as it was said."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
+    names += COLUMNS
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _in_options(message: str) -> str:
+    """An error with options for the names of arguments."""
+    for name in ("label_from", "split_from", "class_names", *COLUMNS):
+        message = re.sub(rf"\b{name}\b", f"--{name.replace('_', '-')}", message)
+    return message
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -97,7 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
     layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")
     layout.add_argument("--pattern", help="regular expression with a group named 'label'")
-    layout.add_argument("--table", metavar="CSV", help="of paths, labels and, perhaps, splits")
+    layout.add_argument(
+        "--table", action="append", metavar="CSV", help="of images, labels and, perhaps, splits"
+    )
+    for name, what in zip(COLUMNS, ("images", "labels", "splits"), strict=True):
+        layout.add_argument(
+            f"--{name.replace('_', '-')}", metavar="HEADER", help=f"of the table's {what}"
+        )
     layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
     layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
 

@@ -260,6 +260,6 @@ def _check(plan: Plan, result: Imported, label_field: str) -> None:
     """Refuse what no classifier can be trained on, now that the files are read."""
     labels = result.dataset.distinct(f"{label_field}.label")
     if len(labels) < 2 and not plan.is_unlabelled:
-        read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
+        read = Plan(plan.root, plan.layout, plan.tables, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import fiftyone as fo
 
 from ..folders.deal import deal
-from ..folders.layout import SPLITS
+from ..folders.split_names import SPLITS
 from .fields import labels_of, root_dataset
 
 INFO_KEY = "splits"

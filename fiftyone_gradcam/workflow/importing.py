@@ -24,7 +24,10 @@ def import_folders(
     split_from: str | None = None,
     level: str | None = None,
     pattern: str | None = None,
-    table: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
     keep_truncated: bool = False,
@@ -46,7 +49,8 @@ def import_folders(
         path: the folder
         name: of the dataset; None takes the folder's name
         label_field: field for the classes
-        label_from, split_from, level, pattern, table, class_names, skip: see `plan_import`
+        label_from, split_from, level, pattern, table, image_column, label_column, split_column,
+            class_names, skip: see `plan_import`
         keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
             they go; what is missing is black, or grey in JPEG files
         overwrite: replace a dataset of this name
@@ -63,9 +67,21 @@ def import_folders(
     """
     root = os.path.abspath(os.path.expanduser(path))
     name = name or os.path.basename(root) or "images"
-    given = (label_from, split_from, level, pattern, table, class_names, skip)
-    earlier = {} if overwrite or any(given) else importing.earlier_choices(name, root)
-    plan = plan_import(path, **earlier) if earlier else plan_import(path, *given)
+    given = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": table,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "class_names": class_names,
+        "skip": skip,
+    }
+    if not overwrite and not any(given.values()):
+        given = importing.earlier_choices(name, root)
+    plan = plan_import(path, **given)
     importing.check_target(name, plan.root, label_field, overwrite)
     plan.check()
     with reporting(progress, f"Reading {len(plan.items)} files") as report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
 from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
+from ...folders.at_hand import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
@@ -39,6 +41,11 @@ NESTED = {
     "joined": "all, joined (cat/siamese)",
 }
 TEXTS = ("pattern", "table", "class_names")
+COLUMNS = {
+    "image_column": "Column of the images",
+    "label_column": "Column of the classes",
+    "split_column": "Column of the splits",
+}
 MOST_CLASSES = 12  # rows of the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
 KEEP_SECONDS = 20.0  # a plan, while its form is filled in
@@ -71,7 +78,7 @@ class ImportFolders(Verb):
             plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
-            refuse(inputs, "no_plan", str(error))
+            refuse(inputs, "no_plan", _in_words_of_the_form(str(error)))
             return
         inputs.md(_words(plan), name="plan")
         if examples:
@@ -162,9 +169,10 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         inputs.str(
             "table",
             label="Table",
-            description="Path of a CSV file with columns for path, label and, perhaps, split. "
-            "Default: the one in the folder",
+            description="Path of a CSV file with columns for images, classes and, perhaps, "
+            "splits. Default: the one in the folder",
         )
+        _column_inputs(ctx, inputs)
     inputs.str(
         "class_names",
         label="File of class names",
@@ -177,15 +185,36 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
     )
 
 
+def _column_inputs(ctx, inputs: types.Object) -> None:
+    """Which columns of the table are which, to be chosen from its own headers."""
+    path = os.path.abspath(os.path.expanduser(ctx.params["path"]))
+    try:
+        headers = headers_of(path, (ctx.params.get("table") or "").strip())
+    except (ValueError, OSError):  # the plan says why
+        return
+    for name, label in COLUMNS.items():
+        shown = {AUTOMATIC: "as it looks", **{header: header for header in headers}}
+        choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
+
+
+def _in_words_of_the_form(message: str) -> str:
+    """An error with the labels of the form for the names of arguments."""
+    labels = {**COLUMNS, "label_from": "The class stands in", "class_names": "File of class names"}
+    for name, label in labels.items():
+        message = re.sub(rf"\b{name}\b", repr(label), message)
+    return message
+
+
 def _layout(params: dict) -> dict:
     """The arguments of `plan_import` that were filled in."""
-    names = ("label_from", "split_from", "level")
+    names = ("label_from", "split_from", "level", *COLUMNS)
     given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
     given |= {name: params[name].strip() for name in TEXTS if (params.get(name) or "").strip()}
     if given.get("label_from") != "pattern":
         given.pop("pattern", None)
     if given.get("label_from") != "table":
-        given.pop("table", None)
+        for name in ("table", *COLUMNS):
+            given.pop(name, None)
     if skip := (params.get("skip") or "").split():
         given["skip"] = skip
     return {"path": params["path"], **given}
@@ -240,6 +269,8 @@ def _words(plan: Plan) -> str:
         lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
     over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
     out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
+    for words in plan.table_words:
+        lines += ["", markdown(f"{words}.")]
     if over:
         lines += ["", markdown(f"Passed over: {', '.join(over)}.")]
     if out:
