@@ -45,6 +45,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _layout(options: argparse.Namespace) -> dict:
     """Where classes and splits stand, as far as it was said."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
+    names = (*names, "keep_masks")
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -100,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     layout.add_argument("--table", metavar="CSV", help="of paths, labels and, perhaps, splits")
     layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
     layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
+    layout.add_argument(
+        "--keep-masks", action="store_true", default=None, help="import masks of images too"
+    )
 
     commands.add_parser(
         "plan", parents=[layout], help="what would be imported of a folder; nothing is written"

@@ -11,6 +11,7 @@ from fiftyone.operators import types
 
 from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
+from ...dataset.names import name_for
 from ...explain.overlay import sheet
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
@@ -77,12 +78,15 @@ class ImportFolders(Verb):
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
             inputs.view(f"warning_{number}", types.Warning(label=warning))
-        default = os.path.basename(plan.root)
+        default = name_for(plan.root)
         inputs.str(
             "name",
             label="Name of the dataset",
             view=types.TextFieldView(placeholder=default),
         )
+        if default != (folder := os.path.basename(plan.root)):
+            about = f"The folder's own name is {folder!r}; the dataset is called {default!r}"
+            inputs.view("own_name", types.Notice(label=about))
         if more(ctx, inputs):
             inputs.str("label_field", default="ground_truth", label="Label field")
             inputs.bool(
@@ -124,7 +128,7 @@ class ImportFolders(Verb):
 
     def target(self, given: dict) -> str:
         """The dataset that the images go into."""
-        name = given.get("name") or os.path.basename(os.path.abspath(given["path"]))
+        name = given.get("name") or name_for(os.path.abspath(os.path.expanduser(given["path"])))
         return f"import {fo.config.database_name} {name}"
 
     def outcome(self, result, given: dict) -> dict:
@@ -174,6 +178,12 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         label="Pass over",
         description="Patterns of names, parted by spaces, such as `*_old.*`",
     )
+    inputs.bool(
+        "keep_masks",
+        default=False,
+        label="Keep masks",
+        description="Import masks of images too; otherwise they are left out",
+    )
 
 
 def _layout(params: dict) -> dict:
@@ -187,6 +197,8 @@ def _layout(params: dict) -> dict:
         given.pop("table", None)
     if skip := (params.get("skip") or "").split():
         given["skip"] = skip
+    if params.get("keep_masks"):
+        given["keep_masks"] = True
     return {"path": params["path"], **given}
 
 
