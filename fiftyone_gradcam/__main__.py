@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
             doctor.link_plugin()
         return _work(options)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {_in_options(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
@@ -37,9 +38,19 @@ def _plan(options: argparse.Namespace) -> int:
     from .workflow.importing import plan_import
 
     plan = plan_import(options.folder, **_layout(options))
-    print(plan)
+    print(_in_options(str(plan)))
     plan.check()
     return 0
+
+
+def _in_options(text: str) -> str:
+    """A text that names arguments of a layout, with the options of the command line instead."""
+    text = re.sub(r"\b(label_from|split_from|class_names)\b", _option, text)
+    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace("keep masks", "--keep-masks")
+
+
+def _option(found: re.Match) -> str:
+    return f"--{found[0].replace('_', '-')}"
 
 
 def _layout(options: argparse.Namespace) -> dict:

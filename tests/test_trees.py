@@ -71,6 +71,16 @@ def drawing(path: Path) -> None:
     save(Image.fromarray(pixels), path)
 
 
+def tile(path: Path) -> None:
+    """A dark, gray plate of few levels."""
+    random = np.random.default_rng(zlib.crc32(str(path).encode()))
+    save(Image.fromarray(random.integers(20, 38, (48, 64), dtype=np.uint8)), path)
+
+
+def empty_mask(path: Path) -> None:
+    save(Image.new("L", (64, 48)), path)
+
+
 def night(path: Path) -> None:
     """A nearly black, gray photo."""
     random = np.random.default_rng(zlib.crc32(str(path).encode()))
@@ -178,6 +188,11 @@ TREES = {
         {f"{x}/images/{i}.png": (x, None) for x in ("a", "b") for i in range(3)}
         | {f"{x}/masks/{i}.png": MASK for x in ("a", "b") for i in range(3)},
         drawn={"*/images/*": night},
+    ),
+    "masks of dark tiles, most of them empty": Tree(
+        {f"{x}/Imgs/{i}.jpg": (x, None) for x in ("free", "blowhole") for i in range(8)}
+        | {f"{x}/Imgs/{i}.png": MASK for x in ("free", "blowhole") for i in range(8)},
+        drawn={"*.jpg": tile, "free/*.png": empty_mask},
     ),
     "masks of other names than the images": Tree(
         {f"images/{x}{i}.jpg": (x, None) for x in ("cat", "dog") for i in range(3)}

@@ -74,7 +74,9 @@ def test_one_file_under_two_classes_or_in_two_splits_is_told(tmp_path):
     os.link(root / "test/dog/3.jpg", root / "train/dog/hard.jpg")
     (root / "test/cat/same.jpg").symlink_to(root / "test/cat/4.jpg")  # in one class and split
     plan = fg.plan_import(str(root))
-    first = f"{os.path.join('train', 'cat', '1.jpg')} and {os.path.join('train', 'dog', 'also.jpg')}"
+    first = (
+        f"{os.path.join('train', 'cat', '1.jpg')} and {os.path.join('train', 'dog', 'also.jpg')}"
+    )
     assert f"1 files are under two classes through links, such as {first}" in str(plan)
     first = f"{os.path.join('test', 'dog', '3.jpg')} and {os.path.join('train', 'dog', 'hard.jpg')}"
     assert f"1 files are in two splits through links, such as {first}" in str(plan)

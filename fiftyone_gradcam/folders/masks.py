@@ -184,9 +184,9 @@ def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> d
     """
 
     def sample(pairs: list) -> bool | None:
-        """What all of some are; None if they differ."""
-        answers = {is_mask(*pair, by_name) for pair in _some(pairs, SAMPLE)}
-        return answers.pop() if len(answers) == 1 else None
+        """What all of some are, as far as it is to be seen; None if they differ."""
+        answers = {is_mask(*pair, by_name) for pair in _some(pairs, SAMPLE)} - {None}
+        return None if len(answers) > 1 else True in answers
 
     seen = {folder: sample(groups[folder]) for folder in _some(list(groups), FOLDERS)}
     common = set(seen.values())
@@ -196,11 +196,11 @@ def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> d
             answer = seen[folder]
         else:
             answer = next(iter(common)) if len(common) == 1 else sample(pairs)
+        each = [answer] * len(pairs)
         if answer is None:
-            each = [is_mask(*pair, by_name) for pair in pairs[:MOST]]
-            each += [2 * sum(each) > len(each)] * (len(pairs) - len(each))
-        else:
-            each = [answer] * len(pairs)
+            each[:MOST] = [is_mask(*pair, by_name) for pair in pairs[:MOST]]
+            most = each.count(True) > each.count(False)
+            each = [most if one is None else one for one in each]
         judged |= {path: one for (path, _), one in zip(pairs, each, strict=True)}
     return judged
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from urllib.parse import quote
 
@@ -38,6 +39,11 @@ NESTED = {
     "last": "the last (siamese)",
     "joined": "all, joined (cat/siamese)",
 }
+PLACES = {
+    "label_from": "The class stands in",
+    "split_from": "The split stands in",
+    "level": "Of nested folders (cat/siamese), the class is",
+}
 TEXTS = ("pattern", "table", "class_names")
 MOST_CLASSES = 12  # rows of the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
@@ -71,13 +77,13 @@ class ImportFolders(Verb):
             plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
-            refuse(inputs, "no_plan", str(error))
+            refuse(inputs, "no_plan", _in_labels(str(error)))
             return
         inputs.md(_words(plan), name="plan")
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            inputs.view(f"warning_{number}", types.Warning(label=warning))
+            inputs.view(f"warning_{number}", types.Warning(label=_in_labels(warning)))
         default = name_for(plan.root)
         inputs.str(
             "name",
@@ -148,9 +154,9 @@ class ImportFolders(Verb):
 def _layout_inputs(ctx, inputs: types.Object) -> None:
     """Where classes and splits stand."""
     for name, known, words, label in (
-        ("label_from", LABEL_FROM, LABELS, "The class stands in"),
-        ("split_from", SPLIT_FROM, SPLITS, "The split stands in"),
-        ("level", LEVELS, NESTED, "Of nested folders (cat/siamese), the class is"),
+        ("label_from", LABEL_FROM, LABELS, PLACES["label_from"]),
+        ("split_from", SPLIT_FROM, SPLITS, PLACES["split_from"]),
+        ("level", LEVELS, NESTED, PLACES["level"]),
     ):
         shown = {AUTOMATIC: "as it looks", **{value: words[value] for value in known}}
         choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
@@ -184,6 +190,14 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         label="Keep masks",
         description="Import masks of images too; otherwise they are left out",
     )
+
+
+def _in_labels(text: str) -> str:
+    """A text that names arguments, with the labels of this form instead."""
+    text = text.replace("label_from", f"“{PLACES['label_from']}”")
+    text = text.replace("split_from", f"“{PLACES['split_from']}”")
+    text = re.sub(r"\blevel='(\w+)'", rf"“{PLACES['level']}” set to “\1”", text)
+    return text.replace("keep masks", "choose “Keep masks”")
 
 
 def _layout(params: dict) -> dict:
