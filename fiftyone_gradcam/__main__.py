@@ -40,15 +40,25 @@ def _plan(options: argparse.Namespace) -> int:
     from .workflow.importing import plan_import
 
     plan = plan_import(options.folder, **_layout(options))
-    print(plan)
+    print(_in_options(str(plan)))
     plan.check()
     return 0
+
+
+def _in_options(text: str) -> str:
+    """A text that names arguments of a layout, with the options of the command line instead."""
+    text = re.sub(r"\b(label_from|split_from|class_names)\b", _option, text)
+    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace("keep masks", "--keep-masks")
+
+
+def _option(found: re.Match) -> str:
+    return f"--{found[0].replace('_', '-')}"
 
 
 def _layout(options: argparse.Namespace) -> dict:
     """Where classes and splits stand, as far as it was said."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
-    names += COLUMNS
+    names = (*names, *COLUMNS, "keep_masks")
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -117,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
     layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
+    layout.add_argument(
+        "--keep-masks", action="store_true", default=None, help="import masks of images too"
+    )
 
     commands.add_parser(
         "plan", parents=[layout], help="what would be imported of a folder; nothing is written"

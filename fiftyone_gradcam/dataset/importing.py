@@ -15,6 +15,7 @@ from ..folders.verify import Facts, digest_of, verify
 from ..images.decode import ImageError
 from .files import dataset_folder
 from .import_record import INFO_KEY, Imported, keeps_truncated, record
+from .names import check_name
 
 BATCH = 1000  # samples written at a time
 TRUNCATED = "truncated"  # tag of samples that are used as far as their files go
@@ -30,6 +31,7 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
     if label_field == "metadata" or hasattr(fo.Sample("any"), label_field):
         raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
+    check_name(name)
     if overwrite or not fo.dataset_exists(name):
         return
     dataset = fo.load_dataset(name)

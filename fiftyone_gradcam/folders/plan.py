@@ -255,7 +255,8 @@ def plan_import(
     }
     found = find_files(root, tuple(skip))
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
-    plan.archives, plan.stopped, plan.warnings = found.archives, found.stopped, found.notes
+    plan.archives, plan.stopped = found.archives, found.stopped
+    plan.warnings = [*found.notes, *([found.stopped] if found.stopped else [])]
     if not keep_masks:
         _leave_out_masks(plan, found)
     files = found.files
