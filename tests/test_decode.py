@@ -88,12 +88,12 @@ def test_truncated_files_are_kept_as_pillow_itself_would(tmp_path, monkeypatch, 
     image = Image.effect_noise((200, 150), 50).convert(mode)
     image.save(tmp_path / "whole", kind)
     content = (tmp_path / "whole").read_bytes()
-    assert not decode(str(tmp_path / "whole"), keep_truncated=True).is_truncated
+    assert not decode(str(tmp_path / "whole"), options=KEEP).is_truncated
     path = tmp_path / "cut"
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(ImageError, match="truncated"):
         decode(str(path))
-    kept = decode(str(path), keep_truncated=True)
+    kept = decode(str(path), options=KEEP)
     assert kept.is_truncated
     assert (kept.width, kept.height) == (200, 150)
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
@@ -103,7 +103,7 @@ def test_truncated_files_are_kept_as_pillow_itself_would(tmp_path, monkeypatch, 
     assert same.mean() == pytest.approx(2 / 3, abs=0.05)
     path.write_bytes(content[: len(content) // 300])
     with pytest.raises(ImageError):  # nothing is to be seen
-        decode(str(path), keep_truncated=True)
+        decode(str(path), options=KEEP)
 
 
 def test_odd_files_are_decoded_or_refused_with_the_right_reason(real):

@@ -17,7 +17,7 @@ from conftest import REPOSITORY, save_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import importing
+from fiftyone_gradcam.dataset import adding
 from fiftyone_gradcam.images.decode import ImageError, decode
 
 # Of the odd images, those that are none, and why.
@@ -137,7 +137,7 @@ def cancelling_after(count: int):
 
 
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH", 5)
+    monkeypatch.setattr(adding, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
     message = f"12 images are imported; importing {str(root)!r} into {name!r} again goes on"
     with pytest.raises(fg.CancelledError, match=message):
@@ -193,8 +193,8 @@ KILLED = """
 import sys
 sys.path.insert(0, {repository!r})
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import importing
-importing.BATCH = 20
+from fiftyone_gradcam.dataset import adding
+adding.BATCH = 20
 print("ready", flush=True)
 fg.import_folders({root!r}, {name!r}, progress=False)
 """

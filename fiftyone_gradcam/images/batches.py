@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from .decode import ImageError, decode
+from .decode import DEFAULT, DecodeOptions, ImageError, decode
 from .geometry import check_resize, seen_box, smallest_side, to_square
 
 BATCHES_AHEAD = 3
@@ -44,7 +44,7 @@ class Images:
         resize: how an image becomes square (see `geometry.seen_box`)
         cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
         workers: decoding threads; by default one for each processor
-        keep_truncated: use what truncated files hold (see `decode.decode`)
+        decode_options: which unusual files are decoded
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Images:
         cache_bytes: int = 0,
         workers: int | None = None,
         resize: str = "squash",
-        keep_truncated: bool = False,
+        decode_options: DecodeOptions = DEFAULT,
     ):
         check_resize(resize)
-        self.keep_truncated = keep_truncated
+        self.decode_options = decode_options
         self.paths = list(paths)
         self.size, self.resize = size, resize
         self.workers = workers or os.cpu_count() or 1
@@ -114,7 +114,7 @@ class Images:
 
     def _decode(self, position: int) -> np.ndarray:
         least = smallest_side(self.resize, self.size)
-        decoded = decode(self.paths[position], least, self.keep_truncated)
+        decoded = decode(self.paths[position], least, self.decode_options)
         self._frames[position] = decoded.width, decoded.height
         return to_square(decoded.image, self.size, self.resize)
 

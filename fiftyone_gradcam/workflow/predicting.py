@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
@@ -184,7 +184,7 @@ def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Imag
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 
