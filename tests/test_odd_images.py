@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from fiftyone_gradcam.folders.verify import facts_of
-from fiftyone_gradcam.images.decode import decode
+from fiftyone_gradcam.images.decode import DecodeOptions, decode
+
+KEEP = DecodeOptions(keep_truncated=True)
 
 # Width, height, and the mean colours of the quarters (upper left, upper right, lower left, lower
 # right) as Chromium 142 draws them on white; of TIFF files, of an MPO file and of one with a colour

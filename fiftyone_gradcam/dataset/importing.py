@@ -18,13 +18,9 @@ from .adding import OnStep, add
 from .import_record import INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
 from .replacing import MARK, clear_up, delete_with_files, successor_of, take_place
+from .writing import import_lock, lock_of, patience
 
 FILES = ("table", "class_names")  # choices that are paths
-
-
-def import_target(name: str) -> str:
-    """What only one import at a time may work on: see `fiftyone_gradcam.locks`."""
-    return f"import {fo.config.database_name} {name}"
 
 
 @contextmanager
@@ -32,11 +28,12 @@ def importing(name: str) -> Iterator[None]:
     """Keep other imports into a dataset away, and other verbs from one that is there."""
     label = f"Dataset {name!r}"
     with ExitStack() as stack:
-        stack.enter_context(locked(import_target(name), label))
+        stack.enter_context(locked(import_lock(name), label, patience()))
         clear_up(name)
         if fo.dataset_exists(name):
-            target = f"dataset {fo.load_dataset(name)._doc.id}"
-            stack.enter_context(locked(target, label))
+            dataset = fo.load_dataset(name)
+            if stack.enter_context(locked(lock_of(dataset), label, patience())):
+                dataset.reload()
         yield
 
 

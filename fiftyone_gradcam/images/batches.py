@@ -13,6 +13,7 @@ import torch
 
 from .decode import DEFAULT, DecodeOptions, ImageError, decode
 from .geometry import check_resize, seen_box, smallest_side, to_square
+from .opening import none_readable
 
 BATCHES_AHEAD = 3
 
@@ -36,7 +37,8 @@ class Images:
     """A list of image files, made square at one size and served in batches as often as wanted.
 
     Decoding runs in threads (Pillow releases the GIL), a few batches ahead of the reader. Files
-    that cannot be decoded are left out of the batches and named in `failures`.
+    that cannot be decoded are left out of the batches and named in `failures`; a pass that finds
+    none that can be raises.
 
     Args:
         paths: image files
@@ -83,6 +85,9 @@ class Images:
         """Yield batches of `batch_size` images, in the given order of positions.
 
         A batch is smaller where files could not be decoded, and never empty.
+
+        Raises:
+            ValueError: at the end, if none of all the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         chunks = iter([order[i : i + batch_size] for i in range(0, len(order), batch_size)])
@@ -96,6 +101,20 @@ class Images:
                         yield batch
             finally:  # a reader that stops early does not wait for what it will not read
                 pool.shutdown(wait=False, cancel_futures=True)
+        self.check_readable()
+
+    def check_readable(self, positions: Sequence[int] | None = None) -> None:
+        """Refuse files of which none can be read.
+
+        Args:
+            positions: of the files in question; None for all. They have been tried
+
+        Raises:
+            ValueError: naming the first, and the remedy
+        """
+        positions = range(len(self)) if positions is None else [int(i) for i in positions]
+        if len(positions) and all(i in self.failures for i in positions):
+            raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
     def load(self, positions: np.ndarray) -> Batch:
         """Decode some images here and now; the batch is empty if none of them can be."""

@@ -25,10 +25,10 @@ SIGNATURES = (
     (rb"(II\*\0.{4}CR|FUJIFILMCCD-RAW|IIU\0|IIRO|IIRS|MMOR|FOVb)", RAW),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image (convert it to PNG or JPEG)"),
     (rb"%PDF-", "a PDF document (convert its pages to PNG)"),
-    (rb"RIFF.{4}AVI |\x1aE\xdf\xa3|\0\0\1[\xba\xb3]|FLV\1", VIDEO),
-    (rb"v/1\1", "an OpenEXR image (convert it to PNG)"),
+    (rb"RIFF.{4}AVI |\x1aE\xdf\xa3|\0\0\x01[\xba\xb3]|FLV\x01", VIDEO),
+    (rb"v/1\x01", "an OpenEXR image (convert it to PNG)"),
     (rb"version https://git-lfs", "a Git LFS pointer (call git lfs pull)"),
-    (rb"PK\3\4|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive (unpack it)"),
+    (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive (unpack it)"),
     (
         rb"(\xef\xbb\xbf)?\s*(<\?xml.*|<!--.*)?<(!DOCTYPE )?svg\b",
         "an SVG drawing (convert it to PNG)",

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 END_OF_JPEG = b"\xff\xd9"
 NOT_AN_IMAGE, TRUNCATED, CORRUPT = "not an image", "truncated", "corrupt"
-NOT_FOUND = "file not found"
+NOT_FOUND, BROKEN_LINK = "file not found", "broken link"
 
 
 def _silence_libtiff() -> None:
@@ -60,6 +60,19 @@ class ImageError(ValueError):
 
     def __reduce__(self):  # as workers of a DataLoader send it
         return type(self), (self.path, self.reason)
+
+
+def none_readable(count: int, first: ImageError) -> str:
+    """What is said where none of some files can be read.
+
+    Args:
+        count: number of the files
+        first: why the first of them cannot be
+    """
+    said = f"None of {count} files can be read; the first is {first.path} ({first.reason})"
+    if first.reason in (NOT_FOUND, BROKEN_LINK):
+        said += ". If they were moved, relocate(dataset, old, new) finds them at the new place"
+    return said
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,7 @@ def _missing(path: str) -> str:
         return "permission denied"
     except OSError:
         pass
-    return "broken link" if os.path.islink(path) else NOT_FOUND
+    return BROKEN_LINK if os.path.islink(path) else NOT_FOUND
 
 
 def ended(path: str) -> io.BytesIO:

@@ -126,12 +126,7 @@ def _drawn(
         batch = images.load(np.array(trial))
         good.extend(zip(batch.positions, batch.images, strict=True))
     tell_failures(images.failures)
-    if not good:
-        raise ValueError(
-            f"None of the {len(order)} images can be decoded: "
-            f"{next(iter(images.failures.values()))}. Check that their files are where the "
-            f"samples say, or import them again"
-        )
+    images.check_readable(order)
     return torch.stack([image for _, image in good]), [labels[position] for position, _ in good]
 
 

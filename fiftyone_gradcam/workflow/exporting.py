@@ -16,6 +16,7 @@ from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..dataset.import_record import decode_options
 from ..explain import overlay
 from ..images.decode import ImageError, decode
+from ..images.opening import none_readable
 from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 
@@ -109,7 +110,7 @@ def export_overlays(
             sheet_paths.append(_save(overlay.sheet(pictures, texts), folder, name))
     tell_failures(failures)
     if not written:
-        raise ValueError(f"None of the {len(view)} images can be drawn")
+        raise ValueError(none_readable(len(view), next(iter(failures.values()))))
     print(f"Wrote {len(written)} overlays to {folder}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 

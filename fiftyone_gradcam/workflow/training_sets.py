@@ -7,7 +7,7 @@ import hashlib
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields
+from ..dataset import fields, splits
 from ..dataset.import_record import decode_options
 from ..images.batches import Images
 from ..model.recipe import Recipe
@@ -28,6 +28,7 @@ def training_data(
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
+    splits.check_whole(dataset)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if isinstance(samples, fo.Dataset):
