@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import fiftyone as fo
 
+from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DecodeOptions
 from .files import dataset_folder
@@ -102,6 +103,29 @@ def record(plan: Plan, result: Imported, label_field: str) -> None:
     result.dataset.save()
 
 
+def record_moved(dataset: fo.Dataset, old: str, new: str) -> None:
+    """Make the paths that a dataset keeps of its import follow a folder that was moved."""
+    own = dataset.info.get(INFO_KEY)
+    if own is None:
+        return
+    report = own.get("report")
+    dataset.info[INFO_KEY] = _moved(own, old, new) | ({"report": report} if report else {})
+    dataset.save()
+    if report and os.path.exists(report):
+        with open(report, newline="", encoding="utf-8") as file:
+            rows = [tuple(_moved(row, old, new)) for row in csv.reader(file)]
+        _save_report(report, rows[1:])
+
+
+def _moved(value: object, old: str, new: str) -> object:
+    """A part of a record, with paths below a folder as they are below another."""
+    if isinstance(value, dict):
+        return {key: _moved(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_moved(item, old, new) for item in value]
+    return (moved_path(value, old, new) or value) if isinstance(value, str) else value
+
+
 def _write_report(result: Imported) -> str | None:
     """Name every file of which there is something to say; None if there is nothing."""
     rows = [(path, "left out", reason) for path, reason in result.skipped]
@@ -118,7 +142,11 @@ def _write_report(result: Imported) -> str | None:
     rows += [(path, "file was moved", f"from {old}") for old, path in result.moved]
     rows += [(path, "file has changed", "") for path in result.refreshed]
     rows += [(path, "file is broken now", reason) for path, reason in result.broken]
-    path = os.path.join(dataset_folder(result.dataset), REPORT)
+    return _save_report(os.path.join(dataset_folder(result.dataset), REPORT), rows)
+
+
+def _save_report(path: str, rows: list[tuple[str, ...]]) -> str | None:
+    """Write a report; None if there is none."""
     try:
         return _write_rows(path, rows)
     except OSError as error:  # the images are in: a report that cannot be written undoes nothing

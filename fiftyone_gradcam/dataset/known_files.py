@@ -48,10 +48,19 @@ class Known(NamedTuple):
         return any(a not in (None, b) for a, b in zip(then, now, strict=True))
 
 
-def known_files(dataset: fo.Dataset, label_field: str) -> dict[str, Known]:
-    """The samples of a dataset by the paths of their files."""
-    fields = ["id", "filepath", f"{label_field}.label", *(f"metadata.{x}" for x in VALUES)]
-    rows = zip(*dataset.values(fields), strict=True)
+def known_files(
+    samples: fo.core.collections.SampleCollection, label_field: str | None = None
+) -> dict[str, Known]:
+    """The samples of a collection by the paths of their files.
+
+    Args:
+        samples: a dataset or view
+        label_field: of their classes; without, labels are None
+    """
+    fields = ["id", "filepath", *(f"metadata.{x}" for x in VALUES)]
+    ids, paths, *facts = samples.values(fields)
+    labels = samples.values(f"{label_field}.label") if label_field else [None] * len(ids)
+    rows = zip(ids, paths, labels, *facts, strict=True)
     return {known.path: known for known in (Known(*row) for row in rows)}
 
 
@@ -106,3 +115,15 @@ def _write(dataset: fo.Dataset, updates: list[UpdateOne]) -> None:
     if updates:
         bulk_write(updates, dataset._sample_collection, batcher=False)
         fo.Sample._reload_docs(dataset._sample_collection_name)
+
+
+def write_paths(dataset: fo.Dataset, moved: Sequence[tuple[Known, str]]) -> None:
+    """Store where files are now that were moved, and are the same as far as that is known."""
+    now = datetime.now(UTC)
+    updates = []
+    for own, path in moved:
+        values = {"filepath": path, "last_modified_at": now}
+        if own.digest is not None and (state := state_of(path)):
+            values["metadata.mtime"] = state[1]  # or it would be read again at the next import
+        updates.append(UpdateOne({"_id": ObjectId(own.id)}, {"$set": values}))
+    _write(dataset, updates)
