@@ -1,4 +1,4 @@
-"""The command line: demo, plan, run, doctor."""
+"""The command line: demo, plan, run, relocate, doctor."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "plan":  # needs no database
             return _plan(options)
+        if options.command == "relocate":
+            doctor.mend_database()
+            return _relocate(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
         doctor.mend_database()
@@ -55,6 +58,17 @@ def _option(found: re.Match) -> str:
     return f"--{found[0].replace('_', '-')}"
 
 
+def _relocate(options: argparse.Namespace) -> int:
+    import fiftyone as fo
+
+    from .workflow.relocating import relocate
+
+    if not fo.dataset_exists(options.dataset):
+        raise ValueError(f"There is no dataset {options.dataset!r}")
+    relocate(fo.load_dataset(options.dataset), options.old, options.new)
+    return 0
+
+
 def _layout(options: argparse.Namespace) -> dict:
     """Where classes and splits stand, as far as it was said."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
@@ -85,6 +99,7 @@ def _work(options: argparse.Namespace) -> int:
             seed=options.seed,
             layout=_layout(options),
             keep_truncated=options.keep_truncated,
+            max_pixels=options.max_pixels,
             **{name: value for name, value in choices.items() if value is not None},
         )
     demo.write_figures(figures, options.json)
@@ -141,11 +156,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--keep-truncated", action="store_true", help="use truncated files as far as they go"
     )
+    run.add_argument(
+        "--max-pixels", type=int, help="width x height of the largest image (default: 178956970)"
+    )
     run.add_argument("--key", help="of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
     run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
     run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
     run.add_argument("--epochs", type=int, help="instead of the recipe's")
+
+    moved = commands.add_parser(
+        "relocate", help="make samples follow their files, after a folder was moved or renamed"
+    )
+    moved.add_argument("dataset", help="its name")
+    moved.add_argument("old", help="folder as it is in the paths of the samples")
+    moved.add_argument("new", help="where it is now")
 
     doctor = commands.add_parser("doctor", help="is everything in place?")
     doctor.add_argument("--fix", action="store_true", help="mend what can be mended")

@@ -77,8 +77,8 @@ def store_all(
                 writer.flush_if_full()
             report(done.end, len(ids), f"{done.end} of {len(ids)}")
         if not writer.has_predictions:
-            reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
-            raise ValueError(f"No image can be predicted. {reasons or 'There are no samples'}")
+            images.check_readable()
+            raise ValueError("No image can be predicted. There are no samples")
         if later is not None:
             later.store(pool)
     finally:

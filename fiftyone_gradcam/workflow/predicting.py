@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
 from ..dataset.writing import exclusive
 from ..explain.methods import METHODS
@@ -187,7 +187,7 @@ def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Imag
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 

@@ -108,6 +108,12 @@ class ImportFolders(Verb):
                 label="Import truncated files too",
                 description="They are used as far as they go, and tagged",
             )
+            inputs.int(
+                "max_pixels",
+                min=1,
+                label="Largest image",
+                description="Width x height in pixels (max_pixels). Default: 178956970",
+            )
             inputs.bool(
                 "overwrite",
                 default=False,
@@ -132,6 +138,7 @@ class ImportFolders(Verb):
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
             "keep_truncated": bool(params.get("keep_truncated")),
+            "max_pixels": params.get("max_pixels") or None,
             "overwrite": bool(params.get("overwrite")),
         }
 
