@@ -14,6 +14,7 @@ from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.writing import exclusive
 
 Samples = fo.core.collections.SampleCollection
 
@@ -62,6 +63,7 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
     return folder
 
 
+@exclusive
 def import_run(
     samples: Samples, folder: str, key: str | None = None, overwrite: bool = False
 ) -> runs.Run:
@@ -109,6 +111,7 @@ def import_run(
     return run
 
 
+@exclusive
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     """Give a run another key; its files, and what its predictions say of it, go along.
 
@@ -176,6 +179,7 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
     return before
 
 
+@exclusive
 def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
     """Delete a run: its record and its files; or what is left of an interrupted training.
 
