@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .apply import RunModel
 
 CHECKPOINT, STATE = "model.pt", "state.pt"
+MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
+LONGEST_KEY = 100  # bytes: it becomes the name of a folder
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,10 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+    if (size := len(os.fsencode(key))) > LONGEST_KEY:
+        raise ValueError(
+            f"The run key {key[:20] + '...'!r} has {size} bytes. Use at most {LONGEST_KEY}"
+        )
     if not has_run(dataset, key):
         return
     if dataset.get_run_info(key).config.method != METHOD:
@@ -187,12 +193,13 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
     """
     files.claim_folder(dataset)
     trained = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    rows = {"history": run.history, "validations": run.validations}
+    is_small = len(run.history) + len(run.validations) <= MOST_ROWS
     config = dataset.init_run(
         method=METHOD,
         classes=run.classes,
         recipe=run.recipe,
-        history=run.history,
-        validations=run.validations,
+        **(rows if is_small else {}),
         best_epoch=run.best_epoch,
         label_field=run.label_field,
         checkpoint=run.checkpoint,
@@ -210,9 +217,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         else:
             dataset.register_run(run.key, config)
         # The results repeat what the record says, for whoever reads them with FiftyOne alone.
-        results = dataset.init_run_results(
-            run.key, history=run.history, validations=run.validations, findings=run.findings
-        )
+        results = dataset.init_run_results(run.key, **rows, findings=run.findings)
         dataset.save_run_results(run.key, results)
     except BaseException:
         if before is not None:
@@ -252,7 +257,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
     if isinstance(key, Run):
         return key
     dataset = root_dataset(samples)
-    if not has_run(dataset, key) or key not in list_runs(dataset):
+    if not _is_training(dataset, key):
         if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
@@ -262,12 +267,32 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             f"{dataset.name!r} has no training run {key!r}. "
             f"Its runs: {', '.join(list_runs(dataset)) or 'none yet; call fine_tune() first'}"
         )
+    try:
+        run = _recorded(dataset, key)
+        str(run)  # all that is shown of it
+    except Exception as error:
+        raise ValueError(
+            f"The record of run {key!r} of {dataset.name!r} is damaged ({error!r}). "
+            f"delete_run() removes it"
+        ) from error
+    return run
+
+
+def _is_training(dataset: fo.Dataset, key: str) -> bool:
+    """Whether there is a run of a key, and it is of this plugin."""
+    if not has_run(dataset, key):
+        return False
+    try:
+        return dataset.get_run_info(key).config.method == METHOD
+    except Exception:  # of another kind, that this FiftyOne cannot read
+        return False
+
+
+def _recorded(dataset: fo.Dataset, key: str) -> Run:
     info = _read_info(dataset, key)
-    config = info.config
-    rows = config
-    if not hasattr(config, "history"):  # of an earlier version
+    config = rows = info.config
+    if not hasattr(config, "history"):  # of an earlier version, or too many for the record
         rows = dataset.load_run_results(key, cache=False)
-    recorded = info.timestamp.isoformat(timespec="milliseconds")
     return Run(  # runs of earlier versions have less
         key=key,
         dataset_name=dataset.name,
@@ -283,7 +308,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
         curves=getattr(config, "curves", None),
         val_accuracy=getattr(config, "val_accuracy", None),
         val_images=getattr(config, "val_images", None),
-        trained=getattr(config, "trained", recorded),
+        trained=_when(info),
     )
 
 
@@ -305,12 +330,14 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     """Keys of the trainings of a dataset, in the order in which they were made."""
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
-    return sorted(keys, key=lambda key: _when(dataset, key))
+    return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
 
 
-def _when(dataset: fo.Dataset, key: str) -> str:
-    info = dataset.get_run_info(key)
-    return getattr(info.config, "trained", info.timestamp.isoformat(timespec="milliseconds"))
+def _when(info: fo.core.runs.RunInfo) -> str:
+    """When a run was recorded; a clone of a dataset has its runs since the same time."""
+    return str(
+        getattr(info.config, "trained", None) or info.timestamp.isoformat(timespec="milliseconds")
+    )
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
