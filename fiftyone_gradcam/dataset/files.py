@@ -43,11 +43,16 @@ def claim_folder(dataset: fo.Dataset) -> None:
     Other databases may keep their files in the same place: without the note nobody could tell
     later whether the files of a dataset that this database does not know are of any use.
     """
-    note = owner_note(str(dataset._doc.id))
+    note_owner(str(dataset._doc.id), dataset.name)
+
+
+def note_owner(dataset_id: str, name: str) -> None:
+    """`claim_folder` for a dataset that is not loaded."""
+    note = owner_note(dataset_id)
     if os.path.exists(note):
         return
     os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
-    facts = {"database": references.database_id(), "dataset": dataset.name}
+    facts = {"database": references.database_id(), "dataset": name}
     handle, part = tempfile.mkstemp(dir=os.path.dirname(note), suffix=".part")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(facts, file, ensure_ascii=False)
@@ -114,10 +119,14 @@ def remove_unused(folder: str, used: set[str], keep: Iterable[str] = ()) -> int:
     Returns:
         the number of files deleted
     """
-    keep, count = {os.path.abspath(path) for path in keep}, 0
-    for path in files_below(folder):
-        if end_of(path) not in used and os.path.abspath(path) not in keep:
-            count += _unlink(path)
+    kept = {os.path.abspath(path) for path in keep}
+    unused = [path for path in files_below(folder) if end_of(path) not in used]
+    return remove_files([path for path in unused if os.path.abspath(path) not in kept], folder)
+
+
+def remove_files(paths: Iterable[str], folder: str) -> int:
+    """Delete files, and all folders left empty below a folder, and itself; returns how many."""
+    count = sum(map(_unlink, list(paths)))
     _remove_empty(folder)
     return count
 

@@ -72,6 +72,21 @@ def run_tails(dataset_id: str) -> set[str]:
     }
 
 
+def all_tails() -> set[str]:
+    """`heatmap_tails` and `run_tails` of all datasets, with one look at each sample."""
+    inside = {"$regex": r"[/\\][0-9a-f]{24}[/\\]heatmaps[/\\]"}
+    paths = [
+        path
+        for collection, name in _heatmap_paths(index=False)
+        for path in _values(collection.find({name: inside}, {name: 1, "_id": 0}), name)
+    ]
+    found = set()
+    for path in (*paths, *_run_paths()):
+        ids = [part for part in re.split(r"[/\\]", path) if re.fullmatch("[0-9a-f]{24}", part)]
+        found.update(tail(path, dataset_id) for dataset_id in ids)
+    return found
+
+
 def tail(path: str, dataset_id: str) -> str:
     """The end of a path, from the folder of a dataset on."""
     parts = re.split(r"[/\\]", path)

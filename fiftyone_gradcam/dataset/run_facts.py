@@ -146,14 +146,15 @@ def _whole(low: int, high: int = 10**9) -> Rule:
 
 def _number(low: float, high: float) -> Rule:
     def is_good(x: object) -> bool:
-        return isinstance(x, float | int) and not isinstance(x, bool) and low <= x <= high
+        if isinstance(x, int) and not isinstance(x, bool):
+            return low <= x <= high and abs(x) <= 2**53  # more than the database takes
+        return isinstance(x, float) and low <= x <= high
 
     return is_good
 
 
 def _loss(x: object) -> bool:
-    is_odd = isinstance(x, float) and not math.isfinite(x)
-    return is_odd or _number(-1e300, 1e300)(x)
+    return isinstance(x, float) or _number(-math.inf, math.inf)(x)
 
 
 def _or_none(rule: Rule) -> Rule:
