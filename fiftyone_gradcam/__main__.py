@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     from . import doctor
 
     if options.command == "doctor":
-        return 0 if doctor.examine(fix=options.fix) else 1
+        return 0 if doctor.examine(options.fix, options.yes, options.free) else 1
     try:
         if options.command == "plan":  # needs no database
             return _plan(options)
@@ -173,7 +173,15 @@ def _parser() -> argparse.ArgumentParser:
     moved.add_argument("new", help="where it is now")
 
     doctor = commands.add_parser("doctor", help="is everything in place?")
-    doctor.add_argument("--fix", action="store_true", help="mend what can be mended")
+    doctor.add_argument("--fix", action="store_true", help="fix what can be fixed")
+    doctor.add_argument("--yes", action="store_true", help="delete unused files without asking")
+    doctor.add_argument(
+        "--free",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="delete the listed files of this folder, which another database may use",
+    )
     return parser
 
 
