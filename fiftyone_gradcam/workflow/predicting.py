@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 
 import fiftyone as fo
 import numpy as np
@@ -11,13 +12,17 @@ import numpy as np
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.import_record import keeps_truncated
+from ..dataset.leftovers import remove_leftovers
 from ..dataset.predictions import PredictionWriter
+from ..dataset.spool import complete_spools
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
+from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..disk import plain_errors
 from .delegating import delegable
 from .explainer import KINDS, Explainer
 from .pipeline import store_all
@@ -105,39 +110,51 @@ def predict(
         CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
             of the fields says of how many samples ("partial")
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
+    dataset.reload()  # another process may have written, or a call here was cut short
+    complete_waiting(dataset)
     run = find_classifier(samples, run, weights, resize)
     options = make_options(heatmap_options)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field)
     label_field, labels = own_labels(samples, run, label_field)
-    writer = PredictionWriter(
-        dataset, run, prediction_field, names, label_field, options, overwrite=overwrite
-    )
     ids, paths = samples.values(["id", "filepath"])
-    writer.check_others(ids)
-    whole = ids, labels
+    writer = PredictionWriter(
+        dataset, run, prediction_field, names, label_field, options, ids, labels, overwrite
+    )
+    if writer.replaces:
+        writer.check_others([ids[i] for i in away_files(paths)])
+    count = len(ids)
     if resume:
-        left = writer.resume(ids, labels)
-        count = len(ids) - len(left)
-        print(f"{count} of {len(ids)} images are done already, by {run.key!r}")
+        left = writer.resume()
+        print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
+    kept = "What was predicted so far is kept; resume=True goes on with it"
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            store_all(explainer, images, ids, labels, writer, batch_size, report)
+            with plain_errors(kept):
+                store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
-            count = writer.keep_part(*whole)
+            done = writer.keep_part()
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
+            where = "now"
+            if writer.replaces:
+                where = "that wait: the fields keep what they held until all are there"
             raise CancelledError(
-                f"Cancelled: {count} of {len(whole[0])} images have {what} by {run.key!r} now"
+                f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
+                f"resume=True to go on"
             ) from None
         except BaseException:  # what was stored so far stays
-            writer.abandon()
+            with suppress(Exception):  # the next pass does it, if the database is out of reach
+                dataset.reload()
+                writer.abandon()
             raise
     tell_failures(images.failures)
+    _tell_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
     for kind in ("label", "contrast"):
@@ -153,6 +170,27 @@ def predict(
     return samples.exists(prediction_field)
 
 
+def complete_waiting(dataset: fo.Dataset) -> None:
+    """Complete what an earlier call had decided to store when it was cut short."""
+    known = {runs.load_run(dataset, key).version for key in runs.list_runs(dataset)}
+    if complete_spools(dataset, lambda run: run["version"] in known):
+        print("Completed what an earlier call was storing when it was cut short")
+        remove_leftovers(dataset)
+
+
+def _tell_kept(
+    dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
+) -> None:
+    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    kept = len(dataset.select(away).exists(prediction_field)) if away else 0
+    if kept:
+        print(
+            f"{kept} images whose files cannot be read now keep what this classifier said of them "
+            f"earlier, in {prediction_field!r}"
+        )
+
+
 def find_classifier(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
@@ -166,6 +204,8 @@ def find_classifier(
     """
     dataset = fields.root_dataset(samples)
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
+    if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
+        _check_is_there(dataset, run)
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
@@ -176,6 +216,16 @@ def find_classifier(
             f"was trained. Leave them out"
         )
     return found
+
+
+def _check_is_there(dataset: fo.Dataset, run: runs.Run) -> None:
+    """Refuse a run of this dataset that was deleted or replaced since it was looked up."""
+    if run.dataset_name != dataset.name or run.trained is None:
+        return
+    if runs.load_run(dataset, run.key).version != run.version:
+        raise ValueError(
+            f"Run {run.key!r} was trained again since you looked it up. Pass its key instead"
+        )
 
 
 def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
