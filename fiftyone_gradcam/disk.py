@@ -40,7 +40,7 @@ def plain_errors(kept: str = "") -> Iterator[None]:
 
     Raises:
         StorageError: for a full disk, a used up quota, a file or folder without permission, a
-            read-only file system, and a name that is too long; it is a PermissionError for the third
+            read-only file system, and a name that is too long
     """
     try:
         yield
@@ -69,7 +69,7 @@ def whole_file(path: str) -> Iterator[str]:
     Raises:
         OSError: with the path of the file; no part stays behind
     """
-    folder, name = os.path.split(os.path.abspath(path))
+    folder = os.path.dirname(os.path.abspath(path))
     part = os.path.join(folder, f".{uuid.uuid4().hex[:12]}.part")
     try:
         os.makedirs(folder, exist_ok=True)

@@ -270,29 +270,6 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     until(lambda: job.refresh().has_ended)
 
 
-def test_the_turn_is_one_process_s_at_a_time_and_is_given_back_by_the_dead(tmp_path):
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from fiftyone_gradcam.jobs.processes import turn\n"
-        "with turn('a test'):\n"
-        "    print('mine', flush=True); time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", code, str(REPOSITORY)]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert first.stdout.readline() == "mine\n"
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
-    assert second.poll() is None
-    os.set_blocking(second.stdout.fileno(), False)
-    assert not second.stdout.readline()
-    first.kill()
-    assert until(second.stdout.readline, 10) == "mine\n"
-    second.kill()
-    first.wait(), second.wait()
-    with processes.turn("a test"), processes.turn("another"):
-        pass
-
-
 def test_names_of_processes():
     own = processes.name_of(os.getpid())
     assert processes.is_alive(own) is True

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
 
 OWNER = "@gradcam/classifier"
 MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
@@ -48,7 +49,7 @@ def _remedy(samples: fo.core.collections.SampleCollection, dataset: fo.Dataset) 
             f"these: dataset.to_frames(sample_frames=True).clone(name)"
         )
     if samples._is_dynamic_groups:
-        return f"This view groups the samples of {name!r}. Pass view.flatten(), or leave group_by out"
+        return f"This view groups samples of {name!r}. Pass view.flatten(), or leave group_by out"
     if dataset.media_type == fo.core.media.GROUP:
         return (
             f"{name!r} is a grouped dataset. Make a dataset of one of its slices: "
@@ -72,6 +73,26 @@ def whole(samples: fo.core.collections.SampleCollection) -> fo.core.collections.
         if not isinstance(stage, hiding):
             view = view.add_stage(stage)
     return view
+
+
+def refresh(dataset: fo.Dataset) -> None:
+    """Read the fields of a dataset again if the database knows others: another process has changed
+    them, or a call here was cut short. Only then, for samples at hand lose what was not saved."""
+
+    def stored(fields: list[dict], prefix: str = "") -> dict[str, dict | None]:
+        found = {}
+        for field in fields:
+            path = prefix + ("id" if field["name"] == "_id" else field["name"])
+            found[path] = field.get("info") or None
+            found |= stored(field.get("fields") or [], f"{path}.")
+        return found
+
+    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": 1})
+    known = {
+        path: field.info or None for path, field in dataset.get_field_schema(flat=True).items()
+    }
+    if record is None or stored(record["sample_fields"]) != known:
+        dataset.reload()
 
 
 def check_label_field(samples: fo.core.collections.SampleCollection, label_field: str) -> None:
@@ -166,8 +187,8 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
             )
         if len(os.fsencode(name)) > MOST_BYTES:
             raise ValueError(
-                f"{name[:40] + '…'!r} is too long for the name of a field, which may have "
-                f"{MOST_BYTES} bytes: heatmap files go to a folder of its name. Choose a shorter one"
+                f"{name[:40] + '…'!r} is too long for the name of a field, which names a folder of "
+                f"heatmaps too and may have {MOST_BYTES} bytes. Choose a shorter one"
             )
         existing = dataset.get_field(name)
         if existing is None:

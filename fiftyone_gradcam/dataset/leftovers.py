@@ -6,9 +6,10 @@ import os
 
 import fiftyone as fo
 
+from .fields import refresh
 from .files import dataset_folder, remove_heatmap_files
 from .heatmaps import heatmap_fields
-from .spool import READY, WAITING, spools
+from .spool import READY, WAITING, settle, spools
 
 
 def remove_leftovers(dataset: fo.Dataset) -> int:
@@ -23,7 +24,8 @@ def remove_leftovers(dataset: fo.Dataset) -> int:
     files = [os.path.join(folder, name) for folder, _, names in os.walk(home) for name in names]
     if not files:
         return 0
-    shown = {path for name in heatmap_fields(dataset) for path in dataset.values(f"{name}.map_path")}
+    fields = heatmap_fields(dataset)
+    shown = {path for name in fields for path in dataset.values(f"{name}.map_path")}
     for spool in (*spools(dataset, WAITING), *spools(dataset, READY)):
         for _, values in spool.rows():
             shown.update(v.get("map_path") for v in values.values() if isinstance(v, dict))
@@ -33,3 +35,11 @@ def remove_leftovers(dataset: fo.Dataset) -> int:
         if folder != home and not os.listdir(folder):
             os.rmdir(folder)
     return len(loose)
+
+
+def make_ready(dataset: fo.Dataset) -> None:
+    """Bring a dataset into good order before it is changed: what earlier calls left that were cut
+    short is completed, or goes. Who calls has the dataset's lock."""
+    refresh(dataset)
+    if settle(dataset):
+        remove_leftovers(dataset)

@@ -133,10 +133,7 @@ class PredictionWriter:
         """Go on with a pass; returns the positions of samples that lack anything."""
         if self.options.scale == "run":  # maps that share one scale are made together
             return list(range(len(self.ids)))
-        if self.replaces:
-            left = self._not_waiting()
-        else:
-            left = self._lacking()
+        left = self._not_waiting() if self.replaces else self._lacking()
         self._done = len(self.ids) - len(left)
         return left
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ import fiftyone as fo
 from ..disk import whole_file
 from .fields import index
 from .files import dataset_folder
+from .runs import list_runs, load_run
 from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
 
 WAITING, READY = ".waiting", ".ready"
@@ -164,22 +165,25 @@ def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:
     return found
 
 
-def complete_spools(dataset: fo.Dataset, is_wanted: Callable[[dict], bool]) -> int:
-    """Complete the replacements that were decided and cut short.
-
-    Args:
-        dataset: of which
-        is_wanted: whether values of a run, by its "key" and "version", are still of use
+def settle(dataset: fo.Dataset) -> int:
+    """Complete the replacements that were decided and cut short, and give up the values of runs
+    that are gone.
 
     Returns:
-        how many there were
+        how many files of values there were
     """
+    found = [*spools(dataset, READY), *spools(dataset, WAITING)]
+    if not found:
+        return 0
+    versions = {load_run(dataset, key).version for key in list_runs(dataset)}
     count = 0
-    for spool in spools(dataset, READY):
+    for spool in found:
         run = spool.header["run"]
-        if run is None or is_wanted(run):
-            spool.complete()
-            count += 1
-        else:
+        if run is not None and run["version"] not in versions:
             spool.discard()
+        elif spool.path.endswith(READY):
+            spool.complete()
+        else:
+            continue
+        count += 1
     return count

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from .processes import name_of, turn
+from ..locks import held_by_process
+from .processes import name_of
 
 
 def main(target: str) -> None:
@@ -14,7 +15,9 @@ def main(target: str) -> None:
     Each job brings a process, so all are done, in the order in which they were queued, whichever
     process has its turn first.
     """
-    with turn(target):  # FiftyOne is imported afterwards: those who wait take little memory
+    with held_by_process(
+        target
+    ):  # FiftyOne is imported afterwards: those who wait take little memory
         from fiftyone.operators.delegated import DelegatedOperationService
 
         from . import queue

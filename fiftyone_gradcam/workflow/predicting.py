@@ -12,9 +12,9 @@ import numpy as np
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.import_record import keeps_truncated
-from ..dataset.leftovers import remove_leftovers
 from ..dataset.predictions import PredictionWriter
-from ..dataset.spool import complete_spools
+from ..dataset.writing import exclusive
+from ..disk import plain_errors
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..images.away import away_files, is_away
@@ -22,7 +22,6 @@ from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
-from ..disk import plain_errors
 from .delegating import delegable
 from .explainer import KINDS, Explainer
 from .pipeline import store_all
@@ -44,6 +43,7 @@ def _check(samples, run, weights=None, resize=None, **options) -> None:
 
 
 @delegable(check=_check)
+@exclusive
 def predict(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
@@ -112,8 +112,6 @@ def predict(
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
-    dataset.reload()  # another process may have written, or a call here was cut short
-    complete_waiting(dataset)
     run = find_classifier(samples, run, weights, resize)
     options = make_options(heatmap_options)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -150,32 +148,31 @@ def predict(
             ) from None
         except BaseException:  # what was stored so far stays
             with suppress(Exception):  # the next pass does it, if the database is out of reach
-                dataset.reload()
+                fields.refresh(dataset)
                 writer.abandon()
             raise
     tell_failures(images.failures)
     _tell_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
-    for kind in ("label", "contrast"):
-        if kind in names:
-            why = "whose label the classifier knows"
-            if kind == "contrast":
-                why += ", and does not predict"
-            print(f"{writer.maps.get(kind, 0)} heatmaps in {names[kind]!r}, of samples {why}")
-    for kind, count in writer.zero_maps.items():
-        print(f"{count} heatmaps in {names[kind]!r} are zero everywhere: nothing speaks for them")
+    _tell_maps(writer)
     # Two heatmaps over each other would say nothing: the first kind is shown.
     fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])
     return samples.exists(prediction_field)
 
 
-def complete_waiting(dataset: fo.Dataset) -> None:
-    """Complete what an earlier call had decided to store when it was cut short."""
-    known = {runs.load_run(dataset, key).version for key in runs.list_runs(dataset)}
-    if complete_spools(dataset, lambda run: run["version"] in known):
-        print("Completed what an earlier call was storing when it was cut short")
-        remove_leftovers(dataset)
+def _tell_maps(writer: PredictionWriter) -> None:
+    """Print which samples have heatmaps of their own label, and which maps are empty."""
+    for kind in ("label", "contrast"):
+        if kind in writer.heatmap_fields:
+            why = "whose label the classifier knows"
+            if kind == "contrast":
+                why += ", and does not predict"
+            name = writer.heatmap_fields[kind]
+            print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
+    for kind, count in writer.zero_maps.items():
+        name = writer.heatmap_fields[kind]
+        print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
 
 
 def _tell_kept(
