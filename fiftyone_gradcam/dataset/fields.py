@@ -112,8 +112,7 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
     """
     own = label_fields(dataset)
     if label_field in own:
-        is_text = isinstance(dataset.get_field(label_field), fo.StringField)
-        return label_field if is_text else f"{label_field}.label"
+        return path_in(dataset, label_field)
     known = ", ".join(own) or "none"
     field = dataset.get_field(label_field) if isinstance(label_field, str) else None
     kind = getattr(field, "document_type", None)
@@ -131,6 +130,12 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
     else:
         how = f"is no classification field of {dataset.name!r}, and no field of strings"
     raise ValueError(f"{label_field!r} {how}. Its fields of labels: {known}")
+
+
+def path_in(dataset: fo.Dataset, label_field: str) -> str:
+    """As `label_path`, of a field that is known to hold labels, or is gone."""
+    is_text = isinstance(dataset.get_field(label_field), fo.StringField)
+    return label_field if is_text else f"{label_field}.label"
 
 
 def label_fields(dataset: fo.Dataset) -> list[str]:
@@ -227,11 +232,31 @@ def is_owned(field: fo.Field) -> bool:
 
 def describe_field(dataset: fo.Dataset, name: str, description: str, **info) -> None:
     """Sign a field as this plugin's, with a description that the App shows and facts for code."""
-    field = dataset.get_field(name)
-    signed = {"written_by": OWNER, **info}
-    if (field.description, field.info) != (description, signed):  # saving takes FiftyOne a while
-        field.description, field.info = description, signed
-        field.save()
+    describe_fields(dataset, {name: (description, info)})
+
+
+def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict]]) -> None:
+    """Sign some fields as this plugin's, all in one write.
+
+    Args:
+        dataset: which has the fields
+        described: the description of each field, and the facts
+    """
+    changed = {}
+    for name, (words, info) in described.items():
+        field, signed = dataset.get_field(name), {"written_by": OWNER, **info}
+        if (field.description, field.info) != (words, signed):  # saving takes FiftyOne a while
+            changed[field] = (words, signed)
+    if not changed:
+        return
+    kinds = dataset._sample_doc_cls
+    kinds._reload_fields()
+    for field, (words, signed) in changed.items():
+        record = kinds._get_field_doc(field.path)
+        record.description, record.info = words, signed
+    dataset.save()
+    for field, (words, signed) in changed.items():
+        field.description, field.info = words, signed
 
 
 def index(dataset: fo.Dataset, paths: list[str]) -> None:

@@ -268,8 +268,7 @@ class PredictionWriter:
         if done and not self.replaces:
             if self.options.scale != "run":
                 done = len(self.ids) - len(self._lacking())
-            for name, declared in self._fields.items():
-                describe(self.dataset, name, declared, {"samples": done, "of": len(self.ids)})
+            describe(self.dataset, self._fields, {"samples": done, "of": len(self.ids)})
         self.abandon()
         return done
 

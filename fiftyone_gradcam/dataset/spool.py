@@ -100,9 +100,11 @@ class Spool:
         ids = list(dict.fromkeys(sample_id for sample_id, _ in self.rows()))
         if old:
             clear_fields(dataset, old, None if header["clears_all"] else ids)
+        none = {"samples": 0, "of": len(ids)}
+        describe(dataset, {name: fields[name] for name in old}, none)
         for name, declared in fields.items():
             is_empty = name in old or dataset.get_field(name) is None
-            declare(dataset, name, declared, {"samples": 0, "of": len(ids)} if is_empty else None)
+            declare(dataset, name, declared, none if is_empty else None)
         rows = self.rows()
         while some := list(islice(rows, ROWS_AT_ONCE)):
             merged: dict[str, dict] = {}
@@ -110,13 +112,28 @@ class Spool:
                 merged.setdefault(sample_id, {}).update(values)
             write_rows(dataset, merged)
         index(dataset, header["indexed"])
-        for name, declared in fields.items():
-            describe(dataset, name, declared)
+        describe(dataset, fields)
         os.unlink(self.path)
 
     def discard(self) -> None:
         """Give the values up."""
         os.unlink(self.path)
+
+
+def replace_values(
+    dataset: fo.Dataset, fields: dict[str, Declared], rows: Rows, clears_all: bool = False
+) -> None:
+    """Store values that are all known, in the place of those that are there.
+
+    Args:
+        dataset: where
+        fields: that they are for; they need not exist
+        rows: the values, by sample and path
+        clears_all: whether samples that are not among the rows lose their values too
+    """
+    spool = Spool.create(dataset, make_header(fields, list(fields), clears_all=clears_all))
+    spool.add(rows)
+    spool.commit()
 
 
 def make_header(

@@ -12,7 +12,7 @@ import fiftyone as fo
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from .fields import OWNER, describe_field, field_info, has_values
+from .fields import OWNER, describe_fields, field_info, has_values
 
 # Values of samples: by the sample's id, by the path of the field.
 Rows = Mapping[str, Mapping[str, Any]]
@@ -68,16 +68,15 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
                 **signed,
             )
         return
-    describe(dataset, name, declared, part)
+    describe(dataset, {name: declared}, part)
     for attribute, kind in declared.attributes.items():
         if dataset.get_field(f"{name}.{attribute}") is None:
             dataset.add_sample_field(f"{name}.{attribute}", TYPES[kind])
 
 
-def describe(dataset: fo.Dataset, name: str, declared: Declared, part: dict | None = None) -> None:
-    """Sign a field as this plugin's; see `declare`."""
-    words, info = _described(declared, part)
-    describe_field(dataset, name, words, **info)
+def describe(dataset: fo.Dataset, fields: Mapping[str, Declared], part: dict | None = None) -> None:
+    """Sign fields as this plugin's, all in one write; see `declare`."""
+    describe_fields(dataset, {name: _described(one, part) for name, one in fields.items()})
 
 
 def _described(declared: Declared, part: dict | None) -> tuple[str, dict]:
