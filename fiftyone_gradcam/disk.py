@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 FULL = "Free some space"
@@ -32,11 +32,11 @@ class StoragePermissionError(StorageError, PermissionError):
 
 
 @contextmanager
-def plain_errors(kept: str = "") -> Iterator[None]:
+def plain_errors(kept: Callable[[], str] | None = None) -> Iterator[None]:
     """Tell errors of the file system in plain words: which file, what is kept, what to do.
 
     Args:
-        kept: a sentence on what is left of the work and how to go on
+        kept: says what is left of the work and how to go on
 
     Raises:
         StorageError: for a full disk, a used up quota, a file or folder without permission, a
@@ -52,7 +52,8 @@ def plain_errors(kept: str = "") -> Iterator[None]:
         what, remedy = PLAIN[error.errno]
         path = error.filename2 or error.filename
         where = f": {os.fsdecode(path)}" if isinstance(path, str | bytes) else ""
-        words = ". ".join(x for x in (f"{what}{where}", kept, f"{remedy}, and call again") if x)
+        left = kept() if kept is not None else ""
+        words = ". ".join(x for x in (f"{what}{where}", left, f"{remedy}, and call again") if x)
         is_denied = isinstance(error, PermissionError)
         plain = (StoragePermissionError if is_denied else StorageError)(words)
         plain.errno = error.errno

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import fiftyone as fo
 
-from .fields import root_dataset
+from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
 
 if TYPE_CHECKING:
@@ -163,6 +163,11 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+    if len(os.fsencode(key)) > MOST_BYTES:
+        raise ValueError(
+            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
+            f"{MOST_BYTES} bytes. Choose a shorter one"
+        )
     if not has_run(dataset, key):
         return
     if dataset.get_run_info(key).config.method != METHOD:

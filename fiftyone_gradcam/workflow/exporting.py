@@ -14,6 +14,7 @@ from ..dataset import fields
 from ..dataset.files import ready_folder
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..dataset.import_record import keeps_truncated
+from ..disk import whole_file
 from ..explain import overlay
 from ..images.decode import ImageError, decode
 from .delegating import delegable
@@ -218,17 +219,17 @@ def _values(view, path: str) -> list:
 
 def _safe(name: str) -> str:
     """A name that every file system takes."""
-    return re.sub(r"[^\w.-]+", "_", name)[:80].strip(".") or "_"
+    short = os.fsencode(re.sub(r"[^\w.-]+", "_", name)[:80])[:200].decode(errors="ignore")
+    return short.strip(".") or "_"
 
 
 def _save(picture: Image.Image, folder: str, name: str) -> str:
     path = os.path.join(folder, name)
-    part = f"{path}.part"
-    if name.endswith(".png"):
-        picture.save(part, format="PNG")
-    else:
-        picture.save(part, format="JPEG", quality=90)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        if name.endswith(".png"):
+            picture.save(part, format="PNG")
+        else:
+            picture.save(part, format="JPEG", quality=90)
     return path
 
 

@@ -9,10 +9,10 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, splits
-from ..dataset.writing import exclusive
 from ..dataset.prediction_fields import document
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
+from ..dataset.writing import exclusive
 from ..images.away import away_files
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
@@ -118,7 +118,9 @@ def _kept_pairs(
         pairs += [(i, j, kind if known[ids[j]][0] == kind else "near") for j in twins]
     if pairs:
         count = len({i for i, _, _ in pairs})
-        print(f"{count} images whose files cannot be read now keep the twins that were found earlier")
+        print(
+            f"{count} images whose files cannot be read now keep the twins that were found earlier"
+        )
     return pairs
 
 
@@ -149,9 +151,7 @@ def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: 
     order = sorted(kinds, key=lambda place: (group[place], place))
     values = {
         ids[place]: {
-            leak_field: document(
-                fo.Classification, label=kinds[place], group=numbers[group[place]]
-            )
+            leak_field: document(fo.Classification, label=kinds[place], group=numbers[group[place]])
         }
         for place in order
     }

@@ -28,6 +28,8 @@ from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
 
+_KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
+
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
     """Raise at once what is wrong with a call that is handed to a job."""
@@ -131,10 +133,9 @@ def predict(
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
-    kept = "What was predicted so far is kept; resume=True goes on with it"
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            with plain_errors(kept):
+            with plain_errors(lambda: _KEPT):
                 store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
             done = writer.keep_part()

@@ -15,6 +15,7 @@ from ..dataset import fields, runs
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
 from ..dataset.writing import exclusive
+from ..disk import check_folder, plain_errors
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
@@ -97,6 +98,7 @@ def fine_tune(
     """
     dataset = fields.root_dataset(samples)
     runs.check_key(dataset, key, overwrite or resume)
+    check_folder(run_folder(dataset, key))
     state_path = os.path.join(run_folder(dataset, key), runs.STATE)
     is_finished = runs.has_run(dataset, key)
     state = None
@@ -125,25 +127,33 @@ def fine_tune(
     live = LiveTraining(dataset, key, recipe.epochs)
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
-        with reporting(progress, message) as report:
+        with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             teller = _teller(report, recipe, prints=progress is not False)
             hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
-        run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
+        with plain_errors(lambda: _kept(state_path, key)):
+            run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
     except CancelledError:
         live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
     except BaseException:
-        if os.path.exists(state_path):
-            print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
+        if kept := _kept(state_path, key):
+            print(kept)
         raise
     live.forget()
     _tell_run(run, findings)
     if trained.cancelled:
         raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
     return run
+
+
+def _kept(state_path: str, key: str) -> str:
+    """What is left of a training that ended with an error, in words."""
+    if not os.path.exists(state_path):
+        return ""
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
 
 
 def _make_watch(

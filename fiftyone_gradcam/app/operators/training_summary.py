@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...dataset.fields import path_in, root_dataset, whole
 from ...jobs.measure import measured
 from ...model.known_recipes import RECIPES
 from ..texts import duration
