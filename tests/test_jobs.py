@@ -240,7 +240,8 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     )
     root = save_digits(tmp_path / "d", per_class=20)
     own = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "db"), "PYTHONPATH": str(REPOSITORY)}
-    environment = {k: v for k, v in os.environ.items() if k != "FIFTYONE_PRIVATE_DATABASE_PORT"}
+    not_own = ("FIFTYONE_PRIVATE_DATABASE_PORT", "FIFTYONE_DATABASE_URI")
+    environment = {k: v for k, v in os.environ.items() if k not in not_own}
     done = subprocess.run(
         [sys.executable, "-c", code, str(root)],
         env=environment | own, capture_output=True, text=True, check=True, timeout=120,
