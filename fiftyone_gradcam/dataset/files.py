@@ -13,7 +13,7 @@ import fiftyone as fo
 
 from . import references
 
-HEATMAPS, RUNS = "heatmaps", "runs"
+HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
 OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 

@@ -14,6 +14,7 @@ from ..dataset import fields
 from ..dataset.files import ready_folder
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
@@ -74,7 +75,7 @@ def export_overlays(
     overlay.check_alpha(alpha)
     if isinstance(height, bool) or not isinstance(height, int) or height < 32:
         raise ValueError(f"height must be a whole number of at least 32, not {height!r}")
-    view = samples.exists(heatmap_field)
+    view = fields.whole(samples).exists(heatmap_field)
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     names = [
@@ -147,18 +148,18 @@ def mean_heatmaps(
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
-    fields.check_label_field(samples, class_field)
+    class_path = fields.label_path(dataset, class_field)
     signed = is_signed(info)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
-    view = samples.exists(heatmap_field).exists(f"{class_field}.label")
+    view = fields.whole(samples).exists(heatmap_field).exists(class_path)
     for sample in view.select_fields([heatmap_field, class_field]).iter_samples():
         grey = Image.fromarray(heatmap_pixels(sample[heatmap_field]))
         pixels = np.asarray(
             grey.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
-        name = sample[class_field].label
+        name = sample[class_field] if class_path == class_field else sample[class_field].label
         # 0 is "not seen", and a map of zeros: no evidence either way.
         sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
         counts[name] = counts.get(name, 0) + 1
@@ -196,7 +197,7 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
     info = fields.field_info(fields.root_dataset(view), heatmap_field)
     label_field = label_field or info.get("label_field", "ground_truth")
     prediction_field = prediction_field or info.get("prediction_field", "prediction")
-    own = _values(view, f"{label_field}.label")
+    own = _values(view, fields.path_in(fields.root_dataset(view), label_field))
     predicted = _values(view, f"{prediction_field}.label")
     scores = _values(view, f"{prediction_field}.confidence")
     targets = _values(view, f"{heatmap_field}.target")
@@ -219,17 +220,17 @@ def _values(view, path: str) -> list:
 
 def _safe(name: str) -> str:
     """A name that every file system takes."""
-    return re.sub(r"[^\w.-]+", "_", name)[:80].strip(".") or "_"
+    short = os.fsencode(re.sub(r"[^\w.-]+", "_", name)[:80])[:200].decode(errors="ignore")
+    return short.strip(".") or "_"
 
 
 def _save(picture: Image.Image, folder: str, name: str) -> str:
     path = os.path.join(folder, name)
-    part = f"{path}.part"
-    if name.endswith(".png"):
-        picture.save(part, format="PNG")
-    else:
-        picture.save(part, format="JPEG", quality=90)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        if name.endswith(".png"):
+            picture.save(part, format="PNG")
+        else:
+            picture.save(part, format="JPEG", quality=90)
     return path
 
 
