@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -93,6 +94,23 @@ def name(request) -> str:
     yield name
     if fo.dataset_exists(name):
         fo.delete_dataset(name)
+
+
+def worker_of(job) -> str:
+    """The name of the process that does a job of this plugin, or waits to."""
+    from bson import ObjectId
+    from fiftyone.operators.delegated import DelegatedOperationService
+
+    return DelegatedOperationService().get(ObjectId(job.id)).run_link
+
+
+def kill_worker(job) -> None:
+    """Kill the process of a job, and no other: other people's jobs run on this machine too."""
+    from fiftyone_gradcam.jobs.processes import is_alive
+
+    worker = worker_of(job)
+    assert is_alive(worker), f"{job} has no process: {worker!r}"
+    os.kill(int(worker.rsplit(" ", 2)[1]), signal.SIGKILL)
 
 
 # A training that takes a second or two and gets most digits right.

@@ -1,7 +1,6 @@
 """Jobs: verbs in a process of their own, through FiftyOne's delegated operations."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from bson import ObjectId
-from conftest import QUICK, REPOSITORY, save_digits
+from conftest import QUICK, REPOSITORY, kill_worker, save_digits, worker_of
 from fiftyone.operators.delegated import DelegatedOperationService
 
 import fiftyone_gradcam as fg
@@ -36,15 +35,6 @@ def until(condition, seconds: float = 60.0):
     while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
-    return found
-
-
-def workers() -> list[int]:
-    """Numbers of the worker processes of this database that live."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "fiftyone_gradcam.jobs.worker" in (process.info["cmdline"] or []):
-            found.append(process.pid)
     return found
 
 
@@ -87,7 +77,7 @@ def test_a_training_as_a_job_is_the_same_as_in_the_foreground(dataset):
         [row["train_loss"] for row in own.history], rel=1e-4
     )
     assert fg.list_jobs(dataset)[0].id == job.id
-    until(lambda: not workers())  # nothing is left behind
+    until(lambda: not processes.is_alive(worker_of(job)))  # nothing is left behind
 
 
 def test_jobs_of_a_dataset_are_done_in_order_and_each_sees_what_the_last_one_left(dataset):
@@ -130,7 +120,7 @@ def test_a_queued_job_can_be_cancelled(dataset):
     until(lambda: is_learning(first))
     first.cancel()
     until(lambda: first.refresh().has_ended)
-    until(lambda: not workers())
+    until(lambda: not any(processes.is_alive(worker_of(job)) for job in (first, second)))
     dataset.reload()
     assert not dataset.has_sample_field("never")
 
@@ -158,8 +148,7 @@ def test_predictions_that_were_cancelled_stay_and_are_named_as_a_part(dataset, m
 def test_a_job_whose_process_was_killed_is_told_as_lost_and_can_be_resumed(dataset):
     job = fg.fine_tune(dataset, "killed", **LONG, delegate=True)
     until(lambda: is_learning(job))
-    (pid,) = workers()
-    os.kill(pid, signal.SIGKILL)
+    kill_worker(job)
     lost = until(lambda: (found := job.refresh()).has_ended and found)
     assert lost.state == "lost"
     assert "was killed" in lost.message
@@ -262,7 +251,7 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
 def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     """FiftyOne ends its server with all descendants."""
     job = fg.fine_tune(dataset, "apart", **LONG, delegate=True)
-    (pid,) = until(lambda: len(found := workers()) == 1 and found)
+    pid = int(worker_of(job).rsplit(" ", 2)[1])
     assert pid not in [p.pid for p in psutil.Process().children(recursive=True)]
     assert os.getsid(pid) == pid
     until(lambda: is_learning(job))
