@@ -12,8 +12,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="fiftyone-gradcam-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-for name in ("database", "plugins", "datasets"):
+for name in ("database", "plugins", "datasets", "tmp"):
     (HOME / name).mkdir()
+# Locks, and the process that forks workers: it ends soon after its folder is gone.
+os.environ["TMPDIR"] = tempfile.tempdir = str(HOME / "tmp")
 (HOME / "plugins" / "fiftyone-gradcam").symlink_to(REPOSITORY, target_is_directory=True)
 os.environ.update(
     FIFTYONE_DATABASE_DIR=str(HOME / "database"),

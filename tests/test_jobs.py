@@ -1,6 +1,7 @@
 """Jobs: verbs in a process of their own, through FiftyOne's delegated operations."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from conftest import QUICK, REPOSITORY, kill_worker, save_digits, worker_of
 from fiftyone.operators.delegated import DelegatedOperationService
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import calls, processes, queue
+from fiftyone_gradcam.jobs import calls, nursery, processes, queue
 
 LONG = {**QUICK, "epochs": 4000}
 
@@ -280,6 +281,21 @@ def test_the_turn_is_one_process_s_at_a_time_and_is_given_back_by_the_dead(tmp_p
     first.wait(), second.wait()
     with processes.turn("a test"), processes.turn("another"):
         pass
+
+
+@pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+def test_workers_after_the_first_are_forked_by_a_process_that_has_imported_all(dataset):
+    fg.find_leaks(dataset, near=False, delegate=True).wait(60)
+    jobs = [fg.find_leaks(dataset, near=False, delegate=True) for _ in range(3)]
+    parents = {psutil.Process(int(worker_of(job).rsplit(" ", 2)[1])).ppid() for job in jobs}
+    (parent,) = parents
+    assert parent not in (os.getpid(), 1)
+    assert psutil.Process(parent).terminal() is None
+    assert [job.wait(60).state for job in jobs] == ["completed"] * 3
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(parent))
+    job = fg.find_leaks(dataset, near=False, delegate=True)  # as if nothing had happened
+    assert job.wait(60).state == "completed"
 
 
 def test_names_of_processes():
