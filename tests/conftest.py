@@ -12,25 +12,27 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="fiftyone-gradcam-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-for name in ("database", "plugins", "datasets", "tmp"):
+for name in ("plugins", "datasets", "tmp"):
     (HOME / name).mkdir()
 # Locks, and the process that forks workers: it ends soon after its folder is gone.
 os.environ["TMPDIR"] = tempfile.tempdir = str(HOME / "tmp")
 (HOME / "plugins" / "fiftyone-gradcam").symlink_to(REPOSITORY, target_is_directory=True)
 os.environ.update(
-    FIFTYONE_DATABASE_DIR=str(HOME / "database"),
-    FIFTYONE_DATABASE_NAME="fiftyone-gradcam-tests",
+    FIFTYONE_DATABASE_NAME=f"fiftyone-gradcam-tests-{os.getpid()}",
     FIFTYONE_PLUGINS_DIR=str(HOME / "plugins"),
     FIFTYONE_DEFAULT_DATASET_DIR=str(HOME / "datasets"),
     FIFTYONE_DO_NOT_TRACK="true",
     FIFTYONE_SHOW_PROGRESS_BARS="false",
 )
-os.environ.pop("FIFTYONE_DATABASE_URI", None)
+for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_DIR"):
+    os.environ.pop(name, None)
 sys.path.insert(0, str(REPOSITORY))
 
-from fiftyone_gradcam import doctor  # noqa: E402
+from database import Database  # noqa: E402
 
-doctor.mend_database()
+DATABASE = Database(HOME / "database")
+DATABASE.start()
+os.environ["FIFTYONE_DATABASE_URI"] = DATABASE.uri
 
 import fiftyone as fo  # noqa: E402
 import numpy as np  # noqa: E402

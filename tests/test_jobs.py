@@ -230,7 +230,8 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     )
     root = save_digits(tmp_path / "d", per_class=20)
     own = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "db"), "PYTHONPATH": str(REPOSITORY)}
-    environment = {k: v for k, v in os.environ.items() if k != "FIFTYONE_PRIVATE_DATABASE_PORT"}
+    not_own = ("FIFTYONE_PRIVATE_DATABASE_PORT", "FIFTYONE_DATABASE_URI")
+    environment = {k: v for k, v in os.environ.items() if k not in not_own}
     done = subprocess.run(
         [sys.executable, "-c", code, str(root)],
         env=environment | own, capture_output=True, text=True, check=True, timeout=120,
@@ -258,29 +259,6 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     until(lambda: is_learning(job))
     job.cancel()
     until(lambda: job.refresh().has_ended)
-
-
-def test_the_turn_is_one_process_s_at_a_time_and_is_given_back_by_the_dead(tmp_path):
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from fiftyone_gradcam.jobs.processes import turn\n"
-        "with turn('a test'):\n"
-        "    print('mine', flush=True); time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", code, str(REPOSITORY)]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert first.stdout.readline() == "mine\n"
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
-    assert second.poll() is None
-    os.set_blocking(second.stdout.fileno(), False)
-    assert not second.stdout.readline()
-    first.kill()
-    assert until(second.stdout.readline, 10) == "mine\n"
-    second.kill()
-    first.wait(), second.wait()
-    with processes.turn("a test"), processes.turn("another"):
-        pass
 
 
 @pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")

@@ -18,7 +18,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
-from fiftyone_gradcam.jobs import processes
+from fiftyone_gradcam.locks import own_folder
 from fiftyone_gradcam.workflow.explainer import KINDS
 
 URI = "@gradcam/classifier/"
@@ -137,7 +137,7 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert "| digit 0 | 4 |" in words
     assert fields["name"]["view"]["placeholder"] == "d"
     assert not {"no_plan", "taken"} & set(fields)
-    picture = Image.open(Path(processes.own_folder()) / "import.jpg")
+    picture = Image.open(own_folder() / "import.jpg")
     assert picture.width > 5 * 96
     fields = form("import_folders", trained, path=str(root), layout=True, label_from="pattern")
     assert "no_plan" in fields

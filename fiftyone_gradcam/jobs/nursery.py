@@ -29,7 +29,8 @@ import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .processes import open_log, own_folder
+from ..locks import own_folder
+from .processes import open_log
 
 # Set for a worker that is to found a nursery, if there is none.
 FOUND = "FIFTYONE_GRADCAM_NURSERY"

@@ -1,26 +1,22 @@
-"""Processes: their names, whether they live, how a worker is started, and whose turn it is."""
+"""Processes: their names, whether they live, and how a worker is started."""
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
+from ..locks import own_folder
 
 # Threads of OpenMP wait for each other by spinning, by default so long that a training takes ten
 # times as long where more threads are busy than there are processors (another job, a browser).
 SHARING = {"GOMP_SPINCOUNT": "10000"}
 ROOT = Path(__file__).resolve().parents[2]
-TURN_POLL_SECONDS = 0.2
 # A process between, which ends at once: FiftyOne ends its server with all that descend from it.
 # Of a session of its own, the worker does not end with the terminal either.
 LAUNCHER = """
@@ -141,50 +137,3 @@ def _worker_of(mark: Path) -> str:
 
 def _short(target: str) -> str:
     return hashlib.sha256(target.encode()).hexdigest()[:24]
-
-
-def own_folder() -> Path:
-    """A folder for what need not outlive the system's next start, of this user alone."""
-    folder = Path(tempfile.gettempdir()) / f"fiftyone-gradcam-{getpass.getuser()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def turn(target: str) -> Iterator[None]:
-    """Wait until no other process works on a target.
-
-    The system gives the turn back when a process ends, however it ends. The file is gone after
-    the last one.
-    """
-    path = own_folder() / f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.lock"
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        _wait_for(file)
-        try:
-            if os.fstat(file).st_ino == os.stat(path).st_ino:
-                break
-        except FileNotFoundError:
-            pass
-        os.close(file)  # the one before has removed it: its turn is over, but so is the file's
-    try:
-        yield
-    finally:
-        if os.name == "posix":
-            os.unlink(path)
-        os.close(file)
-
-
-def _wait_for(file: int) -> None:
-    if os.name == "posix":
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return
-    import msvcrt
-
-    while True:
-        try:
-            return msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            time.sleep(TURN_POLL_SECONDS)

@@ -14,6 +14,7 @@ from fiftyone.operators.executor import ExecutionContext, ExecutionRunState
 
 from ..dataset.fields import OWNER, root_dataset
 from ..dataset.files import dataset_folder, files_folder
+from ..dataset.writing import lock_of
 from . import calls, processes
 from .job import Job, forget_log, job_of, load_job, log_file
 
@@ -47,7 +48,7 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
     if dataset is not None:
         own = {"dataset_name": dataset.name, "dataset_id": str(dataset._doc.id)}
     operator = foo.get_operator(uri)
-    target = operator.target(given) or f"dataset {own['dataset_id']}"
+    target = operator.target(given) or lock_of(dataset)
     service = DelegatedOperationService()
     operation = service.queue_operation(
         operator=uri,

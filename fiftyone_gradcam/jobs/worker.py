@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from .processes import forget_worker, name_of, turn
+from ..locks import held_by_process
+from .processes import forget_worker, name_of
 
 
 def main(target: str) -> None:
@@ -21,7 +22,8 @@ def main(target: str) -> None:
         target = nursery.found(target, Path(place))  # from here on, in each worker that it forks
     own = name_of(os.getpid())
     try:
-        with turn(target):  # FiftyOne is imported afterwards: those who wait take little memory
+        with held_by_process(target):
+            # FiftyOne is imported here at the earliest: those who wait take little memory.
             from fiftyone.operators.delegated import DelegatedOperationService
 
             from . import queue

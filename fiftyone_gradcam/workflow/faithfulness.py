@@ -8,6 +8,7 @@ import torch
 
 from ..dataset import fields, runs
 from ..dataset.heatmaps import check_heatmap_field
+from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
 from ..images.batches import Images
@@ -21,6 +22,7 @@ RIVALS = ("", "gaussian", "random")
 
 
 @delegable
+@exclusive
 def explanation_quality(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,

@@ -9,6 +9,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, splits
+from ..dataset.writing import exclusive
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
 from .leaks import equal_files
@@ -19,6 +20,7 @@ ORDER = ("train", "val", "test")
 
 
 @delegable
+@exclusive
 def find_leaks(
     samples: fo.core.collections.SampleCollection,
     near: bool = True,

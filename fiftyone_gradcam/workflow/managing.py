@@ -13,6 +13,7 @@ from ..dataset import exported, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.writing import exclusive
 
 Samples = fo.core.collections.SampleCollection
 
@@ -61,6 +62,7 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
     return folder
 
 
+@exclusive
 def import_run(
     samples: Samples, folder: str, key: str | None = None, overwrite: bool = False
 ) -> runs.Run:
@@ -103,6 +105,7 @@ def import_run(
     return run
 
 
+@exclusive
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     """Give a run another key; its files, and what its predictions say of it, go along.
 
@@ -155,6 +158,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     return renamed
 
 
+@exclusive
 def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
     """Delete a run: its record and its files; or what is left of an interrupted training.
 

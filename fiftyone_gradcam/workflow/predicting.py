@@ -12,6 +12,7 @@ from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.import_record import keeps_truncated
 from ..dataset.predictions import PredictionWriter
+from ..dataset.writing import exclusive
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..images.batches import Images
@@ -39,6 +40,7 @@ def _check(samples, run, weights=None, resize=None, **options) -> None:
 
 
 @delegable(check=_check)
+@exclusive
 def predict(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,

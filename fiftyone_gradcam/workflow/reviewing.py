@@ -9,6 +9,7 @@ import torch
 from ..dataset import fields, views
 from ..dataset.import_record import keeps_truncated
 from ..dataset.issues import write_label_issues
+from ..dataset.writing import exclusive
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.history import Hooks
@@ -26,6 +27,7 @@ from .training_sets import CACHE_BYTES, class_indexes
 
 
 @delegable
+@exclusive
 def find_label_issues(
     samples: fo.core.collections.SampleCollection,
     label_field: str = "ground_truth",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ..dataset import fields, splits
+from ..dataset.writing import exclusive
 from ..folders.deal import EQUAL, NEAR, are_counts, check_fractions
 from ..model.known_recipes import find_recipe
 from ..review.duplicates import group_pairs, near_pairs
@@ -15,6 +16,7 @@ from .progress import Progress, some
 
 
 @delegable
+@exclusive
 def split(
     samples: fo.core.collections.SampleCollection,
     fractions: dict[str, float] | str = "default",

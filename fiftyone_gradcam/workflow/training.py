@@ -14,6 +14,7 @@ from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.writing import exclusive
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
@@ -47,6 +48,7 @@ def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) 
 
 
 @delegable(check=_check)
+@exclusive
 def fine_tune(
     samples: Samples,
     key: str,

@@ -11,11 +11,12 @@ from fiftyone.operators import types
 
 from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
+from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
-from ...jobs import processes
+from ...locks import own_folder
 from ..texts import markdown
 from .forms import AUTOMATIC, choice_input, more, refuse
 from .verb import Verb
@@ -125,7 +126,7 @@ class ImportFolders(Verb):
     def target(self, given: dict) -> str:
         """The dataset that the images go into."""
         name = given.get("name") or os.path.basename(os.path.abspath(given["path"]))
-        return f"import {fo.config.database_name} {name}"
+        return import_lock(name)
 
     def outcome(self, result, given: dict) -> dict:
         """How many there are, and how many were left out."""
@@ -215,7 +216,7 @@ def _examples(plan: Plan) -> str | None:
             captions.append(name)
     if not pictures:
         return None
-    path = os.path.join(processes.own_folder(), "import.jpg")
+    path = os.path.join(own_folder(), "import.jpg")
     sheet(pictures, captions, columns=2 * EXAMPLES, cell=EXAMPLE_PIXELS).save(path, quality=85)
     return f"/media?filepath={quote(path)}&of={time.time():.0f}"
 
