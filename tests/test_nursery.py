@@ -1,12 +1,15 @@
 """The process that forks workers: what these are like, and what happens when it is not well."""
 
+import concurrent.futures
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +28,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from fiftyone_gradcam.jobs import nursery
-nursery._import_all = lambda: None
+nursery._import_all, nursery._code = lambda: None, lambda: []
+nursery.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
 nursery.POLL_SECONDS, nursery.IDLE_SECONDS = 0.1, float(sys.argv[3])
 target = nursery.found("first", Path(sys.argv[2]))
 facts = {
@@ -52,12 +56,14 @@ def until(condition, seconds: float = 60.0):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch) -> Path:
-    """A folder of sockets of the test's own."""
-    folder = Path(os.path.realpath(tmp_path))
+def own(monkeypatch) -> Path:
+    """A folder of sockets of the test's own; the path of a socket must be short."""
+    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="n")))
     monkeypatch.setattr(nursery, "own_folder", lambda: folder)
     monkeypatch.setattr(nursery, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
-    return folder
+    monkeypatch.setattr(nursery, "_code", lambda: [])  # nor is a package that is installed now
+    yield folder
+    shutil.rmtree(folder)
 
 
 def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
@@ -103,6 +109,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
     given = environment | {"TERM": "of another terminal"}
     logs = [own / f"{number}.log" for number in range(3)]
     pids = [nursery.bear(f"target {n}", given, log) for n, log in enumerate(logs)]
+    assert None not in pids
     facts = [facts_of(log) for log in logs]
     assert [x["pid"] for x in facts] == pids
     assert [x["target"] for x in facts] == ["target 0", "target 1", "target 2"]
@@ -196,6 +203,20 @@ def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
     assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
 
 
+def test_many_at_once_wait_for_each_other(own, environment):
+    found_nursery(environment | {"PYTEST_WAITING": "2"})
+    parent = nursery_pid(environment)
+    os.kill(parent, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        logs = [own / f"{n}.log" for n in range(40)]
+        born = [pool.submit(nursery.bear, "t", environment, log) for log in logs]
+        until(lambda: psutil.Process(parent).status() == psutil.STATUS_STOPPED)
+        concurrent.futures.wait(born, timeout=1)  # till all of them are at it
+        os.kill(parent, signal.SIGCONT)
+        pids = [x.result() for x in born]
+    assert [facts_of(log)["pid"] for log in logs] == pids
+
+
 def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
     found_nursery(environment, idle=0.3)
     path = nursery.socket_path(environment)
@@ -210,7 +231,7 @@ def test_only_one_is_founded_at_a_place(own, environment):
     assert nursery_pid(environment) == parent
 
 
-def test_another_environment_or_code_is_another_nursery(own, tmp_path, monkeypatch):
+def test_another_environment_or_code_is_another_nursery(tmp_path, monkeypatch):
     environment = {"FIFTYONE_DATABASE_NAME": "one", "HOME": "/home/one"}
     path = nursery.socket_path(environment)
     assert nursery.socket_path(environment | {"TERM": "x", "SSH_TTY": "y"}) == path

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import fiftyone as fo
 
+from ..folders.names import MOST_BYTES, check_name
+
 OWNER = "@gradcam/classifier"
 HEATMAP_COLORS = "jet"
 HEATMAP_OPACITY = 0.4
@@ -90,6 +92,7 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"{name!r} is no name for a field. Use letters, digits and underscores, "
                 f"a letter first"
             )
+        check_name(name, "A field", MOST_BYTES - len(".part"))  # heatmaps get a folder of its name
         existing = dataset.get_field(name)
         if existing is None:
             continue

@@ -7,6 +7,8 @@ import os
 
 import fiftyone as fo
 
+from ..folders.names import inside
+
 
 def files_folder() -> str:
     """The folder of all that this plugin writes."""
@@ -20,12 +22,12 @@ def dataset_folder(dataset: fo.Dataset) -> str:
 
 def run_folder(dataset: fo.Dataset, key: str) -> str:
     """The folder of a run's checkpoint."""
-    return os.path.join(dataset_folder(dataset), "runs", key)
+    return inside(os.path.join(dataset_folder(dataset), "runs"), key)
 
 
 def heatmap_folder(dataset: fo.Dataset, field: str) -> str:
     """The folder of a heatmap field's files."""
-    return os.path.join(dataset_folder(dataset), "heatmaps", field)
+    return inside(os.path.join(dataset_folder(dataset), "heatmaps"), field)
 
 
 def remove_heatmap_files(dataset: fo.Dataset, paths: list[str | None]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import fiftyone as fo
 
+from ..folders.names import MOST_BYTES, check_name, same
 from .fields import root_dataset
 from .files import run_folder
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 METHOD = "gradcam/fine_tune"
 CHECKPOINT, STATE = "model.pt", "state.pt"
+MOST_BYTES_OF_KEY = MOST_BYTES - 32  # while it is written, its folder has a longer name
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,13 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+    check_name(key, "A run", MOST_BYTES_OF_KEY)
+    alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
+    if alike:
+        raise ValueError(
+            f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
+            f"where case makes no difference. Choose another key"
+        )
     if not has_run(dataset, key):
         return
     if dataset.get_run_info(key).config.method != METHOD:
@@ -270,6 +279,8 @@ def _read_run(dataset: fo.Dataset, key: str) -> tuple:
 
 def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
     """Whether a training has left what is needed to go on with it."""
+    if not key.isidentifier():  # no run is called so, and it is to be part of a path
+        return False
     return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
 
 

@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 5.0
 ANSWER_SECONDS = 8.0  # a fork takes some hundredths; importing all on a busy machine, longer
+WAITING = 128  # connections that may wait
 MOST_BYTES = 4 << 20
 FOUNDING = ".founding"
 PEER = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
@@ -118,7 +119,7 @@ def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
-            connection.connect(str(path))
+            _connect(connection, path)
             if _peer(connection)[1] != os.getuid():
                 return None
             connection.sendall(json.dumps(asdict(birth)).encode())
@@ -129,6 +130,18 @@ def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
         return None
     except (OSError, ValueError):
         return None
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    """Connect; where too many others wait, after them."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError from None
+        time.sleep(0.05)
 
 
 def found(target: str, path: Path) -> str:
@@ -161,7 +174,7 @@ def found(target: str, path: Path) -> str:
         return target
     finally:
         os.umask(mask)
-    listener.listen(16)
+    listener.listen(WAITING)
     if child := _fork():
         os.waitpid(child, 0)
         listener.close()
@@ -186,7 +199,7 @@ def _import_all() -> None:
 
 def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
     """Fork workers; returns in these. The nursery itself ends here."""
-    listener.listen(16)  # from here on it is this process that answers
+    listener.listen(WAITING)  # from here on it is this process that answers
     os.setsid()
     _redirect(os.devnull)
     os.chdir("/")
