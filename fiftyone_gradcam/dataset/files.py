@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import fiftyone as fo
 
+from ..folders.names import inside
 from . import references
 
 HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
@@ -29,12 +30,12 @@ def dataset_folder(dataset: fo.Dataset) -> str:
 
 def run_folder(dataset: fo.Dataset, key: str) -> str:
     """The folder of a run's checkpoint."""
-    return os.path.join(dataset_folder(dataset), RUNS, key)
+    return inside(os.path.join(dataset_folder(dataset), RUNS), key)
 
 
 def heatmap_folder(dataset: fo.Dataset, field: str) -> str:
     """The folder of a heatmap field's files."""
-    return os.path.join(dataset_folder(dataset), HEATMAPS, field)
+    return inside(os.path.join(dataset_folder(dataset), HEATMAPS), field)
 
 
 def claim_folder(dataset: fo.Dataset) -> None:

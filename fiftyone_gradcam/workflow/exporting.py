@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 import fiftyone as fo
@@ -16,6 +15,7 @@ from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
+from ..folders.names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
 from .delegating import delegable
@@ -79,7 +79,7 @@ def export_overlays(
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     names = [
-        f"{number:04d}_{_safe(os.path.splitext(os.path.basename(path))[0])}.jpg"
+        safe_name(f"{number:04d}_{split_suffix(os.path.basename(path))[0]}", ".jpg")
         for number, path in enumerate(view.values("filepath"), start=1)
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
@@ -175,14 +175,12 @@ def mean_heatmaps(
 
 
 def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
-    pictures = {}
+    pictures, taken = {}, set()
     largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
     for name, mean in means.items():
         share = mean / largest  # one factor for all classes, so that they can be compared
         pixels = 128 + 127 * share if signed else 1 + 254 * share
-        file = f"mean_{_safe(name)}.png"
-        while file in pictures:
-            file = f"{file[:-4]}_.png"
+        file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counts[name]} images" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
@@ -218,14 +216,8 @@ def _values(view, path: str) -> list:
     return view.values(path)
 
 
-def _safe(name: str) -> str:
-    """A name that every file system takes."""
-    short = os.fsencode(re.sub(r"[^\w.-]+", "_", name)[:80])[:200].decode(errors="ignore")
-    return short.strip(".") or "_"
-
-
 def _save(picture: Image.Image, folder: str, name: str) -> str:
-    path = os.path.join(folder, name)
+    path = inside(folder, name)
     with whole_file(path) as part:
         if name.endswith(".png"):
             picture.save(part, format="PNG")

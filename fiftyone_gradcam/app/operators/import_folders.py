@@ -65,6 +65,7 @@ class ImportFolders(Verb):
     label = "Import labelled folders"
     icon = "create_new_folder"
     description = "Make a dataset of a folder of labelled images"
+    needs_dataset = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Folder, and what would be made of it; its layout can be changed."""
