@@ -7,8 +7,7 @@ at the App when the job has ended. It has a "summary" and may have
 - "changed": False if nothing in the dataset is new
 - "gone": names of fields that were deleted
 - "view": samples to show, by `view_as_text`
-- "fields": names of fields to make visible
-- "heatmaps": whether these hold heatmaps, which want a scale of colours
+- "fields": names of fields to make visible; the first heatmap among them takes the place of others
 - "picture": the path of a picture
 """
 
@@ -18,7 +17,9 @@ from collections.abc import Iterator
 
 import fiftyone as fo
 
-from ..dataset.fields import HEATMAP_COLORS, HEATMAP_OPACITY, OWNER
+from ..dataset.fields import OWNER
+from ..dataset.heatmaps import heatmap_fields
+from ..dataset.shown import with_one_heatmap
 from ..jobs import calls
 
 PANEL = "classifier"
@@ -37,13 +38,10 @@ def show(ctx, outcome: dict) -> Iterator:
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"])["view"])
     active, wanted = ctx.active_fields or [], outcome.get("fields", [])
-    if set(wanted) <= set(active):
-        return  # all is visible, in colours that the user may have changed
-    yield ctx.ops.set_active_fields([*dict.fromkeys([*active, *wanted])])
-    if outcome.get("heatmaps"):
-        scheme = {"color_by": "value", "opacity": HEATMAP_OPACITY}
-        scheme["default_colorscale_preset"] = HEATMAP_COLORS
-        yield ctx.trigger(f"{OWNER}/apply_color_scale", {"scheme": scheme})
+    if wanted:
+        wanted = with_one_heatmap(active, wanted, heatmap_fields(ctx.dataset))
+        if set(wanted) != set(active):
+            yield ctx.ops.set_active_fields(wanted)
 
 
 def show_job(ctx, id: str) -> Iterator:

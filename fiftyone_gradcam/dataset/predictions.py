@@ -13,7 +13,7 @@ from bson import SON, Binary, ObjectId
 from fiftyone.core.utils import serialize_numpy_array
 
 from ..explain.methods import METHODS
-from ..explain.render import HeatmapOptions
+from ..explain.render import AGAINST, HeatmapOptions
 from ..review.scores import Scores
 from .fields import OWNER, check_writable, describe_field, field_info, index
 from .files import heatmap_folder, remove_heatmap_files
@@ -47,7 +47,7 @@ class PredictionWriter:
         run: what predicts
         prediction_field: field for the predictions; scores go to `<field>_scores`
         heatmap_fields: field for each kind of heatmap ("predicted", "label", "runner_up",
-            "contrast", "class:<name>")
+            "contrast", "class:<name>", and of signed ones "against:<kind>")
         label_field: field of the samples' own labels, for the record
         options: how the heatmaps are made
         overwrite: also replace fields that this plugin did not write
@@ -153,6 +153,7 @@ class PredictionWriter:
         }
 
         def is_due(kind: str, sample_id: str, own: int) -> bool:
+            kind = kind.removeprefix(AGAINST)
             if kind not in ("label", "contrast"):
                 return True
             differs = own >= 0 and self.run.classes[own] != predicted[sample_id]
@@ -302,9 +303,13 @@ class PredictionWriter:
         how = {"heatmap": {**self.options.to_dict(), "layer": self.layer}}
         title = METHODS[self.options.method].title
         for kind, name in self.heatmap_fields.items():
-            words = WORDS.get(kind) or f"the class {kind.removeprefix('class:')!r}"
-            text = f"{title} of {words}, run {run.key!r}"
+            of = kind.removeprefix(AGAINST)
+            words = WORDS.get(of) or f"the class {of.removeprefix('class:')!r}"
+            sign = "what speaks against " if of != kind else ""
+            text = f"{title} of {sign}{words}, run {run.key!r}"
             made_with = {"kind": kind, "prediction_field": self.prediction_field}
+            if against := self.heatmap_fields.get(AGAINST + kind):
+                made_with["against"] = against
             found[name] = (text, {**made_with, **facts, **how})
         return found
 

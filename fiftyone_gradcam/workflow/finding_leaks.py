@@ -8,7 +8,7 @@ from itertools import combinations
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, splits
+from ..dataset import fields, shown, splits
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
 from .leaks import equal_files
@@ -72,7 +72,7 @@ def find_leaks(
         pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)
-    fields.show_fields(dataset, [leak_field])
+    shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
 
 

@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from ..dataset import fields, views
+from ..dataset import fields, shown, views
 from ..dataset.import_record import keeps_truncated
 from ..dataset.issues import write_label_issues
 from ..images.batches import Images
@@ -118,7 +118,7 @@ def find_label_issues(
         suggestion_field,
         label_field,
     )
-    fields.show_fields(dataset, [quality_field, suggestion_field])
+    shown.show_fields(dataset, [quality_field, suggestion_field])
     tell_failures(images.failures)
     if alone:
         print(f"Not judged, being the only image of its class: {some(alone)}")
