@@ -9,6 +9,7 @@ import fiftyone as fo
 from .fields import field_info
 from .files import heatmap_folder, remove_heatmap_files
 from .heatmaps import heatmap_fields
+from .shown import forget_colors
 
 
 def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
@@ -34,6 +35,7 @@ def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
     """
     paths = {name: _paths(dataset, name) for name in heatmap_fields(dataset)}
     dataset.delete_sample_fields(names)
+    forget_colors(dataset, names)
     shown = set().union(*(paths[name] for name in paths if name not in names))
     gone = set().union(*(paths[name] for name in paths if name in names)) - shown
     remove_heatmap_files(dataset, sorted(gone))

@@ -9,6 +9,7 @@ the map, is painted right at once, and leaves the photo as it is where the map i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import fiftyone as fo
 
@@ -110,6 +111,37 @@ def color_of(kind: str | None, classes: list[str]) -> str:
     return CLASS_COLORS[number % len(CLASS_COLORS)]
 
 
+def is_earlier(scheme: fo.ColorScheme) -> bool:
+    """Whether a color scheme is the one that earlier versions stored."""
+    return {
+        "color_by": scheme.color_by,
+        "opacity": scheme.opacity,
+        "default_colorscale": (scheme.default_colorscale or {}).get("name"),
+    } == EARLIER
+
+
+@dataclass(frozen=True)
+class StoredColors:
+    """What is stored with a dataset: the color of each heatmap field of this plugin that has one,
+    what labels are colored by, and the opacity in [0, 1]."""
+
+    colors: dict[str, str]
+    color_by: str | None
+    opacity: float | None
+
+
+def stored_colors(dataset: fo.Dataset) -> StoredColors | None:
+    """The colors that are stored with a dataset now; None if there are none."""
+    dataset._doc.reload("app_config")
+    scheme = dataset.app_config.color_scheme
+    if scheme is None:
+        return None
+    entries = {entry.get("path"): entry.get("fieldColor") for entry in scheme.fields or []}
+    own = [name for name in heatmap_fields(dataset) if is_owned(dataset.get_field(name))]
+    colors = {name: entries[name] for name in own if entries.get(name)}
+    return StoredColors(colors, scheme.color_by, scheme.opacity)
+
+
 def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.ColorScheme:
     """A color scheme with an entry for each heatmap field of this plugin.
 
@@ -117,12 +149,7 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
     by value: heatmaps are then painted in the App's scale.
     """
     scheme = fo.ColorScheme() if scheme is None else scheme
-    found = {
-        "color_by": scheme.color_by,
-        "opacity": scheme.opacity,
-        "default_colorscale": (scheme.default_colorscale or {}).get("name"),
-    }
-    if found == EARLIER:
+    if is_earlier(scheme):
         scheme.color_by = scheme.opacity = scheme.default_colorscale = None
     if scheme.color_by is None:  # as the App's own settings say, which may come from a person
         scheme.color_by = "value" if fo.app_config.color_by == "value" else "field"
