@@ -3,65 +3,56 @@
 import io
 import time
 
+import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-CHIPS = 0.75  # labels are written into the lowest part of a tile
-MEANS = 8  # a tile is compared by the means of so many squares a side
+SIDE = 64
+SQUARES = 8  # tiles are compared by the mean colors of so many squares a side
+LABELLED = 2  # the lowest rows of squares, into which labels are written
+TOLERANCE = 25  # gray levels: tiles are scaled, and cut at whole pixels; a missing map is over 100
+MAGENTA, CYAN = (255, 0, 255), (0, 255, 255)
 
 
-def expected_tile(sample, heatmap_field, color, opacity=0.7, side=64):
-    """The picture (side, side, 3) of a sample's image, with its heatmap over it."""
-    image = Image.open(sample.filepath).convert("RGB").resize((side, side), Image.Resampling.BOX)
-    pixels = np.asarray(image).astype(float)
-    if heatmap_field is None:
+def expected_tile(sample: fo.Sample, field: str | None = None, color=MAGENTA) -> np.ndarray:
+    """The picture (SIDE, SIDE, 3) of an image, with a heatmap in one color over it."""
+    image = Image.open(sample.filepath).convert("RGB")
+    pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), float)
+    if field is None:
         return pixels
-    shown = Image.open(sample[heatmap_field].map_path)
-    alpha = np.asarray(shown.resize((side, side), Image.Resampling.BOX)).astype(float) / 255
-    alpha = opacity * alpha[..., None]
-    return (1 - alpha) * pixels + alpha * np.array(color)
+    heatmap = Image.open(sample[field].map_path).resize((SIDE, SIDE), Image.Resampling.BOX)
+    opacity = 0.7 * np.asarray(heatmap, float)[..., None] / 255
+    return (1 - opacity) * pixels + opacity * np.array(color)
 
 
-def tile_pictures(page, side=64):
-    """The pictures (side, side, 3) of all tiles, in their order."""
+def tiles(page) -> list[np.ndarray]:
+    """The pictures (SIDE, SIDE, 3) of all tiles, row by row."""
     boxes = [tile.bounding_box() for tile in page.locator("[data-cy=looker]").all()]
-    boxes = sorted((box for box in boxes if box), key=lambda box: (box["y"], box["x"]))
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    return [
-        np.asarray(
-            shot.crop(
-                [
-                    round(value)
-                    for value in (
-                        box["x"],
-                        box["y"],
-                        box["x"] + box["width"],
-                        box["y"] + box["height"],
-                    )
-                ]
-            ).resize((side, side), Image.Resampling.BOX)
-        ).astype(float)
-        for box in boxes
-    ]
+    boxes = sorted((box for box in boxes if box), key=lambda box: (round(box["y"]), box["x"]))
+    screen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    found = []
+    for box in boxes:
+        left, top = box["x"], box["y"]
+        edges = left, top, left + box["width"], top + box["height"]
+        tile = screen.crop(tuple(map(round, edges)))
+        found.append(np.asarray(tile.resize((SIDE, SIDE), Image.Resampling.BOX), float))
+    return found
 
 
-def difference(picture, expected):
-    """The largest difference of the means of squares, in gray levels; without the labels."""
-    side = len(picture) // MEANS
-    shape = (MEANS, side, MEANS, side, 3)
-    one, other = (np.mean(x.reshape(shape), axis=(1, 3)) for x in (picture, expected))
-    rows = int(MEANS * CHIPS)
-    return float(np.abs(one - other)[:rows].max())
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of two tiles in the mean color of a square."""
+    size = SIDE // SQUARES
+    squares = (found - expected).reshape(SQUARES, size, SQUARES, size, 3).mean((1, 3))
+    return float(np.abs(squares[: SQUARES - LABELLED]).max())
 
 
-def wait_for_tiles(page, expected, tolerance=12, seconds=30):
-    """Wait until the tiles show what is expected; returns the largest difference of each."""
+def check_tiles(page, expected: list[np.ndarray], seconds: float = 60) -> None:
+    """Wait until each tile shows what it is to show."""
     end = time.monotonic() + seconds
     while True:
-        found = tile_pictures(page)
-        differences = [difference(*pair) for pair in zip(found, expected, strict=False)]
-        if len(found) == len(expected) and max(differences) <= tolerance:
-            return differences
-        if time.monotonic() > end:
-            return differences if len(found) == len(expected) else [len(found), len(expected)]
-        page.wait_for_timeout(250)
+        found = tiles(page)
+        wrong = [difference(*pair) for pair in zip(found, expected, strict=False)]
+        if len(found) == len(expected) and max(wrong) <= TOLERANCE:
+            return
+        assert time.monotonic() < end, (len(found), len(expected), np.round(wrong).tolist())
+        page.wait_for_timeout(200)
