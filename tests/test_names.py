@@ -1,100 +1,109 @@
-"""Names that become names of files and folders."""
+"""Names of datasets: what FiftyOne accepts, made of the folder's own name."""
 
+import json
 import os
-import unicodedata
 
+import fiftyone as fo
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from test_folders import picture
 
-from fiftyone_gradcam.folders.deal import check_fractions
-from fiftyone_gradcam.folders.names import (
-    check_name,
-    fault_of,
-    inside,
-    safe_name,
-    same,
-    unique_name,
-)
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.names import check_name, name_for
 
-TEXTS = st.one_of(
-    st.text(max_size=400),
-    st.text(alphabet="./\\:. \0conNUL1*?\u0301é😀", max_size=60),
-    st.builds(lambda a, b: a + b, st.sampled_from(["con", "LPT1.", "..", "aux.txt"]), st.text()),
-)
+OTHERS = ("Food Set", "food.set", "図鑑 images")
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("", "empty"), ("  ", "empty"), ("a/b", "contains '/'"), ("a\\b", "contains '\\\\\\\\'"),
-        ("C:", "contains ':'"), ("a\x00", "contains '\\\\x00'"), ("a\nb", "contains '\\\\n'"),
-        ("\ud800", "contains"), (".", "dot"), ("..", "dot"), (".hidden", "begins with a dot"),
-        ("end.", "ends with a dot"), ("end ", "ends with a space"), (" a", "begins or ends"),
-        ("CON", "Windows"), ("nul.txt", "Windows"), ("Lpt9", "Windows"), ("com¹.x", "Windows"),
-        ("a" * 256, "longer than 255"), ("é" * 128, "longer than 255"),
-    ],
-)  # fmt: skip
-def test_names_that_are_refused(name, fault):
-    with pytest.raises(ValueError, match=f"A split cannot be called .*{fault}.* Use letters"):
-        check_name(name, "A split")
+@pytest.fixture
+def cleared():
+    """No datasets but those of other tests; those that are made are deleted."""
+    before = set(fo.list_datasets())
+    yield
+    for made in set(fo.list_datasets()) - before:
+        fo.delete_dataset(made)
 
 
-@pytest.mark.parametrize(
-    "name", ["train", "cat (1)", "图片", "a.b", "console", "com10", "é" * 127, "it's", "-x", "_"]
-)
-def test_names_that_are_as_good_as_any(name):
-    assert fault_of(name) is None
-    assert safe_name(name) == name
+def folder(root, name):
+    for label in ("a", "b"):
+        picture(root / name / label / "1.png", label and "red")
+    return str(root / name)
 
 
-@pytest.mark.parametrize(
-    ("text", "suffix", "name"),
-    [
-        ("../../x", "", "_._.._x"), ("..", "", "__"), (".", "", "_"), ("", "", "_"),
-        ("C:\\a", "", "C__a"), ("nul", "", "_nul"), ("nul", ".png", "_nul.png"),
-        ("a?", ".jpg", "a_.jpg"), ("end.", "", "end_"), ("end.", ".jpg", "end..jpg"),
-        ("é" * 200, "", "é" * 127), ("é" * 200, ".png", "é" * 125 + ".png"),
-        ("a" * 254 + "e\u0301", "", "a" * 254), ("a" * 253 + "😀", "", "a" * 253),
-    ],
-)  # fmt: skip
-def test_texts_as_names_by_hand(text, suffix, name):
-    assert safe_name(text, suffix) == name
+@pytest.mark.parametrize("own", ["图片", "данные", "!!!", "ünï-图", "Food Set"])
+def test_a_folder_of_any_name_is_imported_under_one_that_fiftyone_accepts(
+    tmp_path, cleared, own, capsys
+):
+    root = folder(tmp_path, own)
+    expected = own if own in ("ünï-图", "Food Set") else f"{own} images"
+    dataset = fg.import_folders(root, progress=False)
+    assert dataset.name == expected
+    assert len(fo.load_dataset(expected)) == 2
+    assert dataset.info["import_folders"]["folder"] == own
+    assert os.path.basename(dataset.info["import_folders"]["path"]) == own
+    words = "" if own == expected else f" of the folder {own!r}"
+    assert f"Dataset {expected!r}{words}: 2 images added" in capsys.readouterr().out
+    # Once more: into the same one.
+    assert fg.import_folders(root, progress=False).name == expected
+    assert len(fo.load_dataset(expected)) == 2
 
 
-@given(TEXTS, st.sampled_from(["", ".png", ".jpg"]))
-def test_any_text_becomes_a_name_that_every_system_takes(text, suffix):
-    name = safe_name(text, suffix)
-    assert fault_of(name) is None
-    assert name.endswith(suffix)
-    assert os.path.dirname(inside("/home", name)) == "/home"
-    assert safe_name(name) == name
+def test_two_folders_whose_names_are_one_address_get_two_names(tmp_path, cleared):
+    roots = {
+        own: folder(tmp_path, own) for own in ("Food Set", "food-set", "food_set", "图片", "照片")
+    }
+    names = {own: fg.import_folders(root, progress=False).name for own, root in roots.items()}
+    assert names == {
+        "Food Set": "Food Set",
+        "food-set": "food-set 2",
+        "food_set": "food_set 3",
+        "图片": "图片 images",
+        "照片": "照片 images 2",
+    }
+    # Each keeps its name, also when the one in its way is gone.
+    fo.delete_dataset("Food Set")
+    for own in ("food_set", "food-set", "照片"):
+        assert fg.import_folders(roots[own], progress=False).name == names[own]
+        assert len(fo.load_dataset(names[own])) == 2
+    assert name_for(roots["Food Set"]) == "Food Set"
+    fo.Dataset("food__set", persistent=True)
+    assert name_for(roots["Food Set"]) == "Food Set 4"  # the addresses -2 and -3 are taken
 
 
-@given(st.lists(TEXTS, max_size=30))
-def test_no_two_names_are_equal_on_any_system(texts):
-    taken: set[str] = set()
-    names = [unique_name(safe_name(text), taken) for text in texts]
-    assert len({unicodedata.normalize("NFD", n).casefold() for n in names}) == len(texts)
-    assert all(fault_of(name) is None for name in names)
+def test_a_name_that_is_given_is_refused_with_the_reason(tmp_path, cleared):
+    root = folder(tmp_path, "some")
+    fo.Dataset("Food Set", persistent=True)
+    before = fo.list_datasets()
+    for name, message in (
+        ("图片", r"'图片' is no name for a dataset: FiftyOne needs .* It could be '图片 images'"),
+        ("x" * 1552, "at most 1551 characters"),
+        (
+            "food-set",
+            "no name for a dataset beside 'Food Set': both would have the address 'food-s",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fg.import_folders(root, name, progress=False)
+        with pytest.raises(ValueError, match=message):
+            check_name(name)
+    assert fo.list_datasets() == before
+    check_name("Food Set")  # is there: whether it is this folder's is another question
 
 
-def test_numbers_of_names_that_are_equal_by_hand():
-    taken: set[str] = set()
-    given = ["Cat.jpg", "cat.jpg", "CAT.JPG", "é", "e\u0301", "a" * 255, "a" * 255]
-    assert [unique_name(name, taken) for name in given] == [
-        "Cat.jpg", "cat_2.jpg", "CAT_3.JPG", "é", "e\u0301_2", "a" * 255, "a" * 253 + "_2",
-    ]  # fmt: skip
-    assert same("É") == same("e\u0301")
+def test_a_dataset_of_the_same_name_from_elsewhere_is_still_in_the_way(tmp_path, cleared):
+    fg.import_folders(folder(tmp_path / "one", "pictures"), progress=False)
+    with pytest.raises(ValueError, match="'pictures' exists already, and is imported from"):
+        fg.import_folders(folder(tmp_path / "two", "pictures"), progress=False)
 
 
-@pytest.mark.parametrize("parts", [("..",), ("a", "..", ".."), ("/etc",), ("a\0",), (".",)])
-def test_paths_that_lead_out(parts):
-    with pytest.raises(ValueError, match="leads out of the folder"):
-        inside("/home/x", *parts)
+def test_kept_masks_are_remembered(tmp_path, cleared):
+    from test_trees import TREES
 
-
-def test_splits_with_names_that_lead_elsewhere_are_refused():
-    with pytest.raises(ValueError, match=r"A split cannot be called '../../x': it contains '/'"):
-        check_fractions({"../../x": 0.5, "train": 0.5})
-    check_fractions({"train": 0.5, "éval": 0.5})
+    TREES["masks of some classes"].make(tmp_path / "set")
+    root = str(tmp_path / "set")
+    without = fg.import_folders(root, "without", progress=False)
+    assert without.count_values("ground_truth.label") == {"crack": 5, "fine": 5}
+    assert without.info["import_folders"]["passed_over"] == {"masks beside images": 5}
+    kept = fg.import_folders(root, "kept", keep_masks=True, progress=False)
+    assert kept.count_values("ground_truth.label") == {"crack": 10, "fine": 5}
+    again = fg.import_folders(root, "kept", progress=False)
+    assert again.count_values("ground_truth.label") == {"crack": 10, "fine": 5}
+    assert json.loads(json.dumps(again.info["import_folders"]["choices"])) == {"keep_masks": True}

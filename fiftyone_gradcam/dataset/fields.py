@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import fiftyone as fo
 
-from ..folders.names import MOST_BYTES, check_name
+from ..folders.path_names import MOST_BYTES, check_name
+from ..similar import did_you_mean
 
 OWNER = "@gradcam/classifier"
 HEATMAP_COLORS = "jet"
@@ -44,7 +45,7 @@ def check_label_field(samples: fo.core.collections.SampleCollection, label_field
     if label_field not in own:
         raise ValueError(
             f"{label_field!r} is no classification field of {samples._root_dataset.name!r}. "
-            f"Its classification fields: {', '.join(own) or 'none'}"
+            f"{did_you_mean(label_field, own)}Its classification fields: {', '.join(own) or 'none'}"
         )
 
 

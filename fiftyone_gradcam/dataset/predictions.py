@@ -265,9 +265,10 @@ class PredictionWriter:
         self._declared = True
         dataset = self.dataset
         for name in self._replaced:
-            if name in self.heatmap_fields.values():
-                remove_heatmap_files(dataset, dataset.values(f"{name}.map_path"))
+            is_map = name in self.heatmap_fields.values()
+            paths = dataset.values(f"{name}.map_path") if is_map else []
             dataset.clear_sample_field(name)
+            remove_heatmap_files(dataset, paths)  # which no sample refers to now
         _declare_label(
             dataset,
             self.prediction_field,

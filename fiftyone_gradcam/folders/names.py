@@ -1,135 +1,65 @@
-"""Names that become names of files and folders: of splits, classes, runs, fields and images.
-
-What comes out of these functions can be written on every common file system, and never leads out
-of the folder that it is meant for.
-"""
+"""Files that say what the classes are called."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import unicodedata
 
-MOST_BYTES = 255  # of a name, on common file systems
-MOST_SUFFIX_BYTES = 32  # what is longer is no extension
-# What Windows refuses; a surrogate is a byte of a name that is no text.
-_REFUSED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff\u2028\u2029]')
-_RESERVED = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.I
-)
+from .csv_file import read_text
+
+NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
+# "1 = Makino", "1: Makino", "1,Makino", "1<tab>Makino", "1 Makino"
+NAMED = re.compile(r"\s*(?P<key>[^=:,\t]+?)\s*(?:[=:,\t]|\s(?=\S))\s*(?P<name>.+?)\s*")
 
 
-def fault_of(name: str, most: int = MOST_BYTES) -> str | None:
-    """Why a name cannot be that of a file or folder everywhere; None if it can.
+def read_names(path: str) -> dict[str, str]:
+    """The classes' names, by what stands for them in folders or files.
 
-    Args:
-        name: the name alone, without a path
-        most: bytes that it may have
-    """
-    refused = _REFUSED.search(name)
-    faults = {
-        "it is empty": not name.strip(),
-        f"it contains {refused.group()!r}" if refused else "": refused is not None,
-        "it begins with a dot": name.startswith("."),
-        "it begins or ends with a space": name != name.strip(),
-        "it ends with a dot": name.endswith("."),
-        "Windows keeps this name for a device": _RESERVED.fullmatch(name) is not None,
-        f"it is longer than {most} bytes": len(name.encode(errors="replace")) > most,
-    }
-    return next((words for words, is_so in faults.items() if is_so), None)
-
-
-def check_name(name: str, what: str, most: int = MOST_BYTES) -> None:
-    """Refuse a name that cannot be that of a file or folder everywhere.
-
-    Args:
-        name: the name alone, without a path
-        what: has the name, such as "A split"
-        most: bytes that it may have
+    Lines such as `1 = Makino`, `1: Makino`, `1,Makino` or `n02123045 tabby`; or a JSON object.
 
     Raises:
-        ValueError: naming it and the remedy
+        ValueError: naming the line that is none, or a key that stands twice
+        FileNotFoundError: if there is no such file
     """
-    if fault := fault_of(name, most):
-        shown = name if len(name) <= 60 else f"{name[:60]}…"
-        raise ValueError(
-            f"{what} cannot be called {shown!r}: {fault}, and the name becomes that of a file or "
-            f"folder. Use letters, digits, '-' and '_'"
-        )
+    text = read_text(path)
+    if path.lower().endswith(".json"):
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{path!r} is no JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise ValueError(f'{path!r} must hold an object such as {{"1": "Makino"}}')
+        return {str(key): str(name) for key, name in found.items()}
+    names: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = NAMED.fullmatch(line)
+        if match is None:
+            raise ValueError(f"Line {number} of {path!r} names no class: {line!r}. Write 1 = Name")
+        if names.setdefault(match["key"], match["name"]) != match["name"]:
+            raise ValueError(f"Line {number} of {path!r} names {match['key']!r} a second time")
+    if not names:
+        raise ValueError(f"{path!r} names no class. Write lines such as 1 = Name")
+    return names
 
 
-def safe_name(text: str, suffix: str = "", most: int = MOST_BYTES) -> str:
-    """A text as a name that every file system takes.
-
-    What is refused becomes "_", and what is too long is cut, between letters.
+def names_of(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
+    """What the classes of a folder are called, by what stands for them.
 
     Args:
-        text: any text
-        suffix: follows it, such as ".png"; it is kept whole
-        most: bytes that the whole may have
+        root: of the folder
+        path: a file of names; None takes one of the folder that names all labels
+        labels: that stand in the folder
     """
-    name = _REFUSED.sub("_", text).strip()
-    if name.startswith("."):
-        name = f"_{name[1:]}"
-    name = _cut(name, most - len(suffix.encode()))
-    if name.endswith(".") and not suffix:
-        name = f"{name[:-1]}_"
-    if _RESERVED.fullmatch(name + suffix):
-        name = _cut(f"_{name}", most - len(suffix.encode()))
-    return (name or "_") + suffix
-
-
-def unique_name(name: str, taken: set[str], most: int = MOST_BYTES) -> str:
-    """A name that none of those taken equals; it is then taken too.
-
-    Names that differ in case or in the composition of letters are equal, for some file systems do
-    not tell them apart.
-
-    Args:
-        name: as `safe_name` returns it; of two that are equal, the second becomes "name_2"
-        taken: what was given out, by `same`; is added to
-        most: bytes that it may have
-    """
-    stem, suffix = split_suffix(name)
-    found, number = name, 1
-    while same(found) in taken:
-        number += 1
-        found = f"{_cut(stem, most - len(f'_{number}{suffix}'.encode()))}_{number}{suffix}"
-    taken.add(same(found))
-    return found
-
-
-def same(name: str) -> str:
-    """What is equal for names that some file systems do not tell apart."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """A name's stem, and its extension."""
-    stem, suffix = os.path.splitext(name)
-    return (stem, suffix) if len(suffix.encode()) <= MOST_SUFFIX_BYTES else (name, "")
-
-
-def inside(folder: str, *parts: str) -> str:
-    """A path below a folder.
-
-    Raises:
-        ValueError: if the parts lead out of it
-    """
-    path = os.path.join(folder, *parts)
-    # The names alone count: links that a user has put there are followed.
-    home = os.path.join(os.path.abspath(folder), "")
-    if "\0" in path or not os.path.abspath(path).startswith(home):
-        raise ValueError(f"{os.path.join(*parts)!r} leads out of the folder {folder!r}")
-    return path
-
-
-def _cut(text: str, most: int) -> str:
-    """The beginning of a text, in at most so many bytes, without half a letter at the end."""
-    if len(text.encode()) <= most:
-        return text
-    cut = text.encode()[:most].decode(errors="ignore")
-    whole = len(cut)
-    while whole > 1 and unicodedata.combining(text[whole]):  # an accent of the letter before
-        whole -= 1
-    return cut[:whole].rstrip(" .")
+    if path is not None:
+        return read_names(path)
+    for name in NAMES_FILES:
+        try:
+            names = read_names(os.path.join(root, name))
+        except (OSError, ValueError):
+            continue
+        if labels and labels <= set(names):
+            return names
+    return {}

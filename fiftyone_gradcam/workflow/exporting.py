@@ -13,10 +13,11 @@ from PIL import Image
 from ..dataset import fields
 from ..dataset.files import ready_folder
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..explain import overlay
-from ..folders.names import inside, safe_name, split_suffix, unique_name
+from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
+from ..images.opening import none_readable
 from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 
@@ -85,13 +86,13 @@ def export_overlays(
     sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
     folder = ready_folder(folder, overwrite)
     written, waiting, failures = [], [], {}
-    keep = keeps_truncated(fields.root_dataset(samples))
+    options = decode_options(fields.root_dataset(samples))
     captions = _captions(view, heatmap_field, prediction_field, label_field)
     with reporting(progress, f"Drawing {len(view)} overlays") as report:
         rows = zip(names, view.iter_samples(), captions, strict=True)
         for number, (name, sample, caption) in enumerate(rows, start=1):
             try:
-                image = decode(sample.filepath, height, keep).image
+                image = decode(sample.filepath, height, options).image
                 pixels = heatmap_pixels(sample[heatmap_field])
             except (ImageError, OSError) as error:
                 failures[number] = _as_image_error(error, sample.filepath)
@@ -110,7 +111,7 @@ def export_overlays(
             sheet_paths.append(_save(overlay.sheet(pictures, texts), folder, name))
     tell_failures(failures)
     if not written:
-        raise ValueError(f"None of the {len(view)} images can be drawn")
+        raise ValueError(none_readable(len(view), next(iter(failures.values()))))
     print(f"Wrote {len(written)} overlays to {folder}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 

@@ -11,8 +11,9 @@ import fiftyone as fo
 
 from ..dataset import fields, splits
 from ..dataset.files import ready_folder
-from ..folders import names
+from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
+from ..images.opening import NOT_FOUND, ImageError, none_readable
 from .delegating import delegable
 from .progress import Progress, reporting, some
 
@@ -63,7 +64,10 @@ def export_folders(
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
         raise ValueError(f"There are no samples of {dataset.name!r} to write")
-    if gone := [path for path in paths if not os.path.exists(path)]:
+    gone = [path for path in paths if not os.path.exists(path)]
+    if len(gone) == len(paths):
+        raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
+    if gone:
         raise FileNotFoundError(
             f"The files of {len(gone)} samples are gone, such as {gone[0]}. Leave these samples out"
         )

@@ -95,8 +95,7 @@ def explanation_quality(
             found[ids[position]] = values
             report(position + 1, len(ids), f"{position + 1} of {len(ids)}")
     tell_failures(images.failures)
-    if not found:
-        raise ValueError(f"None of the {len(ids)} images can be decoded")
+    images.check_readable()
     for name in next(iter(found.values())):
         path = f"{heatmap_field}.{name}"
         dataset.add_sample_field(path, fo.FloatField)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cancelling import CancelledError
 from ..dataset import fields, runs
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
 from ..dataset.writing import exclusive
 from ..explain.methods import METHODS
@@ -19,6 +19,7 @@ from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..similar import did_you_mean
 from .delegating import delegable
 from .explainer import KINDS, Explainer
 from .pipeline import store_all
@@ -171,7 +172,7 @@ def find_classifier(
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
-    found = runs.load_run(dataset, run)
+    found = runs.load_run(dataset, run, others=BACKBONES)
     if weights is not None or resize is not None:
         raise ValueError(
             f"weights and resize are for a pretrained backbone; run {found.key!r} is used as it "
@@ -186,7 +187,7 @@ def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Imag
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 
@@ -198,7 +199,10 @@ def make_options(options: dict) -> HeatmapOptions:
     """
     known = list(HeatmapOptions.__dataclass_fields__)
     if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"There is no option {unknown[0]!r}. Options: {', '.join(known)}")
+        raise ValueError(
+            f"There is no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
+            f"Options: {', '.join(known)}"
+        )
     return HeatmapOptions(**options)
 
 
@@ -212,7 +216,8 @@ def _heatmap_names(
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. Its classes: {some(run.classes)}"
+            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
     if "predicted" in names:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..dataset import fields, views
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.writing import exclusive
 from ..images.batches import Images
@@ -91,7 +91,7 @@ def find_label_issues(
         recipe.image_size,
         CACHE_BYTES if recipe.from_scratch else 0,
         resize=recipe.resize,
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
         features = None
