@@ -14,7 +14,7 @@ import fiftyone as fo
 from ..folders.path_names import inside
 from . import references
 
-HEATMAPS, RUNS = "heatmaps", "runs"
+HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
 OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 

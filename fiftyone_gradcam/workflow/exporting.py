@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 
 import fiftyone as fo
@@ -14,6 +13,7 @@ from ..dataset import fields
 from ..dataset.files import ready_folder
 from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
 from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
@@ -75,7 +75,7 @@ def export_overlays(
     overlay.check_alpha(alpha)
     if isinstance(height, bool) or not isinstance(height, int) or height < 32:
         raise ValueError(f"height must be a whole number of at least 32, not {height!r}")
-    view = samples.exists(heatmap_field)
+    view = fields.whole(samples).exists(heatmap_field)
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     names = [
@@ -148,18 +148,18 @@ def mean_heatmaps(
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
-    fields.check_label_field(samples, class_field)
+    class_path = fields.label_path(dataset, class_field)
     signed = is_signed(info)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
-    view = samples.exists(heatmap_field).exists(f"{class_field}.label")
+    view = fields.whole(samples).exists(heatmap_field).exists(class_path)
     for sample in view.select_fields([heatmap_field, class_field]).iter_samples():
         grey = Image.fromarray(heatmap_pixels(sample[heatmap_field]))
         pixels = np.asarray(
             grey.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
-        name = sample[class_field].label
+        name = sample[class_field] if class_path == class_field else sample[class_field].label
         # 0 is "not seen", and a map of zeros: no evidence either way.
         sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
         counts[name] = counts.get(name, 0) + 1
@@ -195,7 +195,7 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
     info = fields.field_info(fields.root_dataset(view), heatmap_field)
     label_field = label_field or info.get("label_field", "ground_truth")
     prediction_field = prediction_field or info.get("prediction_field", "prediction")
-    own = _values(view, f"{label_field}.label")
+    own = _values(view, fields.path_in(fields.root_dataset(view), label_field))
     predicted = _values(view, f"{prediction_field}.label")
     scores = _values(view, f"{prediction_field}.confidence")
     targets = _values(view, f"{heatmap_field}.target")
@@ -218,17 +218,11 @@ def _values(view, path: str) -> list:
 
 def _save(picture: Image.Image, folder: str, name: str) -> str:
     path = inside(folder, name)
-    part = os.path.join(folder, f".{uuid.uuid4().hex}.part")
-    try:
+    with whole_file(path) as part:
         if name.endswith(".png"):
             picture.save(part, format="PNG")
         else:
             picture.save(part, format="JPEG", quality=90)
-        os.replace(part, path)
-    except BaseException:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise
     return path
 
 

@@ -17,6 +17,7 @@ import torch
 from ..dataset.predictions import PredictionWriter
 from ..explain.measures import measure
 from ..explain.render import peak_of, render_heatmap, save_heatmap
+from ..images.away import is_away
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box
 from ..review.scores import Scores, scores
@@ -83,8 +84,9 @@ def store_all(
             later.store(pool)
     finally:
         pool.shutdown(cancel_futures=True)
-    writer.clear([ids[i] for i in images.failures])
-    writer.flush()
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
+    writer.finish(away)
 
 
 @dataclass
