@@ -271,4 +271,8 @@ def test_real_folders(real):
 
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
+    # Where splits are known by their names, no other folder is one.
+    known = Layout("folder", "inner folder", splits={"train": "train", "b": None})
+    assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")
+    assert known.read(("cat", "b", "1.jpg")) == ("cat", None)
     assert guess([]) == Layout("nothing", "nothing")
