@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import table as tables
+from . import labelling
+from .cells import Images
+from .class_names import names_of
+from .columns import Named
 from .files import Found, find_files
 from .guessing import guess, with_choices
 from .layout import Layout
 from .masks import find_masks
 from .remarks import MOST_NAMES, are_splits, remarks
-
-NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
 
 
 class Item(NamedTuple):
@@ -34,7 +35,8 @@ class Plan:
     Attributes:
         root: absolute path of the folder
         layout: where classes and splits stand
-        table: path of the CSV file that the labels are from; None if from none
+        tables: which columns are taken for what, by path of each CSV file that labels are from
+        unused: why the other CSV files of the folder are not used, by path
         names: what classes are called, by what stands for them in the folder
         items: the images, in the order of their paths
         skipped: (path, reason) of every file that should be an image and is left out
@@ -47,7 +49,8 @@ class Plan:
 
     root: str
     layout: Layout
-    table: str | None = None
+    tables: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -78,6 +81,20 @@ class Plan:
     def is_unlabelled(self) -> bool:
         """Whether no classes were asked for."""
         return self.choices.get("label_from") == "nothing"
+
+    @property
+    def table(self) -> str | None:
+        """Path of the CSV file that the labels are from, the first of several; None if none."""
+        return next(iter(self.tables), None)
+
+    @property
+    def table_words(self) -> list[str]:
+        """Which columns of which tables are taken for what, and which tables are not used."""
+        shown = {path: os.path.relpath(path, self.root) for path in (*self.tables, *self.unused)}
+        used = [f"Table {shown[path]}: {words}" for path, words in self.tables.items()]
+        unused = [f"Table not used: {shown[path]} ({why})" for path, why in self.unused.items()]
+        more = len(unused) - MOST_NAMES
+        return used + unused[:MOST_NAMES] + [f"and {more} more tables"] * (more > 0)
 
     def reasons(self) -> dict[str, int]:
         """How many files are left out for which reason."""
@@ -110,6 +127,8 @@ class Plan:
             "Give the folder that holds one folder for each class, or say where the class stands "
             "by label_from, pattern or table"
         )
+        if self.unused:
+            remedy += f". {'; '.join(self.table_words[len(self.tables) :])}"
         if self.stopped:
             raise ValueError(f"No images below {self.root!r}. {self.stopped}")
         if self.archives and len(self.classes) < 2 and not (self.is_unlabelled and self.items):
@@ -130,7 +149,7 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
-        lines.append(f"Layout: {self.layout}" + (f" ({self.table})" if self.table else ""))
+        lines += [f"Layout: {self.layout}", *self.table_words]
         for split, classes in self.counts().items():
             parts = [f"{name or 'unlabelled'} {count}" for name, count in classes.items()]
             more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
@@ -138,7 +157,11 @@ class Plan:
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
             lines.append(f"Passed over: {count} {reason}")
-        lines += [f"Left out: {count} {reason}" for reason, count in self.reasons().items()]
+        first = {reason: path for path, reason in reversed(self.skipped)}
+        lines += [
+            f"Left out: {count} {reason}, such as {first[reason]}"
+            for reason, count in self.reasons().items()
+        ]
         lines += [f"Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -149,7 +172,10 @@ def plan_import(
     split_from: str | None = None,
     level: str | None = None,
     pattern: str | None = None,
-    table: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
     keep_masks: bool = False,
@@ -171,7 +197,10 @@ def plan_import(
         level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
         pattern: a regular expression with a group named "label", and perhaps one named "split",
             that is searched in the path below the folder, for a second at most
-        table: a CSV file with columns for path, label and, perhaps, split
+        table: a CSV file, or several, with columns for images and labels (or one of 0 and 1 for
+            each class) and, perhaps, splits; None takes those in the folder
+        image_column, label_column, split_column: headers of these columns; None knows the usual
+            ones, such as "filename", "class" and "subset"
         class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
             called, by what stands for them; None takes classes.txt or the like in the folder, if
             it names all of them
@@ -192,13 +221,18 @@ def plan_import(
     if not os.path.isdir(root):
         raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
     skip = [skip] if isinstance(skip, str) else list(skip)
-    table, class_names = _given(table, root), _given(class_names, root)
+    given = [table] if isinstance(table, str) else list(table or ())
+    given, class_names = [_given(x, root) for x in given], _given(class_names, root)
+    named = Named(image_column, label_column, split_column)
     choices = {
         "label_from": label_from,
         "split_from": split_from,
         "level": level,
         "pattern": pattern,
-        "table": table,
+        "table": given[0] if len(given) == 1 else given or None,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
         "class_names": class_names,
         "skip": skip or None,
         "keep_masks": keep_masks or None,
@@ -212,35 +246,30 @@ def plan_import(
     files = found.files
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
     guessed = guess(paths)
-    if label_from == "table" or table is not None:
-        label_from = "table"
-        plan.table = table or tables.find_table(root)
-        if plan.table is None:
-            raise ValueError(
-                f"There is no table, or more than one, in {root!r}. Give its path as table"
-            )
-    elif label_from is None and pattern is None:
-        at_hand = tables.find_table(root)
-        labels = {label for label, _ in guessed.read_all(paths)} - {None}
-        if at_hand and (guessed.label_from != "folder" or len(labels) < 2):
-            plan.table, label_from = at_hand, "table"
-        elif at_hand:
-            plan.warnings.append(
-                f"The table {os.path.basename(at_hand)} is not used. To take the classes from it, "
-                f"say that they stand in a table"
-            )
+    must = label_from == "table" or bool(given) or named.any
+    from_table = labelling.Labelling()
+    if must or (label_from is None and pattern is None):
+        classes = [label for label, _ in guessed.read_all(paths)]
+        guesses = dict(zip(files, classes, strict=True))
+        are_folders = guessed.label_from == "folder" and not splits_of({*classes} - {None})
+        from_table = labelling.labels_of_folder(
+            Images(root, files), guesses, are_folders, given, named, must
+        )
+    plan.tables, plan.unused = from_table.tables, from_table.unused
+    plan.skipped += from_table.left_out
+    plan.warnings += from_table.notes
+    label_from = "table" if plan.tables and not from_table.only_fills else label_from
     plan.layout = with_choices(
         guessed, paths, label_from=label_from, split_from=split_from, level=level, pattern=pattern
     )
     readings = plan.layout.read_all(paths)
-    if plan.table is not None:
-        by_path, left_out = tables.read_table(plan.table, root, files)
-        plan.skipped += left_out
+    if plan.tables:
+        told = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
-            (by_path[file][0], by_path[file][1] or split) if file in by_path else (None, split)
-            for file, (_, split) in zip(files, readings, strict=True)
+            ((own if from_table.only_fills else None) or label, said or split)
+            for (label, said), (own, split) in zip(told, readings, strict=True)
         ]
-    plan.names = _names(root, class_names, {label for label, _ in readings} - {None})
+    plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
@@ -277,20 +306,6 @@ def _leave_out_masks(plan: Plan, found: Found) -> None:
         f"{len(masks.images)} files are masks of images and left out, such as "
         f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, keep masks"
     )
-
-
-def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
-    """What the classes are called."""
-    if path is not None:
-        return tables.read_names(path)
-    for name in NAMES_FILES:
-        try:
-            names = tables.read_names(os.path.join(root, name))
-        except (OSError, ValueError):
-            continue
-        if labels and labels <= set(names):
-            return names
-    return {}
 
 
 def _order(name: str | None) -> tuple:
