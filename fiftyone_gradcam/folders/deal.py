@@ -8,6 +8,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from .names import check_name
+
 EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
 
 
@@ -22,6 +24,7 @@ def check_fractions(fractions: dict[str, float]) -> None:
     for name, share in fractions.items():
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"A split must have a name, not {name!r}")
+        check_name(name, "A split")
         if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
             raise ValueError(
                 f"The share of {name!r} must lie in (0, 1], or be a number of images of each "

@@ -16,6 +16,7 @@ THUMBNAIL = (32, 32)
 GRAY = 12  # of 255: largest difference of the channels of a gray pixel
 DARK, BRIGHT = 40, 215
 FEW_COLORS = 32  # of masks with a value for each kind
+MORE_COLORS = 4  # times those of a mask are in its image, if both are nearly black
 SAME_PICTURE = 10.0  # of 255: mean difference of the brightness of one picture in two formats
 SAME_PIXELS = 0.9  # correlation of brightness: one picture of few colors
 SAME_SHAPES = 0.8  # correlation of brightness: one picture, with other tones
@@ -30,6 +31,7 @@ class Look:
         is_one_channel: whether the file says so itself
         is_black_and_white: gray, and nearly all is black or white
         has_few_colors: a few colors make nearly all of it
+        num_colors: number of colors that make nearly all of it
         brightness: a thumbnail, uint8 (32, 32)
     """
 
@@ -37,6 +39,7 @@ class Look:
     is_one_channel: bool
     is_black_and_white: bool
     has_few_colors: bool
+    num_colors: int
     brightness: np.ndarray
 
     @property
@@ -68,22 +71,26 @@ def _look(path: str, size: int, mtime: int) -> Look | None:
     level = seen.mean(1)
     extreme = float(((level <= DARK) | (level >= BRIGHT)).mean())
     counts = np.unique(seen @ (1, 1 << 8, 1 << 16), return_counts=True)[1]
-    most = max(2, min(FEW_COLORS, len(seen) // 8))
-    few = np.sort(counts)[-most:].sum() / counts.sum()
+    shares = np.cumsum(np.sort(counts)[::-1]) / counts.sum()
+    num_colors = int(np.searchsorted(shares, 0.99)) + 1
     thumbnail = found.image.convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
     return Look(
         gray >= 0.98,
         found.num_channels == 1 and gray >= 0.98,
         gray >= 0.98 and extreme >= 0.95,
-        bool(few >= 0.99),
+        num_colors <= max(2, min(FEW_COLORS, len(seen) // 8)),
+        num_colors,
         np.asarray(thumbnail),
     )
 
 
-def is_mask_of(mask: Look, image: Look) -> bool:
+def is_mask_of(mask: Look, image: Look) -> bool | None:
     """Whether one is a mask of the other, and not the same picture in another format.
 
     A mask is black and white, or has few colors or one channel; the image has not.
+
+    Returns:
+        None if that is not to be seen: neither of them is like a photo
     """
     if _is_same_picture(mask, image):
         return False
@@ -91,8 +98,11 @@ def is_mask_of(mask: Look, image: Look) -> bool:
         return mask.is_like_mask or (mask.is_one_channel and not image.is_gray)
     if mask.has_few_colors and not image.has_few_colors:  # of a nearly black photo
         return True
-    # Of a drawing or a plain area.
-    return mask.is_black_and_white and mask.has_few_colors and not image.is_gray
+    # Of a drawing, a plain area or a photo of the night.
+    has_more = not image.is_gray or image.num_colors >= MORE_COLORS * mask.num_colors
+    if mask.is_black_and_white and mask.has_few_colors and has_more:
+        return True
+    return None if mask.is_like_mask else False
 
 
 def _is_same_picture(one: Look, other: Look) -> bool:
@@ -107,8 +117,8 @@ def _is_same_picture(one: Look, other: Look) -> bool:
     return is_near or correlation > SAME_SHAPES
 
 
-def is_mask(path: str, image: str, by_name: bool = False) -> bool:
-    """Whether a file is seen to be a mask of an image.
+def is_mask(path: str, image: str, by_name: bool = False) -> bool | None:
+    """Whether a file is seen to be a mask of an image; None if that is not to be seen.
 
     Args:
         path: of the file
@@ -119,7 +129,7 @@ def is_mask(path: str, image: str, by_name: bool = False) -> bool:
     if by_name:
         is_photo = mask is not None and not mask.is_like_mask
         return not is_photo or (mask.is_one_channel and other is not None and not other.is_gray)
-    return mask is not None and other is not None and is_mask_of(mask, other)
+    return None if mask is None or other is None else is_mask_of(mask, other)
 
 
 def is_like_mask(path: str) -> bool:

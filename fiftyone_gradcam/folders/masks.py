@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ SURE = {"mask", "masks", "groundtruth", "groundtruths", "gt", "trimap", "trimaps
 _PIECES = re.compile(r"[\W_\d]+|(?<=[a-z])(?=[A-Z])")
 # What is looked at: so many files in so many folders; all folders if these differ, and all files of
 # a folder whose own differ, but for the rest of a very large one.
-SAMPLE, FOLDERS, MOST = 4, 30, 1000
+SAMPLE, FOLDERS, MOST = 10, 12, 1000
 
 
 @dataclass
@@ -115,8 +116,8 @@ def _find_apart(found: Masks, apart: dict[str, list[str]], files: Sequence[str])
                 judged |= dict.fromkeys(paths, True)
         elif others and _words(os.path.basename(folder)) & SURE:
             # Of other names than the images: masks if they are all like that, and those are not.
-            some = _spread([own[0] for own in others.values()], SAMPLE)
-            are_masks = all(map(is_like_mask, _spread(paths, 2 * SAMPLE)))
+            some = _some([own[0] for own in others.values()], SAMPLE)
+            are_masks = all(map(is_like_mask, _some(paths, SAMPLE)))
             judged |= dict.fromkeys(paths, are_masks and any(map(is_photo, some)))
         for path in paths:
             if judged.get(path):
@@ -183,11 +184,11 @@ def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> d
     """
 
     def sample(pairs: list) -> bool | None:
-        """What all of some are; None if they differ."""
-        answers = {is_mask(*pair, by_name) for pair in _spread(pairs, SAMPLE)}
-        return answers.pop() if len(answers) == 1 else None
+        """What all of some are, as far as it is to be seen; None if they differ."""
+        answers = {is_mask(*pair, by_name) for pair in _some(pairs, SAMPLE)} - {None}
+        return None if len(answers) > 1 else True in answers
 
-    seen = {folder: sample(groups[folder]) for folder in _spread(list(groups), FOLDERS)}
+    seen = {folder: sample(groups[folder]) for folder in _some(list(groups), FOLDERS)}
     common = set(seen.values())
     judged = {}
     for folder, pairs in groups.items():
@@ -195,19 +196,18 @@ def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> d
             answer = seen[folder]
         else:
             answer = next(iter(common)) if len(common) == 1 else sample(pairs)
+        each = [answer] * len(pairs)
         if answer is None:
-            each = [is_mask(*pair, by_name) for pair in pairs[:MOST]]
-            each += [2 * sum(each) > len(each)] * (len(pairs) - len(each))
-        else:
-            each = [answer] * len(pairs)
+            each[:MOST] = [is_mask(*pair, by_name) for pair in pairs[:MOST]]
+            most = each.count(True) > each.count(False)
+            each = [most if one is None else one for one in each]
         judged |= {path: one for (path, _), one in zip(pairs, each, strict=True)}
     return judged
 
 
-def _spread(values: Sequence, count: int) -> list:
-    """Some of many, spread over all."""
-    count = min(count, len(values))
-    return [values[i * len(values) // count] for i in range(count)]
+def _some(values: Sequence, count: int) -> list:
+    """Some of many, the same each time; not at equal distances, for files may alternate."""
+    return random.Random(0).sample(list(values), min(count, len(values)))
 
 
 def _stem(path: str) -> str:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from . import labelling
 from .cells import Images
+from .class_names import names_of
 from .columns import Named
 from .files import Found, find_files
 from .guessing import guess, with_choices
 from .layout import Layout
 from .masks import find_masks
-from .names import names_of
 from .remarks import MOST_NAMES, remarks
 from .split_names import crossed, splits_of
 
@@ -255,7 +255,8 @@ def plan_import(
     }
     found = find_files(root, tuple(skip))
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
-    plan.archives, plan.stopped, plan.warnings = found.archives, found.stopped, found.notes
+    plan.archives, plan.stopped = found.archives, found.stopped
+    plan.warnings = [*found.notes, *([found.stopped] if found.stopped else [])]
     if not keep_masks:
         _leave_out_masks(plan, found)
     files = found.files

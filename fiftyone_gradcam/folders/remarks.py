@@ -82,7 +82,7 @@ def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
     if nested is not None:
         found.append(
             f"Deeper folders belong to the class of the first: {'/'.join(paths[nested])} is "
-            f"{layout.read(paths[nested])[0]!r}. level='last' or 'joined' takes it otherwise"
+            f"{layout.read(paths[nested])[0]!r}. level='last' or level='joined' takes it otherwise"
         )
     return found
 

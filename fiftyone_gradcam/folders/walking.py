@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 SYSTEM = ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lost+found")
 KNOWN = "jpg jpeg jpe jfif png gif bmp dib webp tif tiff ppm pgm pbm avif heic heif jp2 ico tga dcm"
@@ -145,11 +146,17 @@ def _is_named_image(name: str) -> bool:
 def _are_to_come(found: Walk, pending: deque) -> bool:
     """Whether there are images in the next folders, or files that are images by their content."""
     peeked = images = 0
-    for folder, _ in list(pending)[:PEEK_FOLDERS]:
+    folders = deque(folder for folder, _ in pending)
+    for _ in range(PEEK_FOLDERS):
+        if not folders:
+            break
         try:
-            names = [name for name in os.listdir(folder)[:PEEK_FILES] if "." in name]
+            with os.scandir(folders.popleft()) as there:
+                entries = list(islice(there, PEEK_FILES))
         except OSError:
             continue
+        folders.extend(entry.path for entry in entries if _kind(entry) == (True, False))
+        names = [entry.name for entry in entries if "." in entry.name]
         peeked += len(names)
         images += sum(map(_is_named_image, names))
     if images * ONE_IN > peeked:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..dataset import fields
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..explain import overlay
 from ..explain.cam import explain
 from ..explain.render import render_heatmap
@@ -95,14 +95,14 @@ class Watch:
     ):
         self.recipe, self.classes = recipe, classes
         dataset = fields.root_dataset(samples)
-        self.keep_truncated = keeps_truncated(dataset)
+        self.decode_options = decode_options(dataset)
         view = dataset.select(ids, ordered=True)
         self.ids, self.paths, self.labels = fields.labels_of(view, label_field)
         images = Images(
             self.paths,
             recipe.image_size,
             resize=recipe.resize,
-            keep_truncated=self.keep_truncated,
+            decode_options=self.decode_options,
         )
         batch = images.load(np.arange(len(ids)))
         if images.failures:
@@ -176,7 +176,7 @@ class Watch:
         )
         pictures, captions = [], []
         for row, (path, label) in enumerate(zip(self.paths, self.labels, strict=True)):
-            image = overlay.fit(decode(path, CELL, self.keep_truncated).image, box=CELL)
+            image = overlay.fit(decode(path, CELL, self.decode_options).image, box=CELL)
             pictures.append(image)
             captions.append(label)
             width, height = map(int, self.batch.frames[row])

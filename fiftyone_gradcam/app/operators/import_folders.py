@@ -12,6 +12,7 @@ from fiftyone.operators import types
 
 from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
+from ...dataset.names import name_for
 from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
 from ...folders.at_hand import headers_of
@@ -40,6 +41,11 @@ NESTED = {
     "last": "the last (siamese)",
     "joined": "all, joined (cat/siamese)",
 }
+PLACES = {
+    "label_from": "The class stands in",
+    "split_from": "The split stands in",
+    "level": "Of nested folders (cat/siamese), the class is",
+}
 TEXTS = ("pattern", "table", "class_names")
 COLUMNS = {
     "image_column": "Column of the images",
@@ -59,6 +65,7 @@ class ImportFolders(Verb):
     label = "Import labelled folders"
     icon = "create_new_folder"
     description = "Make a dataset of a folder of labelled images"
+    needs_dataset = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Folder, and what would be made of it; its layout can be changed."""
@@ -78,19 +85,22 @@ class ImportFolders(Verb):
             plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
-            refuse(inputs, "no_plan", _in_words_of_the_form(str(error)))
+            refuse(inputs, "no_plan", _in_labels(str(error)))
             return
         inputs.md(_words(plan), name="plan")
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            inputs.view(f"warning_{number}", types.Warning(label=warning))
-        default = os.path.basename(plan.root)
+            inputs.view(f"warning_{number}", types.Warning(label=_in_labels(warning)))
+        default = name_for(plan.root)
         inputs.str(
             "name",
             label="Name of the dataset",
             view=types.TextFieldView(placeholder=default),
         )
+        if default != (folder := os.path.basename(plan.root)):
+            about = f"The folder's own name is {folder!r}; the dataset is called {default!r}"
+            inputs.view("own_name", types.Notice(label=about))
         if more(ctx, inputs):
             inputs.str("label_field", default="ground_truth", label="Label field")
             inputs.bool(
@@ -98,6 +108,12 @@ class ImportFolders(Verb):
                 default=False,
                 label="Import truncated files too",
                 description="They are used as far as they go, and tagged",
+            )
+            inputs.int(
+                "max_pixels",
+                min=1,
+                label="Largest image",
+                description="Width x height in pixels (max_pixels). Default: 178956970",
             )
             inputs.bool(
                 "overwrite",
@@ -123,6 +139,7 @@ class ImportFolders(Verb):
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
             "keep_truncated": bool(params.get("keep_truncated")),
+            "max_pixels": params.get("max_pixels") or None,
             "overwrite": bool(params.get("overwrite")),
         }
 
@@ -132,7 +149,7 @@ class ImportFolders(Verb):
 
     def target(self, given: dict) -> str:
         """The dataset that the images go into."""
-        name = given.get("name") or os.path.basename(os.path.abspath(given["path"]))
+        name = given.get("name") or name_for(os.path.abspath(os.path.expanduser(given["path"])))
         return import_lock(name)
 
     def outcome(self, result, given: dict) -> dict:
@@ -152,9 +169,9 @@ class ImportFolders(Verb):
 def _layout_inputs(ctx, inputs: types.Object) -> None:
     """Where classes and splits stand."""
     for name, known, words, label in (
-        ("label_from", LABEL_FROM, LABELS, "The class stands in"),
-        ("split_from", SPLIT_FROM, SPLITS, "The split stands in"),
-        ("level", LEVELS, NESTED, "Of nested folders (cat/siamese), the class is"),
+        ("label_from", LABEL_FROM, LABELS, PLACES["label_from"]),
+        ("split_from", SPLIT_FROM, SPLITS, PLACES["split_from"]),
+        ("level", LEVELS, NESTED, PLACES["level"]),
     ):
         shown = {AUTOMATIC: "as it looks", **{value: words[value] for value in known}}
         choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
@@ -183,6 +200,12 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         label="Pass over",
         description="Patterns of names, parted by spaces, such as `*_old.*`",
     )
+    inputs.bool(
+        "keep_masks",
+        default=False,
+        label="Keep masks",
+        description="Import masks of images too; otherwise they are left out",
+    )
 
 
 def _column_inputs(ctx, inputs: types.Object) -> None:
@@ -197,12 +220,12 @@ def _column_inputs(ctx, inputs: types.Object) -> None:
         choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
 
 
-def _in_words_of_the_form(message: str) -> str:
-    """An error with the labels of the form for the names of arguments."""
-    labels = {**COLUMNS, "label_from": "The class stands in", "class_names": "File of class names"}
-    for name, label in labels.items():
-        message = re.sub(rf"\b{name}\b", repr(label), message)
-    return message
+def _in_labels(text: str) -> str:
+    """A text that names arguments, with the labels of this form instead."""
+    for name, label in {**PLACES, **COLUMNS, "class_names": "File of class names"}.items():
+        text = re.sub(rf"\b{name}='(\w+)'", rf"“{label}” set to “\1”", text)
+        text = re.sub(rf"\b{name}\b", f"“{label}”", text)
+    return text.replace("keep masks", "choose “Keep masks”")
 
 
 def _layout(params: dict) -> dict:
@@ -217,6 +240,8 @@ def _layout(params: dict) -> dict:
             given.pop(name, None)
     if skip := (params.get("skip") or "").split():
         given["skip"] = skip
+    if params.get("keep_masks"):
+        given["keep_masks"] = True
     return {"path": params["path"], **given}
 
 
