@@ -609,7 +609,7 @@ def test_columns_are_chosen_in_the_form(tmp_path, name):
     for column, label in zip(("image_column", "label_column", "split_column"), labels, strict=True):
         assert fields[column]["type"]["values"] == ["automatic", "Dateiname", "Kategorie", "Teil"]
         assert fields[column]["view"]["label"] == label
-    assert "Name them by 'Column of the images' and 'Column of the classes'" in str(
+    assert "Name them by “Column of the images” and “Column of the classes”" in str(
         fields["no_plan"]
     )
     chosen |= {"image_column": "Dateiname", "label_column": "Kategorie", "split_column": "Teil"}

@@ -388,7 +388,7 @@ TREES = {
     ),
     "class and split in one name, by a pattern": Tree(
         {f"{x}_{split}/1.jpg": (x, split) for x in ("cat", "dog") for split in ("train", "test")},
-        given={"pattern": r"(?P<label>[^/]+)[_-](?P<split>[^/_-]+)/"},
+        given={"pattern": r"(?P<label>[^/]+)_(?P<split>[^/_]+)/"},
     ),
     "splits are never classes": Tree(
         {"training_set/1.jpg": ("training_set", None), "test_set/2.jpg": ("test_set", None)},
@@ -436,6 +436,24 @@ TREES = {
         {"_unlabeled/1.jpg": UNLABELLED, "a/1.jpg": ("a", None), "b/1.jpg": ("b", None)}
     ),
 }
+
+
+@pytest.mark.parametrize("form", ["{}_{}", "{}-{}1", "{}{}"])
+@pytest.mark.parametrize("is_split_first", [True, False])
+def test_the_pattern_that_a_refusal_names_parts_classes_and_splits(tmp_path, form, is_split_first):
+    right = {}
+    for label in ("Cat", "Dog"):
+        for split in ("Train", "Test"):
+            own = form.format(*((split, label) if is_split_first else (label, split)))
+            photo(tmp_path / own / "1.jpg")
+            right[own] = (label, split.lower())
+    if is_split_first and form.endswith("1"):  # Train-Cat1: the number is the class's
+        right = {own: (f"{label}1", split) for own, (label, split) in right.items()}
+    with pytest.raises(ValueError, match="classes and splits in one") as refused:
+        plan_import(str(tmp_path)).check()
+    plan = plan_import(str(tmp_path), pattern=str(refused.value).rpartition("such as ")[2])
+    plan.check()
+    assert {Path(item.path).parent.name: (item.label, item.split) for item in plan.items} == right
 
 
 @pytest.mark.parametrize("name", TREES)
