@@ -531,6 +531,7 @@ def test_an_unrelated_table_stops_no_import(tmp_path, case):
     assert list(plan.unused) == [str(files / "notes.csv")]
     assert "Table not used: notes.csv (" in str(plan)
     assert len(plan.unused[str(files / "notes.csv")]) < 1500
+    assert plan.warnings == []  # it is named, and nobody is warned
     if case != "a header of 200 kB":
         assert why in plan.unused[str(files / "notes.csv")]
     if case != "ids and free text":  # whoever says that these are classes may have them

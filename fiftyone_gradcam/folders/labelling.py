@@ -92,7 +92,7 @@ def labels_of_folder(
         found.notes = [note for note in found.notes if note != found.absent]
         about = f"{count} images that lie in no class folder have their class from a table"
         return replace(found, notes=[*found.notes, about], only_fills=True)
-    unread = {head.path for head, _ in at_hand.sheets} - {head.path for head, _ in sheets}
+    unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
 
 
