@@ -252,7 +252,7 @@ def plan_import(
     if must or (label_from is None and pattern is None):
         classes = [label for label, _ in guessed.read_all(paths)]
         guesses = dict(zip(files, classes, strict=True))
-        are_folders = guessed.label_from == "folder" and not splits_of({*classes} - {None})
+        are_folders = guessed.label_from == "folder"
         from_table = labelling.labels_of_folder(
             Images(root, files), guesses, are_folders, given, named, must
         )
