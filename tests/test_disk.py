@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def test_other_errors_are_as_they_were():
 def test_a_full_disk_is_found_behind_errors_of_torch(tmp_path, monkeypatch):
     path = str(tmp_path / "weights.pt")
     checkpoint.save_checkpoint(path, {"a": torch.zeros(4)}, {})
-    before = open(path, "rb").read()
+    before = Path(path).read_bytes()
     real = open
 
     def full(name, mode="r", *rest, **options):
@@ -58,18 +59,23 @@ def test_a_full_disk_is_found_behind_errors_of_torch(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=f"^The disk is full: {path}") as caught, plain_errors():
         checkpoint.save_checkpoint(path, {"a": torch.zeros(99999)}, {})
     assert caught.value.errno == errno.ENOSPC
-    assert open(path, "rb").read() == before
+    assert Path(path).read_bytes() == before
     assert os.listdir(tmp_path) == ["weights.pt"]
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "new" / "file"
-    with pytest.raises(KeyboardInterrupt), whole_file(str(path)) as part:
-        open(part, "w").write("half")
-        raise KeyboardInterrupt
+
+    def half() -> None:
+        with whole_file(str(path)) as part:
+            Path(part).write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        half()
     assert os.listdir(path.parent) == []
     with whole_file(str(path)) as part:
-        open(part, "w").write("all")
+        Path(part).write_text("all")
     assert path.read_text() == "all"
     assert os.listdir(path.parent) == ["file"]
 

@@ -10,7 +10,7 @@ from made_runs import make_run, some_digits
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.evaluation import confusion_counts, samples_between
 from fiftyone_gradcam.dataset.fields import label_fields, label_path, whole
-from fiftyone_gradcam.dataset.views import accuracy
+from fiftyone_gradcam.dataset.views import accuracy, label_issues
 
 QUIET = {"progress": False, "device": "cpu"}
 CHECK = {"backbone": "small_cnn", "weights": "none", "folds": 2, "epochs": 1, "image_size": 16}
@@ -57,8 +57,8 @@ def test_views_that_hide_fields_give_the_same_samples(predicted, how):
     assert accuracy(hiding) == accuracy(plain)
     assert fg.predict(hiding, "run", **QUIET).values("id") == ids
     fg.find_label_issues(plain, **CHECK, **QUIET)
-    issues = fg.label_issues(plain).values("id")
-    assert fg.label_issues(hiding).values("id") == issues
+    issues = label_issues(plain).values("id")
+    assert label_issues(hiding).values("id") == issues
     assert fg.find_label_issues(hiding, **CHECK, **QUIET).values("id") == issues
     counts = confusion_counts(plain, "ground_truth", "prediction")
     assert confusion_counts(hiding, "ground_truth", "prediction") == counts
