@@ -47,6 +47,11 @@ IMPORTING = [
 ]
 
 
+def named(point: tuple) -> str:
+    """Where a process dies, in words."""
+    return f"{'before' if point[3] else 'after'} {point[1]} {point[2]}"
+
+
 @pytest.fixture
 def dataset(tmp_path, name):
     """Some digits of three classes, all to be trained on but for a few that are watched."""
@@ -110,9 +115,7 @@ def check_tidy(dataset, key) -> None:
     assert os.listdir(os.path.dirname(folder)) == [key]
 
 
-@pytest.mark.parametrize(
-    "point", FIRST, ids=lambda point: f"{'before' if point[3] else 'after'} {point[1]} {point[2]}"
-)
+@pytest.mark.parametrize("point", FIRST, ids=named)
 def test_a_first_training_that_is_killed(dataset, whole, point):
     def train() -> None:
         fg.fine_tune(fo.load_dataset(dataset.name), "a", **SHORT, progress=False)
@@ -142,7 +145,7 @@ def test_a_first_training_that_is_killed(dataset, whole, point):
 @pytest.mark.parametrize(
     "point",
     REPLACING,
-    ids=lambda point: f"{'before' if point[3] else 'after'} {point[1]} {point[2]}",
+    ids=named,
 )
 def test_a_training_that_was_to_replace_another_is_killed(dataset, whole, point, how):
     first = make_run(dataset, "a", seed=3)
@@ -172,7 +175,7 @@ def test_a_training_that_was_to_replace_another_is_killed(dataset, whole, point,
 @pytest.mark.parametrize(
     "point",
     IMPORTING,
-    ids=lambda point: f"{'before' if point[3] else 'after'} {point[1]} {point[2]}",
+    ids=named,
 )
 def test_an_import_that_is_killed(dataset, tmp_path, point, key):
     other = make_run(dataset, "x", seed=1)
