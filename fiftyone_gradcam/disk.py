@@ -76,7 +76,7 @@ def whole_file(path: str) -> Iterator[str]:
     try:
         make_folder(folder)
         yield part
-        if is_private(folder):
+        if is_own(folder):
             os.chmod(part, 0o600)
         os.replace(part, path)
     except BaseException as error:
@@ -101,14 +101,13 @@ def make_folder(folder: str) -> None:
         return
     around = os.path.dirname(folder)
     make_folder(around)
-    own = os.path.basename(folder) == OWN_FOLDER or is_private(around)
     with suppress(FileExistsError):  # another process has just made it
-        os.mkdir(folder, 0o700 if own else 0o777)
+        os.mkdir(folder, 0o700 if is_own(folder) else 0o777)
 
 
-def is_private(folder: str) -> bool:
-    """Whether nobody but its user may look into a folder."""
-    return os.name == "posix" and not os.stat(folder).st_mode & 0o077
+def is_own(path: str) -> bool:
+    """Whether a path is that of the folder of this plugin's own files, or of something below it."""
+    return OWN_FOLDER in os.path.abspath(path).split(os.sep)
 
 
 def check_folder(folder: str) -> None:

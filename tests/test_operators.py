@@ -49,7 +49,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, "relocate", *OF_RUNS, "apply_color_scale"]
+    names = [*VERBS, "relocate", *OF_RUNS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()
@@ -259,13 +259,14 @@ def test_from_python_an_operator_works_in_the_foreground_and_then_shows_the_resu
 
     well = messages("quick")
     uris = [m["uri"].rsplit("/", 1)[-1] for m in well]
-    for wanted in ("reload_dataset", "set_active_fields", "apply_color_scale", "notify"):
-        assert wanted in uris
+    # No colors are set while tiles load: they would lose their heatmaps.
+    assert [x for x in uris if x != "set_progress"] == [
+        "notify",
+        "reload_dataset",
+        "set_active_fields",
+    ]
     (active,) = [m for m in well if m["uri"].endswith("set_active_fields")]
     assert active["fields"] == ["prediction", "gradcam"]
-    (colors,) = [m for m in well if m["uri"].endswith("apply_color_scale")]
-    wanted = {"color_by": "value", "opacity": 0.4, "default_colorscale_preset": "jet"}
-    assert colors["scheme"] == wanted
     with pytest.raises(ValueError, match="no training run 'gone'"):
         messages("gone")
 
@@ -365,32 +366,3 @@ def test_looks_before_a_training(trained):
         (told,) = [m.body.params["message"] for m in operator.execute(ctx)
                    if "message" in m.body.params]  # fmt: skip
         assert ("learn" in told) if verb == "sanity_check" else ("Suggested" in told), told
-
-
-def test_a_colour_scale_is_applied_again_for_what_was_being_drawn(trained, monkeypatch):
-    from fiftyone_gradcam.app.operators import colors
-
-    monkeypatch.setattr(colors, "PAUSES_SECONDS", (0.0, 0.0))
-
-    def applied(**params) -> list[dict]:
-        ctx = foo.executor.ExecutionContext(
-            request_params={"dataset_name": trained.name, "params": params},
-            executor=foo.executor.Executor(),
-            operator_uri=URI + "apply_color_scale",
-        )
-        messages = list(colors.ApplyColorScale().execute(ctx))
-        assert {m.body.operator_uri for m in messages} <= {"set_color_scheme"}
-        return [m.body.params for m in messages]
-
-    stored = {"color_by": "value", "opacity": 0.4, "default_colorscale_preset": "jet"}
-    assert applied() == [stored] * 2
-    given = {"color_by": "field", "default_colorscale_preset": "hot"}
-    assert applied(scheme=given) == [given] * 3
-    scheme = trained.app_config.color_scheme
-    trained.app_config.color_scheme = fo.ColorScheme(color_pool=["#12ab34"])  # has no scale
-    trained.save()
-    try:
-        assert applied() == []
-    finally:
-        trained.app_config.color_scheme = scheme
-        trained.save()

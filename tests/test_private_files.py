@@ -52,7 +52,7 @@ def test_files_of_runs_heatmaps_reports_and_jobs(tmp_path, name, usual_mask, mon
     assert set(modes(str(tmp_path / "exported")).values()) == {0o644}
 
 
-def test_folders_and_files_inherit_privacy(tmp_path, usual_mask):
+def test_what_is_below_the_folder_of_own_files_is_private(tmp_path, usual_mask):
     open_to_all, private = tmp_path / "open", tmp_path / "x" / "fiftyone_gradcam" / "a" / "b"
     for folder in (open_to_all, private):
         make_folder(str(folder))

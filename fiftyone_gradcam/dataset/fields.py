@@ -16,8 +16,6 @@ from ..similar import did_you_mean
 
 OWNER = "@gradcam/classifier"
 MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
-HEATMAP_COLORS = "jet"
-HEATMAP_OPACITY = 0.4
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
@@ -277,24 +275,3 @@ def field_info(dataset: fo.Dataset, name: str) -> dict:
     """The facts stored with a field of this plugin; empty for any other field."""
     field = dataset.get_field(name)
     return dict(field.info or {}) if field is not None and is_owned(field) else {}
-
-
-def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
-    """Make fields visible when the App opens the dataset, beside those that are already.
-
-    Heatmaps get a colour scale and let the image through, unless the dataset has colour settings.
-    """
-    config = dataset.app_config
-    active = config.active_fields
-    if active is None:
-        active = fo.ActiveFields(paths=classification_fields(dataset))
-    if active.exclude:
-        active.paths = [path for path in active.paths if path not in names]
-    else:
-        active.paths = [*active.paths, *(name for name in names if name not in active.paths)]
-    config.active_fields = active
-    if config.color_scheme is None:
-        config.color_scheme = fo.ColorScheme(
-            color_by="value", opacity=HEATMAP_OPACITY, default_colorscale={"name": HEATMAP_COLORS}
-        )
-    dataset.save()

@@ -11,10 +11,11 @@ from PIL import Image
 
 from ..dataset import fields
 from ..dataset.files import ready_folder
-from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
+from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
 from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
+from ..explain.render import AGAINST
 from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
@@ -70,7 +71,7 @@ def export_overlays(
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
-    signed = is_signed(info)
+    signed, against = is_signed(info), against_field(dataset, heatmap_field)
     overlay.colors_of(colormap)
     overlay.check_alpha(alpha)
     if isinstance(height, bool) or not isinstance(height, int) or height < 32:
@@ -93,7 +94,7 @@ def export_overlays(
         for number, (name, sample, caption) in enumerate(rows, start=1):
             try:
                 image = decode(sample.filepath, height, options).image
-                pixels = heatmap_pixels(sample[heatmap_field])
+                pixels = map_pixels(sample, heatmap_field, against)
             except (ImageError, OSError) as error:
                 failures[number] = _as_image_error(error, sample.filepath)
                 continue
@@ -149,14 +150,15 @@ def mean_heatmaps(
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
     class_path = fields.label_path(dataset, class_field)
-    signed = is_signed(info)
+    signed, against = is_signed(info), against_field(dataset, heatmap_field)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
     view = fields.whole(samples).exists(heatmap_field).exists(class_path)
-    for sample in view.select_fields([heatmap_field, class_field]).iter_samples():
-        grey = Image.fromarray(heatmap_pixels(sample[heatmap_field]))
+    wanted = [heatmap_field, class_field, *([against] if against else [])]
+    for sample in view.select_fields(wanted).iter_samples():
+        gray = Image.fromarray(map_pixels(sample, heatmap_field, against))
         pixels = np.asarray(
-            grey.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
+            gray.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
         name = sample[class_field] if class_path == class_field else sample[class_field].label
@@ -205,6 +207,8 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
         third = ""
         if info.get("kind") == "contrast":
             third = f"high for {target}, low for {label}"
+        elif (info.get("kind") or "").startswith(AGAINST):
+            third = f"against {target}"
         elif target is not None and target != prediction:
             third = f"map of {target}"
         yield "\n".join(line for line in (first, second, third) if line)

@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from ..dataset import fields, views
+from ..dataset import fields, shown, views
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.writing import exclusive
@@ -126,7 +126,7 @@ def find_label_issues(
         suggestion_field,
         label_field,
     )
-    fields.show_fields(dataset, [quality_field, suggestion_field])
+    shown.show_fields(dataset, [quality_field, suggestion_field])
     tell_failures(images.failures)
     if kept := len(dataset.select(away).exists(quality_field)):
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
