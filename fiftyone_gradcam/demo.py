@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from .dataset import import_record
-from .dataset.fields import HEATMAP_COLORS
 from .dataset.runs import free_key
 from .dataset.views import accuracy
 from .workflow.importing import import_folders, plan_import
@@ -211,13 +210,7 @@ def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
 
 def open_app(view: fo.DatasetView, port: int | None = None) -> None:
     """Open the App on a view and wait until it is closed or interrupted."""
-    # The App's server is a process of its own, and takes its colours from the environment.
-    os.environ.setdefault("FIFTYONE_APP_COLORSCALE", HEATMAP_COLORS)
-    os.environ.setdefault("FIFTYONE_APP_COLOR_BY", "value")
-    config = fo.app_config.copy()
-    config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"]
-    config.color_by = os.environ["FIFTYONE_APP_COLOR_BY"]
-    session = fo.launch_app(view, port=port, config=config)
+    session = fo.launch_app(view, port=port)
     print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
     print("Press Ctrl+C to end")
     session.wait(-1)

@@ -116,9 +116,11 @@ def held_by_process(target: str, busy: str = "", end: float | None = None) -> It
             if is_last:
                 held.file = held.path = None
         if is_last:
-            if os.name == "posix":
-                os.unlink(path)
-            os.close(file)
+            try:
+                if os.name == "posix":
+                    os.unlink(path)
+            finally:  # or this process would wait for itself for ever
+                os.close(file)
 
 
 def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:

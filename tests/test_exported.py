@@ -257,8 +257,8 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
         fg.import_run(other, folder, key="b")
     before = state_of(other)
 
-    for method in ("register_run", "save_run_results"):
-        for key in ("a", "b", "c"):
+    for method in ("register_run", "update_run_config", "save_run_results"):
+        for key in {"register_run": "bc", "update_run_config": "a"}.get(method, "abc"):
             with failing(fo.Dataset, method):
                 fg.import_run(other, folder, key=key, overwrite=True)
         assert state_of(other) == before

@@ -80,6 +80,7 @@ def record(plan: Plan, result: Imported, label_field: str) -> None:
     result.dataset.info[INFO_KEY] = {
         **({"replaces": replaces} if replaces else {}),
         "path": plan.root,
+        "folder": os.path.basename(plan.root),  # its own name: the dataset's may be another
         "label_field": label_field,
         "layout": str(plan.layout),
         "table": plan.table,

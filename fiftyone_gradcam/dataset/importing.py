@@ -17,6 +17,7 @@ from ..locks import locked
 from .adding import OnStep, add
 from .import_record import INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
+from .names import check_name
 from .replacing import MARK, clear_up, delete_with_files, successor_of, take_place
 from .writing import import_lock, lock_of, patience
 
@@ -47,6 +48,7 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
     if label_field == "metadata" or hasattr(fo.Sample("any"), label_field):
         raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
+    check_name(name)
     if overwrite or not fo.dataset_exists(name):
         return
     dataset = fo.load_dataset(name)
@@ -79,8 +81,16 @@ def earlier_choices(name: str, root: str) -> dict:
         return choices
     if not is_moved(own):
         return {}
-    files = {key: moved_path(choices[key], own["path"], root) for key in FILES if choices.get(key)}
-    return choices | {key: path for key, path in files.items() if path}
+    return choices | {
+        key: _moved_choice(choices[key], own["path"], root) for key in FILES if choices.get(key)
+    }
+
+
+def _moved_choice(chosen: str | list[str], old: str, new: str) -> str | list[str]:
+    """The paths of a choice, in the folder where they are now if they were in the old one."""
+    if isinstance(chosen, list):
+        return [_moved_choice(path, old, new) for path in chosen]
+    return moved_path(chosen, old, new) or chosen
 
 
 def carry_out(
@@ -191,6 +201,6 @@ def _check(plan: Plan, result: Imported, label_field: str) -> None:
     """Refuse what no classifier can be trained on, now that the files are read."""
     labels = result.dataset.distinct(f"{label_field}.label")
     if len(labels) < 2 and not plan.is_unlabelled:
-        read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
+        read = Plan(plan.root, plan.layout, plan.tables, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()

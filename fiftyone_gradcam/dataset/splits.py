@@ -10,7 +10,7 @@ from fiftyone.core.odm import bulk_write
 from pymongo import UpdateMany
 
 from ..folders.deal import deal
-from ..folders.layout import SPLITS
+from ..folders.split_names import SPLITS
 from .fields import labels_of, root_dataset
 
 INFO_KEY = "splits"

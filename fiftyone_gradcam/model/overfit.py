@@ -138,7 +138,7 @@ def _learn(
             order = random.permutation(source.data.positions)
         chosen, order = order[:size], order[size:]
         learner.freezer.train(learner.freezer.least)
-        sums, factor = Sums(learner.device), rate_factor("constant", WARMUP, len(losses), steps)
+        sums, factor = Sums(), rate_factor("constant", WARMUP, len(losses), steps)
         for batch in source.batches(chosen):
             learner.learn(batch, reader, sums, factor)
         losses.append(sums.read()[0])

@@ -57,7 +57,7 @@ def measure_speed(
     data = Labelled(images, labels)
     learner = Learner(recipe, num_classes, device, labels)
     source = Pictures(data, recipe, num_classes, learner.backbone, device)
-    random, sums = np.random.default_rng(0), Sums(device)
+    random, sums = np.random.default_rng(0), Sums()
     reader = source.reader(learner.model)
     learner.freezer.train(learner.freezer.frozen(1))
 

@@ -10,6 +10,7 @@ import fiftyone as fo
 
 from ..dataset import importing
 from ..dataset.import_record import INFO_KEY, Imported
+from ..dataset.names import name_for
 from ..folders.plan import Plan, plan_import
 from ..images.decode import DecodeOptions
 from .delegating import delegable
@@ -25,9 +26,13 @@ def import_folders(
     split_from: str | None = None,
     level: str | None = None,
     pattern: str | None = None,
-    table: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
+    keep_masks: bool = False,
     keep_truncated: bool = False,
     max_pixels: int | None = None,
     overwrite: bool = False,
@@ -48,9 +53,11 @@ def import_folders(
 
     Args:
         path: the folder
-        name: of the dataset; None takes the folder's name
+        name: of the dataset; None takes the folder's name, and adds to it what FiftyOne needs:
+            图片 becomes "图片 images", food-set becomes "food-set 2" beside a dataset "Food Set"
         label_field: field for the classes
-        label_from, split_from, level, pattern, table, class_names, skip: see `plan_import`
+        label_from, split_from, level, pattern, table, image_column, label_column, split_column,
+            class_names, skip, keep_masks: see `plan_import`
         keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
             they go; what is missing is black, or gray in JPEG files
         max_pixels: width x height of the largest image that is decoded, by all verbs; None takes
@@ -68,12 +75,25 @@ def import_folders(
         CancelledError: if `progress` raised it; what was imported so far stays
     """
     root = os.path.abspath(os.path.expanduser(path))
-    name = name or os.path.basename(root) or "images"
+    name = name or name_for(root)
     options = DecodeOptions(keep_truncated, max_pixels)
-    given = (label_from, split_from, level, pattern, table, class_names, skip)
+    given = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": table,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "class_names": class_names,
+        "skip": skip,
+        "keep_masks": keep_masks,
+    }
     with importing.importing(name):
-        earlier = {} if overwrite or any(given) else importing.earlier_choices(name, root)
-        plan = plan_import(path, **earlier) if earlier else plan_import(path, *given)
+        if not overwrite and not any(given.values()):
+            given = importing.earlier_choices(name, root)
+        plan = plan_import(path, **given)
         importing.check_target(name, plan.root, label_field, overwrite)
         plan.check()
         with reporting(progress, f"Reading {len(plan.items)} files") as report:
@@ -92,9 +112,11 @@ def import_folders(
 def _tell(plan: Plan, result: Imported) -> None:
     """Print what came of an import."""
     dataset = result.dataset
+    folder = os.path.basename(plan.root)
+    of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""
     print(
-        f"Dataset {dataset.name!r}: {len(result.ids)} images added, {len(dataset)} in all, "
-        f"{len(plan.classes)} classes"
+        f"Dataset {dataset.name!r}{of_folder}: {len(result.ids)} images added, {len(dataset)} in "
+        f"all, {len(plan.classes)} classes"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()

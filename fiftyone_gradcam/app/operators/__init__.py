@@ -1,7 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
-from .colors import ApplyColorScale
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -36,5 +35,4 @@ OPERATORS = (
     ImportRun,
     RenameRun,
     DeleteRun,
-    ApplyColorScale,
 )

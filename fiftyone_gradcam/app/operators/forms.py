@@ -7,7 +7,7 @@ import os
 
 from fiftyone.operators import types
 
-from ...dataset.fields import classification_fields
+from ...dataset.fields import label_fields
 from ...model.known_recipes import RECIPES
 
 AUTOMATIC = "automatic"
@@ -22,8 +22,8 @@ FEATURES = {  # backbones whose features are told apart
 
 
 def label_field_input(ctx, inputs: types.Object, name: str = "label_field") -> str | None:
-    """Let the user choose a classification field; returns the choice, None if there is none."""
-    names = classification_fields(ctx.dataset)
+    """Let the user choose a field of labels; returns the choice, None if there is none."""
+    names = label_fields(ctx.dataset)
     if not names:
         refuse(
             inputs,
