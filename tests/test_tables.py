@@ -10,7 +10,7 @@ from random import Random
 import fiftyone as fo
 import pytest
 from conftest import save_digits
-from fiftyone_gradcam.folders.names import read_names
+from fiftyone_gradcam.folders.class_names import read_names
 from test_operators import form
 from test_plans import make, read
 
