@@ -228,7 +228,7 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     victim.reload()
     assert victim.prediction is None
     assert victim.prediction_scores is None
-    with pytest.raises(ValueError, match="No image can be predicted.*not an image"):
+    with pytest.raises(ValueError, match="None of 1 files can be read.*not an image"):
         fg.predict(dataset.select(victim.id), run, prediction_field="other", heatmaps=())
     assert dataset.get_field("other") is None
 

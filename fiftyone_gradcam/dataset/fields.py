@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import fiftyone as fo
 from fiftyone.core.odm import get_db_conn
 
+from ..folders.path_names import check_name
+from ..similar import did_you_mean
+
 OWNER = "@gradcam/classifier"
 MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
-HEATMAP_COLORS = "jet"
-HEATMAP_OPACITY = 0.4
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
@@ -129,7 +130,9 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
         )
     else:
         how = f"is no classification field of {dataset.name!r}, and no field of strings"
-    raise ValueError(f"{label_field!r} {how}. Its fields of labels: {known}")
+    raise ValueError(
+        f"{label_field!r} {how}. {did_you_mean(label_field, own)}Its fields of labels: {known}"
+    )
 
 
 def path_in(dataset: fo.Dataset, label_field: str) -> str:
@@ -195,6 +198,7 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"{name[:40] + '…'!r} is too long for the name of a field, which names a folder of "
                 f"heatmaps too and may have {MOST_BYTES} bytes. Choose a shorter one"
             )
+        check_name(name, "A field")  # heatmaps get a folder of its name
         existing = dataset.get_field(name)
         if existing is None:
             continue
@@ -271,24 +275,3 @@ def field_info(dataset: fo.Dataset, name: str) -> dict:
     """The facts stored with a field of this plugin; empty for any other field."""
     field = dataset.get_field(name)
     return dict(field.info or {}) if field is not None and is_owned(field) else {}
-
-
-def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
-    """Make fields visible when the App opens the dataset, beside those that are already.
-
-    Heatmaps get a colour scale and let the image through, unless the dataset has colour settings.
-    """
-    config = dataset.app_config
-    active = config.active_fields
-    if active is None:
-        active = fo.ActiveFields(paths=classification_fields(dataset))
-    if active.exclude:
-        active.paths = [path for path in active.paths if path not in names]
-    else:
-        active.paths = [*active.paths, *(name for name in names if name not in active.paths)]
-    config.active_fields = active
-    if config.color_scheme is None:
-        config.color_scheme = fo.ColorScheme(
-            color_by="value", opacity=HEATMAP_OPACITY, default_colorscale={"name": HEATMAP_COLORS}
-        )
-    dataset.save()

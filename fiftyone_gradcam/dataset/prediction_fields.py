@@ -10,7 +10,7 @@ from bson import SON, Binary, ObjectId
 from fiftyone.core.utils import serialize_numpy_array
 
 from ..explain.methods import METHODS
-from ..explain.render import HeatmapOptions
+from ..explain.render import AGAINST, HeatmapOptions
 from .runs import Run
 from .storing import Declared
 
@@ -61,9 +61,13 @@ def declared_fields(
     how = {"heatmap": {**options.to_dict(), "layer": layer}}
     title = METHODS[options.method].title
     for kind, name in heatmap_fields.items():
-        words = WORDS.get(kind) or f"the class {kind.removeprefix('class:')!r}"
-        text = f"{title} of {words}, run {run.key!r}"
+        of = kind.removeprefix(AGAINST)
+        words = WORDS.get(of) or f"the class {of.removeprefix('class:')!r}"
+        sign = "what speaks against " if of != kind else ""
+        text = f"{title} of {sign}{words}, run {run.key!r}"
         info = {"kind": kind, "prediction_field": prediction_field, **facts, **how}
+        if against := heatmap_fields.get(AGAINST + kind):
+            info["against"] = against
         found[name] = Declared("heatmap", text, info, HEATMAP_ATTRIBUTES)
     return found
 

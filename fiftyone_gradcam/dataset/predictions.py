@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 import numpy as np
 
-from ..explain.render import HeatmapOptions
+from ..explain.render import AGAINST, HeatmapOptions
 from ..review.scores import Scores
 from .fields import check_writable, describe_field, field_info, index, label_fields, label_path
 from .files import heatmap_folder, remove_heatmap_files
-from .leftovers import remove_leftovers
 from .prediction_fields import declared_fields, document
 from .runs import Pretrained, Run
 from .spool import Spool, make_header, spools
 from .storing import declare, describe, is_other, write_rows
+from .tidying import remove_leftovers
 
 FLUSH_SAMPLES = 128
 
@@ -31,7 +31,7 @@ class PredictionWriter:
         run: what predicts
         prediction_field: field for the predictions; scores go to `<field>_scores`
         heatmap_fields: field for each kind of heatmap ("predicted", "label", "runner_up",
-            "contrast", "class:<name>")
+            "contrast", "class:<name>", and of signed ones "against:<kind>")
         label_field: field of the samples' own labels, for the record
         options: how the heatmaps are made
         ids, labels: all samples of the pass, and (N,) indexes of their own classes, -1 for none
@@ -157,6 +157,7 @@ class PredictionWriter:
         }
 
         def is_due(kind: str, sample_id: str, own: int) -> bool:
+            kind = kind.removeprefix(AGAINST)
             if kind not in ("label", "contrast"):
                 return True
             differs = own >= 0 and self.run.classes[own] != predicted[sample_id]

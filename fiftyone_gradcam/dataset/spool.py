@@ -21,7 +21,7 @@ import fiftyone as fo
 
 from ..disk import whole_file
 from .fields import index
-from .files import dataset_folder
+from .files import SPOOLS, dataset_folder
 from .runs import list_runs, load_run
 from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
 
@@ -165,7 +165,7 @@ def make_header(
 
 def spool_folder(dataset: fo.Dataset) -> str:
     """Where values of a dataset wait."""
-    return os.path.join(dataset_folder(dataset), "waiting")
+    return os.path.join(dataset_folder(dataset), SPOOLS)
 
 
 def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone import ViewField as F
 
-from .fields import field_info, label_path, path_in, root_dataset, whole
+from ..similar import did_you_mean
+from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
 
 
 def lowest_scores(
@@ -72,6 +73,7 @@ def label_issues(
     if root_dataset(samples).get_field(quality_field) is None:
         raise ValueError(
             f"{samples._root_dataset.name!r} has no field {quality_field!r}. "
+            f"{did_you_mean(quality_field, samples.get_field_schema(fo.FloatField))}"
             f"Call find_label_issues() first"
         )
     return whole(samples).exists(quality_field).sort_by(quality_field)
@@ -100,7 +102,8 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
         known = samples.distinct(own)
         if label not in known:
             raise ValueError(
-                f"No sample has the label {label!r} in {own.removesuffix('.label')!r}. Its labels: "
+                f"No sample has the label {label!r} in {own.removesuffix('.label')!r}. "
+                f"{did_you_mean(label, filter(None, known))}Its labels: "
                 f"{', '.join(map(str, known)) or 'none'}"
             )
         view = view.match(F(own) == label)
@@ -113,8 +116,9 @@ def _label_path(samples, prediction_field: str, label_field: str | None) -> str:
     dataset = root_dataset(samples)
     if dataset.get_field(prediction_field) is None:
         raise ValueError(
-            f"{dataset.name!r} has no field {prediction_field!r}. Call predict() first, or name "
-            f"the field that holds the predictions"
+            f"{dataset.name!r} has no field {prediction_field!r}. "
+            f"{did_you_mean(prediction_field, classification_fields(dataset))}Call predict() "
+            f"first, or name the field that holds the predictions"
         )
     if label_field is not None:
         return label_path(dataset, label_field)

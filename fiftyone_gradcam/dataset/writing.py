@@ -12,7 +12,7 @@ import fiftyone as fo
 
 from ..locks import locked
 from .fields import root_dataset
-from .leftovers import make_ready
+from .tidying import make_ready
 
 # In the App's server a form must not hang for as long as a training takes.
 SERVER_PATIENCE_SECONDS = 5.0

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from .decode import ImageError
-
-GONE = ("file not found", "broken link")
+from .opening import BROKEN_LINK, NOT_FOUND, ImageError
 
 
 def is_away(error: ImageError) -> bool:
     """Whether a file could not be read at all, so that nothing is known of what it holds."""
     cause = error.__cause__
     # The errors of a decoder have no number; those of the system have.
-    return error.reason in GONE or (isinstance(cause, OSError) and cause.errno is not None)
+    return error.reason in (NOT_FOUND, BROKEN_LINK) or (
+        isinstance(cause, OSError) and cause.errno is not None
+    )
 
 
 def away_files(paths: list[str]) -> list[int]:

@@ -97,8 +97,7 @@ def explanation_quality(
             found[ids[position]] = values
             report(position + 1, len(ids), f"{position + 1} of {len(ids)}")
     tell_failures(images.failures)
-    if not found:
-        raise ValueError(f"None of the {len(ids)} images can be decoded")
+    images.check_readable()
     paths = {name: f"{heatmap_field}.{name}" for name in next(iter(found.values()))}
     for path in paths.values():
         dataset.add_sample_field(path, fo.FloatField)

@@ -8,7 +8,7 @@ from itertools import combinations
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, splits
+from ..dataset import fields, shown, splits
 from ..dataset.prediction_fields import document
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
@@ -80,7 +80,7 @@ def find_leaks(
         pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)
-    fields.show_fields(dataset, [leak_field])
+    shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
 
 

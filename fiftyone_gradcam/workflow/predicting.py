@@ -10,20 +10,21 @@ import fiftyone as fo
 import numpy as np
 
 from ..cancelling import CancelledError
-from ..dataset import fields, runs
-from ..dataset.import_record import keeps_truncated
+from ..dataset import fields, runs, shown
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
-from ..explain.render import HeatmapOptions
+from ..explain.render import AGAINST, HeatmapOptions
 from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..similar import did_you_mean
 from .delegating import delegable
-from .explainer import KINDS, Explainer
+from .explainer import CONTRAST, KINDS, Explainer
 from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
@@ -71,8 +72,10 @@ def predict(
     for each kind of heatmap: `gradcam` (of the predicted class), and on request `gradcam_label`
     (of the sample's own label), `gradcam_runner_up` (of the second most probable class),
     `gradcam_contrast` (of the predicted class minus that of the own label, where they differ) and
-    `gradcam_<class>`. Images that cannot be decoded are named, and get none of these; those whose
-    files cannot be read for the moment keep what this classifier said of them earlier.
+    `gradcam_<class>`. A contrast is signed: `gradcam_contrast` holds what speaks for the predicted
+    class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
+    `signed`. Images that cannot be decoded are named, and get none of these; those whose files
+    cannot be read for the moment keep what this classifier said of them earlier.
 
     A field holds the values of one run: what another run has said stays until all new values are
     there, which wait on disk. A call that is cut short at any moment can be repeated.
@@ -125,7 +128,7 @@ def predict(
     options = make_options(heatmap_options)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
-    names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field)
+    names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
     label_field, labels = own_labels(samples, run, label_field)
     ids, paths = samples.values(["id", "filepath"])
     writer = PredictionWriter(
@@ -164,8 +167,7 @@ def predict(
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
     _tell_maps(writer)
-    # Two heatmaps over each other would say nothing: the first kind is shown.
-    fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])
+    shown.show_fields(dataset, [prediction_field, *names.values()])
     return samples.exists(prediction_field)
 
 
@@ -179,6 +181,8 @@ def _tell_maps(writer: PredictionWriter) -> None:
             name = writer.heatmap_fields[kind]
             print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
+        if kind.startswith(AGAINST):
+            continue  # as many as speak for nothing
         name = writer.heatmap_fields[kind]
         print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
 
@@ -214,7 +218,7 @@ def find_classifier(
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
-    found = runs.load_run(dataset, run)
+    found = runs.load_run(dataset, run, others=BACKBONES)
     if weights is not None or resize is not None:
         raise ValueError(
             f"weights and resize are for a pretrained backbone; run {found.key!r} is used as it "
@@ -239,7 +243,7 @@ def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Imag
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 
@@ -251,27 +255,34 @@ def make_options(options: dict) -> HeatmapOptions:
     """
     known = list(HeatmapOptions.__dataclass_fields__)
     if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"There is no option {unknown[0]!r}. Options: {', '.join(known)}")
+        raise ValueError(
+            f"There is no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
+            f"Options: {', '.join(known)}"
+        )
     return HeatmapOptions(**options)
 
 
 def _heatmap_names(
-    run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str
+    run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap; a class stands as "class:<its name>"."""
+    """The field of each kind of heatmap; a class stands as "class:<its name>", and what speaks
+    against a class as "against:<kind>"."""
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. Its classes: {some(run.classes)}"
+            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
     if "predicted" in names:
         names["predicted"] = field
     for name in classes:
         names[f"class:{name}"] = f"{field}_{fields.field_name(name)}"
+    for kind in [kind for kind in names if signed or kind == CONTRAST]:
+        names[AGAINST + kind] = f"{names[kind]}_against"
     return names
 
 

@@ -6,8 +6,8 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from ..dataset import fields, views
-from ..dataset.import_record import keeps_truncated
+from ..dataset import fields, shown, views
+from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.writing import exclusive
 from ..images.away import is_away
@@ -94,7 +94,7 @@ def find_label_issues(
         recipe.image_size,
         CACHE_BYTES if recipe.from_scratch else 0,
         resize=recipe.resize,
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
         features = None
@@ -126,7 +126,7 @@ def find_label_issues(
         suggestion_field,
         label_field,
     )
-    fields.show_fields(dataset, [quality_field, suggestion_field])
+    shown.show_fields(dataset, [quality_field, suggestion_field])
     tell_failures(images.failures)
     if kept := len(dataset.select(away).exists(quality_field)):
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
