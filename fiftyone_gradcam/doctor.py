@@ -204,14 +204,27 @@ def _install_database() -> str:
 
 
 def check_weights() -> Finding:
-    """Which ImageNet weights are cached?"""
+    """Which ImageNet weights are cached, and can they be loaded?"""
     try:
         from .model.backbones import BACKBONES
-        from .model.weights import imagenet_weights_file
+        from .model.weights import check_imagenet_weights, imagenet_weights_file
     except Exception as error:
         return Finding(False, f"The weights were not looked for: {error}")
     files = {name: imagenet_weights_file(name) for name in BACKBONES}
     cached = [name for name, path in files.items() if path and os.path.exists(path)]
+    wrong: dict[str, str] = {}
+    for name in cached:
+        try:
+            check_imagenet_weights(name)
+        except Exception as error:  # a file may be damaged in any way
+            wrong[name] = getattr(error, "reason", f"{name}: {error}")
+    if wrong:
+        paths = ", ".join(repr(files[name]) for name in wrong)
+        return Finding(
+            False,
+            "; ".join(wrong.values()),
+            f"Delete {paths}: what is deleted is downloaded again when it is needed",
+        )
     if cached:
         return Finding(True, f"ImageNet weights cached: {', '.join(cached)}")
     folder = os.path.dirname(next(filter(None, files.values())))

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator
 
 import fiftyone as fo
 
+from ..disk import OWN_FOLDER, make_folder
+from ..folders.path_names import inside
 from . import references
 
-HEATMAPS, RUNS = "heatmaps", "runs"
+HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
 OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 
 def files_folder() -> str:
     """The folder of all that this plugin writes."""
-    return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), "fiftyone_gradcam")
+    return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), OWN_FOLDER)
 
 
 def dataset_folder(dataset: fo.Dataset) -> str:
@@ -29,12 +31,12 @@ def dataset_folder(dataset: fo.Dataset) -> str:
 
 def run_folder(dataset: fo.Dataset, key: str) -> str:
     """The folder of a run's checkpoint."""
-    return os.path.join(dataset_folder(dataset), RUNS, key)
+    return inside(os.path.join(dataset_folder(dataset), RUNS), key)
 
 
 def heatmap_folder(dataset: fo.Dataset, field: str) -> str:
     """The folder of a heatmap field's files."""
-    return os.path.join(dataset_folder(dataset), HEATMAPS, field)
+    return inside(os.path.join(dataset_folder(dataset), HEATMAPS), field)
 
 
 def claim_folder(dataset: fo.Dataset) -> None:
@@ -51,7 +53,7 @@ def note_owner(dataset_id: str, name: str) -> None:
     note = owner_note(dataset_id)
     if os.path.exists(note):
         return
-    os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
+    make_folder(os.path.dirname(note))
     facts = {"database": references.database_id(), "dataset": name}
     handle, part = tempfile.mkstemp(dir=os.path.dirname(note), suffix=".part")
     with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -17,6 +17,7 @@ from . import references
 from .files import (
     HEATMAPS,
     RUNS,
+    SPOOLS,
     end_of,
     files_below,
     files_folder,
@@ -114,7 +115,8 @@ def _look(
         paths = [path for path in files_below(folder) if end_of(path) not in used]
         if exists:
             latest = time.time() - least_age
-            paths = [p for p in paths if _is_stray(p) and os.lstat(p).st_mtime <= latest]
+            waits = os.path.isdir(os.path.join(folder, SPOOLS))  # and refers to heatmaps
+            paths = [p for p in paths if _is_stray(p, waits) and os.lstat(p).st_mtime <= latest]
         stats = [os.lstat(path) for path in paths]
     if not paths:
         return None
@@ -128,9 +130,11 @@ def _look(
     )
 
 
-def _is_stray(path: str) -> bool:
+def _is_stray(path: str, waits: bool) -> bool:
     """Whether a file of a dataset that exists, to which nobody refers, is of no use: the state of a
-    training is, and what the process of a job printed."""
+    training is, and what the process of a job printed, and heatmaps of values that wait."""
+    if waits and (end_of(path) or "").split("/")[1] == HEATMAPS:
+        return False
     parts = (end_of(path) or "").split("/")
     is_state = len(parts) == 4 and parts[3] == STATE and not parts[2].startswith(".")
     return parts[1] in (HEATMAPS, RUNS) and not (parts[1] == RUNS and is_state)

@@ -9,6 +9,7 @@ import fiftyone as fo
 from .fields import field_info
 from .files import HEATMAPS, dataset_folder, heatmap_folder, remove_heatmap_files, sweep_heatmaps
 from .heatmaps import heatmap_fields
+from .shown import forget_colors
 
 
 def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
@@ -35,6 +36,7 @@ def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
     shown = [name for name in heatmap_fields(dataset) if name in names]
     paths = [path for name in shown for path in dataset.values(f"{name}.map_path") if path]
     dataset.delete_sample_fields(names)
+    forget_colors(dataset, names)
     count = remove_heatmap_files(dataset, paths)
     for name in names:
         folder = heatmap_folder(dataset, name)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import fiftyone as fo
 from mongoengine.errors import DoesNotExist
 
+from ..folders.path_names import check_name, same
+from ..similar import did_you_mean
 from . import files
-from .fields import root_dataset
+from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
 from .references import METHOD, config_paths
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT, STATE = "model.pt", "state.pt"
 MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
-LONGEST_KEY = 100  # bytes: it becomes the name of a folder
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,17 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
-    if (size := len(os.fsencode(key))) > LONGEST_KEY:
+    if len(os.fsencode(key)) > MOST_BYTES:
         raise ValueError(
-            f"The run key {key[:20] + '...'!r} has {size} bytes. Use at most {LONGEST_KEY}"
+            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
+            f"{MOST_BYTES} bytes. Choose a shorter one"
+        )
+    check_name(key, "A run")
+    alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
+    if alike:
+        raise ValueError(
+            f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
+            f"where case makes no difference. Choose another key"
         )
     if not has_run(dataset, key):
         return
@@ -248,11 +257,19 @@ def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
     return getattr(_read_info(dataset, key).config, "renamed_from", None)
 
 
-def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> Run:
+def load_run(
+    samples: fo.core.collections.SampleCollection, key: str | Run, others: Iterable[str] = ()
+) -> Run:
     """Look a run up by its key.
 
+    Args:
+        samples: a dataset or view
+        key: of the run; a run is returned as it is
+        others: names beside the keys of runs that may have been meant, for the message
+
     Raises:
-        ValueError: if the dataset has no such training; the message lists those it has
+        ValueError: if the dataset has no such training; the message names the most similar, and
+            lists those it has
     """
     if isinstance(key, Run):
         return key
@@ -265,6 +282,7 @@ def load_run(samples: fo.core.collections.SampleCollection, key: str | Run) -> R
             )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "
+            f"{did_you_mean(key, [*list_runs(dataset), *others])}"
             f"Its runs: {', '.join(list_runs(dataset)) or 'none yet; call fine_tune() first'}"
         )
     try:
@@ -323,6 +341,8 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
 
 def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
     """Whether a training has left what is needed to go on with it."""
+    if not key.isidentifier():  # no run is called so, and it is to be part of a path
+        return False
     return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
 
 

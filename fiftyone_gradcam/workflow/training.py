@@ -17,14 +17,15 @@ from ..dataset import fields, runs
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
 from ..dataset.writing import exclusive
+from ..disk import check_folder, plain_errors
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
 from ..model.recipe import Recipe, check_choices
 from ..model.recipes import make_recipe
 from ..model.sources import Labelled
+from ..model.state_file import check_weights_file
 from ..model.training import train
-from ..model.weights import check_weights_file
 from .curves import draw_curves
 from .delegating import delegable
 from .leaks import leaks_between
@@ -98,8 +99,7 @@ def fine_tune(
             `resume=True` goes on
     """
     dataset = fields.root_dataset(samples)
-    runs.check_key(dataset, key, overwrite or resume)
-    state_path = os.path.join(run_folder(dataset, key), runs.STATE)
+    state_path = _state_path(dataset, key, overwrite or resume)
     is_finished = runs.has_run(dataset, key)
     state = None
     if resume:
@@ -129,25 +129,41 @@ def fine_tune(
     live = LiveTraining(dataset, key, recipe.epochs)
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
-        with reporting(progress, message) as report:
+        with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             teller = _teller(report, recipe, prints=progress is not False)
-            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live)
+            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live, print)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
-        run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
+        with plain_errors(lambda: _kept(state_path, key)):
+            run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
     except CancelledError:
         live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
     except BaseException:
-        if os.path.exists(state_path):
-            print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
+        if kept := _kept(state_path, key):
+            print(kept)
         raise
     live.forget()
     _tell_run(run, findings)
     if trained.cancelled:
         raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
     return run
+
+
+def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
+    """Where the state of a training is, whose key and folder can be used."""
+    runs.check_key(dataset, key, overwrite)
+    folder = run_folder(dataset, key)
+    check_folder(folder)
+    return os.path.join(folder, runs.STATE)
+
+
+def _kept(state_path: str, key: str) -> str:
+    """What is left of a training that ended with an error, in words."""
+    if not os.path.exists(state_path):
+        return ""
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
 
 
 def _make_watch(
