@@ -15,6 +15,7 @@ from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
 from ..dataset.writing import exclusive
+from ..disk import make_folder
 
 Samples = fo.core.collections.SampleCollection
 
@@ -327,7 +328,7 @@ def _link_files(paths: list[str], folder: str) -> None:
     part = f"{os.path.dirname(folder)}{os.sep}.{os.path.basename(folder)}.part"
     shutil.rmtree(part, ignore_errors=True)  # of a renaming that was killed
     try:
-        os.makedirs(part)
+        make_folder(part)
         for path in paths:
             copy = os.path.join(part, os.path.basename(path))
             try:
