@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from fiftyone_gradcam.folders.names import read_names
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
 from fiftyone_gradcam.folders.layout import Layout, prefix
 

@@ -10,7 +10,6 @@ from random import Random
 import fiftyone as fo
 import pytest
 from conftest import save_digits
-from fiftyone_gradcam.folders.names import read_names
 from test_operators import form
 from test_plans import make, read
 
@@ -18,6 +17,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.folders import at_hand, csv_file, labelling
 from fiftyone_gradcam.folders.cells import Images
+from fiftyone_gradcam.folders.class_names import read_names
 
 ACCENT = "\u00e9"  # one letter; "e\u0301" is the same one in two
 

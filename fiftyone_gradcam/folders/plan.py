@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from . import labelling
 from .cells import Images
+from .class_names import names_of
 from .columns import Named
 from .files import Found, find_files
 from .guessing import guess, with_choices
