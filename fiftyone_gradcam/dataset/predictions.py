@@ -13,7 +13,8 @@ from bson import SON, Binary, ObjectId
 from fiftyone.core.utils import serialize_numpy_array
 
 from ..explain.methods import METHODS
-from ..explain.render import AGAINST, HeatmapOptions
+from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
 from ..review.scores import Scores
 from .fields import OWNER, check_writable, describe_field, field_info, index
 from .files import heatmap_folder, remove_heatmap_files

@@ -15,7 +15,7 @@ from ..dataset.files import ready_folder
 from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
 from ..dataset.import_record import keeps_truncated
 from ..explain import overlay
-from ..explain.render import AGAINST
+from ..explain.signed import AGAINST
 from ..images.decode import ImageError, decode
 from .delegating import delegable
 from .progress import Progress, reporting, tell_failures

@@ -13,7 +13,8 @@ from ..dataset import fields, runs, shown
 from ..dataset.import_record import keeps_truncated
 from ..dataset.predictions import PredictionWriter
 from ..explain.methods import METHODS
-from ..explain.render import AGAINST, HeatmapOptions
+from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
