@@ -132,6 +132,7 @@ def run_folder(
     seed: int = 0,
     layout: dict | None = None,
     keep_truncated: bool = False,
+    max_pixels: int | None = None,
     **choices,
 ) -> tuple[fo.DatasetView, dict]:
     """Run the whole loop on the user's own folders.
@@ -146,7 +147,7 @@ def run_folder(
         seed: of everything random
         layout: where classes and splits stand, as far as it is not to be guessed: arguments of
             `plan_import`
-        keep_truncated: see `import_folders`
+        keep_truncated, max_pixels: see `import_folders`
         **choices: instead of those of the recipe; see `fine_tune`
 
     Returns:
@@ -163,7 +164,8 @@ def run_folder(
     plan.check()
     chosen = make_recipe(recipe, seed=seed, **choices)
     create_model(chosen.backbone, 2, chosen.weights)
-    dataset = import_folders(path, name, **(layout or {}), keep_truncated=keep_truncated)
+    unusual = {"keep_truncated": keep_truncated, "max_pixels": max_pixels}
+    dataset = import_folders(path, name, **(layout or {}), **unusual)
     if not dataset.info[import_record.INFO_KEY]["has_splits"]:
         split(dataset, recipe, seed=seed)
     key = key or free_key(dataset, chosen.backbone)

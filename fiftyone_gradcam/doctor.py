@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Finding:
         )
 
 
-def examine(fix: bool = False) -> bool:
+def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> bool:
     """Run all checks and print what they find.
 
     Args:
-        fix: mend what can be mended, then check it again
+        fix: fix what can be fixed, then check it again; files are deleted only after asking
+        yes: delete without asking
+        free: folders whose files are to be deleted though nobody knows them (see `doctor_files`)
 
     Returns:
         whether all is well
@@ -63,6 +65,10 @@ def examine(fix: bool = False) -> bool:
             finding = check()
         print(finding)
         well = well and finding.ok
+    if check_fiftyone().ok and check_database().ok:
+        from .doctor_files import tell_leftovers
+
+        well = tell_leftovers(fix, yes, free) and well
     return well
 
 
@@ -198,14 +204,27 @@ def _install_database() -> str:
 
 
 def check_weights() -> Finding:
-    """Which ImageNet weights are cached?"""
+    """Which ImageNet weights are cached, and can they be loaded?"""
     try:
         from .model.backbones import BACKBONES
-        from .model.weights import imagenet_weights_file
+        from .model.weights import check_imagenet_weights, imagenet_weights_file
     except Exception as error:
         return Finding(False, f"The weights were not looked for: {error}")
     files = {name: imagenet_weights_file(name) for name in BACKBONES}
     cached = [name for name, path in files.items() if path and os.path.exists(path)]
+    wrong: dict[str, str] = {}
+    for name in cached:
+        try:
+            check_imagenet_weights(name)
+        except Exception as error:  # a file may be damaged in any way
+            wrong[name] = getattr(error, "reason", f"{name}: {error}")
+    if wrong:
+        paths = ", ".join(repr(files[name]) for name in wrong)
+        return Finding(
+            False,
+            "; ".join(wrong.values()),
+            f"Delete {paths}: what is deleted is downloaded again when it is needed",
+        )
     if cached:
         return Finding(True, f"ImageNet weights cached: {', '.join(cached)}")
     folder = os.path.dirname(next(filter(None, files.values())))

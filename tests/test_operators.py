@@ -13,12 +13,13 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 from PIL import Image
 from scipy.stats import binomtest
+from test_trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
-from fiftyone_gradcam.jobs import processes
+from fiftyone_gradcam.locks import own_folder
 from fiftyone_gradcam.workflow.explainer import KINDS
 
 URI = "@gradcam/classifier/"
@@ -48,7 +49,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, *OF_RUNS]
+    names = [*VERBS, "relocate", *OF_RUNS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()
@@ -137,7 +138,7 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert "| digit 0 | 4 |" in words
     assert fields["name"]["view"]["placeholder"] == "d"
     assert not {"no_plan", "taken"} & set(fields)
-    picture = Image.open(Path(processes.own_folder()) / "import.jpg")
+    picture = Image.open(own_folder() / "import.jpg")
     assert picture.width > 5 * 96
     fields = form("import_folders", trained, path=str(root), layout=True, label_from="pattern")
     assert "no_plan" in fields
@@ -158,6 +159,27 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
         "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
         "keep_truncated": False,
     }  # fmt: skip
+
+
+def test_the_form_of_an_import_tells_of_masks_and_names(name, tmp_path):
+    empty = fo.Dataset(name)
+    root = tmp_path / "图片"
+    TREES["masks of some classes"].make(root)
+    fields = form("import_folders", empty, path=str(root))
+    assert "| crack | 5 |" in str(fields["plan"])
+    assert "To import them too, choose “Keep masks”" in str(fields["warning_0"])
+    assert fields["name"]["view"]["placeholder"] == "图片 images"
+    assert "The folder's own name is '图片'; the dataset is called '图片 images'" in str(
+        fields["own_name"]
+    )
+    fields = form("import_folders", empty, path=str(root), layout=True, keep_masks=True)
+    assert "| crack | 10 |" in str(fields["plan"])
+    assert fields["keep_masks"]["view"]["label"] == "Keep masks"
+    assert "taken" in form("import_folders", empty, path=str(root), name="图片")
+    TREES["splits are never classes"].make(tmp_path / "splits")
+    chosen = {"layout": True, "label_from": "folder", "split_from": "nothing"}
+    fields = form("import_folders", empty, path=str(tmp_path / "splits"), **chosen)
+    assert "where the split stands by “The split stands in”" in str(fields["no_plan"])
 
 
 def test_folders_are_exported_by_operator(trained, tmp_path):

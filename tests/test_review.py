@@ -77,3 +77,17 @@ def test_planted_errors_come_to_the_top():
     wrong = np.isin(np.arange(len(labels)), planted)
     assert roc_auc_score(wrong, -found.quality) > 0.98
     assert (found.suggested[planted] == digits.target[planted]).mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_folds_are_those_of_scikit_learn_without_its_warning(seed, recwarn):
+    from sklearn.model_selection import StratifiedKFold
+
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, random.integers(2, 12), random.integers(30, 200))
+    found = folds_of(labels, 7, seed)
+    assert len(recwarn) == 0
+    wanted = min(7, np.bincount(labels).max())
+    splitter = StratifiedKFold(wanted, shuffle=True, random_state=seed)
+    for number, (_, members) in enumerate(splitter.split(labels, labels)):
+        assert (found[members] == number).all()

@@ -37,7 +37,7 @@ def show(ctx, outcome: dict) -> Iterator:
     if gone and any(name in str(ctx.view._serialize()) for name in gone):
         yield ctx.ops.clear_view()  # it asks for what is no more
     if "view" in outcome:
-        yield ctx.ops.set_view(calls.decode(outcome["view"])["view"])
+        yield ctx.ops.set_view(calls.decode(outcome["view"], ctx.dataset._doc.id)["view"])
     active, wanted = ctx.active_fields or [], outcome.get("fields", [])
     if wanted:
         wanted = with_one_heatmap(active, wanted, heatmap_fields(ctx.dataset))

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..explain.signed import AGAINST, signed_pixels
+from ..similar import did_you_mean
 from .fields import field_info
 
 
@@ -22,8 +23,8 @@ def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
     own = heatmap_fields(dataset)
     if name not in own:
         raise ValueError(
-            f"{name!r} is no heatmap field of {dataset.name!r}. Its heatmap fields: "
-            f"{', '.join(own) or 'none; call predict() first'}"
+            f"{name!r} is no heatmap field of {dataset.name!r}. {did_you_mean(name, own)}"
+            f"Its heatmap fields: {', '.join(own) or 'none; call predict() first'}"
         )
     return field_info(dataset, name)
 

@@ -60,7 +60,7 @@ def faithfulness(
     taken = taken.view(steps + 1, 1, height, width).to(image.device)
     blurred = avg_pool2d(image[None], BLUR, 1, BLUR // 2, count_include_pad=False)[0]
     peak = float(heat.max())
-    kept = torch.from_numpy(heat / peak if peak > 0 else heat).to(image)
+    kept = torch.from_numpy(np.float32(heat / peak if peak > 0 else heat)).to(image)
     deleted = probability(torch.where(taken, torch.zeros_like(image), image))
     inserted = probability(torch.where(taken, image, blurred))
     alone = float(probability((image * kept)[None])[0])
@@ -74,8 +74,8 @@ def faithfulness(
 
 def _area(curve: torch.Tensor) -> float:
     """Area under a curve over [0, 1] by the trapezoidal rule."""
-    curve = curve.double()
-    return float(((curve[1:] + curve[:-1]) / 2).mean())
+    values = curve.cpu().numpy().astype(np.float64)
+    return float(((values[1:] + values[:-1]) / 2).mean())
 
 
 def centred_gaussian(shape: tuple[int, int]) -> np.ndarray:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import interpolate
 
+from ..similar import did_you_mean
+
 CHANNELS_AT_ONCE = 32  # masked images in one forward pass of Score-CAM
 
 
@@ -133,5 +135,8 @@ def check_method(method: str) -> Method:
         ValueError: if there is no such method; the message lists those there are
     """
     if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}")
+        raise ValueError(
+            f"Unknown method {method!r}. {did_you_mean(method, METHODS)}"
+            f"Choose one of: {', '.join(METHODS)}"
+        )
     return METHODS[method]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..disk import whole_file
 from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
 from .methods import check_method
 
@@ -119,10 +119,8 @@ def save_heatmap(pixels: np.ndarray, path: str) -> None:
         pixels: uint8 array (height, width)
         path: the file
     """
-    part = f"{path}.part"
-    with open(part, "wb") as file:
+    with whole_file(path) as part, open(part, "wb") as file:
         file.write(_png(pixels))
-    os.replace(part, path)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from ..similar import did_you_mean
 from .families import FAMILIES, Family, Head
 from .heads import extend_head
 from .small_cnn import SmallCNN
@@ -141,10 +142,13 @@ def get_backbone(name: str) -> Backbone:
     """Look a backbone up.
 
     Raises:
-        ValueError: if the table has no such backbone; the message lists those it has
+        ValueError: if the table has no such backbone; the message names the most similar, and
+            lists those it has
     """
     try:
         return BACKBONES[name]
-    except KeyError:
-        known = ", ".join(BACKBONES)
-        raise ValueError(f"Unknown backbone {name!r}. Choose one of: {known}") from None
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"Unknown backbone {name!r}. {did_you_mean(name, BACKBONES)}"
+            f"Choose one of: {', '.join(BACKBONES)}"
+        ) from None

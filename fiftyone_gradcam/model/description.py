@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from .backbones import Backbone, get_backbone
+from .blank import build_blank
 from .freezing import stages
 from .recipe import Recipe
 from .weights import imagenet_weights_file
@@ -158,7 +158,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
         raise ValueError(f"num_classes must be a whole number of at least 1, not {num_classes!r}")
     size = Recipe(backbone, "none", image_size=image_size).image_size
     row = get_backbone(backbone)
-    model = _blank(row, num_classes)
+    model = build_blank(row, num_classes)
     weights = dict(model.named_parameters())
     found = stages(model, row.family.last_layer)
     try:
@@ -199,22 +199,6 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
         parameters=sum(weight.numel() for weight in weights.values()),
         multiply_adds=total,
     )
-
-
-class _NoMemory(TorchFunctionMode):
-    """Makes weights that have a shape and no values: a large network is built at once.
-
-    `torch.device("meta")` would do, but some networks work their widths out in tensors.
-    """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        place = {"device": "meta"} if func is torch.empty else {}
-        return func(*args, **{**(kwargs or {}), **place})
-
-
-def _blank(backbone: Backbone, num_classes: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]), _NoMemory():
-        return backbone.build(num_classes).eval().to("meta")
 
 
 def _parts(model: nn.Module) -> list[str]:

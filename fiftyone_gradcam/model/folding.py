@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections import Counter
 
-from torch import fx, nn
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .tracing import trace
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
@@ -24,7 +26,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     """
     model = copy.deepcopy(model).eval()
     try:
-        graph = fx.Tracer().trace(model)
+        graph, _ = trace(model)
     except Exception:  # whatever a forward may hold that cannot be traced
         return model
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")

@@ -122,9 +122,11 @@ class Hooks:
         on_rows: after each epoch, each validation, and about once a second between them: rows of
             epochs and of validations so far, and of the epoch that is going on its "epoch" (2.25
             is a quarter into the third), "train_loss" and "train_accuracy" so far, or None
+        on_note: at the start, with a sentence about each thing in a weights file that is left out
     """
 
     on_step: Callable[[int, int, Epoch | None], None] = lambda *_: None
     on_epoch: Callable[[nn.Module, int], None] = lambda *_: None
     on_state: Callable[[dict], None] | None = None
     on_rows: Callable[[list[Epoch], list[Validation], dict | None], None] | None = None
+    on_note: Callable[[str], None] | None = None

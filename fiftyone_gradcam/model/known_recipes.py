@@ -1,12 +1,13 @@
 """Named recipes: known trainings that run as they stand, to pick and then to change.
 
-Nothing is imported here: forms list them without torch.
+Nothing large is imported here: forms list them without torch.
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
+
+from ..similar import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def find_recipe(name: str) -> NamedRecipe:
         ValueError: if there is none of this name; the message lists those there are
     """
     if name not in RECIPES:
-        similar = difflib.get_close_matches(str(name), RECIPES, n=1)
-        hint = f"Did you mean {similar[0]!r}? " if similar else ""
-        raise ValueError(f"There is no recipe {name!r}. {hint}Recipes: {', '.join(RECIPES)}")
+        raise ValueError(
+            f"There is no recipe {name!r}. {did_you_mean(name, RECIPES)}"
+            f"Recipes: {', '.join(RECIPES)}"
+        )
     return RECIPES[name]

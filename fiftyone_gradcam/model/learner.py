@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from .recipe import Recipe
 from .sources import Batch, Features, Pictures, read_features
 from .weights import create_model
 
+PENDING = 1024  # batches whose numbers wait on the device, at most
 STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 begins after these
 
 
@@ -33,32 +36,52 @@ def pick_device(device: str | None = None) -> torch.device:
 
 
 class Sums:
-    """Loss and accuracy of an epoch, added up on the device: reading them makes a GPU wait."""
+    """Loss and accuracy of an epoch: numbers stay on the device until they are read, for reading
+    makes a GPU wait, and are added up in float64 on the CPU, for Apple's GPUs know none."""
 
-    def __init__(self, device: torch.device):
-        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
+    def __init__(self):
+        self._pending: list[torch.Tensor] = []  # (3,) float32 each, on the device
+        self._sizes: list[int] = []
+        self._loss = self._right = self._dead = 0.0
+        self._count = 0
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
         """Take a batch in: logits (n, K), labels (n,), mean loss."""
         right = (logits.argmax(1) == labels).sum()
-        count = torch.tensor(len(labels), device=right.device)
         dead = (logits == 0).all(1).sum()
-        self._sums += torch.stack([loss.detach().double() * len(labels), right, count, dead])
+        self._pending.append(torch.stack([loss.detach().float(), right.float(), dead.float()]))
+        self._sizes.append(len(labels))
+        if len(self._pending) == PENDING:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        if not self._pending:
+            return
+        rows = torch.stack(self._pending).tolist()
+        for size, (loss, right, dead) in zip(self._sizes, rows, strict=True):
+            self._loss += loss * size
+            self._right += right
+            self._dead += dead
+            self._count += size
+        self._pending, self._sizes = [], []
 
     def read(self) -> tuple[float, float, int]:
         """Mean loss, accuracy, and number of images."""
-        loss, right, count, _ = self._sums.tolist()
-        return loss / max(count, 1), right / max(count, 1), int(count)
+        self._add_up()
+        count = max(self._count, 1)
+        return self._loss / count, self._right / count, self._count
 
     @property
     def dead(self) -> float:
         """Share of the images whose logits are all exactly 0."""
-        return float(self._sums[3] / self._sums[2].clamp(min=1))
+        self._add_up()
+        return self._dead / max(self._count, 1)
 
     @property
     def is_finite(self) -> bool:
         """Whether the loss is a number so far."""
-        return bool(torch.isfinite(self._sums[0]))
+        self._add_up()
+        return math.isfinite(self._loss)
 
 
 @dataclass(frozen=True)
@@ -86,16 +109,24 @@ class Learner:
         num_classes: number of classes K
         device: where the network lives
         labels: (n,) class indexes of the training images, for the weights of classes
+        tell: see `create_model`
 
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as `create_model` and `Freezer`
     """
 
-    def __init__(self, recipe: Recipe, num_classes: int, device: torch.device, labels: np.ndarray):
+    def __init__(
+        self,
+        recipe: Recipe,
+        num_classes: int,
+        device: torch.device,
+        labels: np.ndarray,
+        tell: Callable[[str], None] | None = None,
+    ):
         self.recipe, self.device = recipe, device
         self.backbone = get_backbone(recipe.backbone)
         model = create_model(
-            recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout
+            recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout, tell
         )
         quicken_dropout(model)
         self.model = model.to(device, memory_format=torch.channels_last)
@@ -181,7 +212,7 @@ class Learner:
             on_batch: called with the number of images of each batch
         """
         model = self.kept.eval()
-        reader, sums = source.reader(model), Sums(self.device)
+        reader, sums = source.reader(model), Sums()
         positions, predicted = [np.empty(0, np.int64)], [torch.empty(0, dtype=torch.int64)]
         for batch in source.batches(source.data.positions):
             logits = self._logits(reader, batch)

@@ -148,7 +148,7 @@ def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
     batches = pictures.batches(np.concatenate(orders)[:count], random)
     losses: list[float] = []
     for rate, batch in zip(rates, batches, strict=False):  # fewer, where none could be decoded
-        sums = Sums(loop.device)
+        sums = Sums()
         learner.learn(batch, reader, sums, rate / recipe.learning_rate)
         loss = sums.read()[0]
         if not math.isfinite(loss):

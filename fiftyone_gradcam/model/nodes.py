@@ -9,14 +9,27 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import fx, nn
-from torchvision.models.feature_extraction import NodePathTracer
 
 from .families import Head
+from .tracing import trace
 
 # Tracing takes a second, and a network is split once for each batch.
 _traced: WeakKeyDictionary[nn.Module, tuple[fx.GraphModule, dict[str, fx.Node]]] = (
     WeakKeyDictionary()
 )
+
+
+def check_layer(model: nn.Module, layer: str) -> None:
+    """Trace a network and look a layer up in it, so that threads which split it there find both.
+
+    Args:
+        model: a network in the mode in which it will be split
+        layer: see `split_at`
+
+    Raises:
+        ValueError: if there is no such layer
+    """
+    _find(_trace(model)[1], layer)
 
 
 def split_at(
@@ -65,9 +78,7 @@ def split_at(
 def _trace(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     """The graph of a network in the mode it is in, and its nodes by name."""
     if model not in _traced:
-        tracer = NodePathTracer()
-        graph = tracer.trace(model)
-        names = {name: node for node, name in tracer.node_to_qualname.items()}
+        graph, names = trace(model)
         _traced[model] = fx.GraphModule(model, graph), names
     return _traced[model]
 

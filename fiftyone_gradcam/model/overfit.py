@@ -116,8 +116,7 @@ def _decoded(data: Labelled) -> tuple[Labelled, list[list[int]]]:
         for position, image in zip(batch.positions, batch.images, strict=True):
             same[image.numpy().tobytes()].append(int(position))
     if not same:
-        reasons = [str(error) for error in list(data.images.failures.values())[:3]]
-        raise ValueError(f"None of the images can be decoded: {'; '.join(reasons)}")
+        data.images.check_readable(data.positions)
     positions = np.sort(np.concatenate(list(same.values())))
     twins = [group for group in same.values() if len(set(data.labels[group])) > 1]
     return Labelled(data.images, data.labels, positions), twins
@@ -139,7 +138,7 @@ def _learn(
             order = random.permutation(source.data.positions)
         chosen, order = order[:size], order[size:]
         learner.freezer.train(learner.freezer.least)
-        sums, factor = Sums(learner.device), rate_factor("constant", WARMUP, len(losses), steps)
+        sums, factor = Sums(), rate_factor("constant", WARMUP, len(losses), steps)
         for batch in source.batches(chosen):
             learner.learn(batch, reader, sums, factor)
         losses.append(sums.read()[0])

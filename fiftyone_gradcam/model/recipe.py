@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from operator import le, lt
 import numpy as np
 
 from ..images.geometry import check_resize
+from ..similar import did_you_mean
 from .backbones import get_backbone
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -201,9 +201,10 @@ def check_choices(names: Sequence[str]) -> None:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in names:
         if name not in known:
-            similar = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {similar[0]!r}? " if similar else ""
-            raise ValueError(f"There is no option {name!r}. {hint}Options: {', '.join(known)}")
+            raise ValueError(
+                f"There is no option {name!r}. {did_you_mean(name, known)}"
+                f"Options: {', '.join(known)}"
+            )
 
 
 def _is_whole(value: object, low: int = 1) -> bool:

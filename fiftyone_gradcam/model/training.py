@@ -82,7 +82,7 @@ class Loop:
         self.train_set = Labelled(train_set.images, train_set.labels, positions)
         self.val_set = val_set if val_set is not None and len(val_set) else None
         labels = train_set.labels[positions]
-        self.learner = Learner(recipe, num_classes, device, labels)
+        self.learner = Learner(recipe, num_classes, device, labels, self.hooks.on_note)
         self.feature_bytes = self.learner.feature_bytes()
         backbone = self.learner.backbone
         self.learn_from = Pictures(self.train_set, recipe, num_classes, backbone, device)
@@ -93,7 +93,7 @@ class Loop:
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
         self.done, self.total, self.told = 0, 1, 0.0
-        self.began, self.watching, self.sums = 0.0, 0.0, Sums(device)  # of the epoch
+        self.began, self.watching, self.sums = 0.0, 0.0, Sums()  # of the epoch
         # What a training goes on with, beside the learner's weights.
         self.epoch = self.iteration = 0
         self.history: list[Epoch] = []
@@ -168,7 +168,7 @@ class Loop:
         reader = learn.reader(learner.model)
         learner.freezer.train(len(learner.freezer.stages))
         for _ in range(recipe.head_epochs):
-            self.sums = Sums(self.device)
+            self.sums = Sums()
             order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
             for batch in learn.batches(order):
                 factor = rate_factor("cosine", 0.0, step, steps)
@@ -182,7 +182,7 @@ class Loop:
 
     def _begin_epoch(self, number: int) -> np.random.Generator:
         self.epoch, self.began, self.watching = number, self.seconds, 0.0
-        self.sums = Sums(self.device)
+        self.sums = Sums()
         return self.start_draws(number)
 
     def _run_epoch(self, number: int) -> None:
@@ -324,10 +324,7 @@ class Loop:
 
     def check_decoded(self) -> None:
         """Refuse a training set without a single usable image."""
-        images = self.train_set.images
-        if all(int(i) in images.failures for i in self.train_set.positions):
-            reasons = [str(e) for e in list(images.failures.values())[:3]]
-            raise ValueError(f"No training image can be decoded: {'; '.join(reasons)}")
+        self.train_set.images.check_readable(self.train_set.positions)
 
     def advance(self, count: int) -> None:
         """Tell that so many images are done."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
 
 import torch
 import torchvision
 from torch import nn
 
 from .backbones import get_backbone
+from .blank import build_blank
+from .loading import Loaded, load_into
+from .state_file import WeightsError, WeightsFile, check_weights_file, read_weights_file
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def imagenet_weights_file(name: str) -> str | None:
@@ -52,7 +60,7 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     if weights == "none":
         raise ValueError(f"{name!r} without weights predicts nothing. Pass 'imagenet' or a file")
     try:
-        model = create_model(name, classes, weights)
+        model, loaded = _load_model(name, classes, weights, (), None)
     except ConnectionError as error:
         raise ConnectionError(
             f"Could not download the ImageNet weights of {name!r} ({error.__cause__}). Connect to "
@@ -64,9 +72,7 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
             f"No weights file at {os.path.expanduser(weights)!r}. Pass weights='imagenet', or the "
             f"path of a file"
         ) from None
-    key = get_backbone(name).family.last_layer + ".weight"
-    state = load_weights(name, weights)
-    if key not in state or len(state[key]) != classes:
+    if not loaded.has_head:
         raise ValueError(
             f"The weights in {weights!r} have no last layer for the {classes} classes of "
             f"ImageNet. Fine-tune a run from them first"
@@ -80,6 +86,7 @@ def create_model(
     weights: str = "imagenet",
     hidden: Sequence[int] = (),
     dropout: float | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> nn.Module:
     """Build a backbone for `num_classes` classes.
 
@@ -87,84 +94,95 @@ def create_model(
         name: a row of the table, such as "resnet18"
         num_classes: number of classes K
         weights: "imagenet" (downloaded by torchvision once, then cached), "none" (random), or
-            the path of a file with a state dict of this backbone. The last layer is new unless
-            the file has one for the same number of classes.
+            the path of a file with a state dict of this backbone (see `read_weights_file`). The
+            last layer is new unless the file has one for the same number of classes.
         hidden, dropout: see `Backbone.build`
+        tell: called with a sentence about each thing in a file that was left out
 
     Raises:
         ValueError: if the backbone is unknown or has no ImageNet weights, or if the file does
-            not hold weights of this backbone
+            not hold sound weights of this backbone
         FileNotFoundError: if there is no such file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
     """
-    backbone = get_backbone(name)
     if weights == "none":
-        return backbone.build(num_classes, hidden, dropout)
-    state = load_weights(name, weights)
-    model = backbone.build(num_classes, hidden, dropout)
-    own = model.state_dict()
-    last_layer = backbone.family.last_layer + "."
-    # Auxiliary classifiers (of GoogLeNet and Inception) serve training from scratch only.
-    state = {k: v for k, v in state.items() if not k.lower().startswith("aux")}
-    for key in [k for k in state if k.startswith(last_layer)]:
-        if key not in own or state[key].shape != own[key].shape:
-            del state[key]
-    wrong = [k for k, v in state.items() if k in own and v.shape != own[k].shape]
-    missing = [k for k in own if k not in state and not k.startswith(last_layer)]
-    unknown = [k for k in state if k not in own]
-    if wrong or missing or unknown:
-        example = (wrong or missing or unknown)[0]
-        raise ValueError(
-            f"The weights in {weights!r} are not those of {name!r}: {len(missing)} tensors "
-            f"missing, {len(unknown)} unknown, {len(wrong)} of another shape (as {example!r}). "
-            f"Choose the backbone that the file was saved from"
-        )
-    model.load_state_dict(state, strict=False)
+        return get_backbone(name).build(num_classes, hidden, dropout)
+    model, loaded = _load_model(name, num_classes, weights, hidden, dropout)
+    if tell is not None and weights != "imagenet":  # its 1,000 classes are hardly anybody's
+        for note in loaded.notes:
+            tell(note)
     return model
 
 
-def check_weights_file(weights: str) -> str:
-    """The path of a file of weights, ~ expanded.
+def _load_model(
+    name: str, num_classes: int, weights: str, hidden: Sequence[int], dropout: float | None
+) -> tuple[nn.Module, Loaded]:
+    backbone, file = get_backbone(name), load_weights(name, weights)
+    model = backbone.build(num_classes, hidden, dropout)
+    with _of_the_cache(name, weights):
+        return model, load_into(model, backbone, file, _path_of(name, weights))
+
+
+def check_imagenet_weights(name: str) -> None:
+    """Load cached ImageNet weights into a network without memory of its own.
 
     Raises:
-        FileNotFoundError: if there is none
+        WeightsError: if the cached file cannot be used
     """
-    path = os.path.expanduser(weights)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"No weights file at {path!r}. Pass weights='imagenet', 'none', or the path of a file"
-        )
-    return path
+    backbone, file = get_backbone(name), load_weights(name, "imagenet")
+    blank = build_blank(backbone, len(imagenet_classes()))
+    with _of_the_cache(name, "imagenet"):
+        path = _path_of(name, "imagenet")
+        if not load_into(blank, backbone, file, path, assign=True).has_head:
+            raise WeightsError(f"{path!r} has no last layer for the classes of ImageNet", "")
 
 
-def load_weights(name: str, weights: str) -> dict[str, torch.Tensor]:
-    """The state dict of "imagenet" weights or of a weights file (see `create_model`)."""
-    backbone = get_backbone(name)
-    if weights == "imagenet":
-        if not backbone.has_imagenet_weights:
-            raise ValueError(f"{name!r} has no ImageNet weights. Pass weights='none'")
-        try:
-            entry = torchvision.models.get_model_weights(name).DEFAULT
-            return dict(entry.get_state_dict(progress=False, check_hash=True))
-        except OSError as error:  # URLError and every network failure are kinds of OSError
-            raise ConnectionError(
-                f"Could not download the ImageNet weights of {name!r} ({error}). Connect to the "
-                f"internet, put the file at {imagenet_weights_file(name)}, pass the path of a "
-                f"weights file, or train from scratch with weights='none'"
-            ) from error
-    path = check_weights_file(weights)
+def load_weights(name: str, weights: str) -> WeightsFile:
+    """What the file of "imagenet" weights, or a weights file, holds (see `create_model`)."""
+    if weights != "imagenet":
+        return read_weights_file(check_weights_file(weights))
+    if not get_backbone(name).has_imagenet_weights:
+        raise ValueError(f"{name!r} has no ImageNet weights. Pass weights='none'")
+    path = imagenet_weights_file(name)
+    if not os.path.exists(path):
+        _download(name, path)
+    with _of_the_cache(name, weights):
+        return read_weights_file(path)
+
+
+def _path_of(name: str, weights: str) -> str:
+    return imagenet_weights_file(name) if weights == "imagenet" else os.path.expanduser(weights)
+
+
+@contextmanager
+def _of_the_cache(name: str, weights: str) -> Iterator[None]:
+    """What is wrong with a cached file is nothing that its user has to save otherwise."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{path!r} is not a file of weights that torch can load safely "
-            f"({type(error).__name__}). Save it with torch.save(model.state_dict(), path)"
+        yield
+    except WeightsError as error:
+        if weights != "imagenet":
+            raise
+        raise WeightsError(
+            f"The cached ImageNet weights of {name!r} cannot be used: {error.reason}",
+            f"Delete {imagenet_weights_file(name)!r}: it is downloaded again when it is needed",
         ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ValueError(
-            f"{path!r} holds no state dict. Save it with torch.save(model.state_dict(), path)"
-        )
-    return {k.removeprefix("module."): v for k, v in state.items()}
+
+
+def _download(name: str, path: str) -> None:
+    entry = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        entry.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    except (OSError, HTTPException, RuntimeError) as error:
+        # URLError and every failure of a network are kinds of OSError, as a full disk is.
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise OSError(
+                error.errno,
+                f"The ImageNet weights of {name!r} cannot be written ({error.strerror}). Free "
+                f"space or allow writing there, or set TORCH_HOME to another folder",
+                os.path.dirname(path),
+            ) from error
+        raise ConnectionError(
+            f"Could not download the ImageNet weights of {name!r} ({error}). Connect to the "
+            f"internet, put the file at {path}, pass the path of a weights file, or train from "
+            f"scratch with weights='none'"
+        ) from error

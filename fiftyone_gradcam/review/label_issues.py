@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -56,12 +54,24 @@ def folds_of(labels: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     folds = min(folds, int(np.bincount(labels).max()))
     if folds < 2:
         raise ValueError("No class has two images: no label can be judged by another")
-    result = np.empty(len(labels), np.int64)
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of folds
-        for number, (_, members) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
-            result[members] = number
+    return _stratified(labels, folds, seed)
+
+
+def _stratified(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The folds (N,) of scikit-learn's shuffled `StratifiedKFold`.
+
+    That one warns of classes smaller than the number of folds, which are usual here, and Python
+    can silence a warning for all threads at once only.
+    """
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    own = np.argsort(np.argsort(first))[inverse]  # classes numbered in order of appearance
+    dealt = np.sort(own)
+    counts = [np.bincount(dealt[fold::folds], minlength=len(first)) for fold in range(folds)]
+    random, result = np.random.RandomState(seed), np.empty(len(labels), np.int64)
+    for number, shares in enumerate(np.transpose(counts)):
+        blocks = np.repeat(np.arange(folds), shares)
+        random.shuffle(blocks)
+        result[own == number] = blocks
     return result
 
 

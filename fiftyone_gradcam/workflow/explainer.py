@@ -13,6 +13,7 @@ from ..explain.render import HeatmapOptions
 from ..model.backbones import get_backbone
 from ..model.folding import fold_batch_norms
 from ..model.learner import pick_device
+from ..model.nodes import check_layer
 
 LABEL = "label"
 CONTRAST = "contrast"
@@ -38,6 +39,8 @@ class Explainer:
             model = fold_batch_norms(model)
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.layer = options.layer or self.backbone.family.layer
+        if options.layer is not None:
+            check_layer(self.model, options.layer)  # before threads ask for it
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images (N, 3, S, S) as this network wants them, on its device."""

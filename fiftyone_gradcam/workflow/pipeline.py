@@ -18,11 +18,13 @@ from ..dataset.predictions import PredictionWriter
 from ..explain.measures import measure
 from ..explain.render import peak_of, render_heatmap, save_heatmap
 from ..explain.signed import AGAINST
+from ..images.away import is_away
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box
 from ..review.scores import Scores, scores
 from .explainer import Explainer, Maps, explain_batch
 from .progress import Report
+from .threads import keeping_num_threads
 
 WORKERS = 8  # batches predicted side by side, at most
 # A processor is fastest with few images at a time, whose activations stay in its cache: on two
@@ -31,6 +33,7 @@ PROCESSOR_BATCH = 4
 AHEAD = 8  # batches in work or waiting to be stored, for each worker
 
 
+@keeping_num_threads
 def store_all(
     explainer: Explainer,
     images: Images,
@@ -51,7 +54,6 @@ def store_all(
     """
     processors = os.cpu_count() or 1
     workers = min(processors, WORKERS)
-    whole = torch.get_num_threads()
     later = _Spool(writer) if explainer.options.scale == "run" else None
     work = partial(_work, explainer, images, ids, labels, writer, later is None)
     if explainer.device.type == "cpu":
@@ -77,15 +79,15 @@ def store_all(
                 writer.flush_if_full()
             report(done.end, len(ids), f"{done.end} of {len(ids)}")
         if not writer.has_predictions:
-            reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
-            raise ValueError(f"No image can be predicted. {reasons or 'There are no samples'}")
+            images.check_readable()
+            raise ValueError("No image can be predicted. There are no samples")
         if later is not None:
             later.store(pool)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(whole)  # some libraries count threads for the whole process
-    writer.clear([ids[i] for i in images.failures])
-    writer.flush()
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
+    writer.finish(away)
 
 
 @dataclass

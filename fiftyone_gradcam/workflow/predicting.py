@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 
 import fiftyone as fo
 import numpy as np
 
 from ..cancelling import CancelledError
 from ..dataset import fields, runs, shown
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
+from ..dataset.writing import exclusive
+from ..disk import plain_errors
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
+from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..similar import did_you_mean
 from .delegating import delegable
 from .explainer import CONTRAST, KINDS, Explainer
 from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
+
+_KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
@@ -40,6 +47,7 @@ def _check(samples, run, weights=None, resize=None, **options) -> None:
 
 
 @delegable(check=_check)
+@exclusive
 def predict(
     samples: fo.core.collections.SampleCollection,
     run: runs.Run | str,
@@ -108,6 +116,7 @@ def predict(
         CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
             of the fields says of how many samples ("partial")
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     run = find_classifier(samples, run, weights, resize)
     options = make_options(heatmap_options)
@@ -115,46 +124,74 @@ def predict(
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
     label_field, labels = own_labels(samples, run, label_field)
-    writer = PredictionWriter(
-        dataset, run, prediction_field, names, label_field, options, overwrite=overwrite
-    )
     ids, paths = samples.values(["id", "filepath"])
-    writer.check_others(ids)
-    whole = ids, labels
+    writer = PredictionWriter(
+        dataset, run, prediction_field, names, label_field, options, ids, labels, overwrite
+    )
+    if writer.replaces:
+        writer.check_others([ids[i] for i in away_files(paths)])
+    count = len(ids)
     if resume:
-        left = writer.resume(ids, labels)
-        count = len(ids) - len(left)
-        print(f"{count} of {len(ids)} images are done already, by {run.key!r}")
+        left = writer.resume()
+        print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            store_all(explainer, images, ids, labels, writer, batch_size, report)
+            with plain_errors(lambda: _KEPT):
+                store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
-            count = writer.keep_part(*whole)
+            done = writer.keep_part()
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
+            where = "now"
+            if writer.replaces:
+                where = "that wait: the fields keep what they held until all are there"
             raise CancelledError(
-                f"Cancelled: {count} of {len(whole[0])} images have {what} by {run.key!r} now"
+                f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
+                f"resume=True to go on"
             ) from None
         except BaseException:  # what was stored so far stays
-            writer.abandon()
+            with suppress(Exception):  # the next pass does it, if the database is out of reach
+                fields.refresh(dataset)
+                writer.abandon()
             raise
     tell_failures(images.failures)
+    _tell_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
+    _tell_maps(writer)
+    shown.show_fields(dataset, [prediction_field, *names.values()])
+    return samples.exists(prediction_field)
+
+
+def _tell_maps(writer: PredictionWriter) -> None:
+    """Print which samples have heatmaps of their own label, and which maps are empty."""
     for kind in ("label", "contrast"):
-        if kind in names:
+        if kind in writer.heatmap_fields:
             why = "whose label the classifier knows"
             if kind == "contrast":
                 why += ", and does not predict"
-            print(f"{writer.maps.get(kind, 0)} heatmaps in {names[kind]!r}, of samples {why}")
+            name = writer.heatmap_fields[kind]
+            print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
             continue  # as many as speak for nothing
-        print(f"{count} heatmaps in {names[kind]!r} are zero everywhere: nothing speaks for them")
-    shown.show_fields(dataset, [prediction_field, *names.values()])
-    return samples.exists(prediction_field)
+        name = writer.heatmap_fields[kind]
+        print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
+
+
+def _tell_kept(
+    dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
+) -> None:
+    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    kept = len(dataset.select(away).exists(prediction_field)) if away else 0
+    if kept:
+        print(
+            f"{kept} images whose files cannot be read now keep what this classifier said of them "
+            f"earlier, in {prediction_field!r}"
+        )
 
 
 def find_classifier(
@@ -170,10 +207,12 @@ def find_classifier(
     """
     dataset = fields.root_dataset(samples)
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
+    if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
+        _check_is_there(dataset, run)
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
-    found = runs.load_run(dataset, run)
+    found = runs.load_run(dataset, run, others=BACKBONES)
     if weights is not None or resize is not None:
         raise ValueError(
             f"weights and resize are for a pretrained backbone; run {found.key!r} is used as it "
@@ -182,13 +221,23 @@ def find_classifier(
     return found
 
 
+def _check_is_there(dataset: fo.Dataset, run: runs.Run) -> None:
+    """Refuse a run of this dataset that was deleted or replaced since it was looked up."""
+    if run.dataset_name != dataset.name or run.trained is None:
+        return
+    if runs.load_run(dataset, run.key).version != run.version:
+        raise ValueError(
+            f"Run {run.key!r} was trained again since you looked it up. Pass its key instead"
+        )
+
+
 def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
     """Image files of a dataset as a run sees them."""
     return Images(
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 
@@ -200,7 +249,10 @@ def make_options(options: dict) -> HeatmapOptions:
     """
     known = list(HeatmapOptions.__dataclass_fields__)
     if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"There is no option {unknown[0]!r}. Options: {', '.join(known)}")
+        raise ValueError(
+            f"There is no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
+            f"Options: {', '.join(known)}"
+        )
     return HeatmapOptions(**options)
 
 
@@ -215,7 +267,8 @@ def _heatmap_names(
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. Its classes: {some(run.classes)}"
+            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
     if "predicted" in names:

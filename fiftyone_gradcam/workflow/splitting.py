@@ -5,9 +5,11 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ..dataset import fields, splits
+from ..dataset.writing import exclusive
 from ..folders.deal import EQUAL, NEAR, are_counts, check_fractions
 from ..model.known_recipes import find_recipe
 from ..review.duplicates import group_pairs, near_pairs
+from ..similar import did_you_mean
 from .delegating import delegable
 from .leaks import equal_files
 from .looks import look_at
@@ -15,6 +17,7 @@ from .progress import Progress, some
 
 
 @delegable
+@exclusive
 def split(
     samples: fo.core.collections.SampleCollection,
     fractions: dict[str, float] | str = "default",
@@ -121,7 +124,8 @@ def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
         return equal_files(samples.values("filepath"))
     if samples.get_field(groups) is None:
         raise ValueError(
-            f"{groups!r} is no field of {samples._root_dataset.name!r}. groups may be "
+            f"{groups!r} is no field of {samples._root_dataset.name!r}. "
+            f"{did_you_mean(groups, [EQUAL, NEAR, *samples.get_field_schema()])}groups may be "
             f"{EQUAL!r}, {NEAR!r}, or one of {some(sorted(samples.get_field_schema()))}"
         )
     found = samples.values(groups)

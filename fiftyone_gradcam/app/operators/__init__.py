@@ -8,6 +8,7 @@ from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
+from .relocate import Relocate
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
 from .views import HighestScores, LowestScores, Mistakes
@@ -29,6 +30,7 @@ OPERATORS = (
     PreviewAugmentation,
     FindLearningRate,
     SanityCheck,
+    Relocate,
     ExportRun,
     ImportRun,
     RenameRun,

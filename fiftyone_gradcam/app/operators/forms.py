@@ -7,8 +7,8 @@ import os
 
 from fiftyone.operators import types
 
-from ...dataset.fields import classification_fields
-from ...model.known_recipes import RECIPES
+from ...dataset.fields import label_fields
+from ...model.known_recipes import RECIPES, find_recipe
 
 AUTOMATIC = "automatic"
 FEATURES = {  # backbones whose features are told apart
@@ -22,8 +22,8 @@ FEATURES = {  # backbones whose features are told apart
 
 
 def label_field_input(ctx, inputs: types.Object, name: str = "label_field") -> str | None:
-    """Let the user choose a classification field; returns the choice, None if there is none."""
-    names = classification_fields(ctx.dataset)
+    """Let the user choose a field of labels; returns the choice, None if there is none."""
+    names = label_fields(ctx.dataset)
     if not names:
         refuse(
             inputs,
@@ -82,7 +82,9 @@ def recipe_inputs(ctx, inputs: types.Object) -> str:
 
 def chosen_recipe(ctx) -> str:
     """The name of the recipe that was chosen."""
-    return ctx.params.get("recipe") or "default"
+    name = ctx.params.get("recipe") or "default"
+    find_recipe(name)  # refuses one that there is not
+    return name
 
 
 def backbone_inputs(

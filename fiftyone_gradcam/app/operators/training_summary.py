@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...dataset.fields import path_in, root_dataset, whole
 from ...jobs.measure import measured
 from ...model.known_recipes import RECIPES
 from ..texts import duration
@@ -48,7 +49,8 @@ def summary_view(inputs: types.Object, given: dict) -> None:
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
     """Training images by class, number of watched images, and paths of some."""
-    samples, label = given["samples"], f"{given['label_field']}.label"
+    samples = whole(given["samples"])
+    label = path_in(root_dataset(samples), given["label_field"])
     learn_from = samples.match_tags("train")
     if not learn_from.limit(1):
         learn_from = samples.match_tags(["val", "test"], bool=False)

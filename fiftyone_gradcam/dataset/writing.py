@@ -1,0 +1,59 @@
+"""One writer at a time: verbs that change a dataset wait for each other, jobs among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import fiftyone as fo
+
+from ..locks import locked
+from .fields import root_dataset
+from .tidying import make_ready
+
+# In the App's server a form must not hang for as long as a training takes.
+SERVER_PATIENCE_SECONDS = 5.0
+
+
+def lock_of(dataset: fo.Dataset) -> str:
+    """What is locked while a dataset is changed; it outlives a change of its name."""
+    return f"dataset {dataset._doc.id}"
+
+
+def import_lock(name: str) -> str:
+    """What is locked while images are imported into a dataset of a name, which may be new."""
+    return f"import {fo.config.database_name} {name}"
+
+
+def patience() -> float | None:
+    """Seconds to wait for another writer: in the App's server a few, elsewhere (None) any."""
+    return SERVER_PATIENCE_SECONDS if os.environ.get("FIFTYONE_SERVER") else None
+
+
+@contextmanager
+def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
+    """Change a dataset while nobody else does.
+
+    Raises:
+        TimeoutError: in the App's server, if another process goes on changing it
+    """
+    dataset = root_dataset(samples)
+    with locked(lock_of(dataset), f"Dataset {dataset.name!r}", patience()) as waited:
+        if waited:
+            dataset.reload()
+        make_ready(dataset)
+        yield
+
+
+def exclusive(verb: Callable) -> Callable:
+    """Make a verb, whose first argument is a dataset or view, wait for other writers of it."""
+
+    @wraps(verb)
+    def call(samples: fo.core.collections.SampleCollection, *args: Any, **options: Any) -> Any:
+        with writing(samples):
+            return verb(samples, *args, **options)
+
+    return call

@@ -1,0 +1,168 @@
+"""Weights put into a network as torchvision puts them, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from .backbones import Backbone
+from .state_file import State, WeightsError, WeightsFile
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a file.
+
+    Attributes:
+        has_head: whether the last layer is the file's
+        notes: sentences that tell what was left out
+    """
+
+    has_head: bool
+    notes: tuple[str, ...] = ()
+
+
+def load_into(
+    model: nn.Module, backbone: Backbone, file: WeightsFile, path: str, assign: bool = False
+) -> Loaded:
+    """Load all weights of a file but for a last layer that is made for other classes.
+
+    What torch and torchvision do to files of earlier versions is done: batch norms without
+    `num_batches_tracked`, names of DenseNet's and ViT's layers, MNASNet's first stem.
+
+    Args:
+        model: a network of this backbone, with new layers for its own classes
+        backbone: its row of the table
+        file: what was read
+        path: where from, for messages
+        assign: put the file's own tensors into the network, which may be blank, instead of copies
+
+    Raises:
+        WeightsError: if they are not the weights of this network, or not sound ones; the network is
+            of no use then
+    """
+    own, last_layer = model.state_dict(), f"{backbone.family.last_layer}."
+    head = {name for name in file.state if name.startswith(last_layer)}
+    shared = [name for name in head if name in own]
+    has_head = bool(shared) and all(file.state[n].shape == own[n].shape for n in shared)
+    # Auxiliary classifiers (of GoogLeNet and Inception) serve training from scratch only.
+    left = {name for name in file.state if name.lower().startswith("aux")}
+    beside = {name for name in file.beside if name not in own} - left - head
+    left |= beside if has_head else beside | head
+    state = OrderedDict((n, v) for n, v in file.state.items() if n not in left)
+    _check_kinds(state, own, file, path)
+    wanted = OrderedDict(state)
+    if not has_head:
+        wanted.update((n, v) for n, v in own.items() if n.startswith(last_layer))
+    versions = OrderedDict(getattr(file.state, "_metadata", {}))
+    # Weights that say nothing of their version are taken for those of the network as it is now.
+    versions.setdefault("", {"version": model._version})
+    wanted._metadata = versions
+    if reason := _load(model, own, _renamed(model, wanted), assign):
+        raise WeightsError(
+            f"The weights in {path!r} are not those of {backbone.name!r}: {reason}",
+            "Choose the backbone that they were saved from; if it is this one, the file is not "
+            "whole: save it again with torch.save(model.state_dict(), path)",
+        )
+    _check_values(state, file, path)
+    return Loaded(has_head, tuple(_notes(file, sorted(head), sorted(beside), has_head, path)))
+
+
+def _renamed(model: nn.Module, state: State) -> State:
+    """A state with its names as torchvision's own loading changes them, for DenseNets."""
+    rename = getattr(sys.modules[type(model).__module__], "_load_state_dict", None)
+    if rename is None:
+        return state
+    taken: list[State] = []
+    rename(
+        SimpleNamespace(load_state_dict=taken.append),
+        SimpleNamespace(get_state_dict=lambda **_: state),
+        progress=False,
+    )
+    return taken[0]
+
+
+def _load(model: nn.Module, own: State, state: State, assign: bool) -> str:
+    """Load all of a state; what does not fit, or "" if all does."""
+    reason, wrong = "", []
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False, assign=assign)
+        if not missing and not unknown:
+            return ""
+    except Exception as error:  # of shapes, or of a version that torchvision does not know
+        reason = str(error).strip().splitlines()[-1].strip()
+        missing = [n for n in own if n not in state and not n.endswith(".num_batches_tracked")]
+        unknown = [n for n in state if n not in own]
+        wrong = [n for n, value in state.items() if n in own and value.shape != own[n].shape]
+    if wrong:
+        found, wanted = (" x ".join(map(str, s[wrong[0]].shape)) for s in (state, own))
+        reason = f"such as {wrong[0]!r}, {found} for {wanted}"
+    elif missing or unknown:
+        reason = f"such as {[*missing, *unknown][0]!r}"
+    return (
+        f"{len(missing)} tensors missing, {len(unknown)} unknown, {len(wrong)} of another shape "
+        f"({reason})"
+    )
+
+
+def _check_kinds(state: State, own: State, file: WeightsFile, path: str) -> None:
+    """Refuse tensors that are no plain numbers, by their names in the file."""
+    for name, value in state.items():
+        floats = own[name].is_floating_point() if name in own else True
+        kind = _odd_kind(value, floats and not name.endswith("num_batches_tracked"))
+        if kind:
+            raise WeightsError(
+                f"{file.original[name]!r} in {path!r} {kind}",
+                "Save the plain tensors of the network: torch.save(model.state_dict(), path)",
+            )
+
+
+def _odd_kind(value: torch.Tensor, floats: bool) -> str:
+    if value.is_meta:
+        return "has a shape and no values (device 'meta')"
+    if value.is_quantized:
+        return f"is quantized ({value.dtype})"
+    if value.is_nested or value.layout is not torch.strided:
+        return f"is no dense tensor ({value.layout})"
+    if floats and not value.is_floating_point():
+        return f"holds {value.dtype}, where the network has floating-point numbers"
+    return ""
+
+
+def _check_values(state: State, file: WeightsFile, path: str) -> None:
+    """Refuse values that are no finite numbers as float32, which is what networks compute in."""
+    for name, value in state.items():
+        if not value.is_floating_point():
+            continue
+        finite = torch.isfinite(value.float())
+        if not finite.all():
+            count = int((~finite).sum())
+            raise WeightsError(
+                f"{file.original[name]!r} in {path!r} holds NaN or infinity: {count:,} of "
+                f"{value.numel():,} values, with which a network predicts nothing",
+                "Take weights from before their training diverged",
+            )
+
+
+def _notes(
+    file: WeightsFile, head: list[str], beside: list[str], has_head: bool, path: str
+) -> Iterator[str]:
+    if not has_head:
+        if head:
+            names = ", ".join(_with_shape(n, file.state) for n in head)
+            yield f"The last layer in {path!r} is for other classes ({names}) and is left out"
+        else:
+            yield f"There is no last layer in {path!r}: a new one is used"
+    if beside:
+        more = f" and {len(beside) - 3} more" if len(beside) > 3 else ""
+        yield f"Left out of {path!r}: {', '.join(beside[:3])}{more}, not of the network"
+
+
+def _with_shape(name: str, state: State) -> str:
+    return f"{name} {' x '.join(map(str, state[name].shape)) or 'one number'}"

@@ -1,0 +1,144 @@
+"""What a dataset holds, so that it can be compared: no ids, no times, no names of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+
+import fiftyone as fo
+import numpy as np
+import torch
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.dataset.heatmaps import heatmap_fields
+
+PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type", "mtime")
+TIMES = ("seconds", "imported", "at", "timestamp", "trained", "version", "created", "date")
+
+
+def digest(data: bytes) -> str:
+    """A short name of some bytes."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def plain(value: object) -> object:
+    """A value of the database without what differs from call to call."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in sorted(value.items()) if k not in PASSING and v is not None}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return digest(value)
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return _pixels(value) if isinstance(value, str) and os.path.isabs(value) else value
+
+
+def _pixels(path: str) -> str:
+    """The contents of a heatmap file in place of its path; other paths as they are."""
+    if "heatmaps" not in path.split(os.sep):
+        return path
+    if not os.path.isfile(path):
+        return "gone"
+    with open(path, "rb") as file:
+        return digest(file.read())
+
+
+def samples_of(dataset: fo.Dataset) -> list[tuple[str, object]]:
+    """All values of all samples, by file."""
+    found = []
+    for document in dataset._sample_collection.find():
+        path = document["filepath"]
+        values = {k: v for k, v in document.items() if k != "filepath"}
+        found.append((path, plain(values)))
+    return sorted(found, key=lambda pair: (pair[0], json.dumps(pair[1], default=str)))
+
+
+def without_times(value: object) -> object:
+    """Facts without when."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in sorted(value.items()) if k not in TIMES}
+    if isinstance(value, list | tuple):
+        return [without_times(item) for item in value]
+    return plain(value)
+
+
+def run_of(dataset: fo.Dataset, key: str) -> dict:
+    """A run, its weights too."""
+    run = fg.load_run(dataset, key)
+    state = run.load_model().state_dict()
+    weights = digest(b"".join(np.ascontiguousarray(x).tobytes() for x in state.values()))
+    epochs = [[row["epoch"], f"{row['train_loss']:.3g}"] for row in run.history]
+    return {"classes": run.classes, "epochs": epochs, "weights": weights, "best": run.best_epoch}
+
+
+def state_of(dataset: fo.Dataset) -> dict:
+    """All that a dataset holds."""
+    dataset.reload()
+    schema = {
+        name: [type(field).__name__, field.description, without_times(field.info)]
+        for name, field in dataset.get_field_schema(flat=True).items()
+        if name.split(".")[0] not in ("created_at", "last_modified_at", "metadata")
+    }
+    return {
+        "samples": samples_of(dataset),
+        "schema": schema,
+        "runs": {key: run_of(dataset, key) for key in sorted(dataset.list_runs())},
+        "active": sorted(getattr(dataset.app_config.active_fields, "paths", None) or []),
+    }
+
+
+def users_values(dataset: fo.Dataset, names: tuple[str, ...] = ("mine", "ground_truth")) -> list:
+    """What is the user's own: fields that no verb writes."""
+    dataset.reload()
+    return sorted(
+        (document["filepath"], json.dumps([plain(document.get(n)) for n in names]))
+        for document in dataset._sample_collection.find()
+    )
+
+
+def files_of_nobody(dataset: fo.Dataset, extra: Callable[[str], bool] = lambda _: False) -> list:
+    """Files in the folder of a dataset that nothing in the dataset refers to."""
+    dataset.reload()
+    home = dataset_folder(dataset)
+    known: set[str] = set()
+    for name in heatmap_fields(dataset):
+        for attribute in dataset.get_field_schema(flat=True):
+            if attribute.startswith(f"{name}.") and attribute.endswith("_path"):
+                known |= {path for path in dataset.values(attribute) if path}
+    keys = set(dataset.list_runs())
+    found = []
+    for folder, _, names in os.walk(home):
+        for name in names:
+            path = os.path.join(folder, name)
+            parts = os.path.relpath(path, home).split(os.sep)
+            of_run = parts[0] == "runs" and len(parts) == 3 and parts[1] in keys
+            resumable = parts[0] == "runs" and len(parts) == 3 and parts[2] == "state.pt"
+            is_known = path in known or of_run or resumable or len(parts) == 1 or extra(path)
+            if not is_known or ".part" in name:
+                found.append(os.path.relpath(path, home))
+    return found
+
+
+def tree_of(folder: str) -> dict[str, str]:
+    """All files below a folder, by their contents; of weights the values."""
+    found = {}
+    for home, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(home, name)
+            if name.endswith(".pt"):
+                state = torch.load(path, weights_only=True)
+                data = b"".join(np.ascontiguousarray(x).tobytes() for x in state.values())
+            else:
+                with open(path, "rb") as file:
+                    data = file.read()
+            found[os.path.relpath(path, folder)] = digest(data)
+    if "run.json" in found:  # holds a digest of the file of weights, with its times
+        with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+            facts = json.load(file)
+        facts.pop("sha256", None)
+        found["run.json"] = digest(json.dumps(facts, sort_keys=True).encode())
+    return found
