@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 import numpy as np
 
-from ..explain.render import AGAINST, HeatmapOptions
+from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
 from ..review.scores import Scores
 from .fields import check_writable, describe_field, field_info, index, label_fields, label_path
 from .files import claim_folder, heatmap_folder, remove_heatmap_files

@@ -16,7 +16,8 @@ from ..dataset.predictions import PredictionWriter
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
-from ..explain.render import AGAINST, HeatmapOptions
+from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
 from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
