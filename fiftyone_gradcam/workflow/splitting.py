@@ -64,13 +64,17 @@ def split(
             raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
         if fractions != "default":
             raise ValueError("Give fractions or folds, not both: folds are of equal size")
-        fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
-    if isinstance(fractions, str):
+    if isinstance(fractions, str) and folds is None:
         fractions = find_recipe(fractions).fractions
-    check_fractions(fractions)
+    if folds is None:
+        check_fractions(fractions)
     sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
-    if folds is not None and folds > sum(sizes.values()) > 0:
-        raise ValueError(f"{sum(sizes.values())} images cannot be dealt to {folds} folds")
+    if folds is not None:
+        if folds > sum(sizes.values()) > 0:
+            raise ValueError(f"{sum(sizes.values())} images cannot be dealt to {folds} folds")
+        if not sizes:
+            folds = 2  # of nothing, which is refused below
+        fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
     _tell_small(sizes, fractions)
     if groups == NEAR:
         together = _twins(samples, backbone, weights, device, progress)

@@ -34,7 +34,7 @@ def restored(dataset: fo.Dataset, before: dict) -> None:
     if new:
         dataset.delete_sample_fields(new)
     tags, split = before["tags"]
-    dataset.set_values("tags", [eval(text) for text in tags])  # noqa: S307 (lists that we wrote)
+    dataset.set_values("tags", [eval(text) for text in tags])
     dataset.info["splits"] = split
     dataset.save()
     for key in set(fg.list_runs(dataset)) - set(before["runs"]):

@@ -42,8 +42,14 @@ def texts(facts: dict, seed: int, count: int) -> list[tuple[str, bytes]]:
         ("empty", b""),
         ("deep lists", b"[" * 10**6),
         ("deep objects", b'{"a":' * 10**5),
-        ("deep in the recipe", good.replace(b'"hidden": [5]', b'"hidden": ' + b"[" * 900 + b"]" * 900)),
-        ("a number without end", good.replace(b'"val_images": 10', b'"val_images": ' + b"9" * 10**5)),
+        (
+            "deep in the recipe",
+            good.replace(b'"hidden": [5]', b'"hidden": ' + b"[" * 900 + b"]" * 900),
+        ),
+        (
+            "a number without end",
+            good.replace(b'"val_images": 10', b'"val_images": ' + b"9" * 10**5),
+        ),
         ("a number too large", good.replace(b'"val_accuracy": 0.9', b'"val_accuracy": 1e99999')),
         ("twice the same key", good[:-1] + b', "classes": ["a", "b", "c"], "recipe": {}}'),
         ("UTF-16", json.dumps(facts).encode("utf-16")),
@@ -98,7 +104,9 @@ def inputs(exported, root, seed: int, count: int) -> list[Input]:
         def call(home=home):
             return fg.import_run(dataset, str(home), key=KEY)
 
-        found.append(Input(KIND, what, call, ("run.json", "weights.pt"), lambda run: check_run(dataset, run)))
+        found.append(
+            Input(KIND, what, call, ("run.json", "weights.pt"), lambda run: check_run(dataset, run))
+        )
     return found
 
 
@@ -124,10 +132,18 @@ def check(items: list[Input], dataset, root) -> None:
         assert fg.list_runs(dataset) == [], item.what
         assert dataset.list_runs() == [], item.what
 
-    values = dataset.values("ground_truth.label"), list(dataset.get_field_schema()), dict(dataset.info)
+    values = (
+        dataset.values("ground_truth.label"),
+        list(dataset.get_field_schema()),
+        dict(dataset.info),
+    )
     judge_all(items, [home], is_clean)
     dataset.reload()
-    assert (dataset.values("ground_truth.label"), list(dataset.get_field_schema()), dict(dataset.info)) == values
+    assert (
+        dataset.values("ground_truth.label"),
+        list(dataset.get_field_schema()),
+        dict(dataset.info),
+    ) == values
     assert tree_of(root) == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 
+import bson
 import fiftyone as fo
 import pytest
 from comparing_hostile import restored, state_of
@@ -59,7 +60,9 @@ def train(dataset, value) -> Input:
             for key in set(os.listdir(home)) - {"a"}:
                 fg.delete_run(dataset, key)
 
-    return Input("training keys", shown(value), call, ("key", "name", "Run", "run", "Stopped"))
+    return Input(
+        "training keys", shown(value), call, ("key", "name", "Run", "run", "Stopped", "Cancelled")
+    )
 
 
 def predict(dataset, value, source: random.Random) -> Input:
@@ -75,7 +78,16 @@ def predict(dataset, value, source: random.Random) -> Input:
     def call():
         return fg.predict(dataset, "a", **{"device": "cpu"} | given, progress=False)
 
-    words = (option, option.replace("_", " "), "ield", "class", "eatmap", "size", "layer", "weights")
+    words = (
+        option,
+        option.replace("_", " "),
+        "ield",
+        "class",
+        "eatmap",
+        "size",
+        "layer",
+        "weights",
+    )
     return Input("fields", f"{option} {shown(value)}", call, words)
 
 
@@ -99,20 +111,31 @@ def split(dataset, value, source: random.Random) -> Input:
 
 def label_field(dataset, value, source: random.Random) -> Input:
     verb = source.choice((fg.split, fg.lowest_scores, fg.mistakes, fg.highest_scores))
-    name = "label_field" if verb is fg.split else source.choice(("prediction_field", "count"))
+    name = source.choice(("prediction_field", "count", "label_field"))
+    name = {fg.split: "label_field", fg.mistakes: "prediction_field"}.get(verb, name)
 
     def call():
         return verb(dataset, **{name: value})
 
-    return Input("label fields", f"{verb.__name__} {name} {shown(value)}", call, ("field", "rediction", "count"))
+    return Input(
+        "label fields",
+        f"{verb.__name__} {name} {shown(value)}",
+        call,
+        ("field", "rediction", "count"),
+    )
 
 
-def classes(dataset, value: str, root, number: int, source: random.Random) -> Input:
+def classes(dataset, value: str, root, number: int, source: random.Random) -> Input | None:
     """Labels of the dataset are names of folders of an export."""
     out = root / "out" / str(number) / "export"
     own = dataset.values("ground_truth.label")
     how = source.choice(("copy", "link", "list"))
     tag = source.random() < 0.4
+
+    try:
+        bson.encode({"label": value, value if tag else "x": 1.0})
+    except (bson.InvalidDocument, UnicodeError):  # no database holds it
+        return None
 
     def call():
         try:
@@ -163,7 +186,10 @@ def class_folders(value: str, root, number: int) -> Input | None:
 def dataset_name(value, root, source: random.Random) -> Input:
     given = {"name": value}
     if source.random() < 0.4:
-        given = {"name": "hostile named", source.choice(("label_field", "max_pixels", "skip")): value}
+        given = {
+            "name": "hostile named",
+            source.choice(("label_field", "max_pixels", "skip")): value,
+        }
 
     def call():
         before = set(fo.list_datasets())

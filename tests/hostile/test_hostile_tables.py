@@ -15,7 +15,17 @@ KIND = "tables"
 HEADERS = ("filename", "label", "image_id", "class", "split", "fold", "id", "cat", "dog", "is_test",
            "image", "path", "species", "Dateiname", "x_min", "confidence", "_id", "")  # fmt: skip
 IMAGES = ("1.png", "2.png", "3.png", "sub/4.png", "sub/5.png", "ä.png")
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32", "utf-7", "cp037")
+ENCODINGS = (
+    "utf-8",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "cp1252",
+    "utf-32",
+    "utf-7",
+    "cp037",
+)
 BY_HAND = {
     "empty": b"",
     "one byte": b"\xff",
@@ -48,7 +58,9 @@ BY_HAND = {
 
 def table(source: random.Random) -> bytes:
     """A table with something wrong about it."""
-    headers = [source.choice((*HEADERS, source.choice(TEXTS)[:300])) for _ in range(source.randint(1, 5))]
+    headers = [
+        source.choice((*HEADERS, source.choice(TEXTS)[:300])) for _ in range(source.randint(1, 5))
+    ]
     if source.random() < 0.7:
         headers[0] = source.choice(("filename", "image_id", "image", "path"))
     if source.random() < 0.6 and len(headers) > 1:
@@ -57,7 +69,11 @@ def table(source: random.Random) -> bytes:
     for _ in range(source.randint(0, 12)):
         row = [source.choice(IMAGES)]
         while len(row) < max(len(headers) + source.choice((0, 0, 0, -1, 1)), 1):
-            row.append(source.choice(("cat", "dog", "0", "1", "", mixed(source), source.choice(TEXTS)[:2000])))
+            row.append(
+                source.choice(
+                    ("cat", "dog", "0", "1", "", mixed(source), source.choice(TEXTS)[:2000])
+                )
+            )
         rows.append(row)
     text = source.choice(("\n", "\r\n", "\r")).join(map(delimiter.join, rows))
     data = bytearray(text.encode(source.choice(ENCODINGS), source.choice(("replace", "ignore"))))
@@ -94,7 +110,11 @@ def inputs(root, seed: int, count: int) -> list[Input]:
                 KIND,
                 f"{what} {more}",
                 lambda home=home, more=more: fg.plan_import(str(home), **more),
-                (str(home), name, *(x for x in ("level", "_column", "class_names") if any(x in m for m in more))),
+                (
+                    str(home),
+                    name,
+                    *(x for x in ("level", "_column", "class_names") if any(x in m for m in more)),
+                ),
                 lambda plan, home=home: check_plan(plan, home),
             )
         )

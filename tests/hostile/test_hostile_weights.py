@@ -113,9 +113,7 @@ def contents(seed: int, marker: str) -> list[tuple[str, bytes]]:
     torch.manual_seed(seed)
     state = create_model(NAME, CLASSES, "none").state_dict()
     good = saved(state)
-    found = [
-        (f"random bytes {n}", source.randbytes(n)) for n in (0, 1, 2, 10, 1000, 10**5)
-    ]
+    found = [(f"random bytes {n}", source.randbytes(n)) for n in (0, 1, 2, 10, 1000, 10**5)]
     for head in (b"PK\x03\x04", b"\x80\x02", b"\x80\x04\x95", good[:64], b"ustar", b"\x93NUMPY"):
         found += [(f"random after {head[:6]!r}", head + source.randbytes(500)) for _ in range(2)]
     found += [(f"cut at {n}", good[:n]) for n in source.sample(range(len(good)), 10)]

@@ -11,7 +11,18 @@ PATHS = (
     *("../../x", "../x", "..", ".", "/etc/passwd", "a/../../b", "C:\\x", "\\\\host\\x", "~/x"),
     *("~root", "a/b", "./x", "a//b", "/", "//", "file:///etc/passwd", "%2e%2e/x", "$HOME/x"),
 )
-CONTROLS = ("a\0b", "\0", "a\nb", "a\r\nb", "\x1b[31mred", "\x7f", "\x08\x08", "a\tb", "\u2028", "\x1e")
+CONTROLS = (
+    "a\0b",
+    "\0",
+    "a\nb",
+    "a\r\nb",
+    "\x1b[31mred",
+    "\x7f",
+    "\x08\x08",
+    "a\tb",
+    "\u2028",
+    "\x1e",
+)
 UNICODE = (
     *("\ud800", "a\udcff", "\u202eevil", "\ufeffa", "é", "e\u0301", "ß", "ſ", "İ", "ﬁ", "図片"),
     *("😀", "\U0010ffff", "а", "a\u200b", "ª", "℘", "℮", "·", "x\u0301" * 50, "ﷺ" * 40, "Ω"),
@@ -40,7 +51,7 @@ class Odd:
 OTHERS = (
     *(None, True, False, 0, -1, 3, 2.5, 1e308, 10**400, math.nan, math.inf, -math.inf, -0.0),
     *([], [[]], [None], ["a"] * 3, (), ("a",), {}, {"$where": "1"}, {"a": {"b": []}}, {1: 2}),
-    *(b"bytes", b"\xff", 1j, object, print, set(), range(3)),
+    *(b"bytes", b"\xff", 1j, Odd(), set(), range(3)),
 )
 
 
