@@ -28,7 +28,7 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
     """
     for name, value in given.items():
         parameter = signature.parameters.get(name)
-        if parameter is None or value is None:
+        if parameter is None or (value is None and parameter.annotation != "str"):
             continue
         if parameter.annotation in TEXTS and not isinstance(value, str | os.PathLike):
             if name != "key":

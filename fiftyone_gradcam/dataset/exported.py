@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -185,9 +186,9 @@ def _read_weights(path: str) -> object:
     """What a file of weights holds; torch says a page about each that it cannot read."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is torch's own
+            raise
         raise ValueError("the file is damaged, or holds other objects than tensors") from None
 
 

@@ -163,6 +163,11 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
         if _is_copy(paths, new):  # of one that was killed earlier
             shutil.rmtree(new)
         _check_no_remains(dataset, new_key)
+        if os.path.isdir(new) and os.listdir(new):
+            raise ValueError(
+                f"{new!r} holds files of a deleted run {new_key!r}, which another dataset uses. "
+                f"Choose another key"
+            )
     before, names = runs.paths_of(dataset, run.key), run_fields.fields_of_run(dataset, run.key)
     is_linked = False
     try:

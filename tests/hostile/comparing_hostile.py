@@ -29,7 +29,7 @@ def state_of(dataset: fo.Dataset) -> dict:
 
 
 def restored(dataset: fo.Dataset, before: dict) -> None:
-    """Take away what verbs have added: fields, and splits; the user's own values stay as they are."""
+    """Take away what verbs have added: fields, runs and splits."""
     new = [name for name in dataset.get_field_schema() if name not in before["fields"]]
     if new:
         dataset.delete_sample_fields(new)

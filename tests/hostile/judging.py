@@ -28,8 +28,8 @@ WAITING_SECONDS = 60.0  # in all: what waits in vain does no work
 LONGEST = 2500  # characters of a message
 SAMPLE = 6  # inputs of each kind in the default suite
 ALLOWED = (ValueError, TypeError, OSError, fg.CancelledError)  # of OSError is ConnectionError, too
-HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGE = os.path.dirname(os.path.abspath(fg.__file__))
+HERE = os.path.dirname(os.path.realpath(__file__))
+PACKAGE = os.path.dirname(os.path.realpath(fg.__file__))
 # What Python, pickle or the database say by themselves, which helps nobody.
 INTERNALS = re.compile(
     r"object has no attribute|object is not|not subscriptable|unsupported operand|unhashable"
@@ -122,7 +122,7 @@ def _is_own(command: Sequence) -> bool:
 
 matplotlib.get_cachedir()  # it is made by whoever plots first
 _guard = Guard()
-sys.addaudithook(lambda event, args: _guard.hook(event, args))
+sys.addaudithook(_guard.hook)
 
 
 def _alarm(*_: object) -> None:
@@ -212,7 +212,8 @@ def _is_raised(error: BaseException) -> bool:
         return False
     code = last.tb_frame.f_code
     line = linecache.getline(code.co_filename, last.tb_lineno).strip()
-    is_ours = code.co_filename.startswith((PACKAGE, HERE))  # or of a test that reads a form
+    path = os.path.realpath(code.co_filename)  # the plugin's folder is a link
+    is_ours = path.startswith((PACKAGE, HERE))  # or of a test that reads a form
     return is_ours and line.startswith("raise")
 
 

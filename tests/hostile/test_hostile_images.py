@@ -138,17 +138,20 @@ def bombs() -> dict[str, bytes]:
         "PGM of comments": b"P5 " + b"# x\n" * 200_000,
         "BMP of billions": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 2**31 - 1,
                                                -(2**31) + 1, 1, 24, 0, 0, 0, 0, 0, 0),
-        "GIF of 65,535 x 65,535": b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08\x02\0\0\0;",
+        "GIF of 65,535 x 65,535": b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff"
+                                  b"\0\x08\x02\0\0\0;",
         "TIFF of billions": tiff,
         "TIFF that goes round": circle,
-        "JPEG of 65,535 x 65,535": b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03\x01\x11\0\x02\x11\0\x03\x11\0\xff\xd9",
+        "JPEG of 65,535 x 65,535": b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03"
+                                   b"\x01\x11\0\x02\x11\0\x03\x11\0\xff\xd9",
         "JPEG of markers": b"\xff\xd8" + b"\xff" * 10**6,
         "WebP of 16,384 x 16,384": b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0/\xff\xff\xff\x0f" + bytes(8),
         "ICO of itself": b"\0\0\1\0\1\0\0\0\0\0\1\0 \0" + struct.pack("<II", 100, 6),
         "EPS with code": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
                          b"(executed) (w) file closefile showpage\n",
-        "SVG with a file": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
-        "FITS of billions": b"SIMPLE  =                    T".ljust(80) + b"NAXIS = 2".ljust(80) * 40,
+        "SVG with a file": b'<svg xmlns="http://www.w3.org/2000/svg">'
+                           b'<image href="file:///etc/passwd"/></svg>',
+        "FITS of billions": b"SIMPLE  =            T".ljust(80) + b"NAXIS = 2".ljust(80) * 40,
         "a web page": b"<!doctype html><script>1</script>",
         "one byte": b"\x89",
     }  # fmt: skip
@@ -169,7 +172,7 @@ def inputs(root, seed: int, count: int) -> list[Input]:
             f"decode({least}, {options})": lambda p=path, o=options, n=least: decode(str(p), n, o),
             "a batch": lambda p=path: list(Images([str(p)], 8).batches(1)),
         }
-        how = source.choice([*calls, list(calls)[0]])
+        how = source.choice([*calls, next(iter(calls))])
         check = check_batch if how == "a batch" else check_decoded
         found.append(Input(KIND, f"{what}, {how}", calls[how], (path.name,), check))
     return found

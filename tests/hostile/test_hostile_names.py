@@ -11,15 +11,15 @@ import pytest
 from comparing_hostile import restored, state_of
 from judging import Input, judge_all, some, tree_of
 from made_runs import make_run, some_digits
-from words import OTHERS, TEXTS, mixed, names, shown
+from words import OTHERS, TEXTS, names, shown
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder, files_folder
 
-TRAINING = {"recipe": None, "backbone": "small_cnn", "weights": "none", "epochs": 1, "image_size": 16,
-            "batch_size": 4, "device": "cpu"}  # fmt: skip
-KINDS = ("new keys", "training keys", "fields", "splits", "label fields", "classes", "class folders",
-         "dataset names", "runs by name")  # fmt: skip
+TRAINING = {
+    **{"recipe": None, "backbone": "small_cnn", "weights": "none", "device": "cpu"},
+    **{"epochs": 1, "image_size": 16, "batch_size": 4},
+}
 
 
 class StopError(fg.CancelledError):
@@ -68,8 +68,8 @@ def train(dataset, value) -> Input:
 def predict(dataset, value, source: random.Random) -> Input:
     option = source.choice((
         "prediction_field", "heatmap_field", "prediction_field", "label_field", "heatmap_classes",
-        "heatmaps", "layer", "method", "interpolation", "resize", "batch_size", "storage", "weights",
-        "resolution", "alpha", "device", "signed",
+        "heatmaps", "layer", "method", "interpolation", "resize", "batch_size", "storage",
+        "resolution", "weights", "alpha", "device", "signed",
     ))  # fmt: skip
     given = {option: value}
     if option in ("heatmap_classes", "heatmaps") and source.random() < 0.7:
@@ -159,7 +159,7 @@ def classes(dataset, value: str, root, number: int, source: random.Random) -> In
 def class_folders(value: str, root, number: int) -> Input | None:
     """Folders that are called so, as far as there can be any; what is imported is exported."""
     home = root / "made" / f"set {number}"
-    for label in (value, "b"):
+    for label in (value, "another label"):
         try:
             folder = os.path.join(home, label)
             if os.path.dirname(os.path.abspath(folder)) != str(home):
@@ -224,25 +224,23 @@ def inputs(place, folder, seed: int, each: int) -> list[Input]:
     source, found = random.Random(f"names {seed}"), []
     (folder / "digits").symlink_to(root / "digits", target_is_directory=True)
     (folder / "out").mkdir()
-    for kind in KINDS:
-        texts = [t for t in names(f"{kind} {seed}", len(TEXTS) + each)]
-        some_texts = source.sample(texts, min(each, len(texts)))
-        for number, value in enumerate(some_texts):
-            if kind not in ("classes", "class folders") and source.random() < 0.25:
-                value = source.choice(OTHERS)
-            if value == "a" and kind in ("runs by name", "new keys", "training keys"):
-                value = mixed(source)
-            found.append({
-                "new keys": lambda: rename(dataset, value),
-                "training keys": lambda: train(dataset, value),
-                "fields": lambda: predict(dataset, value, source),
-                "splits": lambda: split(dataset, value, source),
-                "label fields": lambda: label_field(dataset, value, source),
-                "classes": lambda: classes(dataset, value[:3000], folder, number, source),
-                "class folders": lambda: class_folders(value, folder, number),
-                "dataset names": lambda: dataset_name(value, folder, source),
-                "runs by name": lambda: run_by_name(dataset, value, folder, source),
-            }[kind]())  # fmt: skip
+    make = {
+        "new keys": lambda value, _: rename(dataset, value),
+        "training keys": lambda value, _: train(dataset, value),
+        "fields": lambda value, _: predict(dataset, value, source),
+        "splits": lambda value, _: split(dataset, value, source),
+        "label fields": lambda value, _: label_field(dataset, value, source),
+        "classes": lambda value, number: classes(dataset, value[:3000], folder, number, source),
+        "class folders": lambda value, number: class_folders(value, folder, number),
+        "dataset names": lambda value, _: dataset_name(value, folder, source),
+        "runs by name": lambda value, _: run_by_name(dataset, value, folder, source),
+    }
+    for kind, made in make.items():
+        texts = source.sample(names(f"{kind} {seed}", len(TEXTS) + each), each)
+        for number, text in enumerate(texts):
+            is_text = kind in ("classes", "class folders") or source.random() > 0.25
+            value = text if is_text else source.choice(OTHERS)
+            found.append(made("b" if value == "a" else value, number))
     return [item for item in found if item is not None]
 
 

@@ -14,6 +14,7 @@ import fiftyone_gradcam as fg
 KIND = "tables"
 HEADERS = ("filename", "label", "image_id", "class", "split", "fold", "id", "cat", "dog", "is_test",
            "image", "path", "species", "Dateiname", "x_min", "confidence", "_id", "")  # fmt: skip
+COLUMNS = ("image_column", "label_column", "split_column")
 IMAGES = ("1.png", "2.png", "3.png", "sub/4.png", "sub/5.png", "ä.png")
 ENCODINGS = (
     "utf-8",
@@ -37,7 +38,8 @@ BY_HAND = {
     "a header without end": b"a" * 2_000_000,
     "columns without end": b"filename,label" + b"," * 200_000 + b"\n1.png,cat\n",
     "rows without end": b"filename,label\n" + b"1.png,cat\n" * 100_000,
-    "classes without end": b"filename,label\n" + b"".join(b"1.png,c%d\n" % i for i in range(50_000)),
+    "classes without end": b"filename,label\n"
+    + b"".join(b"1.png,c%d\n" % i for i in range(50_000)),
     "one-hot without end": b"filename," + b",".join(b"c%d" % i for i in range(3000)) + b"\n"
     + b"".join(b"%d.png" % i + b",0" * 2999 + b",1\n" for i in range(1, 4)),
     "lines of quotes": b'"' * 100_000,
@@ -46,7 +48,8 @@ BY_HAND = {
     "sep= alone": b"sep=;",
     "sep= over and over": b"sep=;\n" * 1000,
     "a picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4,
-    "paths that lead out": b"filename,label\n../../etc/passwd,cat\n/etc/passwd,dog\n../1.png,cat\n1.png,cat\n2.png,dog\n",
+    "paths that lead out": b"filename,label\n../../etc/passwd,cat\n/etc/passwd,dog\n../1.png,cat\n"
+    b"1.png,cat\n2.png,dog\n",
     "a formula": b"filename,label\n1.png,=cmd|'/c calc'!A1\n2.png,+1+1\n",
     "controls": b"filename,label\n1.png,\x00\x01\n2.png,\x1e\n3.png,\x1b[31m\n",
     "our own mark": b"filename,label\n1.png,cat\x1e\n\x1e\n2.png,dog\n",
@@ -98,7 +101,7 @@ def inputs(root, seed: int, count: int) -> list[Input]:
         more = {}
         if source.random() < 0.6:
             more["table"] = source.choice((str(home / name), [str(home / name)]))
-        for column in ("image_column", "label_column", "split_column"):
+        for column in COLUMNS:
             if source.random() < 0.15:
                 more[column] = source.choice((*HEADERS, *TEXTS))
         if source.random() < 0.1:
