@@ -30,9 +30,11 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
         parameter = signature.parameters.get(name)
         if parameter is None or (value is None and parameter.annotation != "str"):
             continue
-        if parameter.annotation in TEXTS and not isinstance(value, str | os.PathLike):
-            if name != "key":
+        if parameter.annotation in TEXTS and name != "key":
+            if not isinstance(value, str | os.PathLike):
                 raise TypeError(f"{name} must be a text, not {value!r:.80}")
+            if "\0" in str(value):
+                raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
         elif name in SEEDS:
             is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if not is_whole or value < 0:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import fiftyone.operators as foo
 import pytest
+import torch
 from comparing_hostile import restored, state_of
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, Executor
@@ -51,6 +52,17 @@ AROUND = re.compile(r"Validation error|Failed to execute|Traceback", re.IGNORECA
 
 class RefusedError(ValueError):
     """The words of a form, or of an execution, that refuse an input."""
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch, tmp_path):
+    """No weights are at hand, and none can be had."""
+
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +271,11 @@ def is_unchanged(place, before):
 
 def check(items: list[Input], place, folder) -> None:
     own = tree_of(place[2])
-    judge_all(items, [files_folder(), folder / "out"], is_unchanged(place, state_of(place[0])))
+    judge_all(
+        items,
+        [files_folder(), folder / "out", folder / "hub"],
+        is_unchanged(place, state_of(place[0])),
+    )
     assert tree_of(place[2]) == own
     assert not os.path.lexists(folder / MARKER)
 
