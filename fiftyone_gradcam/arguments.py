@@ -35,6 +35,8 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
                 raise TypeError(f"{name} must be a text, not {value!r:.80}")
             if "\0" in str(value):
                 raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
+            if name == "name" and any("\ud800" <= letter <= "\udfff" for letter in str(value)):
+                raise ValueError(f"{name} {value!r:.80} holds what is no letter, and is no name")
         elif name in SEEDS:
             is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if not is_whole or value < 0:

@@ -216,7 +216,12 @@ def find_classifier(
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
     if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
         _check_is_there(dataset, run)
-    if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
+    if (
+        not known
+        and isinstance(run, str)
+        and run in BACKBONES
+        and BACKBONES[run].has_imagenet_weights
+    ):
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
     found = runs.load_run(dataset, run, others=BACKBONES)

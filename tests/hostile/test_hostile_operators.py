@@ -311,7 +311,9 @@ def said(text: str) -> list[str]:
                 if name in ("error_message", "reason") and isinstance(inner, str):
                     found.append(inner)
                 elif name in ("error", "stack") and isinstance(inner, str):
-                    found.append((inner.strip().splitlines() or [""])[-1])
+                    own = "fiftyone_gradcam" in inner or "Validation error" in inner
+                    last = (inner.strip().splitlines() or [""])[-1]
+                    found.append(last if own else "FiftyOne itself refuses the request")
                 else:
                     search(inner)
         elif isinstance(value, list):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import fiftyone.operators as foo
+from bson.errors import InvalidId
 from fiftyone.operators import types
 
 from ...jobs import calls, queue
@@ -22,6 +23,8 @@ from .params import check_params, check_view, faults
 
 logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 0.5
+# What FiftyOne raises about requests that it cannot read.
+UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
 
 
@@ -106,9 +109,9 @@ class Verb(foo.Operator):
         try:
             if ctx.dataset is not None:
                 check_view(ctx)
-                ctx.target_view()
+                ctx.target_view()._pipeline()  # a stage looks at its arguments no sooner
                 return
-        except (TypeError, AttributeError, LookupError, UnicodeError) as error:  # of FiftyOne's
+        except UNREADABLE as error:
             raise ValueError(
                 "The dataset, view, filters or selection of this request cannot be read. Reload "
                 "the App, and choose them again"
