@@ -157,7 +157,7 @@ def bombs() -> dict[str, bytes]:
     }  # fmt: skip
 
 
-def inputs(root, seed: int, count: int) -> list[Input]:
+def inputs(root, seed: int | str, count: int) -> list[Input]:
     source, found = random.Random(f"images {seed}"), []
     made = list(bombs().items()) if seed == 0 else []
     while len(made) < count:

@@ -281,7 +281,7 @@ def check(items: list[Input], place, folder) -> None:
 
 
 def test_hostile_parameters_in_the_default_suite(place, tmp_path):
-    check(some(inputs(place, tmp_path, 0, 60), 0, 12), place, tmp_path)
+    check(some(inputs(place, tmp_path, 0, 42), 0, 8), place, tmp_path)
 
 
 @pytest.mark.slow

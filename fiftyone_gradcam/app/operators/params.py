@@ -65,14 +65,23 @@ KINDS: dict[str, Kind] = {
             *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
             *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
-            *("vertical_flip", "colormap"),
+            *("vertical_flip", "colormap", "old", "new"),
+            *("image_column", "label_column", "split_column"),
         ],
         TEXT,
     ),
     **dict.fromkeys(
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
-            *("images_per_class", "translation", "count", "steps", "height", "resolution"),
+            *(
+                "images_per_class",
+                "translation",
+                "count",
+                "steps",
+                "height",
+                "resolution",
+                "max_pixels",
+            ),
             *("count_train", "count_val", "count_test"),
         ],
         WHOLE,
@@ -88,7 +97,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
-            *("contact_sheet", "keep_truncated", "predicted", "runner_up"),
+            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
         ],
         SWITCH,
     ),
