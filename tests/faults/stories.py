@@ -158,6 +158,10 @@ def _export_overlays(place: Place, **options) -> object:
     return fg.export_overlays(place.dataset, str(place.out), "gradcam", **options)
 
 
+def _mean_heatmaps(place: Place, **options) -> object:
+    return fg.mean_heatmaps(place.dataset, "gradcam", folder=str(place.out), **options)
+
+
 def _resume(place: Place) -> object:
     from fiftyone_gradcam.dataset.runs import can_resume
 
@@ -246,8 +250,10 @@ STORIES = [
         exports=True,
     ),
     Story(
-        "mean_heatmaps", predicted, lambda p: fg.mean_heatmaps(p.dataset, "gradcam", folder=str(p.out)),
-        again=lambda p: fg.mean_heatmaps(p.dataset, "gradcam", folder=str(p.out), overwrite=True),
+        "mean_heatmaps",
+        predicted,
+        _mean_heatmaps,
+        again=lambda p: _mean_heatmaps(p, overwrite=True),
         exports=True,
     ),
     Story(
