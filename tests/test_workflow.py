@@ -220,7 +220,9 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     fg.predict(dataset, run)
     victim = dataset.first()
     (root / "digit 0" / os.path.basename(victim.filepath)).write_bytes(b"broken")
-    view = fg.predict(dataset, run, heatmaps=())
+    heatmap = victim.gradcam.map_path
+    assert os.path.exists(heatmap)
+    view = fg.predict(dataset, run)
     assert len(view) == 35
     printed = capsys.readouterr().out
     assert "Left out 1 images" in printed
@@ -228,6 +230,9 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     victim.reload()
     assert victim.prediction is None
     assert victim.prediction_scores is None
+    assert victim.gradcam is None
+    assert not os.path.exists(heatmap)
+    assert dataset.count("gradcam") == len(os.listdir(os.path.dirname(heatmap))) == 35
     with pytest.raises(ValueError, match="None of 1 files can be read.*not an image"):
         fg.predict(dataset.select(victim.id), run, prediction_field="other", heatmaps=())
     assert dataset.get_field("other") is None
