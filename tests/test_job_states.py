@@ -13,7 +13,7 @@ from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, Exec
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.jobs import processes, queue, reporter
-from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED, load_job
+from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED
 from fiftyone_gradcam.jobs.reporter import Reporter
 
 
@@ -166,15 +166,21 @@ def test_a_reporter_writes_once_in_a_while_and_at_the_end(service, submit, monke
 def test_a_reporter_ends_what_was_cancelled_once(service, submit, monkeypatch):
     monkeypatch.setattr(reporter, "LOOK_SECONDS", 0.01)
     job = submit(runs=True)
-    with pytest.raises(fg.CancelledError, match="Kept"), Reporter(job.id) as told:
-        told(1, 4, "first")
-        assert job.cancel().state == "cancelling"
-        while told.cancelled_at is None:
-            assert not told.done.wait(0.01)
-        with pytest.raises(fg.CancelledError):
-            told(2, 4, "second")
-        told(3, 4, "what is kept is written")  # the work that ends it is not cut short
-        raise fg.CancelledError("Kept")
+    told = Reporter(job.id)
+
+    def work() -> None:
+        with told:
+            told(1, 4, "first")
+            assert job.cancel().state == "cancelling"
+            while told.cancelled_at is None:
+                assert not told.done.wait(0.01)
+            with pytest.raises(fg.CancelledError):
+                told(2, 4, "second")
+            told(3, 4, "what is kept is written")  # what ends the work in good order goes on
+            raise fg.CancelledError("Kept")
+
+    with pytest.raises(fg.CancelledError, match="Kept"):
+        work()
     assert (job.refresh().state, job.message) == ("cancelled", "Kept")
 
 

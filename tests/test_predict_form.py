@@ -70,8 +70,7 @@ def would_delete(samples, params: dict) -> bool:
     try:
         writer.check_others([])
     except ValueError as error:
-        assert "says of 8 samples that are not among these" in str(error)
-        return True
+        return "says of 8 samples that are not among these" in str(error)
     return False
 
 
