@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import fiftyone as fo
@@ -217,24 +216,30 @@ sys.path.insert(0, {repository!r})
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import adding
 adding.BATCH = 20
-print("ready", flush=True)
+write = adding._write
+def write_and_wait(result, batch, label_field):
+    write(result, batch, label_field)
+    if len(result.dataset) >= {least}:
+        print("written", flush=True)
+        sys.stdin.read()  # until it is killed
+adding._write = write_and_wait
 fg.import_folders({root!r}, {name!r}, progress=False)
 """
 
 
 def test_an_import_that_is_killed_goes_on(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=100)
-    code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name)
-    draws, sizes = random.Random(0), []
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        while process.stdout.readline().strip() != "ready":
-            pass
-        time.sleep(draws.uniform(0.0, 0.4))
+    for least in (60, 120, 200):
+        code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name, least=least)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        while (line := process.stdout.readline()).strip() != "written":
+            assert line
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        sizes.append(len(fo.load_dataset(name)) if fo.dataset_exists(name) else 0)
-    assert sizes == sorted(sizes)
+        assert process.wait() == -signal.SIGKILL
+        assert len(fo.load_dataset(name)) == least
+        process.stdin.close()
+        process.stdout.close()
     whole = fg.import_folders(str(root), name, progress=False)
     other = fg.import_folders(str(root), f"{name} other", progress=False)
     try:
