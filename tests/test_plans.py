@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
 from fiftyone_gradcam.folders.layout import Layout, prefix
+from fiftyone_gradcam.folders.names import read_names
 
 
 def make(root: Path, *names: str) -> Path:

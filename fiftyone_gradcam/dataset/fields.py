@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 from fiftyone.core.odm import get_db_conn
 
-from ..folders.names import check_name
+from ..folders.path_names import check_name
 from ..similar import did_you_mean
 
 OWNER = "@gradcam/classifier"
@@ -193,7 +193,12 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"{name!r} is no name for a field. Use letters, digits and underscores, "
                 f"a letter first"
             )
-        check_name(name, "A field", MOST_BYTES)  # heatmaps get a folder of its name
+        if len(os.fsencode(name)) > MOST_BYTES:
+            raise ValueError(
+                f"{name[:40] + '…'!r} is too long for the name of a field, which names a folder of "
+                f"heatmaps too and may have {MOST_BYTES} bytes. Choose a shorter one"
+            )
+        check_name(name, "A field")  # heatmaps get a folder of its name
         existing = dataset.get_field(name)
         if existing is None:
             continue

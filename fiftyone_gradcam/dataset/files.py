@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import fiftyone as fo
 
-from ..folders.names import inside
+from ..folders.path_names import inside
 from . import references
 
 HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"

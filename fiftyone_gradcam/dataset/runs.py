@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import fiftyone as fo
 from mongoengine.errors import DoesNotExist
 
-from ..folders.names import MOST_BYTES, check_name, same
+from ..folders.path_names import check_name, same
 from ..similar import did_you_mean
 from . import files
-from .fields import root_dataset
+from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
 from .references import METHOD, config_paths
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT, STATE = "model.pt", "state.pt"
 MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
-MOST_BYTES_OF_KEY = MOST_BYTES - 32  # while it is written, its folder has a longer name
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,12 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
-    check_name(key, "A run", MOST_BYTES_OF_KEY)
+    if len(os.fsencode(key)) > MOST_BYTES:
+        raise ValueError(
+            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
+            f"{MOST_BYTES} bytes. Choose a shorter one"
+        )
+    check_name(key, "A run")
     alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
     if alike:
         raise ValueError(

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from .names import check_name
+from .path_names import check_name
 
 EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
 

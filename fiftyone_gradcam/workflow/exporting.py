@@ -16,7 +16,7 @@ from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
 from ..explain.render import AGAINST
-from ..folders.names import inside, safe_name, split_suffix, unique_name
+from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
 from .delegating import delegable

@@ -11,7 +11,7 @@ import fiftyone as fo
 
 from ..dataset import fields, splits
 from ..dataset.files import ready_folder
-from ..folders import names
+from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
 from ..images.opening import NOT_FOUND, ImageError, none_readable
 from .delegating import delegable
