@@ -50,7 +50,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _in_options(text: str) -> str:
     """A text that names arguments of a layout, with the options of the command line instead."""
-    text = re.sub(r"\b(label_from|split_from|class_names)\b", _option, text)
+    names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
+    text = re.sub(rf"\b({names})\b", _option, text)
     return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace("keep masks", "--keep-masks")
 
 
@@ -75,13 +76,6 @@ def _layout(options: argparse.Namespace) -> dict:
     names = (*names, *COLUMNS, "keep_masks")
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _in_options(message: str) -> str:
-    """An error with options for the names of arguments."""
-    for name in ("label_from", "split_from", "class_names", *COLUMNS):
-        message = re.sub(rf"\b{name}\b", f"--{name.replace('_', '-')}", message)
-    return message
 
 
 def _work(options: argparse.Namespace) -> int:

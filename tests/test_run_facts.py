@@ -107,12 +107,12 @@ def test_each_mutation_is_refused_in_words_or_gives_a_sound_run(dataset, tmp_pat
     for name, changed in accepted:
         is_fit = changed["recipe"].get("hidden") == [5] and len(changed["classes"]) == 3
         (fit if is_fit else unfit).append((name, changed))
-    for _, changed in unfit:
+    for _, changed in random.Random(1).sample(unfit, 6):
         path.write_text(json.dumps(changed))
         with pytest.raises(ValueError, match="do not fit 'small_cnn'"):
             fg.import_run(dataset, folder, key="unfit")
     assert state_of(dataset) == before
-    chosen = random.Random(0).sample(fit, 60)
+    chosen = random.Random(0).sample(fit, 24)
     kept = []
     for number, (name, changed) in enumerate(chosen):
         path.write_text(json.dumps(changed))
@@ -200,9 +200,8 @@ def test_a_damaged_record_does_not_hide_the_other_runs(dataset):
 
 
 def test_long_keys_are_refused_before_training(dataset):
-    refused = r"A run cannot be called 'k+…': it is longer than 223 bytes"
-    with pytest.raises(ValueError, match=refused):
-        runs.check_key(dataset, "k" * 224, overwrite=False)
-    with pytest.raises(ValueError, match=r"'ü+…': it is longer than 223 bytes"):
-        runs.check_key(dataset, "ü" * 112, overwrite=False)
-    runs.check_key(dataset, "k" * 223, overwrite=False)
+    refused = "too long for a run key, which names a folder too and may have 240 bytes"
+    for key in ("k" * 241, "ж" * 121):
+        with pytest.raises(ValueError, match=refused):
+            runs.check_key(dataset, key, overwrite=False)
+    runs.check_key(dataset, "k" * 240, overwrite=False)

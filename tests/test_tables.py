@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import os
 import time
 from collections import Counter
 from random import Random
@@ -14,9 +15,9 @@ from test_plans import make, read
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
-from fiftyone_gradcam.folders import csv_file
+from fiftyone_gradcam.folders import at_hand, csv_file, labelling
 from fiftyone_gradcam.folders.cells import Images
-from fiftyone_gradcam.folders.names import read_names
+from fiftyone_gradcam.folders.class_names import read_names
 
 ACCENT = "\u00e9"  # one letter; "e\u0301" is the same one in two
 
@@ -37,6 +38,43 @@ CASES = {
         {"images/x.jpg": ("dog", None), "images/y.jpg": ("cat", None)},
         {},
         ["Table _classes.csv: images from 'filename', classes from the columns 'cat', 'dog'"],
+    ),
+    "quotes after spaces": (
+        {"_classes.csv": 'filename, "cat, big", "dog"\nx.jpg, 0, 1\n"y.jpg", 1, 0\n'},
+        {"images/x.jpg": ("dog", None), "images/y.jpg": ("cat, big", None)},
+        {},
+        ["classes from the columns 'cat, big', 'dog'"],
+    ),
+    "a table beside the images in the only folder": (
+        {"photos/list.csv": "file,class\nx.jpg,a\ny.jpg,b\n"},
+        {"photos/x.jpg": ("a", None), "photos/y.jpg": ("b", None)},
+        {},
+        ["Table photos/list.csv: images from 'file', classes from 'class'"],
+    ),
+    "a better table and one of two columns": (
+        {"a.csv": "id,label\n1,x\n2,y\n3,x\n", "b.csv": "id,light\n1,good\n2,good\n3,bad\n"},
+        {"1.jpg": ("x", None), "2.jpg": ("y", None), "3.jpg": ("x", None)},
+        {},
+        ["Table not used: b.csv (the columns of another table say more)"],
+    ),
+    "one table of two columns": (
+        {"b.csv": "id,has_cactus\n1,1\n2,1\n3,0\n4,0\n"},
+        {"1.jpg": ("1", None), "2.jpg": ("1", None), "3.jpg": ("0", None), "4.jpg": ("0", None)},
+        {},
+        ["Table b.csv: images from 'id', classes from 'has_cactus'"],
+    ),
+    "class folders, and a table of a few of the images": (
+        {"a.csv": "image,label\n1.jpg,x\n3.jpg,x\n"},
+        {f"{'ab'[i // 2]}/{i + 1}.jpg": ("ab"[i // 2], None) for i in range(4)}
+        | {"b/5.jpg": ("b", None)},
+        {},
+        ["The table a.csv is not used", "(the folders are the classes)"],
+    ),
+    "class folders, and tables in contradiction": (
+        {"a.csv": "image,label\n1.jpg,x\n2.jpg,y\n", "b.csv": "image,label\n1.jpg,y\n2.jpg,x\n"},
+        {"a/1.jpg": ("a", None), "b/2.jpg": ("b", None)},
+        {},
+        ["Table not used: a.csv (the folders are", "Table not used: b.csv (the folders are"],
     ),
     "such a table in each split": (
         {
@@ -292,7 +330,7 @@ CASES = {
         ["The table a.csv is not used. To take the classes", "(the folders are the classes)"],
     ),
     "class folders for training, and a table of the test images": (
-        {"test.csv": "image,label\n4.jpg,Cat\n5.jpg,dog\n"},
+        {"test.csv": "image,label\n4.jpg,Cat\n5.jpg,dog\ntrain/Cat/1.jpg,dog\n"},
         {
             "train/Cat/1.jpg": ("Cat", "train"), "train/dog/2.jpg": ("dog", "train"),
             "train/dog/3.jpg": ("dog", "train"), "test/4.jpg": ("Cat", "test"),
@@ -366,6 +404,53 @@ def test_nothing_outside_the_folder_is_ever_imported(tmp_path):
     assert plan.reasons() == {"in the table, but there is no such image": 11}
     images = Images(str(tmp_path / "root"), [str(tmp_path / "root" / f"{i}.jpg") for i in "12"])
     assert [images.find(cell, str(tmp_path / "root")) for cell in cells[2:]] == [[]] * 11
+
+
+def test_cells_name_images_as_people_write_them(tmp_path):
+    names = [
+        "1.jpg", "train/1.jpg", "train/x/2.jpg", "test/x/2.jpg", "a/im/3.jpg", "b/im/3.jpg",
+        "deep/p/q/4.jpg",
+    ]  # fmt: skip
+    images = Images(str(tmp_path), [str(tmp_path / name) for name in names])
+
+    def find(cell, folder="", split=None) -> list[str]:
+        found = images.find(cell, str(tmp_path / folder), split)
+        return [os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in found]
+
+    assert find("1.jpg") == ["1.jpg"]
+    assert find("1.jpg", "train") == ["train/1.jpg"]  # the table lies there
+    assert find("2", "train") == ["train/x/2.jpg"]
+    assert find("2") == ["train/x/2.jpg", "test/x/2.jpg"]
+    assert find("2", split="test") == ["test/x/2.jpg"]
+    assert find("2", split="val") == ["train/x/2.jpg", "test/x/2.jpg"]
+    assert find("../im/3.jpg", "b/labels") == ["b/im/3.jpg"]
+    assert find("im/3.jpg", "b") == ["b/im/3.jpg"]
+    assert find("q/4") == find("p/q/4.jpg") == find("X:\\deep\\p\\q\\4.JPG") == ["deep/p/q/4.jpg"]
+    assert find("other/q/4.jpg") == []  # of another folder
+    assert find("train/4.jpg") == find("4.png") == find("val/x/2.jpg") == []
+
+
+def test_tables_that_do_not_look_like_classes(tmp_path, monkeypatch):
+    make(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    table = tmp_path / "a.csv"
+    table.write_text("id,notes\n0,dark\n1,light\n2,far\n3,near\n")
+    with pytest.raises(ValueError, match="No image has a class.*most of its values stand once"):
+        fg.plan_import(str(tmp_path)).check()
+    table.write_text("id,cat,dog\n0,.2,.8\n1,.5,.5\n2,1,0\n3,.9,.1\n")
+    with pytest.raises(ValueError, match="'id', 'cat', 'dog': none .* known to hold classes"):
+        fg.plan_import(str(tmp_path)).check()
+    # One of more than so many bytes is not read where folders may be the classes.
+    make(tmp_path, "x/5.jpg", "y/6.jpg")
+    table.write_text("id,label\n0,a\n1,b\n2,a\n3,b\n5,b\n6,b\n")
+    assert fg.plan_import(str(tmp_path)).classes == ["a", "b"]
+    monkeypatch.setattr(labelling, "MOST_BYTES", 20)
+    plan = fg.plan_import(str(tmp_path))
+    assert plan.classes == ["x", "y"]
+    assert "The table a.csv is not used. To take the classes" in str(plan)
+    monkeypatch.setattr(at_hand, "MOST_TABLES", 1)
+    (tmp_path / "b.csv").write_text("id,label\n1,a\n")
+    plan = fg.plan_import(str(tmp_path), label_from="table")
+    assert plan.unused == {str(tmp_path / "b.csv"): "only 1 tables are looked into"}
 
 
 ENCODINGS = {
@@ -446,6 +531,7 @@ def test_an_unrelated_table_stops_no_import(tmp_path, case):
     assert list(plan.unused) == [str(files / "notes.csv")]
     assert "Table not used: notes.csv (" in str(plan)
     assert len(plan.unused[str(files / "notes.csv")]) < 1500
+    assert plan.warnings == []  # it is named, and nobody is warned
     if case != "a header of 200 kB":
         assert why in plan.unused[str(files / "notes.csv")]
     if case != "ids and free text":  # whoever says that these are classes may have them
@@ -524,7 +610,7 @@ def test_columns_are_chosen_in_the_form(tmp_path, name):
     for column, label in zip(("image_column", "label_column", "split_column"), labels, strict=True):
         assert fields[column]["type"]["values"] == ["automatic", "Dateiname", "Kategorie", "Teil"]
         assert fields[column]["view"]["label"] == label
-    assert "Name them by 'Column of the images' and 'Column of the classes'" in str(
+    assert "Name them by “Column of the images” and “Column of the classes”" in str(
         fields["no_plan"]
     )
     chosen |= {"image_column": "Dateiname", "label_column": "Kategorie", "split_column": "Teil"}

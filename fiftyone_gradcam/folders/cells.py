@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Sequence
 
 from .split_names import split_of
-
-ABSOLUTE = re.compile(r"^(?:file:)?/*[a-z]:(?=/)", re.IGNORECASE)  # of Windows
 
 
 class Images:
@@ -40,7 +37,7 @@ class Images:
             folder: of the table
             split: that the image is of, which parts those of the same name
         """
-        plain = ABSOLUTE.sub("", cell.replace("\\", "/"))
+        plain = cell.replace("\\", "/")
         parts = _parts(plain)
         if not parts or plain.endswith("/"):
             return []
@@ -130,8 +127,7 @@ def _key(text: str) -> str:
     """What is the same in all spellings of a path."""
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFC", text).casefold()
-    return unicodedata.normalize("NFC", folded)
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def _ends_with(path: str, cell: str) -> bool:

@@ -113,9 +113,8 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
             label, is_sure = others[0], False
     taken = {image, label, *classes}
     known = {*SPLIT_COLUMNS, *FLAGS, *BARE_FLAGS}
-    found = [place for place in free if place not in taken and keys[place] in known]
-    found.sort(key=lambda place: keys[place] not in SPLIT_COLUMNS)  # stable
-    splits = tuple(found) if split is None else (split,)
+    found = tuple(place for place in free if place not in taken and keys[place] in known)
+    splits = found if split is None else (split,)
     return Columns(image, label, classes, splits, is_sure)
 
 

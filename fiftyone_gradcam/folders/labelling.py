@@ -92,7 +92,7 @@ def labels_of_folder(
         found.notes = [note for note in found.notes if note != found.absent]
         about = f"{count} images that lie in no class folder have their class from a table"
         return replace(found, notes=[*found.notes, about], only_fills=True)
-    unread = {head.path for head, _ in at_hand.sheets} - {head.path for head, _ in sheets}
+    unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
 
 
@@ -163,12 +163,12 @@ def know_better(labelled: dict[str, str], folders: dict[str, str | None]) -> boo
         labelled: label by path, of a table
         folders: class by path, of the folders
     """
-    pairs = Counter((label, folders.get(path)) for path, label in labelled.items())
+    inside = [(x, folders[path]) for path, x in labelled.items() if folders[path] is not None]
     homes: Counter = Counter()
-    for (label, _), count in pairs.items():
+    for (label, _), count in Counter(inside).items():
         homes[label] = max(homes[label], count)
-    elsewhere = len(labelled) - sum(homes.values())
-    return 2 * len(labelled) >= len(folders) and elsewhere > CROSSING * len(labelled)
+    is_most = 2 * len(inside) >= sum(folder is not None for folder in folders.values())
+    return is_most and len(inside) - sum(homes.values()) > CROSSING * len(inside)
 
 
 def _is_small(path: str) -> bool:

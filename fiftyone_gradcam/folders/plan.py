@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 from . import labelling
 from .cells import Images
+from .class_names import names_of
 from .columns import Named
 from .files import Found, find_files
 from .guessing import guess, with_choices
 from .layout import Layout
 from .masks import find_masks
-from .names import names_of
-from .remarks import MOST_NAMES, remarks
-from .split_names import crossed, splits_of
+from .remarks import MOST_NAMES, are_splits, remarks
 
 
 class Item(NamedTuple):
@@ -145,23 +144,8 @@ class Plan:
             raise ValueError(
                 f"Only one class, {self.classes[0]!r}, {where}. A classifier needs two. {remedy}"
             )
-        self._refuse_splits()
-
-    def _refuse_splits(self) -> None:
-        """Never train one split against another."""
-        named = ", ".join(map(repr, self.classes[:MOST_NAMES]))
-        if splits_of(self.classes):
-            raise ValueError(
-                f"The classes would be {named}, which are splits, {self.layout}. Say where the "
-                f"split stands by split_from ('outer folder' or 'inner folder'), and where the "
-                f"class stands by label_from ('folder', 'file name', 'pattern' or 'table')"
-            )
-        if crossed(self.classes):
-            raise ValueError(
-                f"The classes would be {named}, which are classes and splits in one. Part them by "
-                f"a pattern with the groups label and split, such as "
-                f"(?P<label>[^/]+)[_-](?P<split>[^/_-]+)/"
-            )
+        if reason := are_splits(self.classes, self.layout):
+            raise ValueError(reason)
 
     def __str__(self) -> str:
         lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
@@ -267,7 +251,7 @@ def plan_import(
     if must or (label_from is None and pattern is None):
         classes = [label for label, _ in guessed.read_all(paths)]
         guesses = dict(zip(files, classes, strict=True))
-        are_folders = guessed.label_from == "folder" and not splits_of({*classes} - {None})
+        are_folders = guessed.label_from == "folder"
         from_table = labelling.labels_of_folder(
             Images(root, files), guesses, are_folders, given, named, must
         )

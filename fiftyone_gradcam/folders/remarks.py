@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .split_names import parse, split_of
+from .layout import Layout
+from .split_names import parse, parting_pattern, split_of, splits_of
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -49,6 +50,23 @@ def remarks(
         rarest, count = min(counts.items(), key=lambda pair: pair[1])
         found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
     return found + _of_same(plan, same)
+
+
+def are_splits(classes: Sequence[str], layout: Layout) -> str | None:
+    """Why classes are none, but splits that would be trained against each other; None if not."""
+    named = ", ".join(map(repr, classes[:MOST_NAMES]))
+    if splits_of(classes):
+        return (
+            f"The classes would be {named}, which are splits: {layout}. Say where the split stands "
+            f"by split_from ('outer folder' or 'inner folder'), and where the class stands by "
+            f"label_from ('folder', 'file name', 'pattern' or 'table')"
+        )
+    if pattern := parting_pattern(classes):
+        return (
+            f"The classes would be {named}, which are classes and splits in one. Part them by a "
+            f"pattern with the groups label and split, such as {pattern}"
+        )
+    return None
 
 
 def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:

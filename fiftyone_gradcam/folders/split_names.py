@@ -121,15 +121,22 @@ def splits_among(children: Mapping[str, set[str]]) -> dict[str, str | None] | No
     return _resolved(found) if shares else None
 
 
-def crossed(names: Iterable[str]) -> bool:
-    """Whether names are classes and splits in one, as cat_train, cat_test, dog_train, dog_test."""
-    found = [parse(name) for name in names]
-    if not found or any(one is None or not one.rest for one in found):
-        return False
+def parting_pattern(names: Iterable[str]) -> str | None:
+    """A pattern for names that are classes and splits in one, as cat_train, cat_test, dog_train,
+    dog_test; None if they are not."""
+    found = {name: parse(name) for name in names}
+    if not found or any(one is None or not one.rest for one in found.values()):
+        return None
     splits: dict[tuple, set] = {}
-    for one in found:
+    for one in found.values():
         splits.setdefault(one.rest, set()).add(one.split)
-    return all(len(own) > 1 for own in splits.values())
+    if any(len(own) < 2 for own in splits.values()):
+        return None
+    words = "|".join(sorted({one.core for one in found.values()}))
+    name, one = next(iter(found.items()))
+    if name.casefold().startswith(one.core):
+        return rf"(?i)(?P<split>{words})\d*[ _.-]*(?P<label>[^/]+)/"
+    return rf"(?i)(?P<label>[^/]+?)[ _.-]*(?P<split>{words})\d*/"
 
 
 def _resolved(found: Mapping[str, SplitName | None]) -> dict[str, str | None]:

@@ -295,7 +295,7 @@ def _words(plan: Plan) -> str:
     over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
     out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
     for words in plan.table_words:
-        lines += ["", markdown(f"{words}.")]
+        lines += ["", markdown(f"{_in_labels(words)}.")]
     if over:
         lines += ["", markdown(f"Passed over: {', '.join(over)}.")]
     if out:
