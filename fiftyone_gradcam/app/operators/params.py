@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
             *("images_per_class", "translation", "count", "steps", "height", "resolution"),
-            *("count_train", "count_val", "count_test"),
+            *("count_train", "count_val", "count_test", "max_pixels"),
         ],
         WHOLE,
     ),
