@@ -6,8 +6,9 @@ import errno
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+OWN_FOLDER = "fiftyone_gradcam"  # of all that this plugin writes for itself
 FULL = "Free some space"
 DENIED = "Change its permissions, or choose another place"
 PLAIN = {
@@ -73,8 +74,10 @@ def whole_file(path: str) -> Iterator[str]:
     folder = os.path.dirname(os.path.abspath(path))
     part = os.path.join(folder, f".{uuid.uuid4().hex[:12]}.part")
     try:
-        os.makedirs(folder, exist_ok=True)
+        make_folder(folder)
         yield part
+        if is_own(folder):
+            os.chmod(part, 0o600)
         os.replace(part, path)
     except BaseException as error:
         if os.path.lexists(part):
@@ -86,6 +89,25 @@ def whole_file(path: str) -> Iterator[str]:
             named = path if cause.filename in (None, part) else cause.filename
             raise OSError(cause.errno, os.strerror(cause.errno), named) from error
         raise
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder, and those around it, unless they are there.
+
+    The folder of this plugin's own files, and all below it, is for its user alone.
+    """
+    folder = os.path.abspath(folder)
+    if os.path.isdir(folder):
+        return
+    around = os.path.dirname(folder)
+    make_folder(around)
+    with suppress(FileExistsError):  # another process has just made it
+        os.mkdir(folder, 0o700 if is_own(folder) else 0o777)
+
+
+def is_own(path: str) -> bool:
+    """Whether a path is that of the folder of this plugin's own files, or of something below it."""
+    return OWN_FOLDER in os.path.abspath(path).split(os.sep)
 
 
 def check_folder(folder: str) -> None:

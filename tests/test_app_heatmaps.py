@@ -57,8 +57,9 @@ def test_heatmaps_are_there_when_a_job_ends_and_in_twenty_loads(app, dataset):
         if load == LOADS // 2:
             job.wait(180)
             check_tiles(app.page, expected)
-            # Other heatmaps, made outside of the App.
+            # Other heatmaps, made outside of the App, and a tab that remembers nothing.
             fg.predict(dataset, "made", heatmaps=("label",))
+            app.page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
             expected = expect(dataset, "gradcam_label", CYAN)
         if load % 2:
             app.page.reload()

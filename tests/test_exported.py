@@ -211,7 +211,7 @@ BAD_EXPORTS = [
     (lambda f: edit(f, classes=["a", "a", "b"]), ValueError, "not name two or more classes"),
     (lambda f: edit(f, recipe={**RECIPE, "hidden": [4]}), ValueError, "do not fit 'small_cnn'"),
     (lambda f: edit(f, history=None), ValueError, "no good 'history': None"),
-    (lambda f: edit(f, history=[{}]), ValueError, "history without epochs"),
+    (lambda f: edit(f, history=[{}]), ValueError, r"no good 'history': \[{}\]"),
     (
         lambda f: edit(f, backbone="net9", recipe={**RECIPE, "backbone": "net9"}),
         ValueError,

@@ -18,7 +18,7 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import adding
-from fiftyone_gradcam.dataset.replacing import successor_of
+from fiftyone_gradcam.dataset.replacing import leaving_of, successor_of
 from fiftyone_gradcam.images.decode import ImageError, decode
 
 # Of the odd images, those that are none, and why.
@@ -197,15 +197,17 @@ def test_what_a_killed_replacement_left_is_cleared_up(tmp_path, name):
         ids = left.values("id") if is_whole else again.values("id")
         assert fg.import_folders(str(root), name, progress=False).values("id") == ids
         assert not fo.dataset_exists(other)
-    left = fo.load_dataset(name)
-    left.info["import_folders"]["replaces"] = name  # the name is there, the mark as well
-    left.save()
-    assert (
-        "replaces" not in fg.import_folders(str(root), name, progress=False).info["import_folders"]
-    )
+    assert "replaces" not in fo.load_dataset(name).info["import_folders"]
+    ids = fo.load_dataset(name).values("id")
+    fo.load_dataset(name).clone(leaving_of(name), persistent=True)  # it was to be deleted
+    assert fg.import_folders(str(root), name, progress=False).values("id") == ids
+    assert not fo.dataset_exists(leaving_of(name))
+    held = fo.load_dataset(name)
     theirs = fo.Dataset(f"{name} (new)", persistent=True)  # the user's is in nobody's way
     assert len(fg.import_folders(str(root), name, overwrite=True, progress=False)) == 6
     assert [x for x in fo.list_datasets() if name in x] == [name, theirs.name]
+    assert held.deleted
+    assert fo.load_dataset(name).name == name
     theirs.delete()
 
 

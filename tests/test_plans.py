@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
 from fiftyone_gradcam.folders.layout import Layout, prefix
-from fiftyone_gradcam.folders.names import read_names
 
 
 def make(root: Path, *names: str) -> Path:
@@ -271,4 +271,8 @@ def test_real_folders(real):
 
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
+    # Where splits are known by their names, no other folder is one.
+    known = Layout("folder", "inner folder", splits={"train": "train", "b": None})
+    assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")
+    assert known.read(("cat", "b", "1.jpg")) == ("cat", None)
     assert guess([]) == Layout("nothing", "nothing")

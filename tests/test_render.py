@@ -13,8 +13,8 @@ from fiftyone_gradcam.explain.render import (
     peak_of,
     render_heatmap,
     save_heatmap,
-    signed_pixels,
 )
+from fiftyone_gradcam.explain.signed import signed_pixels
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import placed, seen_box, to_frame, to_square
 from fiftyone_gradcam.model.backbones import get_backbone

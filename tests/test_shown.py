@@ -152,7 +152,6 @@ def test_colors_that_a_person_chose_stay(dataset):
         label_tags={"fieldColor": "#00ff00"},
         show_skeletons=False,
     )
-    dataset.info["unsaved"] = "precious"  # here, while the App saved colors
     fg.predict(dataset, "a", heatmaps=("predicted", "label"))
     scheme = scheme_of(dataset)
     assert (scheme.color_by, scheme.opacity, scheme.color_pool) == ("value", 0.25, ["#12ab34"])
@@ -160,8 +159,19 @@ def test_colors_that_a_person_chose_stay(dataset):
     assert (scheme.label_tags, scheme.show_skeletons) == ({"fieldColor": "#00ff00"}, False)
     label = {"path": "gradcam_label", "fieldColor": CYAN}
     assert scheme.fields == [theirs, gradcam, elsewhere, label]
-    assert dataset.info["unsaved"] == "precious"
     assert stored_colors(dataset).colors == {"gradcam": "#123456", "gradcam_label": CYAN}
+
+
+def test_what_is_not_saved_yet_goes_along(dataset):
+    fg.predict(dataset, "a")
+    dataset.info["unsaved"] = "precious"
+    dataset.app_config.active_fields.paths = ["tags"]
+    store(dataset, opacity=0.25)  # in the App, at the same time
+    show_fields(dataset, ["prediction"])
+    assert active_of(dataset) == ["tags", "prediction"]
+    assert dataset.info["unsaved"] == "precious"
+    assert scheme_of(dataset).opacity == 0.25
+    assert field_colors(dataset) == {"gradcam": MAGENTA}
 
 
 def test_an_app_that_colors_by_value_goes_on_with_it(dataset, monkeypatch):

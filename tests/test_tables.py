@@ -17,7 +17,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.folders import at_hand, csv_file, labelling
 from fiftyone_gradcam.folders.cells import Images
-from fiftyone_gradcam.folders.names import read_names
+from fiftyone_gradcam.folders.class_names import read_names
 
 ACCENT = "\u00e9"  # one letter; "e\u0301" is the same one in two
 

@@ -52,6 +52,11 @@ def gray_photo(path: Path) -> None:
     save(picture_of(path.stem).convert("L"), path)
 
 
+def dark_photo(path: Path) -> None:
+    """That picture at a third of its brightness, in gray."""
+    save(picture_of(path.stem).convert("L").point(lambda level: level // 3), path)
+
+
 def label_map(path: Path) -> None:
     """Few small values, as for the kinds of pixels: nearly black to see."""
     pixels = np.zeros((48, 64), np.uint8)
@@ -84,7 +89,7 @@ def empty_mask(path: Path) -> None:
 def night(path: Path) -> None:
     """A nearly black, gray photo."""
     random = np.random.default_rng(zlib.crc32(str(path).encode()))
-    pixels = np.minimum(random.gamma(2, 12, (48, 64)), 255).astype(np.uint8)
+    pixels = np.minimum(random.gamma(2, 7, (48, 64)), 255).astype(np.uint8)
     save(Image.fromarray(pixels).convert("RGB"), path)
 
 
@@ -189,6 +194,11 @@ TREES = {
         | {f"{x}/masks/{i}.png": MASK for x in ("a", "b") for i in range(3)},
         drawn={"*/images/*": night},
     ),
+    "colored masks of night photos": Tree(
+        {f"{x}/images/{i}.png": (x, None) for x in ("a", "b") for i in range(3)}
+        | {f"{x}/masks/{i}.png": MASK for x in ("a", "b") for i in range(3)},
+        drawn={"*/images/*": night, "*": drawing},
+    ),
     "masks of dark tiles, most of them empty": Tree(
         {f"{x}/Imgs/{i}.jpg": (x, None) for x in ("free", "blowhole") for i in range(8)}
         | {f"{x}/Imgs/{i}.png": MASK for x in ("free", "blowhole") for i in range(8)},
@@ -221,12 +231,26 @@ TREES = {
         },
         drawn={"*.jpg": same_photo, "*.png": gray_photo},
     ),
+    "one photo in color and in darker gray": Tree(
+        {
+            f"{x}/{x}{i}.{kind}": (x, None)
+            for x in "ab"
+            for i in range(3)
+            for kind in ("jpg", "png")
+        },
+        drawn={"*.jpg": same_photo, "*.png": dark_photo},
+    ),
     "one drawing in two formats": Tree(
         {f"{x}/{i}.{kind}": (x, None) for x in "ab" for i in range(3) for kind in ("jpg", "png")},
         drawn={"*": drawing},
     ),
     "black and white digits": Tree(
         {f"{x}/{i}.png": (x, None) for x in "0123456789" for i in range(2)}, drawn={"*": mask}
+    ),
+    "black and white drawings of masks and of letters": Tree(
+        {f"mask/m{i}.png": ("mask", None) for i in range(4)}
+        | {f"letter/l{i}.png": ("letter", None) for i in range(4)},
+        drawn={"*": mask},
     ),
     "black and white digits, called labels": Tree(
         {f"labels/{x}/{i}.png": (x, None) for x in "012" for i in range(2)}, drawn={"*": mask}
@@ -362,6 +386,11 @@ TREES = {
     ),
     "images around the classes in each split": Tree(
         {f"{split}/images/{x}/1.jpg": (x, split) for split in ("train", "val") for x in "ab"}
+    ),
+    "tiny ImageNet: validation images without classes": Tree(
+        {f"train/{x}/images/{x}_{i}.jpg": (x, "train") for x in ("n01", "n02") for i in range(2)}
+        | {f"val/images/val_{i}.jpg": (None, "val") for i in range(2)},
+        others={"val/val_annotations.txt": "val_0.jpg n01"},
     ),
     "a class that is called test": Tree(
         {f"{x}/1.jpg": (x, None) for x in ("test", "cat", "dog")},

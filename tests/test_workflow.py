@@ -181,7 +181,9 @@ def test_fields_of_others_are_not_overwritten_unasked(trained):
         "theirs", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
     )
     trained.add_sample_field("number", fo.IntField)
-    trained.first().set_field("theirs", fo.Classification(label="precious"))
+    first = trained.first()
+    first["theirs"] = fo.Classification(label="precious")
+    first.save()
     with pytest.raises(ValueError, match=r"'theirs'.*not written by this plugin.*overwrite=True"):
         fg.predict(trained, "quick", prediction_field="theirs")
     with pytest.raises(ValueError, match="'number'.*another type"):

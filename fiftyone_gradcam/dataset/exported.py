@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import torch
 
 from .. import __version__
+from ..disk import whole_file
 from ..model.checkpoint import load_checkpoint, save_checkpoint
 from .run_facts import check_facts, input_of, read_json
 from .runs import CHECKPOINT, Run
@@ -132,7 +133,8 @@ def unpack(folder: str, facts: dict, target: str) -> None:
         ) from error
     for name in (CURVES, WATCH_MAPS, WATCH_STRIP):
         if os.path.isfile(os.path.join(folder, name)):
-            shutil.copyfile(os.path.join(folder, name), os.path.join(target, name))
+            with whole_file(os.path.join(target, name)) as part:
+                shutil.copyfile(os.path.join(folder, name), part)
 
 
 def check_replaceable(folder: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import fiftyone as fo
 
+from ..disk import OWN_FOLDER, make_folder
 from ..folders.path_names import inside
 from . import references
 
@@ -20,7 +21,7 @@ OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 def files_folder() -> str:
     """The folder of all that this plugin writes."""
-    return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), "fiftyone_gradcam")
+    return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), OWN_FOLDER)
 
 
 def dataset_folder(dataset: fo.Dataset) -> str:
@@ -52,7 +53,7 @@ def note_owner(dataset_id: str, name: str) -> None:
     note = owner_note(dataset_id)
     if os.path.exists(note):
         return
-    os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
+    make_folder(os.path.dirname(note))
     facts = {"database": references.database_id(), "dataset": name}
     handle, part = tempfile.mkstemp(dir=os.path.dirname(note), suffix=".part")
     with os.fdopen(handle, "w", encoding="utf-8") as file:

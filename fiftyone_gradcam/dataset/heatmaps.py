@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from ..explain.render import AGAINST, signed_pixels
+from ..explain.signed import AGAINST, signed_pixels
 from ..similar import did_you_mean
 from .fields import field_info
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import fiftyone as fo
 
+from ..disk import whole_file
 from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DecodeOptions
@@ -161,14 +162,6 @@ def _write_rows(path: str, rows: list[tuple[str, ...]]) -> str | None:
         if os.path.exists(path):
             os.unlink(path)
         return None
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{path}.part"
-    try:
-        with open(part, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("path", "what", "details"), *rows])
-        os.replace(part, path)
-    except BaseException:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "what", "details"), *rows])
     return path

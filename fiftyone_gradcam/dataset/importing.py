@@ -137,8 +137,6 @@ def carry_out(
         _check(plan, result, label_field)
         undo = write_files(dataset, updates)
         record(plan, result, label_field)
-        if is_replaced:
-            take_place(dataset, name)
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
@@ -161,6 +159,8 @@ def carry_out(
             dataset.info[INFO_KEY] = before
             dataset.save()
         raise
+    if is_replaced:  # from here on it is finished, now or by the next call
+        take_place(dataset, name)
     return result
 
 

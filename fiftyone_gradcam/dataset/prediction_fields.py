@@ -10,7 +10,8 @@ from bson import SON, Binary, ObjectId
 from fiftyone.core.utils import serialize_numpy_array
 
 from ..explain.methods import METHODS
-from ..explain.render import AGAINST, HeatmapOptions
+from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
 from .runs import Run
 from .storing import Declared
 

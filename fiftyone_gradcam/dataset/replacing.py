@@ -6,6 +6,9 @@ import hashlib
 import shutil
 
 import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
+from fiftyone.core.utils import to_slug
+from pymongo import UpdateOne
 
 from .files import dataset_folder
 from .import_record import INFO_KEY
@@ -15,8 +18,17 @@ LEGACY = "{} (new)"  # name of a successor in earlier versions
 
 
 def successor_of(name: str) -> str:
-    """The name of the dataset that is to take the place of another; no user has one like it."""
-    return f"importing {hashlib.sha256(name.encode()).hexdigest()[:12]} {name[:60]}"
+    """The name of a dataset that is to take the place of another; no user has one like it."""
+    return f"importing {_short(name)}"
+
+
+def leaving_of(name: str) -> str:
+    """The name of a dataset whose place another has taken, until it is deleted."""
+    return f"replaced {_short(name)}"
+
+
+def _short(name: str) -> str:
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:12]} {name[:60]}"
 
 
 def clear_up(name: str) -> None:
@@ -33,23 +45,39 @@ def clear_up(name: str) -> None:
                 take_place(found, name)
             elif record.get(MARK) == name or other == successor_of(name):
                 delete_with_files(found)
-    if fo.dataset_exists(name):
-        dataset = fo.load_dataset(name)
-        if dataset.info.get(INFO_KEY, {}).get(MARK) == name:  # cut off in its last step
-            _sign_off(dataset)
+    if fo.dataset_exists(leaving_of(name)):
+        delete_with_files(fo.load_dataset(leaving_of(name)))
 
 
 def take_place(successor: fo.Dataset, name: str) -> None:
-    """Delete the dataset of a name, if it is there still, and give the name to another."""
-    if fo.dataset_exists(name):
-        delete_with_files(fo.load_dataset(name))
-    successor.name = name
-    _sign_off(successor)
+    """Give a dataset the name of another, which is deleted.
 
-
-def _sign_off(dataset: fo.Dataset) -> None:
-    dataset.info[INFO_KEY].pop(MARK)
-    dataset.save()
+    The names change in one command to the database, so that at no time there is neither.
+    """
+    own = {"name": name, "slug": to_slug(name)}
+    updates = [
+        UpdateOne(
+            {"_id": successor._doc.id},
+            {"$set": own, "$unset": {f"info.{INFO_KEY}.{MARK}": ""}},
+        )
+    ]
+    old = fo.load_dataset(name) if fo.dataset_exists(name) else None
+    names = (name, successor.name, leaving_of(name))
+    if old is not None:
+        if fo.dataset_exists(leaving_of(name)):
+            delete_with_files(fo.load_dataset(leaving_of(name)))
+        other = {"name": leaving_of(name), "slug": to_slug(leaving_of(name))}
+        updates.insert(0, UpdateOne({"_id": old._doc.id}, {"$set": other}))
+    get_db_conn().datasets.bulk_write(updates, ordered=True)
+    for known in names:  # FiftyOne finds datasets that are in use by their names
+        fo.Dataset._instances.pop(known, None)
+    for dataset, known in ((successor, name), (old, leaving_of(name))):
+        if dataset is not None:
+            dataset._doc.name = known
+            dataset.reload()
+            fo.Dataset._instances[known] = dataset
+    if old is not None:
+        delete_with_files(old)
 
 
 def delete_with_files(dataset: fo.Dataset) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 
-from ..explain.render import AGAINST
+from ..explain.signed import AGAINST
 from .fields import classification_fields, field_info, is_owned
 from .heatmaps import heatmap_fields
 

@@ -13,8 +13,6 @@ from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
 from .methods import check_method
 
 RESOLUTION = 224
-# The kind of heatmap of what speaks against a class begins with it, before that of what speaks for.
-AGAINST = "against:"
 SCALES = ("image", "pair", "run")
 STORAGES = ("file", "database")
 
@@ -112,21 +110,6 @@ def render_heatmap(
         pixels.fill(0)
         pixels[top:bottom, left:right] = seen
     return pixels
-
-
-def signed_pixels(pixels: np.ndarray, against: np.ndarray) -> np.ndarray:
-    """One picture of a signed map, of the two in which it is stored.
-
-    Args:
-        pixels: uint8 (height, width), as `render_heatmap` draws the map
-        against: the same of the map times -1, with the same peak
-
-    Returns:
-        uint8 (height, width): from 1 at -peak over 128 at zero to 255 at the peak; 0 where the
-        model saw nothing
-    """
-    difference = np.rint(128 + (pixels.astype(np.float32) - against) / 2)
-    return np.where(pixels > 0, difference, 0).astype(np.uint8)
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:

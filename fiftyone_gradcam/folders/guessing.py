@@ -71,7 +71,7 @@ def _around(folders: Sequence[Parts], paths: Sequence[Sequence[str]]) -> Parts:
     while True:
         firsts = {parts[len(at)] for parts in folders if _is_below(parts, at)}
         if len(firsts) != 1 or splits_of(firsts):
-            return at if len(firsts) > 1 or splits_of(firsts) else ()
+            return at
         (only,) = firsts
         inner = (*at, only)
         if not any(_is_below(parts, inner) for parts in folders):

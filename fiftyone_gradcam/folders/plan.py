@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from . import labelling
 from .cells import Images
+from .class_names import names_of
 from .columns import Named
 from .files import Found, find_files
 from .guessing import guess, with_choices
 from .layout import Layout
 from .masks import find_masks
-from .names import names_of
 from .remarks import MOST_NAMES, are_splits, remarks
 
 

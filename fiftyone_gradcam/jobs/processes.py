@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from ..disk import make_folder
 from ..locks import own_folder
 
 # Threads of OpenMP wait for each other by spinning, by default so long that a training takes ten
@@ -86,7 +87,7 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     from . import nursery
 
     environment = SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(str(log.parent))
     pid = None
     if nursery.can_fork():
         pid = nursery.bear(target, environment, log)

@@ -13,6 +13,7 @@ from PIL import Image
 from ..dataset import fields
 from ..dataset.files import dataset_folder
 from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
 from ..model.augment import augment, mix
@@ -84,10 +85,8 @@ def preview_augmentation(
         columns=copies + 1,
         cell=int(np.clip(recipe.image_size, *CELLS)),
     )
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{path}.part"
-    picture.save(part, format="PNG")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        picture.save(part, format="PNG")
     print(f"Wrote {copies} augmented copies of {len(images)} images to {path}")
     return path
 

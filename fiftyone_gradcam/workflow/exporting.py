@@ -15,7 +15,7 @@ from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, ma
 from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
-from ..explain.render import AGAINST
+from ..explain.signed import AGAINST
 from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable

@@ -14,7 +14,9 @@ from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.tidying import make_ready
 from ..dataset.writing import exclusive
+from ..disk import make_folder
 
 Samples = fo.core.collections.SampleCollection
 
@@ -223,6 +225,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
         print(f"Files of {key!r} stay, for another dataset uses them")
     elif had_files:
         print(f"Deleted {folder}")
+    make_ready(dataset)  # values of the run that waited go
     return names
 
 
@@ -327,7 +330,7 @@ def _link_files(paths: list[str], folder: str) -> None:
     part = f"{os.path.dirname(folder)}{os.sep}.{os.path.basename(folder)}.part"
     shutil.rmtree(part, ignore_errors=True)  # of a renaming that was killed
     try:
-        os.makedirs(part)
+        make_folder(part)
         for path in paths:
             copy = os.path.join(part, os.path.basename(path))
             try:

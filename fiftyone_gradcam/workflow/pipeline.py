@@ -16,7 +16,8 @@ import torch
 
 from ..dataset.predictions import PredictionWriter
 from ..explain.measures import measure
-from ..explain.render import AGAINST, peak_of, render_heatmap, save_heatmap
+from ..explain.render import peak_of, render_heatmap, save_heatmap
+from ..explain.signed import AGAINST
 from ..images.away import is_away
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box

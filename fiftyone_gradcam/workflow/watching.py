@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 
 import fiftyone as fo
@@ -13,6 +12,7 @@ from torch import nn
 
 from ..dataset import fields
 from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..explain.cam import explain
 from ..explain.render import render_heatmap
@@ -152,11 +152,10 @@ class Watch:
         Returns:
             what is recorded with the run: ids, and the paths of both files
         """
-        os.makedirs(folder, exist_ok=True)
         paths = {name: os.path.join(folder, name) for name in (MAPS, STRIP)}
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with whole_file(paths[MAPS]) as part, open(part, "wb") as file:
             np.savez_compressed(
-                os.path.join(scratch, MAPS),
+                file,
                 ids=np.array(self.ids),
                 labels=np.array(self.labels),
                 epochs=np.array(self.epochs),
@@ -164,9 +163,8 @@ class Watch:
                 scores=np.stack(self.scores),
                 predicted=np.array(self.classes)[np.stack(self.predicted)],
             )
-            self.strip().save(os.path.join(scratch, STRIP))
-            for name, path in paths.items():
-                os.replace(os.path.join(scratch, name), path)
+        with whole_file(paths[STRIP]) as part:
+            self.strip().save(part, format="PNG")
         return {"ids": self.ids, "maps": paths[MAPS], "strip": paths[STRIP]}
 
     def strip(self):

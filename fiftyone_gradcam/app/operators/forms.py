@@ -8,7 +8,7 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
-from ...model.known_recipes import RECIPES
+from ...model.known_recipes import RECIPES, find_recipe
 
 AUTOMATIC = "automatic"
 FEATURES = {  # backbones whose features are told apart
@@ -82,7 +82,9 @@ def recipe_inputs(ctx, inputs: types.Object) -> str:
 
 def chosen_recipe(ctx) -> str:
     """The name of the recipe that was chosen."""
-    return ctx.params.get("recipe") or "default"
+    name = ctx.params.get("recipe") or "default"
+    find_recipe(name)  # refuses one that there is not
+    return name
 
 
 def backbone_inputs(

@@ -6,7 +6,6 @@ that JSON can say.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -39,7 +38,7 @@ def _is_text(value: object) -> bool:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) <= MOST_NUMBER
+    return abs(value) <= MOST_NUMBER  # which neither NaN nor infinity is
 
 
 def _is_whole(value: object) -> bool:
@@ -171,5 +170,8 @@ def _label(name: str, field: types.Property) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -112,6 +112,7 @@ class Verb(foo.Operator):
 
     def given(self, ctx) -> dict:
         """The verb's arguments by name, from parameters that are checked."""
+        self._call(ctx)  # refuses one that is no job's
         self._check_request(ctx)
         try:
             return self.arguments(ctx)

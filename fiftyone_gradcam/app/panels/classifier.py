@@ -18,7 +18,7 @@ from .runs import RunsTab
 
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
-LOAD_SECONDS = 4.0
+LOAD_SECONDS = 8.0
 TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
