@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
-            *("contact_sheet", "keep_truncated", "predicted", "runner_up"),
+            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
         ],
         SWITCH,
     ),
