@@ -13,6 +13,7 @@ _HOMES = {
     "list_jobs": "jobs.queue",
     "import_folders": "workflow.importing",
     "plan_import": "folders.plan",
+    **dict.fromkeys(("relocate", "Relocated"), "workflow.relocating"),
     "split": "workflow.splitting",
     "preview_augmentation": "workflow.augmentation",
     "describe": "model.description",

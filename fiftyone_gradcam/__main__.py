@@ -1,12 +1,15 @@
-"""The command line: demo, plan, run, doctor."""
+"""The command line: demo, plan, run, relocate, doctor."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
+
+COLUMNS = ("image_column", "label_column", "split_column")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,10 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     from . import doctor
 
     if options.command == "doctor":
-        return 0 if doctor.examine(fix=options.fix) else 1
+        return 0 if doctor.examine(options.fix, options.yes, options.free) else 1
     try:
         if options.command == "plan":  # needs no database
             return _plan(options)
+        if options.command == "relocate":
+            doctor.mend_database()
+            return _relocate(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
         doctor.mend_database()
@@ -26,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             doctor.link_plugin()
         return _work(options)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {_in_options(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
@@ -37,14 +43,37 @@ def _plan(options: argparse.Namespace) -> int:
     from .workflow.importing import plan_import
 
     plan = plan_import(options.folder, **_layout(options))
-    print(plan)
+    print(_in_options(str(plan)))
     plan.check()
+    return 0
+
+
+def _in_options(text: str) -> str:
+    """A text that names arguments of a layout, with the options of the command line instead."""
+    names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
+    text = re.sub(rf"\b({names})\b", _option, text)
+    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace("keep masks", "--keep-masks")
+
+
+def _option(found: re.Match) -> str:
+    return f"--{found[0].replace('_', '-')}"
+
+
+def _relocate(options: argparse.Namespace) -> int:
+    import fiftyone as fo
+
+    from .workflow.relocating import relocate
+
+    if not fo.dataset_exists(options.dataset):
+        raise ValueError(f"There is no dataset {options.dataset!r}")
+    relocate(fo.load_dataset(options.dataset), options.old, options.new)
     return 0
 
 
 def _layout(options: argparse.Namespace) -> dict:
     """Where classes and splits stand, as far as it was said."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
+    names = (*names, *COLUMNS, "keep_masks")
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -64,6 +93,7 @@ def _work(options: argparse.Namespace) -> int:
             seed=options.seed,
             layout=_layout(options),
             keep_truncated=options.keep_truncated,
+            max_pixels=options.max_pixels,
             **{name: value for name, value in choices.items() if value is not None},
         )
     demo.write_figures(figures, options.json)
@@ -97,9 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
     layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")
     layout.add_argument("--pattern", help="regular expression with a group named 'label'")
-    layout.add_argument("--table", metavar="CSV", help="of paths, labels and, perhaps, splits")
+    layout.add_argument(
+        "--table", action="append", metavar="CSV", help="of images, labels and, perhaps, splits"
+    )
+    for name, what in zip(COLUMNS, ("images", "labels", "splits"), strict=True):
+        layout.add_argument(
+            f"--{name.replace('_', '-')}", metavar="HEADER", help=f"of the table's {what}"
+        )
     layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
     layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
+    layout.add_argument(
+        "--keep-masks", action="store_true", default=None, help="import masks of images too"
+    )
 
     commands.add_parser(
         "plan", parents=[layout], help="what would be imported of a folder; nothing is written"
@@ -111,14 +150,32 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--keep-truncated", action="store_true", help="use truncated files as far as they go"
     )
+    run.add_argument(
+        "--max-pixels", type=int, help="width x height of the largest image (default: 178956970)"
+    )
     run.add_argument("--key", help="of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
     run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
     run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
     run.add_argument("--epochs", type=int, help="instead of the recipe's")
 
+    moved = commands.add_parser(
+        "relocate", help="make samples follow their files, after a folder was moved or renamed"
+    )
+    moved.add_argument("dataset", help="its name")
+    moved.add_argument("old", help="folder as it is in the paths of the samples")
+    moved.add_argument("new", help="where it is now")
+
     doctor = commands.add_parser("doctor", help="is everything in place?")
-    doctor.add_argument("--fix", action="store_true", help="mend what can be mended")
+    doctor.add_argument("--fix", action="store_true", help="fix what can be fixed")
+    doctor.add_argument("--yes", action="store_true", help="delete unused files without asking")
+    doctor.add_argument(
+        "--free",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="delete the listed files of this folder, which another database may use",
+    )
     return parser
 
 

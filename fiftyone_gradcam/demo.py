@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from .dataset import import_record
-from .dataset.fields import HEATMAP_COLORS
 from .dataset.runs import free_key
 from .dataset.views import accuracy
 from .workflow.importing import import_folders, plan_import
@@ -133,6 +132,7 @@ def run_folder(
     seed: int = 0,
     layout: dict | None = None,
     keep_truncated: bool = False,
+    max_pixels: int | None = None,
     **choices,
 ) -> tuple[fo.DatasetView, dict]:
     """Run the whole loop on the user's own folders.
@@ -147,7 +147,7 @@ def run_folder(
         seed: of everything random
         layout: where classes and splits stand, as far as it is not to be guessed: arguments of
             `plan_import`
-        keep_truncated: see `import_folders`
+        keep_truncated, max_pixels: see `import_folders`
         **choices: instead of those of the recipe; see `fine_tune`
 
     Returns:
@@ -164,7 +164,8 @@ def run_folder(
     plan.check()
     chosen = make_recipe(recipe, seed=seed, **choices)
     create_model(chosen.backbone, 2, chosen.weights)
-    dataset = import_folders(path, name, **(layout or {}), keep_truncated=keep_truncated)
+    unusual = {"keep_truncated": keep_truncated, "max_pixels": max_pixels}
+    dataset = import_folders(path, name, **(layout or {}), **unusual)
     if not dataset.info[import_record.INFO_KEY]["has_splits"]:
         split(dataset, recipe, seed=seed)
     key = key or free_key(dataset, chosen.backbone)
@@ -209,13 +210,7 @@ def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
 
 def open_app(view: fo.DatasetView, port: int | None = None) -> None:
     """Open the App on a view and wait until it is closed or interrupted."""
-    # The App's server is a process of its own, and takes its colours from the environment.
-    os.environ.setdefault("FIFTYONE_APP_COLORSCALE", HEATMAP_COLORS)
-    os.environ.setdefault("FIFTYONE_APP_COLOR_BY", "value")
-    config = fo.app_config.copy()
-    config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"]
-    config.color_by = os.environ["FIFTYONE_APP_COLOR_BY"]
-    session = fo.launch_app(view, port=port, config=config)
+    session = fo.launch_app(view, port=port)
     print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
     print("Press Ctrl+C to end")
     session.wait(-1)

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Finding:
         )
 
 
-def examine(fix: bool = False) -> bool:
+def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> bool:
     """Run all checks and print what they find.
 
     Args:
-        fix: mend what can be mended, then check it again
+        fix: fix what can be fixed, then check it again; files are deleted only after asking
+        yes: delete without asking
+        free: folders whose files are to be deleted though nobody knows them (see `doctor_files`)
 
     Returns:
         whether all is well
@@ -63,6 +65,10 @@ def examine(fix: bool = False) -> bool:
             finding = check()
         print(finding)
         well = well and finding.ok
+    if check_fiftyone().ok and check_database().ok:
+        from .doctor_files import tell_leftovers
+
+        well = tell_leftovers(fix, yes, free) and well
     return well
 
 

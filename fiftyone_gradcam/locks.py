@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 POLL_SECONDS = 0.1
 NOTICE_SECONDS = 1.0  # a wait that is shorter needs no words
@@ -26,8 +28,11 @@ class _Held:
     path: Path | None = None
 
 
-_guard = threading.Lock()
-_held: dict[str, _Held] = {}
+# FiftyOne loads the plugin's modules under names of its own, a worker under theirs: what this
+# process holds is one thing to both.
+_shared = sys.modules.setdefault("_fiftyone_gradcam_locks", ModuleType("_fiftyone_gradcam_locks"))
+_guard: threading.Lock = vars(_shared).setdefault("guard", threading.Lock())
+_held: dict[str, _Held] = vars(_shared).setdefault("held", {})
 
 
 def own_folder() -> Path:
@@ -111,9 +116,11 @@ def held_by_process(target: str, busy: str = "", end: float | None = None) -> It
             if is_last:
                 held.file = held.path = None
         if is_last:
-            if os.name == "posix":
-                os.unlink(path)
-            os.close(file)
+            try:
+                if os.name == "posix":
+                    os.unlink(path)
+            finally:  # or this process would wait for itself for ever
+                os.close(file)
 
 
 def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:

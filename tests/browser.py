@@ -17,7 +17,7 @@ SCREENSHOTS = Path(__file__).resolve().parents[1] / ".screenshots"
 # Errors of FiftyOne's own: what it cannot fetch from the internet, and
 # what its drawing of heatmaps stumbles over when the grid is drawn again.
 NOT_OURS = (
-    *("ERR_NAME_NOT_RESOLVED", "ArrayBuffer", "ImageBitmap", "entry is loading"),
+    *("ERR_NAME_NOT_RESOLVED", "entry is loading"),
     "dataset is not defined",  # when another dataset is opened beside an open panel
 )
 SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first

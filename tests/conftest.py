@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -11,8 +12,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="fiftyone-gradcam-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-for name in ("plugins", "datasets"):
+for name in ("plugins", "datasets", "tmp"):
     (HOME / name).mkdir()
+# Locks, and the process that forks workers: it ends soon after its folder is gone.
+os.environ["TMPDIR"] = tempfile.tempdir = str(HOME / "tmp")
 (HOME / "plugins" / "fiftyone-gradcam").symlink_to(REPOSITORY, target_is_directory=True)
 os.environ.update(
     FIFTYONE_DATABASE_NAME=f"fiftyone-gradcam-tests-{os.getpid()}",
@@ -95,6 +98,23 @@ def name(request) -> str:
     yield name
     if fo.dataset_exists(name):
         fo.delete_dataset(name)
+
+
+def worker_of(job) -> str:
+    """The name of the process that does a job of this plugin, or waits to."""
+    from bson import ObjectId
+    from fiftyone.operators.delegated import DelegatedOperationService
+
+    return DelegatedOperationService().get(ObjectId(job.id)).run_link
+
+
+def kill_worker(job) -> None:
+    """Kill the process of a job, and no other: other people's jobs run on this machine too."""
+    from fiftyone_gradcam.jobs.processes import is_alive
+
+    worker = worker_of(job)
+    assert is_alive(worker), f"{job} has no process: {worker!r}"
+    os.kill(int(worker.rsplit(" ", 2)[1]), signal.SIGKILL)
 
 
 # A training that takes a second or two and gets most digits right.

@@ -45,7 +45,8 @@ def some_digits(folder, name, per_class=4) -> Iterator[fo.Dataset]:
     dataset = fg.import_folders(str(save_digits(folder, per_class=per_class)), name)
     yield dataset
     shutil.rmtree(dataset_folder(dataset), ignore_errors=True)
-    dataset.delete()
+    if not dataset.deleted:
+        dataset.delete()
 
 
 def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:

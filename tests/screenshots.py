@@ -10,9 +10,7 @@ import tempfile
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
-os.environ.update(
-    FIFTYONE_APP_COLORSCALE="jet", FIFTYONE_APP_COLOR_BY="value", FIFTYONE_DO_NOT_TRACK="true"
-)
+os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 
 TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195

@@ -1,13 +1,10 @@
 """Stories of the panel: jobs that outlive the tab and the server, runs, evaluation."""
 
-import os
 import re
-import signal
 
 import fiftyone as fo
-import psutil
 import pytest
-from conftest import QUICK, save_digits
+from conftest import QUICK, kill_worker, save_digits
 
 import fiftyone_gradcam as fg
 
@@ -92,9 +89,7 @@ def test_a_killed_worker_is_told_and_resumed(app, dataset):
     app.open(dataset.name)
     train(app, dataset, "killed", 3_000)
     app.wait_for_text(EPOCH)
-    for process in psutil.process_iter(["cmdline"]):
-        if "fiftyone_gradcam.jobs.worker" in (process.info["cmdline"] or []):
-            os.kill(process.pid, signal.SIGKILL)
+    kill_worker(job_of(dataset, "killed"))
     app.wait_for_text("The process of this job ended before its work did")
     app.screenshot("31 killed")
     app.click("Resume")

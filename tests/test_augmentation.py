@@ -228,7 +228,7 @@ def test_a_preview_leaves_out_what_cannot_be_decoded_and_refuses_what_cannot_wor
     for file in paths:
         os.unlink(file)
     new = str(tmp_path / "other" / "new.png")
-    with pytest.raises(ValueError, match=r"None of the 6 images.*file not found.*import them"):
+    with pytest.raises(ValueError, match=r"None of 6 files.*file not found.*relocate"):
         preview_augmentation(dataset, path=new, **SMALL)
     dataset.clear_sample_field("ground_truth")
     with pytest.raises(ValueError, match="No sample here has a label in 'ground_truth'"):

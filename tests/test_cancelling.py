@@ -10,6 +10,7 @@ from conftest import QUICK
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import heatmap_folder
+from fiftyone_gradcam.dataset.spool import spools
 
 
 def ending_after(calls: int, least: int = 0):
@@ -118,15 +119,26 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     fg.predict(some, "rival", overwrite=True, **own)
     assert trained.exists("one").values("id") == some.values("id")
     assert len(os.listdir(folder)) == 30
-    # A pass over all that is cut short leaves nothing of the earlier run, nor goes on with it.
-    with pytest.raises(fg.CancelledError):
+    # A pass over all that is cut short leaves what the earlier run said, until all is there.
+    before = some.values("one.label")
+    with pytest.raises(fg.CancelledError, match=r"\d+ of 180 .* that wait: the fields keep"):
         fg.predict(trained, "quick", **{**own, "progress": ending_after(1, least=40)})
-    done = trained.count("one")
-    assert 40 <= done < 180
-    assert sorted(os.listdir(folder)) == sorted(
-        os.path.basename(path) for path in trained.values("one_cam.map_path") if path
-    )
+    assert trained.exists("one").values("id") == some.values("id")
+    assert some.values("one.label") == before
+    assert field_info(trained, "one")["run"] == "rival"
+    (waiting,) = spools(trained)
+    done = {sample_id for sample_id, _ in waiting.rows()}
+    assert 40 <= len(done) < 180
+    assert len(os.listdir(folder)) == 30 + len(done)
+    steps = []
+    fg.predict(trained, "quick", resume=True, **{**own, "progress": lambda *r: steps.append(r)})
+    assert steps[-1][:2] == (180 - len(done), 180 - len(done))
     assert field_info(trained, "one")["run"] == "quick"
+    assert trained.count("one") == trained.count("one_cam") == 180
+    assert sorted(os.listdir(folder)) == sorted(
+        os.path.basename(path) for path in trained.values("one_cam.map_path")
+    )
+    assert spools(trained) == []
     # The same key trained anew is another run.
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
     fg.predict(trained, "rival", **own)

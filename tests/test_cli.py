@@ -8,10 +8,31 @@ import sys
 import fiftyone as fo
 import pytest
 from conftest import HOME, REPOSITORY, save_digits
+from test_trees import TREES
 
 from fiftyone_gradcam import doctor
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.demo import make_folders
+
+
+def test_a_plan_on_the_command_line(tmp_path, capsys):
+    TREES["masks of some classes"].make(tmp_path)
+    assert main(["plan", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "crack 5, fine 5" in printed
+    assert "5 files are masks of images and left out" in printed
+    assert "To import them too, --keep-masks" in printed
+    assert main(["plan", str(tmp_path), "--keep-masks"]) == 0
+    assert "crack 10, fine 5" in capsys.readouterr().out
+    refused = tmp_path / "refused"
+    TREES["splits are never classes"].make(refused)
+    assert main(["plan", str(refused), "--label-from", "folder", "--split-from", "nothing"]) == 1
+    error = capsys.readouterr().err
+    assert "Say where the split stands by --split-from ('outer folder'" in error
+    assert "--label-from" in error
+    (refused / ("a" * 40)).write_bytes(b"x")
+    assert main(["plan", str(refused), "--pattern", "(?P<label>([a-z]+)+)!$"]) == 1
+    assert "takes more than a second" in capsys.readouterr().err
 
 
 def test_demo_folders_hold_all_digits_and_the_planted_errors(tmp_path):

@@ -211,7 +211,7 @@ BAD_EXPORTS = [
     (lambda f: edit(f, classes=["a", "a", "b"]), ValueError, "not name two or more classes"),
     (lambda f: edit(f, recipe={**RECIPE, "hidden": [4]}), ValueError, "do not fit 'small_cnn'"),
     (lambda f: edit(f, history=None), ValueError, "no good 'history': None"),
-    (lambda f: edit(f, history=[{}]), ValueError, "history without epochs"),
+    (lambda f: edit(f, history=[{}]), ValueError, r"no good 'history': \[{}\]"),
     (
         lambda f: edit(f, backbone="net9", recipe={**RECIPE, "backbone": "net9"}),
         ValueError,
@@ -257,8 +257,8 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
         fg.import_run(other, folder, key="b")
     before = state_of(other)
 
-    for method in ("register_run", "save_run_results"):
-        for key in ("a", "b", "c"):
+    for method in ("register_run", "update_run_config", "save_run_results"):
+        for key in {"register_run": "bc", "update_run_config": "a"}.get(method, "abc"):
             with failing(fo.Dataset, method):
                 fg.import_run(other, folder, key=key, overwrite=True)
         assert state_of(other) == before

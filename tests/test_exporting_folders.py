@@ -60,8 +60,42 @@ def test_names_that_no_folder_can_have(corrected, tmp_path):
     view.set_values("ground_truth.label", labels)
     folder = fg.export_folders(view, str(tmp_path / "out"), split_folders=False, progress=False)
     found = {os.path.relpath(home, folder) for home, _, names in os.walk(folder) for _ in names}
-    assert found == {"_./up", "cat/siamese", "a_b__c_d_", "_hidden", "_", "é"}
+    assert found == {"__/up", "cat/siamese", "a_b__c_d_", "_hidden", "_", "é"}
     assert sorted(os.listdir(tmp_path)) == ["d", "out"]
+
+
+def test_splits_that_lead_out_of_the_folder(corrected, tmp_path):
+    """They are refused by split, but another program may have left them in the dataset."""
+    with pytest.raises(ValueError, match=r"A split cannot be called '../../x'"):
+        fg.split(corrected, {"../../x": 0.5, "train": 0.5})
+    assert set(corrected.count_sample_tags()) == {"train", "val", "test"}
+    tags = ["../../x", "/abs", "..", "a/../../b", "C:"]
+    corrected.info["splits"] = {"fractions": dict.fromkeys(tags, 0.2)}
+    corrected.save()
+    corrected.set_values("tags", [[tags[i % 5]] for i in range(15)])
+    for how in ("copy", "link"):
+        folder = fg.export_folders(corrected, str(tmp_path / how), how=how, progress=False)
+        assert sorted(os.listdir(folder)) == ["C_", "_._.._x", "__", "_abs", "a_.._.._b"]
+    fg.export_folders(corrected, str(tmp_path / "list"), how="list")
+    with open(tmp_path / "list" / "moves.csv", newline="", encoding="utf-8") as file:
+        targets = [os.path.normpath(row["to"]) for row in csv.DictReader(file)]
+    assert all(path.startswith(str(tmp_path / "list") + os.sep) for path in targets)
+    assert sorted(os.listdir(tmp_path)) == ["copy", "d", "link", "list"]
+
+
+def test_classes_that_a_file_system_takes_for_one_keep_apart(corrected, tmp_path, capsys):
+    view = corrected.limit(8)
+    labels = ["Cat", "cat", "a?", "a*", "_unlabeled", "é", "e\u0301", "cat/x"]
+    view.set_values("ground_truth.label", labels)
+    last = corrected.skip(8).limit(1)
+    last.set_values("ground_truth", [None])
+    both = corrected.limit(9)
+    folder = fg.export_folders(both, str(tmp_path / "out"), split_folders=False, progress=False)
+    found = {os.path.relpath(home, folder) for home, _, names in os.walk(folder) for _ in names}
+    assert found == {
+        "Cat", "cat_2", "a_", "a__2", "_unlabeled", "_unlabeled_2", "é", "e\u0301_2", "cat_2/x",
+    }  # fmt: skip
+    assert "'cat' as 'cat_2'" in capsys.readouterr().out
 
 
 def test_a_list_of_moves(corrected, tmp_path):

@@ -17,7 +17,8 @@ from conftest import REPOSITORY, save_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import importing
+from fiftyone_gradcam.dataset import adding
+from fiftyone_gradcam.dataset.replacing import leaving_of, successor_of
 from fiftyone_gradcam.images.decode import ImageError, decode
 
 # Of the odd images, those that are none, and why.
@@ -29,7 +30,7 @@ SKIPPED = {
     "crash-2020-10-test.tif": "corrupt",
     "crash-4f085cc12ece8cde18758d42608bed6a2a2cfb1c.tif": "corrupt",
     "crash-63b1dffefc8c075ddc606c0a2f5fdc15ece78863.tif": "corrupt",
-    "decompression_bomb.gif": "too large (decompression bomb)",
+    "decompression_bomb.gif": "more than 178956970 pixels (max_pixels allows more)",
     "truncated_image.png": "truncated",
     "truncated_jpeg.jpg": "truncated",
     "zero_bytes.jpg": "empty file",
@@ -112,7 +113,10 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     sample.ground_truth.label = "corrected"
     sample.save()
     (root / "digit 1" / "000.png").unlink()
-    (root / "digit 2" / "000.png").rename(root / "digit 1" / "moved.png")
+    (root / "digit 2" / "000.png").unlink()
+    (root / "digit 1" / "new.png").write_bytes(
+        (root / "digit 1" / "001.png").read_bytes() + b"more"
+    )
     capsys.readouterr()
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
@@ -137,7 +141,7 @@ def cancelling_after(count: int):
 
 
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH", 5)
+    monkeypatch.setattr(adding, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
     message = f"12 images are imported; importing {str(root)!r} into {name!r} again goes on"
     with pytest.raises(fg.CancelledError, match=message):
@@ -182,10 +186,28 @@ def test_what_a_killed_replacement_left_is_cleared_up(tmp_path, name):
     again = fg.import_folders(str(root), name, progress=False)
     assert again.values("id") == whole.values("id")
     assert not fo.dataset_exists(f"{name} (new)")
-    theirs = fo.Dataset(f"{name} (new)", persistent=True)
-    assert len(fg.import_folders(str(root), name, progress=False)) == 6  # it is in nobody's way
-    with pytest.raises(ValueError, match="is in the way of replacing .* Rename it"):
-        fg.import_folders(str(root), name, overwrite=True, progress=False)
+    # So now, at each of the points where it may be cut off.
+    other = successor_of(name)
+    left = fo.Dataset(other, persistent=True)  # before it is marked
+    assert again.values("id") == fg.import_folders(str(root), name, progress=False).values("id")
+    for is_whole in (False, True):
+        left = fo.load_dataset(name).clone(other, persistent=True)
+        left.info["import_folders"] |= {"replaces": name, "whole": is_whole}
+        left.save()
+        ids = left.values("id") if is_whole else again.values("id")
+        assert fg.import_folders(str(root), name, progress=False).values("id") == ids
+        assert not fo.dataset_exists(other)
+    assert "replaces" not in fo.load_dataset(name).info["import_folders"]
+    ids = fo.load_dataset(name).values("id")
+    fo.load_dataset(name).clone(leaving_of(name), persistent=True)  # it was to be deleted
+    assert fg.import_folders(str(root), name, progress=False).values("id") == ids
+    assert not fo.dataset_exists(leaving_of(name))
+    held = fo.load_dataset(name)
+    theirs = fo.Dataset(f"{name} (new)", persistent=True)  # the user's is in nobody's way
+    assert len(fg.import_folders(str(root), name, overwrite=True, progress=False)) == 6
+    assert [x for x in fo.list_datasets() if name in x] == [name, theirs.name]
+    assert held.deleted
+    assert fo.load_dataset(name).name == name
     theirs.delete()
 
 
@@ -193,8 +215,8 @@ KILLED = """
 import sys
 sys.path.insert(0, {repository!r})
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import importing
-importing.BATCH = 20
+from fiftyone_gradcam.dataset import adding
+adding.BATCH = 20
 print("ready", flush=True)
 fg.import_folders({root!r}, {name!r}, progress=False)
 """

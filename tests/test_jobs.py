@@ -12,11 +12,11 @@ import numpy as np
 import psutil
 import pytest
 from bson import ObjectId
-from conftest import QUICK, REPOSITORY, save_digits
+from conftest import QUICK, REPOSITORY, kill_worker, save_digits, worker_of
 from fiftyone.operators.delegated import DelegatedOperationService
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import calls, processes, queue
+from fiftyone_gradcam.jobs import calls, nursery, processes, queue
 
 LONG = {**QUICK, "epochs": 4000}
 
@@ -36,15 +36,6 @@ def until(condition, seconds: float = 60.0):
     while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
-    return found
-
-
-def workers() -> list[int]:
-    """Numbers of the worker processes of this database that live."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "fiftyone_gradcam.jobs.worker" in (process.info["cmdline"] or []):
-            found.append(process.pid)
     return found
 
 
@@ -87,7 +78,7 @@ def test_a_training_as_a_job_is_the_same_as_in_the_foreground(dataset):
         [row["train_loss"] for row in own.history], rel=1e-4
     )
     assert fg.list_jobs(dataset)[0].id == job.id
-    until(lambda: not workers())  # nothing is left behind
+    until(lambda: not processes.is_alive(worker_of(job)))  # nothing is left behind
 
 
 def test_jobs_of_a_dataset_are_done_in_order_and_each_sees_what_the_last_one_left(dataset):
@@ -130,7 +121,7 @@ def test_a_queued_job_can_be_cancelled(dataset):
     until(lambda: is_learning(first))
     first.cancel()
     until(lambda: first.refresh().has_ended)
-    until(lambda: not workers())
+    until(lambda: not any(processes.is_alive(worker_of(job)) for job in (first, second)))
     dataset.reload()
     assert not dataset.has_sample_field("never")
 
@@ -158,8 +149,7 @@ def test_predictions_that_were_cancelled_stay_and_are_named_as_a_part(dataset, m
 def test_a_job_whose_process_was_killed_is_told_as_lost_and_can_be_resumed(dataset):
     job = fg.fine_tune(dataset, "killed", **LONG, delegate=True)
     until(lambda: is_learning(job))
-    (pid,) = workers()
-    os.kill(pid, signal.SIGKILL)
+    kill_worker(job)
     lost = until(lambda: (found := job.refresh()).has_ended and found)
     assert lost.state == "lost"
     assert "was killed" in lost.message
@@ -263,12 +253,27 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
 def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     """FiftyOne ends its server with all descendants."""
     job = fg.fine_tune(dataset, "apart", **LONG, delegate=True)
-    (pid,) = until(lambda: len(found := workers()) == 1 and found)
+    pid = int(worker_of(job).rsplit(" ", 2)[1])
     assert pid not in [p.pid for p in psutil.Process().children(recursive=True)]
     assert os.getsid(pid) == pid
     until(lambda: is_learning(job))
     job.cancel()
     until(lambda: job.refresh().has_ended)
+
+
+@pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+def test_workers_after_the_first_are_forked_by_a_process_that_has_imported_all(dataset):
+    fg.find_leaks(dataset, near=False, delegate=True).wait(60)
+    jobs = [fg.find_leaks(dataset, near=False, delegate=True) for _ in range(3)]
+    parents = {psutil.Process(int(worker_of(job).rsplit(" ", 2)[1])).ppid() for job in jobs}
+    (parent,) = parents
+    assert parent not in (os.getpid(), 1)
+    assert psutil.Process(parent).terminal() is None
+    assert [job.wait(60).state for job in jobs] == ["completed"] * 3
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(parent))
+    job = fg.find_leaks(dataset, near=False, delegate=True)  # as if nothing had happened
+    assert job.wait(60).state == "completed"
 
 
 def test_names_of_processes():

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from fiftyone_gradcam.folders.verify import facts_of
-from fiftyone_gradcam.images.decode import decode
+from fiftyone_gradcam.images.decode import DecodeOptions, decode
+
+KEEP = DecodeOptions(keep_truncated=True)
 
 # Width, height, and the mean colours of the quarters (upper left, upper right, lower left, lower
 # right) as Chromium 142 draws them on white; of TIFF files, of an MPO file and of one with a colour
@@ -88,11 +90,11 @@ def test_transparency_by_its_own_formula(odd):
 
 
 def test_truncated_files_hold_what_other_programs_see(odd):
-    cut = decode(str(odd / "truncated_jpeg.jpg"), keep_truncated=True)
+    cut = decode(str(odd / "truncated_jpeg.jpg"), options=KEEP)
     quarters = np.asarray(cut.image.resize((2, 2), Image.Resampling.BOX)).reshape(4, 3)
     expected = [[129, 129, 126], [126, 128, 126], [130, 128, 127], [129, 128, 127]]
     assert np.abs(quarters - np.array(expected, float)).max() <= 1
-    cut = decode(str(odd / "truncated_image.png"), keep_truncated=True)
+    cut = decode(str(odd / "truncated_image.png"), options=KEEP)
     pixels = np.asarray(cut.image)
     assert pixels.shape == (480, 640, 3)
     assert pixels[399].max() > 0

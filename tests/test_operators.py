@@ -13,6 +13,7 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 from PIL import Image
 from scipy.stats import binomtest
+from test_trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
@@ -48,7 +49,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, *OF_RUNS, "apply_color_scale"]
+    names = [*VERBS, "relocate", *OF_RUNS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()
@@ -156,8 +157,29 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert operator.arguments(ctx) == {
         "path": str(root), "label_from": "pattern", "pattern": "(?P<label>x)",
         "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
-        "keep_truncated": False,
+        "keep_truncated": False, "max_pixels": None,
     }  # fmt: skip
+
+
+def test_the_form_of_an_import_tells_of_masks_and_names(name, tmp_path):
+    empty = fo.Dataset(name)
+    root = tmp_path / "图片"
+    TREES["masks of some classes"].make(root)
+    fields = form("import_folders", empty, path=str(root))
+    assert "| crack | 5 |" in str(fields["plan"])
+    assert "To import them too, choose “Keep masks”" in str(fields["warning_0"])
+    assert fields["name"]["view"]["placeholder"] == "图片 images"
+    assert "The folder's own name is '图片'; the dataset is called '图片 images'" in str(
+        fields["own_name"]
+    )
+    fields = form("import_folders", empty, path=str(root), layout=True, keep_masks=True)
+    assert "| crack | 10 |" in str(fields["plan"])
+    assert fields["keep_masks"]["view"]["label"] == "Keep masks"
+    assert "taken" in form("import_folders", empty, path=str(root), name="图片")
+    TREES["splits are never classes"].make(tmp_path / "splits")
+    chosen = {"layout": True, "label_from": "folder", "split_from": "nothing"}
+    fields = form("import_folders", empty, path=str(tmp_path / "splits"), **chosen)
+    assert "where the split stands by “The split stands in”" in str(fields["no_plan"])
 
 
 def test_folders_are_exported_by_operator(trained, tmp_path):
@@ -237,13 +259,14 @@ def test_from_python_an_operator_works_in_the_foreground_and_then_shows_the_resu
 
     well = messages("quick")
     uris = [m["uri"].rsplit("/", 1)[-1] for m in well]
-    for wanted in ("reload_dataset", "set_active_fields", "apply_color_scale", "notify"):
-        assert wanted in uris
+    # No colors are set while tiles load: they would lose their heatmaps.
+    assert [x for x in uris if x != "set_progress"] == [
+        "notify",
+        "reload_dataset",
+        "set_active_fields",
+    ]
     (active,) = [m for m in well if m["uri"].endswith("set_active_fields")]
     assert active["fields"] == ["prediction", "gradcam"]
-    (colors,) = [m for m in well if m["uri"].endswith("apply_color_scale")]
-    wanted = {"color_by": "value", "opacity": 0.4, "default_colorscale_preset": "jet"}
-    assert colors["scheme"] == wanted
     with pytest.raises(ValueError, match="no training run 'gone'"):
         messages("gone")
 
@@ -343,32 +366,3 @@ def test_looks_before_a_training(trained):
         (told,) = [m.body.params["message"] for m in operator.execute(ctx)
                    if "message" in m.body.params]  # fmt: skip
         assert ("learn" in told) if verb == "sanity_check" else ("Suggested" in told), told
-
-
-def test_a_colour_scale_is_applied_again_for_what_was_being_drawn(trained, monkeypatch):
-    from fiftyone_gradcam.app.operators import colors
-
-    monkeypatch.setattr(colors, "PAUSES_SECONDS", (0.0, 0.0))
-
-    def applied(**params) -> list[dict]:
-        ctx = foo.executor.ExecutionContext(
-            request_params={"dataset_name": trained.name, "params": params},
-            executor=foo.executor.Executor(),
-            operator_uri=URI + "apply_color_scale",
-        )
-        messages = list(colors.ApplyColorScale().execute(ctx))
-        assert {m.body.operator_uri for m in messages} <= {"set_color_scheme"}
-        return [m.body.params for m in messages]
-
-    stored = {"color_by": "value", "opacity": 0.4, "default_colorscale_preset": "jet"}
-    assert applied() == [stored] * 2
-    given = {"color_by": "field", "default_colorscale_preset": "hot"}
-    assert applied(scheme=given) == [given] * 3
-    scheme = trained.app_config.color_scheme
-    trained.app_config.color_scheme = fo.ColorScheme(color_pool=["#12ab34"])  # has no scale
-    trained.save()
-    try:
-        assert applied() == []
-    finally:
-        trained.app_config.color_scheme = scheme
-        trained.save()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders.layout import Layout, guess, prefix
-from fiftyone_gradcam.folders.table import read_names, read_table
+from fiftyone_gradcam.folders.class_names import read_names
+from fiftyone_gradcam.folders.guessing import guess
+from fiftyone_gradcam.folders.layout import Layout, prefix
 
 
 def make(root: Path, *names: str) -> Path:
@@ -140,7 +141,7 @@ def test_what_is_guessed_can_be_changed(tmp_path):
         ({"pattern": "("}, "is no regular expression"),
         ({"pattern": "a"}, "has no group named 'label'"),
         ({"label_from": "pattern"}, "A pattern is needed"),
-        ({"label_from": "table"}, "no table, or more than one"),
+        ({"label_from": "table"}, "There is no table of labels in"),
     ):
         with pytest.raises(ValueError, match=message):
             fg.plan_import(root, **choices)
@@ -218,15 +219,15 @@ def test_a_table_of_labels(tmp_path):
     assert (plan.layout.label_from, plan.table) == ("table", str(flat / "train.csv"))
     make(flat, "c/1.jpg", "d/1.jpg")
     assert fg.plan_import(str(flat)).layout.label_from == "folder"
-    files = [str(flat / "a.jpg")]
     for text, message in (
-        ("a,b\n1,2\n", "needs a column for paths .* it has 'a', 'b'"),
-        ("path,label\nx.jpg,cat\n", "names no image below .*its first path is 'x.jpg'"),
+        ("a,b\n1,2\n", "has the columns 'a', 'b': none .* to name images.* image_column and label"),
+        ("path,x,z\n1,2,3\n", "has the columns 'path', 'x', 'z': none .* to hold classes"),
+        ("path,label\nx.jpg,cat\n", "names no image below .*in the column 'path', is 'x.jpg'"),
         ("", "is empty"),
     ):
         table.write_text(text)
         with pytest.raises(ValueError, match=message):
-            read_table(str(table), str(flat), files)
+            fg.plan_import(str(flat), table=str(table))
 
 
 def test_classes_get_their_names(tmp_path):
@@ -270,11 +271,8 @@ def test_real_folders(real):
 
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
+    # Where splits are known by their names, no other folder is one.
+    known = Layout("folder", "inner folder", splits={"train": "train", "b": None})
+    assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")
+    assert known.read(("cat", "b", "1.jpg")) == ("cat", None)
     assert guess([]) == Layout("nothing", "nothing")
-
-
-def test_splits_among_other_folders_are_told(tmp_path):
-    make(tmp_path, "Train/cat/1.jpg", "Testing/cat/2.jpg", "holdout/cat/3.jpg")
-    plan = fg.plan_import(str(tmp_path))
-    assert plan.classes == ["Testing", "Train", "holdout"]
-    assert "Classes are called Testing, Train. If these are splits" in str(plan)

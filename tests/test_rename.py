@@ -23,6 +23,7 @@ from made_runs import (
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import run_fields, runs
+from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
 from fiftyone_gradcam.workflow import managing
 
@@ -107,9 +108,9 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
 
 STEPS = [
     (os, "rename"),
-    (managing, "_link_folder"),
-    (fo.Dataset, "rename_run"),
+    (managing, "_link_files"),
     (runs, "update_paths"),
+    (fo.Dataset, "rename_run"),
     (run_fields, "rename_run_in_fields"),
 ]
 
@@ -133,6 +134,7 @@ def test_a_renaming_that_fails_changes_nothing(dataset, step):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_renaming_that_is_killed_leaves_a_run_that_loads(dataset, step):
     run = make_run(dataset, "a")
+    fg.predict(dataset, "a")
     paths = dataset.values("filepath")
     before = logits_of(run, paths)
     child = os.fork()
@@ -141,7 +143,7 @@ def test_a_renaming_that_is_killed_leaves_a_run_that_loads(dataset, step):
             food._disconnect()
             place, name = STEPS[step]
             original = getattr(place, name)
-            setattr(place, name, lambda *args: (original(*args), os._exit(9)))
+            setattr(place, name, lambda *args, **named: (original(*args, **named), os._exit(9)))
             fg.rename_run(fo.load_dataset(dataset.name), "a", "b")
         except BaseException:
             traceback.print_exc()
@@ -151,17 +153,18 @@ def test_a_renaming_that_is_killed_leaves_a_run_that_loads(dataset, step):
     dataset.reload()
     dataset._run_cache.clear()
     (key,) = fg.list_runs(dataset)
-    assert key == ("a" if step == 1 else "b")
+    assert key == ("a" if step < 3 else "b")
     assert logits_of(fg.load_run(dataset, key), paths) == pytest.approx(before, abs=1e-6)
-    if key == "a":
-        fg.rename_run(dataset, "a", "b")  # what is left is not in the way
-    else:
-        fg.delete_run(dataset, "a")
-    found = fg.load_run(dataset, "b")
+    found = fg.rename_run(dataset, "a", "b")  # the same call finishes it
+    assert found == fg.load_run(dataset, "b")
+    assert fg.list_runs(dataset) == ["b"]
     assert os.listdir(os.path.join(dataset_folder(dataset), "runs")) == ["b"]
-    if step > 2:  # before, the record still names the old folder
-        assert sorted(os.listdir(os.path.dirname(found.checkpoint))) == FILES
-        assert logits_of(found, paths) == pytest.approx(before, abs=1e-6)
+    assert sorted(os.listdir(os.path.dirname(found.checkpoint))) == FILES
+    assert logits_of(found, paths) == pytest.approx(before, abs=1e-6)
+    assert [field_info(dataset, name)["run"] for name in ("prediction", "gradcam")] == ["b", "b"]
+    assert len(fg.predict(dataset, "b", resume=True)) == 12
+    with pytest.raises(ValueError, match="no training run 'a'. Its runs: b"):
+        fg.rename_run(dataset, "a", "b")
 
 
 def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name):

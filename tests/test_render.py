@@ -14,6 +14,7 @@ from fiftyone_gradcam.explain.render import (
     render_heatmap,
     save_heatmap,
 )
+from fiftyone_gradcam.explain.signed import signed_pixels
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import placed, seen_box, to_frame, to_square
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -141,11 +142,14 @@ def test_outside_of_what_was_seen_is_zero():
 
 def test_scales_and_signs():
     cam = np.array([[1.0, -0.5], [0.0, 0.5]], np.float32)
-    own = render_heatmap(cam, 2, 2, signed=True)
-    assert own.tolist() == [[255, 64], [128, 192]]
-    shared = render_heatmap(cam, 2, 2, peak=2.0, signed=True)
-    assert shared.tolist() == [[192, 96], [128, 160]]
-    assert render_heatmap(cam.clip(0), 2, 2, peak=2.0).tolist() == [[128, 1], [1, 64]]
+    both = render_heatmap(cam, 2, 2), render_heatmap(-cam, 2, 2)
+    assert [x.tolist() for x in both] == [[[255, 1], [1, 128]], [[1, 128], [1, 1]]]
+    assert signed_pixels(*both).tolist() == [[255, 64], [128, 192]]
+    shared = render_heatmap(cam, 2, 2, peak=2.0), render_heatmap(-cam, 2, 2, peak=2.0)
+    assert shared[0].tolist() == [[128, 1], [1, 64]]
+    assert signed_pixels(*shared).tolist() == [[192, 96], [128, 160]]
+    unseen = np.array([[0, 255]], np.uint8), np.array([[0, 1]], np.uint8)
+    assert signed_pixels(*unseen).tolist() == [[0, 255]]
     assert peak_of(-cam) == 1.0
 
 

@@ -18,9 +18,8 @@ from made_runs import (
 )
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset import run_fields, runs
 from fiftyone_gradcam.dataset.files import dataset_folder, heatmap_folder, run_folder
-from fiftyone_gradcam.workflow import managing
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_a_run_is_replaced_only_when_the_new_one_is_recorded(dataset):
     first = make_run(dataset, "a", seed=0)
     make_run(dataset, "b", seed=0)
     replaced = replace(first, best_epoch=3)
-    for method in ("register_run", "save_run_results", "delete_run"):
+    for method in ("update_run_config", "save_run_results"):
         with failing(fo.Dataset, method):
             runs.save_run(dataset, replaced)
         assert dataset.list_runs() == ["a", "b"]
@@ -170,12 +169,52 @@ def test_a_deletion_that_fails_can_be_finished(dataset):
     with failing(fo.Dataset, "delete_run"):
         fg.delete_run(dataset, "a")
     assert fg.load_run(dataset, "a").load_model() is not None
-    with failing(managing.shutil, "rmtree"):
+    with failing(os, "unlink"):
         fg.delete_run(dataset, "a")
     assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
     fg.delete_run(dataset, "a")
     assert tree(dataset_folder(dataset)) == {}
     assert fg.list_runs(dataset) == []
+
+
+def test_nothing_is_deleted_where_something_cannot_be(dataset, monkeypatch):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    before, allowed = state_of(dataset), os.access
+    for locked in (run_folder(dataset, "a"), heatmap_folder(dataset, "gradcam")):
+        with (
+            monkeypatch.context() as patch
+        ):  # root may write anywhere: the system's answer is faked
+            patch.setattr(os, "access", lambda p, mode, x=locked: p != x and allowed(p, mode))
+            for _ in range(2):
+                with pytest.raises(
+                    PermissionError, match=f"Nothing was deleted.*{locked}.*read-only"
+                ):
+                    fg.delete_run(dataset, "a")
+                assert state_of(dataset) == before
+    fg.delete_run(dataset, "a")
+    assert tree(dataset_folder(dataset)) == {}
+
+
+def test_heatmaps_of_a_deletion_that_was_cut_short_go_with_the_second_call(dataset):
+    make_run(dataset, "a")
+    fg.predict(dataset, "a")
+    with failing(run_fields, "remove_heatmap_files"):
+        fg.delete_run(dataset, "a")
+    assert dataset.get_field("gradcam") is None
+    assert len(os.listdir(heatmap_folder(dataset, "gradcam"))) == 12
+    fg.delete_run(dataset, "a")
+    assert tree(dataset_folder(dataset)) == {}
+
+
+def test_many_rows_are_kept_apart_from_the_record(dataset, monkeypatch):
+    monkeypatch.setattr(runs, "MOST_ROWS", len(HISTORY))
+    run = make_run(dataset, "a")
+    assert not hasattr(dataset.get_run_info("a").config, "history")
+    dataset.reload()
+    dataset._run_cache.clear()
+    assert fg.load_run(dataset, "a") == run
+    assert (run.history, run.validations) == (HISTORY, VALIDATIONS)
 
 
 def test_what_another_process_has_made_is_seen(dataset, capsys):

@@ -7,18 +7,20 @@ at the App when the job has ended. It has a "summary" and may have
 - "changed": False if nothing in the dataset is new
 - "gone": names of fields that were deleted
 - "view": samples to show, by `view_as_text`
-- "fields": names of fields to make visible
-- "heatmaps": whether these hold heatmaps, which want a scale of colours
+- "fields": names of fields to make visible; the first heatmap among them takes the place of others
 - "picture": the path of a picture
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import fiftyone as fo
 
-from ..dataset.fields import HEATMAP_COLORS, HEATMAP_OPACITY, OWNER
+from ..dataset.fields import OWNER
+from ..dataset.heatmaps import heatmap_fields
+from ..dataset.shown import is_earlier, stored_colors, with_one_heatmap
 from ..jobs import calls
 
 PANEL = "classifier"
@@ -35,15 +37,56 @@ def show(ctx, outcome: dict) -> Iterator:
     if gone and any(name in str(ctx.view._serialize()) for name in gone):
         yield ctx.ops.clear_view()  # it asks for what is no more
     if "view" in outcome:
-        yield ctx.ops.set_view(calls.decode(outcome["view"])["view"])
+        yield ctx.ops.set_view(calls.decode(outcome["view"], ctx.dataset._doc.id)["view"])
     active, wanted = ctx.active_fields or [], outcome.get("fields", [])
-    if set(wanted) <= set(active):
-        return  # all is visible, in colours that the user may have changed
-    yield ctx.ops.set_active_fields([*dict.fromkeys([*active, *wanted])])
-    if outcome.get("heatmaps"):
-        scheme = {"color_by": "value", "opacity": HEATMAP_OPACITY}
-        scheme["default_colorscale_preset"] = HEATMAP_COLORS
-        yield ctx.trigger(f"{OWNER}/apply_color_scale", {"scheme": scheme})
+    if wanted:
+        wanted = with_one_heatmap(active, wanted, heatmap_fields(ctx.dataset))
+        if set(wanted) != set(active):
+            yield ctx.ops.set_active_fields(wanted)
+
+
+def color_heatmaps(ctx, known: list[str]) -> list[str]:
+    """Give an App that had opened the dataset before the colors that are stored since.
+
+    It reads them only when it opens a dataset. To be called while no tile loads, and some time
+    before heatmaps are switched: tiles that load lose their maps when colors are set.
+
+    Args:
+        ctx: of the panel
+        known: fields that need none, whatever was chosen for them in the App
+
+    Returns:
+        names of the fields that got a color; none if the App has all
+    """
+    shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
+    if shown is None or stored is None:
+        return []
+    entries = {entry["path"]: entry for entry in shown.fields or [] if entry.get("path")}
+    missing = [
+        path
+        for path in stored.colors
+        if path not in known and not entries.get(path, {}).get("fieldColor")
+    ]
+    if not missing:
+        return []
+    for path in missing:
+        entries[path] = {**entries.get(path, {"path": path}), "fieldColor": stored.colors[path]}
+    scheme = {"fields": list(entries.values())}
+    if is_earlier(shown):
+        scheme |= {"color_by": stored.color_by, "opacity": stored.opacity}
+    ctx.trigger("set_color_scheme", scheme)
+    return missing
+
+
+def _scheme_in_app(ctx) -> fo.ColorScheme | None:
+    """The colors that the App uses now; None outside of its server, or for another dataset."""
+    if not os.environ.get("FIFTYONE_SERVER"):
+        return None
+    from fiftyone.server.events import get_state
+
+    state = get_state()
+    is_open = state.dataset is not None and state.dataset.name == ctx.dataset.name
+    return state.color_scheme if is_open else None
 
 
 def show_job(ctx, id: str) -> Iterator:

@@ -13,13 +13,13 @@ import torch
 from fiftyone.utils.torch import GetItem
 from PIL import Image
 
-from ..images.decode import ImageError, decode, to_rgb
+from ..images.decode import DEFAULT, DecodeOptions, ImageError, decode, to_rgb
 from ..images.geometry import smallest_side, to_square
 from ..model.backbones import get_backbone
 from ..model.folding import fold_batch_norms
 from ..model.learner import pick_device
 from ..review.scores import softmax
-from .import_record import keeps_truncated
+from .import_record import decode_options
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -33,11 +33,11 @@ class ToSquare:
     Args:
         size: side of the square, in pixels
         resize: how an image becomes square (see `fiftyone_gradcam.images.geometry.seen_box`)
-        keep_truncated: use what truncated files hold
+        options: which unusual files are decoded
     """
 
-    def __init__(self, size: int, resize: str, keep_truncated: bool = False):
-        self.size, self.resize, self.keep_truncated = size, resize, keep_truncated
+    def __init__(self, size: int, resize: str, options: DecodeOptions = DEFAULT):
+        self.size, self.resize, self.options = size, resize, options
 
     def __call__(self, image: Picture) -> torch.Tensor:
         """A uint8 tensor (3, size, size).
@@ -53,7 +53,7 @@ class ToSquare:
         """
         if isinstance(image, str | os.PathLike):
             least = smallest_side(self.resize, self.size)
-            found = decode(image, least, self.keep_truncated).image
+            found = decode(image, least, self.options).image
         elif isinstance(image, Image.Image):
             found = to_rgb(image)
         elif isinstance(image, np.ndarray):
@@ -121,9 +121,9 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
         super().__init__()
         self.run, self.device = run, pick_device(device)
         name = run.dataset_name
-        keep = fo.dataset_exists(name) and keeps_truncated(fo.load_dataset(name))
+        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
         resize = run.recipe.get("resize", "squash")
-        self._to_square = ToSquare(run.recipe["image_size"], resize, keep)
+        self._to_square = ToSquare(run.recipe["image_size"], resize, options)
         self._backbone = get_backbone(run.recipe["backbone"])
         network = fold_batch_norms(run.load_model())
         self._network = network.to(self.device, memory_format=torch.channels_last)

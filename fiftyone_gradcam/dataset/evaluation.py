@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone import ViewField as F
 
-from .fields import classification_fields, field_info
+from .fields import classification_fields, field_info, path_in, root_dataset, whole
 
 Samples = fo.core.collections.SampleCollection
 
@@ -19,7 +19,9 @@ def confusion_counts(
     samples: Samples, label_field: str, prediction_field: str
 ) -> dict[tuple[str, str], int]:
     """Numbers of samples by label and prediction, of those that have both."""
-    label, predicted = f"${label_field}.label", f"${prediction_field}.label"
+    samples = whole(samples)
+    label = f"${path_in(root_dataset(samples), label_field)}"
+    predicted = f"${prediction_field}.label"
     pipeline = [
         {"$group": {"_id": {"label": label, "predicted": predicted}, "count": {"$sum": 1}}},
     ]
@@ -32,5 +34,7 @@ def samples_between(
     samples: Samples, label_field: str, prediction_field: str, label: str, predicted: str
 ) -> fo.DatasetView:
     """The samples of a label that are predicted as a class, the most confident first."""
-    own, other = F(f"{label_field}.label") == label, F(f"{prediction_field}.label") == predicted
+    samples = whole(samples)
+    own = F(path_in(root_dataset(samples), label_field)) == label
+    other = F(f"{prediction_field}.label") == predicted
     return samples.match(own & other).sort_by(f"{prediction_field}.confidence", reverse=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import reprlib
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -13,32 +15,14 @@ from contextlib import contextmanager
 import torch
 
 from .. import __version__
-from ..model.backbones import get_backbone
+from ..disk import whole_file
 from ..model.checkpoint import load_checkpoint, save_checkpoint
-from ..model.recipe import Recipe
+from .run_facts import check_facts, input_of, read_json
 from .runs import CHECKPOINT, Run
 
 FORMAT, VERSION = "fiftyone-gradcam run", 1
 WEIGHTS, FACTS = "weights.pt", "run.json"
 CURVES, WATCH_MAPS, WATCH_STRIP = "curves.png", "watch.npz", "watch.png"
-_KINDS = {
-    "package_version": str,
-    "key": str,
-    "backbone": str,
-    "classes": list,
-    "recipe": dict,
-    "input": dict,
-    "history": list,
-    "validations": list,
-    "findings": list,
-    "best_epoch": int,
-    "label_field": str,
-    "val_accuracy": float | int | None,
-    "val_images": int | None,
-    "watched": list | None,
-    "sha256": str,
-}
-_USED = ("backbone", "weights", "image_size", "resize", "hidden", "dropout")  # of a recipe
 
 
 def write_export(run: Run, folder: str) -> None:
@@ -67,7 +51,7 @@ def write_export(run: Run, folder: str) -> None:
         "key": run.key,
         "backbone": run.recipe["backbone"],
         "classes": run.classes,
-        "input": _input(run.recipe),
+        "input": input_of(run.recipe),
         "layer": run.layer,
         "label_field": run.label_field,
         "best_epoch": run.best_epoch,
@@ -98,24 +82,26 @@ def read_export(folder: str) -> dict:
                 f"{folder!r} is no exported run: it has no {name}. Pass a folder that "
                 f"export_run() wrote"
             )
-    facts = _read_json(paths[FACTS])
+    facts = read_json(paths[FACTS])
     if facts.get("format") != FORMAT:
         raise ValueError(
-            f"{paths[FACTS]!r} is not of an exported run: its format is {facts.get('format')!r}. "
+            f"{paths[FACTS]!r} is not of an exported run: its format is "
+            f"{reprlib.repr(facts.get('format'))}. "
             f"Pass a folder that export_run() wrote"
         )
-    if facts.get("format_version") != VERSION:
+    version = facts.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version != VERSION:
         raise ValueError(
-            f"{paths[FACTS]!r} has format version {facts.get('format_version')!r}, and this "
+            f"{paths[FACTS]!r} has format version {reprlib.repr(version)}, and this "
             f"version of the plugin ({__version__}) reads {VERSION}. Export the run with this "
-            f"version, or import it with version {facts.get('package_version')!r}"
+            f"version, or import it with version {reprlib.repr(facts.get('package_version'))}"
         )
-    _check(facts, paths[FACTS])
+    facts = check_facts(facts, paths[FACTS])
     found = _sha256(paths[WEIGHTS])
     if found != facts["sha256"]:
         raise ValueError(
             f"{paths[WEIGHTS]!r} is not the file that was exported: its sha256 is {found}, not "
-            f"{facts['sha256']}. Copy the folder again, or export the run again"
+            f"{facts['sha256'][:80]}. Copy the folder again, or export the run again"
         )
     return facts
 
@@ -134,6 +120,7 @@ def unpack(folder: str, facts: dict, target: str) -> None:
     weights, checkpoint = os.path.join(folder, WEIGHTS), os.path.join(target, CHECKPOINT)
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
+        _check_weights(state, facts)
         description = {name: facts[name] for name in ("backbone", "classes", "recipe")}
         save_checkpoint(checkpoint, state, description)
         load_checkpoint(checkpoint)
@@ -146,7 +133,8 @@ def unpack(folder: str, facts: dict, target: str) -> None:
         ) from error
     for name in (CURVES, WATCH_MAPS, WATCH_STRIP):
         if os.path.isfile(os.path.join(folder, name)):
-            shutil.copyfile(os.path.join(folder, name), os.path.join(target, name))
+            with whole_file(os.path.join(target, name)) as part:
+                shutil.copyfile(os.path.join(folder, name), part)
 
 
 def check_replaceable(folder: str) -> None:
@@ -157,7 +145,7 @@ def check_replaceable(folder: str) -> None:
     """
     known = {WEIGHTS, FACTS, CURVES, WATCH_MAPS, WATCH_STRIP}
     facts = os.path.join(folder, FACTS)
-    is_export = os.path.isfile(facts) and _read_json(facts).get("format") == FORMAT
+    is_export = os.path.isfile(facts) and read_json(facts).get("format") == FORMAT
     for name in sorted(os.listdir(folder)):
         if name not in known or not is_export:
             raise FileExistsError(
@@ -189,56 +177,21 @@ def in_place(part: str, target: str) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _input(recipe: dict) -> dict:
-    """What the network is shown: side in pixels, way of resizing, mean and std of RGB in [0, 1]."""
-    backbone = get_backbone(recipe["backbone"])
-    return {
-        "image_size": recipe["image_size"],
-        "resize": recipe.get("resize", "squash"),
-        "mean": list(backbone.mean),
-        "std": list(backbone.std),
-    }
+def _check_weights(state: dict, facts: dict) -> None:
+    """Refuse weights that are of another network, before one of any size is built; or no numbers.
 
-
-def _read_json(path: str) -> dict:
-    try:
-        with open(path, encoding="utf-8") as file:
-            facts = json.load(file)
-    except ValueError as error:
-        raise ValueError(f"{path!r} is damaged ({error}). Export the run again") from error
-    return facts if isinstance(facts, dict) else {}
-
-
-def _check(facts: dict, path: str) -> None:
-    """Refuse facts that a run cannot be made of."""
-    for name, kind in _KINDS.items():
-        if name not in facts or not isinstance(facts[name], kind):
-            raise ValueError(
-                f"{path!r} has no good {name!r}: {facts.get(name)!r}. Export the run again"
-            )
-    classes, history = facts["classes"], facts["history"]
-    if len(classes) < 2 or len({c for c in classes if isinstance(c, str)}) < len(classes):
-        raise ValueError(f"{path!r} does not name two or more classes. Export the run again")
-    if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in history):
-        raise ValueError(f"{path!r} has a history without epochs. Export the run again")
-    # Other choices tell how it was trained, and may be those of another version.
-    used = {name: value for name, value in facts["recipe"].items() if name in _USED}
-    try:
-        recipe = Recipe(**used)
-    except ValueError as error:
-        raise ValueError(
-            f"{path!r} has a recipe that this version of the plugin ({__version__}) does not know: "
-            f"{error}. Import it with version {facts['package_version']!r}"
-        ) from error
-    made = recipe.to_dict()
-    complete = set(_USED[:3]) <= set(used) and all(made[name] == used[name] for name in used)
-    if not complete or facts["backbone"] != recipe.backbone or facts["input"] != _input(made):
-        raise ValueError(
-            f"{path!r} contradicts itself, or this version of the plugin ({__version__}): the "
-            f"network was shown images by {facts['input']!r}, and is to be shown them by "
-            f"{_input(made)!r}. Export the run again, or import it with version "
-            f"{facts['package_version']!r}"
-        )
+    Raises:
+        ValueError: with what is wrong
+    """
+    if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
+        raise ValueError("it is no dictionary of tensors")
+    widths = [*facts["recipe"].get("hidden", ()), len(facts["classes"])]
+    least = sum(a * b for a, b in itertools.pairwise(widths)) + widths[0]
+    if least > sum(weights.numel() for weights in state.values()):
+        raise ValueError(f"it has too few weights for layers of the widths {widths}")
+    for name, weights in state.items():
+        if not torch.isfinite(weights).all():
+            raise ValueError(f"{name!r} holds values that are no finite numbers")
 
 
 def _sha256(path: str) -> str:

@@ -2,50 +2,151 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 
 import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
 
+from ..folders.path_names import check_name
 from ..similar import did_you_mean
 
 OWNER = "@gradcam/classifier"
-HEATMAP_COLORS = "jet"
-HEATMAP_OPACITY = 0.4
+MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
     """The dataset of a collection.
 
     Raises:
-        TypeError: if it is no FiftyOne collection of images
+        TypeError: if it is no FiftyOne collection of images; says what to do instead
     """
     if not isinstance(samples, fo.core.collections.SampleCollection):
         raise TypeError(
             f"Expected a FiftyOne dataset or view, not {type(samples).__name__}. "
             f"Load one with fo.load_dataset(name)"
         )
-    if samples.media_type not in (fo.core.media.IMAGE, None):
-        raise TypeError(
-            f"{samples._root_dataset.name!r} holds media of type {samples.media_type!r}; "
-            f"a classifier needs images"
+    dataset = samples._root_dataset
+    if remedy := _remedy(samples, dataset):
+        raise TypeError(f"A classifier needs one image a sample. {remedy}")
+    return dataset
+
+
+def _remedy(samples: fo.core.collections.SampleCollection, dataset: fo.Dataset) -> str | None:
+    """What to do about samples that are no images; None if they are."""
+    name = dataset.name
+    if samples._is_patches:
+        return (
+            f"This is a view of patches of {name!r}. Write them to folders with "
+            f"view.export(folder, dataset_type=fo.types.ImageClassificationDirectoryTree), and "
+            f"call import_folders() on these"
         )
-    return samples._root_dataset
+    if samples._is_frames or samples._is_clips or dataset.media_type == fo.core.media.VIDEO:
+        return (
+            f"{name!r} holds videos. Write their frames to image files and make a dataset of "
+            f"these: dataset.to_frames(sample_frames=True).clone(name)"
+        )
+    if samples._is_dynamic_groups:
+        return f"This view groups samples of {name!r}. Pass view.flatten(), or leave group_by out"
+    if dataset.media_type == fo.core.media.GROUP:
+        return (
+            f"{name!r} is a grouped dataset. Make a dataset of one of its slices: "
+            f"dataset.select_group_slices(slice).clone(name)"
+        )
+    if dataset.media_type not in (fo.core.media.IMAGE, None):
+        return f"{name!r} holds media of type {dataset.media_type!r}. Choose a dataset of images"
+    return None
+
+
+def whole(samples: fo.core.collections.SampleCollection) -> fo.core.collections.SampleCollection:
+    """The same samples in the same order with all fields: a view without the stages that select or
+    exclude fields, which would hide what is written or looked for."""
+    dataset = root_dataset(samples)
+    hiding = (fo.SelectFields, fo.ExcludeFields)
+    stages = [] if samples is dataset else samples._stages
+    if not any(isinstance(stage, hiding) for stage in stages):
+        return samples
+    view = dataset.view()
+    for stage in stages:
+        if not isinstance(stage, hiding):
+            view = view.add_stage(stage)
+    return view
+
+
+def refresh(dataset: fo.Dataset) -> None:
+    """Read the fields of a dataset again if the database knows others: another process has changed
+    them, or a call here was cut short. Only then, for samples at hand lose what was not saved."""
+
+    def stored(fields: list[dict], prefix: str = "") -> dict[str, dict | None]:
+        found = {}
+        for field in fields:
+            path = prefix + ("id" if field["name"] == "_id" else field["name"])
+            found[path] = field.get("info") or None
+            found |= stored(field.get("fields") or [], f"{path}.")
+        return found
+
+    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": 1})
+    known = {
+        path: field.info or None for path, field in dataset.get_field_schema(flat=True).items()
+    }
+    if record is None or stored(record["sample_fields"]) != known:
+        dataset.reload()
 
 
 def check_label_field(samples: fo.core.collections.SampleCollection, label_field: str) -> None:
-    """Refuse a field that holds no classifications.
+    """Refuse a field that does not hold one label for each sample.
 
     Raises:
         ValueError: naming the fields that do
     """
-    own = classification_fields(root_dataset(samples))
-    if label_field not in own:
-        raise ValueError(
-            f"{label_field!r} is no classification field of {samples._root_dataset.name!r}. "
-            f"{did_you_mean(label_field, own)}Its classification fields: {', '.join(own) or 'none'}"
+    label_path(root_dataset(samples), label_field)
+
+
+def label_path(dataset: fo.Dataset, label_field: str) -> str:
+    """Where a field keeps its label: "<field>.label" of a classification, "<field>" of a string.
+
+    Raises:
+        ValueError: if the field does not hold one label for each sample; names the fields that do
+    """
+    own = label_fields(dataset)
+    if label_field in own:
+        return path_in(dataset, label_field)
+    known = ", ".join(own) or "none"
+    field = dataset.get_field(label_field) if isinstance(label_field, str) else None
+    kind = getattr(field, "document_type", None)
+    if kind is not None and issubclass(kind, fo.Classifications):
+        how = (
+            "holds several labels for each sample. Choose a field with one, or make one, such as "
+            'dataset.set_values("label", [...])'
         )
+    elif kind is not None and issubclass(kind, fo.Label):
+        how = (
+            f"holds {kind.__name__}, not one label for each image. To classify objects, write them "
+            f"to folders with dataset.to_patches({label_field!r}).export(folder, "
+            f"dataset_type=fo.types.ImageClassificationDirectoryTree), and call import_folders()"
+        )
+    else:
+        how = f"is no classification field of {dataset.name!r}, and no field of strings"
+    raise ValueError(
+        f"{label_field!r} {how}. {did_you_mean(label_field, own)}Its fields of labels: {known}"
+    )
+
+
+def path_in(dataset: fo.Dataset, label_field: str) -> str:
+    """As `label_path`, of a field that is known to hold labels, or is gone."""
+    is_text = isinstance(dataset.get_field(label_field), fo.StringField)
+    return label_field if is_text else f"{label_field}.label"
+
+
+def label_fields(dataset: fo.Dataset) -> list[str]:
+    """Names of the top-level fields that hold one label for each sample: classifications first,
+    then plain strings."""
+    schema = dataset.get_field_schema(ftype=fo.StringField)
+    texts = [name for name in schema if "." not in name and name != "filepath"]
+    return [*classification_fields(dataset), *texts]
 
 
 def classification_fields(dataset: fo.Dataset) -> list[str]:
@@ -63,9 +164,9 @@ def labels_of(
     samples: fo.core.collections.SampleCollection, label_field: str
 ) -> tuple[list[str], list[str], list[str | None]]:
     """Ids, file paths and labels (None where unlabelled) of a collection, in its order."""
-    check_label_field(samples, label_field)
-    ids, paths, labels = samples.values(["id", "filepath", f"{label_field}.label"])
-    return ids, paths, labels
+    path = label_path(root_dataset(samples), label_field)
+    ids, paths, labels = whole(samples).values(["id", "filepath", path])
+    return ids, paths, [label or None for label in labels]
 
 
 def class_counts(labels: list[str | None]) -> dict[str, int]:
@@ -92,6 +193,12 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"{name!r} is no name for a field. Use letters, digits and underscores, "
                 f"a letter first"
             )
+        if len(os.fsencode(name)) > MOST_BYTES:
+            raise ValueError(
+                f"{name[:40] + '…'!r} is too long for the name of a field, which names a folder of "
+                f"heatmaps too and may have {MOST_BYTES} bytes. Choose a shorter one"
+            )
+        check_name(name, "A field")  # heatmaps get a folder of its name
         existing = dataset.get_field(name)
         if existing is None:
             continue
@@ -100,16 +207,26 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"Field {name!r} of {dataset.name!r} holds values of another type. "
                 f"Choose another name"
             )
-        if not overwrite and not is_owned(existing):
+        # A pass of an earlier version that was cut short has left fields that are empty.
+        if not overwrite and not is_owned(existing) and has_values(dataset, name):
             raise ValueError(
                 f"Field {name!r} of {dataset.name!r} was not written by this plugin. Choose "
                 f"another name, or pass overwrite=True to replace its values"
             )
 
 
+def has_values(dataset: fo.Dataset, name: str) -> bool:
+    """Whether any sample has a value in a field, which must exist."""
+    return len(dataset.exists(name).limit(1)) > 0
+
+
 def field_name(words: str) -> str:
-    """Words as the end of a field's name."""
-    return re.sub(r"\W+", "_", words).strip("_") or "_"
+    """Words as the end of a field's name; what is longer than a name of a file may be is cut."""
+    name = re.sub(r"\W+", "_", words).strip("_") or "_"
+    if len(os.fsencode(name)) <= MOST_BYTES // 2:
+        return name
+    digest = hashlib.sha256(os.fsencode(words)).hexdigest()[:8]
+    return f"{os.fsencode(name)[: MOST_BYTES // 2 - 9].decode(errors='ignore')}_{digest}"
 
 
 def is_owned(field: fo.Field) -> bool:
@@ -119,11 +236,31 @@ def is_owned(field: fo.Field) -> bool:
 
 def describe_field(dataset: fo.Dataset, name: str, description: str, **info) -> None:
     """Sign a field as this plugin's, with a description that the App shows and facts for code."""
-    field = dataset.get_field(name)
-    signed = {"written_by": OWNER, **info}
-    if (field.description, field.info) != (description, signed):  # saving takes FiftyOne a while
-        field.description, field.info = description, signed
-        field.save()
+    describe_fields(dataset, {name: (description, info)})
+
+
+def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict]]) -> None:
+    """Sign some fields as this plugin's, all in one write.
+
+    Args:
+        dataset: which has the fields
+        described: the description of each field, and the facts
+    """
+    changed = {}
+    for name, (words, info) in described.items():
+        field, signed = dataset.get_field(name), {"written_by": OWNER, **info}
+        if (field.description, field.info) != (words, signed):  # saving takes FiftyOne a while
+            changed[field] = (words, signed)
+    if not changed:
+        return
+    kinds = dataset._sample_doc_cls
+    kinds._reload_fields()
+    for field, (words, signed) in changed.items():
+        record = kinds._get_field_doc(field.path)
+        record.description, record.info = words, signed
+    dataset.save()
+    for field, (words, signed) in changed.items():
+        field.description, field.info = words, signed
 
 
 def index(dataset: fo.Dataset, paths: list[str]) -> None:
@@ -138,24 +275,3 @@ def field_info(dataset: fo.Dataset, name: str) -> dict:
     """The facts stored with a field of this plugin; empty for any other field."""
     field = dataset.get_field(name)
     return dict(field.info or {}) if field is not None and is_owned(field) else {}
-
-
-def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
-    """Make fields visible when the App opens the dataset, beside those that are already.
-
-    Heatmaps get a colour scale and let the image through, unless the dataset has colour settings.
-    """
-    config = dataset.app_config
-    active = config.active_fields
-    if active is None:
-        active = fo.ActiveFields(paths=classification_fields(dataset))
-    if active.exclude:
-        active.paths = [path for path in active.paths if path not in names]
-    else:
-        active.paths = [*active.paths, *(name for name in names if name not in active.paths)]
-    config.active_fields = active
-    if config.color_scheme is None:
-        config.color_scheme = fo.ColorScheme(
-            color_by="value", opacity=HEATMAP_OPACITY, default_colorscale={"name": HEATMAP_COLORS}
-        )
-    dataset.save()

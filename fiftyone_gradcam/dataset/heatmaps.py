@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
+from ..explain.signed import AGAINST, signed_pixels
 from ..similar import did_you_mean
 from .fields import field_info
 
@@ -29,8 +30,42 @@ def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
 
 
 def is_signed(info: dict) -> bool:
-    """Whether 128 stands for zero in the pictures of a field, by the facts stored with it."""
-    return info.get("kind") == "contrast" or bool(info.get("heatmap", {}).get("signed"))
+    """Whether a field is of signed maps, by the facts stored with it.
+
+    The field itself shows what speaks for the class, and a second one what speaks against it. In
+    fields of earlier versions, without the fact "against", 128 stands for zero.
+    """
+    kind = info.get("kind") or ""
+    signed = kind == "contrast" or bool(info.get("heatmap", {}).get("signed"))
+    return signed and not kind.startswith(AGAINST)
+
+
+def against_field(dataset: fo.Dataset, name: str) -> str | None:
+    """The field of what speaks against the class, which belongs to one of signed maps.
+
+    Returns:
+        its name, whatever it was renamed to; None if the maps of `name` are not signed, or in one
+        picture as earlier versions stored them
+
+    Raises:
+        ValueError: if it is gone
+    """
+    info = field_info(dataset, name)
+    if not is_signed(info) or "against" not in info:
+        return None
+    same = ("run", "prediction_field", "heatmap", "label_field")
+    wanted = {"kind": AGAINST + info["kind"], **{key: info.get(key) for key in same}}
+    infos = {other: field_info(dataset, other) for other in heatmap_fields(dataset)}
+    taken = {infos[other].get("against") for other in infos if other != name}
+    found = [
+        other for other in infos if wanted.items() <= infos[other].items() and other not in taken
+    ]
+    if not found:
+        raise ValueError(
+            f"The heatmaps in {name!r} are signed, and the field {info['against']!r} of what "
+            f"speaks against the class is gone. Call predict() again"
+        )
+    return info["against"] if info["against"] in found else found[0]
 
 
 def heatmap_fields(dataset: fo.Dataset) -> list[str]:
@@ -49,3 +84,22 @@ def heatmap_pixels(heatmap: fo.Heatmap) -> np.ndarray:
         with Image.open(heatmap.map_path) as image:
             return np.asarray(image.convert("L"))
     return np.asarray(heatmap.map).astype(np.uint8)
+
+
+def map_pixels(sample: fo.Sample, name: str, against: str | None) -> np.ndarray:
+    """The uint8 picture (height, width) of a sample's map, with its sign.
+
+    Args:
+        sample: it has a heatmap in the field
+        name: the field
+        against: its `against_field`; with one, 128 stands for zero in the picture
+
+    Raises:
+        OSError: if a file is gone or damaged
+    """
+    pixels = heatmap_pixels(sample[name])
+    if against is None:
+        return pixels
+    if sample[against] is None:
+        raise OSError(f"{sample.filepath} has a heatmap in {name!r}, but none in {against!r}")
+    return signed_pixels(pixels, heatmap_pixels(sample[against]))

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import fiftyone as fo
-import fiftyone.core.media as fom
+from pymongo.errors import PyMongoError
 
 from ..cancelling import CancelledError
-from ..folders.plan import Item, Plan
-from ..folders.verify import Facts, digest_of, verify
-from ..images.decode import ImageError
-from .files import dataset_folder
-from .import_record import INFO_KEY, Imported, keeps_truncated, record
+from ..folders.moved import moved_path
+from ..folders.plan import Plan
+from ..images.decode import DEFAULT, DecodeOptions
+from ..locks import locked
+from .adding import OnStep, add
+from .import_record import INFO_KEY, Imported, decode_options, record
+from .known_files import restore_files, write_files
+from .names import check_name
+from .replacing import MARK, clear_up, delete_with_files, successor_of, take_place
+from .writing import import_lock, lock_of, patience
 
-BATCH = 1000  # samples written at a time
-TRUNCATED = "truncated"  # tag of samples that are used as far as their files go
+FILES = ("table", "class_names")  # choices that are paths
+
+
+@contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Keep other imports into a dataset away, and other verbs from one that is there."""
+    label = f"Dataset {name!r}"
+    with ExitStack() as stack:
+        stack.enter_context(locked(import_lock(name), label, patience()))
+        clear_up(name)
+        if fo.dataset_exists(name):
+            dataset = fo.load_dataset(name)
+            if stack.enter_context(locked(lock_of(dataset), label, patience())):
+                dataset.reload()
+        yield
 
 
 def check_target(name: str, root: str, label_field: str, overwrite: bool) -> None:
@@ -30,13 +48,14 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
     if label_field == "metadata" or hasattr(fo.Sample("any"), label_field):
         raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
+    check_name(name)
     if overwrite or not fo.dataset_exists(name):
         return
     dataset = fo.load_dataset(name)
     source = dataset.info.get(INFO_KEY, {})
     if not (source or dataset):  # empty, as an import leaves it that was killed when it began
         return
-    if source.get("path") != root:
+    if source.get("path") != root and not is_moved(source):
         origin = f"imported from {source['path']!r}" if source else "not made by import_folders"
         raise ValueError(
             f"Dataset {name!r} exists already, and is {origin}. Pass another name, or "
@@ -49,10 +68,29 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         )
 
 
+def is_moved(source: dict) -> bool:
+    """Whether the folder that a dataset was imported from is gone: it may have been moved."""
+    return bool(source.get("path")) and not os.path.isdir(source["path"])
+
+
 def earlier_choices(name: str, root: str) -> dict:
     """The arguments of `plan_import` that a dataset was imported by from this folder."""
     own = fo.load_dataset(name).info.get(INFO_KEY, {}) if fo.dataset_exists(name) else {}
-    return own.get("choices", {}) if own.get("path") == root else {}
+    choices = own.get("choices", {})
+    if own.get("path") == root:
+        return choices
+    if not is_moved(own):
+        return {}
+    return choices | {
+        key: _moved_choice(choices[key], own["path"], root) for key in FILES if choices.get(key)
+    }
+
+
+def _moved_choice(chosen: str | list[str], old: str, new: str) -> str | list[str]:
+    """The paths of a choice, in the folder where they are now if they were in the old one."""
+    if isinstance(chosen, list):
+        return [_moved_choice(path, old, new) for path in chosen]
+    return moved_path(chosen, old, new) or chosen
 
 
 def carry_out(
@@ -60,14 +98,16 @@ def carry_out(
     name: str,
     label_field: str,
     overwrite: bool,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-    keep_truncated: bool = False,
+    on_step: OnStep = lambda done, total: None,
+    options: DecodeOptions = DEFAULT,
 ) -> Imported:
     """Make what is planned: decode every new file, and add those that are images.
 
-    Files that the dataset has already are left alone, so that an import that was cancelled or
-    killed goes on when it is called again. A dataset that is replaced stays until the new one is
-    whole. After an error all is as it was.
+    Files that the dataset has already are read again if their size or time is another, and else
+    left alone, so that an import that was cancelled or killed goes on when it is called again.
+    Samples whose files are gone follow them to where the same content is found. A dataset that
+    is replaced stays until the new one is whole. After an error all is as it was. The caller
+    holds the dataset by `importing`.
 
     Args:
         plan: see `fiftyone_gradcam.folders.plan.plan_import`
@@ -75,47 +115,52 @@ def carry_out(
         label_field: field for the classes
         overwrite: replace a dataset of this name
         on_step: called with (files done, files in all); what it raises ends the import
-        keep_truncated: take truncated files too; the samples are tagged
+        options: which unusual files are taken too; truncated ones are tagged
 
     Raises:
-        ValueError: if no file is an image, or those that are have fewer than two classes
+        ValueError: if no file is an image, or those that are have fewer than two classes; if the
+            dataset was imported from another folder, and this one does not hold its files
+        RuntimeError: if the database cannot be written
         CancelledError: as `on_step` raised it; what was imported so far stays
     """
-    _clear_up(name)
-    replaced = fo.load_dataset(name) if overwrite and fo.dataset_exists(name) else None
+    is_replaced = overwrite and fo.dataset_exists(name)
     own = {"path": plan.root, "label_field": label_field, "whole": False}
-    if replaced is not None:
-        own["replaces"] = name
-    dataset, is_new = _target(name, own)
+    if is_replaced:
+        own[MARK] = name
+    dataset, is_new = _target(successor_of(name) if is_replaced else name, own)
     before = dict(dataset.info[INFO_KEY])
-    if keep_truncated and not keeps_truncated(dataset):
-        dataset.info[INFO_KEY]["keep_truncated"] = True
-        dataset.save()
-    result = Imported(dataset, skipped=list(plan.skipped))
+    result = Imported(dataset)
+    undo: list[dict] = []
     try:
-        _add(plan, result, label_field, on_step, keep_truncated)
+        _choose(dataset, options)
+        updates = add(plan, result, label_field, on_step)
         _check(plan, result, label_field)
+        undo = write_files(dataset, updates)
         record(plan, result, label_field)
-        if replaced is not None:
-            shutil.rmtree(dataset_folder(replaced), ignore_errors=True)
-            replaced.delete()
-            _take_place(dataset, name)
     except CancelledError:
-        if is_new and (replaced is not None or not result.ids):
-            dataset.delete()
+        if is_new and (is_replaced or not result.ids):
+            delete_with_files(dataset)
             raise CancelledError("Cancelled: nothing is imported, all is as it was") from None
         raise CancelledError(
             f"Cancelled: {len(result.ids)} images are imported; importing {plan.root!r} into "
             f"{name!r} again goes on with the others"
         ) from None
+    except PyMongoError as error:  # it takes no undoing either
+        raise RuntimeError(
+            f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be, "
+            f"import {plan.root!r} into {name!r} again: it goes on from where it was"
+        ) from error
     except BaseException:
         if is_new:
-            dataset.delete()
+            delete_with_files(dataset)
         else:
+            restore_files(dataset, undo)
             dataset.delete_samples(result.ids)
             dataset.info[INFO_KEY] = before
             dataset.save()
         raise
+    if is_replaced:  # from here on it is finished, now or by the next call
+        take_place(dataset, name)
     return result
 
 
@@ -127,13 +172,6 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
         own: what marks it as this import's: it is written first, so that what is left of one that
             was killed is known
     """
-    if "replaces" in own:
-        if fo.dataset_exists(_successor(name)):
-            raise ValueError(
-                f"A dataset called {_successor(name)!r} is in the way of replacing {name!r}. "
-                f"Rename it"
-            )
-        name = _successor(name)
     if fo.dataset_exists(name):
         dataset, is_new = fo.load_dataset(name), False
     else:
@@ -148,118 +186,21 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
     return dataset, is_new
 
 
-def _successor(name: str) -> str:
-    """Name of a dataset that is to replace another, until it is whole."""
-    return f"{name} (new)"
-
-
-def _clear_up(name: str) -> None:
-    """Finish or undo what an import that was killed has left of a replacement."""
-    if not fo.dataset_exists(_successor(name)):
-        return
-    found = fo.load_dataset(_successor(name))
-    own = found.info.get(INFO_KEY, {})
-    if own.get("replaces") != name:  # the user's
-        return
-    if own["whole"] and not fo.dataset_exists(name):
-        _take_place(found, name)
-    else:
-        found.delete()
-
-
-def _take_place(dataset: fo.Dataset, name: str) -> None:
-    dataset.name = name
-    dataset.info[INFO_KEY].pop("replaces")
-    dataset.save()
-
-
-def _add(
-    plan: Plan,
-    result: Imported,
-    label_field: str,
-    on_step: Callable[[int, int], None],
-    keep_truncated: bool,
-) -> None:
-    """Add what is new; note what has changed."""
-    dataset = result.dataset
-    known = dict(zip(*dataset.values(["filepath", f"{label_field}.label"]), strict=True))
-    new = [item for item in plan.items if item.path not in known]
-    below = os.path.join(plan.root, "")
-    result.removed = [p for p in known if p.startswith(below) and not os.path.exists(p)]
-    result.changed = [
-        (item.path, known[item.path], item.label)
-        for item in plan.items
-        if item.path in known and known[item.path] != item.label
-    ]
-    sizes = {item.size for item in new}
-    alike = [item for item in plan.items if item.path in known and item.size in sizes]
-    digests: dict[str, list[str]] = {}
-    done = 0
-
-    def images() -> Iterable[tuple[Item, Facts]]:
-        nonlocal done
-        for item, found in verify(new, keep_truncated, alike):
-            done += 1
-            on_step(done, len(new))
-            if isinstance(found, ImageError):
-                result.skipped.append((item.path, found.reason))
-                continue
-            if found.digest is not None:
-                digests.setdefault(found.digest, []).append(item.path)
-            if found.note is not None:
-                result.notes.append((item.path, found.note))
-            yield item, found
-
-    rows, batch = images(), []
-    try:
-        for row in rows:
-            batch.append(row)
-            if len(batch) == BATCH:
-                _write(result, batch, label_field)
-                batch = []
-    except CancelledError:
-        _write(result, batch, label_field)
-        raise
-    finally:
-        rows.close()
-    _write(result, batch, label_field)
-    for item in alike:
-        if digest := digest_of(item.path):
-            digests.setdefault(digest, []).append(item.path)
-    labels = {item.path: known.get(item.path, item.label) for item in plan.items}
-    result.find_equal([paths for paths in digests.values() if len(paths) > 1], labels)
-
-
-def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) -> None:
-    if not batch:
-        return
-    samples = [
-        fo.Sample(
-            filepath=item.path,
-            media_type=fom.IMAGE,  # by its content: FiftyOne tells it by the extension alone
-            tags=[item.split] * bool(item.split) + [TRUNCATED] * found.is_truncated,
-            metadata=fo.ImageMetadata(
-                size_bytes=found.size_bytes,
-                mime_type=found.mime_type,
-                width=found.width,
-                height=found.height,
-                num_channels=found.num_channels,
-            ),
-            **{label_field: fo.Classification(label=item.label) if item.label else None},
-        )
-        for item, found in batch
-    ]
-    # Of the same making all: that they fit the dataset is found out by the first of them.
-    is_first = not result.ids
-    result.ids += result.dataset.add_samples(
-        samples, expand_schema=is_first, validate=is_first, progress=False
-    )
+def _choose(dataset: fo.Dataset, options: DecodeOptions) -> None:
+    """Remember which unusual files are decoded; what was chosen once stays."""
+    earlier = decode_options(dataset)
+    if options.keep_truncated and not earlier.keep_truncated:
+        dataset.info[INFO_KEY]["keep_truncated"] = True
+    if options.max_pixels is not None:
+        dataset.info[INFO_KEY]["max_pixels"] = options.max_pixels
+    if decode_options(dataset) != earlier:
+        dataset.save()
 
 
 def _check(plan: Plan, result: Imported, label_field: str) -> None:
     """Refuse what no classifier can be trained on, now that the files are read."""
     labels = result.dataset.distinct(f"{label_field}.label")
     if len(labels) < 2 and not plan.is_unlabelled:
-        read = Plan(plan.root, plan.layout, plan.table, skipped=result.skipped)
+        read = Plan(plan.root, plan.layout, plan.tables, skipped=result.skipped)
         read.items = [item for item in plan.items if item.label in labels]
         read.check()

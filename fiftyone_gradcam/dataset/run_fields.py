@@ -7,8 +7,9 @@ import os
 import fiftyone as fo
 
 from .fields import field_info
-from .files import heatmap_folder, remove_heatmap_files
+from .files import HEATMAPS, dataset_folder, heatmap_folder, remove_heatmap_files, sweep_heatmaps
 from .heatmaps import heatmap_fields
+from .shown import forget_colors
 
 
 def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
@@ -27,22 +28,29 @@ def rename_run_in_fields(dataset: fo.Dataset, names: list[str], key: str, new_ke
 
 
 def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
-    """Delete fields, and the heatmap files that no other field shows.
+    """Delete fields, and the heatmap files that no other field shows, of any dataset.
 
     Returns:
         the number of files deleted
     """
-    paths = {name: _paths(dataset, name) for name in heatmap_fields(dataset)}
+    shown = [name for name in heatmap_fields(dataset) if name in names]
+    paths = [path for name in shown for path in dataset.values(f"{name}.map_path") if path]
     dataset.delete_sample_fields(names)
-    shown = set().union(*(paths[name] for name in paths if name not in names))
-    gone = set().union(*(paths[name] for name in paths if name in names)) - shown
-    remove_heatmap_files(dataset, sorted(gone))
+    forget_colors(dataset, names)
+    count = remove_heatmap_files(dataset, paths)
     for name in names:
         folder = heatmap_folder(dataset, name)
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)
-    return len(gone)
+    return count
 
 
-def _paths(dataset: fo.Dataset, name: str) -> set[str]:
-    return {path for path in dataset.values(f"{name}.map_path") if path}
+def sweep_deleted_fields(dataset: fo.Dataset) -> int:
+    """Delete heatmap files of fields that are gone, as where a deletion was cut short.
+
+    Returns:
+        the number of files deleted
+    """
+    home, schema = os.path.join(dataset_folder(dataset), HEATMAPS), dataset.get_field_schema()
+    names = os.listdir(home) if os.path.isdir(home) else []
+    return sweep_heatmaps(dataset, [name for name in names if name not in schema])

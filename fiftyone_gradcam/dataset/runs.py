@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
+from mongoengine.errors import DoesNotExist
 
+from ..folders.path_names import check_name, same
 from ..similar import did_you_mean
-from .fields import root_dataset
+from . import files
+from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
+from .references import METHOD, config_paths
 
 if TYPE_CHECKING:
     from torch import nn
 
     from .apply import RunModel
 
-METHOD = "gradcam/fine_tune"
 CHECKPOINT, STATE = "model.pt", "state.pt"
+MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,18 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+    if len(os.fsencode(key)) > MOST_BYTES:
+        raise ValueError(
+            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
+            f"{MOST_BYTES} bytes. Choose a shorter one"
+        )
+    check_name(key, "A run")
+    alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
+    if alike:
+        raise ValueError(
+            f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
+            f"where case makes no difference. Choose another key"
+        )
     if not has_run(dataset, key):
         return
     if dataset.get_run_info(key).config.method != METHOD:
@@ -177,16 +194,21 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
 
 
 def save_run(dataset: fo.Dataset, run: Run) -> Run:
-    """Record a run whose checkpoint is written already, and return what is recorded.
+    """Record a run whose files are written already, and return what is recorded.
 
-    A run of the same key is replaced once the new one is recorded: if that fails, it stays.
+    A record of the same key is replaced in one write of the database: whatever happens, there is
+    the one run or the other. Its files, which must be others than those of the new run (see
+    `new_folder`), are left to `remove_others`.
     """
-    replaces = run.key in dataset.list_runs()
-    key = free_key(dataset, f"{run.key}_new") if replaces else run.key
+    files.claim_folder(dataset)
+    trained = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    rows = {"history": run.history, "validations": run.validations}
+    is_small = len(run.history) + len(run.validations) <= MOST_ROWS
     config = dataset.init_run(
         method=METHOD,
         classes=run.classes,
         recipe=run.recipe,
+        **(rows if is_small else {}),
         best_epoch=run.best_epoch,
         label_field=run.label_field,
         checkpoint=run.checkpoint,
@@ -195,30 +217,44 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         curves=run.curves,
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
+        trained=trained,
     )
+    before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
     try:
-        dataset.register_run(key, config)
-        results = dataset.init_run_results(
-            key, history=run.history, validations=run.validations, findings=run.findings
-        )
-        dataset.save_run_results(key, results)
-        if replaces:
-            dataset.delete_run(run.key)
+        if before is not None:
+            dataset.update_run_config(run.key, config)
+        else:
+            dataset.register_run(run.key, config)
+        # The results repeat what the record says, for whoever reads them with FiftyOne alone.
+        results = dataset.init_run_results(run.key, **rows, findings=run.findings)
+        dataset.save_run_results(run.key, results)
     except BaseException:
-        left = dataset.list_runs()
-        if key in left and (run.key in left or not replaces):
-            dataset.delete_run(key)
+        if before is not None:
+            dataset.update_run_config(run.key, before)
+        elif run.key in dataset.list_runs():
+            dataset.delete_run(run.key)
         raise
-    if replaces:
-        dataset.rename_run(key, run.key)
     return load_run(dataset, run.key)
 
 
-def update_paths(dataset: fo.Dataset, run: Run) -> None:
-    """Record where the files of a run are now."""
-    config = dataset.get_run_info(run.key).config
+def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None) -> None:
+    """Record where the files of a run are now, in one write.
+
+    Args:
+        dataset, run: the run, under the key that it has at present
+        renamed_from: its key, if it is to get another one now: see `renamed_from`
+    """
+    config = _read_info(dataset, run.key).config
     config.checkpoint, config.curves, config.watch = run.checkpoint, run.curves, run.watch
+    config.renamed_from = renamed_from
     dataset.update_run_config(run.key, config)
+
+
+def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
+    """The key that a run had before a renaming that was cut short; None of all others."""
+    if not has_run(dataset, key):
+        return None
+    return getattr(_read_info(dataset, key).config, "renamed_from", None)
 
 
 def load_run(
@@ -238,7 +274,7 @@ def load_run(
     if isinstance(key, Run):
         return key
     dataset = root_dataset(samples)
-    if not has_run(dataset, key) or key not in list_runs(dataset):
+    if not _is_training(dataset, key):
         if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
@@ -250,37 +286,63 @@ def load_run(
             f"Its runs: {', '.join(list_runs(dataset)) or 'none yet; call fine_tune() first'}"
         )
     try:
-        info, results = _read_run(dataset, key)
-    except AttributeError:  # what is known here is of a run that another process has replaced
-        dataset.reload()
-        info, results = _read_run(dataset, key)
-    config = info.config
+        run = _recorded(dataset, key)
+        str(run)  # all that is shown of it
+    except Exception as error:
+        raise ValueError(
+            f"The record of run {key!r} of {dataset.name!r} is damaged ({error!r}). "
+            f"delete_run() removes it"
+        ) from error
+    return run
+
+
+def _is_training(dataset: fo.Dataset, key: str) -> bool:
+    """Whether there is a run of a key, and it is of this plugin."""
+    if not has_run(dataset, key):
+        return False
+    try:
+        return dataset.get_run_info(key).config.method == METHOD
+    except Exception:  # of another kind, that this FiftyOne cannot read
+        return False
+
+
+def _recorded(dataset: fo.Dataset, key: str) -> Run:
+    info = _read_info(dataset, key)
+    config = rows = info.config
+    if not hasattr(config, "history"):  # of an earlier version, or too many for the record
+        rows = dataset.load_run_results(key, cache=False)
     return Run(  # runs of earlier versions have less
         key=key,
         dataset_name=dataset.name,
         classes=list(config.classes),
         recipe=dict(config.recipe),
-        history=list(results.history),
+        history=list(rows.history),
         best_epoch=config.best_epoch,
         label_field=config.label_field,
         checkpoint=config.checkpoint,
         watch=getattr(config, "watch", None),
-        validations=list(getattr(results, "validations", ())),
+        validations=list(getattr(rows, "validations", ())),
         findings=list(getattr(config, "findings", ())),
         curves=getattr(config, "curves", None),
         val_accuracy=getattr(config, "val_accuracy", None),
         val_images=getattr(config, "val_images", None),
-        trained=info.timestamp.isoformat(timespec="milliseconds"),
+        trained=_when(info),
     )
 
 
-def _read_run(dataset: fo.Dataset, key: str) -> tuple:
-    """What is recorded of a run; read anew, for another process may have written it."""
-    return dataset.get_run_info(key), dataset.load_run_results(key, cache=False)
+def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
+    """What is recorded of a run now: another process may have replaced it, or moved its files."""
+    try:
+        dataset._doc.runs[key].reload()
+    except DoesNotExist:
+        dataset.reload()
+    return dataset.get_run_info(key)
 
 
 def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
     """Whether a training has left what is needed to go on with it."""
+    if not key.isidentifier():  # no run is called so, and it is to be part of a path
+        return False
     return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
 
 
@@ -288,7 +350,14 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     """Keys of the trainings of a dataset, in the order in which they were made."""
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
-    return sorted(keys, key=lambda key: dataset.get_run_info(key).timestamp)
+    return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
+
+
+def _when(info: fo.core.runs.RunInfo) -> str:
+    """When a run was recorded; a clone of a dataset has its runs since the same time."""
+    return str(
+        getattr(info.config, "trained", None) or info.timestamp.isoformat(timespec="milliseconds")
+    )
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
@@ -308,10 +377,42 @@ def free_key(dataset: fo.Dataset, name: str) -> str:
 
 
 def checkpoint_path(dataset: fo.Dataset, key: str) -> str:
-    """Where the checkpoint of a run is written."""
+    """Where the checkpoint of a run that replaces none is written."""
     return os.path.join(run_folder(dataset, key), CHECKPOINT)
 
 
-def remove_run_files(dataset: fo.Dataset, key: str) -> None:
-    """Delete the folder of a run."""
-    shutil.rmtree(run_folder(dataset, key), ignore_errors=True)
+def new_folder(dataset: fo.Dataset, key: str) -> str:
+    """A folder for the files of a new run, where it overwrites none: until the new run is recorded
+    the old one is good, and clones of the dataset may go on showing it."""
+    folder = run_folder(dataset, key)
+    is_free = not os.path.exists(os.path.join(folder, CHECKPOINT))
+    return folder if is_free else os.path.join(folder, uuid.uuid4().hex[:8])
+
+
+def prepare_folder(dataset: fo.Dataset, key: str) -> None:
+    """Note whose the folder of a dataset is, and delete what a killed training of this key left,
+    but for its state."""
+    files.claim_folder(dataset)
+    remove_others(dataset, key)
+
+
+def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
+    """Paths of the files that the record of a run names; none if there is no such training."""
+    if not has_run(dataset, key):
+        return []
+    config = _read_info(dataset, key).config
+    return list(config_paths(vars(config))) if config.method == METHOD else []
+
+
+def remove_others(
+    dataset: fo.Dataset, key: str, replaced: Iterable[str] = (), keep_state: bool = True
+) -> None:
+    """Delete what is in the folder of a run and of no use: files of a run that it replaced, and
+    what a process that was killed has left.
+
+    Args:
+        dataset, key: of the run, or of a training that is no run yet
+        replaced: paths of the files of the run that it replaced
+        keep_state: keep what is needed to go on with the training
+    """
+    files.remove_run_files(dataset, key, replaced, [STATE] if keep_state else [])

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import fiftyone as fo
+from bson import ObjectId
+from fiftyone.core.odm import bulk_write
+from pymongo import UpdateMany
 
 from ..folders.deal import deal
-from ..folders.layout import SPLITS
+from ..folders.split_names import SPLITS
 from .fields import labels_of, root_dataset
 
 INFO_KEY = "splits"
+MOST_IDS = 400_000  # in one statement, which may have 16 MB
 
 
 def split_tags(dataset: fo.Dataset) -> set[str]:
@@ -40,15 +44,65 @@ def write_split(
         raise ValueError(f"No sample of {dataset.name!r} has a label in {label_field!r}")
     dealt = deal(labels, fractions, seed, groups)
     old = split_tags(dataset) | set(fractions)
-    tags = {
-        i: [t for t in present if t not in old] + ([name] if name else [])
-        for i, present, name in zip(ids, samples.values("tags"), dealt, strict=True)
-    }
-    dataset.set_values("tags", tags, key_field="id")
-    dataset.info[INFO_KEY] = {"fractions": dict(fractions), "seed": seed}
+    # Tags of this split are known as such before the first is written, and those of the last one
+    # until they are gone: a split that is cut off leaves no tag that the next one does not know.
+    dataset.info[INFO_KEY] = {"fractions": dict.fromkeys(sorted(old), 0.0), "whole": False}
     dataset.save()
+    try:
+        _write_tags(dataset, ids, dealt, old)
+    except KeyboardInterrupt:  # tags are written once more, so that no split is there by half
+        _write_tags(dataset, ids, dealt, old)
+        _sign(dataset, fractions, seed)
+        raise
+    _sign(dataset, fractions, seed)
     counts: dict[str, dict[str, int]] = {name: {} for name in fractions}
     for label, name in zip(labels, dealt, strict=True):
         if name:
             counts[name][label] = counts[name].get(label, 0) + 1
     return counts
+
+
+def check_whole(dataset: fo.Dataset) -> None:
+    """Refuse a split that was cut off while its tags were written.
+
+    Raises:
+        ValueError: with the remedy
+    """
+    if dataset.info.get(INFO_KEY, {}).get("whole") is False:
+        raise ValueError(
+            f"The last split of {dataset.name!r} was cut off while it was written. Call split() "
+            f"again"
+        )
+
+
+def _sign(dataset: fo.Dataset, fractions: dict[str, float], seed: int) -> None:
+    """Remember a split, now that it is whole."""
+    dataset.info[INFO_KEY] = {"fractions": dict(fractions), "seed": seed}
+    dataset.save()
+
+
+def _write_tags(
+    dataset: fo.Dataset, ids: Sequence[str], dealt: Sequence[str | None], old: set[str]
+) -> None:
+    """Give samples the tag of their split, in the place of old ones.
+
+    It is one command to the database, which carries it out whole even if this process is killed.
+    """
+    by_name: dict[str | None, list[ObjectId]] = {}
+    for sample_id, name in zip(ids, dealt, strict=True):
+        by_name.setdefault(name, []).append(ObjectId(sample_id))
+    others = {
+        "$filter": {
+            "input": {"$ifNull": ["$tags", []]},
+            "cond": {"$not": [{"$in": ["$$this", {"$literal": sorted(old)}]}]},
+        }
+    }
+    updates = []
+    for name, own in by_name.items():
+        tags = {"$concatArrays": [others, {"$literal": [name] if name else []}]}
+        change = [{"$set": {"tags": tags, "last_modified_at": "$$NOW"}}]
+        for start in range(0, len(own), MOST_IDS):
+            chosen = {"_id": {"$in": own[start : start + MOST_IDS]}}
+            updates.append(UpdateMany(chosen, change))
+    bulk_write(updates, dataset._sample_collection, ordered=True, batcher=False)
+    fo.Sample._reload_docs(dataset._sample_collection_name)

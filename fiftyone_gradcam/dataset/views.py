@@ -7,7 +7,7 @@ import fiftyone as fo
 from fiftyone import ViewField as F
 
 from ..similar import did_you_mean
-from .fields import classification_fields, field_info, root_dataset
+from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
 
 
 def lowest_scores(
@@ -55,8 +55,8 @@ def mistakes(
 
     Arguments and errors as `lowest_scores`.
     """
-    label_field = _label_field(samples, prediction_field, label_field)
-    predicted, own = F(f"{prediction_field}.label"), F(f"{label_field}.label")
+    own = F(_label_path(samples, prediction_field, label_field))
+    samples, predicted = whole(samples), F(f"{prediction_field}.label")
     return samples.match(
         (predicted != None) & (own != None) & (predicted != own)  # noqa: E711
     ).sort_by(f"{prediction_field}.confidence", reverse=True)
@@ -76,7 +76,7 @@ def label_issues(
             f"{did_you_mean(quality_field, samples.get_field_schema(fo.FloatField))}"
             f"Call find_label_issues() first"
         )
-    return samples.exists(quality_field).sort_by(quality_field)
+    return whole(samples).exists(quality_field).sort_by(quality_field)
 
 
 def accuracy(
@@ -85,32 +85,34 @@ def accuracy(
     label_field: str | None = None,
 ) -> float | None:
     """Share of the labelled and predicted samples whose prediction is their label; None of none."""
-    label_field = _label_field(samples, prediction_field, label_field)
-    pairs = samples.values([f"{prediction_field}.label", f"{label_field}.label"])
+    own = _label_path(samples, prediction_field, label_field)
+    pairs = whole(samples).values([f"{prediction_field}.label", own])
     judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]
     return sum(judged) / len(judged) if judged else None
 
 
 def _by_score(samples, label, count, prediction_field, label_field, reverse) -> fo.DatasetView:
-    label_field = _label_field(samples, prediction_field, label_field)
+    own = _label_path(samples, prediction_field, label_field)
+    samples = whole(samples)
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, not {count!r}")
     score = f"{prediction_field}.label_score"
     view = samples.exists(score)
     if label is not None:
-        known = samples.distinct(f"{label_field}.label")
+        known = samples.distinct(own)
         if label not in known:
             raise ValueError(
-                f"No sample has the label {label!r} in {label_field!r}. "
+                f"No sample has the label {label!r} in {own.removesuffix('.label')!r}. "
                 f"{did_you_mean(label, filter(None, known))}Its labels: "
                 f"{', '.join(map(str, known)) or 'none'}"
             )
-        view = view.match(F(f"{label_field}.label") == label)
+        view = view.match(F(own) == label)
     view = view.sort_by(score, reverse=reverse)
     return view if count is None else view.limit(count)
 
 
-def _label_field(samples, prediction_field: str, label_field: str | None) -> str:
+def _label_path(samples, prediction_field: str, label_field: str | None) -> str:
+    """Where the samples' own labels are."""
     dataset = root_dataset(samples)
     if dataset.get_field(prediction_field) is None:
         raise ValueError(
@@ -118,4 +120,7 @@ def _label_field(samples, prediction_field: str, label_field: str | None) -> str
             f"{did_you_mean(prediction_field, classification_fields(dataset))}Call predict() "
             f"first, or name the field that holds the predictions"
         )
-    return label_field or field_info(dataset, prediction_field).get("label_field") or "ground_truth"
+    if label_field is not None:
+        return label_path(dataset, label_field)
+    known = field_info(dataset, prediction_field).get("label_field")
+    return path_in(dataset, known or "ground_truth")

@@ -12,6 +12,7 @@ import fiftyone as fo
 
 from ..locks import locked
 from .fields import root_dataset
+from .tidying import make_ready
 
 # In the App's server a form must not hang for as long as a training takes.
 SERVER_PATIENCE_SECONDS = 5.0
@@ -43,6 +44,7 @@ def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
     with locked(lock_of(dataset), f"Dataset {dataset.name!r}", patience()) as waited:
         if waited:
             dataset.reload()
+        make_ready(dataset)
         yield
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..disk import whole_file
 from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
 from .methods import check_method
 
@@ -81,32 +81,28 @@ def render_heatmap(
     height: int,
     box: Box = WHOLE,
     peak: float | None = None,
-    signed: bool = False,
     resolution: int = RESOLUTION,
     interpolation: str = "bicubic",
 ) -> np.ndarray:
-    """Draw a map in the frame of its image.
+    """Draw what speaks for the class in the frame of its image; see `signed_pixels` for the rest.
 
     Args:
-        cam: (h, w) array, at least 0 unless signed
+        cam: (h, w) array; what is below 0 is drawn as 0
         width, height: pixels of the whole upright image
         box: what the model saw of it
         peak: the value that is drawn as 255; None takes the map's own
-        signed: whether values below 0 count
         resolution, interpolation: see `HeatmapOptions`
 
     Returns:
-        uint8 array in the frame of the image: from 1 where the map is zero to 255 at the peak; if
-        signed, from 1 at -peak over 128 at zero to 255. It is 0, which the App draws as
-        transparent, outside of what the model saw, and everywhere if the whole map is zero; 0
-        inside a map would tear holes into its colours.
+        uint8 array in the frame of the image: from 1 where the map is zero to 255 at the peak. It
+        is 0, which the App draws as transparent, outside of what the model saw, and everywhere if
+        the whole map is zero; 0 inside a map would tear holes into its colors.
     """
     size = heatmap_size(width, height, resolution)
     peak = peak_of(cam) if peak is None else peak
     if not np.any(cam) or peak <= 0:
         return np.zeros(size[::-1], np.uint8)
-    zero, span = (128, 127) if signed else (1, 254)
-    smooth = to_frame(zero + (span / peak) * cam, *size, box, interpolation)
+    smooth = to_frame(1 + (254 / peak) * cam, *size, box, interpolation)
     pixels = np.rint(smooth.clip(1, 255)).astype(np.uint8)
     if box != WHOLE:
         left, top, right, bottom = placed(box, *size)
@@ -123,10 +119,8 @@ def save_heatmap(pixels: np.ndarray, path: str) -> None:
         pixels: uint8 array (height, width)
         path: the file
     """
-    part = f"{path}.part"
-    with open(part, "wb") as file:
+    with whole_file(path) as part, open(part, "wb") as file:
         file.write(_png(pixels))
-    os.replace(part, path)
 
 
 def _png(pixels: np.ndarray) -> bytes:

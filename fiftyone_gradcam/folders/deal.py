@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+
+from .path_names import check_name
 
 EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
 
@@ -20,6 +24,7 @@ def check_fractions(fractions: dict[str, float]) -> None:
     for name, share in fractions.items():
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"A split must have a name, not {name!r}")
+        check_name(name, "A split")
         if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
             raise ValueError(
                 f"The share of {name!r} must lie in (0, 1], or be a number of images of each "
@@ -65,25 +70,32 @@ def deal(
     """
     random = np.random.default_rng(seed)
     names = list(fractions)
-    classes = sorted({label for label in labels if label is not None})
-    sizes = np.array([sum(label == name for label in labels) for name in classes])
-    shares = np.array([_shares(fractions, size) for size in sizes]).reshape(len(classes), -1)
-    if groups is not None and len({g for g in groups if g is not None}) < len(labels):
-        found = _deal_groups(labels, classes, shares * sizes[:, None], groups, random)
-        return [names[i] if i is not None and i < len(names) else None for i in found]
-    owed = np.zeros(len(names) + 1)
+    members: dict[str, list[int]] = {}
+    for i, label in enumerate(labels):
+        if label is not None:
+            members.setdefault(label, []).append(i)
+    classes = sorted(members)
+    shares = {size: _shares(fractions, size) for size in {len(own) for own in members.values()}}
     result: list[str | None] = [None] * len(labels)
-    for label, share in zip(classes, shares, strict=True):
-        members = random.permutation([i for i, x in enumerate(labels) if x == label])
-        ideal = len(members) * share
-        counts = np.floor(ideal + 1e-9).astype(int)
-        for _ in range(len(members) - counts.sum()):
-            counts[np.argmax(np.round(ideal - counts + owed, 9))] += 1
-        _seat_everyone(counts, min(len(names), len(members)))
-        owed += ideal - counts
-        for name, chunk in zip(names, np.split(members, np.cumsum(counts)[:-1]), strict=False):
-            for i in chunk:
+    if groups is not None and len({g for g in groups if g is not None}) < len(labels):
+        ideal = [[len(own) * x for x in shares[len(own)]] for own in map(members.get, classes)]
+        found = _deal_groups(labels, classes, ideal, groups, random)
+        return [names[i] if i is not None and i < len(names) else None for i in found]
+    owed = [0.0] * (len(names) + 1)
+    for label in classes:
+        own = random.permutation(members[label]).tolist()
+        ideal = [len(own) * share for share in shares[len(own)]]
+        counts = [math.floor(x + 1e-9) for x in ideal]
+        for _ in range(len(own) - sum(counts)):
+            lacking = np.subtract(ideal, counts) + owed
+            counts[int(lacking.round(9).argmax())] += 1
+        _seat_everyone(counts, min(len(names), len(own)))
+        owed = [debt + (x - n) for x, n, debt in zip(ideal, counts, owed, strict=True)]
+        start = 0
+        for name, count in zip(names, counts, strict=False):
+            for i in own[start : start + count]:
                 result[i] = name
+            start += count
     return result
 
 
@@ -95,40 +107,48 @@ def _shares(fractions: dict[str, float], size: int) -> list[float]:
     return [*shares, max(0.0, 1 - sum(shares))]
 
 
-def _seat_everyone(counts: np.ndarray, seats: int) -> None:
+def _seat_everyone(counts: list[int], seats: int) -> None:
     """Give each of the first splits a sample of the class, from those that have one to spare."""
     for i in range(seats):
         if counts[i] == 0:
-            spare = counts - (np.arange(len(counts)) < seats)
-            counts[np.argmax(spare)] -= 1
+            spare = [count - (place < seats) for place, count in enumerate(counts)]
+            counts[spare.index(max(spare))] -= 1
             counts[i] += 1
 
 
 def _deal_groups(
     labels: Sequence[str | None],
     classes: list[str],
-    ideal: np.ndarray,
+    ideal: list[list[float]],
     groups: Sequence[Hashable],
     random: np.random.Generator,
 ) -> list[int | None]:
-    """The place of each sample's split; `ideal` (K, S) are numbers of samples."""
+    """The place of each sample's split; `ideal` (K, S) are numbers of samples.
+
+    Only the classes of a group are looked at, so that many classes cost no more than few.
+    """
     place = {name: k for k, name in enumerate(classes)}
     members: dict[Hashable, list[int]] = {}
     for i, (label, group) in enumerate(zip(labels, groups, strict=True)):
         if label is not None:
             members.setdefault(("alone", i) if group is None else ("group", group), []).append(i)
     order = random.permutation(len(members))
-    bags = [list(members.values())[i] for i in order]
+    every = list(members.values())
+    bags = [every[i] for i in order]
     bags.sort(key=len, reverse=True)  # stable: those of equal size stay shuffled
-    lacking, found = ideal.copy(), [None] * len(labels)
-    weights = 1 / np.maximum(ideal, 1e-9)
-    weights[ideal <= 0] = 0
+    lacking, found = [list(row) for row in ideal], [None] * len(labels)
+    weights = [[1 / max(x, 1e-9) if x > 0 else 0.0 for x in row] for row in ideal]
+    # A split that is to get nothing takes no group.
+    open_splits = [j for j, column in enumerate(zip(*ideal, strict=True)) if sum(column) > 0]
     for bag in bags:
-        counts = np.bincount([place[labels[i]] for i in bag], minlength=len(classes))
-        scores = (counts[:, None] * lacking * weights).sum(0)
-        scores[ideal.sum(0) <= 0] = -np.inf  # a split that is to get nothing
-        split = int(np.argmax(scores))
-        lacking[:, split] -= counts
+        counts = sorted(Counter(place[labels[i]] for i in bag).items())
+        scores = {
+            j: sum(count * lacking[k][j] * weights[k][j] for k, count in counts)
+            for j in open_splits
+        }
+        split = max(scores, key=scores.get)  # the first of those that lack most
+        for k, count in counts:
+            lacking[k][split] -= count
         for i in bag:
             found[i] = split
     return found

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+from .patterns import check_pattern, search_all
+from .split_names import split_of
+
 UNLABELLED = ("_unlabeled", "_unlabelled")
 LABEL_FROM = ("folder", "file name", "pattern", "table", "nothing")
 SPLIT_FROM = ("outer folder", "inner folder", "nothing")
 LEVELS = ("first", "last", "joined")
-# "apple_12", "1_0001", "mixed fruit-7": all before the number; "apple12": the letters.
-PREFIX = re.compile(r"(?P<label>.*[^ _\-.])[ _\-.]+\d+|(?P<letters>.*[^\W\d_])\d+")
+# "apple_12", "1_0001", "mixed fruit-7", "cat (3)": all before the number; "apple12": the letters.
+PREFIX = re.compile(
+    r"(?P<label>.*[^ _\-.(])(?:[ _\-.]+\d+|[ _\-.]*\(\d+\))|(?P<letters>.*[^\W\d_])\d+"
+)
 
 Reading = tuple[str | None, str | None]  # label and split; None where there is none
 
@@ -41,6 +36,9 @@ class Layout:
             "joined" (cat/siamese)
         pattern: a regular expression that is searched in the path below the root, whose folders
             are parted by "/"; the group named "label" is the class, one named "split" the split
+        splits: of folders, by name, where a name alone does not say it
+        passed: folders, by their parts below the root, that are neither class nor split: they
+            hold all that there is, as `photos` does in `photos/cat/1.jpg`, `photos/dog/1.jpg`
 
     Raises:
         ValueError: if a choice is not understood
@@ -50,6 +48,8 @@ class Layout:
     split_from: str = "nothing"
     level: str = "first"
     pattern: str | None = None
+    splits: Mapping[str, str | None] = field(default_factory=dict)
+    passed: frozenset[tuple[str, ...]] = frozenset()
 
     def __post_init__(self):
         for name, known in (
@@ -63,7 +63,7 @@ class Layout:
                     f"{getattr(self, name)!r}"
                 )
         if self.label_from == "pattern":
-            compiled(self.pattern)
+            check_pattern(self.pattern)
 
     def read(self, parts: Sequence[str]) -> Reading:
         """The label and the split of a file.
@@ -71,21 +71,49 @@ class Layout:
         Args:
             parts: of its path below the root, the file's name last
         """
-        folders, split = list(parts[:-1]), None
-        at = {"outer folder": 0, "inner folder": -1}.get(self.split_from)
-        if at is not None and folders and folders[at].lower() in SPLITS:
-            split = SPLITS[folders.pop(at).lower()]
+        return self.read_all([parts])[0]
+
+    def read_all(self, paths: Sequence[Sequence[str]]) -> list[Reading]:
+        """The label and the split of each file.
+
+        Args:
+            paths: parts of each path below the root, the file's name last
+
+        Raises:
+            ValueError: if the pattern takes more than a second
+        """
+        parted = [self.class_folders(parts) for parts in paths]
         if self.label_from == "pattern":
-            found = compiled(self.pattern).search("/".join(parts))
-            groups = found.groupdict() if found else {}
-            split = SPLITS.get((groups.get("split") or "").lower(), split)
-            return _label(groups.get("label")), split
+            groups = search_all(self.pattern, ["/".join(parts) for parts in paths])
+            return [
+                (_label(label), split_of(named or "") or split)
+                for (label, named), (_, split) in zip(groups, parted, strict=True)
+            ]
+        return [
+            (self._label(parts[-1], folders), split)
+            for parts, (folders, split) in zip(paths, parted, strict=True)
+        ]
+
+    def class_folders(self, parts: Sequence[str]) -> tuple[list[str], str | None]:
+        """The folders of a file that may be classes, and the split that another one says."""
+        folders = [
+            name for i, name in enumerate(parts[:-1]) if tuple(parts[: i + 1]) not in self.passed
+        ]
+        at = {"outer folder": [0], "inner folder": range(len(folders) - 1, 0, -1)}
+        for i in at.get(self.split_from, ()) if folders else ():
+            name = folders[i]
+            if name in self.splits or (not self.splits and split_of(name)):
+                del folders[i]
+                return folders, self.splits[name] if self.splits else split_of(name)
+        return folders, None
+
+    def _label(self, name: str, folders: Sequence[str]) -> str | None:
         if self.label_from == "file name":
-            return _label(prefix(parts[-1])), split
+            return _label(prefix(name))
         if self.label_from != "folder" or not folders or folders[0].lower() in UNLABELLED:
-            return None, split
-        names = {"first": folders[:1], "last": folders[-1:], "joined": folders}[self.level]
-        return _label("/".join(names)), split
+            return None
+        chosen = {"first": folders[:1], "last": folders[-1:], "joined": folders}[self.level]
+        return _label("/".join(chosen))
 
     def __str__(self) -> str:
         words = {
@@ -108,68 +136,6 @@ def prefix(name: str) -> str | None:
     stem = name.rpartition(".")[0] or name
     found = PREFIX.fullmatch(stem)
     return found and (found["label"] or found["letters"])
-
-
-def compiled(pattern: str | None) -> re.Pattern:
-    """A pattern, if it can be one.
-
-    Raises:
-        ValueError: if it is no regular expression, or has no group named "label"
-    """
-    if not pattern:
-        raise ValueError(
-            r"A pattern is needed, with a group named 'label'. For 1_0001.jpg it could be "
-            r"(?P<label>\d+)_\d+\.jpg$"
-        )
-    try:
-        found = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"pattern {pattern!r} is no regular expression: {error}") from None
-    if "label" not in found.groupindex:
-        raise ValueError(
-            f"pattern {pattern!r} has no group named 'label'. For 1_0001.jpg it could be "
-            r"(?P<label>\d+)_\d+\.jpg$"
-        )
-    return found
-
-
-def guess(paths: Sequence[Sequence[str]]) -> Layout:
-    """The layout that the paths of images look like; see `Layout` for what there is.
-
-    Args:
-        paths: parts of each path below the root, the file's name last
-    """
-    folders = [parts[:-1] for parts in paths if len(parts) > 1]
-    folders = [parts for parts in folders if parts[0].lower() not in UNLABELLED]
-    splits = "nothing"
-    if folders and all(parts[0].lower() in SPLITS for parts in folders):
-        splits = "outer folder"
-        folders = [parts[1:] for parts in folders]
-    elif folders and all(len(p) > 1 and p[-1].lower() in SPLITS for p in folders):
-        splits = "inner folder"
-        folders = [parts[:-1] for parts in folders]
-    if any(folders):
-        return Layout("folder", splits)
-    prefixes = Counter(prefix(parts[-1]) for parts in paths)
-    unnamed = prefixes.pop(None, 0)
-    # IMG_1.jpg, IMG_2.jpg: one prefix is none; and each file a class of its own is none either.
-    shared = sum(count for count in prefixes.values() if count > 1)
-    if len(prefixes) > 1 and 2 * shared > len(paths) and not 2 * unnamed > len(paths):
-        return Layout("file name", splits)
-    return Layout("nothing", splits)
-
-
-def with_choices(guessed: Layout, **choices: str | None) -> Layout:
-    """A layout with what was chosen instead of what was guessed.
-
-    Args:
-        guessed: for what is None
-        **choices: attributes of `Layout`
-    """
-    chosen = {name: value for name, value in choices.items() if value is not None}
-    if "pattern" in chosen:
-        chosen.setdefault("label_from", "pattern")
-    return replace(guessed, **chosen)
 
 
 def _label(words: str | None) -> str | None:

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import table as tables
-from .files import find_files
-from .layout import SPLITS, Layout, guess, with_choices
-
-NAMES_FILES = ("class_names.txt", "classes.txt", "classes.json", "names.txt", "labels.txt")
-MOST_NAMES = 8
+from . import labelling
+from .cells import Images
+from .class_names import names_of
+from .columns import Named
+from .files import Found, find_files
+from .guessing import guess, with_choices
+from .layout import Layout
+from .masks import find_masks
+from .remarks import MOST_NAMES, are_splits, remarks
 
 
 class Item(NamedTuple):
@@ -32,24 +35,30 @@ class Plan:
     Attributes:
         root: absolute path of the folder
         layout: where classes and splits stand
-        table: path of the CSV file that the labels are from; None if from none
+        tables: which columns are taken for what, by path of each CSV file that labels are from
+        unused: why the other CSV files of the folder are not used, by path
         names: what classes are called, by what stands for them in the folder
         items: the images, in the order of their paths
         skipped: (path, reason) of every file that should be an image and is left out
         passed_over: number of files that are none, by reason
         warnings: what a person should know before it is carried out
         choices: arguments that were not left to be guessed, by name
+        archives: paths of packed files, such as .zip, which may hold images
+        stopped: why no images are listed, of a folder of a hundred thousand other files
     """
 
     root: str
     layout: Layout
-    table: str | None = None
+    tables: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
+    archives: list[str] = field(default_factory=list)
+    stopped: str | None = None
 
     def counts(self) -> dict[str | None, dict[str | None, int]]:
         """Number of images by split and class; None stands for none."""
@@ -73,6 +82,20 @@ class Plan:
         """Whether no classes were asked for."""
         return self.choices.get("label_from") == "nothing"
 
+    @property
+    def table(self) -> str | None:
+        """Path of the CSV file that the labels are from, the first of several; None if none."""
+        return next(iter(self.tables), None)
+
+    @property
+    def table_words(self) -> list[str]:
+        """Which columns of which tables are taken for what, and which tables are not used."""
+        shown = {path: os.path.relpath(path, self.root) for path in (*self.tables, *self.unused)}
+        used = [f"Table {shown[path]}: {words}" for path, words in self.tables.items()]
+        unused = [f"Table not used: {shown[path]} ({why})" for path, why in self.unused.items()]
+        more = len(unused) - MOST_NAMES
+        return used + unused[:MOST_NAMES] + [f"and {more} more tables"] * (more > 0)
+
     def reasons(self) -> dict[str, int]:
         """How many files are left out for which reason."""
         return dict(Counter(reason for _, reason in self.skipped).most_common())
@@ -94,7 +117,8 @@ class Plan:
         """Refuse a plan that no classifier can be trained on, unless no classes were asked for.
 
         Raises:
-            ValueError: without images, without labels, or with a single class
+            ValueError: without images, without labels, with a single class, or if the classes
+                would be splits, such as training_set and test_set
         """
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.reasons().items())
         left_out = f" (left out: {left_out})" if left_out else ""
@@ -103,6 +127,13 @@ class Plan:
             "Give the folder that holds one folder for each class, or say where the class stands "
             "by label_from, pattern or table"
         )
+        if self.unused:
+            remedy += f". {'; '.join(self.table_words[len(self.tables) :])}"
+        if self.stopped:
+            raise ValueError(f"No images below {self.root!r}. {self.stopped}")
+        if self.archives and len(self.classes) < 2 and not (self.is_unlabelled and self.items):
+            first = os.path.relpath(self.archives[0], self.root)
+            remedy = f"Unpack the {len(self.archives)} packed files, such as {first!r}. {remedy}"
         if not self.items:
             raise ValueError(f"No images {where}. {remedy}")
         if self.is_unlabelled:
@@ -113,10 +144,12 @@ class Plan:
             raise ValueError(
                 f"Only one class, {self.classes[0]!r}, {where}. A classifier needs two. {remedy}"
             )
+        if reason := are_splits(self.classes, self.layout):
+            raise ValueError(reason)
 
     def __str__(self) -> str:
         lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
-        lines.append(f"Layout: {self.layout}" + (f" ({self.table})" if self.table else ""))
+        lines += [f"Layout: {self.layout}", *self.table_words]
         for split, classes in self.counts().items():
             parts = [f"{name or 'unlabelled'} {count}" for name, count in classes.items()]
             more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
@@ -124,7 +157,11 @@ class Plan:
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
             lines.append(f"Passed over: {count} {reason}")
-        lines += [f"Left out: {count} {reason}" for reason, count in self.reasons().items()]
+        first = {reason: path for path, reason in reversed(self.skipped)}
+        lines += [
+            f"Left out: {count} {reason}, such as {first[reason]}"
+            for reason, count in self.reasons().items()
+        ]
         lines += [f"Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -135,27 +172,40 @@ def plan_import(
     split_from: str | None = None,
     level: str | None = None,
     pattern: str | None = None,
-    table: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
+    keep_masks: bool = False,
 ) -> Plan:
-    """Say what `import_folders` would make of a folder; print it. No file is opened.
+    """Say what `import_folders` would make of a folder; print it.
+
+    No file is opened, but for some of those that may be masks. Masks of images are left out: files
+    that have the name of an image and another extension (`1.jpg`, `1.png`), an ending such as
+    `_mask`, or a folder called masks, ground_truth or the like, and that look like masks.
 
     Args:
         path: the folder
         label_from: where the class stands: "folder", "file name" (what comes before the number of
             `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
         split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
-            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, training,
-            val, valid, validation, test or testing
+            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, val,
+            valid, validation, dev, eval, test or holdout, in any case, with words such as set or
+            images and with numbers: training_set, "Train Data", val2017, seg_test beside seg_train
         level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
         pattern: a regular expression with a group named "label", and perhaps one named "split",
-            that is searched in the path below the folder
-        table: a CSV file with columns for path, label and, perhaps, split
+            that is searched in the path below the folder, for a second at most
+        table: a CSV file, or several, with columns for images and labels (or one of 0 and 1 for
+            each class) and, perhaps, splits; None takes those in the folder
+        image_column, label_column, split_column: headers of these columns; None knows the usual
+            ones, such as "filename", "class" and "subset"
         class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
             called, by what stands for them; None takes classes.txt or the like in the folder, if
             it names all of them
         skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
+        keep_masks: take masks for images, too
 
     Returns:
         the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
@@ -171,55 +221,60 @@ def plan_import(
     if not os.path.isdir(root):
         raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
     skip = [skip] if isinstance(skip, str) else list(skip)
-    table, class_names = _given(table, root), _given(class_names, root)
+    given = [table] if isinstance(table, str) else list(table or ())
+    given, class_names = [_given(x, root) for x in given], _given(class_names, root)
+    named = Named(image_column, label_column, split_column)
     choices = {
         "label_from": label_from,
         "split_from": split_from,
         "level": level,
         "pattern": pattern,
-        "table": table,
+        "table": given[0] if len(given) == 1 else given or None,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
         "class_names": class_names,
         "skip": skip or None,
+        "keep_masks": keep_masks or None,
     }
     found = find_files(root, tuple(skip))
-    files = found.files
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
+    plan.archives, plan.stopped = found.archives, found.stopped
+    plan.warnings = [*found.notes, *([found.stopped] if found.stopped else [])]
+    if not keep_masks:
+        _leave_out_masks(plan, found)
+    files = found.files
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
     guessed = guess(paths)
-    if label_from == "table" or table is not None:
-        label_from = "table"
-        plan.table = table or tables.find_table(root)
-        if plan.table is None:
-            raise ValueError(
-                f"There is no table, or more than one, in {root!r}. Give its path as table"
-            )
-    elif label_from is None and pattern is None:
-        at_hand = tables.find_table(root)
-        labels = {guessed.read(parts)[0] for parts in paths} - {None}
-        if at_hand and (guessed.label_from != "folder" or len(labels) < 2):
-            plan.table, label_from = at_hand, "table"
-        elif at_hand:
-            plan.warnings.append(
-                f"The table {os.path.basename(at_hand)} is not used. To take the classes from it, "
-                f"say that they stand in a table"
-            )
+    must = label_from == "table" or bool(given) or named.any
+    from_table = labelling.Labelling()
+    if must or (label_from is None and pattern is None):
+        classes = [label for label, _ in guessed.read_all(paths)]
+        guesses = dict(zip(files, classes, strict=True))
+        are_folders = guessed.label_from == "folder"
+        from_table = labelling.labels_of_folder(
+            Images(root, files), guesses, are_folders, given, named, must
+        )
+    plan.tables, plan.unused = from_table.tables, from_table.unused
+    plan.skipped += from_table.left_out
+    plan.warnings += from_table.notes
+    label_from = "table" if plan.tables and not from_table.only_fills else label_from
     plan.layout = with_choices(
-        guessed, label_from=label_from, split_from=split_from, level=level, pattern=pattern
+        guessed, paths, label_from=label_from, split_from=split_from, level=level, pattern=pattern
     )
-    readings = [plan.layout.read(parts) for parts in paths]
-    if plan.table is not None:
-        by_path, left_out = tables.read_table(plan.table, root, files)
-        plan.skipped += left_out
+    readings = plan.layout.read_all(paths)
+    if plan.tables:
+        told = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
-            (by_path[file][0], by_path[file][1] or split) if file in by_path else (None, split)
-            for file, (_, split) in zip(files, readings, strict=True)
+            ((own if from_table.only_fills else None) or label, said or split)
+            for (label, said), (own, split) in zip(told, readings, strict=True)
         ]
-    plan.names = _names(root, class_names, {label for label, _ in readings} - {None})
+    plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [
         Item(file, plan.names.get(label, label) if label is not None else None, split, size)
         for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
     ]
-    plan.warnings += _warnings(plan, paths, readings)
+    plan.warnings += remarks(plan, paths, readings, found.same)
     plan.choices = {name: value for name, value in choices.items() if value is not None}
     return plan
 
@@ -235,51 +290,22 @@ def _given(path: str | None, root: str) -> str | None:
     raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
 
 
-def _names(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
-    """What the classes are called."""
-    if path is not None:
-        return tables.read_names(path)
-    for name in NAMES_FILES:
-        try:
-            names = tables.read_names(os.path.join(root, name))
-        except (OSError, ValueError):
-            continue
-        if labels and labels <= set(names):
-            return names
-    return {}
-
-
-def _warnings(plan: Plan, paths: list[list[str]], readings: list) -> list[str]:
-    """What a person should know of a plan."""
-    found = []
-    if plan.names:
-        nameless = sorted({x for x, _ in readings if x is not None} - set(plan.names))
-        if nameless:
-            found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
-    unlabelled = sum(item.label is None for item in plan.items)
-    if unlabelled and plan.classes:
-        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
-    folded = Counter(name.casefold() for name in plan.classes)
-    alike = [name for name in plan.classes if folded[name.casefold()] > 1]
-    if alike:
-        found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
-    if splits := [name for name in plan.classes if name.lower() in SPLITS]:
-        found.append(
-            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, keep other "
-            f"folders away from beside them"
-        )
-    is_split = plan.layout.split_from != "nothing"
-    nested = next((parts for parts in paths if len(parts) - 1 - is_split > 1), None)
-    if nested and (plan.layout.label_from, plan.layout.level) == ("folder", "first"):
-        found.append(
-            f"Deeper folders belong to the class of the first: {'/'.join(nested)} is "
-            f"{plan.layout.read(nested)[0]!r}. level='last' or 'joined' takes it otherwise"
-        )
-    counts = Counter(item.label for item in plan.items if item.label is not None)
-    if counts and max(counts.values()) > 20 * min(counts.values()):
-        rarest, count = min(counts.items(), key=lambda pair: pair[1])
-        found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
-    return found
+def _leave_out_masks(plan: Plan, found: Found) -> None:
+    """Take the masks from the files."""
+    masks = find_masks(found.files, plan.root)
+    if not masks.images:
+        return
+    kept = [
+        pair for pair in zip(found.files, found.sizes, strict=True) if pair[0] not in masks.images
+    ]
+    found.files, found.sizes = [path for path, _ in kept], [size for _, size in kept]
+    plan.passed_over.update(masks.reasons)
+    mask, image = masks.example()
+    of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
+    plan.warnings.append(
+        f"{len(masks.images)} files are masks of images and left out, such as "
+        f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, keep masks"
+    )
 
 
 def _order(name: str | None) -> tuple:

@@ -1,154 +1,251 @@
-"""Tables of labels, and files that name the classes."""
+"""Tables of labels: what a CSV file says of which image."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import re
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
 
-from .layout import SPLITS
+from .cells import Images
+from .columns import (
+    NO,
+    YES,
+    Columns,
+    Named,
+    choose_columns,
+    flag_of,
+    listed,
+    split_of_name,
+)
+from .csv_file import Head, read_head, read_rows
+from .split_names import EVALUATED, SPLITS, parse, split_of
 
-COLUMNS = {
-    "path": ("path", "filepath", "file", "filename", "file_name", "image", "image_path", "id"),
-    "label": ("label", "class", "category", "target", "species", "breed", "ground_truth", "name"),
-    "split": ("split", "subset", "set", "partition", "fold"),
-}
-# "1 = Makino", "1: Makino", "1,Makino", "1<tab>Makino", "1 Makino"
-NAMED = re.compile(r"\s*(?P<key>[^=:,\t]+?)\s*(?:[=:,\t]|\s(?=\S))\s*(?P<name>.+?)\s*")
+UNMARKED = "in the table without a class, and left unlabelled"
+SEVERAL = "in the table with several classes, and left unlabelled"
+MOST_VALUES = 8
 
 
-def read_table(path: str, root: str, files: Sequence[str]) -> tuple[dict, list[tuple[str, str]]]:
-    """Which label and split a CSV file gives to which image.
+@dataclass
+class Table:
+    """What a table says.
 
-    The first line names the columns, in any order: path (or file, filename, image, id), label (or
-    class, category, species) and, if there is one, split (or subset). Paths are below the root or
-    the table's own folder, or absolute; the extension may be left out.
+    Attributes:
+        path: of the CSV file
+        words: which of its columns are taken for what
+        found: (label or None, split or None) by absolute path of the image
+        left_out: (row, reason) of each row that says nothing, or what others contradict
+        notes: what a person should know of it
+    """
+
+    path: str
+    words: str
+    found: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return os.path.basename(self.path)
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each image that has one."""
+        return [label for label, _ in self.found.values() if label is not None]
+
+
+def read_table(path: str, images: Images, named: Named | None = None) -> Table:
+    """Read which label and split a CSV file gives to which image.
+
+    The first line names the columns, in any order: one for the images, one for the labels (or one
+    of 0 and 1 for each class), and perhaps some for the split. Well-known headers need not be
+    named. Cells are parted by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252.
 
     Args:
-        path: the table; its columns are parted by commas, semicolons or tabs
-        root: folder of the images
-        files: absolute paths of the images below it
-
-    Returns:
-        (label or None, split or None) by absolute path; and (row, reason) of each row that names
-        no image, or one that another row has named otherwise
+        path: the table
+        images: those that it may name, in whichever way `Images.find` understands
+        named: headers of the columns, as far as they are not to be guessed
 
     Raises:
-        ValueError: if it is no such table; the message names its columns
-        FileNotFoundError: if there is no such file
+        ValueError: if it is no such table (the message lists its columns), or names no image
+        OSError: if it cannot be read
     """
-    rows, found = _rows(path), {}
-    columns = {what: _column(rows[0], names) for what, names in COLUMNS.items()}
-    if columns["path"] is None or columns["label"] is None:
-        raise ValueError(
-            f"The table {path!r} needs a column for paths (such as 'path' or 'filename') and one "
-            f"for labels (such as 'label' or 'class'); it has {', '.join(map(repr, rows[0]))}"
-        )
-    known, left_out = set(files), []
-    by_stem = {os.path.splitext(file)[0]: file for file in files}
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(row):
+    head = read_head(path)
+    named = named or Named()
+    return read_columns(head, choose_columns(head, named), images, named)
+
+
+def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> Table:
+    """Read a table whose columns are known: see `read_table`."""
+    table = Table(head.path, _words(head, columns))
+    splits = _Splits(head, columns)
+    folder, own_split = os.path.dirname(head.path), split_of_name(head.path)
+    first, again, parted = None, [], []
+    for number, row in read_rows(head):
+        cell = row[columns.image] if columns.image < len(row) else ""
+        first = cell if first is None else first
+        name = f"row {number}: {cell[:200]}"
+        if any(row[len(head.header) :]):
+            table.left_out.append((name, "in the table with more cells than its header"))
             continue
-        name, label, split = (_cell(row, columns[what]) for what in ("path", "label", "split"))
-        file = _file_of(name, (root, os.path.dirname(path)), known, by_stem)
-        if file is None:
-            left_out.append((f"row {number}: {name}", "in the table, but there is no such image"))
+        split = splits.of(row)
+        meant = images.find(cell, folder, split or own_split)
+        if len(meant) != 1:
+            reason = "several images are called so" if meant else "there is no such image"
+            table.left_out.append((name, f"in the table, but {reason}"))
             continue
-        reading = (label or None, SPLITS.get(split.lower()))
-        if found.setdefault(file, reading) != reading:
-            left_out.append((f"row {number}: {name}", "in the table twice, with other labels"))
-    if not found:
-        raise ValueError(
-            f"The table {path!r} names no image below {root!r}: its first path is "
-            f"{_cell(rows[1], columns['path']) if len(rows) > 1 else 'missing'!r}"
+        label, problem = _label(row, head, columns)
+        if problem is not None:
+            table.left_out.append((name, problem))
+        reading = (label, split)
+        earlier = table.found.setdefault(meant[0], reading)
+        if earlier != reading:
+            table.left_out.append((name, "in the table twice, with other labels"))
+        elif earlier is not reading:
+            again.append(name)
+        elif split in SPLITS.values() and images.folder_split(meant[0]) not in (None, split):
+            parted.append(name)
+    _check(table, head, columns, images, first)
+    # "eval" is for validation, unless other images are.
+    splits_told = {split for _, split in table.found.values()}
+    meaning = {EVALUATED[0]: "test" if "val" in splits_told else "val"}
+    table.found = {path: (x, meaning.get(split, split)) for path, (x, split) in table.found.items()}
+    if head.encoding == "cp1252":
+        table.notes.append(
+            f"{table.name} is not UTF-8, and is read as Windows-1252. If names come out wrong, "
+            f"save it as 'CSV UTF-8'"
         )
-    return found, left_out
+    if again:
+        table.notes.append(f"{len(again)} rows of {table.name} say what others do ({again[0]})")
+    if parted:
+        table.notes.append(
+            f"{len(parted)} images stand in the folder of another split than {table.name} says, "
+            f"which is taken ({parted[0]})"
+        )
+    table.notes += splits.notes(named.split)
+    return table
 
 
-def find_table(root: str) -> str | None:
-    """The one CSV file of a folder that has columns for paths and labels; None if there is none."""
-    names = [name for name in sorted(os.listdir(root)) if name.lower().endswith((".csv", ".tsv"))]
-    if len(names) != 1:
-        return None
-    path = os.path.join(root, names[0])
-    try:
-        header = _rows(path)[0]
-    except (ValueError, OSError):
-        return None
-    is_table = all(_column(header, COLUMNS[what]) is not None for what in ("path", "label"))
-    return path if is_table else None
-
-
-def read_names(path: str) -> dict[str, str]:
-    """The classes' names, by what stands for them in folders or files.
-
-    Lines such as `1 = Makino`, `1: Makino`, `1,Makino` or `n02123045 tabby`; or a JSON object.
+def _check(table: Table, head: Head, columns: Columns, images: Images, first: str | None) -> None:
+    """Refuse a table that says nothing of these images, or several classes of most.
 
     Raises:
-        ValueError: naming the line that is none, or a key that stands twice
-        FileNotFoundError: if there is no such file
+        ValueError: with the first path, or the numbers of rows
     """
-    text = _text(path)
-    if path.lower().endswith(".json"):
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{path!r} is no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise ValueError(f'{path!r} must hold an object such as {{"1": "Makino"}}')
-        return {str(key): str(name) for key, name in found.items()}
-    names: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = NAMED.fullmatch(line)
-        if match is None:
-            raise ValueError(f"Line {number} of {path!r} names no class: {line!r}. Write 1 = Name")
-        if names.setdefault(match["key"], match["name"]) != match["name"]:
-            raise ValueError(f"Line {number} of {path!r} names {match['key']!r} a second time")
-    if not names:
-        raise ValueError(f"{path!r} names no class. Write lines such as 1 = Name")
-    return names
+    if not table.found:
+        raise ValueError(
+            f"The table {head.path!r} names no image below {images.root!r}: its first path, in "
+            f"the column {head.header[columns.image]!r}, is "
+            f"{'missing' if first is None else repr(first[:200])}"
+        )
+    several = sum(why == SEVERAL for _, why in table.left_out)
+    if several > len(table.labels):
+        raise ValueError(
+            f"The table {head.path!r} marks several classes in {several} rows, and one class of "
+            f"{len(table.labels)} images. An image has one class here. Name the column that holds "
+            f"it by label_column"
+        )
 
 
-def _rows(path: str) -> list[list[str]]:
-    text = _text(path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    if not rows:
-        raise ValueError(f"The table {path!r} is empty")
-    return rows
+class _Splits:
+    """The splits that the columns of a table say.
+
+    Args:
+        head: of the table
+        columns: its columns
+    """
+
+    def __init__(self, head: Head, columns: Columns):
+        self.head = head
+        self.places = columns.splits
+        self.flags = {place: flag_of(head.header[place]) for place in columns.splits}
+        self.unclear = 0  # rows of which columns say yes for two splits, or no for all
+        self.known = dict.fromkeys(columns.splits, 0)
+        self.unknown: dict[int, Counter] = {place: Counter() for place in columns.splits}
+
+    def of(self, row: list[str]) -> str | None:
+        """The split of a row; None if it says none."""
+        told, flags = [], {}
+        for place in self.places:
+            cell = row[place] if place < len(row) else ""
+            flag, low = self.flags[place], cell.lower()
+            if split := split_of(cell):
+                told.append(EVALUATED[0] if parse(cell).core in EVALUATED else split)
+            elif flag and low in (*YES, *NO):
+                flags[flag] = flags.get(flag, False) or low in YES
+            elif cell:
+                self.unknown[place][cell[:80]] += 1
+                continue
+            self.known[place] += bool(cell)
+        if told or not flags:
+            return told[0] if told else None
+        split = _by_flags(flags)
+        self.unclear += split is None
+        return split
+
+    def notes(self, named: str | None) -> list[str]:
+        """What was not understood.
+
+        Raises:
+            ValueError: if nothing was, of a column that was named
+        """
+        notes = []
+        if self.unclear:
+            columns = listed(self.head.header[place] for place in self.places)
+            notes.append(f"{self.unclear} rows are of no split or of two, by {columns}")
+        for place in self.places:
+            if not self.unknown[place]:
+                continue
+            counts = self.unknown[place].most_common()
+            says = ", ".join(f"{value!r} ({count})" for value, count in counts[:MOST_VALUES])
+            says += f" and {len(counts) - MOST_VALUES} more" if len(counts) > MOST_VALUES else ""
+            about = (
+                f"The column {self.head.header[place]!r} of {os.path.basename(self.head.path)} "
+                f"says {says}"
+            )
+            if self.known[place]:
+                notes.append(f"{about}, which are no splits: train, val and test are")
+            elif named is not None:
+                raise ValueError(f"{about}: no split. It must say train, val or test")
+            else:
+                notes.append(f"{about}. It is not used: train, val and test would be splits")
+        return notes
 
 
-def _text(path: str) -> str:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+def _by_flags(flags: dict[str, bool]) -> str | None:
+    """The split by columns of yes and no: "is_test" alone parts train from test."""
+    said = [split for split, is_so in flags.items() if is_so]
+    if said:
+        return said[0] if len(said) == 1 else None
+    if "train" not in flags:
+        return "train"
+    return next((split for split in ("test", "val") if split not in flags), None)
 
 
-def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
-    cells = [cell.strip().lower().replace(" ", "_") for cell in header]
-    return next((cells.index(name) for name in names if name in cells), None)
+def _label(row: list[str], head: Head, columns: Columns) -> tuple[str | None, str | None]:
+    """The label of a row, and what is wrong with it."""
+    if columns.label is not None:
+        cell = row[columns.label] if columns.label < len(row) else ""
+        if any(unicodedata.category(letter) == "Cc" for letter in cell):
+            return None, "in the table with a line break or a control character in its label"
+        return unicodedata.normalize("NFC", cell) or None, None
+    cells = {place: row[place].lower() for place in columns.classes if place < len(row)}
+    if any(cell not in (*YES, *NO, "") for cell in cells.values()):
+        return None, "in the table with other values than 0 and 1, and left unlabelled"
+    marked = [place for place, cell in cells.items() if cell in YES]
+    if len(marked) != 1:
+        return None, SEVERAL if marked else UNMARKED
+    return unicodedata.normalize("NFC", head.header[marked[0]]), None
 
 
-def _cell(row: Sequence[str], column: int | None) -> str:
-    return row[column].strip() if column is not None and column < len(row) else ""
-
-
-def _file_of(
-    name: str, folders: Sequence[str], known: set[str], by_stem: dict[str, str]
-) -> str | None:
-    """The image that a cell names."""
-    for folder in folders if name else ():
-        path = os.path.normpath(os.path.join(folder, name.replace("\\", os.sep)))
-        if path in known:
-            return path
-        if path in by_stem:
-            return by_stem[path]
-    return None
+def _words(head: Head, columns: Columns) -> str:
+    """Which columns are taken for what."""
+    words = f"images from {head.header[columns.image]!r}, classes from "
+    if columns.label is None:
+        words += f"the columns {listed(head.header[place] for place in columns.classes)}"
+    else:
+        words += repr(head.header[columns.label])
+    if columns.splits:
+        words += f", splits from {listed(head.header[place] for place in columns.splits)}"
+    return words

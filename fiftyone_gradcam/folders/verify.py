@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from itertools import islice
 
 from PIL import Image
 
-from ..images.decode import Decoded, ImageError, decode
+from ..images.decode import DEFAULT, Decoded, DecodeOptions, ImageError, decode
+from ..images.opening import NOT_FOUND
 from .plan import Item
 
 CHUNK_FILES, CHUNK_BYTES = 32, 1 << 18  # what a thread reads at once
@@ -34,9 +35,9 @@ class Facts:
     Attributes:
         width, height: in pixels, upright
         num_channels: such as 3
-        size_bytes: of the file
+        size_bytes, mtime: of the file, and when it was last changed, in nanoseconds
         mime_type: by its content
-        digest: equal for equal files; None of a file that no other is as large as
+        digest: equal for equal files
         note: what is odd about it; None if nothing is
         is_truncated: whether a part of it is missing
     """
@@ -45,14 +46,15 @@ class Facts:
     height: int
     num_channels: int
     size_bytes: int
+    mtime: int
     mime_type: str | None
-    digest: str | None = None
+    digest: str | None
     note: str | None = None
     is_truncated: bool = False
 
 
 def verify(
-    items: Sequence[Item], keep_truncated: bool = False, others: Sequence[Item] = ()
+    items: Sequence[Item], options: DecodeOptions = DEFAULT
 ) -> Iterator[tuple[Item, Facts | ImageError]]:
     """Decode files, some at a time, in their order; every byte is read.
 
@@ -60,17 +62,15 @@ def verify(
 
     Args:
         items: the files
-        keep_truncated: take truncated files for images
-        others: files that are not decoded, and may be equal to some of these
+        options: which unusual files are taken for images
     """
-    sizes = Counter(item.size for item in (*items, *others))
     rest = _chunks(items)
 
     def read(chunk: list[Item]) -> list[tuple[Item, Facts | ImageError]]:
         found = []
         for item in chunk:
             try:
-                facts = facts_of(item.path, sizes[item.size] > 1, keep_truncated)
+                facts = facts_of(item.path, options)
             except ImageError as error:
                 facts = error
             found.append((item, facts))
@@ -100,24 +100,36 @@ def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def facts_of(path: str, with_digest: bool = False, keep_truncated: bool = False) -> Facts:
+def facts_of(path: str, options: DecodeOptions = DEFAULT) -> Facts:
     """Decode a file.
 
     Raises:
         ImageError: if it is no whole image
     """
+    about = state_of(path)  # first: a file that changes meanwhile has another state next time
     # An eighth of a JPEG's cost, and yet every byte is read.
-    image = decode(path, at_least=1, keep_truncated=keep_truncated)
+    image = decode(path, at_least=1, options=options)
+    if about is None:
+        raise ImageError(path, NOT_FOUND)
     return Facts(
         image.width,
         image.height,
         image.num_channels,
-        os.path.getsize(path),
+        *about,
         MIME_TYPES.get(image.format) or Image.MIME.get(image.format),
-        digest_of(path) if with_digest else None,
+        digest_of(path),
         _note(path, image),
         image.is_truncated,
     )
+
+
+def state_of(path: str) -> tuple[int, int] | None:
+    """Bytes of a file, and when it was last changed, in nanoseconds; None if it is gone."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_size, about.st_mtime_ns
 
 
 def digest_of(path: str) -> str | None:

@@ -11,8 +11,9 @@ from itertools import islice
 import numpy as np
 import torch
 
-from .decode import ImageError, decode
+from .decode import DEFAULT, DecodeOptions, ImageError, decode
 from .geometry import check_resize, seen_box, smallest_side, to_square
+from .opening import none_readable
 
 BATCHES_AHEAD = 3
 
@@ -36,7 +37,8 @@ class Images:
     """A list of image files, made square at one size and served in batches as often as wanted.
 
     Decoding runs in threads (Pillow releases the GIL), a few batches ahead of the reader. Files
-    that cannot be decoded are left out of the batches and named in `failures`.
+    that cannot be decoded are left out of the batches and named in `failures`; a pass that finds
+    none that can be raises.
 
     Args:
         paths: image files
@@ -44,7 +46,7 @@ class Images:
         resize: how an image becomes square (see `geometry.seen_box`)
         cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
         workers: decoding threads; by default one for each processor
-        keep_truncated: use what truncated files hold (see `decode.decode`)
+        decode_options: which unusual files are decoded
     """
 
     def __init__(
@@ -54,10 +56,10 @@ class Images:
         cache_bytes: int = 0,
         workers: int | None = None,
         resize: str = "squash",
-        keep_truncated: bool = False,
+        decode_options: DecodeOptions = DEFAULT,
     ):
         check_resize(resize)
-        self.keep_truncated = keep_truncated
+        self.decode_options = decode_options
         self.paths = list(paths)
         self.size, self.resize = size, resize
         self.workers = workers or os.cpu_count() or 1
@@ -83,6 +85,9 @@ class Images:
         """Yield batches of `batch_size` images, in the given order of positions.
 
         A batch is smaller where files could not be decoded, and never empty.
+
+        Raises:
+            ValueError: at the end, if none of all the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         chunks = iter([order[i : i + batch_size] for i in range(0, len(order), batch_size)])
@@ -96,6 +101,20 @@ class Images:
                         yield batch
             finally:  # a reader that stops early does not wait for what it will not read
                 pool.shutdown(wait=False, cancel_futures=True)
+        self.check_readable()
+
+    def check_readable(self, positions: Sequence[int] | None = None) -> None:
+        """Refuse files of which none can be read.
+
+        Args:
+            positions: of the files in question; None for all. They have been tried
+
+        Raises:
+            ValueError: naming the first, and the remedy
+        """
+        positions = range(len(self)) if positions is None else [int(i) for i in positions]
+        if len(positions) and all(i in self.failures for i in positions):
+            raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
     def load(self, positions: np.ndarray) -> Batch:
         """Decode some images here and now; the batch is empty if none of them can be."""
@@ -114,7 +133,7 @@ class Images:
 
     def _decode(self, position: int) -> np.ndarray:
         least = smallest_side(self.resize, self.size)
-        decoded = decode(self.paths[position], least, self.keep_truncated)
+        decoded = decode(self.paths[position], least, self.decode_options)
         self._frames[position] = decoded.width, decoded.height
         return to_square(decoded.image, self.size, self.resize)
 

@@ -10,6 +10,8 @@ import fiftyone as fo
 import numpy as np
 from bson import json_util
 
+from ..dataset.stages import build_view
+
 VIEW, RECIPE = "__view__", "__recipe__"
 
 
@@ -33,13 +35,24 @@ def encode(given: dict) -> str:
     return json.dumps(plain)
 
 
-def decode(text: str) -> dict:
+def decode(text: str, dataset_id: object = None) -> dict:
     """The arguments that `encode` was given.
 
+    Args:
+        text: as `encode` returned it
+        dataset_id: the only dataset that may be among them; None lets it be any
+
     Raises:
-        ValueError: if a dataset in them is gone
+        ValueError: if the text is none of `encode`, a dataset in it is gone or another one, or a
+            view has stages that are refused (see `fiftyone_gradcam.dataset.stages`)
     """
-    return {name: _own(value) for name, value in json.loads(text).items()}
+    try:
+        given = json.loads(text)
+        if not isinstance(given, dict):
+            raise TypeError("it is no object")
+        return {name: _own(value, dataset_id) for name, value in given.items()}
+    except (TypeError, KeyError, RecursionError, json.JSONDecodeError) as error:
+        raise ValueError(f"The arguments of this job cannot be read: {error}") from error
 
 
 def _plain(value: object) -> object:
@@ -61,9 +74,9 @@ def _plain(value: object) -> object:
     return value
 
 
-def _own(value: object) -> object:
+def _own(value: object, dataset_id: object) -> object:
     if isinstance(value, list):
-        return [_own(item) for item in value]
+        return [_own(item, dataset_id) for item in value]
     if not isinstance(value, dict):
         return value
     if RECIPE in value:
@@ -71,15 +84,15 @@ def _own(value: object) -> object:
 
         return Recipe(**value[RECIPE])
     if VIEW in value:
-        return _collection(**value[VIEW])
-    return {name: _own(item) for name, item in value.items()}
+        return _collection(**value[VIEW], only=dataset_id)
+    return {name: _own(item, dataset_id) for name, item in value.items()}
 
 
-def _collection(id: str, stages: str | None) -> fo.core.collections.SampleCollection:
+def _collection(id: str, stages: str | None, only: object) -> fo.core.collections.SampleCollection:
+    if only is not None and id != str(only):
+        raise ValueError("The arguments of this job name another dataset than its own")
     try:
         dataset = fo.core.odm.load_dataset(id=id)
     except Exception as error:
         raise ValueError(f"The dataset of this job is gone: {error}") from error
-    if stages is None:
-        return dataset
-    return fo.DatasetView._build(dataset, json_util.loads(stages))
+    return dataset if stages is None else build_view(dataset, json_util.loads(stages))

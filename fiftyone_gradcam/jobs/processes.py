@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from ..disk import make_folder
+from ..locks import own_folder
+
 # Threads of OpenMP wait for each other by spinning, by default so long that a training takes ten
 # times as long where more threads are busy than there are processors (another job, a browser).
 SHARING = {"GOMP_SPINCOUNT": "10000"}
@@ -17,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # A process between, which ends at once: FiftyOne ends its server with all that descend from it.
 # Of a session of its own, the worker does not end with the terminal either.
 LAUNCHER = """
-import subprocess, sys
-with open(sys.argv[1], "w") as log:
+import os, subprocess, sys
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+with os.fdopen(log, "w") as log:
     worker = subprocess.Popen(
         sys.argv[2:],
         stdin=subprocess.DEVNULL,
@@ -79,17 +84,57 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
+    from . import nursery
+
     environment = SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
+    make_folder(str(log.parent))
+    pid = None
+    if nursery.can_fork():
+        pid = nursery.bear(target, environment, log)
+        environment[nursery.FOUND] = str(nursery.socket_path(environment))
+    worker = name_of(pid or _launch(target, environment, log))
+    _mark(target, worker).touch(mode=0o600)
+    return worker
+
+
+def _launch(target: str, environment: dict[str, str], log: Path) -> int:
+    """Start a worker as a process that imports all that it needs; returns its number."""
     command = [*module_command("fiftyone_gradcam.jobs.worker"), target]
-    log.parent.mkdir(parents=True, exist_ok=True)
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *command]
     done = subprocess.run(launcher, env=environment, capture_output=True, text=True, check=True)
-    return name_of(int(done.stdout))
+    return int(done.stdout)
+
+
+def open_log(path: str | os.PathLike) -> int:
+    """A file for what a worker prints, which is its user's own."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
 
 def has_worker(target: str) -> bool:
     """Whether a worker for a target lives: it waits for its turn, or has it."""
-    return any(
-        command[-1:] == [target] and "fiftyone_gradcam.jobs.worker" in command
-        for command in (p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"]))
-    )
+    marks = own_folder().glob(f"{_short(target)}.*.worker")
+    living = [path for path in marks if is_alive(_worker_of(path))]
+    return bool(living)
+
+
+def forget_worker(target: str, worker: str) -> None:
+    """Remove the mark of a worker that ends, and those of others that are dead."""
+    _mark(target, worker).unlink(missing_ok=True)
+    for path in own_folder().glob(f"{_short(target)}.*.worker"):
+        if not is_alive(_worker_of(path)):
+            path.unlink(missing_ok=True)
+
+
+def _mark(target: str, worker: str) -> Path:
+    """A file that says that a worker for a target was started, for it cannot be told by looks."""
+    _, pid, born = worker.rsplit(" ", 2)
+    return own_folder() / f"{_short(target)}.{pid}.{born}.worker"
+
+
+def _worker_of(mark: Path) -> str:
+    pid, _, born = mark.name.split(".", 1)[1].removesuffix(".worker").partition(".")
+    return f"{socket.gethostname()} {pid} {born}"
+
+
+def _short(target: str) -> str:
+    return hashlib.sha256(target.encode()).hexdigest()[:24]

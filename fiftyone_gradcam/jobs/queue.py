@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import fiftyone as fo
@@ -73,6 +74,32 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
     return load_job(operation.id)
 
 
+def call_of(id: object, uri: str, call: object) -> str:
+    """The call of an operation that `submit` has queued, and that is being executed now.
+
+    Args:
+        id: of the operation, as whoever executes it has it; None if nobody does
+        uri: of the operator
+        call: what is to be the operation's own call
+
+    Raises:
+        PermissionError: if there is no such operation: calls come from nowhere else
+    """
+    operation = None
+    if isinstance(id, ObjectId):
+        with contextlib.suppress(ValueError):
+            operation = DelegatedOperationService().get(id)
+    own = (operation.context.request_params.get("params") or {}) if operation else {}
+    is_ours = operation is not None and "target" in (operation.metadata or {})
+    is_now = is_ours and operation.run_state == ExecutionRunState.RUNNING
+    if not (is_now and operation.operator == uri and call and own.get("call") == call):
+        raise PermissionError(
+            "The parameter 'call' is for jobs that this plugin has queued. Leave it out, and pass "
+            "the values of the form"
+        )
+    return call
+
+
 def next_operation(target: str) -> DelegatedOperationDocument | None:
     """The oldest queued operation of a target."""
     found = DelegatedOperationService()._repo.list_operations(
@@ -106,7 +133,7 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
     dataset_id = operation.context.request_params.get("dataset_id")
     return submit(
         operation.operator.rpartition("/")[2],
-        calls.decode(call) | options,
+        calls.decode(call, dataset_id) | options,
         dataset_id and fo.core.odm.load_dataset(id=dataset_id),
     )
 

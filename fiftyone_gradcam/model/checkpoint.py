@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 import torch
 from torch import nn
 
+from ..disk import whole_file
 from .backbones import get_backbone
 
 
@@ -23,16 +23,8 @@ def save_checkpoint(path: str, state: dict[str, torch.Tensor], description: dict
 
 
 def _write(path: str, content: dict) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-    os.close(handle)
-    try:
-        torch.save(content, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as part, open(part, "wb") as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: str) -> tuple[nn.Module, dict]:

@@ -116,8 +116,7 @@ def _decoded(data: Labelled) -> tuple[Labelled, list[list[int]]]:
         for position, image in zip(batch.positions, batch.images, strict=True):
             same[image.numpy().tobytes()].append(int(position))
     if not same:
-        reasons = [str(error) for error in list(data.images.failures.values())[:3]]
-        raise ValueError(f"None of the images can be decoded: {'; '.join(reasons)}")
+        data.images.check_readable(data.positions)
     positions = np.sort(np.concatenate(list(same.values())))
     twins = [group for group in same.values() if len(set(data.labels[group])) > 1]
     return Labelled(data.images, data.labels, positions), twins

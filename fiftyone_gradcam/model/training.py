@@ -324,10 +324,7 @@ class Loop:
 
     def check_decoded(self) -> None:
         """Refuse a training set without a single usable image."""
-        images = self.train_set.images
-        if all(int(i) in images.failures for i in self.train_set.positions):
-            reasons = [str(e) for e in list(images.failures.values())[:3]]
-            raise ValueError(f"No training image can be decoded: {'; '.join(reasons)}")
+        self.train_set.images.check_readable(self.train_set.positions)
 
     def advance(self, count: int) -> None:
         """Tell that so many images are done."""

@@ -14,15 +14,16 @@ def validation_epochs(validations: list[dict]) -> list[float]:
     within its epoch, and right if the training ended with a validation and was not cut short.
     """
     rows = [row for row in validations if row["epoch"] > 0]
-    each = max((row["iteration"] / row["epoch"] for row in rows), default=1.0)
+    each = max((row["iteration"] / row["epoch"] for row in rows), default=1.0) or 1.0
     return [row["iteration"] / each for row in validations]
 
 
 def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
     """The learning rates that are known: of the first step of each epoch, and of validations."""
     places = zip(validation_epochs(validations), validations, strict=True)
-    rows = [(x, row["learning_rate"]) for x, row in places if row["iteration"] > 0]
-    rows += [(row["epoch"] - 1, row["learning_rate"]) for row in history if row["epoch"] > 0]
+    rows = [(x, row.get("learning_rate")) for x, row in places if row["iteration"] > 0]
+    rows += [(row["epoch"] - 1, row.get("learning_rate")) for row in history if row["epoch"] > 0]
+    rows = [(x, rate) for x, rate in rows if rate is not None]
     # Where both stand at the end of an epoch, its last step comes before the next one's first.
     rows.sort(key=lambda row: row[0])
     return [x for x, _ in rows], [rate for _, rate in rows]

@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..dataset import fields
 from ..dataset.files import dataset_folder
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
 from ..model.augment import augment, mix
@@ -84,10 +85,8 @@ def preview_augmentation(
         columns=copies + 1,
         cell=int(np.clip(recipe.image_size, *CELLS)),
     )
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{path}.part"
-    picture.save(part, format="PNG")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        picture.save(part, format="PNG")
     print(f"Wrote {copies} augmented copies of {len(images)} images to {path}")
     return path
 
@@ -119,19 +118,14 @@ def _drawn(
             by_class[labels[i]].append(i)
     turns = zip_longest(*by_class.values())
     order = [i for turn in turns for i in turn if i is not None]
-    keep = keeps_truncated(fields.root_dataset(samples))
-    images = Images(paths, recipe.image_size, resize=recipe.resize, keep_truncated=keep)
+    options = decode_options(fields.root_dataset(samples))
+    images = Images(paths, recipe.image_size, resize=recipe.resize, decode_options=options)
     good, waiting = [], iter(order)
     while trial := list(islice(waiting, count - len(good))):
         batch = images.load(np.array(trial))
         good.extend(zip(batch.positions, batch.images, strict=True))
     tell_failures(images.failures)
-    if not good:
-        raise ValueError(
-            f"None of the {len(order)} images can be decoded: "
-            f"{next(iter(images.failures.values()))}. Check that their files are where the "
-            f"samples say, or import them again"
-        )
+    images.check_readable(order)
     return torch.stack([image for _, image in good]), [labels[position] for position, _ in good]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 
 # matplotlib comes with FiftyOne. Its figures are used as objects, never by pyplot, whose global
 # state is not safe in the threads of a server.
@@ -13,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..disk import whole_file
 from ..model.learning_rate import LearningRateTest
 from ..review.curves import Points, rates_by_epoch, validation_epochs
 
@@ -154,9 +153,5 @@ def _plot(panel: Axes, points: Points, style: dict) -> None:
 
 
 def _write(figure: Figure, path: str) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
-        part = os.path.join(scratch, "part.png")
+    with whole_file(path) as part:
         figure.canvas.print_png(part)
-        os.replace(part, path)

@@ -8,6 +8,7 @@ from functools import partial, wraps
 from typing import Any
 
 from ..dataset.fields import root_dataset
+from ..disk import plain_errors
 from ..jobs.queue import submit
 
 
@@ -27,7 +28,8 @@ def delegable(verb: Callable | None = None, *, check: Callable | None = None) ->
     @wraps(verb)
     def call(*args: Any, **options: Any) -> Any:
         if not options.pop("delegate", False):
-            return verb(*args, **options)
+            with plain_errors():
+                return verb(*args, **options)
         given = {}
         for name, value in signature.bind(*args, **options).arguments.items():
             is_rest = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD

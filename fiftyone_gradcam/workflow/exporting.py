@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 import fiftyone as fo
@@ -12,10 +11,14 @@ from PIL import Image
 
 from ..dataset import fields
 from ..dataset.files import ready_folder
-from ..dataset.heatmaps import check_heatmap_field, heatmap_pixels, is_signed
-from ..dataset.import_record import keeps_truncated
+from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
+from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
+from ..explain.signed import AGAINST
+from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
+from ..images.opening import none_readable
 from .delegating import delegable
 from .progress import Progress, reporting, tell_failures
 
@@ -68,30 +71,30 @@ def export_overlays(
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
-    signed = is_signed(info)
+    signed, against = is_signed(info), against_field(dataset, heatmap_field)
     overlay.colors_of(colormap)
     overlay.check_alpha(alpha)
     if isinstance(height, bool) or not isinstance(height, int) or height < 32:
         raise ValueError(f"height must be a whole number of at least 32, not {height!r}")
-    view = samples.exists(heatmap_field)
+    view = fields.whole(samples).exists(heatmap_field)
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     names = [
-        f"{number:04d}_{_safe(os.path.splitext(os.path.basename(path))[0])}.jpg"
+        safe_name(f"{number:04d}_{split_suffix(os.path.basename(path))[0]}", ".jpg")
         for number, path in enumerate(view.values("filepath"), start=1)
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
     sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
     folder = ready_folder(folder, overwrite)
     written, waiting, failures = [], [], {}
-    keep = keeps_truncated(fields.root_dataset(samples))
+    options = decode_options(fields.root_dataset(samples))
     captions = _captions(view, heatmap_field, prediction_field, label_field)
     with reporting(progress, f"Drawing {len(view)} overlays") as report:
         rows = zip(names, view.iter_samples(), captions, strict=True)
         for number, (name, sample, caption) in enumerate(rows, start=1):
             try:
-                image = decode(sample.filepath, height, keep).image
-                pixels = heatmap_pixels(sample[heatmap_field])
+                image = decode(sample.filepath, height, options).image
+                pixels = map_pixels(sample, heatmap_field, against)
             except (ImageError, OSError) as error:
                 failures[number] = _as_image_error(error, sample.filepath)
                 continue
@@ -109,7 +112,7 @@ def export_overlays(
             sheet_paths.append(_save(overlay.sheet(pictures, texts), folder, name))
     tell_failures(failures)
     if not written:
-        raise ValueError(f"None of the {len(view)} images can be drawn")
+        raise ValueError(none_readable(len(view), next(iter(failures.values()))))
     print(f"Wrote {len(written)} overlays to {folder}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 
@@ -146,18 +149,19 @@ def mean_heatmaps(
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
-    fields.check_label_field(samples, class_field)
-    signed = is_signed(info)
+    class_path = fields.label_path(dataset, class_field)
+    signed, against = is_signed(info), against_field(dataset, heatmap_field)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
-    view = samples.exists(heatmap_field).exists(f"{class_field}.label")
-    for sample in view.select_fields([heatmap_field, class_field]).iter_samples():
-        grey = Image.fromarray(heatmap_pixels(sample[heatmap_field]))
+    view = fields.whole(samples).exists(heatmap_field).exists(class_path)
+    wanted = [heatmap_field, class_field, *([against] if against else [])]
+    for sample in view.select_fields(wanted).iter_samples():
+        gray = Image.fromarray(map_pixels(sample, heatmap_field, against))
         pixels = np.asarray(
-            grey.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
+            gray.convert("F").resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR)
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
-        name = sample[class_field].label
+        name = sample[class_field] if class_path == class_field else sample[class_field].label
         # 0 is "not seen", and a map of zeros: no evidence either way.
         sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
         counts[name] = counts.get(name, 0) + 1
@@ -173,14 +177,12 @@ def mean_heatmaps(
 
 
 def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
-    pictures = {}
+    pictures, taken = {}, set()
     largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
     for name, mean in means.items():
         share = mean / largest  # one factor for all classes, so that they can be compared
         pixels = 128 + 127 * share if signed else 1 + 254 * share
-        file = f"mean_{_safe(name)}.png"
-        while file in pictures:
-            file = f"{file[:-4]}_.png"
+        file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counts[name]} images" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
@@ -195,7 +197,7 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
     info = fields.field_info(fields.root_dataset(view), heatmap_field)
     label_field = label_field or info.get("label_field", "ground_truth")
     prediction_field = prediction_field or info.get("prediction_field", "prediction")
-    own = _values(view, f"{label_field}.label")
+    own = _values(view, fields.path_in(fields.root_dataset(view), label_field))
     predicted = _values(view, f"{prediction_field}.label")
     scores = _values(view, f"{prediction_field}.confidence")
     targets = _values(view, f"{heatmap_field}.target")
@@ -205,6 +207,8 @@ def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[st
         third = ""
         if info.get("kind") == "contrast":
             third = f"high for {target}, low for {label}"
+        elif (info.get("kind") or "").startswith(AGAINST):
+            third = f"against {target}"
         elif target is not None and target != prediction:
             third = f"map of {target}"
         yield "\n".join(line for line in (first, second, third) if line)
@@ -216,19 +220,13 @@ def _values(view, path: str) -> list:
     return view.values(path)
 
 
-def _safe(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.-]+", "_", name)[:80].strip(".") or "_"
-
-
 def _save(picture: Image.Image, folder: str, name: str) -> str:
-    path = os.path.join(folder, name)
-    part = f"{path}.part"
-    if name.endswith(".png"):
-        picture.save(part, format="PNG")
-    else:
-        picture.save(part, format="JPEG", quality=90)
-    os.replace(part, path)
+    path = inside(folder, name)
+    with whole_file(path) as part:
+        if name.endswith(".png"):
+            picture.save(part, format="PNG")
+        else:
+            picture.save(part, format="JPEG", quality=90)
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import shutil
 import uuid
 
@@ -12,13 +11,14 @@ import fiftyone as fo
 
 from ..dataset import fields, splits
 from ..dataset.files import ready_folder
+from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
+from ..images.opening import NOT_FOUND, ImageError, none_readable
 from .delegating import delegable
 from .progress import Progress, reporting, some
 
 HOW = ("copy", "link", "list")
 LIST = "moves.csv"
-MOST_BYTES = 255  # of a name, on common file systems
 
 
 @delegable
@@ -64,7 +64,10 @@ def export_folders(
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
         raise ValueError(f"There are no samples of {dataset.name!r} to write")
-    if gone := [path for path in paths if not os.path.exists(path)]:
+    gone = [path for path in paths if not os.path.exists(path)]
+    if len(gone) == len(paths):
+        raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
+    if gone:
         raise FileNotFoundError(
             f"The files of {len(gone)} samples are gone, such as {gone[0]}. Leave these samples out"
         )
@@ -73,57 +76,79 @@ def export_folders(
     if split_folders is None:
         split_folders = any(own)
     own = own if split_folders else [None] * len(own)
-    targets = _targets(paths, labels, own)
-    _check_names(targets)
+    _check_lengths({*labels, *own})
+    targets, folders = _targets(paths, labels, own)
     folder = ready_folder(folder, overwrite)
     if how == "list":
         _write_list(folder, paths, targets, labels, own)
         return folder
     with reporting(progress, f"Writing {len(paths)} images to {folder}") as report:
         for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
-            _write(path, os.path.join(folder, target), how)
+            _write(path, names.inside(folder, target), how)
             report(number, len(paths), f"{number} of {len(paths)}")
-    names = set(labels) - {None}
-    print(f"Wrote {len(paths)} images to {folder}, in folders of {len(names)} classes")
-    renamed = {name: "/".join(_folders(name)) for name in sorted(names)}
-    if renamed := [f"{name!r} as {to!r}" for name, to in renamed.items() if name != to]:
+    print(f"Wrote {len(paths)} images to {folder}, in folders of {len(folders)} classes")
+    renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
+    if renamed:
         print(f"Note: names that not every file system takes are changed: {some(renamed)}")
     return folder
 
 
-def _check_names(targets: list[str]) -> None:
+def _check_lengths(own: set[str | None]) -> None:
     """Refuse names that are too long for a file system, before anything is written."""
-    for target in targets:
-        for part in target.split(os.sep):
-            if len(os.fsencode(part)) > MOST_BYTES:
+    for name in filter(None, own):
+        for part in name.split("/"):
+            if len(os.fsencode(part)) > names.MOST_BYTES:
                 raise ValueError(
                     f"{part[:40] + '…'!r} is too long for the name of a file or a folder, which "
-                    f"may have {MOST_BYTES} bytes. Rename it"
+                    f"may have {names.MOST_BYTES} bytes. Rename it"
                 )
 
 
-def _targets(paths: list[str], labels: list[str | None], own: list[str | None]) -> list[str]:
-    """Where each file goes, below the folder: no two to the same place."""
-    found, taken = [], set()
+def _targets(
+    paths: list[str], labels: list[str | None], own: list[str | None]
+) -> tuple[list[str], dict[str, str]]:
+    """Where each file goes, below the folder: no two to the same place.
+
+    Returns:
+        path of each file, and the folders of each class
+    """
+    splits_as, classes_as = _Folders(), _Folders()
+    classes_as.of((None,))  # before a class of this name can take it
+    found, taken = [], {}
+    folders: dict[str, str] = {}
     for path, label, split in zip(paths, labels, own, strict=True):
-        parts = [split] if split else []
-        parts += [UNLABELLED[0]] if label is None else _folders(label)
-        stem, extension = os.path.splitext(os.path.basename(path))
-        target, number = os.path.join(*parts, stem + extension), 1
-        while target.casefold() in taken:  # some file systems do not tell a from A
-            number += 1
-            target = os.path.join(*parts, f"{stem}_{number}{extension}")
-        taken.add(target.casefold())
-        found.append(target)
-    return found
+        parts = splits_as.of((split,)) if split else []
+        if label is None:
+            parts += classes_as.of((None,))
+        else:
+            inner = classes_as.of(tuple(filter(str.strip, label.split("/"))) or ("",))
+            folders[label] = "/".join(inner)
+            parts += inner
+        name = names.safe_name(*names.split_suffix(os.path.basename(path)))
+        home = os.path.join(*parts)
+        name = names.unique_name(name, taken.setdefault(names.same(home), set()))
+        found.append(os.path.join(home, name))
+    return found, folders
 
 
-def _folders(label: str) -> list[str]:
-    """A class as names of folders: "cat/siamese" are two, one in the other."""
-    # What no file system takes, and names that would lead out of the folder or be hidden.
-    parts = [re.sub(r'[\x00-\x1f<>:"\\|?*]', "_", part).strip() for part in label.split("/")]
-    parts = [f"_{part[1:]}" if part.startswith(".") else part for part in parts]
-    return [part for part in parts if part] or ["_"]
+class _Folders:
+    """Names of folders: of two that a file system would take for one, the second gets a number."""
+
+    def __init__(self):
+        self.known: dict[tuple, str] = {}
+        self.taken: dict[tuple, set[str]] = {}
+
+    def of(self, parts: tuple[str | None, ...]) -> list[str]:
+        """The folders, one in the other, that stand for names; None is that of unlabelled ones."""
+        found = []
+        for depth in range(1, len(parts) + 1):
+            *above, name = own = parts[:depth]
+            if own not in self.known:
+                taken = self.taken.setdefault(tuple(above), set())
+                safe = UNLABELLED[0] if name is None else names.safe_name(name)
+                self.known[own] = names.unique_name(safe, taken)
+            found.append(self.known[own])
+        return found
 
 
 def _write(path: str, target: str, how: str) -> None:

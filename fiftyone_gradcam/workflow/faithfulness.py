@@ -8,6 +8,7 @@ import torch
 
 from ..dataset import fields, runs
 from ..dataset.heatmaps import check_heatmap_field
+from ..dataset.storing import write_rows
 from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
@@ -68,6 +69,7 @@ def explanation_quality(
             argument is not understood
         FileNotFoundError: if the run's checkpoint is gone
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     classifier = find_classifier(samples, run, weights, resize)
     info = check_heatmap_field(dataset, heatmap_field)
@@ -95,12 +97,11 @@ def explanation_quality(
             found[ids[position]] = values
             report(position + 1, len(ids), f"{position + 1} of {len(ids)}")
     tell_failures(images.failures)
-    if not found:
-        raise ValueError(f"None of the {len(ids)} images can be decoded")
-    for name in next(iter(found.values())):
-        path = f"{heatmap_field}.{name}"
+    images.check_readable()
+    paths = {name: f"{heatmap_field}.{name}" for name in next(iter(found.values()))}
+    for path in paths.values():
         dataset.add_sample_field(path, fo.FloatField)
-        dataset.set_values(path, {i: v[name] for i, v in found.items()}, key_field="id")
+    write_rows(dataset, {i: {paths[n]: x for n, x in v.items()} for i, v in found.items()})
     means = {
         measure: {
             rival or "heatmap": float(np.mean([v[_name(measure, rival)] for v in found.values()]))

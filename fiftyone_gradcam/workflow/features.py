@@ -9,7 +9,7 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from ..dataset.runs import list_runs
+from ..dataset.runs import list_runs, load_run
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.learner import pick_device
@@ -39,7 +39,10 @@ def pick_backbone(
     if weights == "none":
         return "small_cnn", "none"
     for key in reversed(list_runs(dataset)) if weights is None else ():
-        recipe = dataset.get_run_info(key).config.recipe
+        try:
+            recipe = load_run(dataset, key).recipe
+        except ValueError:  # a damaged record says nothing of weights
+            continue
         if os.path.isfile(recipe["weights"]):  # the pretrained weights, which know no labels here
             print(f"Using {recipe['backbone']} with the weights that run {key!r} began with")
             return recipe["backbone"], recipe["weights"]

@@ -8,8 +8,12 @@ from itertools import combinations
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, splits
+from ..dataset import fields, shown, splits
+from ..dataset.prediction_fields import document
+from ..dataset.spool import replace_values
+from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
+from ..images.away import away_files
 from ..review.duplicates import group_pairs, near_pairs
 from .delegating import delegable
 from .leaks import equal_files
@@ -55,6 +59,7 @@ def find_leaks(
         ValueError: if fewer than two splits are tagged, or an argument is not understood
         FileNotFoundError, ConnectionError: if the weights cannot be had
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
     known = splits.split_tags(dataset)
@@ -69,12 +74,13 @@ def find_leaks(
     places = [i for i, split in enumerate(own) if split]
     ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
     pairs = [(i, j, "exact") for i, j in _equal_pairs(paths, own)]
+    pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
         looks = look_at(dataset, paths, backbone, weights, device, progress)
         pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)
-    fields.show_fields(dataset, [leak_field])
+    shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
 
 
@@ -90,6 +96,32 @@ def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
         for i, j in combinations(members, 2)
         if own[i] != own[j]
     ]
+
+
+def _kept_pairs(
+    dataset: fo.Dataset, ids: list[str], paths: list[str], own: list[str], leak_field: str
+) -> list[tuple[int, int, str]]:
+    """Pairs that an earlier call found, of which a file cannot be read now."""
+    away = away_files(paths)
+    if not away or not fields.field_info(dataset, leak_field):
+        return []
+    values = dataset.exists(leak_field).values(["id", f"{leak_field}.label", f"{leak_field}.group"])
+    known = {sample_id: (kind, group) for sample_id, kind, group in zip(*values, strict=True)}
+    members: dict[int, list[int]] = {}
+    for place, sample_id in enumerate(ids):
+        if sample_id in known:
+            members.setdefault(known[sample_id][1], []).append(place)
+    pairs = []
+    for i in away:
+        kind, group = known.get(ids[i], (None, None))
+        twins = [j for j in members.get(group, ()) if own[j] != own[i]]
+        pairs += [(i, j, kind if known[ids[j]][0] == kind else "near") for j in twins]
+    if pairs:
+        count = len({i for i, _, _ in pairs})
+        print(
+            f"{count} images whose files cannot be read now keep the twins that were found earlier"
+        )
+    return pairs
 
 
 def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
@@ -114,21 +146,16 @@ def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: 
             kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
-    if dataset.get_field(leak_field) is not None:
-        dataset.clear_sample_field(leak_field)
-    else:
-        dataset.add_sample_field(
-            leak_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
-        )
-    dataset.add_sample_field(f"{leak_field}.group", fo.IntField)
-    fields.describe_field(dataset, leak_field, "Images that have a twin in another split")
+    words = "Images that have a twin in another split"
+    declared = {leak_field: Declared("classification", words, {}, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
     values = {
-        ids[place]: fo.Classification(label=kinds[place], group=numbers[group[place]])
+        ids[place]: {
+            leak_field: document(fo.Classification, label=kinds[place], group=numbers[group[place]])
+        }
         for place in order
     }
-    if values:
-        dataset.set_values(leak_field, values, key_field="id")
+    replace_values(dataset, declared, values, clears_all=True)
     return list(values)
 
 

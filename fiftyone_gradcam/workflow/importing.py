@@ -10,7 +10,9 @@ import fiftyone as fo
 
 from ..dataset import importing
 from ..dataset.import_record import INFO_KEY, Imported
+from ..dataset.names import name_for
 from ..folders.plan import Plan, plan_import
+from ..images.decode import DecodeOptions
 from .delegating import delegable
 from .progress import Progress, reporting, tell_left_out
 
@@ -24,10 +26,15 @@ def import_folders(
     split_from: str | None = None,
     level: str | None = None,
     pattern: str | None = None,
-    table: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     class_names: str | None = None,
     skip: Sequence[str] = (),
+    keep_masks: bool = False,
     keep_truncated: bool = False,
+    max_pixels: int | None = None,
     overwrite: bool = False,
     progress: Progress = None,
     delegate: bool = False,
@@ -39,16 +46,22 @@ def import_folders(
     Every file is decoded; those that are no usable images are left out, counted by reason,
     printed, and listed in `dataset.info["import_folders"]`, whose
     "report" names a file with all of them. Importing the same folder again adds only what is new,
-    tells of labels that have changed and files that are gone, and goes on with an import that was
-    cancelled or killed.
+    reads files again whose size or time has changed, reports labels that have changed and files
+    that are gone or broken, and goes on with an import that was cancelled or killed. Files that
+    were moved or renamed, or whose whole folder was, are recognized by their content: their
+    samples keep all that they have, and follow (see also `relocate`).
 
     Args:
         path: the folder
-        name: of the dataset; None takes the folder's name
+        name: of the dataset; None takes the folder's name, and adds to it what FiftyOne needs:
+            图片 becomes "图片 images", food-set becomes "food-set 2" beside a dataset "Food Set"
         label_field: field for the classes
-        label_from, split_from, level, pattern, table, class_names, skip: see `plan_import`
+        label_from, split_from, level, pattern, table, image_column, label_column, split_column,
+            class_names, skip, keep_masks: see `plan_import`
         keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
-            they go; what is missing is black, or grey in JPEG files
+            they go; what is missing is black, or gray in JPEG files
+        max_pixels: width x height of the largest image that is decoded, by all verbs; None takes
+            what was said at an earlier import, or else Pillow's limit of 178,956,970
         overwrite: replace a dataset of this name
         progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
             called with (done, total, message)
@@ -62,21 +75,36 @@ def import_folders(
         CancelledError: if `progress` raised it; what was imported so far stays
     """
     root = os.path.abspath(os.path.expanduser(path))
-    name = name or os.path.basename(root) or "images"
-    given = (label_from, split_from, level, pattern, table, class_names, skip)
-    earlier = {} if overwrite or any(given) else importing.earlier_choices(name, root)
-    plan = plan_import(path, **earlier) if earlier else plan_import(path, *given)
-    importing.check_target(name, plan.root, label_field, overwrite)
-    plan.check()
-    with reporting(progress, f"Reading {len(plan.items)} files") as report:
-        result = importing.carry_out(
-            plan,
-            name,
-            label_field,
-            overwrite,
-            lambda done, total: report(done, total, f"{done} of {total} files"),
-            keep_truncated,
-        )
+    name = name or name_for(root)
+    options = DecodeOptions(keep_truncated, max_pixels)
+    given = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": table,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "class_names": class_names,
+        "skip": skip,
+        "keep_masks": keep_masks,
+    }
+    with importing.importing(name):
+        if not overwrite and not any(given.values()):
+            given = importing.earlier_choices(name, root)
+        plan = plan_import(path, **given)
+        importing.check_target(name, plan.root, label_field, overwrite)
+        plan.check()
+        with reporting(progress, f"Reading {len(plan.items)} files") as report:
+            result = importing.carry_out(
+                plan,
+                name,
+                label_field,
+                overwrite,
+                lambda done, total: report(done, total, f"{done} of {total} files"),
+                options,
+            )
     _tell(plan, result)
     return result.dataset
 
@@ -84,9 +112,11 @@ def import_folders(
 def _tell(plan: Plan, result: Imported) -> None:
     """Print what came of an import."""
     dataset = result.dataset
+    folder = os.path.basename(plan.root)
+    of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""
     print(
-        f"Dataset {dataset.name!r}: {len(result.ids)} images added, {len(dataset)} in all, "
-        f"{len(plan.classes)} classes"
+        f"Dataset {dataset.name!r}{of_folder}: {len(result.ids)} images added, {len(dataset)} in "
+        f"all, {len(plan.classes)} classes"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
@@ -103,6 +133,23 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.contradictions:
         pair = " and ".join(result.contradictions[0][:2])
         print(f"Note: {len(result.contradictions)} images are in two classes, such as {pair}")
+    if result.moved:
+        old, path = result.moved[0]
+        print(
+            f"Note: the files of {len(result.moved)} samples were moved, such as {old} to {path}: "
+            f"the samples follow"
+        )
+    if result.refreshed:
+        print(
+            f"Note: {len(result.refreshed)} files have changed, such as {result.refreshed[0]}: "
+            f"their metadata are new. Predictions and heatmaps are still those of the files before"
+        )
+    if result.broken:
+        path, reason = result.broken[0]
+        print(
+            f"Note: the files of {len(result.broken)} samples can no longer be used, such as "
+            f"{path} ({reason}); the samples stay"
+        )
     if result.changed:
         path, own, label = result.changed[0]
         print(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 import numpy as np
 
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..images.batches import Images
 from ..model.recipes import make_recipe
 from .features import looks_of, pick_backbone
@@ -37,7 +37,7 @@ def look_at(
         paths,
         recipe.image_size,
         resize=recipe.resize,
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:

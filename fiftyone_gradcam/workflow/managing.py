@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -9,11 +10,13 @@ from dataclasses import replace
 
 import fiftyone as fo
 
-from ..dataset import exported, run_fields, runs
+from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.tidying import make_ready
 from ..dataset.writing import exclusive
+from ..disk import make_folder
 
 Samples = fo.core.collections.SampleCollection
 
@@ -89,18 +92,23 @@ def import_run(
     facts = exported.read_export(folder)
     key = facts["key"] if key is None else key
     runs.check_key(dataset, key, overwrite)
-    target = run_folder(dataset, key)
+    home = run_folder(dataset, key)
     if not overwrite:
         _check_no_remains(dataset, key)
-    part = f"{os.path.dirname(target)}{os.sep}.{key}.part"
+    replaced = runs.paths_of(dataset, key)
+    target = os.path.join(home, uuid.uuid4().hex[:8]) if os.path.isdir(home) else home
+    part = f"{os.path.dirname(home)}{os.sep}.{key}.part"
     shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
     try:
         exported.unpack(folder, facts, part)
-        run = _imported(dataset, key, facts, part)
-        with exported.in_place(part, target):
-            run = runs.save_run(dataset, run)
-    finally:
+        os.rename(part, target)
+        run = runs.save_run(dataset, _imported(dataset, key, facts, target))
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(Exception):  # of the database: the next call tidies up
+            runs.remove_others(dataset, key)
+        raise
+    runs.remove_others(dataset, key, replaced, keep_state=False)
     print(f"Imported {run} from {folder}")
     return run
 
@@ -109,7 +117,8 @@ def import_run(
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     """Give a run another key; its files, and what its predictions say of it, go along.
 
-    At each moment there is a run that loads, under the one key or the other.
+    At each moment there is a run that loads, under the one key or the other; where this was cut
+    short, the same call finishes it.
 
     Args:
         samples: a dataset or view
@@ -124,38 +133,52 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have written fields for the run
-    run = runs.load_run(dataset, _key_on(dataset, key))
+    old_key = _key_on(dataset, key)
+    if runs.renamed_from(dataset, new_key) == old_key and not runs.has_run(dataset, old_key):
+        paths = []  # by a call that was cut short: what is left in the old folder goes below
+        names = run_fields.fields_of_run(dataset, old_key)
+        run_fields.rename_run_in_fields(dataset, names, old_key, new_key)
+    else:
+        paths = _rename(dataset, runs.load_run(dataset, old_key), new_key)
+    files.remove_run_files(dataset, old_key, paths)
+    renamed = runs.load_run(dataset, new_key)
+    runs.update_paths(dataset, renamed)
+    print(f"Renamed run {old_key!r} to {new_key!r}")
+    return renamed
+
+
+def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
+    """Rename a run and what its fields say, or nothing; returns the paths that it named before."""
     runs.check_key(dataset, new_key, overwrite=True)
     if new_key in dataset.list_runs():
         raise ValueError(
             f"Run {new_key!r} exists already on {dataset.name!r}. Choose another key, or call "
             f"delete_run() for it first"
         )
-    old, new = os.path.dirname(run.checkpoint), run_folder(dataset, new_key)
-    if _is_copy(old, new):  # of a renaming that was killed
-        shutil.rmtree(new)
-    _check_no_remains(dataset, new_key)
-    names = run_fields.fields_of_run(dataset, run.key)
-    renamed = _moved(replace(run, key=new_key), old, new)
+    new, paths = run_folder(dataset, new_key), _files_of(dataset, run)
+    if os.path.dirname(run.checkpoint) != new:  # else of a renaming that was killed
+        if _is_copy(paths, new):  # of one that was killed earlier
+            shutil.rmtree(new)
+        _check_no_remains(dataset, new_key)
+    before, names = runs.paths_of(dataset, run.key), run_fields.fields_of_run(dataset, run.key)
+    is_linked = False
     try:
-        _link_folder(old, new)
-        # The record goes to the new key with paths that are good still, and then to the new ones.
+        if os.path.dirname(run.checkpoint) != new:
+            _link_files(paths, new)
+        is_linked = True
+        runs.update_paths(dataset, _moved(run, new), renamed_from=run.key)
         dataset.rename_run(run.key, new_key)
-        runs.update_paths(dataset, renamed)
         run_fields.rename_run_in_fields(dataset, names, run.key, new_key)
     except BaseException:
         if new_key in dataset.list_runs():
             dataset.rename_run(new_key, run.key)
-        if runs.load_run(dataset, run.key) != run:
+        if is_linked:
             runs.update_paths(dataset, run)
         done = [name for name in run_fields.fields_of_run(dataset, new_key) if name in names]
         run_fields.rename_run_in_fields(dataset, done, new_key, run.key)
-        shutil.rmtree(new, ignore_errors=True)  # last: until then a record might need it
+        files.remove_run_files(dataset, new_key)  # last: until then a record might need it
         raise
-    if os.path.realpath(old) == os.path.realpath(run_folder(dataset, run.key)):  # of a clone: not
-        runs.remove_run_files(dataset, run.key)
-    print(f"Renamed run {run.key!r} to {new_key!r}")
-    return renamed
+    return before
 
 
 @exclusive
@@ -163,6 +186,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     """Delete a run: its record and its files; or what is left of an interrupted training.
 
     First go the fields, then the record, then the files: a second call finishes what was cut short.
+    Files that another dataset uses, such as a clone, stay.
 
     Args:
         samples: a dataset or view
@@ -175,6 +199,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
 
     Raises:
         ValueError: if there is no such run
+        PermissionError: if its files are in a folder that is read-only; nothing is deleted then
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have made the run, or written fields for it
@@ -184,16 +209,23 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     is_recorded = key in runs.list_runs(dataset)
     if not (is_recorded or names or os.path.isdir(folder)):
         runs.load_run(dataset, key)  # says that there is none, and which there are
+    files.check_deletable([folder, *(files.heatmap_folder(dataset, name) for name in names)])
+    paths = runs.paths_of(dataset, key) if is_recorded else []
     if names:
-        files = run_fields.delete_fields(dataset, names)
-        print(f"Deleted the fields {', '.join(names)}, and {files} heatmap files")
+        count = run_fields.delete_fields(dataset, names)
+        print(f"Deleted the fields {', '.join(names)}, and {count} heatmap files")
+    run_fields.sweep_deleted_fields(dataset)  # of a deletion that was cut short
     if is_recorded:
         dataset.delete_run(key)
         print(f"Deleted run {key!r} of {dataset.name!r}")
     LiveTraining(dataset, key).forget()
-    if os.path.isdir(folder):
-        shutil.rmtree(folder)
+    had_files = os.path.isdir(folder)
+    files.remove_run_files(dataset, key, paths)
+    if any(map(os.path.exists, paths)):
+        print(f"Files of {key!r} stay, for another dataset uses them")
+    elif had_files:
         print(f"Deleted {folder}")
+    make_ready(dataset)  # values of the run that waited go
     return names
 
 
@@ -236,13 +268,12 @@ def _check_no_remains(dataset: fo.Dataset, key: str) -> None:
         )
 
 
-def _imported(dataset: fo.Dataset, key: str, facts: dict, part: str) -> runs.Run:
-    """A run of exported facts, whose files are still in `part`."""
-    here = run_folder(dataset, key)
+def _imported(dataset: fo.Dataset, key: str, facts: dict, here: str) -> runs.Run:
+    """A run of exported facts, whose files are in a folder."""
     paths = {
         name: os.path.join(here, name)
         for name in (exported.CURVES, exported.WATCH_MAPS, exported.WATCH_STRIP)
-        if os.path.isfile(os.path.join(part, name))
+        if os.path.isfile(os.path.join(here, name))
     }
     watch = None
     if facts["watched"] is not None and {exported.WATCH_MAPS, exported.WATCH_STRIP} <= set(paths):
@@ -253,18 +284,27 @@ def _imported(dataset: fo.Dataset, key: str, facts: dict, part: str) -> runs.Run
         key=key,
         dataset_name=dataset.name,
         **{name: facts.get(name) for name in (*same, "label_field", "val_accuracy", "val_images")},
-        checkpoint=runs.checkpoint_path(dataset, key),
+        checkpoint=os.path.join(here, runs.CHECKPOINT),
         curves=paths.get(exported.CURVES),
         watch=watch,
     )
 
 
-def _moved(run: runs.Run, old: str, new: str) -> runs.Run:
+def _files_of(dataset: fo.Dataset, run: runs.Run) -> list[str]:
+    """Paths of the files of a run that there are, and of what is needed to resume its training."""
+    watch = run.watch or {}
+    named = [run.checkpoint, run.curves, watch.get("maps"), watch.get("strip")]
+    homes = (run_folder(dataset, run.key), os.path.dirname(run.checkpoint))
+    states = [os.path.join(home, runs.STATE) for home in homes]
+    found = [path for path in (*named, *states) if path and os.path.isfile(path)]
+    return list({os.path.basename(path): path for path in reversed(found)}.values())
+
+
+def _moved(run: runs.Run, new: str) -> runs.Run:
     """A run whose files are in another folder."""
 
     def there(path: str | None) -> str | None:
-        is_inside = path and os.path.dirname(path) == old
-        return os.path.join(new, os.path.basename(path)) if is_inside else path
+        return path and os.path.join(new, os.path.basename(path))
 
     watch = run.watch and {
         name: there(value) if name in ("maps", "strip") else value
@@ -273,29 +313,30 @@ def _moved(run: runs.Run, old: str, new: str) -> runs.Run:
     return replace(run, checkpoint=there(run.checkpoint), curves=there(run.curves), watch=watch)
 
 
-def _is_copy(old: str, new: str) -> bool:
-    """Whether a folder holds the very files of another one (see `_link_folder`)."""
-    files = os.listdir(new) if os.path.isdir(new) and os.path.isdir(old) else []
-    pairs = [(os.path.join(old, name), os.path.join(new, name)) for name in files]
-    return bool(pairs) and all(os.path.isfile(a) and os.path.samefile(a, b) for a, b in pairs)
+def _is_copy(paths: list[str], folder: str) -> bool:
+    """Whether a folder holds some of these very files, and nothing else (see `_link_files`)."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    known = {os.path.basename(path): path for path in paths}
+    return bool(names) and all(
+        name in known and os.path.samefile(known[name], os.path.join(folder, name))
+        for name in names
+    )
 
 
-def _link_folder(old: str, new: str) -> None:
-    """The files of a folder in another one too; links cost nothing, where there are any."""
-
-    def link(source: str, target: str) -> None:
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
-
-    if not os.path.isdir(old):
-        raise ValueError(f"The files of the run are gone: there is no folder {old!r}")
-    part = f"{os.path.dirname(new)}{os.sep}.{os.path.basename(new)}.part"
+def _link_files(paths: list[str], folder: str) -> None:
+    """Files in another folder too; links cost nothing, where there are any."""
+    if not paths:
+        raise ValueError("The files of the run are gone. Train again with fine_tune()")
+    part = f"{os.path.dirname(folder)}{os.sep}.{os.path.basename(folder)}.part"
     shutil.rmtree(part, ignore_errors=True)  # of a renaming that was killed
     try:
-        os.makedirs(os.path.dirname(new), exist_ok=True)
-        shutil.copytree(old, part, copy_function=link)
-        os.rename(part, new)
+        make_folder(part)
+        for path in paths:
+            copy = os.path.join(part, os.path.basename(path))
+            try:
+                os.link(path, copy)
+            except OSError:
+                shutil.copyfile(path, copy)
+        os.rename(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -17,10 +17,12 @@ import torch
 from ..dataset.predictions import PredictionWriter
 from ..explain.measures import measure
 from ..explain.render import peak_of, render_heatmap, save_heatmap
+from ..explain.signed import AGAINST
+from ..images.away import is_away
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box
 from ..review.scores import Scores, scores
-from .explainer import CONTRAST, Explainer, Maps, explain_batch
+from .explainer import Explainer, Maps, explain_batch
 from .progress import Report
 from .threads import keeping_num_threads
 
@@ -77,14 +79,15 @@ def store_all(
                 writer.flush_if_full()
             report(done.end, len(ids), f"{done.end} of {len(ids)}")
         if not writer.has_predictions:
-            reasons = "; ".join(str(error) for error in list(images.failures.values())[:3])
-            raise ValueError(f"No image can be predicted. {reasons or 'There are no samples'}")
+            images.check_readable()
+            raise ValueError("No image can be predicted. There are no samples")
         if later is not None:
             later.store(pool)
     finally:
         pool.shutdown(cancel_futures=True)
-    writer.clear([ids[i] for i in images.failures])
-    writer.flush()
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
+    writer.finish(away)
 
 
 @dataclass
@@ -126,7 +129,8 @@ def _work(
         none = np.zeros((0, 0))
         return _Done(chunk.stop, [], none, None, Maps(), batch.frames, [], [])
     own = labels[batch.positions]
-    logits, maps = explain_batch(explainer, batch.images, own, list(writer.heatmap_fields))
+    kinds = [kind for kind in writer.heatmap_fields if not kind.startswith(AGAINST)]
+    logits, maps = explain_batch(explainer, batch.images, own, kinds)
     batch_ids = [ids[i] for i in batch.positions]
     boxes = [seen_box(explainer.resize, *map(int, frame)) for frame in batch.frames]
     done = _Done(chunk.stop, batch_ids, logits, scores(logits, own), maps, batch.frames, boxes, [])
@@ -139,14 +143,15 @@ def _work(
 def _draw_all(writer: PredictionWriter, done: _Done, peaks: np.ndarray | None) -> _Done:
     """Draw the heatmaps of a batch, by one factor for each sample or by their own peaks."""
     for kind in writer.heatmap_fields:
+        shown, sign = kind.removeprefix(AGAINST), -1 if kind.startswith(AGAINST) else 1
         for row, sample_id in enumerate(done.ids):
-            target, stored = int(done.maps.classes[kind][row]), None
+            target, stored = int(done.maps.classes[shown][row]), None
             if target >= 0:
                 stored = _draw(
                     writer,
                     kind,
                     sample_id,
-                    done.maps.cams[kind][row],
+                    sign * done.maps.cams[shown][row],
                     done.frames[row],
                     done.boxes[row],
                     None if peaks is None else float(peaks[row]),
@@ -172,7 +177,6 @@ def _draw(
         int(frame[1]),
         box,
         peak,
-        options.signed or kind == CONTRAST,
         options.resolution,
         options.interpolation,
     )

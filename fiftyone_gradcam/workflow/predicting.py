@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 
 import fiftyone as fo
 import numpy as np
 
 from ..cancelling import CancelledError
-from ..dataset import fields, runs
-from ..dataset.import_record import keeps_truncated
+from ..dataset import fields, runs, shown
+from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
 from ..dataset.writing import exclusive
+from ..disk import plain_errors
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
+from ..explain.signed import AGAINST
+from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
 from ..similar import did_you_mean
 from .delegating import delegable
-from .explainer import KINDS, Explainer
+from .explainer import CONTRAST, KINDS, Explainer
 from .pipeline import store_all
 from .progress import Progress, reporting, some, tell_failures
 from .training_sets import class_indexes
+
+_KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
@@ -67,7 +73,13 @@ def predict(
     for each kind of heatmap: `gradcam` (of the predicted class), and on request `gradcam_label`
     (of the sample's own label), `gradcam_runner_up` (of the second most probable class),
     `gradcam_contrast` (of the predicted class minus that of the own label, where they differ) and
-    `gradcam_<class>`. Images that cannot be decoded are named, and get none of these.
+    `gradcam_<class>`. A contrast is signed: `gradcam_contrast` holds what speaks for the predicted
+    class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
+    `signed`. Images that cannot be decoded are named, and get none of these; those whose files
+    cannot be read for the moment keep what this classifier said of them earlier.
+
+    A field holds the values of one run: what another run has said stays until all new values are
+    there, which wait on disk. A call that is cut short at any moment can be repeated.
 
     Args:
         samples: a dataset or view
@@ -78,7 +90,8 @@ def predict(
             none
         heatmap_classes: classes of which every sample gets a map, whatever it is
         heatmap_field: field for the maps of the predicted class, and the beginning of the others
-        label_field: the samples' own labels; None takes the field that the run was trained on
+        label_field: the samples' own labels, classifications or strings; None takes the field that
+            the run was trained on
         weights: of a pretrained classifier: "imagenet" (as if None), or the path of a file; a
             run of the backbone's name goes first if this is None
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
@@ -86,7 +99,7 @@ def predict(
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         resume: leave samples alone that these fields hold already, of this run and made alike: so
             that a pass that was cut short goes on. With scale "run", which is one scale for all
-            heatmaps of a pass, it begins anew
+            heatmaps of a pass, it starts over
         overwrite: also replace fields that this plugin did not write, and what another run has
             said of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand
@@ -105,55 +118,87 @@ def predict(
             be decoded, or if an argument is not understood
         FileNotFoundError: if the run's checkpoint or the weights file is gone
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        StorageError: if a file cannot be written; it says which, and what to do
         CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
-            of the fields says of how many samples ("partial")
+            of the fields says of how many samples ("partial"); what is to replace another run's
+            values waits
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     run = find_classifier(samples, run, weights, resize)
     options = make_options(heatmap_options)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
-    names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field)
+    names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
     label_field, labels = own_labels(samples, run, label_field)
-    writer = PredictionWriter(
-        dataset, run, prediction_field, names, label_field, options, overwrite=overwrite
-    )
     ids, paths = samples.values(["id", "filepath"])
-    writer.check_others(ids)
-    whole = ids, labels
+    writer = PredictionWriter(
+        dataset, run, prediction_field, names, label_field, options, ids, labels, overwrite
+    )
+    if writer.replaces:
+        writer.check_others([ids[i] for i in away_files(paths)])
+    count = len(ids)
     if resume:
-        left = writer.resume(ids, labels)
-        count = len(ids) - len(left)
-        print(f"{count} of {len(ids)} images are done already, by {run.key!r}")
+        left = writer.resume()
+        print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            store_all(explainer, images, ids, labels, writer, batch_size, report)
+            with plain_errors(lambda: _KEPT):
+                store_all(explainer, images, ids, labels, writer, batch_size, report)
         except CancelledError:
-            count = writer.keep_part(*whole)
+            done = writer.keep_part()
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
+            where = "now"
+            if writer.replaces:
+                where = "that wait: the fields keep what they held until all are there"
             raise CancelledError(
-                f"Cancelled: {count} of {len(whole[0])} images have {what} by {run.key!r} now"
+                f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
+                f"resume=True to go on"
             ) from None
         except BaseException:  # what was stored so far stays
-            writer.abandon()
+            with suppress(Exception):  # the next pass does it, if the database is out of reach
+                fields.refresh(dataset)
+                writer.abandon()
             raise
     tell_failures(images.failures)
+    _tell_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {explainer.layer!r} of {run.key!r}")
+    _tell_maps(writer)
+    shown.show_fields(dataset, [prediction_field, *names.values()])
+    return samples.exists(prediction_field)
+
+
+def _tell_maps(writer: PredictionWriter) -> None:
+    """Print which samples have heatmaps of their own label, and which maps are empty."""
     for kind in ("label", "contrast"):
-        if kind in names:
+        if kind in writer.heatmap_fields:
             why = "whose label the classifier knows"
             if kind == "contrast":
                 why += ", and does not predict"
-            print(f"{writer.maps.get(kind, 0)} heatmaps in {names[kind]!r}, of samples {why}")
+            name = writer.heatmap_fields[kind]
+            print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
-        print(f"{count} heatmaps in {names[kind]!r} are zero everywhere: nothing speaks for them")
-    # Two heatmaps over each other would say nothing: the first kind is shown.
-    fields.show_fields(dataset, [prediction_field, *list(names.values())[:1]])
-    return samples.exists(prediction_field)
+        if kind.startswith(AGAINST):
+            continue  # as many as speak for nothing
+        name = writer.heatmap_fields[kind]
+        print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
+
+
+def _tell_kept(
+    dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
+) -> None:
+    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    kept = len(dataset.select(away).exists(prediction_field)) if away else 0
+    if kept:
+        print(
+            f"{kept} images whose files cannot be read now keep what this classifier said of them "
+            f"earlier, in {prediction_field!r}"
+        )
 
 
 def find_classifier(
@@ -169,6 +214,8 @@ def find_classifier(
     """
     dataset = fields.root_dataset(samples)
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
+    if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
+        _check_is_there(dataset, run)
     if not known and run in BACKBONES and BACKBONES[run].has_imagenet_weights:
         check_resize(resize or "squash")
         return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
@@ -181,13 +228,23 @@ def find_classifier(
     return found
 
 
+def _check_is_there(dataset: fo.Dataset, run: runs.Run) -> None:
+    """Refuse a run of this dataset that was deleted or replaced since it was looked up."""
+    if run.dataset_name != dataset.name or run.trained is None:
+        return
+    if runs.load_run(dataset, run.key).version != run.version:
+        raise ValueError(
+            f"Run {run.key!r} was trained again since you looked it up. Pass its key instead"
+        )
+
+
 def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
     """Image files of a dataset as a run sees them."""
     return Images(
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
 
 
@@ -207,9 +264,10 @@ def make_options(options: dict) -> HeatmapOptions:
 
 
 def _heatmap_names(
-    run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str
+    run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap; a class stands as "class:<its name>"."""
+    """The field of each kind of heatmap; a class stands as "class:<its name>", and what speaks
+    against a class as "against:<kind>"."""
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):
@@ -224,6 +282,8 @@ def _heatmap_names(
         names["predicted"] = field
     for name in classes:
         names[f"class:{name}"] = f"{field}_{fields.field_name(name)}"
+    for kind in [kind for kind in names if signed or kind == CONTRAST]:
+        names[AGAINST + kind] = f"{names[kind]}_against"
     return names
 
 

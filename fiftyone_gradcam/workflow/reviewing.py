@@ -6,10 +6,11 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from ..dataset import fields, views
-from ..dataset.import_record import keeps_truncated
+from ..dataset import fields, shown, views
+from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.writing import exclusive
+from ..images.away import is_away
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.history import Hooks
@@ -74,10 +75,12 @@ def find_label_issues(
             understood
         FileNotFoundError, ConnectionError: as `fine_tune`
     """
+    samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     kinds = {quality_field: None, suggestion_field: fo.Classification}
     fields.check_writable(dataset, kinds, overwrite)
     ids, paths, labels = fields.labels_of(samples, label_field)
+    every = ids
     labelled = [i for i, label in enumerate(labels) if label is not None]
     ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
     _, classes, _ = _judgeable(labels)
@@ -91,7 +94,7 @@ def find_label_issues(
         recipe.image_size,
         CACHE_BYTES if recipe.from_scratch else 0,
         resize=recipe.resize,
-        keep_truncated=keeps_truncated(dataset),
+        decode_options=decode_options(dataset),
     )
     with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
         features = None
@@ -111,17 +114,22 @@ def find_label_issues(
                 features[judged], targets, len(classes), folds, seed
             )
     found = label_issues(probabilities, targets)
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    judged_ids = [ids[i] for i in judged]
     write_label_issues(
         dataset,
-        [ids[i] for i in judged],
+        judged_ids,
+        sorted(set(every) - set(judged_ids) - set(away)),
         found,
         classes,
         quality_field,
         suggestion_field,
         label_field,
     )
-    fields.show_fields(dataset, [quality_field, suggestion_field])
+    shown.show_fields(dataset, [quality_field, suggestion_field])
     tell_failures(images.failures)
+    if kept := len(dataset.select(away).exists(quality_field)):
+        print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if alone:
         print(f"Not judged, being the only image of its class: {some(alone)}")
     print(

@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
 from ..images.batches import Images
 from ..model.overfit import SanityCheck, overfit
 from ..model.recipe import Recipe
@@ -67,9 +67,9 @@ def sanity_check(
     indexes = class_indexes(labels, classes)
     chosen = some_of_each(indexes, images, recipe.seed)
     files = [paths[i] for i in chosen]
-    keep = keeps_truncated(fields.root_dataset(samples))
+    options = decode_options(fields.root_dataset(samples))
     pictures = Images(
-        files, recipe.image_size, CACHE_BYTES, resize=recipe.resize, keep_truncated=keep
+        files, recipe.image_size, CACHE_BYTES, resize=recipe.resize, decode_options=options
     )
     data = Labelled(pictures, indexes[chosen])
     with reporting(progress, f"Learning {len(files)} images by heart") as report:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +17,7 @@ from ..dataset import fields, runs
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
 from ..dataset.writing import exclusive
+from ..disk import check_folder, plain_errors
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.diagnosis import Finding, diagnose
 from ..model.history import Epoch, Hooks, Trained
@@ -96,13 +99,13 @@ def fine_tune(
             `resume=True` goes on
     """
     dataset = fields.root_dataset(samples)
-    runs.check_key(dataset, key, overwrite or resume)
-    state_path = os.path.join(run_folder(dataset, key), runs.STATE)
+    state_path = _state_path(dataset, key, overwrite or resume)
     is_finished = runs.has_run(dataset, key)
     state = None
     if resume:
         state = load_state(state_path, key)
-        recipe = _resumed_recipe(state, recipe, choices, is_finished)
+        is_recorded = is_finished and _is_recorded(runs.load_run(dataset, key), state)
+        recipe = _resumed_recipe(state, recipe, choices, is_recorded)
         label_field = state["label_field"]
     else:
         recipe = make_recipe(recipe or "default", **choices)
@@ -114,7 +117,8 @@ def fine_tune(
         _check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
     elif not is_finished and os.path.exists(state_path):
-        os.remove(state_path)  # of what is begun anew: nothing must go on with it
+        os.remove(state_path)  # of what starts over: nothing must resume it
+    runs.prepare_folder(dataset, key)
     eye = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
@@ -125,25 +129,41 @@ def fine_tune(
     live = LiveTraining(dataset, key, recipe.epochs)
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
-        with reporting(progress, message) as report:
+        with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             teller = _teller(report, recipe, prints=progress is not False)
             hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live, print)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
-        run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
+        with plain_errors(lambda: _kept(state_path, key)):
+            run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
     except CancelledError:
         live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
     except BaseException:
-        if os.path.exists(state_path):
-            print(f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on")
+        if kept := _kept(state_path, key):
+            print(kept)
         raise
     live.forget()
     _tell_run(run, findings)
     if trained.cancelled:
         raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
     return run
+
+
+def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
+    """Where the state of a training is, whose key and folder can be used."""
+    runs.check_key(dataset, key, overwrite)
+    folder = run_folder(dataset, key)
+    check_folder(folder)
+    return os.path.join(folder, runs.STATE)
+
+
+def _kept(state_path: str, key: str) -> str:
+    """What is left of a training that ended with an error, in words."""
+    if not os.path.exists(state_path):
+        return ""
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
 
 
 def _make_watch(
@@ -213,8 +233,19 @@ def _check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None
         )
 
 
+def _is_recorded(run: runs.Run, state: dict) -> bool:
+    """Whether a recorded run is all that the training of a state has come to.
+
+    It is not where the process was killed before it recorded the run, or while it was training one
+    that is to replace another.
+    """
+    rows = [json.dumps(row, sort_keys=True) for row in run.history]
+    own = [json.dumps(row, sort_keys=True) for row in state["history"]]
+    return own == rows[: len(own)]
+
+
 def _resumed_recipe(
-    state: dict, recipe: str | Recipe | None, choices: dict, is_finished: bool
+    state: dict, recipe: str | Recipe | None, choices: dict, is_recorded: bool
 ) -> Recipe:
     """The recipe that a training began with, with more epochs if these are asked for."""
     began = Recipe(**state["recipe"])
@@ -227,7 +258,7 @@ def _resumed_recipe(
                 f"This training began with {name}={state['recipe'][name]!r}, and cannot go on "
                 f"with {value!r}. Leave it out, or begin anew with overwrite=True"
             )
-    if given.epochs <= state["epoch"] and is_finished:
+    if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
             f"This training has done its {state['epoch']} epochs. Pass epochs= with more to go on"
         )
@@ -269,29 +300,37 @@ def _record(
     findings: list[Finding],
     eye: Watch | None,
 ) -> runs.Run:
-    """Write a finished training: first its files, then the run."""
-    checkpoint = runs.checkpoint_path(dataset, key)
-    folder = os.path.dirname(checkpoint)
+    """Write a finished training: first its files, then the run; then delete those it replaces."""
+    replaced = runs.paths_of(dataset, key)
+    folder = runs.new_folder(dataset, key)
+    checkpoint = os.path.join(folder, runs.CHECKPOINT)
     history = [row.to_dict() for row in trained.history]
     validations = [row.to_dict() for row in trained.validations]
     curves = os.path.join(folder, CURVES)
-    draw_curves(history, validations, curves, f"{key}: {recipe.backbone}", trained.best_epoch)
-    run = runs.Run(
-        key=key,
-        dataset_name=dataset.name,
-        classes=classes,
-        recipe=recipe.to_dict(),
-        history=history,
-        validations=validations,
-        findings=[finding.to_dict() for finding in findings],
-        best_epoch=trained.best_epoch,
-        val_accuracy=trained.val_accuracy,
-        val_images=len(trained.val_positions),
-        label_field=label_field,
-        checkpoint=checkpoint,
-        curves=curves,
-        watch=eye.save(folder) if eye else None,
-    )
-    description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
-    save_checkpoint(checkpoint, trained.model.state_dict(), description)
-    return runs.save_run(dataset, run)
+    try:
+        draw_curves(history, validations, curves, f"{key}: {recipe.backbone}", trained.best_epoch)
+        run = runs.Run(
+            key=key,
+            dataset_name=dataset.name,
+            classes=classes,
+            recipe=recipe.to_dict(),
+            history=history,
+            validations=validations,
+            findings=[finding.to_dict() for finding in findings],
+            best_epoch=trained.best_epoch,
+            val_accuracy=trained.val_accuracy,
+            val_images=len(trained.val_positions),
+            label_field=label_field,
+            checkpoint=checkpoint,
+            curves=curves,
+            watch=eye.save(folder) if eye else None,
+        )
+        description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
+        save_checkpoint(checkpoint, trained.model.state_dict(), description)
+        run = runs.save_run(dataset, run)
+    except BaseException:
+        with contextlib.suppress(Exception):  # of the database: the next call tidies up
+            runs.remove_others(dataset, key)
+        raise
+    runs.remove_others(dataset, key, replaced)
+    return run

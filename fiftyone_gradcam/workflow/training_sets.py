@@ -7,8 +7,8 @@ import hashlib
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields
-from ..dataset.import_record import keeps_truncated
+from ..dataset import fields, splits
+from ..dataset.import_record import decode_options
 from ..images.batches import Images
 from ..model.recipe import Recipe
 from ..model.sources import Labelled
@@ -28,6 +28,7 @@ def training_data(
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
+    splits.check_whole(dataset)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if isinstance(samples, fo.Dataset):
@@ -71,9 +72,9 @@ def _labelled(
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
     strangers = sorted({x for x in labels if x is not None} - set(classes))
-    keep = keeps_truncated(fields.root_dataset(samples))
+    options = decode_options(fields.root_dataset(samples))
     images = Images(
-        known, recipe.image_size, cache_bytes, resize=recipe.resize, keep_truncated=keep
+        known, recipe.image_size, cache_bytes, resize=recipe.resize, decode_options=options
     )
     return Labelled(images, indexes[indexes >= 0]), strangers
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 
 import fiftyone as fo
@@ -12,7 +11,8 @@ import torch
 from torch import nn
 
 from ..dataset import fields
-from ..dataset.import_record import keeps_truncated
+from ..dataset.import_record import decode_options
+from ..disk import whole_file
 from ..explain import overlay
 from ..explain.cam import explain
 from ..explain.render import render_heatmap
@@ -95,14 +95,14 @@ class Watch:
     ):
         self.recipe, self.classes = recipe, classes
         dataset = fields.root_dataset(samples)
-        self.keep_truncated = keeps_truncated(dataset)
+        self.decode_options = decode_options(dataset)
         view = dataset.select(ids, ordered=True)
         self.ids, self.paths, self.labels = fields.labels_of(view, label_field)
         images = Images(
             self.paths,
             recipe.image_size,
             resize=recipe.resize,
-            keep_truncated=self.keep_truncated,
+            decode_options=self.decode_options,
         )
         batch = images.load(np.arange(len(ids)))
         if images.failures:
@@ -152,11 +152,10 @@ class Watch:
         Returns:
             what is recorded with the run: ids, and the paths of both files
         """
-        os.makedirs(folder, exist_ok=True)
         paths = {name: os.path.join(folder, name) for name in (MAPS, STRIP)}
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with whole_file(paths[MAPS]) as part, open(part, "wb") as file:
             np.savez_compressed(
-                os.path.join(scratch, MAPS),
+                file,
                 ids=np.array(self.ids),
                 labels=np.array(self.labels),
                 epochs=np.array(self.epochs),
@@ -164,9 +163,8 @@ class Watch:
                 scores=np.stack(self.scores),
                 predicted=np.array(self.classes)[np.stack(self.predicted)],
             )
-            self.strip().save(os.path.join(scratch, STRIP))
-            for name, path in paths.items():
-                os.replace(os.path.join(scratch, name), path)
+        with whole_file(paths[STRIP]) as part:
+            self.strip().save(part, format="PNG")
         return {"ids": self.ids, "maps": paths[MAPS], "strip": paths[STRIP]}
 
     def strip(self):
@@ -176,7 +174,7 @@ class Watch:
         )
         pictures, captions = [], []
         for row, (path, label) in enumerate(zip(self.paths, self.labels, strict=True)):
-            image = overlay.fit(decode(path, CELL, self.keep_truncated).image, box=CELL)
+            image = overlay.fit(decode(path, CELL, self.decode_options).image, box=CELL)
             pictures.append(image)
             captions.append(label)
             width, height = map(int, self.batch.frames[row])

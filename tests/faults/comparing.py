@@ -15,7 +15,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.dataset.heatmaps import heatmap_fields
 
-PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type")
+PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type", "mtime")
 TIMES = ("seconds", "imported", "at", "timestamp", "trained", "version", "created", "date")
 
 

@@ -1,7 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
-from .colors import ApplyColorScale
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -9,6 +8,7 @@ from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
+from .relocate import Relocate
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
 from .views import HighestScores, LowestScores, Mistakes
@@ -30,9 +30,9 @@ OPERATORS = (
     PreviewAugmentation,
     FindLearningRate,
     SanityCheck,
+    Relocate,
     ExportRun,
     ImportRun,
     RenameRun,
     DeleteRun,
-    ApplyColorScale,
 )

@@ -53,7 +53,7 @@ class PreviewAugmentation(Check):
 
     def execute(self, ctx) -> dict:
         """Make the picture, and show it."""
-        path = self.function(**self.arguments(ctx))
+        path = self.function(**self.given(ctx))
         return {"picture": picture_as_text(path), "path": path}
 
     def resolve_output(self, ctx) -> types.Property:

@@ -7,8 +7,9 @@ import os
 
 from fiftyone.operators import types
 
-from ...dataset.fields import classification_fields
-from ...model.known_recipes import RECIPES
+from ...dataset.fields import label_fields
+from ...model.known_recipes import RECIPES, find_recipe
+from ..texts import markdown
 
 AUTOMATIC = "automatic"
 FEATURES = {  # backbones whose features are told apart
@@ -22,8 +23,8 @@ FEATURES = {  # backbones whose features are told apart
 
 
 def label_field_input(ctx, inputs: types.Object, name: str = "label_field") -> str | None:
-    """Let the user choose a classification field; returns the choice, None if there is none."""
-    names = classification_fields(ctx.dataset)
+    """Let the user choose a field of labels; returns the choice, None if there is none."""
+    names = label_fields(ctx.dataset)
     if not names:
         refuse(
             inputs,
@@ -82,7 +83,9 @@ def recipe_inputs(ctx, inputs: types.Object) -> str:
 
 def chosen_recipe(ctx) -> str:
     """The name of the recipe that was chosen."""
-    return ctx.params.get("recipe") or "default"
+    name = ctx.params.get("recipe") or "default"
+    find_recipe(name)  # refuses one that there is not
+    return name
 
 
 def backbone_inputs(
@@ -184,8 +187,13 @@ def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
         refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
 
 
+def tell(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:
+    """Show a message: as it is, for the App reads Markdown there, and classes have any name."""
+    inputs.view(name, kind(label=markdown(message)))
+
+
 def refuse(inputs: types.Object, name: str, message: str) -> None:
     """Show why the form cannot be sent, and keep it from being sent."""
-    field = inputs.view(name, types.Error(label=message))
+    field = inputs.view(name, types.Error(label=markdown(message)))
     field.invalid = True
     field.error_message = message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from urllib.parse import quote
 
@@ -11,14 +12,16 @@ from fiftyone.operators import types
 
 from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
+from ...dataset.names import name_for
 from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
+from ...folders.at_hand import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, refuse
+from .forms import AUTOMATIC, choice_input, more, refuse, tell
 from .verb import Verb
 
 LABELS = {
@@ -38,7 +41,17 @@ NESTED = {
     "last": "the last (siamese)",
     "joined": "all, joined (cat/siamese)",
 }
+PLACES = {
+    "label_from": "The class stands in",
+    "split_from": "The split stands in",
+    "level": "Of nested folders (cat/siamese), the class is",
+}
 TEXTS = ("pattern", "table", "class_names")
+COLUMNS = {
+    "image_column": "Column of the images",
+    "label_column": "Column of the classes",
+    "split_column": "Column of the splits",
+}
 MOST_CLASSES = 12  # rows of the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
 KEEP_SECONDS = 20.0  # a plan, while its form is filled in
@@ -52,6 +65,7 @@ class ImportFolders(Verb):
     label = "Import labelled folders"
     icon = "create_new_folder"
     description = "Make a dataset of a folder of labelled images"
+    needs_dataset = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Folder, and what would be made of it; its layout can be changed."""
@@ -71,19 +85,22 @@ class ImportFolders(Verb):
             plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
-            refuse(inputs, "no_plan", str(error))
+            refuse(inputs, "no_plan", _in_labels(str(error)))
             return
         inputs.md(_words(plan), name="plan")
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            inputs.view(f"warning_{number}", types.Warning(label=warning))
-        default = os.path.basename(plan.root)
+            tell(inputs, f"warning_{number}", _in_labels(warning), types.Warning)
+        default = name_for(plan.root)
         inputs.str(
             "name",
             label="Name of the dataset",
             view=types.TextFieldView(placeholder=default),
         )
+        if default != (folder := os.path.basename(plan.root)):
+            about = f"The folder's own name is {folder!r}; the dataset is called {default!r}"
+            tell(inputs, "own_name", about)
         if more(ctx, inputs):
             inputs.str("label_field", default="ground_truth", label="Label field")
             inputs.bool(
@@ -91,6 +108,12 @@ class ImportFolders(Verb):
                 default=False,
                 label="Import truncated files too",
                 description="They are used as far as they go, and tagged",
+            )
+            inputs.int(
+                "max_pixels",
+                min=1,
+                label="Largest image",
+                description="Width x height in pixels (max_pixels). Default: 178956970",
             )
             inputs.bool(
                 "overwrite",
@@ -104,7 +127,7 @@ class ImportFolders(Verb):
             check_target(name, plan.root, given["label_field"], given["overwrite"])
             if fo.dataset_exists(name) and not given["overwrite"]:
                 about = f"{name!r} exists: images that are new are added to it"
-                inputs.view("exists", types.Notice(label=about))
+                tell(inputs, "exists", about)
         except ValueError as error:
             refuse(inputs, "taken", str(error))
 
@@ -116,6 +139,7 @@ class ImportFolders(Verb):
             "name": params.get("name") or None,
             "label_field": params.get("label_field") or "ground_truth",
             "keep_truncated": bool(params.get("keep_truncated")),
+            "max_pixels": params.get("max_pixels") or None,
             "overwrite": bool(params.get("overwrite")),
         }
 
@@ -125,7 +149,7 @@ class ImportFolders(Verb):
 
     def target(self, given: dict) -> str:
         """The dataset that the images go into."""
-        name = given.get("name") or os.path.basename(os.path.abspath(given["path"]))
+        name = given.get("name") or name_for(os.path.abspath(os.path.expanduser(given["path"])))
         return import_lock(name)
 
     def outcome(self, result, given: dict) -> dict:
@@ -145,9 +169,9 @@ class ImportFolders(Verb):
 def _layout_inputs(ctx, inputs: types.Object) -> None:
     """Where classes and splits stand."""
     for name, known, words, label in (
-        ("label_from", LABEL_FROM, LABELS, "The class stands in"),
-        ("split_from", SPLIT_FROM, SPLITS, "The split stands in"),
-        ("level", LEVELS, NESTED, "Of nested folders (cat/siamese), the class is"),
+        ("label_from", LABEL_FROM, LABELS, PLACES["label_from"]),
+        ("split_from", SPLIT_FROM, SPLITS, PLACES["split_from"]),
+        ("level", LEVELS, NESTED, PLACES["level"]),
     ):
         shown = {AUTOMATIC: "as it looks", **{value: words[value] for value in known}}
         choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
@@ -162,9 +186,10 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         inputs.str(
             "table",
             label="Table",
-            description="Path of a CSV file with columns for path, label and, perhaps, split. "
-            "Default: the one in the folder",
+            description="Path of a CSV file with columns for images, classes and, perhaps, "
+            "splits. Default: the one in the folder",
         )
+        _column_inputs(ctx, inputs)
     inputs.str(
         "class_names",
         label="File of class names",
@@ -175,19 +200,48 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         label="Pass over",
         description="Patterns of names, parted by spaces, such as `*_old.*`",
     )
+    inputs.bool(
+        "keep_masks",
+        default=False,
+        label="Keep masks",
+        description="Import masks of images too; otherwise they are left out",
+    )
+
+
+def _column_inputs(ctx, inputs: types.Object) -> None:
+    """Which columns of the table are which, to be chosen from its own headers."""
+    path = os.path.abspath(os.path.expanduser(ctx.params["path"]))
+    try:
+        headers = headers_of(path, (ctx.params.get("table") or "").strip())
+    except (ValueError, OSError):  # the plan says why
+        return
+    for name, label in COLUMNS.items():
+        shown = {AUTOMATIC: "as it looks", **{header: header for header in headers}}
+        choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
+
+
+def _in_labels(text: str) -> str:
+    """A text that names arguments, with the labels of this form instead."""
+    for name, label in {**PLACES, **COLUMNS, "class_names": "File of class names"}.items():
+        text = re.sub(rf"\b{name}='(\w+)'", rf"“{label}” set to “\1”", text)
+        text = re.sub(rf"\b{name}\b", f"“{label}”", text)
+    return text.replace("keep masks", "choose “Keep masks”")
 
 
 def _layout(params: dict) -> dict:
     """The arguments of `plan_import` that were filled in."""
-    names = ("label_from", "split_from", "level")
+    names = ("label_from", "split_from", "level", *COLUMNS)
     given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
     given |= {name: params[name].strip() for name in TEXTS if (params.get(name) or "").strip()}
     if given.get("label_from") != "pattern":
         given.pop("pattern", None)
     if given.get("label_from") != "table":
-        given.pop("table", None)
+        for name in ("table", *COLUMNS):
+            given.pop(name, None)
     if skip := (params.get("skip") or "").split():
         given["skip"] = skip
+    if params.get("keep_masks"):
+        given["keep_masks"] = True
     return {"path": params["path"], **given}
 
 
@@ -240,6 +294,8 @@ def _words(plan: Plan) -> str:
         lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
     over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
     out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
+    for words in plan.table_words:
+        lines += ["", markdown(f"{_in_labels(words)}.")]
     if over:
         lines += ["", markdown(f"Passed over: {', '.join(over)}.")]
     if out:

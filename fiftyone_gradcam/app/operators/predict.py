@@ -6,6 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import field_info
 from ...dataset.runs import list_runs
+from ...dataset.shown import active_heatmaps
 from .fine_tune import BACKBONES
 from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
 from .recipe_fields import RESIZES
@@ -80,7 +81,12 @@ class Predict(Verb):
                     view=view,
                 )
         choice_input(inputs, "method", METHODS, "gradcam", "Method")
-        inputs.bool("signed", default=False, label="Also show what speaks against the class")
+        inputs.bool(
+            "signed",
+            default=False,
+            label="Also show what speaks against the class",
+            description="In a second field, whose name ends in _against",
+        )
         inputs.str(
             "layer",
             label="Layer",
@@ -131,15 +137,11 @@ class Predict(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Predictions, and the first kind of heatmap."""
-        fields, kinds = [given["prediction_field"]], given["heatmaps"]
-        if kinds:
-            suffix = "" if kinds[0] == "predicted" else f"_{kinds[0]}"
-            fields.append(given["heatmap_field"] + suffix)
+        maps = active_heatmaps(result._root_dataset)
         return {
             "summary": f"Predicted {len(result)} images. Heatmaps are switched on and off in the "
             f"sidebar",
-            "fields": fields,
-            "heatmaps": bool(kinds),
+            "fields": [given["prediction_field"], *maps],
         }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...dataset.fields import path_in, root_dataset, whole
 from ...jobs.measure import measured
 from ...model.known_recipes import RECIPES
 from ..texts import duration
-from .forms import refuse
+from .forms import refuse, tell
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
 MOST_NAMES = 8
@@ -43,12 +44,13 @@ def summary_view(inputs: types.Object, given: dict) -> None:
     request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
     request |= {"learnt": total, "watched": watched, "paths": paths}
     parts.append(_time(measured(request, PATIENCE_SECONDS)))
-    inputs.view("summary", types.Notice(label=". ".join(parts)))
+    tell(inputs, "summary", ". ".join(parts))
 
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
     """Training images by class, number of watched images, and paths of some."""
-    samples, label = given["samples"], f"{given['label_field']}.label"
+    samples = whole(given["samples"])
+    label = path_in(root_dataset(samples), given["label_field"])
     learn_from = samples.match_tags("train")
     if not learn_from.limit(1):
         learn_from = samples.match_tags(["val", "test"], bool=False)

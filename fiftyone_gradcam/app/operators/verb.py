@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import time
 from collections import deque
@@ -16,7 +17,10 @@ from ...jobs import calls, queue
 from ...jobs.job import Job, JobError
 from ...jobs.reporter import Reporter
 from ..showing import show, show_job
+from .forms import refuse
+from .params import check_params, check_view, faults
 
+logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 0.5
 PACKAGE = __name__.rsplit(".", 3)[0]
 
@@ -36,6 +40,7 @@ class Verb(foo.Operator):
     description = ""
     is_long = True
     has_button = True
+    needs_dataset = True
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -70,11 +75,49 @@ class Verb(foo.Operator):
         )
 
     def resolve_input(self, ctx) -> types.Property:
-        """Build the form; what cannot work is said while the form is filled in."""
-        inputs = types.Object()
-        if "call" not in ctx.params:  # of a job: the verb itself checks its arguments
-            self.form(ctx, inputs)
-        return types.Property(inputs, view=types.View(label=self.label))
+        """Build the form; what cannot work is said while the form is filled in.
+
+        FiftyOne builds it before it executes anything too, and executes nothing that is refused.
+        """
+        inputs, refused = types.Object(), types.Object()
+        try:
+            if self._call(ctx) is None:  # of a job: the verb itself checks its arguments
+                self._check_request(ctx)
+                self.form(ctx, inputs)
+                for name, message in faults(inputs, ctx.params):
+                    refuse(refused, f"wrong_{name}", message)
+        except Exception as error:
+            logger.debug("The form of %s cannot be built", self.verb, exc_info=True)
+            refuse(refused, "wrong", _words(error))
+        refused.properties.update(inputs.properties)  # what is refused comes first
+        return types.Property(refused, view=types.View(label=self.label))
+
+    def _call(self, ctx) -> str | None:
+        """The call that a job is to make; None if the values of the form are meant."""
+        if "call" not in ctx.params:
+            return None
+        # What the request says of itself, "delegated" among it, is no proof.
+        id = getattr(ctx, "_delegated_operation_id", None)
+        return queue.call_of(id, self.uri, ctx.params["call"])
+
+    def _check_request(self, ctx) -> None:
+        """Refuse what a form cannot be built of: a request can say anything."""
+        check_params(self.verb, ctx.params)
+        if ctx.dataset is None:
+            if self.needs_dataset:
+                raise ValueError(f"{self.label} works on a dataset. Open one first")
+            return
+        check_view(ctx)
+        ctx.target_view()
+
+    def given(self, ctx) -> dict:
+        """The verb's arguments by name, from parameters that are checked."""
+        self._call(ctx)  # refuses one that is no job's
+        self._check_request(ctx)
+        try:
+            return self.arguments(ctx)
+        except KeyError as error:
+            raise ValueError(f"{self.label} needs the parameter {error.args[0]!r}") from error
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add the fields of the form."""
@@ -94,7 +137,7 @@ class Verb(foo.Operator):
 
     def resolve_run_name(self, ctx) -> str:
         """What an orchestrator calls it."""
-        return self.job_label(self.arguments(ctx))
+        return self.job_label(self.given(ctx))
 
     def takes_long(self, given: dict) -> bool:
         """Whether a call of a verb that may be long is to be a job."""
@@ -106,8 +149,9 @@ class Verb(foo.Operator):
 
     def execute(self, ctx) -> object:
         """Run the verb: as a job if it is long and was pressed in the App, else at once."""
-        call = ctx.params.get("call")
-        given = calls.decode(call) if call else self.arguments(ctx)
+        call = self._call(ctx)
+        own = ctx.dataset._doc.id if ctx.dataset is not None else None
+        given = self.given(ctx) if call is None else calls.decode(call, own)
         if not self.is_long:
             outcome = self.outcome(self.function(**given), given)
             if "summary" in outcome:
@@ -167,6 +211,14 @@ class Verb(foo.Operator):
         outcome = self.outcome(result, with_defaults(self.function, given))
         yield ctx.ops.notify(outcome["summary"], variant="success")
         yield from show(ctx, outcome)
+
+
+def _words(error: Exception) -> str:
+    """What is shown of an error: of one that code has not foreseen, what it is too."""
+    words = " ".join(str(error).split())
+    if isinstance(error, AttributeError | LookupError | TypeError | RecursionError):
+        return f"The values of this request make no sense ({type(error).__name__}: {words})"
+    return words or type(error).__name__
 
 
 def with_defaults(function: Callable, given: dict) -> dict:

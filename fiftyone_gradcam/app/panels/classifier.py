@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 import fiftyone.operators as foo
@@ -9,12 +10,15 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...jobs.job import Job
-from ..showing import show
+from ..showing import color_heatmaps, show
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
 from .next_step import next_step
 from .runs import RunsTab
 
+# Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
+PAINT_SECONDS = 1.5
+LOAD_SECONDS = 8.0
 TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
@@ -42,12 +46,14 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
     def on_load(self, ctx) -> None:
         """Read the dataset."""
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
+        ctx.panel.state.loaded = time.time()
         self.read(ctx)
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""
-        for name in ("shown_run", "own", "prediction_field", "part"):
+        for name in ("shown_run", "own", "prediction_field", "part", "colored"):
             ctx.panel.set_state(name, None)
+        ctx.panel.state.loaded = time.time()
         self.read(ctx)
 
     def on_refresh(self, ctx) -> None:
@@ -78,8 +84,25 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
             ctx.dataset.reload()
             ctx.panel.state.next = list(next_step(ctx.dataset))
             self._show_ended(ctx, ended)
+        elif time.time() > (ctx.panel.state.loaded or 0) + LOAD_SECONDS:
+            self._color(ctx)
+
+    def _color(self, ctx) -> bool:
+        """Give the App the colors of heatmaps that are new to it; returns whether there are."""
+        known = ctx.panel.state.colored or []
+        colored = color_heatmaps(ctx, known)
+        ctx.panel.state.colored = [*known, *colored]
+        return bool(colored)
 
     def _show_ended(self, ctx, ended: list[Job]) -> None:
+        state = ctx.panel.state
+        if any(job.state == "completed" for job in ended) and self._color(ctx):
+            state.colored_at = time.time()
+        if ended and time.time() < (state.colored_at or 0) + PAINT_SECONDS:
+            state.going, state.is_busy = [*state.going, *(job.id for job in ended)], True
+            return  # until the next look
+        if ended:
+            state.loaded = time.time()
         for job in ended:
             ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:

@@ -138,6 +138,6 @@ class EvaluateTab:
         view = samples_between(samples, state.label_field, name, label, predicted)
         run = field_info(dataset, name).get("run")
         maps = [x for x in heatmap_fields(dataset) if field_info(dataset, x).get("run") == run]
-        outcome = {"view": view_as_text(view), "changed": False, "heatmaps": bool(maps)}
+        outcome = {"view": view_as_text(view), "changed": False}
         outcome["fields"] = [state.label_field, name, *maps[:1]]
         deque(show(ctx, outcome), maxlen=0)

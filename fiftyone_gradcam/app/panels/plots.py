@@ -33,9 +33,9 @@ def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], 
         ends = [*ends, running["epoch"]]
     traces, losses = [], []
     for number, name in enumerate(("loss", "accuracy"), 1):
-        seen = [row[f"train_{name}"] for row in [*history, *([running] if running else [])]]
+        seen = [row.get(f"train_{name}") for row in [*history, *([running] if running else [])]]
         traces.append(_line(ends, seen, "training", TRAIN, "solid", number))
-        watched = [row[f"val_{name}"] for row in validations]
+        watched = [row.get(f"val_{name}") for row in validations]
         traces.append(_line(places, watched, "validation", VAL, "dot", number))
         losses += [y for y in (*seen, *watched) if name == "loss" and y and math.isfinite(y)]
     steps, rates = rates_by_epoch(history, validations)

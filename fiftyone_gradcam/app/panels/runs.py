@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
-from ...dataset.runs import list_runs, load_run
+from ...dataset.runs import Run, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..texts import markdown, percent
 from .choices import choice
@@ -32,11 +34,9 @@ class RunsTab:
         ctx.panel.state.shown_run = shown = shown if shown in keys else next(iter(keys), None)
         if shown is None:
             return
-        run = load_run(ctx.dataset, shown)
-        rows = {"history": run.history, "validations": run.validations}
-        traces, ctx.panel.state.run_layout = curves_plot(rows, run.best_epoch)
-        send_plot(ctx, "run_curves", f"{shown} {run.trained}", traces)
-        ctx.panel.state.run_words = _describe(run)
+        words, traces, ctx.panel.state.run_layout = describe_run(ctx.dataset, shown)
+        send_plot(ctx, "run_curves", f"{shown} {words}", traces)
+        ctx.panel.state.run_words = words
 
     def draw_runs(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -107,24 +107,39 @@ class RunsTab:
 
 
 def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
-    """A row of the table for each training, newest first."""
+    """A row of the table for each training, newest first; one whose record is damaged says so."""
     rows = []
     for key in reversed(list_runs(dataset)):
-        info = dataset.get_run_info(key)
-        config = info.config
-        rows.append(
-            {
-                "key": key,
-                "backbone": config.recipe["backbone"],
-                "val_accuracy": _accuracy(config),
-                "recorded": f"{info.timestamp:%d %b %H:%M}",
-            }
-        )
+        try:
+            row = _row(load_run(dataset, key))
+        except Exception:  # whatever is in it, the others are shown
+            row = {"backbone": "damaged record", "val_accuracy": "", "recorded": ""}
+        rows.append({"key": key, **row})
     return rows
 
 
-def _accuracy(config) -> str:
-    accuracy, count = config.val_accuracy, getattr(config, "val_images", None)
+def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
+    """Words about a run, and its curves as traces and layout."""
+    try:
+        run = load_run(dataset, key)
+        rows = {"history": run.history, "validations": run.validations}
+        return _describe(run), *curves_plot(rows, run.best_epoch)
+    except Exception as error:
+        words = f"**{markdown(key)}** cannot be shown: {markdown(str(error))}"
+        return words, *curves_plot({"history": [], "validations": []})
+
+
+def _row(run: Run) -> dict[str, str]:
+    recorded = datetime.fromisoformat(run.trained)
+    return {
+        "backbone": run.recipe["backbone"],
+        "val_accuracy": _accuracy(run),
+        "recorded": f"{recorded:%d %b %H:%M}",
+    }
+
+
+def _accuracy(run: Run) -> str:
+    accuracy, count = run.val_accuracy, run.val_images
     if accuracy is None:
         return "not watched"
     if not count:
@@ -133,7 +148,7 @@ def _accuracy(config) -> str:
     return f"{percent(accuracy)} ({percent(low)} to {percent(high)})"
 
 
-def _describe(run) -> str:
+def _describe(run: Run) -> str:
     recipe = run.recipe
     names = ", ".join(map(markdown, run.classes[:10]))
     names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""

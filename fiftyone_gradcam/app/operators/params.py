@@ -1,0 +1,177 @@
+"""What a request may say: parameters of operators are checked before anything looks at them.
+
+The App's server takes requests from whoever reaches its port, so that a parameter can be anything
+that JSON can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fiftyone.operators import types
+
+from ...dataset.stages import check_stages
+
+MOST_LETTERS = 4096  # of a text: no path and no name is longer
+MOST_TEXTS = 10_000
+MOST_NUMBER = 2**53  # what JSON carries whole
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a parameter may be.
+
+    Attributes:
+        words: what it is called in a message
+        fits: whether a value, which is not None, is one
+    """
+
+    words: str
+    fits: Callable[[object], bool]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_LETTERS and "\0" not in value
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= MOST_NUMBER  # which neither NaN nor infinity is
+
+
+def _is_whole(value: object) -> bool:
+    return _is_number(value) and value == int(value)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_TEXTS and all(map(_is_text, value))
+
+
+TEXT = Kind(f"a text of at most {MOST_LETTERS} letters", _is_text)
+WHOLE = Kind("a whole number", _is_whole)
+NUMBER = Kind("a number", _is_number)
+SWITCH = Kind("true or false", lambda value: isinstance(value, bool))
+TEXTS = Kind("a list of texts", _are_texts)
+
+# All parameters of all forms; a test holds them to the forms.
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(
+        [
+            *("label_field", "prediction_field", "heatmap_field", "prediction_to", "gradcam_to"),
+            *("imagenet_to", "imagenet_cam_to", "run", "key", "new_key", "name", "label"),
+            *("recipe", "backbone", "weights", "weights_file", "path", "folder", "table"),
+            *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
+            *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
+            *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
+            *("vertical_flip", "colormap"),
+        ],
+        TEXT,
+    ),
+    **dict.fromkeys(
+        [
+            *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
+            *("images_per_class", "translation", "count", "steps", "height", "resolution"),
+            *("count_train", "count_val", "count_test"),
+        ],
+        WHOLE,
+    ),
+    **dict.fromkeys(
+        [
+            *("learning_rate", "head_lr_factor", "weight_decay", "dropout", "label_smoothing"),
+            *("rotation", "brightness", "contrast", "noise", "cutout", "elastic", "mixup"),
+            *("alpha", "train", "val", "test"),
+        ],
+        NUMBER,
+    ),
+    **dict.fromkeys(
+        [
+            *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
+            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
+        ],
+        SWITCH,
+    ),
+    "heatmap_classes": TEXTS,
+}
+# The same name in other forms.
+KINDS_IN = {
+    "predict": {"scale": TEXT, "label": SWITCH, "contrast": SWITCH},
+    "fine_tune": {"scale": NUMBER},
+    "preview_augmentation": {"scale": NUMBER},
+}
+
+
+def check_params(verb: str, params: object) -> None:
+    """Refuse parameters of the wrong kind.
+
+    Those that no form knows are left alone: nothing reads them.
+
+    Raises:
+        ValueError: naming the first
+    """
+    if not isinstance(params, dict):
+        raise ValueError(f"Parameters must be names and values, not a {type(params).__name__}")
+    known = KINDS | KINDS_IN.get(verb, {})
+    for name, value in params.items():
+        kind = known.get(name)
+        if kind is not None and value is not None and value != "" and not kind.fits(value):
+            raise ValueError(f"{name} must be {kind.words}, not {_shown(value)}")
+
+
+def check_view(ctx) -> None:
+    """Refuse stages of a view that FiftyOne would build, but that do more than to choose samples.
+
+    Raises:
+        ValueError: naming what is refused
+    """
+    own = (str(ctx.dataset._doc.id), ctx.dataset.name)
+    for stages in (ctx.request_params.get("view"), ctx.params.get("custom_view_target")):
+        if stages is not None:
+            check_stages(stages, *own)
+    extended = ctx.request_params.get("extended") or {}
+    if not isinstance(extended, dict) or not all(isinstance(x, dict) for x in extended.values()):
+        raise ValueError("The view of the request cannot be read")
+    check_stages(
+        [{"_cls": name, "kwargs": [*map(list, x.items())]} for name, x in extended.items()], *own
+    )
+
+
+def faults(inputs: types.Object, params: dict) -> Iterator[tuple[str, str]]:
+    """Names and messages of parameters that a form does not offer, or that are out of range."""
+    for name, field in inputs.properties.items():
+        value, kind, label = params.get(name), field.type, _label(name, field)
+        if value is None or value == "":
+            continue
+        wanted = _kind_of(kind)
+        if wanted is not None and not wanted.fits(value):
+            yield name, f"{label} must be {wanted.words}, not {_shown(value)}"
+        elif isinstance(kind, types.Enum) and value not in kind.values:
+            offered = ", ".join(map(str, kind.values[:12])) + ", ..." * (len(kind.values) > 12)
+            yield name, f"{label}: {_shown(value)} is not among {offered}"
+        elif isinstance(kind, types.Number):
+            if kind.min is not None and value < kind.min:
+                yield name, f"{label} must be at least {kind.min}, not {_shown(value)}"
+            elif kind.max is not None and value > kind.max:
+                yield name, f"{label} must be at most {kind.max}, not {_shown(value)}"
+
+
+def _kind_of(declared: types.BaseType) -> Kind | None:
+    """What a field of a form takes; None for what nothing is written into."""
+    if isinstance(declared, types.Number):
+        return WHOLE if declared.int else NUMBER
+    kinds = {types.String: TEXT, types.Boolean: SWITCH, types.List: TEXTS}
+    return next((kind for known, kind in kinds.items() if isinstance(declared, known)), None)
+
+
+def _label(name: str, field: types.Property) -> str:
+    label = getattr(field.view, "label", None) if field.view is not None else None
+    return label or name
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:60]}…"

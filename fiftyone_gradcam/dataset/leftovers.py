@@ -1,0 +1,158 @@
+"""Files of this plugin that nobody refers to: of deleted datasets, and of processes that were
+killed. Those of other databases, which may lie in the same folder, are never among them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import fiftyone.core.odm as foo
+
+from ..locks import locked
+from . import references
+from .files import (
+    HEATMAPS,
+    RUNS,
+    SPOOLS,
+    end_of,
+    files_below,
+    files_folder,
+    note_owner,
+    owner_note,
+    owner_of,
+    remove_files,
+)
+from .runs import STATE
+
+# A file of a dataset that exists may be of a process on another machine, where no lock tells.
+LEAST_AGE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Files in the folder of one dataset that nobody refers to.
+
+    Attributes:
+        folder: of the dataset
+        files: paths of the files
+        size: of all files together, in bytes
+        since: when the last of them was written, in seconds since 1970
+        dataset: name of the dataset; empty if it is not known
+        is_known: whether they are of this database; others are freed only by name
+    """
+
+    folder: str
+    files: tuple[str, ...]
+    size: int
+    since: float
+    dataset: str
+    is_known: bool
+
+    def __str__(self) -> str:
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
+        whose = f"dataset {self.dataset!r}" if self.dataset else "an unknown dataset"
+        text = f"{self.folder}: {len(self.files)} files, {self.size / 1e6:.1f} MB, since {day}"
+        return f"{text}, of {whose}{'' if self.is_known else ', perhaps of another database'}"
+
+
+def find_leftovers(least_age: float = LEAST_AGE_SECONDS) -> list[Leftover]:
+    """Look for files that nobody refers to; what a process works on at present is left out.
+
+    Args:
+        least_age: seconds for which a file of a dataset that exists has not been written to
+
+    Returns:
+        an entry for each dataset that has any
+    """
+    datasets, used = _names(), references.all_tails()
+    found = []
+    for dataset_id in _folders():
+        if dataset_id in datasets:  # so that it is known when the dataset is gone
+            with contextlib.suppress(OSError):
+                note_owner(dataset_id, datasets[dataset_id])
+        with contextlib.suppress(TimeoutError):
+            entry = _look(dataset_id, datasets, used, least_age)
+            if entry is not None:
+                found.append(entry)
+    return found
+
+
+def free(leftover: Leftover) -> tuple[int, int]:
+    """Delete files that nobody refers to; each is looked up once more before.
+
+    Returns:
+        how many were deleted, and their bytes
+
+    Raises:
+        PermissionError: if a file cannot be deleted
+        TimeoutError: if a process works on the dataset now
+    """
+    dataset_id = os.path.basename(leftover.folder)
+    with locked(_lock(dataset_id), leftover.folder, patience=0):
+        used = references.heatmap_tails(dataset_id) | references.run_tails(dataset_id)
+        paths = [path for path in leftover.files if end_of(path) not in used]
+        sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
+        count = remove_files(paths, leftover.folder)
+        if not os.path.isdir(leftover.folder) and dataset_id not in references.dataset_ids():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(owner_note(dataset_id))
+    return count, sum(sizes.values())
+
+
+def _look(
+    dataset_id: str, datasets: dict[str, str], used: set[str], least_age: float
+) -> Leftover | None:
+    folder = os.path.join(files_folder(), dataset_id)
+    note = owner_of(dataset_id)
+    exists = dataset_id in datasets
+    if not exists and note and note.get("database") != references.database_id():
+        return None  # another database knows it
+    with locked(_lock(dataset_id), folder, patience=0):
+        paths = [path for path in files_below(folder) if end_of(path) not in used]
+        if exists:
+            latest = time.time() - least_age
+            waits = os.path.isdir(os.path.join(folder, SPOOLS))  # and refers to heatmaps
+            paths = [p for p in paths if _is_stray(p, waits) and os.lstat(p).st_mtime <= latest]
+        stats = [os.lstat(path) for path in paths]
+    if not paths:
+        return None
+    return Leftover(
+        folder=folder,
+        files=tuple(paths),
+        size=sum(stat.st_size for stat in stats),
+        since=max(stat.st_mtime for stat in stats),
+        dataset=datasets.get(dataset_id) or str(note.get("dataset") or ""),
+        is_known=exists or bool(note),
+    )
+
+
+def _is_stray(path: str, waits: bool) -> bool:
+    """Whether a file of a dataset that exists, to which nobody refers, is of no use: the state of a
+    training is, and what the process of a job printed, and heatmaps of values that wait."""
+    if waits and (end_of(path) or "").split("/")[1] == HEATMAPS:
+        return False
+    parts = (end_of(path) or "").split("/")
+    is_state = len(parts) == 4 and parts[3] == STATE and not parts[2].startswith(".")
+    return parts[1] in (HEATMAPS, RUNS) and not (parts[1] == RUNS and is_state)
+
+
+def _lock(dataset_id: str) -> str:
+    return f"dataset {dataset_id}"  # see `writing.lock_of`
+
+
+def _names() -> dict[str, str]:
+    found = foo.get_db_conn().datasets.find({}, {"name": 1})
+    return {str(dataset["_id"]): dataset["name"] for dataset in found}
+
+
+def _folders() -> Iterable[str]:
+    """Ids of the datasets that have a folder."""
+    home = files_folder()
+    for name in sorted(os.listdir(home)) if os.path.isdir(home) else ():
+        path = os.path.join(home, name)
+        if re.fullmatch("[0-9a-f]{24}", name) and os.path.isdir(path) and not os.path.islink(path):
+            yield name

@@ -1,0 +1,87 @@
+"""Replacing a dataset: the old one stays until the new one is whole, whenever that is cut off."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
+from fiftyone.core.utils import to_slug
+from pymongo import UpdateOne
+
+from .files import dataset_folder
+from .import_record import INFO_KEY
+
+MARK = "replaces"  # in the record of a successor: the name that it is to take
+LEGACY = "{} (new)"  # name of a successor in earlier versions
+
+
+def successor_of(name: str) -> str:
+    """The name of a dataset that is to take the place of another; no user has one like it."""
+    return f"importing {_short(name)}"
+
+
+def leaving_of(name: str) -> str:
+    """The name of a dataset whose place another has taken, until it is deleted."""
+    return f"replaced {_short(name)}"
+
+
+def _short(name: str) -> str:
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:12]} {name[:60]}"
+
+
+def clear_up(name: str) -> None:
+    """Finish or undo what replacements of a dataset that were cut off have left.
+
+    One whose new dataset was whole is finished; what is left of another is deleted. The caller
+    holds the lock of the dataset's name, so that none of them is going on.
+    """
+    for other in (successor_of(name), LEGACY.format(name)):
+        if fo.dataset_exists(other):
+            found = fo.load_dataset(other)
+            record = found.info.get(INFO_KEY, {})
+            if record.get(MARK) == name and record["whole"]:
+                take_place(found, name)
+            elif record.get(MARK) == name or other == successor_of(name):
+                delete_with_files(found)
+    if fo.dataset_exists(leaving_of(name)):
+        delete_with_files(fo.load_dataset(leaving_of(name)))
+
+
+def take_place(successor: fo.Dataset, name: str) -> None:
+    """Give a dataset the name of another, which is deleted.
+
+    The names change in one command to the database, so that at no time there is neither.
+    """
+    own = {"name": name, "slug": to_slug(name)}
+    updates = [
+        UpdateOne(
+            {"_id": successor._doc.id},
+            {"$set": own, "$unset": {f"info.{INFO_KEY}.{MARK}": ""}},
+        )
+    ]
+    old = fo.load_dataset(name) if fo.dataset_exists(name) else None
+    names = (name, successor.name, leaving_of(name))
+    if old is not None:
+        if fo.dataset_exists(leaving_of(name)):
+            delete_with_files(fo.load_dataset(leaving_of(name)))
+        other = {"name": leaving_of(name), "slug": to_slug(leaving_of(name))}
+        updates.insert(0, UpdateOne({"_id": old._doc.id}, {"$set": other}))
+    get_db_conn().datasets.bulk_write(updates, ordered=True)
+    for known in names:  # FiftyOne finds datasets that are in use by their names
+        fo.Dataset._instances.pop(known, None)
+    for dataset, known in ((successor, name), (old, leaving_of(name))):
+        if dataset is not None:
+            dataset._doc.name = known
+            dataset.reload()
+            fo.Dataset._instances[known] = dataset
+    if old is not None:
+        delete_with_files(old)
+
+
+def delete_with_files(dataset: fo.Dataset) -> None:
+    """Delete a dataset, then the files of this plugin for it: never files of one that stays."""
+    folder = dataset_folder(dataset)
+    dataset.delete()
+    shutil.rmtree(folder, ignore_errors=True)

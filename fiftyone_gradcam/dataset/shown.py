@@ -1,0 +1,182 @@
+"""What the App shows of a dataset when it opens it: active fields, and colors of heatmaps.
+
+Colors are stored with the dataset, before the App loads it. A color scale that is stored is
+ignored when tiles are first painted, and one that is set while they load takes maps away from the
+App's workers, so that tiles stay without heatmaps. One color for each field, whose opacity follows
+the map, is painted right at once, and leaves the photo as it is where the map is cold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import fiftyone as fo
+
+from ..explain.signed import AGAINST
+from .fields import classification_fields, field_info, is_owned
+from .heatmaps import heatmap_fields
+
+OPACITY = 0.7
+# Over photos of insects, fruit and walls, orange and red change what is below them least, violet,
+# blue, green and magenta most. What speaks against a class has the complement.
+COLORS = {
+    "predicted": ("#ff00ff", "#00ff00"),
+    "label": ("#00ffff", "#ff0000"),
+    "runner_up": ("#ffff00", "#0000ff"),
+    "contrast": ("#80ff00", "#8000ff"),
+}
+CLASS_COLORS = ("#4040ff", "#bfff00", "#ff0080", "#00ff80", "#9050ff", "#00bfff", "#ff4040")
+OTHER_COLOR = "#ff00ff"
+# Earlier versions stored this, with nothing else, in every dataset without a scheme.
+EARLIER = {"color_by": "value", "opacity": 0.4, "default_colorscale": "jet"}
+
+
+def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
+    """Make fields visible when the App opens the dataset, beside those that are already.
+
+    Of heatmaps only the first of `names` is: two of them over each other say nothing. Without any
+    among them, the one that is visible stays. Each heatmap field of this plugin gets a color.
+    Other choices that were made in the App stay.
+    """
+    _read_again(dataset)
+    config = dataset.app_config
+    maps = heatmap_fields(dataset)
+    active = config.active_fields
+    if active is None:
+        active = fo.ActiveFields(paths=classification_fields(dataset))
+    if active.exclude:
+        hidden = set(maps) - set(with_one_heatmap([], names, maps))
+        kept = hidden if set(maps) & set(names) else set()
+        paths = [path for path in active.paths if path not in names or path in hidden]
+        active.paths = [*dict.fromkeys([*paths, *sorted(kept)])]
+    else:
+        active.paths = with_one_heatmap(active.paths, names, maps)
+    config.active_fields = active
+    config.color_scheme = _with_colors(dataset, config.color_scheme)
+    dataset.save()
+
+
+def with_one_heatmap(active: Iterable[str], wanted: Iterable[str], maps: Iterable[str]) -> list:
+    """Paths to make active: those that are, and the wanted ones, with one heatmap at most.
+
+    Args:
+        active: paths that are active
+        wanted: paths that are to be; the first heatmap among them takes the place of the others
+        maps: names of the dataset's heatmap fields
+    """
+    maps = set(maps)
+    first = next((path for path in wanted if path in maps), None)
+    first = first or next((path for path in active if path in maps), None)
+    paths = dict.fromkeys([*active, *wanted])
+    return [path for path in paths if path not in maps or path == first]
+
+
+def active_heatmaps(dataset: fo.Dataset) -> list[str]:
+    """Names of the heatmap fields that the App shows when it opens the dataset."""
+    active = dataset.app_config.active_fields
+    if active is None:
+        return []
+    return [
+        name for name in heatmap_fields(dataset) if (name in active.paths) != bool(active.exclude)
+    ]
+
+
+def forget_colors(dataset: fo.Dataset, names: Iterable[str]) -> None:
+    """Take fields that are no more out of the color scheme."""
+    _read_again(dataset)
+    scheme, names = dataset.app_config.color_scheme, set(names)
+    if scheme is None:
+        return
+    scheme.fields = [entry for entry in scheme.fields or [] if entry.get("path") not in names]
+    scheme.colorscales = [x for x in scheme.colorscales or [] if x.get("path") not in names]
+    dataset.save()
+
+
+def color_of(kind: str | None, classes: list[str]) -> str:
+    """The color of a kind of heatmap: "predicted", "class:<name>", "against:<kind>" and so on.
+
+    Args:
+        kind: as it is stored with the field
+        classes: of the run, whose order tells its classes apart
+    """
+    kind = kind or ""
+    name = kind.removeprefix(AGAINST)
+    if name in COLORS:
+        return COLORS[name][kind != name]
+    label = name.removeprefix("class:")
+    if label == name or label not in classes:
+        return OTHER_COLOR
+    number = classes.index(label) + (len(CLASS_COLORS) // 2 if kind != name else 0)
+    return CLASS_COLORS[number % len(CLASS_COLORS)]
+
+
+def is_earlier(scheme: fo.ColorScheme) -> bool:
+    """Whether a color scheme is the one that earlier versions stored."""
+    return {
+        "color_by": scheme.color_by,
+        "opacity": scheme.opacity,
+        "default_colorscale": (scheme.default_colorscale or {}).get("name"),
+    } == EARLIER
+
+
+@dataclass(frozen=True)
+class StoredColors:
+    """What is stored with a dataset: the color of each heatmap field of this plugin that has one,
+    what labels are colored by, and the opacity in [0, 1]."""
+
+    colors: dict[str, str]
+    color_by: str | None
+    opacity: float | None
+
+
+def stored_colors(dataset: fo.Dataset) -> StoredColors | None:
+    """The colors that are stored with a dataset now; None if there are none."""
+    dataset._doc.reload("app_config")
+    scheme = dataset.app_config.color_scheme
+    if scheme is None:
+        return None
+    entries = {entry.get("path"): entry.get("fieldColor") for entry in scheme.fields or []}
+    own = [name for name in heatmap_fields(dataset) if is_owned(dataset.get_field(name))]
+    colors = {name: entries[name] for name in own if entries.get(name)}
+    return StoredColors(colors, scheme.color_by, scheme.opacity)
+
+
+def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.ColorScheme:
+    """A color scheme with an entry for each heatmap field of this plugin.
+
+    A color that such a field has stays, and so does how a person wants labels to be colored, even
+    by value: heatmaps are then painted in the App's scale.
+    """
+    scheme = fo.ColorScheme() if scheme is None else scheme
+    if is_earlier(scheme):
+        scheme.color_by = scheme.opacity = scheme.default_colorscale = None
+    if scheme.color_by is None:  # as the App's own settings say, which may come from a person
+        scheme.color_by = "value" if fo.app_config.color_by == "value" else "field"
+    if scheme.opacity is None:
+        scheme.opacity = OPACITY
+    entries = {entry.get("path"): dict(entry) for entry in scheme.fields or []}
+    for name in [path for path in entries if _is_of_nobody(dataset, entries[path])]:
+        del entries[name]
+    for name in heatmap_fields(dataset):
+        if is_owned(dataset.get_field(name)):
+            entry = entries.setdefault(name, {"path": name})
+            info = field_info(dataset, name)
+            color = color_of(info.get("kind"), info.get("classes", []))
+            entry["fieldColor"] = entry.get("fieldColor") or color
+    scheme.fields = list(entries.values())
+    return scheme
+
+
+def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
+    """Whether an entry holds a color of ours, and nothing else, of a field that is no more."""
+    colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
+    is_ours = entry.get("fieldColor") in colors
+    is_ours = is_ours and not any(entry.get(key) for key in entry.keys() - {"path", "fieldColor"})
+    return is_ours and dataset.get_field(entry.get("path")) is None
+
+
+def _read_again(dataset: fo.Dataset) -> None:
+    """Read what was chosen in the App meanwhile, by another process; nothing unsaved is lost."""
+    dataset.save()
+    dataset._doc.reload("app_config")

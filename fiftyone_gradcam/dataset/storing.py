@@ -1,0 +1,123 @@
+"""Values in the database: fields that carry their signature from their first moment, and all values
+of a sample in one write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import fiftyone as fo
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from .fields import OWNER, describe_fields, field_info, has_values
+
+# Values of samples: by the sample's id, by the path of the field.
+Rows = Mapping[str, Mapping[str, Any]]
+DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
+TYPES = {"float": fo.FloatField, "int": fo.IntField, "text": fo.StringField, "list": fo.ListField}
+AT_ONCE = 20_000  # ids in one question to the database
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A field as it is to be.
+
+    Attributes:
+        kind: "classification", "heatmap", "float", or "floats" for a list of them
+        words: the description that the App shows
+        info: facts for code; that the field is this plugin's goes without saying
+        attributes: of a label, by name: "float", "int", "text" or "list"
+    """
+
+    kind: str
+    words: str
+    info: dict
+    attributes: dict[str, str]
+
+    @property
+    def document(self) -> type[fo.Label] | None:
+        """The type of label; None of plain values."""
+        return DOCUMENTS.get(self.kind)
+
+
+def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | None = None) -> None:
+    """Make a field, or take it over, signed from its first moment on.
+
+    Args:
+        dataset: where
+        name: of the field
+        declared: what it is to be
+        part: "samples" that have a value "of" those that are to have one, while this is so
+    """
+    if dataset.get_field(name) is None:
+        words, info = _described(declared, part)
+        signed = {"description": words, "info": {"written_by": OWNER, **info}}
+        if declared.kind == "float":
+            dataset.add_sample_field(name, fo.FloatField, **signed)
+        elif declared.kind == "floats":
+            dataset.add_sample_field(name, fo.ListField, subfield=fo.FloatField, **signed)
+        else:
+            dataset.add_sample_field(
+                name,
+                fo.EmbeddedDocumentField,
+                embedded_doc_type=declared.document,
+                fields=[_attribute(n, kind) for n, kind in declared.attributes.items()],
+                **signed,
+            )
+        return
+    describe(dataset, {name: declared}, part)
+    for attribute, kind in declared.attributes.items():
+        if dataset.get_field(f"{name}.{attribute}") is None:
+            dataset.add_sample_field(f"{name}.{attribute}", TYPES[kind])
+
+
+def describe(dataset: fo.Dataset, fields: Mapping[str, Declared], part: dict | None = None) -> None:
+    """Sign fields as this plugin's, all in one write; see `declare`."""
+    describe_fields(dataset, {name: _described(one, part) for name, one in fields.items()})
+
+
+def _described(declared: Declared, part: dict | None) -> tuple[str, dict]:
+    if part is None:
+        return declared.words, declared.info
+    partly = f"{declared.words} (a part: {part['samples']} of {part['of']} samples)"
+    return partly, {**declared.info, "partial": part}
+
+
+def _attribute(name: str, kind: str) -> fo.Field:
+    field = TYPES[kind]()
+    field.name = name
+    return field
+
+
+def is_other(dataset: fo.Dataset, name: str, declared: Declared) -> bool:
+    """Whether a field has values that are not of this kind: of another run, made otherwise, or of
+    somebody else."""
+    if dataset.get_field(name) is None:
+        return False
+    info = field_info(dataset, name)
+    info.pop("partial", None)
+    return info != {"written_by": OWNER, **declared.info} and has_values(dataset, name)
+
+
+def write_rows(dataset: fo.Dataset, rows: Rows) -> None:
+    """Store values, all those of a sample at once: there are never some of them alone."""
+    now = datetime.utcnow()
+    writes = [
+        UpdateOne({"_id": ObjectId(i)}, {"$set": {**values, "last_modified_at": now}})
+        for i, values in rows.items()
+        if values
+    ]
+    if writes:
+        dataset._bulk_write(writes, ids=list(rows))
+
+
+def clear_fields(dataset: fo.Dataset, names: list[str], ids: list[str] | None = None) -> None:
+    """Take the values of fields away, of all samples or of some."""
+    if ids is None:
+        dataset.clear_sample_fields(names)
+        return
+    for start in range(0, len(ids), AT_ONCE):
+        write_rows(dataset, {i: dict.fromkeys(names) for i in ids[start : start + AT_ONCE]})

@@ -1,0 +1,72 @@
+"""The part of `doctor` that looks for files which nobody refers to, and frees them after asking."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .dataset.files import files_folder
+from .dataset.leftovers import Leftover, find_leftovers, free
+
+
+def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = ()) -> bool:
+    """List the files that nobody refers to, and delete them if that is wanted and confirmed.
+
+    Args:
+        fix: ask whether those of this database are to be deleted
+        yes: do not ask
+        named: folders whose files are to be deleted too, though they may be of another database
+
+    Returns:
+        whether all that was named could be deleted
+    """
+    found = find_leftovers()
+    home = files_folder()
+    if not found:
+        print(f"ok    no files in {home} are without use")
+    for entry in found:
+        print(f"note  {entry}")
+    wanted = [entry for entry in found if entry.is_known] if fix else []
+    is_well = True
+    for name in named:
+        matching = [x for x in found if _is_named(x, name)]
+        if not matching:
+            print(f"FAIL  {name}: no such folder is listed above; nothing was deleted in it")
+            is_well = False
+        wanted += [entry for entry in matching if entry not in wanted]
+    if not wanted:
+        if any(entry.is_known for entry in found):
+            print("      `python -m fiftyone_gradcam doctor --fix` deletes them, after asking")
+        if strangers := [entry for entry in found if not entry.is_known and entry not in wanted]:
+            print(
+                f"      If no other database has its files in {home}: `python -m fiftyone_gradcam "
+                f"doctor --free {strangers[0].folder}` deletes them, after asking"
+            )
+        return is_well
+    if not (yes or _agrees(wanted)):
+        print("      Nothing was deleted")
+        return is_well
+    for entry in wanted:
+        try:
+            count, size = free(entry)
+        except (OSError, TimeoutError) as error:
+            print(f"FAIL  {entry.folder}: {error}")
+            is_well = False
+        else:
+            print(f"fix   deleted {count} files, {size / 1e6:.1f} MB, in {entry.folder}")
+    return is_well
+
+
+def _is_named(entry: Leftover, name: str) -> bool:
+    return os.path.realpath(os.path.expanduser(name)) == os.path.realpath(entry.folder)
+
+
+def _agrees(wanted: Sequence[Leftover]) -> bool:
+    """Ask; without a terminal to ask on, nobody agrees."""
+    count, size = sum(len(x.files) for x in wanted), sum(x.size for x in wanted) / 1e6
+    if not sys.stdin or not sys.stdin.isatty():
+        print("      There is nobody to ask here: pass --yes to delete them")
+        return False
+    answer = input(f"      Delete these {count} files ({size:.1f} MB) for good? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")

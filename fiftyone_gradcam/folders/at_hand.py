@@ -1,0 +1,106 @@
+"""The CSV files of a folder, by their first lines."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+
+from .columns import Columns, Named, choose_columns
+from .csv_file import Head, read_head
+from .split_names import split_of
+
+FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
+TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up
+MOST_TABLES = 200  # that are looked into
+
+
+@dataclass
+class AtHand:
+    """The CSV files of a folder, by their first lines.
+
+    Attributes:
+        sheets: those whose columns are known
+        unused: why the others are not used, by path
+        headers: columns of all that have a header
+    """
+
+    sheets: list[tuple[Head, Columns]] = field(default_factory=list)
+    unused: dict[str, str] = field(default_factory=dict)
+    headers: list[str] = field(default_factory=list)
+
+
+def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
+    """Look at the CSV files in a folder, in those of splits and in such as "labels" below it.
+
+    Only the beginning of each is read, and none of them is an error.
+
+    Args:
+        root: absolute path of the folder
+        named: headers of columns, as far as they are not to be guessed
+    """
+    at_hand, paths = AtHand(), _csv_files(root)
+    for path in paths[:MOST_TABLES]:
+        try:
+            head = read_head(path)
+            at_hand.headers += [x for x in head.header if x and x not in at_hand.headers]
+            columns = choose_columns(head, named)
+        except (ValueError, OSError) as error:
+            at_hand.unused[path] = why_not(error, path)
+            continue
+        if TEMPLATE.search(os.path.basename(path)):
+            at_hand.unused[path] = "it looks like the template of a submission"
+        else:
+            at_hand.sheets.append((head, columns))
+    for path in paths[MOST_TABLES:]:
+        at_hand.unused[path] = f"only {MOST_TABLES} tables are looked into"
+    return at_hand
+
+
+def headers_of(root: str, table: str = "") -> list[str]:
+    """The columns of a table, or of those at hand in a folder, without those that have no name.
+
+    Args:
+        root: absolute path of the folder
+        table: path of the table, or its path below the folder
+
+    Raises:
+        ValueError: if it has no header
+        OSError: if it cannot be read
+    """
+    if not table:
+        return tables_at_hand(root).headers
+    table = os.path.expanduser(table)
+    path = table if os.path.isfile(table) else os.path.join(root, table)
+    return [header for header in dict.fromkeys(read_head(path).header) if header]
+
+
+def why_not(error: Exception, path: str) -> str:
+    """Why a table is not used, without its path."""
+    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    text = text.removeprefix(f"The table {path!r} ").removeprefix(f"{path!r} ")
+    return f"it {text}" if text.startswith(("has ", "is ", "names ", "cannot ", "marks ")) else text
+
+
+def _csv_files(root: str) -> list[str]:
+    """CSV files in the folder, in its folders of splits, of labels, or in its only one."""
+    found, below = [], []
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if name.startswith("."):
+            continue
+        if os.path.isdir(path):
+            below.append(path)
+        elif name.lower().endswith((".csv", ".tsv")) and os.path.isfile(path):
+            found.append(path)
+    for folder in below:
+        name = os.path.basename(folder)
+        if not (split_of(name) or name.lower() in FOLDERS or len(below) == 1):
+            continue
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        paths = [os.path.join(folder, x) for x in names if x.lower().endswith((".csv", ".tsv"))]
+        found += [path for path in paths if os.path.isfile(path)]
+    return found

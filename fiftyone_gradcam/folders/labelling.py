@@ -1,0 +1,237 @@
+"""Which tables of a folder say what the classes are, and what they say together."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from .at_hand import AtHand, tables_at_hand, why_not
+from .cells import Images
+from .columns import Named, split_of_name
+from .table import Table, read_columns, read_table
+
+UNSURE = ", and none of its columns is known to hold any"
+MOST_BYTES = 50_000_000  # of a table that is read although folders may be the classes
+MOST_PARTED = 0.05  # of the images that two tables label otherwise, before they are two things
+LEAST_NAMED = 0.25  # of the images, by a table that is believed although files begin with classes
+CROSSING = 0.2  # of the images that lie in another folder than most of their label
+
+
+@dataclass
+class Labelling:
+    """What tables say.
+
+    Attributes:
+        found: (label or None, split or None) by absolute path of the image
+        tables: which columns are taken for what, by path of the table
+        left_out: (row, reason) of rows that say nothing
+        notes: what a person should know
+        unused: why tables are not used, by path
+        absent: that one of the notes that tells of images without a row
+        only_fills: whether they are for images alone that lie in no class folder
+    """
+
+    found: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unused: dict[str, str] = field(default_factory=dict)
+    only_fills: bool = False
+    absent: str = ""
+
+
+def labels_of_folder(
+    images: Images,
+    guesses: dict[str, str | None],
+    are_folders: bool,
+    given: Sequence[str] = (),
+    named: Named | None = None,
+    must: bool = False,
+) -> Labelling:
+    """What the tables of a folder say, if it is to be believed.
+
+    Args:
+        images: of the folder
+        guesses: the class of each image without a table, by its path
+        are_folders: whether these are names of folders; else they are what files begin with
+        given: paths of tables; without them those at hand are looked at
+        named: headers of columns, as far as they are not to be guessed
+        must: whether the labels are known to stand in a table; otherwise they may not, and none
+            is an error that cannot be used
+
+    Raises:
+        ValueError: if a table that was given cannot be used, none of those at hand can although
+            one must, or two tables label the same images differently
+    """
+    named = named or Named()
+    if given:
+        return _merged([read_table(path, images, named) for path in given], images)
+    at_hand = tables_at_hand(images.root, named)
+    may_be_folders = are_folders and len(set(guesses.values()) - {None}) > 1
+    if must or not may_be_folders:
+        found = _usable(images, at_hand, named, must)
+        _check_found(found, images, guesses, must)
+        return found
+    # The folders may be the classes: then no table stops the import, and none is read that is big.
+    sheets = [x for x in at_hand.sheets if x[1].is_sure and _is_small(x[0].path)]
+    own = {
+        head.path: f"the folders are the classes{'' if columns.is_sure else UNSURE}"
+        for head, columns in at_hand.sheets
+    }
+    try:
+        found = _usable(images, AtHand(sheets, own | at_hand.unused), named, must)
+    except ValueError:  # they contradict each other
+        return Labelling(unused=own | at_hand.unused, notes=_offers(own))
+    labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
+    if know_better(labelled, guesses):
+        found.notes.append("The folders are no classes: each holds images of several, by the table")
+        return found
+    if count := _count_filled(labelled, guesses):
+        found.notes = [note for note in found.notes if note != found.absent]
+        about = f"{count} images that lie in no class folder have their class from a table"
+        return replace(found, notes=[*found.notes, about], only_fills=True)
+    unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
+    return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
+
+
+def _check_found(
+    found: Labelling, images: Images, guesses: dict[str, str | None], must: bool
+) -> None:
+    """Leave tables that say little where the names of files say more.
+
+    Raises:
+        ValueError: if there are none, and there must be
+    """
+    if must and not found.tables:
+        reasons = found.unused.items()
+        more = "; ".join(f"{os.path.relpath(path, images.root)}: {why}" for path, why in reasons)
+        raise ValueError(
+            f"There is no table of labels in {images.root!r}{f' ({more})' if more else ''}. Give "
+            f"its path as table"
+        )
+    count, total = len(found.found), len(guesses)
+    if not must and len(set(guesses.values()) - {None}) > 1 and count < LEAST_NAMED * total:
+        why = f"it names only {count} of {total} images, whose own names say more"
+        found.unused |= dict.fromkeys(found.tables, why)
+        found.found, found.tables, found.left_out, found.notes = {}, {}, [], []
+
+
+def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labelling:
+    """What those tables at hand say that name images."""
+    tables, unused = [], dict(at_hand.unused)
+    sure = [sheet for sheet in at_hand.sheets if sheet[1].is_sure]
+    for head, columns in sure or at_hand.sheets:
+        try:
+            table = read_columns(head, columns, images, named)
+            if not columns.is_sure and not must:
+                _check_repeated(table)
+        except (ValueError, OSError) as error:
+            unused[head.path] = why_not(error, head.path)
+        else:
+            tables.append(table)
+            unused.pop(head.path, None)
+    if sure:
+        for head, columns in at_hand.sheets:
+            if not columns.is_sure:
+                unused.setdefault(head.path, "the columns of another table say more")
+    found = _merged(tables, images) if tables else Labelling()
+    found.unused = unused
+    return found
+
+
+def _count_filled(labelled: dict[str, str], folders: dict[str, str | None]) -> int:
+    """How many images without a class have one of the folders' classes by a table."""
+    filled = [label for path, label in labelled.items() if folders.get(path) is None]
+    return len(filled) if set(filled) <= set(folders.values()) else 0
+
+
+def _offers(paths: Iterable[str]) -> list[str]:
+    """Notes of tables that could be used instead of folders."""
+    return [
+        f"The table {os.path.basename(path)} is not used. To take the classes from it, say that "
+        f"they stand in a table"
+        for path in paths
+    ]
+
+
+def know_better(labelled: dict[str, str], folders: dict[str, str | None]) -> bool:
+    """Whether folders are not the classes: images of one label lie in several of them.
+
+    Args:
+        labelled: label by path, of a table
+        folders: class by path, of the folders
+    """
+    inside = [(x, folders[path]) for path, x in labelled.items() if folders[path] is not None]
+    homes: Counter = Counter()
+    for (label, _), count in Counter(inside).items():
+        homes[label] = max(homes[label], count)
+    is_most = 2 * len(inside) >= sum(folder is not None for folder in folders.values())
+    return is_most and len(inside) - sum(homes.values()) > CROSSING * len(inside)
+
+
+def _is_small(path: str) -> bool:
+    try:
+        return os.path.getsize(path) <= MOST_BYTES
+    except OSError:
+        return False
+
+
+def _check_repeated(table: Table) -> None:
+    """Refuse a second column that does not look like classes.
+
+    Raises:
+        ValueError: if most labels stand once
+    """
+    if len(set(table.labels)) > max(1, len(table.labels) // 2):
+        raise ValueError(
+            "its second column does not look like classes: most of its values stand once. If they "
+            "are, name it by label_column"
+        )
+
+
+def _merged(tables: list[Table], images: Images) -> Labelling:
+    """What tables say together.
+
+    Raises:
+        ValueError: if two of them label the same images differently
+    """
+    found, root = Labelling(), images.root
+    # Beside test.csv, train.csv says a split; alone it may hold all that there is.
+    splits = {table.path: split_of_name(table.path) for table in tables}
+    if len(set(splits.values())) < len(tables) or len(tables) < 2:
+        splits = {}
+    sources: dict[str, str] = {}
+    shared: Counter = Counter()
+    parted: Counter = Counter()
+    for table in tables:
+        name = os.path.relpath(table.path, root) if len(tables) > 1 else ""
+        found.tables[table.path] = table.words
+        found.left_out += [(f"{name} {row}".strip(), why) for row, why in table.left_out]
+        found.notes += table.notes
+        for path, (label, said) in table.found.items():
+            split = said or splits.get(table.path)
+            earlier = found.found.get(path)
+            if earlier is None:
+                found.found[path] = label, split
+                sources[path] = name
+                continue
+            pair = sources[path], name
+            shared[pair] += 1
+            if label is not None and earlier[0] not in (None, label):
+                parted[pair] += 1
+                row = f"{name}: {os.path.relpath(path, root)}"
+                found.left_out.append((row, "in two tables, with other labels"))
+            found.found[path] = earlier[0] or label, earlier[1] or split
+    if absent := [file for file in images.files if file not in found.found]:
+        example = os.path.relpath(absent[0], root)
+        found.absent = f"{len(absent)} images have no row in a table, such as {example}"
+        found.notes.append(found.absent)
+    for (one, other), count in parted.items():
+        if count > MOST_PARTED * shared[one, other]:
+            raise ValueError(
+                f"The tables {one!r} and {other!r} label {count} of {shared[one, other]} images "
+                f"differently. Give the path of the one to use as table"
+            )
+    return found

@@ -1,0 +1,118 @@
+"""What a person should know of a plan before it is carried out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .layout import Layout
+from .split_names import parse, parting_pattern, split_of, splits_of
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+MOST_NAMES = 8
+
+
+def remarks(
+    plan: Plan, paths: Sequence[Sequence[str]], readings: Sequence[tuple], same: list[list[str]]
+) -> list[str]:
+    """What a person should know of a plan.
+
+    Args:
+        plan: with its images, layout and names
+        paths: parts of the images' paths below the folder
+        readings: (label, split) of each, before classes get their names
+        same: groups of paths of one file
+    """
+    found = []
+    if plan.names:
+        nameless = sorted({x for x, _ in readings if x is not None} - set(plan.names))
+        if nameless:
+            found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
+    unlabelled = sum(item.label is None for item in plan.items)
+    if unlabelled and plan.classes:
+        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
+    folded = Counter(name.casefold() for name in plan.classes)
+    alike = [name for name in plan.classes if folded[name.casefold()] > 1]
+    if alike:
+        found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
+    if splits := [name for name in plan.classes if split_of(name)]:
+        found.append(
+            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, keep other "
+            f"folders away from beside them"
+        )
+    found += _of_folders(plan, paths)
+    counts = Counter(item.label for item in plan.items if item.label is not None)
+    if counts and max(counts.values()) > 20 * min(counts.values()):
+        rarest, count = min(counts.items(), key=lambda pair: pair[1])
+        found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
+    return found + _of_same(plan, same)
+
+
+def are_splits(classes: Sequence[str], layout: Layout) -> str | None:
+    """Why classes are none, but splits that would be trained against each other; None if not."""
+    named = ", ".join(map(repr, classes[:MOST_NAMES]))
+    if splits_of(classes):
+        return (
+            f"The classes would be {named}, which are splits: {layout}. Say where the split stands "
+            f"by split_from ('outer folder' or 'inner folder'), and where the class stands by "
+            f"label_from ('folder', 'file name', 'pattern' or 'table')"
+        )
+    if pattern := parting_pattern(classes):
+        return (
+            f"The classes would be {named}, which are classes and splits in one. Part them by a "
+            f"pattern with the groups label and split, such as {pattern}"
+        )
+    return None
+
+
+def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
+    """Say which folders are neither class nor split, and what becomes of those in classes."""
+    layout, found = plan.layout, []
+    if layout.label_from not in ("folder", "file name", "nothing"):
+        return found
+    if around := sorted(parts for parts in layout.passed):
+        found.append(
+            f"The folder {', '.join(map('/'.join, around[:MOST_NAMES]))} holds all that is beside "
+            f"it: the classes are taken from what it holds"
+        )
+    folders = [layout.class_folders(parts)[0] for parts in paths]
+    if layout.split_from == "outer folder":
+        others = sorted(x for x, split in layout.splits.items() if split is None and not parse(x))
+        if others:
+            found.append(f"Beside the splits, {', '.join(others[:MOST_NAMES])} is in none of them")
+    if (layout.label_from, layout.level) != ("folder", "first"):
+        return found
+    inner: dict[str, set[str]] = {}
+    for names in folders:
+        if len(names) > 1:
+            inner.setdefault(names[0], set()).add(names[1])
+    common = set.intersection(*inner.values()) if len(inner) == len(plan.classes) > 1 else set()
+    if len(common) > 1:
+        found.append(
+            f"Each class holds folders of the same names, such as {', '.join(sorted(common)[:3])}. "
+            f"If these are the classes, level='last' takes them"
+        )
+    nested = next((i for i, names in enumerate(folders) if len(names) > 1), None)
+    if nested is not None:
+        found.append(
+            f"Deeper folders belong to the class of the first: {'/'.join(paths[nested])} is "
+            f"{layout.read(paths[nested])[0]!r}. level='last' or level='joined' takes it otherwise"
+        )
+    return found
+
+
+def _of_same(plan: Plan, same: list[list[str]]) -> list[str]:
+    """Which files have several classes or splits, being one file through links."""
+    readings = {item.path: (item.label, item.split) for item in plan.items} if same else {}
+    found = []
+    for place, words in ((0, "under two classes"), (1, "in two splits")):
+        groups = [[path for path in group if path in readings] for group in same]
+        groups = [g for g in groups if len({readings[path][place] for path in g}) > 1]
+        if groups:
+            first = " and ".join(os.path.relpath(path, plan.root) for path in groups[0][:2])
+            found.append(f"{len(groups)} files are {words} through links, such as {first}")
+    return found

@@ -1,0 +1,175 @@
+"""Opening image files with Pillow: which are taken, and why the others are not."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import PIL
+from PIL import Image, UnidentifiedImageError
+
+END_OF_JPEG = b"\xff\xd9"
+NOT_AN_IMAGE, TRUNCATED, CORRUPT = "not an image", "truncated", "corrupt"
+NOT_FOUND, BROKEN_LINK = "file not found", "broken link"
+
+
+def _silence_libtiff() -> None:
+    """Keep the library that Pillow's packages bring along from printing each fault of a file, of
+    which there may be hundreds; Pillow raises for those that count."""
+    home = os.path.dirname(PIL.__file__)
+    own = ("../pillow.libs/libtiff-*", ".dylibs/libtiff*")  # on Linux, on macOS
+    for path in (path for name in own for path in glob.glob(os.path.join(home, name))):
+        library = ctypes.CDLL(path)
+        library.TIFFSetWarningHandler(None)
+        library.TIFFSetErrorHandler(None)
+
+
+_silence_libtiff()
+
+_limit = threading.local()  # `pixels`: what this thread takes, for as long as it decodes a file
+_pillows_check = Image._decompression_bomb_check
+
+
+def _check_size(size: tuple[int, int], **options: bool) -> None:
+    """Pillow's check of an image's size, with this thread's own limit where it has one: Pillow's
+    limit stands for all threads at once."""
+    most = getattr(_limit, "pixels", None)
+    if most is None:
+        _pillows_check(size, **options)
+    elif size[0] * size[1] > most:
+        raise Image.DecompressionBombError
+
+
+Image._decompression_bomb_check = _check_size
+
+
+class ImageError(ValueError):
+    """A file that cannot be used as an image; `path` names it and `reason` says why."""
+
+    def __init__(self, path: str, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self):  # as workers of a DataLoader send it
+        return type(self), (self.path, self.reason)
+
+
+def none_readable(count: int, first: ImageError) -> str:
+    """What is said where none of some files can be read.
+
+    Args:
+        count: number of the files
+        first: why the first of them cannot be
+    """
+    said = f"None of {count} files can be read; the first is {first.path} ({first.reason})"
+    if first.reason in (NOT_FOUND, BROKEN_LINK):
+        said += ". If they were moved, relocate(dataset, old, new) finds them at the new place"
+    return said
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Which unusual files are decoded.
+
+    Attributes:
+        keep_truncated: take what a truncated file holds; what it lacks is black, or gray in a
+            JPEG file. One that holds nothing to be seen is refused all the same
+        max_pixels: width x height of the largest image; None: 178,956,970, or whatever Pillow's
+            limit is set to
+    """
+
+    keep_truncated: bool = False
+    max_pixels: int | None = None
+
+    def __post_init__(self):
+        most = self.max_pixels
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ValueError(f"max_pixels must be a whole number of at least 1, not {most!r}")
+
+
+DEFAULT = DecodeOptions()
+
+
+@contextmanager
+def opened(
+    path: str,
+    options: DecodeOptions,
+    source: BinaryIO | None = None,
+    truncated: bool = False,
+) -> Iterator[Image.Image]:
+    """Open a file with Pillow; whatever goes wrong inside becomes an ImageError with a reason.
+
+    Args:
+        path: of the file
+        options: see `decode`
+        source: its content, where that is not read from the file itself
+        truncated: whether the file is known to be
+    """
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise ImageError(path, _missing(path))
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise ImageError(path, "empty file")
+    _limit.pixels = options.max_pixels
+    try:
+        with Image.open(path if source is None else source) as image:
+            if truncated:
+                _load_what_is_there(image)
+            yield image
+    except Exception as error:
+        raise ImageError(path, _reason(error, options)) from error
+    finally:
+        _limit.pixels = None
+
+
+def _missing(path: str) -> str:
+    """Why there is no file."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return "permission denied"
+    except OSError:
+        pass
+    return BROKEN_LINK if os.path.islink(path) else NOT_FOUND
+
+
+def ended(path: str) -> io.BytesIO:
+    """A file with the mark at its end that the decoder of JPEG files waits for."""
+    with open(path, "rb") as file:
+        return io.BytesIO(file.read() + END_OF_JPEG)
+
+
+def _load_what_is_there(image: Image.Image) -> None:
+    """Load a truncated file: Pillow raises after it has decoded what is there."""
+    try:
+        image.load()
+    except OSError:
+        if not image.tile:
+            raise
+        image.tile = []  # nothing is left to be decoded
+
+
+_REASONS = (
+    (UnidentifiedImageError, NOT_AN_IMAGE),
+    (PermissionError, "permission denied"),
+    (IsADirectoryError, "a folder, not a file"),
+    (MemoryError, "too large for the memory"),
+)
+
+
+def _reason(error: Exception, options: DecodeOptions) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        most = options.max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return f"more than {most} pixels (max_pixels allows more)"
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return TRUNCATED if "truncated" in str(error).lower() else CORRUPT

@@ -1,0 +1,166 @@
+"""Relocate: samples follow their files to where these are now."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+
+from ..dataset.fields import root_dataset
+from ..dataset.import_record import record_moved
+from ..dataset.known_files import Known, known_files, write_paths
+from ..dataset.writing import exclusive
+from ..folders.moved import moved_path
+from ..folders.verify import digest_of, state_of
+from .delegating import delegable
+from .progress import Progress, reporting, some
+
+MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is pressed
+
+
+@dataclass(frozen=True)
+class Relocated:
+    """What became of the samples whose files were in a folder.
+
+    Attributes:
+        moved: number of samples whose files are at the new place
+        missing: paths, as they were, of files that are not at the new place
+        different: paths, as they were, of files in whose place there is another one, or one that
+            another sample has already; their samples stay as they are
+    """
+
+    moved: int
+    missing: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+
+
+@delegable
+@exclusive
+def relocate(
+    samples: fo.core.collections.SampleCollection,
+    old: str,
+    new: str,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> Relocated:
+    """Make samples follow their files, after a folder was moved or renamed.
+
+    A sample keeps all that it has: fields, tags, predictions and heatmaps. It follows if a file
+    is at the same place below the new folder, and has the size and the content that it had when
+    it was imported, as far as these are known. The folder that the dataset was imported from
+    follows too.
+
+    Args:
+        samples: a dataset or view
+        old: the folder as it is in the paths of the samples; it need not exist
+        new: where it is now
+        progress, delegate: see `import_folders`
+
+    Returns:
+        how many samples have followed, and which have not
+
+    Raises:
+        NotADirectoryError: if the new folder is none
+        ValueError: if no sample has its file in the old folder, or none of these is in the new one;
+            nothing is changed then
+        CancelledError: if `progress` raised it; nothing is changed then
+    """
+    dataset = root_dataset(samples)
+    old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))
+    known = _below(samples, old, new)
+    taken = set(dataset.values("filepath"))
+    moved, missing, different = [], [], []
+    with (
+        reporting(progress, f"Looking for {len(known)} files in {new}") as report,
+        ThreadPoolExecutor(os.cpu_count(), "gradcam-relocate") as pool,
+    ):
+        try:
+            targets = [moved_path(own.path, old, new) for own in known]
+            found = pool.map(_is_there, known, targets)
+            for done, (own, path, is_same) in enumerate(
+                zip(known, targets, found, strict=True), start=1
+            ):
+                if is_same is None:
+                    missing.append(own.path)
+                elif not is_same or path in taken:
+                    different.append(own.path)
+                else:
+                    moved.append((own, path))
+                report(done, len(known), f"{done} of {len(known)} files")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if not moved:
+        why = "is another file" if different else "does not exist"
+        raise ValueError(
+            f"None of the {len(known)} files of {dataset.name!r} in {old!r} is in {new!r}: "
+            f"{targets[0] if not different else moved_path(different[0], old, new)} {why}"
+        )
+    record_moved(dataset, old, new)
+    write_paths(dataset, moved)
+    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples follow to {new}")
+    if missing:
+        print(f"Not at the new place: {len(missing)} files, such as {some(missing, 3)}")
+    if different:
+        print(
+            f"Another file, or one that is a sample already, is in the place of "
+            f"{len(different)} files, such as {some(different, 3)}"
+        )
+    return Relocated(len(moved), missing, different)
+
+
+def count_found(
+    samples: fo.core.collections.SampleCollection, old: str, new: str
+) -> tuple[int, int, int]:
+    """How many files of a folder would be found in another, by their sizes alone.
+
+    Args:
+        samples, old, new: see `relocate`
+
+    Returns:
+        number found, number looked for (some of all, spread over them), and number in the folder
+
+    Raises:
+        NotADirectoryError, ValueError: as `relocate`, before it looks for files
+    """
+    old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))
+    known = _below(samples, old, new)
+    looked_for = known[:: -(-len(known) // MOST_LOOKED_AT)]
+    found = 0
+    for own in looked_for:
+        state = state_of(moved_path(own.path, old, new))
+        found += state is not None and own.size in (None, state[0])
+    return found, len(looked_for), len(known)
+
+
+def likely_folder(samples: fo.core.collections.SampleCollection) -> str | None:
+    """The deepest folder that holds all files that are gone; None if none is."""
+    gone = [path for path in samples.values("filepath") if not os.path.exists(path)]
+    return os.path.commonpath([os.path.dirname(path) for path in gone]) if gone else None
+
+
+def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) -> list[Known]:
+    """The samples whose files are in a folder."""
+    if not os.path.isdir(new):
+        raise NotADirectoryError(f"There is no folder {new!r}")
+    if old == new:
+        raise ValueError(f"The old folder and the new one are the same: {new!r}")
+    files = known_files(samples)
+    known = [own for path, own in files.items() if moved_path(path, old, new)]
+    if not known:
+        where = f"; the first file is {next(iter(files))}" if files else ""
+        raise ValueError(
+            f"No sample of {samples._root_dataset.name!r} has its file in {old!r}{where}"
+        )
+    return known
+
+
+def _is_there(own: Known, path: str) -> bool | None:
+    """Whether a file is the one of a sample, as far as that is known; None if there is none."""
+    state = state_of(path)
+    if state is None:
+        return None
+    if own.size not in (None, state[0]):
+        return False
+    return own.digest is None or own.digest == digest_of(path)

@@ -1,0 +1,261 @@
+"""The process that forks workers: what these are like, and what happens when it is not well."""
+
+import concurrent.futures
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import REPOSITORY
+
+from fiftyone_gradcam.jobs import nursery, processes
+
+pytestmark = pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+
+# A nursery whose workers write down what they are, in place of doing a job.
+FOUNDER = """
+import json, os, random, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from fiftyone_gradcam.jobs import nursery
+nursery._import_all, nursery._code = lambda: None, lambda: []
+nursery.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
+nursery.POLL_SECONDS, nursery.IDLE_SECONDS = 0.1, float(sys.argv[3])
+target = nursery.found("first", Path(sys.argv[2]))
+facts = {
+    "target": target, "pid": os.getpid(), "parent": os.getppid(), "session": os.getsid(0),
+    "folder": os.getcwd(), "mask": nursery.umask(), "environment": dict(os.environ),
+    "draws": [random.random(), float(np.random.random())],
+    "stdin": sys.stdin.read(), "threads": len(os.listdir("/proc/self/task")),
+    "files": sorted(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
+                    if os.path.exists(f"/proc/self/fd/{n}")),
+}
+print(json.dumps(facts), flush=True)
+if os.environ.get("PYTEST_STAY"):
+    time.sleep(60)
+"""
+
+
+def until(condition, seconds: float = 60.0):
+    """Wait until something is true, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def own(monkeypatch) -> Path:
+    """A folder of sockets of the test's own; the path of a socket must be short."""
+    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="n")))
+    monkeypatch.setattr(nursery, "own_folder", lambda: folder)
+    monkeypatch.setattr(nursery, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
+    monkeypatch.setattr(nursery, "_code", lambda: [])  # nor is a package that is installed now
+    yield folder
+    shutil.rmtree(folder)
+
+
+def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
+    """Start one as the first worker of a session does; returns what this worker wrote down."""
+    path = nursery.socket_path(environment)
+    command = [sys.executable, "-c", FOUNDER, str(REPOSITORY), str(path), str(idle)]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=60, check=True,
+    )  # fmt: skip
+    facts = json.loads(done.stdout)
+    until(lambda: not path.exists() or nursery_pid(environment) != facts["pid"])
+    return facts
+
+
+def nursery_pid(environment: dict[str, str]) -> int:
+    """The number of the process that listens."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(nursery.socket_path(environment)))
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return struct.unpack("3i", peer)[0]
+
+
+def facts_of(log: Path) -> dict:
+    return json.loads(
+        until(lambda: log.exists() and log.read_text().endswith("\n") and log.read_text())
+    )
+
+
+@pytest.fixture
+def environment(own) -> dict[str, str]:
+    """Of a nursery, which is ended after the test."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(own), "WHOSE": "a test's"}
+    yield environment
+    nursery.socket_path(environment).unlink(missing_ok=True)
+
+
+def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch):
+    assert nursery.bear("none as yet", environment, own / "none.log") is None
+    first = found_nursery(environment)
+    assert first["target"] == "first"
+    monkeypatch.chdir(own)
+    given = environment | {"TERM": "of another terminal"}
+    logs = [own / f"{number}.log" for number in range(3)]
+    pids = [nursery.bear(f"target {n}", given, log) for n, log in enumerate(logs)]
+    assert None not in pids
+    facts = [facts_of(log) for log in logs]
+    assert [x["pid"] for x in facts] == pids
+    assert [x["target"] for x in facts] == ["target 0", "target 1", "target 2"]
+    parent = nursery_pid(environment)
+    assert {x["parent"] for x in facts} == {parent}
+    assert parent not in (os.getpid(), first["pid"])
+    for x, log in zip(facts, logs, strict=True):
+        assert x["session"] == x["pid"]  # it does not end with a terminal
+        assert x["environment"] == given  # with nothing of the one that founded the nursery
+        assert x["folder"] == str(own)
+        assert x["mask"] == nursery.umask()
+        assert x["stdin"] == ""
+        # Neither the socket nor the lock: they are the nursery's alone.
+        assert set(x["files"]) <= {os.devnull, str(log), f"/proc/{x['pid']}/fd"}
+        assert log.stat().st_mode & 0o777 == 0o600
+    draws = [tuple(x["draws"]) for x in facts]
+    assert len({a for a, _ in draws}) == len({b for _, b in draws}) == 3
+
+
+def test_it_is_its_users_own(own, environment):
+    found_nursery(environment)
+    assert nursery.socket_path(environment).stat().st_mode & 0o777 == 0o600
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(json.dumps({"target": "t"}).encode())
+        ours.shutdown(socket.SHUT_WR)
+        assert nursery._birth(theirs) is None  # not all that it must know
+    for rubbish in (b"", b"{", b"[1]", b'{"target": 1, "more": 2}', b"\xff" * 100):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(nursery.socket_path(environment)))
+            connection.sendall(rubbish)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+    assert nursery.bear("still there", environment, own / "log") == facts_of(own / "log")["pid"]
+
+
+def test_another_user_gets_nothing(own, environment, monkeypatch):
+    found_nursery(environment)
+    birth = nursery.Birth("t", {}, "/", 0o77, str(own / "log"))
+    with monkeypatch.context() as as_other:
+        as_other.setattr(os, "getuid", lambda: 54321)  # as if the socket were another's
+        assert nursery.bear("t", environment, own / "log") is None
+        assert _asked_for(birth) is None
+    assert _asked_for(birth) == birth
+    assert not (own / "log").exists()
+
+
+def _asked_for(birth: nursery.Birth) -> nursery.Birth | None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(json.dumps(vars(birth)).encode())
+        ours.shutdown(socket.SHUT_WR)
+        return nursery._birth(theirs)
+
+
+def test_a_killed_worker_does_it_no_harm(own, environment):
+    found_nursery(environment)
+    parent = nursery_pid(environment)
+    first = nursery.bear("t", environment | {"PYTEST_STAY": "1"}, own / "a.log")
+    assert facts_of(own / "a.log")["pid"] == first
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(first))  # no zombie is left either
+    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert nursery_pid(environment) == parent
+
+
+def test_a_killed_nursery_is_followed_by_another(own, environment):
+    found_nursery(environment)
+    parent = nursery_pid(environment)
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(parent))
+    assert nursery.bear("t", environment, own / "a.log") is None
+    found_nursery(environment)
+    assert nursery_pid(environment) != parent
+    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+
+
+def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
+    found_nursery(environment)
+    parent = nursery_pid(environment)
+    os.kill(parent, signal.SIGSTOP)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(nursery, "ANSWER_SECONDS", 0.3)
+        assert nursery.bear("t", environment, own / "a.log") is None
+    assert not nursery.socket_path(environment).exists()
+    found_nursery(environment)
+    assert nursery_pid(environment) != parent
+    os.kill(parent, signal.SIGCONT)
+    until(lambda: not psutil.pid_exists(parent))  # it sees that it was given up
+    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+
+
+def test_many_at_once_wait_for_each_other(own, environment):
+    found_nursery(environment | {"PYTEST_WAITING": "2"})
+    parent = nursery_pid(environment)
+    os.kill(parent, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        logs = [own / f"{n}.log" for n in range(40)]
+        born = [pool.submit(nursery.bear, "t", environment, log) for log in logs]
+        until(lambda: psutil.Process(parent).status() == psutil.STATUS_STOPPED)
+        concurrent.futures.wait(born, timeout=1)  # till all of them are at it
+        os.kill(parent, signal.SIGCONT)
+        pids = [x.result() for x in born]
+    assert [facts_of(log)["pid"] for log in logs] == pids
+
+
+def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
+    found_nursery(environment, idle=0.3)
+    path = nursery.socket_path(environment)
+    until(lambda: not path.exists())
+    assert not path.with_suffix(nursery.FOUNDING).exists()
+
+
+def test_only_one_is_founded_at_a_place(own, environment):
+    found_nursery(environment)
+    parent = nursery_pid(environment)
+    assert found_nursery(environment)["target"] == "first"  # does its job all the same
+    assert nursery_pid(environment) == parent
+
+
+def test_another_environment_or_code_is_another_nursery(tmp_path, monkeypatch):
+    environment = {"FIFTYONE_DATABASE_NAME": "one", "HOME": "/home/one"}
+    path = nursery.socket_path(environment)
+    assert nursery.socket_path(environment | {"TERM": "x", "SSH_TTY": "y"}) == path
+    assert nursery.socket_path(environment | {"FIFTYONE_DATABASE_NAME": "two"}) != path
+    assert nursery.socket_path(environment | {"CUDA_VISIBLE_DEVICES": "1"}) != path
+    module = tmp_path / "code" / "module.py"
+    module.parent.mkdir()
+    module.write_text("a = 1")
+    monkeypatch.setattr(nursery, "ROOT", module.parent)
+    before = nursery.socket_path(environment)
+    module.write_text("a = 11")
+    assert nursery.socket_path(environment) != before
+
+
+def test_a_worker_is_marked_while_it_lives(own, monkeypatch):
+    monkeypatch.setattr(processes, "own_folder", lambda: own)
+    target, worker = "dataset 1", processes.name_of(os.getpid())
+    assert not processes.has_worker(target)
+    processes._mark(target, worker).touch()
+    host, pid, born = worker.rsplit(" ", 2)
+    dead = processes._mark(target, f"{host} {pid} {float(born) - 100:.2f}")
+    dead.touch()
+    assert processes.has_worker(target)
+    assert not processes.has_worker("dataset 2")
+    processes.forget_worker(target, worker)
+    assert not processes.has_worker(target)
+    assert list(own.iterdir()) == []  # the mark of the dead is gone too

@@ -1,0 +1,296 @@
+"""What requests to the App's server may ask of operators, and what comes of rubbish."""
+
+import json
+import os
+import random
+import re
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from bson import ObjectId, json_util
+from conftest import save_digits
+from fiftyone.operators import types
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionContext, ExecutionRunState
+from test_operators import OF_RUNS, URI, VERBS
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN, check_params
+from fiftyone_gradcam.dataset.stages import check_stages
+from fiftyone_gradcam.jobs import calls
+
+RUBBISH = [
+    3, -1, 1e308, float("nan"), float("inf"), True, "", "x" * 100_000, "../../x", "a\0b", [], {},
+    [[[]]], {"$where": "1"}, [1, None], "__import__('os')", 10**400, ["a"] * 3, {"a": {"b": []}},
+]  # fmt: skip
+RUNS = "fiftyone.core.stages."
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = save_digits(tmp_path_factory.mktemp("requests") / "digits", per_class=5)
+    dataset = fg.import_folders(str(root), "requests")
+    fg.split(dataset)
+    yield dataset
+    dataset.delete()
+
+
+@pytest.fixture(scope="module")
+def other(dataset):
+    other = dataset.clone("requests other")
+    yield other
+    other.delete()
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Commands that were run."""
+    calls_of_system = []
+    monkeypatch.setattr(os, "system", calls_of_system.append)
+    return calls_of_system
+
+
+def request(verb: str, dataset, params: object, **more) -> ExecutionContext:
+    own = {"dataset_name": dataset.name if dataset is not None else None}
+    return ExecutionContext(
+        request_params={**own, "params": params, **more}, operator_uri=URI + verb
+    )
+
+
+def refusals(verb: str, dataset, params: object, **more) -> list[str]:
+    """Messages for which nothing would be executed."""
+    inputs = foo.get_operator(URI + verb).resolve_input(request(verb, dataset, params, **more))
+    fields = inputs.type.properties.values()
+    return [field.error_message for field in fields if field.invalid]
+
+
+def state(dataset) -> tuple:
+    return (
+        dataset.count_sample_tags(), list(dataset.get_field_schema()), dataset.list_runs(),
+        len(DelegatedOperationService().list_operations()), fo.list_datasets(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS])
+def test_values_of_the_wrong_kind_are_refused_by_name(verb):
+    known = KINDS | KINDS_IN.get(verb, {})
+    for name, kind in known.items():
+        for value in RUBBISH:
+            if value == "" or kind.fits(value):
+                check_params(verb, {name: value})
+                continue
+            with pytest.raises(ValueError, match=f"^{name} must be {kind.words}, not ") as caught:
+                check_params(verb, {name: value})
+            assert len(str(caught.value)) < 200
+    assert [x for x in RUBBISH if KINDS["epochs"].fits(x)] == [3, -1]
+    assert [x for x in RUBBISH if KINDS["alpha"].fits(x)] == [3, -1]
+    assert [x for x in RUBBISH if KINDS["near"].fits(x)] == [True]
+    assert [x for x in RUBBISH if KINDS["run"].fits(x)] == ["", "../../x", "__import__('os')"]
+    assert [x for x in RUBBISH if KINDS["heatmap_classes"].fits(x)] == [[], ["a"] * 3]
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS])
+def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = state(dataset)
+    operator = foo.get_operator(URI + verb)
+    known = KINDS | KINDS_IN.get(verb, {})
+    draw = random.Random(verb)
+    pairs = [(name, value) for name in [*known, "unknown"] for value in RUBBISH]
+    for name, value in draw.sample(pairs, 25):
+        for message in refusals(verb, dataset, {name: value}):
+            assert message
+            assert "make no sense" not in message
+    # Values of the right kind, which no form offers.
+    texts = [name for name, kind in known.items() if kind.fits("../../x")]
+    for name in draw.sample(texts, 8):
+        for message in refusals(verb, dataset, {name: "../../x"}):
+            assert message
+            assert "make no sense" not in message
+    for value in RUBBISH:
+        with pytest.raises(PermissionError, match="is for jobs that this plugin has"):
+            operator.execute(request(verb, dataset, {"call": value}))
+    assert state(dataset) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "params", "message"),
+    [
+        ("fine_tune", {"epochs": "many"}, "epochs must be a whole number, not 'many'"),
+        ("fine_tune", {"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
+        ("fine_tune", {"epochs": 0}, "Epochs must be at least 1, not 0"),
+        ("fine_tune", {"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
+        ("fine_tune", {"backbone": "nonsense"}, "Backbone: 'nonsense' is not among automatic, "),
+        ("fine_tune", {"label_field": "filepath"}, "Label field: 'filepath' is not among ground_"),
+        ("fine_tune", {"key": ["a"]}, "key must be a text of at most 4096 letters, not ['a']"),
+        ("fine_tune", {"key": "x" * 5000}, "key must be a text of at most 4096 letters, not 'xxx"),
+        ("predict", {"scale": 0.5}, "scale must be a text"),
+        ("predict", {"heatmap_classes": "cat"}, "heatmap_classes must be a list of texts, not"),
+        ("predict", {"advanced": "yes"}, "advanced must be true or false, not 'yes'"),
+        ("split", {"train": 1.5}, "Share of train must be at most 1, not 1.5"),
+        ("import_folders", {"path": "a\0"}, "path must be a text"),
+        ("split", {"groups": "no field"}, "What must not be parted: 'no field' is not among"),
+    ],
+)
+def test_messages_name_the_parameter_and_its_value(dataset, verb, params, message):
+    found = refusals(verb, dataset, params)
+    assert any(x.startswith(message) for x in found), found
+    with pytest.raises(Exception, match="Validation error") as caught:
+        foo.execute_operator(URI + verb, {"dataset": dataset, "params": params})
+    assert found[0] in str(caught.value)
+
+
+def test_what_is_wanting_is_named(dataset):
+    operator = foo.get_operator(URI + "split")
+    with pytest.raises(ValueError, match="Split into .* needs the parameter 'label_field'"):
+        operator.execute(request("split", dataset, {}))
+    assert refusals("split", None, {}) == [
+        "Split into train, val and test works on a dataset. Open one first"
+    ]
+    (gone,) = refusals("split", None, {}, dataset_name="gone")
+    assert "gone" in gone
+    assert refusals("import_folders", None, {}) == []
+    with pytest.raises(ValueError, match="Parameters must be names and values, not a list"):
+        check_params("split", [])
+
+
+def test_all_fields_of_all_forms_are_known(dataset):
+    """Or a value of another type would reach the code of a form."""
+    unknown = set()
+    on = {"advanced": True, "augmentation": True, "layout": True, "weights": "file"}
+    for verb in [*VERBS, *OF_RUNS]:
+        known = KINDS | KINDS_IN.get(verb, {})
+        for more in ({}, {"way": "counts"}, {"way": "folds"}, {"label_from": "pattern"},
+                     {"label_from": "table"}, {"groups": "near duplicates"},
+                     {"run": "pretrained classifier"}):  # fmt: skip
+            context = request(verb, dataset, {**on, **more, "path": "/gone", "folder": "/"})
+            fields = foo.get_operator(URI + verb).resolve_input(context).type.properties
+            for name, field in fields.items():
+                kind = field.type
+                if field.invalid or isinstance(kind, types.Void) or name == "plan":
+                    continue
+                if name not in known:
+                    unknown.add((verb, name))
+                    continue
+                examples = {types.Boolean: True, types.String: "x", types.List: ["x"]}
+                value = next((x for t, x in examples.items() if isinstance(kind, t)), None)
+                if isinstance(kind, types.Number):
+                    value = 1 if kind.int else 0.5
+                if isinstance(kind, types.Enum):
+                    value = kind.values[0] if kind.values else "x"
+                assert known[name].fits(value), (verb, name, value)
+    assert unknown == set()
+
+
+def serialized(view) -> list[dict]:
+    return json_util.loads(json_util.dumps(view._serialize()))
+
+
+def test_a_call_is_taken_from_the_queue_alone(dataset, other, monkeypatch):
+    call = calls.encode({"samples": dataset, "label_field": "ground_truth"})
+    operator, uri = foo.get_operator(URI + "split"), URI + "split"
+    before = state(dataset)
+    forged = {"delegated": True, "run_doc": str(ObjectId())}
+    for more in ({}, forged, {"delegated": True, "request_delegation": True}):
+        assert refusals("split", dataset, {"call": call}, **more) == [
+            "The parameter 'call' is for jobs that this plugin has queued. Leave it out, and pass "
+            "the values of the form"
+        ]
+        with pytest.raises(PermissionError):
+            operator.execute(request("split", dataset, {"call": call}, **more))
+    for delegate in (False, True):
+        with pytest.raises(Exception, match="Validation error.*is for jobs that this plugin"):
+            foo.execute_operator(
+                uri, {"dataset": dataset, "params": {"call": call}}, request_delegation=delegate
+            )
+    assert state(dataset) == before
+    # An operation that somebody else has queued is none of ours, whoever executes it.
+    service = DelegatedOperationService()
+    params = {"dataset_name": dataset.name, "delegated": True, "params": {"call": call}}
+    context = ExecutionContext(request_params=params)
+    operation = service.queue_operation(operator=uri, context=context, metadata={})
+    try:
+        result = service.execute_operation(operation)
+        assert "is for jobs that this plugin has queued" in result.error
+        # Nor is one of ours whose call was exchanged, or which is not being executed.
+        own = service.queue_operation(
+            operator=uri, context=context, metadata={"target": "t", "log": "/tmp"}
+        )
+        for id, text, started in ((own.id, call, False), (own.id, "{}", True), (None, call, True)):
+            if started:
+                service.set_running(own.id)
+            context = request("split", dataset, {"call": text})
+            context._delegated_operation_id = id
+            with pytest.raises(PermissionError):
+                operator._call(context)
+        context = request("split", dataset, {"call": call})
+        context._delegated_operation_id = own.id
+        assert operator._call(context) == call
+        assert service.get(own.id).run_state == ExecutionRunState.RUNNING
+        service.delete_operation(own.id)
+    finally:
+        service.delete_operation(operation.id)
+    assert state(dataset) == before
+
+
+def test_a_call_names_its_own_dataset_alone(dataset, other):
+    text = calls.encode({"samples": other.match_tags("train")})
+    assert len(calls.decode(text)["samples"]) == other.count_sample_tags()["train"]
+    with pytest.raises(ValueError, match="another dataset than its own"):
+        calls.decode(text, dataset._doc.id)
+    for rubbish in ("", "[]", "3", "{", '{"x": {"__view__": {}}}', '{"x": {"__view__": 3}}',
+                    '{"x": {"__recipe__": {"epochz": 3}}}', "[" * 100_000):  # fmt: skip
+        with pytest.raises(ValueError, match="The arguments of this job cannot be read"):
+            calls.decode(rubbish, dataset._doc.id)
+
+
+STAGES = [
+    ({"_cls": "subprocess.Popen", "kwargs": [["args", "id"]]}, "'subprocess.Popen' is no stage"),
+    ({"_cls": "os.system", "kwargs": [["command", "id"]]}, "'os.system' is no stage"),
+    ({"_cls": "fiftyone.core.stages.ViewStage", "kwargs": []}, "ViewStage' is no stage"),
+    ({"_cls": 3, "kwargs": []}, "'3' is no stage"),
+    ({"kwargs": []}, "'None' is no stage"),
+    ("fiftyone.core.stages.Limit", "is no stage"),
+    ({"_cls": RUNS + "Limit", "kwargs": {"limit": 3}}, "no readable arguments"),
+    ({"_cls": RUNS + "Limit"}, "no readable arguments"),
+    ({"_cls": RUNS + "Mongo", "kwargs": [["pipeline", [{"$match": {"$where": "1"}}]]]}, "where"),
+    ({"_cls": RUNS + "Mongo", "kwargs": [["pipeline", [{"$out": "x"}]]]}, "[$]out"),
+    ({"_cls": RUNS + "Match", "kwargs": [["filter", {"$expr": {"$function": {}}}]]}, "function"),
+    ({"_cls": RUNS + "Mongo", "kwargs": [["pipeline", [{"$lookup": {}}]]]}, "lookup"),
+    ({"_cls": RUNS + "ToPatches", "kwargs": [["field", "x"]]}, "Choose a view of samples"),
+    ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests other",
+      "stages": []}]]}, "joined with one of another dataset"),
+    ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests",
+      "stages": [{"_cls": "os.system", "kwargs": [["command", "id"]]}]}]]}, "is no stage"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stage", "message"), STAGES)
+def test_stages_that_do_more_than_to_choose_samples(dataset, other, stage, message, ran):
+    own = str(dataset._doc.id)
+    with pytest.raises(ValueError, match=message):
+        check_stages([stage], own, dataset.name)
+    text = json.dumps({"samples": {"__view__": {"id": own, "stages": json.dumps([stage])}}})
+    with pytest.raises(ValueError, match=message):
+        calls.decode(text, own)
+    (found,) = refusals("split", dataset, {}, view=[stage])[:1]
+    assert re.search(message, found)
+    with pytest.raises(ValueError, match=message):
+        foo.get_operator(URI + "split").execute(request("split", dataset, {}, view=[stage]))
+    assert ran == []
+
+
+def test_views_of_people_are_built_as_before(dataset):
+    view = dataset.match_tags("train").sort_by("filepath", reverse=True).limit(4)
+    joined = view.concat(dataset.match_tags("val").limit(2))
+    by_expression = dataset.match(fo.ViewField("ground_truth.label").starts_with("digit 1"))
+    mongo = dataset.mongo([{"$match": {"tags": "val"}}])
+    picked = dataset.select(dataset.values("id")[3:5], ordered=True)
+    for own in (view, joined, by_expression, mongo, picked, dataset.exists("ground_truth")):
+        found = calls.decode(calls.encode({"samples": own}), dataset._doc.id)["samples"]
+        assert found.values("id") == own.values("id")
+        inputs = request("split", dataset, {}, view=serialized(own))
+        assert [*filter(None, refusals("split", dataset, {}, view=serialized(own)))] == []
+        assert inputs.target_view().values("id") == own.values("id")

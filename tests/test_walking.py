@@ -1,0 +1,149 @@
+"""Links are followed once, loops are not, and a folder of other files ends the walk."""
+
+import os
+
+import pytest
+from test_plans import make, read
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.folders import walking
+
+
+def test_folders_on_another_disk_are_read_once_and_named(tmp_path):
+    disk = make(tmp_path / "disk", "dogs/1.jpg", "dogs/puppies/2.jpg", "birds/3.jpg")
+    root = make(tmp_path / "root", "cat/1.jpg")
+    (root / "dog").symlink_to(disk / "dogs")
+    (root / "hound").symlink_to(disk / "dogs")
+    plan = fg.plan_import(str(root))
+    assert read(plan) == {
+        "cat/1.jpg": ("cat", None),
+        "dog/1.jpg": ("dog", None),
+        "dog/puppies/2.jpg": ("dog", None),
+    }
+    told = str(plan)
+    assert f"dog is a link to {disk / 'dogs'}, which is read" in told
+    assert "hound is the same folder as dog, through a link: its files are taken once" in told
+    assert plan.passed_over == {"links to a folder that is read already": 1}
+
+
+def test_a_folder_is_read_where_it_stands_and_not_where_a_link_shows_it(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/2.jpg", ".store/3.jpg")
+    (tmp_path / "best").symlink_to("cat")  # sorted before cat
+    (tmp_path / "cow").symlink_to(".store")  # hidden: found through the link alone
+    plan = fg.plan_import(str(tmp_path))
+    assert read(plan) == {
+        "cat/1.jpg": ("cat", None),
+        "cow/3.jpg": ("cow", None),
+        "dog/2.jpg": ("dog", None),
+    }
+    assert "best is the same folder as cat, through a link" in str(plan)
+
+
+def test_loops_are_not_followed(tmp_path):
+    disk = make(tmp_path / "disk", "dogs/1.jpg", "other/2.jpg")
+    root = make(tmp_path / "root", "cat/1.jpg")
+    (root / "cat" / "up").symlink_to(root)
+    (root / "cat" / "itself").symlink_to(root / "cat")
+    (root / "cat" / "all").symlink_to(tmp_path)
+    (root / "dog").symlink_to(disk / "dogs")
+    (disk / "dogs" / "up").symlink_to(disk)
+    (root / "endless").symlink_to(root / "endless")
+    plan = fg.plan_import(str(root))
+    assert read(plan) == {"cat/1.jpg": ("cat", None), "dog/1.jpg": ("dog", None)}
+    assert plan.passed_over == {"links to a folder around this one": 4}
+    assert list(plan.reasons().values()) == [1]  # endless
+
+
+def test_a_link_to_a_folder_and_one_to_all_around_it(tmp_path):
+    disk = make(tmp_path / "disk", "dogs/1.jpg", "birds/2.jpg")
+    root = make(tmp_path / "root", "cat/1.jpg")
+    (root / "all").symlink_to(disk)
+    (root / "dog").symlink_to(disk / "dogs")
+    plan = fg.plan_import(str(root))
+    assert read(plan) == {
+        "all/birds/2.jpg": ("all", None),
+        "all/dogs/1.jpg": ("all", None),
+        "cat/1.jpg": ("cat", None),
+    }
+    assert f"dog is the same folder as {os.path.join('all', 'dogs')}" in str(plan)
+
+
+def test_one_file_under_two_classes_or_in_two_splits_is_told(tmp_path):
+    root = make(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "test/dog/3.jpg", "test/cat/4.jpg")
+    (root / "train/dog/also.jpg").symlink_to(root / "train/cat/1.jpg")
+    os.link(root / "test/dog/3.jpg", root / "train/dog/hard.jpg")
+    (root / "test/cat/same.jpg").symlink_to(root / "test/cat/4.jpg")  # in one class and split
+    plan = fg.plan_import(str(root))
+    first = (
+        f"{os.path.join('train', 'cat', '1.jpg')} and {os.path.join('train', 'dog', 'also.jpg')}"
+    )
+    assert f"1 files are under two classes through links, such as {first}" in str(plan)
+    first = f"{os.path.join('test', 'dog', '3.jpg')} and {os.path.join('train', 'dog', 'hard.jpg')}"
+    assert f"1 files are in two splits through links, such as {first}" in str(plan)
+    assert len(plan.items) == 7
+
+
+def test_many_links_are_told_in_a_few_lines(tmp_path):
+    disk = make(tmp_path / "disk", *(f"c{i}/1.jpg" for i in range(30)))
+    root = make(tmp_path / "root")
+    root.mkdir()
+    for i in range(30):
+        (root / f"c{i}").symlink_to(disk / f"c{i}")
+    plan = fg.plan_import(str(root))
+    assert len(plan.classes) == 30
+    assert sum("is a link to" in warning for warning in plan.warnings) == 20
+    assert "10 more folders are links" in plan.warnings
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    make(tmp_path, "a/1.jpg", "b/1.jpg", "shut/1.jpg")
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "shut":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(walking.os, "scandir", refuse)
+    plan = fg.plan_import(str(tmp_path))
+    assert plan.skipped == [
+        (str(tmp_path / "shut"), "a folder that cannot be opened (permission denied)")
+    ]
+    assert plan.classes == ["a", "b"]
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """The walk is stopped after 100 files instead of 100,000."""
+    monkeypatch.setattr(walking, "FIRST", 100)
+
+
+def test_a_tree_of_other_files_stops_with_a_note(tmp_path, soon):
+    names = [f"lib/{i // 50}/{i}.{kind}" for i in range(150) for kind in ("so", "py")]
+    make(tmp_path, *names, *(f"bin/{i}" for i in range(90)), *(f"icons/{i}.png" for i in range(9)))
+    plan = fg.plan_import(str(tmp_path))
+    assert plan.items == []
+    with pytest.raises(ValueError, match=r"Stopped after \d+ files, of which hardly any is an im"):
+        plan.check()
+    assert "Note: Stopped after" in str(plan)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [f"z/{x}/{i}.jpg" for x in "ab" for i in range(60)],  # to come
+        [f"a/{x}/{i}.jpg" for x in "ab" for i in range(60)],  # among many files of labels
+    ],
+)
+def test_images_among_or_after_files_of_labels_do_not_stop_it(tmp_path, soon, images):
+    make(tmp_path, *images, *(f"labels/{i}.txt" for i in range(300)))
+    plan = fg.plan_import(str(tmp_path))
+    assert len(plan.items) == 120
+    assert plan.classes == ["a", "b"]
+
+
+def test_images_without_extensions_do_not_stop_it(tmp_path, soon):
+    for name in (f"{x}/{i}" for x in "ab" for i in range(60)):
+        make(tmp_path, name)
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 a JPEG file begins so")
+    assert len(fg.plan_import(str(tmp_path)).items) == 120
