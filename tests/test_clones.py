@@ -9,7 +9,7 @@ import pytest
 from made_runs import FILES, logits_of, make_run, some_digits, tree
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import files, references, runs
+from fiftyone_gradcam.dataset import files, references, runs, tidying
 from fiftyone_gradcam.dataset.files import dataset_folder, files_folder, run_folder
 from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels
 
@@ -173,6 +173,25 @@ def test_files_of_another_database_are_never_deleted(dataset):
     assert files.remove_heatmap_files(dataset, [stranger, outside, None, ""]) == 0
     assert os.path.exists(stranger)
     assert os.path.exists(outside)
+
+
+def test_a_folder_that_is_reached_by_a_link_loses_nothing(dataset, tmp_path, monkeypatch):
+    clone = clone_of(dataset)
+    fg.delete_run(dataset, "a", fields=False)
+    link = tmp_path / "link"
+    link.symlink_to(os.path.dirname(files_folder()), target_is_directory=True)
+    before = [what_it_shows(ds) for ds in (dataset, clone)]
+    monkeypatch.setattr(fo.config, "default_dataset_dir", str(link))
+    assert tidying.remove_leftovers(dataset) == 0
+    fg.delete_run(clone, "a", fields=False)
+    make_run(dataset, "b", seed=1)
+    fg.predict(dataset, "b", "p_b", heatmap_field="cam_b", progress=False)
+    fg.delete_run(dataset, "b")
+    dataset.delete_sample_field("gradcam")  # by FiftyOne itself: the clone alone shows them now
+    assert tidying.remove_leftovers(dataset) == 0
+    clone.reload()
+    assert what_it_shows(clone)["gradcam"] == before[1]["gradcam"]
+    assert what_it_shows(dataset)["gradcam_label"] == before[0]["gradcam_label"]
 
 
 def test_looking_for_references_is_quick(dataset, monkeypatch):

@@ -11,7 +11,10 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import predictions, spool
 from fiftyone_gradcam.dataset.fields import field_info, refresh
 
-FIELDS = ["prediction", "prediction_scores", "gradcam", "gradcam_contrast"]
+FIELDS = [
+    *("prediction", "prediction_scores"),
+    *("gradcam", "gradcam_contrast", "gradcam_contrast_against"),
+]
 KINDS = ("predicted", "contrast")
 
 

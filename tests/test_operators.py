@@ -157,7 +157,7 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert operator.arguments(ctx) == {
         "path": str(root), "label_from": "pattern", "pattern": "(?P<label>x)",
         "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
-        "keep_truncated": False,
+        "keep_truncated": False, "max_pixels": None,
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..review.scores import Scores
 from .fields import check_writable, describe_field, field_info, index, label_fields, label_path
-from .files import heatmap_folder, remove_heatmap_files
+from .files import claim_folder, heatmap_folder, remove_heatmap_files
 from .prediction_fields import declared_fields, document
 from .runs import Pretrained, Run
 from .spool import Spool, make_header, spools
@@ -279,6 +279,7 @@ class PredictionWriter:
         if self._begun:
             return
         self._begun = True
+        claim_folder(self.dataset)
         for other in spools(self.dataset):  # of earlier passes into these fields, not resumed
             is_own = self._spool is not None and other.path == self._spool.path
             if not is_own and other.fields.keys() & self._fields.keys():

@@ -6,8 +6,9 @@ import os
 
 import fiftyone as fo
 
+from . import references
 from .fields import refresh
-from .files import dataset_folder, remove_heatmap_files
+from .files import HEATMAPS, dataset_folder, end_of, files_below, remove_unused
 from .heatmaps import heatmap_fields
 from .spool import READY, WAITING, settle, spools
 
@@ -20,8 +21,8 @@ def remove_leftovers(dataset: fo.Dataset) -> int:
     Returns:
         the number of files deleted
     """
-    home = os.path.join(dataset_folder(dataset), "heatmaps")
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(home) for name in names]
+    home, own_id = os.path.join(dataset_folder(dataset), HEATMAPS), str(dataset._doc.id)
+    files = list(files_below(home))
     if not files:
         return 0
     fields = heatmap_fields(dataset)
@@ -29,12 +30,11 @@ def remove_leftovers(dataset: fo.Dataset) -> int:
     for spool in (*spools(dataset, WAITING), *spools(dataset, READY)):
         for _, values in spool.rows():
             shown.update(v.get("map_path") for v in values.values() if isinstance(v, dict))
-    loose = [path for path in files if path not in shown]
-    remove_heatmap_files(dataset, loose)
-    for folder, _, _ in os.walk(home, topdown=False):
-        if folder != home and not os.listdir(folder):
-            os.rmdir(folder)
-    return len(loose)
+    # By the ends of paths: the folder of all files may be reached by another link than before.
+    used = {references.tail(path, own_id) for path in shown if path and own_id in path}
+    if all(end_of(path) in used for path in files):  # no need to look at other datasets
+        return 0
+    return remove_unused(home, used | references.heatmap_tails(own_id))
 
 
 def make_ready(dataset: fo.Dataset) -> None:

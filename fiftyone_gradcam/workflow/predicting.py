@@ -75,7 +75,11 @@ def predict(
     `gradcam_contrast` (of the predicted class minus that of the own label, where they differ) and
     `gradcam_<class>`. A contrast is signed: `gradcam_contrast` holds what speaks for the predicted
     class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
-    `signed`. Images that cannot be decoded are named, and get none of these.
+    `signed`. Images that cannot be decoded are named, and get none of these; those whose files
+    cannot be read for the moment keep what this classifier said of them earlier.
+
+    A field holds the values of one run: what another run has said stays until all new values are
+    there, which wait on disk. A call that is cut short at any moment can be repeated.
 
     Args:
         samples: a dataset or view
@@ -86,7 +90,8 @@ def predict(
             none
         heatmap_classes: classes of which every sample gets a map, whatever it is
         heatmap_field: field for the maps of the predicted class, and the beginning of the others
-        label_field: the samples' own labels; None takes the field that the run was trained on
+        label_field: the samples' own labels, classifications or strings; None takes the field that
+            the run was trained on
         weights: of a pretrained classifier: "imagenet" (as if None), or the path of a file; a
             run of the backbone's name goes first if this is None
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
@@ -94,7 +99,7 @@ def predict(
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         resume: leave samples alone that these fields hold already, of this run and made alike: so
             that a pass that was cut short goes on. With scale "run", which is one scale for all
-            heatmaps of a pass, it begins anew
+            heatmaps of a pass, it starts over
         overwrite: also replace fields that this plugin did not write, and what another run has
             said of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand
@@ -113,8 +118,10 @@ def predict(
             be decoded, or if an argument is not understood
         FileNotFoundError: if the run's checkpoint or the weights file is gone
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        StorageError: if a file cannot be written; it says which, and what to do
         CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
-            of the fields says of how many samples ("partial")
+            of the fields says of how many samples ("partial"); what is to replace another run's
+            values waits
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
