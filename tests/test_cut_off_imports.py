@@ -142,7 +142,7 @@ def test_splits_that_are_cut_off_are_there_or_not(name, number):
     dataset = fo.Dataset(name, persistent=True)
     label = fo.Classification
     dataset.add_samples(
-        [fo.Sample(f"/{n}.png", ground_truth=label(label=str(n % 4))) for n in range(20_000)],
+        [fo.Sample(f"/{n}.png", ground_truth=label(label=str(n % 4))) for n in range(8_000)],
         progress=False,
     )
     fg.split(dataset, folds=4)
@@ -152,7 +152,7 @@ def test_splits_that_are_cut_off_are_there_or_not(name, number):
     second = expected.values("tags")
     expected.delete()
     source, seen = random.Random(int(number)), set()
-    children = [Child(SPLIT.format(name=name)) for _ in range(3)]
+    children = [Child(SPLIT.format(name=name)) for _ in range(2)]
     for child in children:
         child.wait_until_ready()
         child.go()

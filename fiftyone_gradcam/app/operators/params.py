@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
             *("images_per_class", "translation", "count", "steps", "height", "resolution"),
-            *("count_train", "count_val", "count_test"),
+            *("count_train", "count_val", "count_test", "max_pixels"),
         ],
         WHOLE,
     ),
@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
-            *("contact_sheet", "keep_truncated", "predicted", "runner_up"),
+            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
         ],
         SWITCH,
     ),
