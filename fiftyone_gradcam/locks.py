@@ -125,7 +125,8 @@ def held_by_process(target: str, busy: str = "", end: float | None = None) -> It
 
 def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:
     """The locked file of a target, and whether it took waiting. It is gone after the last one."""
-    path = own_folder() / f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.lock"
+    digest = hashlib.sha256(target.encode(errors="backslashreplace")).hexdigest()
+    path = own_folder() / f"{digest[:24]}.lock"
     notice: float | None = time.monotonic() + NOTICE_SECONDS
     waited = False
     while True:

@@ -200,3 +200,15 @@ def app(app_server, dataset, request):
             page.screenshot(f"end of {request.node.name}")
         browser.close()
     assert page.errors == [], page.errors
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say how many hostile inputs there were, by kind and outcome."""
+    counts = getattr(sys.modules.get("judging"), "COUNTS", None)
+    if not counts:
+        return
+    terminalreporter.section("hostile inputs, by kind and outcome")
+    for kind in sorted({kind for kind, _ in counts}):
+        both = " ".join(f"{counts[kind, x]:6} {x}" for x in ("refused", "accepted"))
+        terminalreporter.line(f"  {kind:36} {both}")
+    terminalreporter.line(f"  {sum(counts.values())} in all")

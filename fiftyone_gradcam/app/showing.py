@@ -38,7 +38,8 @@ def show(ctx, outcome: dict) -> Iterator:
         yield ctx.ops.clear_view()  # it asks for what is no more
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"], ctx.dataset._doc.id)["view"])
-    active, wanted = ctx.active_fields or [], outcome.get("fields", [])
+    active = ctx.active_fields if isinstance(ctx.active_fields, list) else []
+    wanted = outcome.get("fields", [])
     if wanted:
         wanted = with_one_heatmap(active, wanted, heatmap_fields(ctx.dataset))
         if set(wanted) != set(active):

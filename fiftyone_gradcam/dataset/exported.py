@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -22,6 +23,7 @@ from .runs import CHECKPOINT, Run
 
 FORMAT, VERSION = "fiftyone-gradcam run", 1
 WEIGHTS, FACTS = "weights.pt", "run.json"
+MOST_LETTERS = 500  # of a reason
 CURVES, WATCH_MAPS, WATCH_STRIP = "curves.png", "watch.npz", "watch.png"
 
 
@@ -119,7 +121,7 @@ def unpack(folder: str, facts: dict, target: str) -> None:
     """
     weights, checkpoint = os.path.join(folder, WEIGHTS), os.path.join(target, CHECKPOINT)
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        state = _read_weights(weights)
         _check_weights(state, facts)
         description = {name: facts[name] for name in ("backbone", "classes", "recipe")}
         save_checkpoint(checkpoint, state, description)
@@ -127,9 +129,12 @@ def unpack(folder: str, facts: dict, target: str) -> None:
     except OSError:  # a disk that is full says nothing about the weights
         raise
     except Exception as error:
+        why = f"{error.__cause__ or error}"
+        if len(why) > MOST_LETTERS:  # torch names all tensors
+            why = f"{why[:MOST_LETTERS]}…"
         raise ValueError(
             f"The weights in {weights!r} do not fit {facts['backbone']!r} with "
-            f"{len(facts['classes'])} classes: {error.__cause__ or error}. Export the run again"
+            f"{len(facts['classes'])} classes: {why}. Export the run again"
         ) from error
     for name in (CURVES, WATCH_MAPS, WATCH_STRIP):
         if os.path.isfile(os.path.join(folder, name)):
@@ -175,6 +180,16 @@ def in_place(part: str, target: str) -> Iterator[None]:
         raise
     if aside:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _read_weights(path: str) -> object:
+    """What a file of weights holds; torch says a page about each that it cannot read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is torch's own
+            raise
+        raise ValueError("the file is damaged, or holds other objects than tensors") from None
 
 
 def _check_weights(state: dict, facts: dict) -> None:

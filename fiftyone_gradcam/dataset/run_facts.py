@@ -43,7 +43,15 @@ def read_json(path: str) -> dict:
     try:
         with open(path, encoding="utf-8") as file:
             facts = json.load(file)
-    except (ValueError, RecursionError) as error:
+    except UnicodeError as error:
+        raise ValueError(
+            f"{path!r} is damaged (it is no text in UTF-8). Export the run again"
+        ) from error
+    except RecursionError as error:
+        raise ValueError(
+            f"{path!r} is damaged (it is nested too deep). Export the run again"
+        ) from error
+    except ValueError as error:
         raise ValueError(f"{path!r} is damaged ({error}). Export the run again") from error
     return facts if isinstance(facts, dict) else {}
 

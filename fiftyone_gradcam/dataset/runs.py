@@ -300,7 +300,7 @@ def load_run(
 
 def _is_training(dataset: fo.Dataset, key: str) -> bool:
     """Whether there is a run of a key, and it is of this plugin."""
-    if not has_run(dataset, key):
+    if not isinstance(key, str) or not has_run(dataset, key):
         return False
     try:
         return dataset.get_run_info(key).config.method == METHOD

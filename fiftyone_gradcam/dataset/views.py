@@ -6,10 +6,12 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from ..arguments import checked
 from ..similar import did_you_mean
 from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
 
 
+@checked
 def lowest_scores(
     samples: fo.core.collections.SampleCollection,
     label: str | None = None,
@@ -32,6 +34,7 @@ def lowest_scores(
     return _by_score(samples, label, count, prediction_field, label_field, reverse=False)
 
 
+@checked
 def highest_scores(
     samples: fo.core.collections.SampleCollection,
     label: str | None = None,
@@ -46,6 +49,7 @@ def highest_scores(
     return _by_score(samples, label, count, prediction_field, label_field, reverse=True)
 
 
+@checked
 def mistakes(
     samples: fo.core.collections.SampleCollection,
     prediction_field: str = "prediction",
@@ -114,7 +118,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
 def _label_path(samples, prediction_field: str, label_field: str | None) -> str:
     """Where the samples' own labels are."""
     dataset = root_dataset(samples)
-    if dataset.get_field(prediction_field) is None:
+    if not isinstance(prediction_field, str) or dataset.get_field(prediction_field) is None:
         raise ValueError(
             f"{dataset.name!r} has no field {prediction_field!r}. "
             f"{did_you_mean(prediction_field, classification_fields(dataset))}Call predict() "

@@ -10,6 +10,7 @@ import numpy as np
 
 from .path_names import check_name
 
+MOST = 2**53  # images of a class: what a float holds whole
 EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
 
 
@@ -25,7 +26,8 @@ def check_fractions(fractions: dict[str, float]) -> None:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"A split must have a name, not {name!r}")
         check_name(name, "A split")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+        is_number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not is_number or not 0 < share <= MOST:
             raise ValueError(
                 f"The share of {name!r} must lie in (0, 1], or be a number of images of each "
                 f"class, not {share!r}"

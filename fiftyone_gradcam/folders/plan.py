@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..arguments import checked
 from . import labelling
 from .cells import Images
 from .class_names import names_of
@@ -166,6 +167,7 @@ class Plan:
         return "\n".join(lines)
 
 
+@checked
 def plan_import(
     path: str,
     label_from: str | None = None,
@@ -220,7 +222,9 @@ def plan_import(
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
         raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
-    skip = [skip] if isinstance(skip, str) else list(skip)
+    skip = [skip] if isinstance(skip, str) else skip
+    if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
+        raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
     given = [table] if isinstance(table, str) else list(table or ())
     given, class_names = [_given(x, root) for x in given], _given(class_names, root)
     named = Named(image_column, label_column, split_column)

@@ -50,6 +50,10 @@ def _check_size(size: tuple[int, int], **options: bool) -> None:
 Image._decompression_bomb_check = _check_size
 
 
+# Pillow would have Ghostscript run these.
+PROGRAMS = {"EPS": "PostScript, a program that is not run (convert it to PNG)"}
+
+
 class ImageError(ValueError):
     """A file that cannot be used as an image; `path` names it and `reason` says why."""
 
@@ -121,9 +125,13 @@ def opened(
     _limit.pixels = options.max_pixels
     try:
         with Image.open(path if source is None else source) as image:
+            if image.format in PROGRAMS:
+                raise ImageError(path, PROGRAMS[image.format])
             if truncated:
                 _load_what_is_there(image)
             yield image
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(path, _reason(error, options)) from error
     finally:

@@ -25,9 +25,19 @@ STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 be
 
 
 def pick_device(device: str | None = None) -> torch.device:
-    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU."""
+    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: if torch knows no such device
+    """
     if device:
-        return torch.device(device)
+        try:
+            return torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device {device!r:.80} is none that torch knows. It could be 'cpu', 'cuda', "
+                f"'cuda:1' or 'mps'"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

@@ -29,6 +29,8 @@ def check_layer(model: nn.Module, layer: str) -> None:
     Raises:
         ValueError: if there is no such layer
     """
+    if not isinstance(layer, str):
+        raise ValueError(f"layer must be the name of a layer, such as 'layer3', not {layer!r:.80}")
     _find(_trace(model)[1], layer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import reprlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 # What a dictionary with the network's weights is called in a file, most usual first.
 _NAMES = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 _DEPTH = 4  # of dictionaries within dictionaries; states of optimizers lie deeper
+_LONGEST = 300  # letters of a name in a network
 SAVE = "Save it with torch.save(model.state_dict(), path)"
 
 
@@ -67,7 +69,7 @@ def read_weights_file(path: str) -> WeightsFile:
     except Exception as error:
         raise _unreadable(path, error) from error
     where, found = _choose(path, content)
-    _check_entries(path if not where else f"{path} ({where})", found)
+    _check_entries(path if not where else f"{path} ({_short(where)})", found)
     return _bare(path, found)
 
 
@@ -86,7 +88,7 @@ def _unreadable(path: str, error: Exception) -> WeightsError:
 
 def _choose(path: str, content: object) -> tuple[str, dict]:
     """Where in a file the network's tensors are ("" for all of it), and the dictionary."""
-    found = dict(_dictionaries(content, (), _DEPTH))
+    found = dict(_dictionaries(content))
     if not found:
         raise WeightsError(f"{path!r} holds no state dict, a dictionary of tensors", SAVE)
     if () in found or len(found) == 1:
@@ -98,7 +100,9 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
     }
     best = min(ranks, key=ranks.get)
     if min(ranks[best]) == len(_NAMES) or list(ranks.values()).count(ranks[best]) > 1:
-        places = ", ".join(repr(".".join(place)) for place in found)
+        names = [".".join(place) for place in found]
+        places = ", ".join(repr(_short(name)) for name in names[:10])
+        places += f" and {len(names) - 10} more" * (len(names) > 10)
         raise WeightsError(
             f"{path!r} holds more than one dictionary of tensors: {places}",
             "Save the network's alone: torch.save(torch.load(path)[...], another_path)",
@@ -106,26 +110,42 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
     return ".".join(best), found[best]
 
 
-def _dictionaries(
-    content: object, place: tuple[str, ...], depth: int
-) -> Iterator[tuple[tuple[str, ...], dict]]:
-    """The outermost dictionaries that hold tensors, and where they lie."""
-    if not isinstance(content, dict):
-        return
-    if any(isinstance(value, torch.Tensor) for value in content.values()):
-        yield place, content
-    elif depth > 1:
-        for name, value in content.items():
-            if isinstance(name, str):
-                yield from _dictionaries(value, (*place, name), depth - 1)
+def _dictionaries(content: object) -> Iterator[tuple[tuple[str, ...], dict]]:
+    """The outermost dictionaries that hold tensors, and where they lie.
+
+    Each is looked at once: a small file can hold one under more names than there is time for.
+    """
+    level, seen = [((), content)], set()
+    for _ in range(_DEPTH):
+        inner = []
+        for place, value in level:
+            if not isinstance(value, dict) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if any(isinstance(item, torch.Tensor) for item in value.values()):
+                yield place, value
+            else:
+                inner += [((*place, n), v) for n, v in value.items() if isinstance(n, str)]
+        level = inner
+
+
+def _short(name: str) -> str:
+    """A name in a message."""
+    return name if len(name) <= 80 else f"{name[:80]}…"
 
 
 def _check_entries(where: str, content: dict) -> None:
     for key, value in content.items():
         if not isinstance(key, str):
             raise WeightsError(
-                f"{where!r} holds a value under the key {key!r}, where a name of the network must "
-                f"be, such as 'conv1.weight'",
+                f"{where!r} holds a value under the key {reprlib.repr(key)}, where a name of the "
+                f"network must be, such as 'conv1.weight'",
+                SAVE,
+            )
+        if len(key) > _LONGEST:
+            raise WeightsError(
+                f"{where!r} holds a name of {len(key)} letters, {_short(key)!r}, which no network "
+                f"has",
                 SAVE,
             )
         if not isinstance(value, torch.Tensor):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..arguments import checked
 from ..dataset import fields
 from ..dataset.files import dataset_folder
 from ..dataset.import_record import decode_options
@@ -28,6 +29,7 @@ CELLS = (128, 256)  # pixels of a picture on the sheet: those of the image, with
 Samples = fo.core.collections.SampleCollection
 
 
+@checked
 def preview_augmentation(
     samples: Samples,
     recipe: str | Recipe = "default",

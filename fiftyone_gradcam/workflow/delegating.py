@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from ..arguments import by_name, check_arguments
 from ..dataset.fields import root_dataset
 from ..disk import plain_errors
 from ..jobs.queue import submit
@@ -27,7 +28,9 @@ def delegable(verb: Callable | None = None, *, check: Callable | None = None) ->
 
     @wraps(verb)
     def call(*args: Any, **options: Any) -> Any:
-        if not options.pop("delegate", False):
+        is_job = options.pop("delegate", False)
+        check_arguments(signature, by_name(signature, args, options))
+        if not is_job:
             with plain_errors():
                 return verb(*args, **options)
         given = {}

@@ -9,6 +9,7 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
+from ..arguments import checked
 from ..dataset import fields
 from ..dataset.files import ready_folder
 from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
@@ -117,6 +118,7 @@ def export_overlays(
     return written + sheet_paths
 
 
+@checked
 def mean_heatmaps(
     samples: fo.core.collections.SampleCollection,
     heatmap_field: str = "gradcam",

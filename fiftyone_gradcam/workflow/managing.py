@@ -10,10 +10,12 @@ from dataclasses import replace
 
 import fiftyone as fo
 
+from ..arguments import checked
 from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.references import run_tails, tail
 from ..dataset.tidying import make_ready
 from ..dataset.writing import exclusive
 from ..disk import make_folder
@@ -21,6 +23,7 @@ from ..disk import make_folder
 Samples = fo.core.collections.SampleCollection
 
 
+@checked
 def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bool = False) -> str:
     """Write a run into a folder that can be taken to another machine.
 
@@ -65,6 +68,7 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
     return folder
 
 
+@checked
 @exclusive
 def import_run(
     samples: Samples, folder: str, key: str | None = None, overwrite: bool = False
@@ -160,6 +164,11 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
         if _is_copy(paths, new):  # of one that was killed earlier
             shutil.rmtree(new)
         _check_no_remains(dataset, new_key)
+        if os.path.isdir(new) and os.listdir(new):
+            raise ValueError(
+                f"{new!r} holds files of a deleted run {new_key!r}, which another dataset uses. "
+                f"Choose another key"
+            )
     before, names = runs.paths_of(dataset, run.key), run_fields.fields_of_run(dataset, run.key)
     is_linked = False
     try:
@@ -260,8 +269,9 @@ def _check_target(folder: str, overwrite: bool) -> None:
 
 def _check_no_remains(dataset: fo.Dataset, key: str) -> None:
     """Refuse to write over the files of a training that was interrupted."""
-    folder = run_folder(dataset, key)
-    if os.path.isdir(folder) and os.listdir(folder):
+    folder, id = run_folder(dataset, key), str(dataset._doc.id)
+    used = run_tails(id)  # what stays of a deleted run, for a clone shows it, is no training
+    if any(tail(path, id) not in used for path in files.files_below(folder)):
         raise ValueError(
             f"{folder!r} holds a training {key!r} of {dataset.name!r} that was interrupted. Choose "
             f"another key, or call delete_run() for it first"

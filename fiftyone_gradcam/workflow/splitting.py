@@ -64,13 +64,13 @@ def split(
             raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
         if fractions != "default":
             raise ValueError("Give fractions or folds, not both: folds are of equal size")
-        fractions = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
-    if isinstance(fractions, str):
+    elif isinstance(fractions, str):
         fractions = find_recipe(fractions).fractions
-    check_fractions(fractions)
+    if folds is None:
+        check_fractions(fractions)
     sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
-    if folds is not None and folds > sum(sizes.values()) > 0:
-        raise ValueError(f"{sum(sizes.values())} images cannot be dealt to {folds} folds")
+    if folds is not None:
+        fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
     if groups == NEAR:
         together = _twins(samples, backbone, weights, device, progress)
@@ -85,6 +85,14 @@ def split(
     if "train" not in counts and folds is None:
         print("No split is called 'train', the tag that fine_tune trains on")
     return counts
+
+
+def _folds(folds: int, count: int) -> dict[str, float]:
+    """Shares of equal folds of so many images; of none, which is refused later, two will do."""
+    if folds > count > 0:
+        raise ValueError(f"{count} images cannot be dealt to {folds} folds")
+    folds = min(folds, max(count, 2))
+    return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
 
 def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:

@@ -103,12 +103,18 @@ class Verb(foo.Operator):
     def _check_request(self, ctx) -> None:
         """Refuse what a form cannot be built of: a request can say anything."""
         check_params(self.verb, ctx.params)
-        if ctx.dataset is None:
-            if self.needs_dataset:
-                raise ValueError(f"{self.label} works on a dataset. Open one first")
-            return
-        check_view(ctx)
-        ctx.target_view()
+        try:
+            if ctx.dataset is not None:
+                check_view(ctx)
+                ctx.target_view()
+                return
+        except (TypeError, AttributeError, LookupError, UnicodeError) as error:  # of FiftyOne's
+            raise ValueError(
+                "The dataset, view, filters or selection of this request cannot be read. Reload "
+                "the App, and choose them again"
+            ) from error
+        if self.needs_dataset:
+            raise ValueError(f"{self.label} works on a dataset. Open one first")
 
     def given(self, ctx) -> dict:
         """The verb's arguments by name, from parameters that are checked."""

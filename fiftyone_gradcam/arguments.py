@@ -1,0 +1,61 @@
+"""Arguments of verbs that can be nothing of the kind that is asked for, refused by name."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+TEXTS = ("str", "str | None")  # annotations, as they are written
+SEEDS = ("seed",)
+
+
+def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -> None:
+    """Refuse what cannot be a text where one is asked for, and a seed that is no whole number.
+
+    What a verb refuses in words of its own, such as a key, is left to it.
+
+    Args:
+        signature: of the verb, with annotations as text
+        given: arguments by name
+
+    Raises:
+        TypeError: naming the argument and its value, if it is no text
+        ValueError: if it is another value that cannot be
+    """
+    for name, value in given.items():
+        parameter = signature.parameters.get(name)
+        if parameter is None or (value is None and parameter.annotation != "str"):
+            continue
+        if parameter.annotation in TEXTS and name != "key":
+            if not isinstance(value, str | os.PathLike):
+                raise TypeError(f"{name} must be a text, not {value!r:.80}")
+            if "\0" in str(value):
+                raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
+        elif name in SEEDS:
+            is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not is_whole or value < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0, not {value!r:.80}")
+
+
+def checked(verb: Callable) -> Callable:
+    """Let `check_arguments` look at each call of a function."""
+    signature = inspect.signature(verb)
+
+    @wraps(verb)
+    def call(*args: Any, **options: Any) -> Any:
+        check_arguments(signature, by_name(signature, args, options))
+        return verb(*args, **options)
+
+    return call
+
+
+def by_name(signature: inspect.Signature, args: tuple, options: dict) -> dict:
+    """Arguments by name; a call that does not fit is left to Python to refuse."""
+    try:
+        return signature.bind_partial(*args, **options).arguments
+    except TypeError:
+        return options
