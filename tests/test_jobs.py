@@ -258,8 +258,8 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     job = fg.fine_tune(dataset, "apart", **LONG, delegate=True)
     pid = int(worker_of(job).rsplit(" ", 2)[1])
     assert pid not in [p.pid for p in psutil.Process().children(recursive=True)]
-    assert os.getsid(pid) == pid
     until(lambda: is_learning(job))
+    assert os.getsid(pid) == pid
     job.cancel()
     until(lambda: job.refresh().has_ended)
 

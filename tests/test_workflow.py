@@ -351,7 +351,8 @@ def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
             fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
     with pytest.raises(ValueError, match="no training 'begun' to go on with"):
         fg.fine_tune(trained, "begun", resume=True)
-    fg.delete_run(trained, "begun")
+    with pytest.raises(ValueError, match="no training run 'begun'"):  # nothing is left of it
+        fg.delete_run(trained, "begun")
 
 
 def test_tags_of_split_folders_are_told(tmp_path, name, capsys):
