@@ -134,8 +134,8 @@ def test_predictions_that_were_cancelled_stay_and_are_named_as_a_part(dataset, m
         for _ in range(5):
             many.add_samples([s.copy() for s in dataset.iter_samples()])
         fg.fine_tune(many, "quick", **QUICK)
-        job = fg.predict(many, "quick", "part", heatmaps=("predicted", "label"), method="scorecam",
-                         delegate=True)  # fmt: skip
+        maps = {"heatmaps": ("predicted", "label"), "heatmap_field": "part_cam"}
+        job = fg.predict(many, "quick", "part", method="scorecam", delegate=True, **maps)
         until(lambda: job.refresh().progress > 0.02)
         job.cancel()
         with pytest.raises(fg.CancelledError, match=r"\d+ of 540 images have predict") as told:
