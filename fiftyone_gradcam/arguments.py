@@ -11,6 +11,8 @@ from typing import Any
 
 TEXTS = ("str", "str | None")  # annotations, as they are written
 SEEDS = ("seed",)
+# Keys and choices: a message of theirs says what there is to choose from.
+OWN_WORDS = ("key", "new_key", "level", "label_from", "split_from", "how")
 
 
 def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -> None:
@@ -30,7 +32,7 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
         parameter = signature.parameters.get(name)
         if parameter is None or (value is None and parameter.annotation != "str"):
             continue
-        if parameter.annotation in TEXTS and name != "key":
+        if parameter.annotation in TEXTS and name not in OWN_WORDS:
             if not isinstance(value, str | os.PathLike):
                 raise TypeError(f"{name} must be a text, not {value!r:.80}")
             if "\0" in str(value):

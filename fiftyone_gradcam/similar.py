@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-ALIKE = 0.6  # of 1: how similar two names are at least, in either case
+ALIKE = 0.7  # of 1: how similar two names are at least, in either case
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -20,6 +20,8 @@ NOT_OURS = (
     *("ERR_NAME_NOT_RESOLVED", "entry is loading"),
     "dataset is not defined",  # when another dataset is opened beside an open panel
 )
+# Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
+OF_TILES = ("ArrayBuffer", "ImageBitmap")
 SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first
 ARGUMENTS = [
     "--no-sandbox",
@@ -52,6 +54,7 @@ class AppPage:
     def __init__(self, page, url: str):
         self.page, self.url = page, url
         self.errors: list[str] = []
+        self.errors_of_tiles: list[str] = []
         # An empty page has no storage.
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
         page.on("console", self._note)
@@ -63,7 +66,9 @@ class AppPage:
             self._keep(message.text)
 
     def _keep(self, text: str) -> None:
-        if not any(mark in text for mark in NOT_OURS):
+        if any(mark in text for mark in OF_TILES):
+            self.errors_of_tiles.append(text)
+        elif not any(mark in text for mark in NOT_OURS):
             self.errors.append(text)
 
     def open(self, dataset_name: str) -> None:

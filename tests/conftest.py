@@ -10,7 +10,10 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HOME = Path(tempfile.mkdtemp(prefix="fiftyone-gradcam-tests-"))
+# Short, and not inside that of another session, such as one that starts workers: the addresses of
+# sockets, as the processes of a DataLoader use them, have at most 107 bytes.
+TEMPORARY = os.environ.setdefault("FIFTYONE_GRADCAM_TESTS_TMPDIR", tempfile.gettempdir())
+HOME = Path(tempfile.mkdtemp(prefix="fg-", dir=TEMPORARY))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 for name in ("plugins", "datasets", "tmp"):
     (HOME / name).mkdir()

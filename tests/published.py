@@ -17,8 +17,12 @@ Form = OrderedDict[str, torch.Tensor]
 
 def fresh(name: str) -> nn.Module:
     """A network of torchvision's with 1,000 classes, auxiliary classifiers included."""
-    options = {"aux_logits": True, "init_weights": False}
-    wanted = options if name in ("googlenet", "inception_v3") else {}
+    wanted = {}
+    if name in ("googlenet", "inception_v3"):
+        wanted = {"aux_logits": True, "init_weights": False}
+    elif name.startswith("vit"):  # whose positions are those of the size that it was trained on
+        meta = torchvision.models.get_model_weights(name).DEFAULT.meta
+        wanted = {"image_size": meta["min_size"][0]}
     return torchvision.models.get_model(name, weights=None, **wanted)
 
 

@@ -53,8 +53,9 @@ def test_predict_by_button_draws_heatmaps_and_leaves_other_colours(app, dataset)
     dataset.save()
 
 
-def test_heatmaps_are_there_when_the_dataset_is_opened_anew(app, dataset):
+def test_heatmaps_are_there_when_the_dataset_is_opened_anew(app, app_server, dataset):
     fg.predict(dataset, "quick")
+    app_server[0].dataset = dataset  # an App that has it open keeps the colors that it had
     app.open(dataset.name)
     assert is_hot(app.grid("5 opened anew", until=is_hot))
 

@@ -71,3 +71,4 @@ def test_heatmaps_are_there_when_a_job_ends_and_in_twenty_loads(app, dataset):
         check_tiles(app.page, expected)
     app.screenshot("62 loaded often")
     assert active_heatmaps(dataset) == ["gradcam_label"]
+    assert app.errors_of_tiles == []

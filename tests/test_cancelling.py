@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import QUICK
+from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.fields import field_info
@@ -145,6 +146,37 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
     with pytest.raises(ValueError, match="'rival', trained or used otherwise, says of 150 samples"):
         fg.predict(some, "rival", **own)
+
+
+@pytest.fixture
+def made(tmp_path, name, one_thread):
+    """A dataset of 60 digits with a run "first", made without training."""
+    for dataset in some_digits(tmp_path / "digits", name, per_class=20):
+        make_run(dataset, "first", files=False)
+        yield dataset
+
+
+def test_a_pass_that_is_cancelled_leaves_each_sample_a_heatmap(made):
+    own = {"heatmaps": ("predicted", "label"), "device": "cpu"}
+    names = ("gradcam", "gradcam_label")
+
+    def files() -> dict[str, list[str]]:
+        rows = made.values(["id", *(f"{name}.map_path" for name in names)])
+        return {sample_id: paths for sample_id, *paths in zip(*rows, strict=True)}
+
+    fg.predict(made, "first", progress=False, **own)
+    before = files()
+    with pytest.raises(fg.CancelledError, match="Cancelled: "):
+        fg.predict(made, "first", progress=ending_after(1, least=12), **own)
+    after = files()
+    assert all(os.path.exists(path) for paths in after.values() for path in paths)
+    again = [i for i in before if not set(before[i]) & set(after[i])]
+    assert 12 <= len(again) < 60
+    assert all(after[i] == before[i] for i in before if i not in again)
+    assert not any(os.path.exists(path) for i in again for path in before[i])
+    for position, name in enumerate(names):
+        kept = {os.path.basename(paths[position]) for paths in after.values()}
+        assert set(os.listdir(heatmap_folder(made, name))) == kept
 
 
 def test_resume_makes_the_heatmaps_that_an_earlier_pass_did_not(trained):

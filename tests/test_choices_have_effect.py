@@ -64,7 +64,7 @@ def step_loss(choices: dict, labels: np.ndarray, batch: Batch) -> tuple[float, t
     learner = Learner(recipe(**choices), 3, torch.device("cpu"), labels)
     with torch.no_grad():
         logits = copy.deepcopy(learner.model).train()(batch.inputs)
-    sums = Sums(torch.device("cpu"))
+    sums = Sums()
     learner.learn(batch, learner.model, sums, 1.0)
     return sums.read()[0], logits
 

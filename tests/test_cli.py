@@ -179,6 +179,7 @@ def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
         installed.append(command)
         return subprocess.CompletedProcess(command, 0, "", "")
 
+    monkeypatch.setattr(fo.config, "database_uri", None)  # as without a server of one's own
     monkeypatch.setattr(DatabaseService, "find_mongod", staticmethod(find))
     monkeypatch.setattr(doctor.subprocess, "run", pip)
     monkeypatch.setattr(doctor.sys, "platform", "linux")

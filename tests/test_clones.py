@@ -207,3 +207,14 @@ def test_looking_for_references_is_quick(dataset, monkeypatch):
     home = os.path.dirname(os.path.dirname(path))
     plan = collection.find({"gradcam.map_path": {"$regex": f"^{home[:-3]}xyz/"}}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 0
+
+
+def test_an_import_that_replaces_a_dataset_leaves_its_clone_whole(dataset):
+    clone = clone_of(dataset, persistent=True)
+    before, shown = what_it_shows(clone), files_of(clone)
+    root, name = os.path.dirname(os.path.dirname(dataset.first().filepath)), dataset.name
+    again = fg.import_folders(root, name, overwrite=True, progress=False)
+    assert again.name == name
+    assert again.get_field("prediction") is None
+    check_whole(clone, before)
+    assert files_of(clone) == shown

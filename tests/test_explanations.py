@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels
+from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels, map_pixels
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.explain.overlay import colors_of
 from fiftyone_gradcam.images.batches import Images
@@ -81,7 +81,7 @@ def test_contrast_is_the_difference_on_one_scale(explained):
         for field, cam in (("cam", first), ("cam_label", second)):
             pixels = heatmap_pixels(sample[field])
             assert pixels.max() == pytest.approx(1 + 254 * cam.max() / factor, abs=12)
-        pixels = heatmap_pixels(sample.cam_contrast)
+        pixels = map_pixels(sample, "cam_contrast", "cam_contrast_against")
         top = (first - second).max()
         if top > 0:
             assert pixels.max() == pytest.approx(128 + 127 * top / factor, abs=14)

@@ -1,13 +1,14 @@
 """Carrying out plans: odd and broken files, cancel, kill, what has changed the second time."""
 
 import csv
+import errno
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import fiftyone as fo
@@ -15,9 +16,11 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, save_digits
 from PIL import Image
+from pymongo.errors import AutoReconnect
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import adding
+from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.dataset.replacing import leaving_of, successor_of
 from fiftyone_gradcam.images.decode import ImageError, decode
 
@@ -217,24 +220,30 @@ sys.path.insert(0, {repository!r})
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import adding
 adding.BATCH = 20
-print("ready", flush=True)
+write = adding._write
+def write_and_wait(result, batch, label_field):
+    write(result, batch, label_field)
+    if len(result.dataset) >= {least}:
+        print("written", flush=True)
+        sys.stdin.read()  # until it is killed
+adding._write = write_and_wait
 fg.import_folders({root!r}, {name!r}, progress=False)
 """
 
 
 def test_an_import_that_is_killed_goes_on(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=100)
-    code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name)
-    draws, sizes = random.Random(0), []
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        while process.stdout.readline().strip() != "ready":
-            pass
-        time.sleep(draws.uniform(0.0, 0.4))
+    for least in (60, 120, 200):
+        code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name, least=least)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        while (line := process.stdout.readline()).strip() != "written":
+            assert line
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        sizes.append(len(fo.load_dataset(name)) if fo.dataset_exists(name) else 0)
-    assert sizes == sorted(sizes)
+        assert process.wait() == -signal.SIGKILL
+        assert len(fo.load_dataset(name)) == least
+        process.stdin.close()
+        process.stdout.close()
     whole = fg.import_folders(str(root), name, progress=False)
     other = fg.import_folders(str(root), f"{name} other", progress=False)
     try:
@@ -314,3 +323,48 @@ def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):
         fg.import_folders(str(root), f"{name} 2", label_field="tags")
     with pytest.raises(FileNotFoundError, match="No file 'gone.csv', here or in"):
         fg.plan_import(str(root), table="gone.csv")
+
+
+def test_a_report_that_cannot_be_written_undoes_nothing(tmp_path, name, monkeypatch, capsys):
+    root = save_digits(tmp_path / "d", per_class=4)
+    (root / "digit 0" / "000.png").write_bytes(b"no image")
+
+    def full(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        dataset = fg.import_folders(str(root), name)
+    printed = capsys.readouterr().out
+    assert re.search(r"the report .*import\.csv cannot be written: No space left on dev", printed)
+    assert len(dataset) == 11
+    info = dataset.info["import_folders"]
+    assert info["skipped"] == {"not an image": 1}
+    assert info["report"] is None
+    folder = dataset_folder(dataset)
+    assert os.listdir(folder) == []  # no part of it either
+    assert os.listdir(os.path.dirname(fg.import_folders(str(root), name).info["import_folders"][
+        "report"
+    ])) == ["import.csv"]  # fmt: skip
+
+
+def test_a_database_that_cannot_be_written_is_named_and_the_next_import_completes(
+    tmp_path, name, monkeypatch
+):
+    root = save_digits(tmp_path / "d", per_class=4)
+    monkeypatch.setattr(adding, "BATCH", 5)
+    add, calls = fo.Dataset.add_samples, []
+
+    def add_some(self, samples, **options):
+        calls.append(len(samples))
+        if len(calls) == 2:
+            raise AutoReconnect("connection closed")
+        return add(self, samples, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fo.Dataset, "add_samples", add_some)
+        with pytest.raises(RuntimeError, match="cannot be written.*Is its disk full.*again"):
+            fg.import_folders(str(root), name, progress=False)
+    assert len(fo.load_dataset(name)) == 5
+    whole = fg.import_folders(str(root), name, progress=False)
+    assert len(set(whole.values("filepath"))) == len(whole) == 12

@@ -6,8 +6,11 @@ import fiftyone as fo
 import pytest
 from conftest import QUICK, save_digits
 from fiftyone import ViewField as F
+from made_runs import CLASSES, HISTORY
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.runs import Run, save_run
+from fiftyone_gradcam.model.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +104,10 @@ def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name,
     assert features.pick_backbone(empty, None, None, "no copies") == ("resnet50", "imagenet")
     weights = tmp_path / "weights.pth"
     weights.touch()
-    config = empty.init_run(
-        method="gradcam/fine_tune", recipe={"backbone": "vgg16", "weights": str(weights)}
-    )
-    empty.register_run("from_a_file", config)
+    recipe = Recipe(backbone="vgg16", weights=str(weights)).to_dict()
+    own = {"history": HISTORY, "best_epoch": 2, "label_field": "ground_truth"}
+    checkpoint = str(tmp_path / "model.pt")
+    run = Run("from_a_file", name, CLASSES, recipe, checkpoint=checkpoint, **own)
+    save_run(empty, run)
     assert features.pick_backbone(empty, None, None, "no copies") == ("vgg16", str(weights))
     assert features.pick_backbone(empty, "alexnet", None, "no copies") == ("alexnet", "imagenet")

@@ -199,6 +199,84 @@ def test_forms_say_what_is_missing(name):
     assert "no_label_field" in form("fine_tune", empty)
 
 
+@pytest.mark.parametrize(
+    ("verb", "params", "given"),
+    [
+        ("export_run", {"run": "quick", "folder": "/x"}, {"overwrite": False}),
+        ("export_run", {"run": "quick", "folder": "/x", "overwrite": True}, {}),
+        ("import_run", {"folder": "/x", "key": "new"}, {}),
+        ("import_run", {"folder": "/x", "key": ""}, {"key": None}),
+        ("rename_run", {"key": "quick", "new_key": "other"}, {}),
+        ("delete_run", {"key": "quick"}, {"fields": True}),
+        ("delete_run", {"key": "quick", "fields": False}, {}),
+        ("lowest_scores", {"prediction_field": "prediction", "label": "digit 1", "count": 3}, {}),
+        ("highest_scores", {"prediction_field": "p"}, {"label": None, "count": None}),
+        ("mistakes", {"prediction_field": "p"}, {}),
+        ("relocate", {"old": "/a", "new": "/b"}, {}),
+        ("split", {"label_field": "ground_truth", "way": "folds", "folds": 3, "seed": 7},
+         {"way": None, "groups": None}),
+        ("split", {"label_field": "ground_truth", "groups": "filename"},
+         {"seed": 0, "fractions": {"train": 0.6, "val": 0.2, "test": 0.2}}),
+    ],
+)  # fmt: skip
+def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
+    view = trained.limit(5)
+    ctx = foo.executor.ExecutionContext(
+        request_params={
+            "dataset_name": trained.name, "params": params, "view": view._serialize()
+        },
+        operator_uri=URI + verb,
+    )  # fmt: skip
+    found = foo.get_operator(URI + verb).arguments(ctx)
+    samples = found.pop("samples")
+    of_all = verb in (*OF_RUNS, "relocate")  # runs and files are the dataset's, not the view's
+    assert samples.values("id") == (trained if of_all else view).values("id")
+    expected = {name: value for name, value in {**params, **given}.items() if name != "way"}
+    assert found == expected
+
+
+def test_only_some_splits_take_long():
+    operator = foo.get_operator(URI + "split")
+    assert operator.takes_long({"groups": "near duplicates"})
+    assert not any(operator.takes_long({"groups": name}) for name in (None, "duplicates", "video"))
+
+
+def test_a_result_is_shown_without_what_is_not_needed(trained):
+    from fiftyone_gradcam.app.showing import show, view_as_text
+
+    def messages(outcome: dict, view=None, active=()) -> list[tuple[str, dict]]:
+        ctx = foo.executor.ExecutionContext(
+            request_params={
+                "dataset_name": trained.name, "active_fields": list(active),
+                "view": [] if view is None else view._serialize(),
+            },
+            executor=foo.executor.Executor(),
+        )  # fmt: skip
+        for _ in show(ctx, outcome):
+            pass
+        found = ctx.executor.to_json()["requests"]
+        return [(m["operator_uri"].rpartition("/")[2], m["params"]) for m in found]
+
+    def names(*args, **options) -> list[str]:
+        return [name for name, _ in messages(*args, **options)]
+
+    assert names({}) == ["reload_dataset"]
+    assert names({"changed": False}) == []
+    assert messages({"dataset": "x", "fields": ["gradcam"]}) == [("open_dataset", {"dataset": "x"})]
+    using = trained.exists("prediction")
+    assert names({"gone": ["prediction"]}, using) == ["reload_dataset", "clear_view"]
+    assert names({"gone": ["gradcam_label"]}, using) == ["reload_dataset"]
+    assert names({"gone": []}, using) == ["reload_dataset"]
+    same = {"changed": False, "fields": ["prediction", "gradcam"]}
+    assert names(same, active=["gradcam", "prediction"]) == []
+    ((name, params),) = messages(same, active=["tags", "gradcam_label"])
+    assert (name, params["fields"]) == ("set_active_fields", ["tags", "prediction", "gradcam"])
+    shown = trained.limit(3)
+    ((name, params),) = messages({"changed": False, "view": view_as_text(shown)})
+    assert name == "set_view"
+    assert fo.DatasetView._build(trained, params["view"]).values("id") == shown.values("id")
+
+
 def test_the_whole_loop_by_operators(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=15)
     other = fo.Dataset(f"{name} open")

@@ -124,6 +124,14 @@ def test_doctor_loads_the_weights_that_it_vouches_for(home):
             create_model(name, 3)
 
 
+def test_what_is_wrong_with_an_older_file_is_counted_by_todays_names(tmp_path):
+    state = as_published("vit_b_32")
+    state["encoder.pos_embedding"] = state["encoder.pos_embedding"][:, :10]
+    torch.save(state, tmp_path / "older.pth")
+    with pytest.raises(WeightsError, match="0 tensors missing, 0 unknown, 1 of another shape"):
+        create_model("vit_b_32", 3, str(tmp_path / "older.pth"))
+
+
 def test_a_full_disk_is_no_missing_network(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 

@@ -217,6 +217,21 @@ def test_many_rows_are_kept_apart_from_the_record(dataset, monkeypatch):
     assert (run.history, run.validations) == (HISTORY, VALIDATIONS)
 
 
+@pytest.mark.parametrize("most", [1, 1000])
+def test_results_of_a_run_that_was_replaced_are_the_new_ones(dataset, monkeypatch, most):
+    monkeypatch.setattr(runs, "MOST_ROWS", most)
+    run = make_run(dataset, "a")
+    known = dataset.load_run_results("a")
+    fg.load_run(dataset, "a")  # reads the record again
+    runs.save_run(dataset, replace(run, history=HISTORY[:3], validations=VALIDATIONS[:1]))
+    dataset.reload()
+    dataset._run_cache["a"] = known  # a process does not see what others write
+    found = fg.load_run(dataset, "a")
+    assert (found.history, found.validations) == (HISTORY[:3], VALIDATIONS[:1])
+    results = dataset.load_run_results("a", cache=False)
+    assert (results.history, results.validations) == (HISTORY[:3], VALIDATIONS[:1])
+
+
 def test_what_another_process_has_made_is_seen(dataset, capsys):
     make_run(dataset, "a")
     fg.predict(dataset, "a")

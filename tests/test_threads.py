@@ -61,7 +61,7 @@ def test_predictions_at_a_named_layer_are_those_of_one_image_after_the_other(pho
         cam, frame = found.maps[0][0].numpy(), batch.frames[0]
         options = HeatmapOptions()
         expected = render_heatmap(
-            cam, int(frame[0]), int(frame[1]), seen_box("squash", *map(int, frame)), None, False,
+            cam, int(frame[0]), int(frame[1]), seen_box("squash", *map(int, frame)), None,
             options.resolution, options.interpolation,
         )  # fmt: skip
         assert heatmap.layer == LAYER

@@ -220,7 +220,9 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     fg.predict(dataset, run)
     victim = dataset.first()
     (root / "digit 0" / os.path.basename(victim.filepath)).write_bytes(b"broken")
-    view = fg.predict(dataset, run, heatmaps=())
+    heatmap = victim.gradcam.map_path
+    assert os.path.exists(heatmap)
+    view = fg.predict(dataset, run)
     assert len(view) == 35
     printed = capsys.readouterr().out
     assert "Left out 1 images" in printed
@@ -228,6 +230,9 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     victim.reload()
     assert victim.prediction is None
     assert victim.prediction_scores is None
+    assert victim.gradcam is None
+    assert not os.path.exists(heatmap)
+    assert dataset.count("gradcam") == len(os.listdir(os.path.dirname(heatmap))) == 35
     with pytest.raises(ValueError, match="None of 1 files can be read.*not an image"):
         fg.predict(dataset.select(victim.id), run, prediction_field="other", heatmaps=())
     assert dataset.get_field("other") is None
@@ -346,7 +351,8 @@ def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
             fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
     with pytest.raises(ValueError, match="no training 'begun' to go on with"):
         fg.fine_tune(trained, "begun", resume=True)
-    fg.delete_run(trained, "begun")
+    with pytest.raises(ValueError, match="no training run 'begun'"):  # nothing is left of it
+        fg.delete_run(trained, "begun")
 
 
 def test_tags_of_split_folders_are_told(tmp_path, name, capsys):

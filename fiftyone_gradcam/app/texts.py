@@ -7,12 +7,16 @@ import html
 import re
 from pathlib import Path
 
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+# Within a word "_" has no meaning; "#", "+", "-", "=" and numbers have one at the beginning alone.
+# Addresses would become links.
+_MARKS = re.compile(r"[\\`*{}\[\]|~>@]|(?<![^\W_])_|_(?![^\W_])|^[#+\-=]|(?<=www)\.|:(?=//)", re.I)
+_NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def markdown(text: str) -> str:
-    """A text without meaning to Markdown or HTML."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+    """A text without meaning to Markdown or HTML, as the App reads it in notices and panels."""
+    text = _NUMBERED.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", " ".join(text.split())))
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def plotly(text: str, most: int = 24) -> str:

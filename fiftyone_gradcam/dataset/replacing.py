@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 
 import fiftyone as fo
 from fiftyone.core.odm import get_db_conn
 from fiftyone.core.utils import to_slug
 from pymongo import UpdateOne
 
-from .files import dataset_folder
+from . import references
+from .files import dataset_folder, remove_unused
 from .import_record import INFO_KEY
 
 MARK = "replaces"  # in the record of a successor: the name that it is to take
@@ -81,7 +81,8 @@ def take_place(successor: fo.Dataset, name: str) -> None:
 
 
 def delete_with_files(dataset: fo.Dataset) -> None:
-    """Delete a dataset, then the files of this plugin for it: never files of one that stays."""
-    folder = dataset_folder(dataset)
+    """Delete a dataset, then the files of this plugin for it that no other dataset shows."""
+    folder, own = dataset_folder(dataset), str(dataset._doc.id)
     dataset.delete()
-    shutil.rmtree(folder, ignore_errors=True)
+    used = references.heatmap_tails(own) | references.run_tails(own)
+    remove_unused(folder, used)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 
 import fiftyone as fo
 
@@ -16,6 +17,36 @@ def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
     """Names of the fields that this plugin wrote for a run."""
     names = dataset.get_field_schema()
     return [name for name in names if field_info(dataset, name).get("run") == key]
+
+
+def values_lost(
+    dataset: fo.Dataset, ids: Collection[str], wanted: Mapping[str, dict]
+) -> tuple[str, int] | None:
+    """What would be deleted of other samples if some got values: a field holds values of one run,
+    made alike.
+
+    Args:
+        dataset: which has the fields, or not
+        ids: of the samples that get values
+        wanted: by the names of fields, facts that would be stored with them; of those in a
+            dictionary, such as "heatmap", only those that it names count
+
+    Returns:
+        the run whose values these are, and of how many samples; None if nothing would be deleted
+    """
+    for name, facts in wanted.items():
+        info = field_info(dataset, name)
+        if not info.get("run") or all(_says(info.get(key), facts[key]) for key in facts):
+            continue
+        if lost := len(set(dataset.exists(name).values("id")).difference(ids)):
+            return info["run"], lost
+    return None
+
+
+def _says(noted: object, fact: object) -> bool:
+    if isinstance(fact, dict):
+        return isinstance(noted, dict) and all(noted.get(key) == fact[key] for key in fact)
+    return noted == fact
 
 
 def rename_run_in_fields(dataset: fo.Dataset, names: list[str], key: str, new_key: str) -> None:

@@ -227,6 +227,8 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
             dataset.register_run(run.key, config)
         # The results repeat what the record says, for whoever reads them with FiftyOne alone.
         results = dataset.init_run_results(run.key, **rows, findings=run.findings)
+        # Results that replace others count as unchanged once the record was read again.
+        dataset._doc.runs[run.key]._mark_as_changed("results")
         dataset.save_run_results(run.key, results)
     except BaseException:
         if before is not None:

@@ -97,9 +97,8 @@ def _load(model: nn.Module, own: State, state: State, assign: bool) -> str:
             return ""
     except Exception as error:  # of shapes, or of a version that torchvision does not know
         reason = str(error).strip().splitlines()[-1].strip()
-        missing = [n for n in own if n not in state and not n.endswith(".num_batches_tracked")]
-        unknown = [n for n in state if n not in own]
         wrong = [n for n, value in state.items() if n in own and value.shape != own[n].shape]
+        missing, unknown = _others_than(wrong, model, own, state, assign)
     if wrong:
         found, wanted = (" x ".join(map(str, s[wrong[0]].shape)) for s in (state, own))
         reason = f"such as {wrong[0]!r}, {found} for {wanted}"
@@ -109,6 +108,20 @@ def _load(model: nn.Module, own: State, state: State, assign: bool) -> str:
         f"{len(missing)} tensors missing, {len(unknown)} unknown, {len(wrong)} of another shape "
         f"({reason})"
     )
+
+
+def _others_than(
+    wrong: list[str], model: nn.Module, own: State, state: State, assign: bool
+) -> tuple[list[str], list[str]]:
+    """What is missing and what is unknown beside tensors of another shape."""
+    rest = OrderedDict((n, own[n] if n in wrong else value) for n, value in state.items())
+    rest._metadata = state._metadata
+    try:
+        missing, unknown = model.load_state_dict(rest, strict=False, assign=assign)
+    except Exception:  # earlier names of other shapes: as the file is written
+        missing = [n for n in own if n not in state and not n.endswith(".num_batches_tracked")]
+        unknown = [n for n in state if n not in own]
+    return list(missing), list(unknown)
 
 
 def _check_kinds(state: State, own: State, file: WeightsFile, path: str) -> None:

@@ -16,6 +16,7 @@ from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
 from ..dataset.references import run_tails, tail
+from ..dataset.tidying import make_ready
 from ..dataset.writing import exclusive
 from ..disk import make_folder
 
@@ -233,6 +234,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
         print(f"Files of {key!r} stay, for another dataset uses them")
     elif had_files:
         print(f"Deleted {folder}")
+    make_ready(dataset)  # values of the run that waited go
     return names
 
 

@@ -109,15 +109,17 @@ def files_of_nobody(dataset: fo.Dataset, extra: Callable[[str], bool] = lambda _
         for attribute in dataset.get_field_schema(flat=True):
             if attribute.startswith(f"{name}.") and attribute.endswith("_path"):
                 known |= {path for path in dataset.values(attribute) if path}
-    keys = set(dataset.list_runs())
+    for key in dataset.list_runs():
+        run = fg.load_run(dataset, key)
+        watch = run.watch or {}
+        known |= {run.checkpoint, run.curves, watch.get("maps"), watch.get("strip")}
     found = []
     for folder, _, names in os.walk(home):
         for name in names:
             path = os.path.join(folder, name)
             parts = os.path.relpath(path, home).split(os.sep)
-            of_run = parts[0] == "runs" and len(parts) == 3 and parts[1] in keys
             resumable = parts[0] == "runs" and len(parts) == 3 and parts[2] == "state.pt"
-            is_known = path in known or of_run or resumable or len(parts) == 1 or extra(path)
+            is_known = path in known or resumable or len(parts) == 1 or extra(path)
             if not is_known or ".part" in name:
                 found.append(os.path.relpath(path, home))
     return found

@@ -155,7 +155,11 @@ def _import(place: Place, **options) -> object:
 
 
 def _export_overlays(place: Place, **options) -> object:
-    return fg.export_overlays(place.dataset, "gradcam", str(place.out), **options)
+    return fg.export_overlays(place.dataset, str(place.out), "gradcam", **options)
+
+
+def _mean_heatmaps(place: Place, **options) -> object:
+    return fg.mean_heatmaps(place.dataset, "gradcam", folder=str(place.out), **options)
 
 
 def _resume(place: Place) -> object:
@@ -246,8 +250,10 @@ STORIES = [
         exports=True,
     ),
     Story(
-        "mean_heatmaps", predicted, lambda p: fg.mean_heatmaps(p.dataset, "gradcam", str(p.out)),
-        again=lambda p: fg.mean_heatmaps(p.dataset, "gradcam", str(p.out), overwrite=True),
+        "mean_heatmaps",
+        predicted,
+        _mean_heatmaps,
+        again=lambda p: _mean_heatmaps(p, overwrite=True),
         exports=True,
     ),
     Story(

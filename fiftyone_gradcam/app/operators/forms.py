@@ -9,6 +9,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
 from ...model.known_recipes import RECIPES, find_recipe
+from ..texts import markdown
 
 AUTOMATIC = "automatic"
 FEATURES = {  # backbones whose features are told apart
@@ -186,8 +187,13 @@ def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
         refuse(inputs, "taken_key", f"Run {key!r} exists already. Choose another name")
 
 
+def tell(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:
+    """Show a message: as it is, for the App reads Markdown there, and classes have any name."""
+    inputs.view(name, kind(label=markdown(message)))
+
+
 def refuse(inputs: types.Object, name: str, message: str) -> None:
     """Show why the form cannot be sent, and keep it from being sent."""
-    field = inputs.view(name, types.Error(label=message))
+    field = inputs.view(name, types.Error(label=markdown(message)))
     field.invalid = True
     field.error_message = message

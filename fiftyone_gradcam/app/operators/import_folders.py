@@ -21,7 +21,7 @@ from ...folders.plan import Plan, plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, refuse
+from .forms import AUTOMATIC, choice_input, more, refuse, tell
 from .verb import Verb
 
 LABELS = {
@@ -91,7 +91,7 @@ class ImportFolders(Verb):
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            inputs.view(f"warning_{number}", types.Warning(label=_in_labels(warning)))
+            tell(inputs, f"warning_{number}", _in_labels(warning), types.Warning)
         default = name_for(plan.root)
         inputs.str(
             "name",
@@ -100,7 +100,7 @@ class ImportFolders(Verb):
         )
         if default != (folder := os.path.basename(plan.root)):
             about = f"The folder's own name is {folder!r}; the dataset is called {default!r}"
-            inputs.view("own_name", types.Notice(label=about))
+            tell(inputs, "own_name", about)
         if more(ctx, inputs):
             inputs.str("label_field", default="ground_truth", label="Label field")
             inputs.bool(
@@ -127,7 +127,7 @@ class ImportFolders(Verb):
             check_target(name, plan.root, given["label_field"], given["overwrite"])
             if fo.dataset_exists(name) and not given["overwrite"]:
                 about = f"{name!r} exists: images that are new are added to it"
-                inputs.view("exists", types.Notice(label=about))
+                tell(inputs, "exists", about)
         except ValueError as error:
             refuse(inputs, "taken", str(error))
 

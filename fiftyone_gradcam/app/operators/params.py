@@ -73,16 +73,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
-            *(
-                "images_per_class",
-                "translation",
-                "count",
-                "steps",
-                "height",
-                "resolution",
-                "max_pixels",
-            ),
-            *("count_train", "count_val", "count_test"),
+            *("images_per_class", "translation", "count", "steps", "height", "resolution"),
+            *("count_train", "count_val", "count_test", "max_pixels"),
         ],
         WHOLE,
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.fields import field_info
-from ...dataset.runs import list_runs
+from ...dataset.fields import field_name
+from ...dataset.run_fields import values_lost
+from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
 from .fine_tune import BACKBONES
 from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
@@ -31,6 +32,15 @@ SCALES = {
     "image": "each heatmap by its own peak",
     "pair": "all heatmaps of a sample alike",
     "run": "all heatmaps alike",
+}
+# How heatmaps are made unless something else is chosen; `predict` has the same defaults.
+HOW = {
+    "method": "gradcam",
+    "signed": False,
+    "scale": "image",
+    "resolution": 224,
+    "interpolation": "bicubic",
+    "storage": "file",
 }
 MOST_CLASSES = 200  # in a list to choose from
 
@@ -155,16 +165,38 @@ def _field_names(params: dict, run: str) -> dict[str, str]:
 
 
 def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
-    """Ask before what another run has said of other samples is deleted."""
-    name = _field_names(ctx.params, run)["prediction_field"]
-    owner = field_info(ctx.dataset, name).get("run")
-    key = f"{ctx.params.get('backbone') or 'resnet18'}/imagenet" if run == PRETRAINED else run
-    if owner in (None, key):
+    """Ask before what was said of other samples is deleted, by the rule of `predict`."""
+    if run != PRETRAINED and run not in list_runs(ctx.dataset):
+        return  # the form refuses it
+    found = values_lost(ctx.dataset, samples.values("id"), _wanted(ctx, run))
+    if found is None:
         return
-    count = ctx.dataset.count(name) - samples.count(name)
-    if not count:
-        return
+    owner, count = found
     label = f"Delete what {owner!r} says of {count} other samples: a field holds one run's values"
     inputs.bool("overwrite", default=False, label=label)
     if not ctx.params.get("overwrite"):
         refuse(inputs, "others", "Delete them, or choose other fields under Advanced")
+
+
+def _wanted(ctx, run: str) -> dict[str, dict]:
+    """The fields that would be written, and what would be noted of each."""
+    params = ctx.params
+    if run == PRETRAINED:
+        backbone = params.get("backbone") or "resnet18"
+        weights = chosen_weights(ctx, backbone) or "imagenet"
+        facts = {"run": f"{backbone}/imagenet"}
+        facts["version"] = f"{weights}, {params.get('resize') or 'squash'}"
+    else:
+        facts = {"run": run, "version": load_run(ctx.dataset, run).version}
+    how = {name: params.get(name) or default for name, default in HOW.items()}
+    if params.get("layer"):
+        how["layer"] = params["layer"]
+    names = _field_names(params, run)
+    maps = names["heatmap_field"]
+    fields = {kind: f"{maps}_{kind}" for kind, (_, on) in KINDS.items() if params.get(kind, on)}
+    if "predicted" in fields:
+        fields["predicted"] = maps
+    for name in params.get("heatmap_classes") or ():
+        fields[f"class:{name}"] = f"{maps}_{field_name(name)}"
+    found = {names["prediction_field"]: facts}
+    return found | {name: {**facts, "heatmap": how} for name in fields.values()}

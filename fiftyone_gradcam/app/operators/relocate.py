@@ -5,7 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...workflow.relocating import count_found, likely_folder
-from .forms import refuse
+from .forms import refuse, tell
 from .verb import Verb
 
 
@@ -45,7 +45,7 @@ class Relocate(Verb):
         if not found:
             refuse(inputs, "none", f"None of {of} is in this folder")
             return
-        inputs.view("found", types.Notice(label=f"{found} of {of} are in this folder"))
+        tell(inputs, "found", f"{found} of {of} are in this folder")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
 from ...dataset.runs import list_runs
-from .forms import choice_input, new_key_check, refuse
+from .forms import choice_input, new_key_check, refuse, tell
 from .heatmaps import folder_input
 from .verb import Verb
 
@@ -134,7 +134,7 @@ class DeleteRun(Verb):
             inputs.bool("fields", default=True, label=f"Delete its fields too: {', '.join(names)}")
             if ctx.params.get("fields", True):
                 gone += ", its predictions and its heatmaps"
-        inputs.view("gone", types.Warning(label=f"{gone} will be deleted for good"))
+        tell(inputs, "gone", f"{gone} will be deleted for good", types.Warning)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

@@ -9,7 +9,7 @@ from ...dataset.fields import path_in, root_dataset, whole
 from ...jobs.measure import measured
 from ...model.known_recipes import RECIPES
 from ..texts import duration
-from .forms import refuse
+from .forms import refuse, tell
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
 MOST_NAMES = 8
@@ -44,7 +44,7 @@ def summary_view(inputs: types.Object, given: dict) -> None:
     request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
     request |= {"learnt": total, "watched": watched, "paths": paths}
     parts.append(_time(measured(request, PATIENCE_SECONDS)))
-    inputs.view("summary", types.Notice(label=". ".join(parts)))
+    tell(inputs, "summary", ". ".join(parts))
 
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:

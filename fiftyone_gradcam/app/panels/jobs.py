@@ -102,7 +102,7 @@ class JobsTab:
             )
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
-            panel.view(f"finding_{number}", notice(label=finding["message"]))
+            panel.view(f"finding_{number}", notice(label=markdown(finding["message"])))
         if state.picture_path:
             panel.str("picture", view=types.ImageView(width="100%", alt="The picture of the job"))
             panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
@@ -125,7 +125,7 @@ class JobsTab:
             bar = types.ProgressView(label=card["message"])
             box.float("progress", default=card["progress"], view=bar)
         elif card["state"] in ("failed", "lost"):
-            box.view("error", types.Error(label=card["message"]))
+            box.view("error", types.Error(label=markdown(card["message"])))
             if card["state"] == "lost" and card["log"]:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
         elif card["message"]:

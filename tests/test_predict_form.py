@@ -1,0 +1,153 @@
+"""The form of predict: what it asks before something is deleted, and what it hands to the verb."""
+
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from fiftyone.operators.executor import ExecutionContext
+from made_runs import CLASSES, make_run, some_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.predict import HOW, KINDS
+from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.fields import field_name
+from fiftyone_gradcam.dataset.predictions import PredictionWriter
+from fiftyone_gradcam.explain.render import HeatmapOptions
+
+URI = "@gradcam/classifier/predict"
+PRETRAINED = "pretrained classifier"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Twelve digits with two runs; the first has predicted all."""
+    made = some_digits(tmp_path_factory.mktemp("form") / "digits", "form of predict", per_class=4)
+    dataset = next(made)
+    for seed, key in enumerate(("first", "second")):
+        make_run(dataset, key, seed=seed, files=False)
+    fg.predict(dataset, "first", progress=False, device="cpu")
+    yield dataset
+    next(made, None)
+
+
+def context(samples, **params) -> ExecutionContext:
+    """Of a view that is open in the App."""
+    dataset = samples._root_dataset
+    view = [] if samples is dataset else samples._serialize()
+    return ExecutionContext(
+        request_params={"dataset_name": dataset.name, "view": view, "params": params},
+        operator_uri=URI,
+    )
+
+
+def fields_of(samples, **params) -> dict:
+    inputs = foo.get_operator(URI).resolve_input(context(samples, **params))
+    return inputs.to_json()["type"]["properties"]
+
+
+def would_delete(samples, params: dict) -> bool:
+    """Whether the verb refuses the same call."""
+    dataset, run = samples._root_dataset, params["run"]
+    start = "imagenet" if run == PRETRAINED else "prediction"
+    maps = "imagenet_cam" if run == PRETRAINED else "gradcam"
+    field, maps = params.get(f"{start}_to", start), params.get(f"{maps}_to", maps)
+    if run == PRETRAINED:
+        run = runs.pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
+    else:
+        run = fg.load_run(dataset, run)
+    names = {k: f"{maps}_{k}" for k, (_, on) in KINDS.items() if params.get(k, on)}
+    if "predicted" in names:
+        names["predicted"] = maps
+    for name in params.get("heatmap_classes", ()):
+        names[f"class:{name}"] = f"{maps}_{field_name(name)}"
+    options = HeatmapOptions(**{k: v for k, v in params.items() if k in (*HOW, "layer")})
+    for kind in [k for k in names if options.signed or k == "contrast"]:
+        names[f"against:{kind}"] = f"{names[kind]}_against"
+    ids = samples.values("id")
+    labels = np.zeros(len(ids), np.int64)
+    writer = PredictionWriter(
+        dataset, run, field, names, "ground_truth", options, ids, labels, overwrite=False
+    )
+    try:
+        writer.check_others([])
+    except ValueError as error:
+        return "says of 8 samples that are not among these" in str(error)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("params", "asks"),
+    [
+        ({"run": "second"}, True),
+        ({"run": "first"}, False),
+        ({"run": "second", "prediction_to": "mine", "gradcam_to": "mine_cam"}, False),
+        ({"run": "second", "prediction_to": "mine"}, True),  # the heatmaps are still those of first
+        ({"run": "second", "prediction_to": "mine", "predicted": False, "label": True}, False),
+        ({"run": "first", "method": "hirescam"}, True),
+        ({"run": "first", "method": "hirescam", "predicted": False, "label": True}, False),
+        ({"run": "first", "resolution": 32}, True),
+        ({"run": "first", "signed": True}, True),
+        ({"run": "first", "scale": "pair"}, True),
+        ({"run": "first", "storage": "database"}, True),
+        ({"run": "first", "interpolation": "nearest"}, True),
+        ({"run": "first", "layer": "features.0"}, True),
+        ({"run": "first", "label": True, "contrast": True}, False),
+        ({"run": "first", "heatmap_classes": CLASSES[:1]}, False),
+        ({"run": PRETRAINED, "backbone": "squeezenet1_1"}, False),
+        ({"run": PRETRAINED, "imagenet_to": "prediction"}, True),
+        ({"run": PRETRAINED, "imagenet_cam_to": "gradcam"}, True),
+    ],
+)
+def test_it_asks_exactly_where_the_verb_would_refuse(dataset, params, asks):
+    some = dataset.limit(4)
+    assert would_delete(some, params) == asks
+    fields = fields_of(some, **params)
+    assert ("overwrite" in fields) == ("others" in fields) == asks
+    if asks:
+        words = "Delete what 'first' says of 8 other samples: a field holds one run's values"
+        assert fields["overwrite"]["view"]["label"] == words
+        agreed = fields_of(some, overwrite=True, **params)
+        assert "overwrite" in agreed
+        assert "others" not in agreed
+    # Of all samples nothing is lost: they get new values.
+    assert "overwrite" not in fields_of(dataset, **params)
+
+
+def test_it_asks_for_a_run_that_was_trained_again_under_its_key(dataset, name):
+    clone = dataset.clone(name)
+    some = clone.limit(4)
+    assert "overwrite" not in fields_of(some, run="first")
+    runs.save_run(clone, runs.load_run(clone, "first"))
+    assert would_delete(some, {"run": "first"})
+    assert "overwrite" in fields_of(some, run="first")
+    clone.delete_sample_fields(["prediction", "prediction_scores", "gradcam"])
+    assert "overwrite" not in fields_of(some, run="first")
+
+
+def test_heatmaps_are_made_by_default_as_the_verb_makes_them():
+    own = HeatmapOptions().to_dict()
+    assert own.pop("layer") is None
+    assert own == HOW
+
+
+def test_what_the_verb_is_given(dataset):
+    def given(**params) -> dict:
+        found = foo.get_operator(URI).arguments(context(dataset, **params))
+        assert found.pop("samples")._root_dataset is dataset
+        return found
+
+    plain = {"prediction_field": "prediction", "heatmap_field": "gradcam"}
+    assert given(run="first") == {"run": "first", "heatmaps": ("predicted",), **plain}
+    chosen = {"overwrite": True, "method": "hirescam", "signed": True, "layer": "features.0",
+              "scale": "run", "resolution": 32, "batch_size": 3, "storage": "database",
+              "interpolation": "nearest", "heatmap_classes": ["digit 1"]}  # fmt: skip
+    assert given(
+        run="second", predicted=False, label=True, runner_up=True, contrast=True,
+        prediction_to="mine", gradcam_to="cam", **chosen,
+    ) == {
+        "run": "second", "heatmaps": ("label", "runner_up", "contrast"),
+        "prediction_field": "mine", "heatmap_field": "cam", **chosen,
+    }  # fmt: skip
+    assert given(run=PRETRAINED) == {
+        "run": "resnet18", "heatmaps": ("predicted",), "prediction_field": "imagenet",
+        "heatmap_field": "imagenet_cam", "weights": "imagenet", "resize": "squash",
+    }  # fmt: skip

@@ -1,0 +1,97 @@
+"""How values are stored, on samples without images."""
+
+import fiftyone as fo
+import pytest
+from made_runs import make_run, some_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.fields import class_counts, labels_of
+from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
+from fiftyone_gradcam.dataset.spool import Spool, make_header, settle, spools
+from fiftyone_gradcam.dataset.storing import Declared, declare, is_other, write_rows
+
+SCORE = Declared("float", "Scores of run 'a'", {"run": "a", "version": "1"}, {})
+
+
+@pytest.fixture
+def dataset(name):
+    dataset = fo.Dataset(name)
+    samples = [fo.Sample(f"/{number}.png", text="ab"[number % 2]) for number in range(10)]
+    samples[3]["text"] = ""
+    samples[4]["text"] = None
+    dataset.add_samples(samples)
+    return dataset
+
+
+def test_a_text_without_letters_is_no_label(dataset):
+    labels = labels_of(dataset, "text")[2]
+    assert labels == ["a", "b", "a", None, None, "b", "a", "b", "a", "b"]
+    assert class_counts(labels) == {"a": 4, "b": 4}
+    counts = fg.split(dataset, {"train": 0.5, "val": 0.5}, label_field="text")
+    assert counts == {"train": {"a": 2, "b": 2}, "val": {"a": 2, "b": 2}}
+    assert dataset.count_sample_tags() == {"train": 4, "val": 4}
+
+
+def test_samples_say_when_they_were_changed(dataset):
+    """FiftyOne and the App show, sort by and export what was modified last."""
+    ids = dataset.values("id")
+    before = dict(zip(ids, dataset.values("last_modified_at"), strict=True))
+
+    def changed() -> list[str]:
+        now = dict(zip(ids, dataset.values("last_modified_at"), strict=True))
+        found = [i for i in ids if now[i] > before[i]]
+        before.update(now)
+        return found
+
+    declare(dataset, "score", SCORE)
+    write_rows(dataset, {ids[0]: {"score": 0.5}, ids[2]: {"score": None}, ids[5]: {}})
+    assert changed() == [ids[0], ids[2]]
+    assert dataset.values("score") == [0.5, *[None] * 9]
+    fg.split(dataset, {"train": 0.5, "val": 0.5}, label_field="text")
+    assert changed() == ids  # without a label a sample loses its tag
+
+
+def test_a_field_that_holds_a_part_is_no_other_for_that(dataset):
+    declare(dataset, "score", SCORE, {"samples": 1, "of": 10})
+    assert not is_other(dataset, "score", SCORE)  # there is no value
+    write_rows(dataset, {dataset.first().id: {"score": 0.5}})
+    assert not is_other(dataset, "score", SCORE)
+    for info in ({"run": "b", "version": "1"}, {"run": "a", "version": "2"}):
+        assert is_other(dataset, "score", Declared("float", SCORE.words, info, {}))
+    assert not is_other(dataset, "gone", SCORE)
+
+
+def test_a_renamed_run_is_named_in_words_and_facts(dataset):
+    declare(dataset, "score", SCORE)
+    rename_run_in_fields(dataset, ["score"], "a", "new")
+    field = dataset.get_field("score")
+    assert field.description == "Scores of run 'new'"
+    assert (field.info["run"], field.info["version"]) == ("new", "1")
+
+
+def test_keys_that_are_free(dataset):
+    config = dataset.init_run()
+    assert runs.free_key(dataset, "resnet18") == "resnet18"
+    for key, following in (("resnet18", "resnet18_2"), ("resnet18_2", "resnet18_3")):
+        dataset.register_run(key, config)
+        assert runs.free_key(dataset, "resnet18") == following
+
+
+def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):
+    for dataset in some_digits(tmp_path / "digits", name, per_class=1):
+        run = make_run(dataset, "a", files=False)
+        fact = {"key": "a", "version": run.version}
+        header = make_header({"score": SCORE}, ["score"], fact, ["score"])
+        Spool.create(dataset, header).add({dataset.first().id: {"score": 0.25}})
+        assert settle(dataset) == 0  # a pass may go on with them
+        assert len(spools(dataset)) == 1
+        (waiting,) = spools(dataset)
+        waiting.commit()
+        assert dataset.values("score") == [0.25, None, None]
+        assert "score" in dataset.list_indexes()
+        Spool.create(dataset, header)
+        runs.save_run(dataset, run)  # another of the same key
+        assert settle(dataset) == 1
+        assert spools(dataset) == []
+        assert dataset.values("score") == [0.25, None, None]
