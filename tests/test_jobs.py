@@ -200,8 +200,8 @@ def test_what_a_job_cannot_do_is_refused_at_once(dataset):
     before = len(fg.list_jobs(dataset))
     with pytest.raises(ValueError, match="progress"):
         fg.predict(dataset, "made", progress=print, delegate=True)
-    with pytest.raises(ValueError, match="'device' cannot be given to a job"):
-        fg.predict(dataset, "made", device=object(), delegate=True)
+    with pytest.raises(ValueError, match="'heatmap_classes' cannot be given to a job"):
+        fg.predict(dataset, "made", heatmap_classes=(object(),), delegate=True)
     with pytest.raises(TypeError, match="Expected a FiftyOne dataset"):
         fg.predict([1, 2], "made", delegate=True)
     with pytest.raises(TypeError, match="run"):
