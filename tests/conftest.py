@@ -27,6 +27,8 @@ os.environ.update(
     FIFTYONE_DO_NOT_TRACK="true",
     FIFTYONE_SHOW_PROGRESS_BARS="false",
 )
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait for each other spin: others starve
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_DIR"):
     os.environ.pop(name, None)
 sys.path.insert(0, str(REPOSITORY))
