@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -204,9 +205,30 @@ def app(app_server, dataset, request):
     assert page.errors == [], page.errors
 
 
+HOSTILE: Counter = Counter()  # inputs by kind and outcome, of all processes of the tests
+
+
+def _own_counts() -> Counter:
+    return getattr(sys.modules.get("judging"), "COUNTS", Counter())
+
+
+def pytest_sessionfinish(session) -> None:
+    """In a worker of pytest-xdist: hand the counts over."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["hostile"] = [[*names, count] for names, count in _own_counts().items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Take the counts of a worker."""
+    for kind, outcome, count in getattr(node, "workeroutput", {}).get("hostile", []):
+        HOSTILE[kind, outcome] += count
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """Say how many hostile inputs there were, by kind and outcome."""
-    counts = getattr(sys.modules.get("judging"), "COUNTS", None)
+    counts = HOSTILE + _own_counts()
     if not counts:
         return
     terminalreporter.section("hostile inputs, by kind and outcome")
