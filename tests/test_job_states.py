@@ -81,7 +81,8 @@ def test_time_that_is_left_is_what_the_rest_takes_at_the_same_pace(service, subm
 def test_what_became_of_a_job_that_did_not_complete(service, submit, error, lives, state):
     job = submit(runs=True)
     if not lives:
-        change(service, job, run_link=f"{processes.name_of(os.getpid())[:-4]}9.99")
+        host, pid, born = processes.name_of(os.getpid()).rsplit(" ", 2)
+        change(service, job, run_link=f"{host} {pid} {float(born) - 100:.2f}")
     service.set_failed(ObjectId(job.id), result=ExecutionResult(error=error))
     job.refresh()
     assert job.state == state

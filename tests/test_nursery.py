@@ -46,6 +46,11 @@ if os.environ.get("PYTEST_STAY"):
 """
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or waits to be taken note of by one that is."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 def until(condition, seconds: float = 60.0):
     """Wait until something is true, and return it."""
     end = time.monotonic() + seconds
@@ -199,7 +204,7 @@ def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
     found_nursery(environment)
     assert nursery_pid(environment) != parent
     os.kill(parent, signal.SIGCONT)
-    until(lambda: not psutil.pid_exists(parent))  # it sees that it was given up
+    until(lambda: has_ended(parent), 120)  # it sees that it was given up
     assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
 
 

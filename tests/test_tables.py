@@ -556,11 +556,12 @@ def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
         ({**both, "split_column": "Teil"}, "'Teil' of a.csv says 'eins' .1., 'zwei' .1.: no split"),
         ({**both, "split_column": "x"}, f"{headers.partition(':')[0]}: split_column 'x' is none"),
         ({**both, "label_column": "Dateiname"}, "name the same column .*'Dateiname'"),
-        ({**both, "image_column": 3}, "image_column must be the header of a column, not 3"),
         ({"image_column": "Dateiname"}, "none of them is known to hold classes"),
     ):
         with pytest.raises(ValueError, match=message):
             fg.plan_import(str(tmp_path), table="a.csv", **choices)
+    with pytest.raises(TypeError, match="image_column must be a text, not 3"):
+        fg.plan_import(str(tmp_path), table="a.csv", **{**both, "image_column": 3})
     table.write_text("image,class,class\n1.jpg,a,b\n2.jpg,c,d\n")
     with pytest.raises(ValueError, match="label_column 'class' names several of them"):
         fg.plan_import(str(tmp_path), label_column="class")

@@ -22,5 +22,5 @@ def send_plot(ctx, slot: str, of: object, traces: list[dict]) -> None:
 
 
 def plot_name(ctx, slot: str) -> str:
-    """The name under which the plot of a slot was sent."""
-    return ctx.panel.state.plot_names[slot]
+    """The name under which the plot of a slot was sent; that of an empty one before it was."""
+    return (ctx.panel.state.plot_names or {}).get(slot, slot)
