@@ -52,7 +52,9 @@ def _in_options(text: str) -> str:
     """A text that names arguments of a layout, with the options of the command line instead."""
     names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
     text = re.sub(rf"\b({names})\b", _option, text)
-    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace("keep masks", "--keep-masks")
+    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace(
+        "keep_masks=True", "--keep-masks"
+    )
 
 
 def _option(found: re.Match) -> str:

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what keeps them from being written is told plainly."""
+"""Files are written whole or not at all; what keeps them from being written is reported plainly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLAIN = {
 
 
 class StorageError(OSError):
-    """A file cannot be read or written for a reason outside of this project, told in words."""
+    """A file cannot be read or written for a reason outside of this project, reported in words."""
 
 
 class StoragePermissionError(StorageError, PermissionError):

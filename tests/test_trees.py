@@ -171,7 +171,7 @@ TREES = {
         says=(
             r"Passed over: 18 masks beside images",
             r"18 files are masks of images and left out, such as crack/Imgs/exp1_num_0.png, the "
-            r"mask of crack/Imgs/exp1_num_0.jpg\. To import them too, keep masks",
+            r"mask of crack/Imgs/exp1_num_0.jpg\. To import them too, pass keep_masks=True",
         ),
     ),
     "masks that are kept": Tree(

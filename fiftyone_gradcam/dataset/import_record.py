@@ -69,7 +69,7 @@ class Imported:
 
 
 def decode_options(dataset: fo.Dataset) -> DecodeOptions:
-    """Which unusual files of a dataset are decoded, as its import was told."""
+    """Which unusual files of a dataset are decoded, as chosen at its import."""
     own = dataset.info.get(INFO_KEY, {})
     return DecodeOptions(bool(own.get("keep_truncated")), own.get("max_pixels"))
 

@@ -78,7 +78,7 @@ def metadata_of(facts: Facts) -> fo.ImageMetadata:
 
 
 def write_files(dataset: fo.Dataset, found: Sequence[tuple[str, str, Facts]]) -> list[dict]:
-    """Store where files are now and what is told of them; all else of the samples stays.
+    """Store where files are now and what is known of them; all else of the samples stays.
 
     Args:
         dataset: that they are of

@@ -308,7 +308,7 @@ def _leave_out_masks(plan: Plan, found: Found) -> None:
     of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
     plan.warnings.append(
         f"{len(masks.images)} files are masks of images and left out, such as "
-        f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, keep masks"
+        f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, pass keep_masks=True"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 
 import fiftyone as fo
 import numpy as np
@@ -100,7 +99,7 @@ def users_values(dataset: fo.Dataset, names: tuple[str, ...] = ("mine", "ground_
     )
 
 
-def files_of_nobody(dataset: fo.Dataset, extra: Callable[[str], bool] = lambda _: False) -> list:
+def files_of_nobody(dataset: fo.Dataset) -> list[str]:
     """Files in the folder of a dataset that nothing in the dataset refers to."""
     dataset.reload()
     home = dataset_folder(dataset)
@@ -119,7 +118,7 @@ def files_of_nobody(dataset: fo.Dataset, extra: Callable[[str], bool] = lambda _
             path = os.path.join(folder, name)
             parts = os.path.relpath(path, home).split(os.sep)
             resumable = parts[0] == "runs" and len(parts) == 3 and parts[2] == "state.pt"
-            is_known = path in known or resumable or len(parts) == 1 or extra(path)
+            is_known = path in known or resumable or len(parts) == 1
             if not is_known or ".part" in name:
                 found.append(os.path.relpath(path, home))
     return found

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from audit import written_path
 from pymongo.errors import AutoReconnect
 from pymongo.synchronous.pool import Connection
 
@@ -21,7 +22,6 @@ WRITES = (
     *("insert", "update", "delete", "findAndModify", "create", "createIndexes", "drop"),
     *("dropIndexes", "renameCollection", "dropDatabase"),
 )
-FILE_WRITES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
 MAKES_FILES = ("open", "os.mkdir", "os.link", "os.symlink")
 KINDS = ("interrupt", "killed", "disk full", "no database")
 
@@ -77,23 +77,9 @@ _current: Injector | None = None
 
 def _hook(event: str, args: tuple) -> None:
     injector = _current
-    if injector is None or (event != "open" and event not in FILE_WRITES):
+    path = written_path(event, args) if injector is not None else None
+    if path is None:
         return
-    if event == "open":
-        path, mode, flags = args
-        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if not writes and not (mode and set(mode) & set("wax+")):
-            return
-        directory = -1
-    else:
-        path = args[1] if event in ("os.rename", "os.link", "os.symlink") else args[0]
-        directory = args[-1] if isinstance(args[-1], int) else -1
-    if not isinstance(path, str | bytes | os.PathLike):
-        return
-    path = os.fsdecode(path)
-    if not os.path.isabs(path) and directory >= 0:
-        path = os.path.join(os.readlink(f"/proc/self/fd/{directory}"), path)
-    path = os.path.abspath(path)
     if any(path.startswith(folder + os.sep) for folder in injector.folders):
         injector.write(f"{event} {os.path.basename(path)}", event in MAKES_FILES, True)
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import matplotlib
+from audit import FILE_WRITES, written_path
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.patterns import HELPER
@@ -41,7 +42,7 @@ INTERNALS = re.compile(
 )
 REPEATED = re.compile(r"(.{1,4}?)\1{40,}", re.DOTALL)
 COUNTS: Counter = Counter()
-WRITES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod")
+WRITES = (*FILE_WRITES, "os.chmod")
 RUNS = (
     *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen"),
     "pty.spawn",
@@ -88,23 +89,9 @@ class Guard:
             if event != "subprocess.Popen" or not _is_own(args[1]):
                 self.found.append(f"{event} {args!r:.200}")
             return
-        if event == "open":
-            path, mode, flags = args
-            is_write = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if not is_write and not (mode and set(mode) & set("wax+")):
-                return
-            directory = -1
-        elif event in WRITES:
-            path = args[1] if event in ("os.rename", "os.link", "os.symlink") else args[0]
-            directory = args[-1] if isinstance(args[-1], int) else -1
-        else:
+        path = written_path(event, args, WRITES)
+        if path is None:
             return
-        if not isinstance(path, str | bytes | os.PathLike):
-            return
-        path = os.fsdecode(path)
-        if not os.path.isabs(path) and directory >= 0:
-            path = os.path.join(os.readlink(f"/proc/self/fd/{directory}"), path)
-        path = os.path.abspath(path)
         if path != os.devnull and "__pycache__" not in path and not self._is_inside(path):
             self.found.append(f"{event} {path}")
 

@@ -225,7 +225,7 @@ def _in_labels(text: str) -> str:
     for name, label in {**PLACES, **COLUMNS, "class_names": "File of class names"}.items():
         text = re.sub(rf"\b{name}='(\w+)'", rf"“{label}” set to “\1”", text)
         text = re.sub(rf"\b{name}\b", f"“{label}”", text)
-    return text.replace("keep masks", "choose “Keep masks”")
+    return text.replace("pass keep_masks=True", "choose “Keep masks”")
 
 
 def _layout(params: dict) -> dict:
