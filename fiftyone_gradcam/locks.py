@@ -56,6 +56,11 @@ def own_folder() -> Path:
     return folder
 
 
+def dataset_target(dataset_id: str) -> str:
+    """What is locked while a dataset is changed; it outlives a change of its name."""
+    return f"dataset {dataset_id}"
+
+
 @contextmanager
 def locked(target: str, label: str = "", patience: float | None = None) -> Iterator[bool]:
     """Wait until no other thread and no other process works on a target, and work on it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import fiftyone.core.odm as foo
 
-from ..locks import locked
+from ..locks import dataset_target, locked
 from . import references
 from .files import (
     HEATMAPS,
@@ -92,7 +92,7 @@ def free(leftover: Leftover) -> tuple[int, int]:
         TimeoutError: if a process works on the dataset now
     """
     dataset_id = os.path.basename(leftover.folder)
-    with locked(_lock(dataset_id), leftover.folder, patience=0):
+    with locked(dataset_target(dataset_id), leftover.folder, patience=0):
         used = references.heatmap_tails(dataset_id) | references.run_tails(dataset_id)
         paths = [path for path in leftover.files if end_of(path) not in used]
         sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
@@ -111,7 +111,7 @@ def _look(
     exists = dataset_id in datasets
     if not exists and note and note.get("database") != references.database_id():
         return None  # another database knows it
-    with locked(_lock(dataset_id), folder, patience=0):
+    with locked(dataset_target(dataset_id), folder, patience=0):
         paths = [path for path in files_below(folder) if end_of(path) not in used]
         if exists:
             latest = time.time() - least_age
@@ -138,10 +138,6 @@ def _is_stray(path: str, waits: bool) -> bool:
     parts = (end_of(path) or "").split("/")
     is_state = len(parts) == 4 and parts[3] == STATE and not parts[2].startswith(".")
     return parts[1] in (HEATMAPS, RUNS) and not (parts[1] == RUNS and is_state)
-
-
-def _lock(dataset_id: str) -> str:
-    return f"dataset {dataset_id}"  # see `writing.lock_of`
 
 
 def _names() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import fiftyone as fo
 
-from ..locks import locked
+from ..locks import dataset_target, locked
 from .fields import root_dataset
 from .tidying import make_ready
 
@@ -19,8 +19,8 @@ SERVER_PATIENCE_SECONDS = 5.0
 
 
 def lock_of(dataset: fo.Dataset) -> str:
-    """What is locked while a dataset is changed; it outlives a change of its name."""
-    return f"dataset {dataset._doc.id}"
+    """What is locked while a dataset is changed."""
+    return dataset_target(str(dataset._doc.id))
 
 
 def import_lock(name: str) -> str:
