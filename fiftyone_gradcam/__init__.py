@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CancelledError": "cancelling",
+    "CancelledError": "progress",
     **dict.fromkeys(("Job", "JobError", "load_job"), "jobs.job"),
     "list_jobs": "jobs.queue",
     "import_folders": "workflow.importing",
@@ -20,7 +20,7 @@ _HOMES = {
     "find_learning_rate": "workflow.learning_rate",
     "sanity_check": "workflow.sanity",
     "fine_tune": "workflow.training",
-    "Recipe": "model.recipe",
+    "Recipe": "training.recipe",
     "predict": "workflow.predicting",
     "export_folders": "workflow.exporting_folders",
     **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),

@@ -154,8 +154,8 @@ def run_folder(
         the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
         test_accuracy (None without test images), seconds
     """
-    from .model.recipes import make_recipe
     from .model.weights import create_model
+    from .training.recipes import make_recipe
 
     start = time.perf_counter()
     # What cannot work is refused before anything is written.

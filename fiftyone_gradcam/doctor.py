@@ -116,7 +116,7 @@ def check_torch() -> Finding:
 def check_device() -> Finding:
     """Which device is used?"""
     try:
-        from .model.learner import pick_device
+        from .model.device import pick_device
 
         device = pick_device()
     except Exception as error:

@@ -163,7 +163,7 @@ def digit_weights(digit_files, tmp_path_factory) -> str:
     import torch
     from diagnosing import recipe, sets
 
-    from fiftyone_gradcam.model.training import train
+    from fiftyone_gradcam.training.loop import train
 
     found = train(recipe(epochs=6), 3, *sets(digit_files), device="cpu")
     path = tmp_path_factory.mktemp("weights") / "digits.pt"

@@ -7,12 +7,12 @@ from conftest import QUICK
 from torch import nn
 
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.diagnosis import diagnose
-from fiftyone_gradcam.model.history import Epoch, Trained, Validation
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
-from fiftyone_gradcam.workflow.leaks import leaks_between
+from fiftyone_gradcam.review.leaks import leaks_between
+from fiftyone_gradcam.training.diagnosis import diagnose
+from fiftyone_gradcam.training.history import Epoch, Trained, Validation
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 NAMES = ["a", "b", "c"]
 SQUEEZENET = {"backbone": "squeezenet1_1", "image_size": 64}

@@ -17,7 +17,7 @@ from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.checkpoint import save_checkpoint
-from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.training.recipe import Recipe
 
 CLASSES = ["digit 0", "digit 1", "digit 2"]
 SIZE = 32

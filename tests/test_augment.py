@@ -12,8 +12,8 @@ from scipy.ndimage import map_coordinates
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
-from fiftyone_gradcam.model.augment import augment
-from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.training.augment import augment
+from fiftyone_gradcam.training.recipe import Recipe
 
 SIDE = 64
 COUNT = 200

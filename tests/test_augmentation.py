@@ -12,8 +12,8 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.explain.overlay import MARGIN
-from fiftyone_gradcam.model.augment import augment, mix
-from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.training.augment import augment, mix
+from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.workflow.augmentation import preview_augmentation
 
 OFF = {

@@ -13,9 +13,9 @@ from torch import nn
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.learner import Evaluation, Learner, Sums
-from fiftyone_gradcam.model.sources import Batch, Labelled
-from fiftyone_gradcam.model.training import train
+from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.sources import Batch, Labelled
 from fiftyone_gradcam.workflow import reviewing
 
 pytestmark = pytest.mark.usefixtures("one_thread")

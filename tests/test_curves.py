@@ -7,9 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fiftyone_gradcam.model.history import Epoch, Validation
-from fiftyone_gradcam.model.learning_rate import LearningRateTest
-from fiftyone_gradcam.workflow.curves import (
+from fiftyone_gradcam.training.drawn_curves import (
     curves_figure,
     draw_curves,
     draw_learning_rate_test,
@@ -17,6 +15,8 @@ from fiftyone_gradcam.workflow.curves import (
     rates_by_epoch,
     validation_epochs,
 )
+from fiftyone_gradcam.training.history import Epoch, Validation
+from fiftyone_gradcam.training.learning_rate import LearningRateTest
 
 
 def epoch(number, loss, accuracy, rate=1e-4) -> dict:

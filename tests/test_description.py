@@ -9,7 +9,7 @@ import torchvision
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
 from fiftyone_gradcam.model.description import describe
-from fiftyone_gradcam.model.freezing import stages
+from fiftyone_gradcam.model.stages import stages
 
 # torchvision counts the auxiliary classifier of these weights; it is left out here.
 AUXILIARY = {"inception_v3": 3_326_696}

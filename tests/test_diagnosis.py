@@ -20,8 +20,8 @@ from diagnosing import (
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.model.diagnosis import diagnose
 from fiftyone_gradcam.review.duplicates import Leak
+from fiftyone_gradcam.training.diagnosis import diagnose
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

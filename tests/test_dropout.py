@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fiftyone_gradcam.model.dropout import QuickDropout, quicken_dropout
+from fiftyone_gradcam.training.dropout import QuickDropout, quicken_dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.75])

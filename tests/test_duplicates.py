@@ -9,10 +9,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled, Pictures, compute_features
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.review import duplicates
+from fiftyone_gradcam.review import duplicates, leaks
 from fiftyone_gradcam.review.duplicates import (
     Leak,
     group_pairs,
@@ -20,8 +18,9 @@ from fiftyone_gradcam.review.duplicates import (
     near_pairs,
     same_content,
 )
-from fiftyone_gradcam.workflow import leaks
-from fiftyone_gradcam.workflow.leaks import leaks_between
+from fiftyone_gradcam.review.leaks import leaks_between
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled, Pictures, compute_features
 
 
 def test_same_content():

@@ -141,8 +141,8 @@ def test_a_training_says_beforehand_what_it_will_do(trained):
 
 def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     from fiftyone_gradcam.jobs.measure import main
-    from fiftyone_gradcam.model.recipes import make_recipe
-    from fiftyone_gradcam.model.speed import Speed, estimate_seconds
+    from fiftyone_gradcam.training.recipes import make_recipe
+    from fiftyone_gradcam.training.speed import Speed, estimate_seconds
 
     speed = Speed("cpu", decode=1.0, learn=10.0, look=2.0)
     recipe = make_recipe("default", backbone="small_cnn", weights="none", epochs=3)

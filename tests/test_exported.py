@@ -27,7 +27,7 @@ from made_runs import (
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import exported, runs
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
-from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.training.recipe import Recipe
 
 
 @pytest.fixture

@@ -20,14 +20,15 @@ from fiftyone_gradcam.explain.faithfulness import faithfulness
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.history import Hooks
-from fiftyone_gradcam.model.learner import Sums
-from fiftyone_gradcam.model.overfit import overfit
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.workflow import features, pipeline
+from fiftyone_gradcam.passes import engine as pipeline
+from fiftyone_gradcam.passes import features
+from fiftyone_gradcam.training.history import Hooks
+from fiftyone_gradcam.training.learner import Sums
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.overfit import overfit
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 WIDE = {torch.float64, torch.complex128}
 

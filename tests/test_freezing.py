@@ -7,11 +7,12 @@ from torch import nn
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
-from fiftyone_gradcam.model.freezing import Freezer, stages
 from fiftyone_gradcam.model.heads import dropout_before, new_layers
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import read_features
+from fiftyone_gradcam.model.stages import stages
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training.freezing import Freezer
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import read_features
 
 # The smallest network of each build.
 SMALLEST = {

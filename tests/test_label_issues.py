@@ -10,7 +10,7 @@ from made_runs import CLASSES, HISTORY
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.runs import Run, save_run
-from fiftyone_gradcam.model.recipe import Recipe
+from fiftyone_gradcam.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):
     empty = fo.Dataset(name)
-    from fiftyone_gradcam.workflow import features
+    from fiftyone_gradcam.passes import features
 
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
 

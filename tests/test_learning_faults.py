@@ -19,9 +19,9 @@ from diagnosing import (
 from torch import nn
 
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.evidence import guessing_and_knowing
-from fiftyone_gradcam.model.sources import Labelled
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training.evidence import guessing_and_knowing
+from fiftyone_gradcam.training.sources import Labelled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.learner import Learner
-from fiftyone_gradcam.model.learning_rate import LearningRateTest, range_test, smooth, suggest
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
+from fiftyone_gradcam.training.learner import Learner
+from fiftyone_gradcam.training.learning_rate import LearningRateTest, range_test, smooth, suggest
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 RECIPE = Recipe(**{**QUICK, "epochs": 4})
 RATES = np.geomspace(1e-7, 1, 71)  # ten for each power of ten

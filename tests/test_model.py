@@ -9,10 +9,10 @@ from conftest import save_digits
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import BACKBONES, MEAN, STD, get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 # The smallest network of each build that torchvision has.
 BUILDS = (

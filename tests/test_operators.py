@@ -20,7 +20,7 @@ from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
-from fiftyone_gradcam.workflow.explainer import KINDS
+from fiftyone_gradcam.passes.explainer import KINDS
 
 URI = "@gradcam/classifier/"
 VERBS = [
@@ -377,8 +377,8 @@ def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
 
 def test_the_form_of_fine_tune_follows_the_recipe(trained):
     from fiftyone_gradcam.app.operators.recipe_fields import AUGMENTATION, DEFAULTS, LEARNING
-    from fiftyone_gradcam.model.known_recipes import RECIPES
-    from fiftyone_gradcam.model.recipe import Recipe
+    from fiftyone_gradcam.training.known_recipes import RECIPES
+    from fiftyone_gradcam.training.recipe import Recipe
 
     # The form knows the defaults without torch.
     assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS

@@ -13,11 +13,11 @@ from fiftyone_gradcam import doctor
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
 from fiftyone_gradcam.model.state_file import WeightsError
-from fiftyone_gradcam.model.training import train
 from fiftyone_gradcam.model.weights import create_model, create_pretrained, weights_at_hand
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 # A network of each family and build, and the sides of images that are enough for it.
 OLDER = {

@@ -12,8 +12,9 @@ from torch import nn
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model import weights as weights_module
-from fiftyone_gradcam.model.known_recipes import RECIPES
-from fiftyone_gradcam.model.optimization import (
+from fiftyone_gradcam.training.known_recipes import RECIPES
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.optimization import (
     Average,
     class_weights,
     draw_order,
@@ -22,10 +23,9 @@ from fiftyone_gradcam.model.optimization import (
     rate_factor,
     set_rates,
 )
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.recipes import make_recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.recipes import make_recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 
 @pytest.mark.parametrize(

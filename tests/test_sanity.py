@@ -12,9 +12,9 @@ from conftest import QUICK, save_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.overfit import PLAIN, overfit
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
+from fiftyone_gradcam.training.overfit import PLAIN, overfit
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 from fiftyone_gradcam.workflow.sanity import some_of_each
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -4,8 +4,8 @@ import pytest
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
-from fiftyone_gradcam.model.recipes import make_recipe
 from fiftyone_gradcam.similar import did_you_mean
+from fiftyone_gradcam.training.recipes import make_recipe
 
 
 @pytest.mark.parametrize(

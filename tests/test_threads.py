@@ -22,8 +22,8 @@ from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.folding import fold_batch_norms
 from fiftyone_gradcam.model.nodes import check_layer
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.workflow.explainer import Explainer
-from fiftyone_gradcam.workflow.threads import keeping_num_threads
+from fiftyone_gradcam.passes.explainer import Explainer
+from fiftyone_gradcam.passes.threads import keeping_num_threads
 
 LAYER = "features.8"
 

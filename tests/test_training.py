@@ -10,14 +10,14 @@ from conftest import save_digits
 from torch import nn
 
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model import training
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.history import Hooks
-from fiftyone_gradcam.model.learner import Learner
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training import loop as training
+from fiftyone_gradcam.training.history import Hooks
+from fiftyone_gradcam.training.learner import Learner
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 CHOICES = {
     "backbone": "small_cnn",

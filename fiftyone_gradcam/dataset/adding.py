@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import fiftyone as fo
 import fiftyone.core.media as fom
 
-from ..cancelling import CancelledError
 from ..folders.moved import Trace, moved_path, recognize
 from ..folders.plan import Item, Plan
 from ..folders.verify import Facts, verify
 from ..images.decode import ImageError
+from ..progress import CancelledError
 from .import_record import INFO_KEY, Imported, decode_options
 from .known_files import TRUNCATED, Known, known_files, metadata_of
 

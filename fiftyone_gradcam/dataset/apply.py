@@ -16,8 +16,8 @@ from PIL import Image
 from ..images.decode import DEFAULT, DecodeOptions, ImageError, decode, to_rgb
 from ..images.geometry import smallest_side, to_square
 from ..model.backbones import get_backbone
+from ..model.device import pick_device
 from ..model.folding import fold_batch_norms
-from ..model.learner import pick_device
 from ..review.scores import softmax
 from .import_record import decode_options
 

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 import fiftyone as fo
 from pymongo.errors import PyMongoError
 
-from ..cancelling import CancelledError
 from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
+from ..progress import CancelledError
 from .adding import OnStep, add
 from .import_record import INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files

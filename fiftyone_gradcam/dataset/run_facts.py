@@ -16,7 +16,7 @@ from dataclasses import fields
 
 from .. import __version__
 from ..model.backbones import get_backbone
-from ..model.recipe import Recipe
+from ..training.recipe import Recipe
 
 Rule = Callable[[object], bool]
 

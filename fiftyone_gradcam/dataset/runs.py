@@ -146,8 +146,8 @@ def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) ->
     Raises:
         ValueError: if there is no such backbone or it has no ImageNet weights
     """
-    from ..model.recipe import Recipe
     from ..model.weights import imagenet_classes
+    from ..training.recipe import Recipe
 
     recipe = Recipe(backbone=backbone, weights=weights, resize=resize)
     return Pretrained(

@@ -80,7 +80,7 @@ def _own(value: object, dataset_id: object) -> object:
     if not isinstance(value, dict):
         return value
     if RECIPE in value:
-        from ..model.recipe import Recipe
+        from ..training.recipe import Recipe
 
         return Recipe(**value[RECIPE])
     if VIEW in value:

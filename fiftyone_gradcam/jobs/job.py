@@ -14,7 +14,7 @@ from fiftyone.factory.repos.delegated_operation_doc import DelegatedOperationDoc
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
-from ..cancelling import CancelledError
+from ..progress import CancelledError
 from . import processes
 
 CANCELLED = "Cancelled"

@@ -117,8 +117,8 @@ def main(request: dict) -> dict:
     """
     import numpy as np
 
-    from ..model.recipes import make_recipe
-    from ..model.speed import estimate_seconds, measure_speed
+    from ..training.recipes import make_recipe
+    from ..training.speed import estimate_seconds, measure_speed
 
     try:
         recipe = make_recipe(request["recipe"], **request["choices"])

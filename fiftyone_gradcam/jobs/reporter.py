@@ -10,7 +10,7 @@ from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
-from ..cancelling import CancelledError
+from ..progress import CancelledError
 from .job import CANCELLED_AND_ENDED
 
 WRITE_SECONDS = 0.5

@@ -1,1 +1,1 @@
-"""Classifiers: backbones, recipes, training, checkpoints. Knows torch and torchvision only."""
+"""What a network is: families, backbones, heads, weights, checkpoints."""

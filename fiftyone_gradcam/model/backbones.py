@@ -18,6 +18,7 @@ from .small_cnn import SmallCNN
 # mind.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+MIN_IMAGE_SIZE = 16  # pixels
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class Backbone:
     def has_imagenet_weights(self) -> bool:
         """Whether torchvision offers pretrained weights."""
         return self.name != "small_cnn"
+
+    def check_image_size(self, size: int) -> None:
+        """Raise a ValueError if the network cannot be built for squares of `size` pixels."""
+        if not isinstance(size, int) or isinstance(size, bool) or size < MIN_IMAGE_SIZE:
+            raise ValueError(
+                f"image_size must be a whole number of at least {MIN_IMAGE_SIZE}, not {size!r}"
+            )
+        if self.family.size_option and size != self.image_size:
+            raise ValueError(
+                f"{self.name} is made for images of {self.image_size} pixels, not "
+                f"image_size={size!r}"
+            )
 
     def build(
         self, num_classes: int, hidden: Sequence[int] = (), dropout: float | None = None

@@ -13,8 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .backbones import Backbone, get_backbone
 from .blank import build_blank
-from .freezing import stages
-from .recipe import Recipe
+from .stages import stages
 from .weights import imagenet_weights_file
 
 # Kinds that are shown by their parts; any other is a row of its own, its parts within.
@@ -156,8 +155,9 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
     """
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
         raise ValueError(f"num_classes must be a whole number of at least 1, not {num_classes!r}")
-    size = Recipe(backbone, "none", image_size=image_size).image_size
     row = get_backbone(backbone)
+    size = row.image_size if image_size is None else image_size
+    row.check_image_size(size)
     model = build_blank(row, num_classes)
     weights = dict(model.named_parameters())
     found = stages(model, row.family.last_layer)

@@ -17,10 +17,10 @@ from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
-from ..model.augment import augment, mix
-from ..model.recipe import Recipe
-from ..model.recipes import make_recipe
-from .progress import tell_failures
+from ..progress import tell_failures
+from ..training.augment import augment, mix
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
 
 SHEET = "augmentation.png"
 MOST = 100  # samples, and copies of each

@@ -20,8 +20,8 @@ from ..explain.signed import AGAINST
 from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
-from .delegating import delegable
-from .progress import Progress, reporting, tell_failures
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, tell_failures
 
 SHEET = "contact_sheet"
 SHEET_PICTURES = 60

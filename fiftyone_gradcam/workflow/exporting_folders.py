@@ -14,8 +14,8 @@ from ..dataset.files import ready_folder
 from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
 from ..images.opening import NOT_FOUND, ImageError, none_readable
-from .delegating import delegable
-from .progress import Progress, reporting, some
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, some
 
 HOW = ("copy", "link", "list")
 LIST = "moves.csv"

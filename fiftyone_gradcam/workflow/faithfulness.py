@@ -13,10 +13,10 @@ from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
 from ..images.batches import Images
-from .delegating import delegable
-from .explainer import Explainer
+from ..jobs.delegating import delegable
+from ..passes.explainer import Explainer
+from ..progress import Progress, reporting, tell_failures
 from .predicting import find_classifier, images_for, make_options
-from .progress import Progress, reporting, tell_failures
 
 MEASURES = ("deletion", "insertion", "drop")
 RIVALS = ("", "gaussian", "random")

@@ -14,11 +14,11 @@ from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
 from ..images.away import away_files
+from ..jobs.delegating import delegable
+from ..passes.appearance import look_at
+from ..progress import Progress
 from ..review.duplicates import group_pairs, near_pairs
-from .delegating import delegable
-from .leaks import equal_files
-from .looks import look_at
-from .progress import Progress
+from ..review.leaks import equal_files
 
 ORDER = ("train", "val", "test")
 

@@ -13,8 +13,8 @@ from ..dataset.import_record import INFO_KEY, Imported
 from ..dataset.names import name_for
 from ..folders.plan import Plan, plan_import
 from ..images.decode import DecodeOptions
-from .delegating import delegable
-from .progress import Progress, reporting, tell_left_out
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, tell_left_out
 
 
 @delegable

@@ -9,13 +9,13 @@ import fiftyone as fo
 
 from ..dataset import fields
 from ..dataset.files import dataset_folder
-from ..model.learning_rate import LearningRateTest, range_test
-from ..model.recipe import Recipe
-from ..model.recipes import make_recipe
-from .curves import draw_learning_rate_test
-from .delegating import delegable
-from .progress import Progress, reporting, tell_failures
-from .training_sets import training_data
+from ..dataset.training_sets import training_data
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, tell_failures
+from ..training.drawn_curves import draw_learning_rate_test
+from ..training.learning_rate import LearningRateTest, range_test
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
 
 Samples = fo.core.collections.SampleCollection
 PICTURE = "learning_rate.png"

@@ -9,10 +9,10 @@ from contextlib import suppress
 import fiftyone as fo
 import numpy as np
 
-from ..cancelling import CancelledError
 from ..dataset import fields, runs, shown
 from ..dataset.import_record import decode_options
 from ..dataset.predictions import PredictionWriter
+from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
@@ -21,14 +21,13 @@ from ..explain.signed import AGAINST
 from ..images.away import away_files, is_away
 from ..images.batches import Images
 from ..images.geometry import check_resize
+from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..passes.engine import store_all
+from ..passes.explainer import CONTRAST, KINDS, Explainer
+from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..similar import did_you_mean
-from .delegating import delegable
-from .explainer import CONTRAST, KINDS, Explainer
-from .pipeline import store_all
-from .progress import Progress, reporting, some, tell_failures
-from .training_sets import class_indexes
 
 _KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
 

@@ -14,8 +14,8 @@ from ..dataset.known_files import Known, known_files, write_paths
 from ..dataset.writing import exclusive
 from ..folders.moved import moved_path
 from ..folders.verify import digest_of, state_of
-from .delegating import delegable
-from .progress import Progress, reporting, some
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, some
 
 MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is pressed
 

@@ -9,22 +9,22 @@ import torch
 from ..dataset import fields, shown, views
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
+from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..images.batches import Images
+from ..jobs.delegating import delegable
 from ..model.backbones import get_backbone
-from ..model.history import Hooks
-from ..model.learner import pick_device
-from ..model.recipe import Recipe
-from ..model.recipes import make_recipe
-from ..model.sources import Labelled
-from ..model.training import train
+from ..model.device import pick_device
+from ..passes.features import frozen_features, pick_backbone
+from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
-from .delegating import delegable
-from .features import frozen_features, pick_backbone
-from .progress import Progress, Report, reporting, some, tell_failures
-from .training_sets import CACHE_BYTES, class_indexes
+from ..training.history import Hooks
+from ..training.loop import train
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
+from ..training.sources import Labelled
 
 
 @delegable

@@ -7,14 +7,14 @@ import numpy as np
 
 from ..dataset import fields
 from ..dataset.import_record import decode_options
+from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..images.batches import Images
-from ..model.overfit import SanityCheck, overfit
-from ..model.recipe import Recipe
-from ..model.recipes import make_recipe
-from ..model.sources import Labelled
-from .delegating import delegable
-from .progress import Progress, reporting, tell_failures
-from .training_sets import CACHE_BYTES, class_indexes
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, tell_failures
+from ..training.overfit import SanityCheck, overfit
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
+from ..training.sources import Labelled
 
 
 @delegable

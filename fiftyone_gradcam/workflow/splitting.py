@@ -7,13 +7,13 @@ import fiftyone as fo
 from ..dataset import fields, splits
 from ..dataset.writing import exclusive
 from ..folders.deal import EQUAL, NEAR, are_counts, check_fractions
-from ..model.known_recipes import find_recipe
+from ..jobs.delegating import delegable
+from ..passes.appearance import look_at
+from ..progress import Progress, some
 from ..review.duplicates import group_pairs, near_pairs
+from ..review.leaks import equal_files
 from ..similar import did_you_mean
-from .delegating import delegable
-from .leaks import equal_files
-from .looks import look_at
-from .progress import Progress, some
+from ..training.known_recipes import find_recipe
 
 
 @delegable

@@ -12,26 +12,25 @@ from dataclasses import replace
 import fiftyone as fo
 import numpy as np
 
-from ..cancelling import CancelledError
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
 from ..dataset.live import LiveTraining
+from ..dataset.training_sets import digest_of, training_data
 from ..dataset.writing import exclusive
 from ..disk import check_folder, plain_errors
+from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_checkpoint, save_state
-from ..model.diagnosis import Finding, diagnose
-from ..model.history import Epoch, Hooks, Trained
-from ..model.recipe import Recipe, check_choices
-from ..model.recipes import make_recipe
-from ..model.sources import Labelled
 from ..model.state_file import check_weights_file
-from ..model.training import train
-from .curves import draw_curves
-from .delegating import delegable
-from .leaks import leaks_between
-from .progress import Progress, reporting, some, tell_failures
-from .training_sets import digest_of, training_data
-from .watching import Watch, choose_watched
+from ..passes.watching import Watch, choose_watched
+from ..progress import CancelledError, Progress, reporting, some, tell_failures
+from ..review.leaks import leaks_between
+from ..training.diagnosis import Finding, diagnose
+from ..training.drawn_curves import draw_curves
+from ..training.history import Epoch, Hooks, Trained
+from ..training.loop import train
+from ..training.recipe import Recipe, check_choices
+from ..training.recipes import make_recipe
+from ..training.sources import Labelled
 
 Samples = fo.core.collections.SampleCollection
 CURVES = "curves.png"

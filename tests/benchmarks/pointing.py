@@ -29,7 +29,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.render import HeatmapOptions
 from fiftyone_gradcam.images.decode import decode
 from fiftyone_gradcam.images.geometry import seen_box, to_frame, to_square
-from fiftyone_gradcam.workflow.explainer import Explainer
+from fiftyone_gradcam.passes.explainer import Explainer
 
 MIXED = "mixed"
 

@@ -25,16 +25,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fiftyone_gradcam.folders.deal import deal
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.model.augment import augment
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.history import Hooks, Trained
-from fiftyone_gradcam.model.known_recipes import RECIPES
-from fiftyone_gradcam.model.learner import pick_device
-from fiftyone_gradcam.model.recipe import Recipe
-from fiftyone_gradcam.model.recipes import make_recipe
-from fiftyone_gradcam.model.sources import Labelled
-from fiftyone_gradcam.model.training import train
+from fiftyone_gradcam.model.device import pick_device
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training.augment import augment
+from fiftyone_gradcam.training.history import Hooks, Trained
+from fiftyone_gradcam.training.known_recipes import RECIPES
+from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.recipes import make_recipe
+from fiftyone_gradcam.training.sources import Labelled
 
 SEEDS = (0, 1, 2)
 NETWORKS = ("squeezenet1_1", "mobilenet_v2")
@@ -237,8 +237,8 @@ def accuracy(data: Path, weights: Path) -> None:
 
 def grouped_split(source: Labelled, weights: Path, fractions: dict, seed: int) -> list[str | None]:
     """Deal images to splits, near duplicates on one side: groups are dealt by their first image."""
-    from fiftyone_gradcam.model.sources import Pictures, compute_features
     from fiftyone_gradcam.review.duplicates import near_duplicates
+    from fiftyone_gradcam.training.sources import Pictures, compute_features
 
     name = "mobilenet_v2"
     recipe = Recipe(name, str(weights / f"{name}.pth"))

@@ -8,7 +8,7 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
-from ...model.known_recipes import RECIPES, find_recipe
+from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import markdown
 
 AUTOMATIC = "automatic"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fiftyone.operators import types
 
-from ...model.known_recipes import RECIPES
+from ...training.known_recipes import RECIPES
 from .forms import AUTOMATIC, choice_input
 
 RESIZES = {

@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import path_in, root_dataset, whole
 from ...jobs.measure import measured
-from ...model.known_recipes import RECIPES
+from ...training.known_recipes import RECIPES
 from ..texts import duration
 from .forms import refuse, tell
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...review.curves import rates_by_epoch, validation_epochs
+from ...training.curves import rates_by_epoch, validation_epochs
 from ..texts import plotly
 
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.

@@ -7,12 +7,12 @@ import hashlib
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, splits
-from ..dataset.import_record import decode_options
 from ..images.batches import Images
-from ..model.recipe import Recipe
-from ..model.sources import Labelled
-from .progress import some
+from ..progress import some
+from ..training.recipe import Recipe
+from ..training.sources import Labelled
+from . import fields, splits
+from .import_record import decode_options
 
 Samples = fo.core.collections.SampleCollection
 CACHE_BYTES = 2 << 30  # decoded images kept between epochs

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..model.device import pick_device
 from .evidence import guessing_and_knowing, loss_words
-from .learner import Evaluation, Learner, Sums, pick_device
+from .learner import Evaluation, Learner, Sums
 from .learning_faults import FAR_MOVED, UNMOVED
 from .optimization import rate_factor
 from .recipe import Recipe

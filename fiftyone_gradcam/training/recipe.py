@@ -11,8 +11,8 @@ from operator import le, lt
 import numpy as np
 
 from ..images.geometry import check_resize
+from ..model.backbones import get_backbone
 from ..similar import did_you_mean
-from .backbones import get_backbone
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
@@ -141,6 +141,7 @@ class Recipe:
         self._fill(learning_rate=scratch if self.from_scratch else rate)
         if isinstance(self.hidden, list):  # as JSON gives it back
             object.__setattr__(self, "hidden", tuple(self.hidden))
+        backbone.check_image_size(self.image_size)
         check_resize(self.resize)
         for name, (is_good, words) in _RULES.items():
             value = getattr(self, name)
@@ -151,11 +152,6 @@ class Recipe:
             raise ValueError(
                 f"translation must be at most half of image_size={self.image_size}, not "
                 f"{self.translation!r}"
-            )
-        if backbone.family.size_option and self.image_size != backbone.image_size:
-            raise ValueError(
-                f"{self.backbone} is made for images of {backbone.image_size} pixels, not "
-                f"image_size={self.image_size!r}"
             )
 
     def _fill(self, **defaults) -> None:
@@ -260,7 +256,6 @@ _RULES: dict[str, Rule] = {
     "rotation": _in("[0, 180]", "degrees "),
     "elastic": _in("[0, 1000]", "pixels "),
     "mixup": _in("[0, 100]"),
-    "image_size": _whole(16),
     "epochs": _or_none(_whole(1)),
     "batch_size": _whole(1),
     **dict.fromkeys(("head_epochs", "seed", "validate_every", "early_stopping"), _whole(0)),

@@ -12,11 +12,11 @@ import torch
 from ..dataset.runs import list_runs, load_run
 from ..images.batches import Images
 from ..model.backbones import get_backbone
-from ..model.learner import pick_device
-from ..model.recipe import Recipe
+from ..model.device import pick_device
 from ..model.weights import create_model, imagenet_weights_file, load_weights
+from ..progress import Report
 from ..review.duplicates import thumbnails
-from .progress import Report
+from ..training.recipe import Recipe
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 

@@ -21,9 +21,9 @@ from ..explain.signed import AGAINST
 from ..images.away import is_away
 from ..images.batches import Images
 from ..images.geometry import Box, seen_box
+from ..progress import Report
 from ..review.scores import Scores, scores
 from .explainer import Explainer, Maps, explain_batch
-from .progress import Report
 from .threads import keeping_num_threads
 
 WORKERS = 8  # batches predicted side by side, at most

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..model.device import pick_device
 from .history import Hooks
-from .learner import Sums, pick_device
+from .learner import Sums
+from .loop import DivergedError, Loop
 from .optimization import draw_order
 from .recipe import Recipe
 from .sources import Labelled, Pictures
-from .training import DivergedError, Loop
 
 LEAST_STEPS = 20
 LAG = 0.1  # of all steps: by so many the smoothed loss lags behind

@@ -1,5 +1,7 @@
-"""What the verbs tell: progress as a bar in the terminal or to a callback such as the App's,
-and in words what was left out."""
+"""Progress of long work, how it is cancelled, and reports of what was left out.
+
+Progress is a bar in the terminal, or goes to a callback such as the App's.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import fiftyone as fo
-
-from ..images.decode import ImageError
+from .images.decode import ImageError
 
 # Called with (done, total, message); done and total count images.
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
+
+
+class CancelledError(Exception):
+    """Raised by a function that is passed as `progress`, to end the work.
+
+    The verb that was called raises it on; `fine_tune` and `predict` say in it what they keep.
+    """
 
 
 @contextmanager
@@ -27,6 +34,8 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
     if callable(progress):
         yield progress
         return
+    import fiftyone as fo  # heavy, and not needed where a callback takes the progress
+
     shown = fo.config.show_progress_bars if progress is None else progress
     if not shown:
         yield lambda done, total, message: None

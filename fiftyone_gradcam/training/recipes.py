@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..model.weights import weights_at_hand
 from .known_recipes import find_recipe
 from .recipe import Recipe, check_choices
-from .weights import weights_at_hand
 
 
 def make_recipe(recipe: str | Recipe = "default", **choices) -> Recipe:

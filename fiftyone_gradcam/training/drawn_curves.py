@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..disk import whole_file
-from ..model.learning_rate import LearningRateTest
-from ..review.curves import Points, rates_by_epoch, validation_epochs
+from .curves import Points, rates_by_epoch, validation_epochs
+from .learning_rate import LearningRateTest
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..dataset.import_record import decode_options
 from ..images.batches import Images
-from ..model.recipes import make_recipe
+from ..progress import Progress, reporting, tell_failures
+from ..training.recipes import make_recipe
 from .features import looks_of, pick_backbone
-from .progress import Progress, reporting, tell_failures
 
 WITHOUT = "cropped and mirrored copies are not found"
 

@@ -9,9 +9,10 @@ import time
 import numpy as np
 import torch
 
-from ..cancelling import CancelledError
+from ..model.device import pick_device
+from ..progress import CancelledError
 from .history import Epoch, Hooks, Trained, Validation
-from .learner import Evaluation, Learner, Sums, pick_device
+from .learner import Evaluation, Learner, Sums
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features

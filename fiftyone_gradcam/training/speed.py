@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..images.batches import Images
-from .learner import Learner, Sums, pick_device
+from ..model.device import pick_device
+from .learner import Learner, Sums
 from .recipe import Recipe
 from .sources import Labelled, Pictures
 

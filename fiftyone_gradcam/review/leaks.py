@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..folders.verify import digest_of
-from ..review.duplicates import Leak, near_duplicates, same_content
+from .duplicates import Leak, near_duplicates, same_content
 
 # What the new layers see of images (n, C), and the positions (n,) of these in their list.
 Averages = tuple[np.ndarray, np.ndarray]

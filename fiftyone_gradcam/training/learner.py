@@ -12,37 +12,16 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .backbones import get_backbone
+from ..model.backbones import get_backbone
+from ..model.weights import create_model
 from .dropout import quicken_dropout
 from .freezing import Freezer
 from .optimization import Average, class_weights, make_optimizer, set_rates
 from .recipe import Recipe
 from .sources import Batch, Features, Pictures, read_features
-from .weights import create_model
 
 PENDING = 1024  # batches whose numbers wait on the device, at most
 STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 begins after these
-
-
-def pick_device(device: str | None = None) -> torch.device:
-    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU.
-
-    Raises:
-        ValueError: if torch knows no such device
-    """
-    if device:
-        try:
-            return torch.device(device)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"device {device!r:.80} is none that torch knows. It could be 'cpu', 'cuda', "
-                f"'cuda:1' or 'mps'"
-            ) from error
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
 
 
 class Sums:

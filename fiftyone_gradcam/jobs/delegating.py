@@ -10,7 +10,7 @@ from typing import Any
 from ..arguments import by_name, check_arguments
 from ..dataset.fields import root_dataset
 from ..disk import plain_errors
-from ..jobs.queue import submit
+from .queue import submit
 
 
 def delegable(verb: Callable | None = None, *, check: Callable | None = None) -> Callable:

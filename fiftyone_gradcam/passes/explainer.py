@@ -11,8 +11,8 @@ from ..dataset.runs import Run
 from ..explain.cam import PREDICTED, RUNNER_UP, Explained, Target, explain
 from ..explain.render import HeatmapOptions
 from ..model.backbones import get_backbone
+from ..model.device import pick_device
 from ..model.folding import fold_batch_norms
-from ..model.learner import pick_device
 from ..model.nodes import check_layer
 
 LABEL = "label"

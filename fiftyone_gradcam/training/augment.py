@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as V
 
-from .backbones import get_backbone
+from ..model.backbones import get_backbone
 from .recipe import Recipe
 
 LONGEST_ASPECT = 4 / 3  # of random crops, as usual for ImageNet (Szegedy et al., arXiv 1409.4842)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ..images.batches import Images
+from ..model.backbones import Backbone
+from ..model.heads import dropout_before, new_layers
 from .augment import augment, mix
-from .backbones import Backbone
-from .heads import dropout_before, new_layers
 from .recipe import Recipe
 
 

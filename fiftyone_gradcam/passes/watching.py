@@ -20,7 +20,7 @@ from ..images.batches import Images
 from ..images.decode import decode
 from ..images.geometry import seen_box
 from ..model.backbones import get_backbone
-from ..model.recipe import Recipe
+from ..training.recipe import Recipe
 
 COLUMNS = 12  # epochs in a strip, at most
 CELL = 160

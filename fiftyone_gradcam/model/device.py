@@ -1,0 +1,26 @@
+"""The device that a network runs on."""
+
+from __future__ import annotations
+
+import torch
+
+
+def pick_device(device: str | None = None) -> torch.device:
+    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: if torch knows no such device
+    """
+    if device:
+        try:
+            return torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device {device!r:.80} is none that torch knows. It could be 'cpu', 'cuda', "
+                f"'cuda:1' or 'mps'"
+            ) from error
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

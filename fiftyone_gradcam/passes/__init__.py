@@ -1,0 +1,1 @@
+"""One pass over images: decode, network, and what is kept of each batch."""

@@ -1,0 +1,1 @@
+"""How networks learn: recipes, the loop, augmentation, diagnosis. Files, arrays and torch only."""
