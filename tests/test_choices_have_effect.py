@@ -87,11 +87,11 @@ def test_rare_classes_weigh_more_in_the_loss():
 
 def test_the_average_of_weights_is_what_is_validated_and_kept(digit_files):
     """After a few steps the slow average and the weights themselves judge images differently."""
-    learn_from, judge = sets(digit_files)
+    train_set, judge = sets(digit_files)
     kept = {}
     for ema in (0.0, 0.95):
         found = train(
-            recipe(epochs=2, ema=ema, learning_rate=0.01), 3, learn_from, judge, device="cpu"
+            recipe(epochs=2, ema=ema, learning_rate=0.01), 3, train_set, judge, device="cpu"
         )
         backbone = get_backbone("small_cnn")
         (batch,) = judge.images.batches(len(judge.images))
@@ -116,7 +116,7 @@ def test_the_average_of_weights_is_what_is_validated_and_kept(digit_files):
 def test_the_best_epoch_is_of_the_highest_accuracy_then_the_smallest_loss(
     digit_files, monkeypatch, results, best
 ):
-    learn_from, judge = sets(digit_files)
+    train_set, judge = sets(digit_files)
     coming = iter(results)
 
     def evaluate(self, source, on_batch) -> Evaluation:
@@ -124,13 +124,13 @@ def test_the_best_epoch_is_of_the_highest_accuracy_then_the_smallest_loss(
         return Evaluation(loss, accuracy, np.arange(3), np.zeros(3, np.int64), 0.0)
 
     monkeypatch.setattr(Learner, "evaluate", evaluate)
-    found = train(recipe(epochs=len(results)), 3, learn_from, judge, device="cpu")
+    found = train(recipe(epochs=len(results)), 3, train_set, judge, device="cpu")
     assert found.best_epoch == best
     assert found.val_accuracy == results[best - 1][0]
 
 
 def test_equal_files_are_kept_on_one_side_of_a_split(tmp_path, name):
-    """Each photo four times: dealt one by one, hardly any four would stay together."""
+    """Each photo four times: split one by one, hardly any four would stay together."""
     root = save_digits(tmp_path / "d", per_class=8)
     for path in sorted(root.glob("*/*.png")):
         for number in range(3):

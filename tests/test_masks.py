@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from test_trees import gray_photo, mask, photo, same_photo, save
 
-from fiftyone_gradcam.folders import looks, masks
+from fiftyone_gradcam.folders import appearance as looks
+from fiftyone_gradcam.folders import masks
+from fiftyone_gradcam.folders.appearance import is_mask, look
 from fiftyone_gradcam.folders.files import find_files
-from fiftyone_gradcam.folders.looks import is_mask, look
 from fiftyone_gradcam.folders.masks import APART, BESIDE, find_masks
 
 

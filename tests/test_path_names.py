@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fiftyone_gradcam.folders.deal import check_fractions
+from fiftyone_gradcam.folders.assignment import check_fractions
 from fiftyone_gradcam.folders.path_names import (
     check_name,
     fault_of,

@@ -10,7 +10,7 @@ from test_duplicates import COPIES, tiles
 from test_operators import execute, form
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders.deal import deal
+from fiftyone_gradcam.folders.assignment import assign
 
 
 def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
@@ -58,14 +58,14 @@ def test_wrong_fractions_change_nothing(tmp_path, name, fractions, message):
 def test_rounding_neither_starves_a_split_nor_a_class():
     thirds = {"train": 0.6, "val": 0.2, "test": 0.2}
     labels = [f"class {c}" for c in range(10) for _ in range(7)]
-    assert Counter(deal(labels, thirds)) == {"train": 42, "val": 14, "test": 14}
+    assert Counter(assign(labels, thirds)) == {"train": 42, "val": 14, "test": 14}
     rare = ["a"] * 2 + ["b"] + ["c"] * 3 + ["d"] * 100 + [None]
-    found = Counter(zip(rare, deal(rare, thirds), strict=True))
+    found = Counter(zip(rare, assign(rare, thirds), strict=True))
     assert found["b", "train"] == found["a", "train"] == found["a", "val"] == 1
     assert found["c", "train"] == found["c", "val"] == found["c", "test"] == 1
     assert (found["d", "train"], found["d", "val"], found["d", "test"]) == (60, 20, 20)
     assert found[None, None] == 1
-    tenths = Counter(deal(["a"] * 3 + ["b"] * 100, dict.fromkeys("xyz", 0.1)))
+    tenths = Counter(assign(["a"] * 3 + ["b"] * 100, dict.fromkeys("xyz", 0.1)))
     assert tenths == {"x": 11, "y": 11, "z": 11, None: 70}
 
 
@@ -80,7 +80,7 @@ def test_numbers_of_images_of_each_class(tmp_path, name, capsys):
     assert "fewer than the 12 images that are asked for" in capsys.readouterr().out
     # Of a class with fewer, in the same proportions.
     found = Counter(
-        zip("a" * 6 + "b" * 30, deal("a" * 6 + "b" * 30, {"x": 10, "y": 5}), strict=True)
+        zip("a" * 6 + "b" * 30, assign("a" * 6 + "b" * 30, {"x": 10, "y": 5}), strict=True)
     )
     assert found == {("a", "x"): 4, ("a", "y"): 2, ("b", "x"): 10, ("b", "y"): 5, ("b", None): 15}
 
@@ -132,7 +132,7 @@ def test_folds(tmp_path, name):
     assert set(dataset.count_sample_tags()) == set(counts)  # the earlier split is gone
     with pytest.raises(ValueError, match="folds must be a whole number of at least 2, not 1"):
         fg.split(dataset, folds=1)
-    with pytest.raises(ValueError, match="30 images cannot be dealt to 31 folds"):
+    with pytest.raises(ValueError, match="30 images cannot be split into 31 folds"):
         fg.split(dataset, folds=31)
     with pytest.raises(ValueError, match="fractions or folds, not both"):
         fg.split(dataset, {"train": 0.5}, folds=3)

@@ -9,7 +9,7 @@ from bson import ObjectId
 from fiftyone.core.odm import bulk_write
 from pymongo import UpdateMany
 
-from ..folders.deal import deal
+from ..folders.assignment import assign
 from ..folders.split_names import SPLITS
 from .fields import labels_of, root_dataset
 
@@ -33,7 +33,7 @@ def write_split(
 
     Args:
         samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
-        groups: of each sample, in the order of the samples; see `fiftyone_gradcam.folders.deal`
+        groups: of each sample, in the order of the samples; see `folders.assignment`
 
     Returns:
         number of samples by split and class
@@ -42,21 +42,21 @@ def write_split(
     ids, _, labels = labels_of(samples, label_field)
     if not any(labels):
         raise ValueError(f"No sample of {dataset.name!r} has a label in {label_field!r}")
-    dealt = deal(labels, fractions, seed, groups)
+    assigned = assign(labels, fractions, seed, groups)
     old = split_tags(dataset) | set(fractions)
     # Tags of this split are known as such before the first is written, and those of the last one
     # until they are gone: a split that is cut off leaves no tag that the next one does not know.
     dataset.info[INFO_KEY] = {"fractions": dict.fromkeys(sorted(old), 0.0), "whole": False}
     dataset.save()
     try:
-        _write_tags(dataset, ids, dealt, old)
+        _write_tags(dataset, ids, assigned, old)
     except KeyboardInterrupt:  # tags are written once more, so that no split is there by half
-        _write_tags(dataset, ids, dealt, old)
+        _write_tags(dataset, ids, assigned, old)
         _sign(dataset, fractions, seed)
         raise
     _sign(dataset, fractions, seed)
     counts: dict[str, dict[str, int]] = {name: {} for name in fractions}
-    for label, name in zip(labels, dealt, strict=True):
+    for label, name in zip(labels, assigned, strict=True):
         if name:
             counts[name][label] = counts[name].get(label, 0) + 1
     return counts
@@ -82,14 +82,14 @@ def _sign(dataset: fo.Dataset, fractions: dict[str, float], seed: int) -> None:
 
 
 def _write_tags(
-    dataset: fo.Dataset, ids: Sequence[str], dealt: Sequence[str | None], old: set[str]
+    dataset: fo.Dataset, ids: Sequence[str], assigned: Sequence[str | None], old: set[str]
 ) -> None:
     """Give samples the tag of their split, in the place of old ones.
 
     It is one command to the database, which carries it out whole even if this process is killed.
     """
     by_name: dict[str | None, list[ObjectId]] = {}
-    for sample_id, name in zip(ids, dealt, strict=True):
+    for sample_id, name in zip(ids, assigned, strict=True):
         by_name.setdefault(name, []).append(ObjectId(sample_id))
     others = {
         "$filter": {

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .looks import is_like_mask, is_mask, is_photo
+from .appearance import is_like_mask, is_mask, is_photo
 
 BESIDE, APART = "masks beside images", "masks in a folder of their own"
 # x_mask.png, x_mask_1.png, x-gt.png beside x.jpg

@@ -11,12 +11,12 @@ from ..dataset.import_record import decode_options
 from ..images.batches import Images
 from ..progress import Progress, reporting, tell_failures
 from ..training.recipes import make_recipe
-from .features import looks_of, pick_backbone
+from .features import appearance_features, pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
 
 
-def look_at(
+def appearance_of(
     dataset: fo.Dataset,
     paths: Sequence[str],
     backbone: str | None,
@@ -24,7 +24,7 @@ def look_at(
     device: str | None,
     progress: Progress,
 ) -> list[np.ndarray]:
-    """Arrays (N, C) that near duplicates are told by (see `features.looks_of`).
+    """Arrays (N, C) that near duplicates are told by (see `features.appearance_features`).
 
     Args:
         dataset: that the images are of
@@ -41,6 +41,6 @@ def look_at(
     )
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:
-        looks = looks_of(images, recipe, device, report)
+        looks = appearance_features(images, recipe, device, report)
     tell_failures(images.failures)
     return looks

@@ -69,7 +69,7 @@ def frozen_features(
     return _read(images, recipe.batch_size, [_pooled(recipe, device)], report)[0]
 
 
-def looks_of(
+def appearance_features(
     images: Images, recipe: Recipe, device: str | None, report: Report
 ) -> list[np.ndarray]:
     """What near duplicates are told by, arrays (N, C): thumbnails, and features of the pretrained

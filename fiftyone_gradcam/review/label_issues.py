@@ -65,8 +65,8 @@ def _stratified(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     own = np.argsort(np.argsort(first))[inverse]  # classes numbered in order of appearance
-    dealt = np.sort(own)
-    counts = [np.bincount(dealt[fold::folds], minlength=len(first)) for fold in range(folds)]
+    assigned = np.sort(own)
+    counts = [np.bincount(assigned[fold::folds], minlength=len(first)) for fold in range(folds)]
     random, result = np.random.RandomState(seed), np.empty(len(labels), np.int64)
     for number, shares in enumerate(np.transpose(counts)):
         blocks = np.repeat(np.arange(folds), shares)

@@ -127,7 +127,7 @@ def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
     recipe, learner, data = loop.recipe, loop.learner, loop.train_set
     # Batches go on from one pass to the next, so that none is smaller and its loss more noisy.
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(len(data), 1)))
-    pictures = Pictures(data, recipe, loop.learn_from.num_classes, learner.backbone, loop.device)
+    pictures = Pictures(data, recipe, loop.train_source.num_classes, learner.backbone, loop.device)
     count = len(rates) * recipe.batch_size
     # Where the new layers alone are trained in any case, they are not trained alone before.
     alone = recipe.freeze == "backbone" and not recipe.augments

@@ -86,10 +86,10 @@ class Loop:
         self.learner = Learner(recipe, num_classes, device, labels, self.hooks.on_note)
         self.feature_bytes = self.learner.feature_bytes()
         backbone = self.learner.backbone
-        self.learn_from = Pictures(self.train_set, recipe, num_classes, backbone, device)
-        self.watch_from: Pictures | Features | None = None
+        self.train_source = Pictures(self.train_set, recipe, num_classes, backbone, device)
+        self.val_source: Pictures | Features | None = None
         if self.val_set is not None:
-            self.watch_from = Pictures(self.val_set, recipe, num_classes, backbone, device)
+            self.val_source = Pictures(self.val_set, recipe, num_classes, backbone, device)
         self.steps = math.ceil(len(positions) / recipe.batch_size) * recipe.epochs
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
@@ -126,7 +126,7 @@ class Loop:
         diverged = cancelled = False
         try:
             if cached:
-                self.learn_from, self.watch_from = self._compute_features()
+                self.train_source, self.val_source = self._compute_features()
             elif head_first:
                 self.train_head()
             while self.epoch < recipe.epochs and not self._is_stale():
@@ -152,9 +152,9 @@ class Loop:
     def _compute_features(self) -> tuple[Features, Features | None]:
         """The features of both sets, by the weights as they are."""
         model = self.learner.model
-        learn = compute_features(model, self.learn_from, self.advance)
+        learn = compute_features(model, self.train_source, self.advance)
         self.check_decoded()
-        watch = self.watch_from and compute_features(model, self.watch_from, self.advance)
+        watch = self.val_source and compute_features(model, self.val_source, self.advance)
         self.features = (learn.averages(), watch.averages()) if watch else None
         return learn, watch
 
@@ -190,9 +190,9 @@ class Loop:
         recipe, learner, random = self.recipe, self.learner, self._begin_epoch(number)
         frozen = learner.freezer.frozen(number)
         learner.freezer.train(frozen)
-        reader, rate = self.learn_from.reader(learner.model), None
+        reader, rate = self.train_source.reader(learner.model), None
         order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
-        for batch in self.learn_from.batches(order, random):
+        for batch in self.train_source.batches(order, random):
             factor = rate_factor(recipe.schedule, recipe.warmup, self.iteration, self.steps)
             learner.learn(batch, reader, self.sums, factor)
             rate = recipe.learning_rate * factor if rate is None else rate
@@ -203,7 +203,7 @@ class Loop:
             self.advance(len(batch.positions))
             self._tell_running()
             if recipe.validate_every and self.iteration % recipe.validate_every == 0:
-                self._validate(self.watch_from)
+                self._validate(self.val_source)
                 learner.freezer.train(frozen)
                 if self._is_stale():
                     break
@@ -212,7 +212,7 @@ class Loop:
         self.check_decoded()
         seen = self.validations[-1].iteration if self.validations else -1
         if not recipe.validate_every or (number == recipe.epochs and seen < self.iteration):
-            self._validate(self.watch_from)
+            self._validate(self.val_source)
         self._end_epoch(rate)
 
     def _tell_running(self) -> None:

@@ -15,7 +15,7 @@ from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
 from ..images.away import away_files
 from ..jobs.delegating import delegable
-from ..passes.appearance import look_at
+from ..passes.appearance import appearance_of
 from ..progress import Progress
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
@@ -76,7 +76,7 @@ def find_leaks(
     pairs = [(i, j, "exact") for i, j in _equal_pairs(paths, own)]
     pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
-        looks = look_at(dataset, paths, backbone, weights, device, progress)
+        looks = appearance_of(dataset, paths, backbone, weights, device, progress)
         pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)

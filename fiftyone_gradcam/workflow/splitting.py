@@ -6,9 +6,9 @@ import fiftyone as fo
 
 from ..dataset import fields, splits
 from ..dataset.writing import exclusive
-from ..folders.deal import EQUAL, NEAR, are_counts, check_fractions
+from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
-from ..passes.appearance import look_at
+from ..passes.appearance import appearance_of
 from ..progress import Progress, some
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
@@ -90,7 +90,7 @@ def split(
 def _folds(folds: int, count: int) -> dict[str, float]:
     """Shares of equal folds of so many images; of none, which is refused later, two will do."""
     if folds > count > 0:
-        raise ValueError(f"{count} images cannot be dealt to {folds} folds")
+        raise ValueError(f"{count} images cannot be split into {folds} folds")
     folds = min(folds, max(count, 2))
     return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
@@ -101,7 +101,7 @@ def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
     small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
     if are_counts(fractions) and small:
         print(
-            f"Classes with fewer than the {asked:g} images that are asked for are dealt in the "
+            f"Classes with fewer than the {asked:g} images that are asked for are split in the "
             f"same proportions: {some(small)}"
         )
 
@@ -115,7 +115,7 @@ def _twins(
 ) -> list[int]:
     """The same number for near duplicates."""
     paths = samples.values("filepath")
-    looks = look_at(fields.root_dataset(samples), paths, backbone, weights, device, progress)
+    looks = appearance_of(fields.root_dataset(samples), paths, backbone, weights, device, progress)
     equal: dict[str | None, int] = {}
     pairs = near_pairs(looks)
     for place, digest in enumerate(equal_files(paths)):

@@ -118,24 +118,24 @@ def fine_tune(
     elif not is_finished and os.path.exists(state_path):
         os.remove(state_path)  # of what starts over: nothing must resume it
     runs.prepare_folder(dataset, key)
-    eye = _make_watch(samples, watch, label_field, classes, recipe, state)
+    recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
         own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
-        own |= {"digest": digest, "watch": eye.state() if eye else None}
+        own |= {"digest": digest, "watch": recorder.state() if recorder else None}
         save_state(state_path, {**found, **own})
 
     live = LiveTraining(dataset, key, recipe.epochs)
     message = f"Training {recipe.backbone} on {len(train_set)} images"
     try:
         with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
-            teller = _teller(report, recipe, prints=progress is not False)
-            hooks = Hooks(teller, eye or (lambda *_: None), keep_state, live, print)
+            reporter = _reporter(report, recipe, prints=progress is not False)
+            hooks = Hooks(reporter, recorder or (lambda *_: None), keep_state, live, print)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
-            run = _record(dataset, key, label_field, classes, recipe, trained, findings, eye)
+            run = _record(dataset, key, label_field, classes, recipe, trained, findings, recorder)
     except CancelledError:
         live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
@@ -177,13 +177,13 @@ def _make_watch(
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     if not ids:
         return None
-    eye = Watch(samples, ids, label_field, classes, recipe)
+    recorder = Watch(samples, ids, label_field, classes, recipe)
     if state is not None:
-        eye.restore(state["watch"])
-    return eye
+        recorder.restore(state["watch"])
+    return recorder
 
 
-def _teller(report, recipe: Recipe, prints: bool):
+def _reporter(report, recipe: Recipe, prints: bool):
     """What a training tells while it goes on: a bar, and a line for each epoch."""
     last = f"Training {recipe.backbone}"
 
@@ -297,7 +297,7 @@ def _record(
     recipe: Recipe,
     trained: Trained,
     findings: list[Finding],
-    eye: Watch | None,
+    recorder: Watch | None,
 ) -> runs.Run:
     """Write a finished training: first its files, then the run; then delete those it replaces."""
     replaced = runs.paths_of(dataset, key)
@@ -322,7 +322,7 @@ def _record(
             label_field=label_field,
             checkpoint=checkpoint,
             curves=curves,
-            watch=eye.save(folder) if eye else None,
+            watch=recorder.save(folder) if recorder else None,
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)

@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fiftyone_gradcam.folders.deal import deal
+from fiftyone_gradcam.folders.assignment import assign
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.device import pick_device
@@ -236,7 +236,7 @@ def accuracy(data: Path, weights: Path) -> None:
 
 
 def grouped_split(source: Labelled, weights: Path, fractions: dict, seed: int) -> list[str | None]:
-    """Deal images to splits, near duplicates on one side: groups are dealt by their first image."""
+    """Split images, near duplicates on one side: groups are split by their first image."""
     from fiftyone_gradcam.review.duplicates import near_duplicates
     from fiftyone_gradcam.training.sources import Pictures, compute_features
 
@@ -254,8 +254,8 @@ def grouped_split(source: Labelled, weights: Path, fractions: dict, seed: int) -
             group[group == group[b]] = group[a]
     firsts = np.unique(group)
     print(f"  {len(source)} images in {len(firsts)} groups of near duplicates")
-    dealt = deal([str(source.labels[i]) for i in firsts], fractions, seed)
-    split = dict(zip(firsts, dealt, strict=True))
+    assigned = assign([str(source.labels[i]) for i in firsts], fractions, seed)
+    split = dict(zip(firsts, assigned, strict=True))
     return [split[g] for g in group]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
-from ...folders.deal import EQUAL, NEAR
+from ...folders.assignment import EQUAL, NEAR
 from .forms import (
     AUTOMATIC,
     choice_input,

@@ -51,14 +51,14 @@ def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
     """Training images by class, number of watched images, and paths of some."""
     samples = whole(given["samples"])
     label = path_in(root_dataset(samples), given["label_field"])
-    learn_from = samples.match_tags("train")
-    if not learn_from.limit(1):
-        learn_from = samples.match_tags(["val", "test"], bool=False)
-    counts = {k: v for k, v in learn_from.count_values(label).items() if k is not None}
+    train_view = samples.match_tags("train")
+    if not train_view.limit(1):
+        train_view = samples.match_tags(["val", "test"], bool=False)
+    counts = {k: v for k, v in train_view.count_values(label).items() if k is not None}
     if most := given.get("images_per_class"):
         counts = {name: min(count, most) for name, count in counts.items()}
     watched = samples.match_tags("val").exists(label).count()
-    return dict(sorted(counts.items())), watched, _some_paths(learn_from)
+    return dict(sorted(counts.items())), watched, _some_paths(train_view)
 
 
 def _some_paths(samples: fo.DatasetView) -> list[str]:

@@ -1,6 +1,6 @@
 """Split: how much longer 2,000 classes take than 20, at the same number of samples.
 
-python tests/benchmarks/dealing.py [--samples 100000] [--repeats 5]
+python tests/benchmarks/assignment.py [--samples 100000] [--repeats 5]
 
 Times are of the processor. The last line of each way is the ratio of 2,000 classes to 20.
 """
@@ -14,20 +14,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fiftyone_gradcam.folders.deal import deal
+from fiftyone_gradcam.folders.assignment import assign
 
 FEW, MANY = 20, 2000
 FRACTIONS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
 def seconds(samples: int, classes: int, grouped: bool, repeats: int) -> float:
-    """The least time of several, of one deal."""
+    """The least time of several, of one assignment."""
     labels = [f"class {i % classes}" for i in range(samples)]
     groups = [i // 3 for i in range(samples)] if grouped else None
     times = []
     for _ in range(repeats):
         start = time.process_time()
-        deal(labels, FRACTIONS, 0, groups)
+        assign(labels, FRACTIONS, 0, groups)
         times.append(time.process_time() - start)
     return min(times)
 

@@ -47,7 +47,7 @@ def are_counts(fractions: dict[str, float]) -> bool:
     return max(fractions.values()) > 1
 
 
-def deal(
+def assign(
     labels: Sequence[str | None],
     fractions: dict[str, float],
     seed: int = 0,
@@ -55,9 +55,9 @@ def deal(
 ) -> list[str | None]:
     """Deal samples to splits, each class in the same proportions.
 
-    Each class is dealt by largest remainders; what rounding took from a split in one class is
+    Each class is split by largest remainders; what rounding took from a split in one class is
     given back to it in the next, so that the totals come out right too. A class with too few
-    samples goes to the splits in their order. Groups are dealt whole, the largest first, each to
+    samples goes to the splits in their order. Groups stay whole, the largest first, each to
     the split that lacks most of its classes.
 
     Args:

@@ -1,11 +1,11 @@
-"""Splits are dealt as ever, and many classes cost no more than few."""
+"""Splits are assigned as ever, and many classes cost no more than few."""
 
 import time
 
 import numpy as np
 import pytest
 
-from fiftyone_gradcam.folders.deal import are_counts, deal
+from fiftyone_gradcam.folders.assignment import are_counts, assign
 
 FRACTIONS = [
     {"train": 0.6, "val": 0.2, "test": 0.2},
@@ -98,12 +98,12 @@ def test_the_same_seed_deals_as_ever(fractions, grouping):
             "each alone": [None] * count,
         }[grouping]
         expected = deal_slowly(labels, fractions, seed, groups)
-        assert deal(labels, fractions, seed, groups) == expected, (seed, classes, count)
+        assert assign(labels, fractions, seed, groups) == expected, (seed, classes, count)
 
 
 def test_nothing_is_dealt_to_nobody():
-    assert deal([], {"train": 1.0}) == []
-    assert deal([None, None], {"train": 0.5}, groups=[1, 1]) == [None, None]
+    assert assign([], {"train": 1.0}) == []
+    assert assign([None, None], {"train": 0.5}, groups=[1, 1]) == [None, None]
 
 
 @pytest.mark.parametrize(("grouped", "most"), [(False, 12), (True, 3)])
@@ -114,7 +114,7 @@ def test_many_classes_cost_no_more_than_few(grouped, most):
         times = []
         for _ in range(3):
             start = time.process_time()
-            deal(labels, FRACTIONS[0], 0, groups)
+            assign(labels, FRACTIONS[0], 0, groups)
             times.append(time.process_time() - start)
         return min(times)
 
