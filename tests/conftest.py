@@ -205,7 +205,8 @@ def app(app_server, dataset, request):
     assert page.errors == [], page.errors
 
 
-HOSTILE: Counter = Counter()  # inputs by kind and outcome, of all processes of the tests
+OUTCOMES = ("refused", "accepted")
+HOSTILE: Counter = Counter()  # inputs by verb, kind and outcome, of all processes of the tests
 
 
 def _own_counts() -> Counter:
@@ -222,17 +223,20 @@ def pytest_sessionfinish(session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
     """Take the counts of a worker."""
-    for kind, outcome, count in getattr(node, "workeroutput", {}).get("hostile", []):
-        HOSTILE[kind, outcome] += count
+    for verb, kind, outcome, count in getattr(node, "workeroutput", {}).get("hostile", []):
+        HOSTILE[verb, kind, outcome] += count
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say how many hostile inputs there were, by kind and outcome."""
+    """Say how many hostile inputs there were, by kind and verb, and what became of them."""
     counts = HOSTILE + _own_counts()
     if not counts:
         return
-    terminalreporter.section("hostile inputs, by kind and outcome")
-    for kind in sorted({kind for kind, _ in counts}):
-        both = " ".join(f"{counts[kind, x]:6} {x}" for x in ("refused", "accepted"))
-        terminalreporter.line(f"  {kind:36} {both}")
+    terminalreporter.section("hostile inputs, by kind and verb")
+    for kind in sorted({kind for _, kind, _ in counts}):
+        verbs = sorted({verb for verb, other, _ in counts if other == kind})
+        for verb in verbs if len(verbs) == 1 else ("all", *verbs):
+            own = (verb,) if verb != "all" else verbs
+            both = (f"{sum(counts[v, kind, x] for v in own):6} {x}" for x in OUTCOMES)
+            terminalreporter.line(f"  {kind:34} {verb:22} {' '.join(both)}")
     terminalreporter.line(f"  {sum(counts.values())} in all")
