@@ -205,7 +205,8 @@ def app(app_server, dataset, request):
     assert page.errors == [], page.errors
 
 
-HOSTILE: Counter = Counter()  # inputs by kind and outcome, of all processes of the tests
+OUTCOMES = ("refused", "accepted")
+HOSTILE: Counter = Counter()  # inputs by verb, kind and outcome, of all processes of the tests
 FAULTS: Counter = Counter()  # by verb, kind and outcome
 
 
@@ -230,12 +231,15 @@ def pytest_testnodedown(node) -> None:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say how many hostile inputs and faults there were, and what came of them."""
+    """Say how many hostile inputs and faults there were, and what became of them."""
     if counts := HOSTILE + _own_counts("judging"):
-        terminalreporter.section("hostile inputs, by kind and outcome")
-        for kind in sorted({kind for kind, _ in counts}):
-            both = " ".join(f"{counts[kind, x]:6} {x}" for x in ("refused", "accepted"))
-            terminalreporter.line(f"  {kind:36} {both}")
+        terminalreporter.section("hostile inputs, by kind and verb")
+        for kind in sorted({kind for _, kind, _ in counts}):
+            verbs = sorted({verb for verb, other, _ in counts if other == kind})
+            for verb in verbs if len(verbs) == 1 else ("all", *verbs):
+                own = (verb,) if verb != "all" else verbs
+                both = (f"{sum(counts[v, kind, x] for v in own):6} {x}" for x in OUTCOMES)
+                terminalreporter.line(f"  {kind:34} {verb:22} {' '.join(both)}")
         terminalreporter.line(f"  {sum(counts.values())} in all")
     if counts := FAULTS + _own_counts("counted"):
         terminalreporter.section("faults, by verb and kind, and what came of them")
