@@ -7,14 +7,13 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import REPOSITORY, save_digits
+from forking import Python
 from PIL import Image
 from pymongo.errors import AutoReconnect
 
@@ -238,15 +237,13 @@ def test_an_import_that_is_killed_goes_on(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=100)
     for least in (60, 120, 200):
         code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name, least=least)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        process = Python(code)
         while (line := process.stdout.readline()).strip() != "written":
             assert line
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert len(fo.load_dataset(name)) == least
-        process.stdin.close()
-        process.stdout.close()
+        process.communicate()
     whole = fg.import_folders(str(root), name, progress=False)
     other = fg.import_folders(str(root), f"{name} other", progress=False)
     try:

@@ -1,8 +1,6 @@
 """The verbs on real FiftyOne datasets."""
 
 import os
-import subprocess
-import sys
 
 import fiftyone as fo
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 import torch
 from conftest import QUICK, REPOSITORY, save_digits
 from fiftyone import ViewField as F
+from forking import run_python
 from PIL import Image
 
 import fiftyone_gradcam as fg
@@ -139,8 +138,7 @@ def test_the_query_of_a_new_python_session(trained):
         ".sort_by('prediction.label_score')\n"
         "print(view.values('prediction.label_score'))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found = eval(done.stdout.strip().splitlines()[-1])
+    found = eval(run_python(code).splitlines()[-1])
     assert found == sorted(found)
     assert found == fg.lowest_scores(trained, "digit 2").values("prediction.label_score")
 
