@@ -20,7 +20,7 @@ from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
-from fiftyone_gradcam.passes.explainer import KINDS
+from fiftyone_gradcam.passes.heatmaps import KINDS
 
 URI = "@gradcam/classifier/"
 VERBS = [
