@@ -89,7 +89,14 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
-            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
+            *(
+                "contact_sheet",
+                "include_excluded",
+                "keep_truncated",
+                "keep_masks",
+                "predicted",
+                "runner_up",
+            ),
         ],
         SWITCH,
     ),
