@@ -63,9 +63,8 @@ def dataset(name):
         ]
     )
     for place, key in ((1, "one"), (2, "two")):
-        run = runs.Run(
-            key, dataset.name, CLASSES, {"backbone": "small_cnn", "epochs": 1}, [], 1, "own", "/none"
-        )
+        recipe = {"backbone": "small_cnn", "epochs": 1}
+        run = runs.Run(key, dataset.name, CLASSES, recipe, [], 1, "own", "/none")
         run = runs.save_run(dataset, replace(run, val_accuracy=0.5))
         facts = {"run": key, "version": run.version, "classes": CLASSES, "label_field": "own"}
         declare(dataset, key, Declared("classification", "", facts, PREDICTION_ATTRIBUTES))
@@ -88,7 +87,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
-    assert any("'one' does not know 'c'" in note for note in found.notes)
+    assert any("'one' does not know c" in note for note in found.notes)
     assert any("1 samples without a label" in note for note in found.notes)
     assert any("0.500 of 'one'" in note for note in found.notes)
     assert "3 -> " not in str(found)
@@ -110,7 +109,7 @@ def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
 def test_what_cannot_be_compared_is_refused(dataset):
     for a, b, message in (
         ("one", "one", "Both runs are 'one'"),
-        ("one", "tow", "Did you mean 'two'"),
+        ("one", "twoo", "Did you mean 'two'"),
     ):
         with pytest.raises(ValueError, match=message):
             fg.compare_runs(dataset, a, b)

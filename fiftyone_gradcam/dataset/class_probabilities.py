@@ -87,21 +87,13 @@ def _forward(
     """Probabilities (N, K) by the network; NaN where an image cannot be decoded."""
     import torch
 
-    from ..model.backbones import get_backbone
-    from ..model.device import pick_device
-
-    recipe, device = run.recipe, pick_device(device)
-    images = Images(
-        paths,
-        recipe["image_size"],
-        resize=recipe.get("resize", "squash"),
-        decode_options=decode_options(dataset),
-    )
-    backbone, model = get_backbone(recipe["backbone"]), run.load_model().to(device)
+    network = run.network(device)
+    options = decode_options(dataset)
+    images = Images(paths, network.image_size, resize=network.resize, decode_options=options)
     found = np.full((len(paths), len(run.classes)), np.nan)
     for batch in images.batches(BATCH):
         with torch.no_grad():
-            logits = model(backbone.normalize(batch.images.to(device)))
+            logits = network.logits(network.normalize(batch.images))
         found[batch.positions] = softmax(logits.float().cpu().numpy())
         report(int(batch.positions[-1]) + 1, len(paths), f"Predicting with {run.key!r}")
     return found

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import fiftyone as fo
-from bson import ObjectId
-from pymongo import UpdateOne
 
 from .fields import path_in
 from .import_record import IMPORTED_LABEL
-from .storing import AT_ONCE, Declared, declare
+from .storing import Declared, declare
 
 FEW = 5  # classes that FiftyOne shows as buttons; more are a list
 
@@ -33,13 +31,9 @@ def keep_imported_labels(
     words = f"The label of {label_field!r} as it was imported"
     declare(dataset, IMPORTED_LABEL, Declared("text", words, {"label_field": label_field}, {}))
     ids, paths = dataset.values(["id", "filepath"])
-    writes = [
-        UpdateOne({"_id": ObjectId(i)}, {"$set": {IMPORTED_LABEL: labels[path]}})
-        for i, path in zip(ids, paths, strict=True)
-        if labels.get(path)
-    ]
-    for start in range(0, len(writes), AT_ONCE):
-        dataset._bulk_write(writes[start : start + AT_ONCE], ids=[])
+    rows = {i: labels[p] for i, p in zip(ids, paths, strict=True) if labels.get(p)}
+    if rows:
+        dataset.set_values(IMPORTED_LABEL, rows, key_field="id")
 
 
 def activate_labels(dataset: fo.Dataset, label_field: str) -> None:

@@ -69,6 +69,8 @@ class RunsTab:
         actions.btn(
             "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
         )
+        if len(keys) > 1:
+            actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
         actions.btn("rename", label="Rename", on_click=self.on_rename_run)
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
@@ -85,6 +87,12 @@ class RunsTab:
     def on_predict_run(self, ctx) -> None:
         """Open the form of predict."""
         ctx.prompt(f"{OWNER}/predict", params={"run": ctx.panel.state.shown_run})
+
+    def on_compare_runs(self, ctx) -> None:
+        """Open the form of compare_runs, with the newest other run."""
+        shown = ctx.panel.state.shown_run
+        other = next(key for key in reversed(list_runs(ctx.dataset)) if key != shown)
+        ctx.prompt(f"{OWNER}/compare_runs", params={"a": other, "b": shown})
 
     def on_rename_run(self, ctx) -> None:
         """Open the form of rename_run."""
