@@ -44,7 +44,7 @@ def test_equals_the_folded_module_bit_for_bit(name):
     assert found.layer == wanted.layer == network.layer == backbone.family.layer
     with torch.no_grad():
         assert torch.equal(network.logits(inputs), folded(inputs))
-        target, head = network.split(inputs)
+        target, _ = network.split(inputs)
         torch.testing.assert_close(head(target), module(inputs), rtol=1e-4, atol=1e-5)
 
 
@@ -52,7 +52,7 @@ def test_a_named_layer_is_split_there_and_not_folded():
     module = build("resnet18")
     network = network_of("resnet18", module, layer="layer3")
     inputs = network.normalize(images())
-    target, head = network.split(inputs)
+    target, _ = network.split(inputs)
     assert target.shape == (2, 256, 4, 4)
     wanted = explain(module, get_backbone("resnet18"), inputs, layer="layer3")
     assert torch.equal(explain_network(network, inputs).maps[0], wanted.maps[0])
