@@ -44,7 +44,7 @@ def test_equals_the_folded_module_bit_for_bit(name):
     assert found.layer == wanted.layer == network.layer == backbone.family.layer
     with torch.no_grad():
         assert torch.equal(network.logits(inputs), folded(inputs))
-        target, _ = network.split(inputs)
+        target, head = network.split(inputs)
         torch.testing.assert_close(head(target), module(inputs), rtol=1e-4, atol=1e-5)
 
 
