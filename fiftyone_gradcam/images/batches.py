@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Images:
         self._cache = np.empty((capacity, size, size, 3), np.uint8)
         self._slots = np.full(len(self.paths), -1, np.int64)
         self._used = 0
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -90,18 +92,25 @@ class Images:
             ValueError: at the end, if none of all the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
-        chunks = iter([order[i : i + batch_size] for i in range(0, len(order), batch_size)])
+        starts = range(0, len(order), batch_size)
+        for batch in self.chunks([order[i : i + batch_size] for i in starts]):
+            if len(batch.positions):
+                yield batch
+        self.check_readable()
+
+    def chunks(self, chunks: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """Yield a batch for each array of positions, decoded a few batches ahead of the reader; it
+        may be empty."""
+        rest = iter(chunks)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
-            waiting = [self._submit(pool, chunk) for chunk in islice(chunks, BATCHES_AHEAD)]
+            waiting = [self._submit(pool, chunk) for chunk in islice(rest, BATCHES_AHEAD)]
             try:
                 while waiting:
                     batch = self._collect(*waiting.pop(0))
-                    waiting.extend(self._submit(pool, chunk) for chunk in islice(chunks, 1))
-                    if len(batch.positions):
-                        yield batch
+                    waiting.extend(self._submit(pool, chunk) for chunk in islice(rest, 1))
+                    yield batch
             finally:  # a reader that stops early does not wait for what it will not read
                 pool.shutdown(wait=False, cancel_futures=True)
-        self.check_readable()
 
     def check_readable(self, positions: Sequence[int] | None = None) -> None:
         """Refuse files of which none can be read.
@@ -117,15 +126,20 @@ class Images:
             raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
     def load(self, positions: np.ndarray) -> Batch:
-        """Decode some images here and now; the batch is empty if none of them can be."""
-        decoded: list[Future] = []
-        for position in positions:
+        """Decode some images here and now, in the thread of the caller; the batch is empty if none
+        of them can be. Several threads may do so at once."""
+        wanted = np.array([i for i in positions if i not in self.failures], np.int64)
+        decoded: list[Future | None] = []
+        for position in wanted:
+            if self._slots[position] >= 0:
+                decoded.append(None)
+                continue
             decoded.append(Future())
             try:
                 decoded[-1].set_result(self._decode(position))
             except ImageError as error:
                 decoded[-1].set_exception(error)
-        return self._collect(positions, decoded)
+        return self._collect(wanted, decoded)
 
     def _submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
         chunk = np.array([i for i in chunk if i not in self.failures], np.int64)
@@ -150,10 +164,19 @@ class Images:
                 except ImageError as error:
                     self.failures[int(position)] = error
                     continue
-                if self._slots[position] < 0 and self._used < len(self._cache):
-                    self._slots[position] = self._used
-                    self._cache[self._used] = image
-                    self._used += 1
+                self._keep(position, image)
             kept.append(int(position))
         images = torch.from_numpy(pixels[: len(kept)]).permute(0, 3, 1, 2)
         return Batch(np.array(kept, np.int64), images, self._frames[kept])
+
+    def _keep(self, position: int, image: np.ndarray) -> None:
+        """Keep a decoded image while there is room."""
+        if self._used >= len(self._cache):
+            return
+        with self._lock:
+            slot = self._used
+            if self._slots[position] >= 0 or slot >= len(self._cache):
+                return
+            self._used += 1
+        self._cache[slot] = image
+        self._slots[position] = slot  # from here on others may read it
