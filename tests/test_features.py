@@ -195,6 +195,8 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
         Path(folder_of(dataset, other)).name,
         f"thumbnails-{SIZE}-{run.recipe['resize']}",
     }
+    fg.delete_run(dataset, "b")
+    assert features_in(dataset) == []
 
 
 def features_in(dataset) -> list[str]:
