@@ -6,6 +6,8 @@ from pathlib import Path
 import fiftyone as fo
 import numpy as np
 import pytest
+from bson import ObjectId
+from fiftyone.core.odm import get_db_conn
 from made_runs import FILES, logits_of, make_run, some_digits, tree
 
 import fiftyone_gradcam as fg
@@ -126,6 +128,25 @@ def test_a_replaced_run_leaves_that_of_the_clone(dataset, tmp_path):
     assert found.load_model() is not None
 
 
+def test_a_record_of_a_run_that_no_dataset_lists_keeps_no_files(dataset):
+    """A process that is killed while it records a run leaves one."""
+    database, folder = get_db_conn(), dataset_folder(dataset)
+    record = database.runs.find_one({"_id": dataset._doc.runs["a"].id})
+    lost = {
+        **record,
+        "_id": ObjectId(),
+        "config": {**record["config"], "checkpoint": f"{folder}/x"},
+    }
+    database.runs.insert_one(lost)
+    try:
+        used = references.run_tails(str(dataset._doc.id))
+    finally:
+        database.runs.delete_one({"_id": lost["_id"]})
+    run = fg.load_run(dataset, "a")
+    own = (run.checkpoint, run.curves, run.watch["maps"], run.watch["strip"])
+    assert used == {os.path.relpath(path, files_folder()) for path in own}
+
+
 def test_a_clone_outlives_its_original(dataset):
     first = clone_of(dataset, "1")
     second = clone_of(first, "2")
@@ -200,7 +221,7 @@ def test_looking_for_references_is_quick(dataset, monkeypatch):
     clone = clone_of(dataset)
     path = clone.values("gradcam.map_path")[0]
     assert references.heatmaps_in_use([path]) == {path}
-    collection = fo.core.odm.get_db_conn()[clone._sample_collection_name]
+    collection = get_db_conn()[clone._sample_collection_name]
     assert "gradcam.map_path_1" in collection.index_information()
     plan = collection.find({"gradcam.map_path": {"$in": [path]}}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 1

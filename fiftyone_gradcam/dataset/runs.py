@@ -52,6 +52,8 @@ class Run:
         curves: path of a picture of the losses and accuracies; None if there is none
         val_accuracy: of the kept weights on the watched images; None if none were watched
         val_images: how many were watched; None of runs of earlier versions
+        measured: what tells the samples, and their labels, on which val_accuracy was measured from
+            others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -70,6 +72,7 @@ class Run:
     val_accuracy: float | None = None
     val_images: int | None = None
     trained: str | None = None
+    measured: dict | None = None
 
     @property
     def version(self) -> str | None:
@@ -242,6 +245,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         curves=run.curves,
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
+        measured=run.measured,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -354,6 +358,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         val_accuracy=getattr(config, "val_accuracy", None),
         val_images=getattr(config, "val_images", None),
         trained=_when(info),
+        measured=getattr(config, "measured", None),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ..dataset import fields, splits
+from ..dataset.reviews import left_out, without_left_out
 from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
@@ -25,6 +26,7 @@ def split(
     seed: int = 0,
     groups: str | None = None,
     folds: int | None = None,
+    include_excluded: bool = False,
     backbone: str | None = None,
     weights: str | None = None,
     device: str | None = None,
@@ -46,6 +48,8 @@ def split(
         groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
             re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
             samples, such as that of the video they are from
+        include_excluded: also tag samples that reviews have excluded or called unclear, which get
+            no tag otherwise
         folds: tag so many folds of equal size instead, "fold_1" and so on
         backbone, weights, device: of the network that near duplicates are told by; see
             `find_leaks`
@@ -68,7 +72,8 @@ def split(
         fractions = find_recipe(fractions).fractions
     if folds is None:
         check_fractions(fractions)
-    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    used = without_left_out(samples, include_excluded)
+    sizes = fields.class_counts(fields.labels_of(used, label_field)[2])
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
@@ -76,7 +81,8 @@ def split(
         together = _twins(samples, backbone, weights, device, progress)
     else:
         together = None if groups is None else _groups(samples, groups)
-    counts = splits.write_split(samples, fractions, label_field, seed, together)
+    out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
+    counts = splits.write_split(samples, fractions, label_field, seed, together, out)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))

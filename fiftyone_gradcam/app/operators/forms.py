@@ -8,6 +8,7 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
+from ...dataset.reviews import left_out, left_out_words
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import markdown
 
@@ -171,6 +172,14 @@ def chosen_features(ctx) -> dict[str, str]:
     if backbone == AUTOMATIC:
         return {}
     return {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
+
+
+def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:
+    """Let the user take samples too that reviews have left out, where there are any."""
+    found = left_out(ctx.dataset)
+    if found:
+        words = f"Take excluded and unclear samples too ({left_out_words(found)})"
+        inputs.bool("include_excluded", default=default, label=words)
 
 
 def more(ctx, inputs: types.Object, name: str = "advanced", label: str = "Advanced") -> bool:

@@ -67,6 +67,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "old", "new"),
             *("image_column", "label_column", "split_column"),
+            *("decision", "new_class", "csv_path", "a", "b"),
         ],
         TEXT,
     ),
@@ -90,6 +91,7 @@ KINDS: dict[str, Kind] = {
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
+            *("include_excluded", "sure"),
         ],
         SWITCH,
     ),

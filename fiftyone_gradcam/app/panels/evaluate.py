@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from ...dataset.evaluation import confusion_counts, prediction_fields, samples_between
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
+from ...dataset.reviews import left_out, left_out_words
 from ...dataset.runs import list_runs
 from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..showing import show, view_as_text
@@ -48,13 +49,14 @@ class EvaluateTab:
         state.parts = [part for part in PARTS if part == "all" or tags.get(part)]
         if state.part not in state.parts:
             state.part = state.parts[0]
-        samples = dataset if state.part == "all" else dataset.match_tags(state.part)
+        samples, out = self._judged(dataset, state.part)
         counts = confusion_counts(samples, label_field, name)
         classes = sorted({x for pair in counts for x in pair})
         matrix = confusion_matrix(counts, classes)
         rows = [i for i, own in enumerate(matrix.sum(1)) if own]
         state.label_field, state.predictions = label_field, classes
         state.labels = [classes[i] for i in rows]
+        state.out_words = f" Left out by reviews: {left_out_words(out)}." if out else ""
         total, right = int(matrix.sum()), int(matrix.trace())
         state.evaluation_words = "No sample here has both a label and a prediction."
         if not total:
@@ -62,7 +64,8 @@ class EvaluateTab:
         low, high = wilson_interval(right, total)
         state.evaluation_words = (
             f"**Accuracy {percent(right / total)}** (95% interval {percent(low)} to "
-            f"{percent(high)}): {right} of {total} samples. A click on a cell shows its samples."
+            f"{percent(high)}): {right} of {total} samples. A click on a cell shows its "
+            f"samples.{state.out_words}"
         )
         traces, state.confusion_layout = confusion_plot(matrix[rows], state.labels, classes)
         send_plot(ctx, "confusion", f"{name} {state.part} {state.labels} {classes}", traces)
@@ -79,6 +82,14 @@ class EvaluateTab:
         ]
         more = f" ({MOST_ROWS} of {len(rows)})" if len(rows) > MOST_ROWS else ""
         state.class_title = f"Classes, worst recall first{more}"
+
+    def _judged(self, dataset, part: str) -> tuple:
+        """The samples that count, and those that reviews have left out."""
+        samples = dataset if part == "all" else dataset.match_tags(part)
+        out = left_out(samples)
+        if out:
+            samples = samples.exclude([i for ids in out.values() for i in ids])
+        return samples, out
 
     def draw_evaluation(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -134,7 +145,7 @@ class EvaluateTab:
         label = state.labels[round(ctx.params["y"])]
         predicted = state.predictions[round(ctx.params["x"])]
         name = state.prediction_field
-        samples = dataset if state.part == "all" else dataset.match_tags(state.part)
+        samples, _ = self._judged(dataset, state.part)
         view = samples_between(samples, state.label_field, name, label, predicted)
         run = field_info(dataset, name).get("run")
         maps = [x for x in heatmap_fields(dataset) if field_info(dataset, x).get("run") == run]
