@@ -20,7 +20,6 @@ WORDS = {
     "unclear": "Unclear: leave out of training",
     "exclude": "Exclude from training",
 }
-OTHER = "\0other"
 
 
 def _selected(ctx) -> list[str]:
@@ -51,10 +50,10 @@ class Review(Verb):
         choice_input(inputs, "decision", words, None, "Decision")
         if ctx.params.get("decision") == "relabel":
             names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
-            names[OTHER] = "A new class"
-            choice_input(inputs, "label", names, None, "Class")
-            if ctx.params.get("label") == OTHER:
-                inputs.str("new_class", required=True, label="Name of the new class")
+            choice_input(inputs, "label", names, None, "Class", required=False)
+            inputs.str("new_class", label="Or a class that there is not yet")
+            if not (ctx.params.get("label") or ctx.params.get("new_class")):
+                refuse(inputs, "no_class", "Choose the class, or name a new one")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -63,9 +62,8 @@ class Review(Verb):
             raise ValueError("Select samples in the grid first")
         given = {"samples": ctx.dataset.select(ids), "decision": params["decision"]}
         if params["decision"] == "relabel":
-            is_new = params.get("label") == OTHER
-            given["label"] = (params["new_class"] if is_new else params["label"]) or ""
-            given["new_class"] = is_new
+            given["label"] = params.get("new_class") or params.get("label") or ""
+            given["new_class"] = bool(params.get("new_class"))
         return given | {"source": "App, selection"}
 
     def outcome(self, result, given: dict) -> dict:

@@ -7,7 +7,7 @@ from collections import deque
 from fiftyone.operators import types
 
 from ...dataset.evaluation import confusion_counts, prediction_fields, samples_between
-from ...dataset.fields import field_info
+from ...dataset.fields import OWNER, field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.reviews import left_out, left_out_words
 from ...dataset.runs import list_runs
@@ -110,6 +110,7 @@ class EvaluateTab:
         parts = {part: PARTS[part] for part in state.parts}
         choice(choices, "part", parts, state.part, "Of the samples tagged", self.on_part)
         choices.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
+        choices.btn("save", label="Save views", on_click=self.on_save_views, variant="outlined")
         choices.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
         panel.md(state.evaluation_words, name="evaluation_words")
         if not state.labels:
@@ -134,6 +135,11 @@ class EvaluateTab:
         """Look at other samples."""
         ctx.panel.state.part = ctx.params["value"]
         self.read_evaluation(ctx)
+
+    def on_save_views(self, ctx) -> None:
+        """Save the views that matter."""
+        name = ctx.panel.state.prediction_field
+        ctx.prompt(f"{OWNER}/save_views", params={"prediction_field": name})
 
     def on_show_all(self, ctx) -> None:
         """Show all samples again, after a cell."""
