@@ -14,8 +14,8 @@ from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
-from fiftyone_gradcam.training.recipes import make_recipe
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
+from fiftyone_gradcam.training.recipes import make_recipe
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (3, 6), (1, 12), (40, 60), (7, 7)])
