@@ -120,6 +120,12 @@
     now.current = state;
     const line = useRef(Promise.resolve());
     const isFetching = useRef(false);
+    const waiting = useRef(0); // decisions that are not stored yet
+    useEffect(() => {
+      const ask = (e) => { if (waiting.current) e.preventDefault(); };
+      window.addEventListener("beforeunload", ask);
+      return () => window.removeEventListener("beforeunload", ask);
+    }, []);
     const setLater = (change) => setState((old) => ({ ...old, ...change(old) }));
 
     const load = useCallback(async (adopt) => {
@@ -182,6 +188,7 @@
         ...(decision === "relabel" ? { label } : {}),
       };
       // One after the other: the order of decisions is the order of the keys.
+      waiting.current += 1;
       line.current = line.current.then(() => call("review_decide", params)).then((found) => {
         if (found.error) { // back to the card that was not decided, with the reason
           return call("review_cards", { ids: [card.id], label_field: field }).then((fresh) =>
@@ -192,12 +199,9 @@
             })));
         }
         setLater((old) => ({ progress: found.progress, stored: (old.stored || 0) + 1 }));
-      });
-      if (modalId) {
-        line.current.then(() => nextInModal(1));
-      } else {
-        move(1);
-      }
+        if (modalId) nextInModal(1);
+      }).finally(() => { waiting.current -= 1; });
+      if (!modalId) move(1);
     };
 
     const undo = () => {
@@ -224,6 +228,10 @@
       setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
     };
     return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
+  }
+
+  function reloadGrid() { // its tiles show labels as they were
+    window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
   }
 
   function nextInModal(step) {
@@ -294,7 +302,7 @@
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
         h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, words),
-        h(Button, { label: "Refresh", onClick: () => review.load(true), name: "gradcam-refresh" })),
+        h(Button, { label: "Refresh", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
       !card && state.choices && h("div", { "data-cy": "gradcam-empty", style: text(15, { padding: 16 }) },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from bson import ObjectId
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
@@ -23,7 +24,9 @@ WORDS = {
 
 
 def _selected(ctx) -> list[str]:
-    return list(ctx.selected or [])
+    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    selected = ctx.selected if isinstance(ctx.selected, list) else []
+    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 class Review(Verb):
