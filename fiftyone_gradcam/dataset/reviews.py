@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 
 from ..locks import locked
 from ..progress import some
-from .fields import refresh, root_dataset
+from .fields import index, refresh, root_dataset
 from .prediction_fields import document
 from .review_state import (
     HISTORY,
@@ -94,6 +94,7 @@ def declare_review(dataset: fo.Dataset) -> None:
         words = "The last decision about the label of this sample"
         attributes = dict.fromkeys(_TEXTS, "text")
         declare(dataset, REVIEW, Declared("classification", words, {}, attributes))
+        index(dataset, [f"{REVIEW}.time"])  # by which the last decision is found
     if dataset.get_field(HISTORY) is None:
         words = "All decisions about this sample, with what undoes them"
         declare(dataset, HISTORY, Declared("texts", words, {}, {}))
