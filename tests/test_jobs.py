@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 from conftest import QUICK, REPOSITORY, kill_worker, save_digits, worker_of
 from fiftyone.operators.delegated import DelegatedOperationService
-from forking import run_python
+from forking import Python, run_python
 from made_runs import make_run
 
 import fiftyone_gradcam as fg
@@ -238,8 +238,12 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
         "print('job', job.id); sys.stdout.flush(); os._exit(0)\n"
     )
     root = save_digits(tmp_path / "d", per_class=20)
-    printed = run_python(settings + code, str(root), environment=own)
-    id = printed.rpartition("job ")[2].strip()
+    session = Python(settings + code, str(root), environment=own)
+    # The end of what it prints is no sign: the database has inherited where it prints to.
+    while not (line := session.stdout.readline()).startswith("job "):
+        assert line, session.stderr.read()
+    assert session.wait(60) == 0
+    id = line.split()[1]
     code = (
         "print(fg.load_job(sys.argv[1]).wait(120).state)\n"
         "print(len(fg.load_run(fo.load_dataset('outlives'), 'r').history))\n"
@@ -247,6 +251,8 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     )
     printed = run_python(settings + code, id, environment=own, timeout=180)
     assert printed.split()[-2:] == ["completed", "100"]
+    for file in (session.stdin, session.stdout, session.stderr):
+        file.close()
 
 
 def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
