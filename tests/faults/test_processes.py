@@ -52,7 +52,7 @@ def train(place: Place, **options) -> object:
 
 
 def train_again(place: Place) -> object:
-    if fg.list_runs(place.dataset) and state(place) == _expected["fine_tune"]:
+    if state(place) == _expected["fine_tune"]:
         return None  # it was done: to train again, or to resume without more epochs, is refused
     if can_resume(place.dataset, "first"):
         return fg.fine_tune(place.dataset, "first", resume=True, device="cpu", progress=False)
