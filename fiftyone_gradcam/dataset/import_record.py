@@ -17,6 +17,7 @@ from .files import dataset_folder
 from .writing import alone_in
 
 INFO_KEY = "import_folders"
+IMPORTED_LABEL = "imported_label"  # field of the labels as they were imported
 REPORT = "import.csv"
 LISTED = 1000  # files named in the dataset's info; the report names all
 

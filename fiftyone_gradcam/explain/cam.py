@@ -11,7 +11,8 @@ from torch import nn
 
 from ..model.backbones import Backbone
 from ..model.families import Head
-from ..model.nodes import split_at
+from ..model.network import Network
+from ..model.splitting import BackboneSplitter, Gradient, Splitter, splitter_of
 from .methods import check_method, eigen_cam, score_cam
 
 PREDICTED = "predicted"
@@ -77,44 +78,99 @@ def explain(
         ValueError: if class indexes are out of range or not one for each image, or if there is no
             such method or layer
     """
-    chosen = check_method(method)
-    with _eval_mode(model), torch.no_grad():
-        if layer is None:
-            features, head = backbone.split(model, images)
-        else:
-            tokens_last = backbone.family.tokens_last
-            features, head = split_at(model, layer, images, tokens_last)
-        features = features.detach()
-        gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
-        if chosen.from_gradient is None:
-            logits = head(features)
-        else:
-            logits, gradient_of = _differentiable(model, backbone, features, head, layer is None)
-        classes = [_classes(target, logits) for target in targets]
-        maps = []
-        for wanted in classes:
-            known = wanted.clamp(min=0)
-            if method == "eigencam":
-                found = eigen_cam(features)
-            elif method == "scorecam":
-                found = score_cam(features, images, known, model)
+    return _explain(model, splitter_of(backbone, layer), images, targets, method, signed)
+
+
+def explain_network(
+    network: Network,
+    images: torch.Tensor,
+    targets: Sequence[Target] = (PREDICTED,),
+    method: str = "gradcam",
+    signed: bool = False,
+) -> Explained:
+    """As `explain`, of a network that knows where it is split.
+
+    Args:
+        network: any
+        images: normalized images (N, 3, S, S) on its device
+        targets, method, signed: see `explain`
+
+    Raises:
+        ValueError: see `explain`
+    """
+    return _explain(network.module, network.splitter, images, targets, method, signed)
+
+
+class Forward:
+    """One forward pass of a batch, from which logits and any number of maps are taken.
+
+    Args:
+        module: a network in eval mode
+        splitter: where it is split
+        inputs: normalized images (N, 3, S, S) on its device
+        explains: whether maps by gradients will be asked for
+        reduced: run the network up to its target tensor in bfloat16; what follows is computed in
+            float32 where the place of the split allows
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        splitter: Splitter,
+        inputs: torch.Tensor,
+        explains: bool = True,
+        reduced: bool = False,
+    ):
+        self.module, self.inputs = module, inputs
+        kind = inputs.device.type
+        # What a traced network keeps for its head is of the type that it was computed in.
+        head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
+        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=reduced):
+            features, head = splitter.split(module, inputs)
+        self.features = features.detach().float()
+        self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=head_reduced):
+            if explains:
+                found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
-                found = chosen.from_gradient(features, gradient_of(known))
-            found = found if signed else found.relu_()
-            maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
-    return Explained(logits.detach(), maps, classes, layer or backbone.family.layer)
+                found = head(self.features)
+        self.logits = found.detach().float()
+
+    def maps(
+        self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Maps (N, h, w) of each target, and the classes (N,) that they are of.
+
+        Args:
+            targets, method, signed: see `explain`
+
+        Raises:
+            ValueError: see `explain`
+        """
+        chosen = check_method(method)
+        maps, classes = [], [_classes(target, self.logits) for target in targets]
+        with torch.no_grad():
+            for wanted in classes:
+                known = wanted.clamp(min=0)
+                if method == "eigencam":
+                    found = eigen_cam(self.features)
+                elif method == "scorecam":
+                    found = score_cam(self.features, self.inputs, known, self.module)
+                else:
+                    found = chosen.from_gradient(self.features, self.gradient_of(known))
+                found = found if signed else found.relu_()
+                maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
+        return maps, classes
 
 
 def _differentiable(
-    model: nn.Module, backbone: Backbone, features: torch.Tensor, head: Head, own_layer: bool
+    model: nn.Module, splitter: Splitter, features: torch.Tensor, head: Head
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
     """The logits, and the function from classes (N,) to the gradient of their logits."""
-    family = backbone.family
-    has_closed_form = own_layer and family.gradient is not None
-    # It is of a last layer alone; with hidden layers before that one autograd is asked.
-    if has_closed_form and not isinstance(model.get_submodule(family.last_layer), nn.Sequential):
-        return head(features), lambda classes: family.gradient(model, features, classes)
-    averages = own_layer and family.averages
+    closed_form: Gradient | None = splitter.closed_form(model)
+    if closed_form is not None:
+        return head(features), lambda classes: closed_form(features, classes)
+    averages = splitter.averages
     # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
     leaf = features.mean((2, 3), keepdim=True) if averages else features
     cells = features.shape[2] * features.shape[3] if averages else 1
@@ -130,6 +186,21 @@ def _differentiable(
     return logits, gradient
 
 
+def _explain(
+    model: nn.Module,
+    splitter: Splitter,
+    images: torch.Tensor,
+    targets: Sequence[Target],
+    method: str,
+    signed: bool,
+) -> Explained:
+    by_gradient = check_method(method).from_gradient is not None
+    with eval_mode(model):
+        forward = Forward(model, splitter, images, by_gradient)
+        maps, classes = forward.maps(targets, method, signed)
+        return Explained(forward.logits, maps, classes, splitter.layer)
+
+
 def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
     """Class indexes (N,) of a target, checked."""
     count, num_classes = logits.shape
@@ -139,7 +210,6 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
         if target == RUNNER_UP:
             return logits.topk(2).indices[:, 1]
         raise ValueError(f"A target is 'predicted', 'runner_up' or class indexes, not {target!r}")
-    target = target.to(logits.device)
     if target.shape != (count,) or target.dtype != torch.int64:
         raise ValueError(
             f"A target must be int64 of shape ({count},), not {target.dtype} of shape "
@@ -150,11 +220,12 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
             f"Target classes must lie in [-1, {num_classes}), not in "
             f"[{int(target.min())}, {int(target.max())}]"
         )
-    return target
+    return target.to(logits.device)
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode, and leave it in the mode that it was found in."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
