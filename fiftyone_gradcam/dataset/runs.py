@@ -17,7 +17,7 @@ from ..similar import did_you_mean
 from . import files
 from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
-from .references import METHOD, config_paths
+from .references import METHOD, config_paths, version_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +54,8 @@ class Run:
         val_images: how many were watched; None of runs of earlier versions
         measured: what tells the samples, and their labels, on which val_accuracy was measured from
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
+        temperature: by which logits are divided to make probabilities that can be believed, as
+            `evaluate` has fitted it; None if it was not asked to
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -73,6 +75,7 @@ class Run:
     val_images: int | None = None
     trained: str | None = None
     measured: dict | None = None
+    temperature: float | None = None
 
     @property
     def version(self) -> str | None:
@@ -121,7 +124,8 @@ class Run:
         )
 
     def as_fiftyone_model(self, device: str | None = None) -> RunModel:
-        """This classifier for `dataset.apply_model(model, label_field=...)` (see `RunModel`).
+        """This classifier for `dataset.apply_model(model, label_field=...)` and
+        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
 
         Args:
             device: such as "cpu" or "cuda"; None takes the best at hand
@@ -129,9 +133,13 @@ class Run:
         Raises:
             FileNotFoundError, ValueError: if the checkpoint is gone or damaged
         """
+        from ..images.decode import DEFAULT
         from .apply import RunModel
+        from .import_record import decode_options
 
-        return RunModel(self, device)
+        name = self.dataset_name
+        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
+        return RunModel(self.network(device), options)
 
     def __str__(self) -> str:
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
@@ -281,6 +289,13 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
     dataset.update_run_config(run.key, config)
 
 
+def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
+    """Record the temperature of a run, in one write."""
+    config = _read_info(dataset, key).config
+    config.temperature = temperature
+    dataset.update_run_config(key, config)
+
+
 def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
     """The key that a run had before a renaming that was cut short; None of all others."""
     if not has_run(dataset, key):
@@ -359,6 +374,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         val_images=getattr(config, "val_images", None),
         trained=_when(info),
         measured=getattr(config, "measured", None),
+        temperature=getattr(config, "temperature", None),
     )
 
 
@@ -387,9 +403,7 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
 
 def _when(info: fo.core.runs.RunInfo) -> str:
     """When a run was recorded; a clone of a dataset has its runs since the same time."""
-    return str(
-        getattr(info.config, "trained", None) or info.timestamp.isoformat(timespec="milliseconds")
-    )
+    return version_of(getattr(info.config, "trained", None), info.timestamp)
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:

@@ -10,7 +10,9 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs, shown
+from ..dataset.features import feature_sinks
 from ..dataset.import_record import decode_options
+from ..dataset.kept_features import keeping
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
 from ..dataset.training_sets import class_indexes
@@ -78,6 +80,9 @@ def predict(
     class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
     `signed`. Images that cannot be decoded are named, and get none of these; those whose files
     cannot be read for the moment keep what this classifier said of them earlier.
+
+    What the network sees in each image (the mean of its target tensor) is kept with the dataset, so
+    that no other verb computes it again (see `compute_embeddings`).
 
     A field holds the values of one run: what another run has said stays until all new values are
     there, which wait on disk. A call that is cut short at any moment can be repeated.
@@ -150,11 +155,13 @@ def predict(
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     network = run.network(device, options.layer)
+    # What another layer sees is of use to nobody else.
+    sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            with plain_errors(lambda: _KEPT):
+            with plain_errors(lambda: _KEPT), keeping(*(sink.kept for sink in sinks)):
                 store_predictions(
-                    network, images, ids, labels, writer, batch_size, report, precision
+                    network, images, ids, labels, writer, batch_size, report, precision, sinks
                 )
         except CancelledError:
             done = writer.keep_part()
