@@ -34,6 +34,8 @@ _HOMES = {
     "show_embeddings": "workflow.showing_embeddings",
     **dict.fromkeys(("compare_runs", "Comparison"), "workflow.comparing"),
     "retrain": "workflow.retraining",
+    **dict.fromkeys(("evaluate", "Evaluation"), "workflow.evaluating"),
+    "save_views": "workflow.saving_views",
     **dict.fromkeys(("review", "undo_review"), "workflow.deciding"),
     **dict.fromkeys(("list_reviews", "export_reviews"), "workflow.listing_reviews"),
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),

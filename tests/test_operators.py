@@ -30,6 +30,11 @@ VERBS = [
     "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip
 OF_RUNS = ["export_run", "import_run", "rename_run", "delete_run"]  # buttons of the panel
+OF_LABELS = [
+    "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
+    "evaluate", "save_views",
+]  # fmt: skip
+CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
 
 
 def form(verb: str, dataset, **params) -> dict:
@@ -49,7 +54,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, "relocate", "compute_embeddings", *OF_RUNS]
+    names = [*VERBS, "relocate", "compute_embeddings", *OF_RUNS, *OF_LABELS, *CALLS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()

@@ -120,6 +120,12 @@
     now.current = state;
     const line = useRef(Promise.resolve());
     const isFetching = useRef(false);
+    const waiting = useRef(0); // decisions that are not stored yet
+    useEffect(() => {
+      const ask = (e) => { if (waiting.current) e.preventDefault(); };
+      window.addEventListener("beforeunload", ask);
+      return () => window.removeEventListener("beforeunload", ask);
+    }, []);
     const setLater = (change) => setState((old) => ({ ...old, ...change(old) }));
 
     const load = useCallback(async (adopt) => {
@@ -182,6 +188,7 @@
         ...(decision === "relabel" ? { label } : {}),
       };
       // One after the other: the order of decisions is the order of the keys.
+      waiting.current += 1;
       line.current = line.current.then(() => call("review_decide", params)).then((found) => {
         if (found.error) { // back to the card that was not decided, with the reason
           return call("review_cards", { ids: [card.id], label_field: field }).then((fresh) =>
@@ -192,12 +199,9 @@
             })));
         }
         setLater((old) => ({ progress: found.progress, stored: (old.stored || 0) + 1 }));
-      });
-      if (modalId) {
-        line.current.then(() => nextInModal(1));
-      } else {
-        move(1);
-      }
+        if (modalId) nextInModal(1);
+      }).finally(() => { waiting.current -= 1; });
+      if (!modalId) move(1);
     };
 
     const undo = () => {
@@ -224,6 +228,10 @@
       setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
     };
     return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
+  }
+
+  function reloadGrid() { // its tiles show labels as they were
+    window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
   }
 
   function nextInModal(step) {
@@ -294,33 +302,14 @@
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
         h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, words),
-        !modalId && choices.kinds.length > 0 && h(Choice, {
-          label: "All kinds of issues", name: "gradcam-kind", value: review.filters.kind,
-          options: choices.kinds.map((x) => [x, x]), onChange: (kind) => set({ kind }),
-        }),
-        !modalId && h(Choice, {
-          label: "All classes", name: "gradcam-class", value: pair ? "" : review.filters.label,
-          options: choices.classes.map((x) => [x, x]), onChange: (label) => set({ label, suggestion: null }),
-        }),
-        !modalId && choices.pairs.length > 0 && h(Choice, {
-          label: "All pairs of classes", name: "gradcam-pair", value: pair,
-          options: choices.pairs.map(([a, b, n]) => [JSON.stringify([a, b]), `${a} → ${b} (${n})`]),
-          onChange: (x) => { const [label, suggestion] = x ? JSON.parse(x) : [null, null]; set({ label, suggestion }); },
-        }),
-        !modalId && h(Choice, {
-          label: "Any quality", name: "gradcam-below", value: review.filters.below ? String(review.filters.below) : "",
-          options: [0.05, 0.1, 0.25, 0.5].map((x) => [String(x), `Quality below ${x}`]),
-          onChange: (x) => set({ below: x ? Number(x) : null }),
-        }),
-        h(Button, { label: "Refresh", onClick: () => review.load(true), name: "gradcam-refresh" })),
+        h(Button, { label: "Refresh", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
       !card && state.choices && h("div", { "data-cy": "gradcam-empty", style: text(15, { padding: 16 }) },
         "Nothing is left to review here. Z takes the last decision back; Refresh looks again."),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: 12, flexWrap: "wrap", alignItems: "flex-start" } },
-          !modalId && h("div", { style: { flex: "0 0 auto" } }, h(Picture, { key: card.id, card, shown, size })),
-          modalId && shown !== "none" && h("div", null, h(Picture, { key: card.id, card, shown, size })),
+          h("div", { style: { flex: "0 0 auto" } }, h(Picture, { key: card.id, card, shown, size })),
           h("div", { style: { flex: "1 1 220px", minWidth: 200 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
               card.path.split(/[\\/]/).pop(), !modalId && state.total ? ` · ${state.place + 1} of ${Math.max(state.total, state.cards.length)}` : ""),
@@ -330,11 +319,7 @@
               card.suggestion_confidence != null && ` ${card.suggestion_confidence.toFixed(2)}`),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${card.decision}`),
             card.evidence && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-evidence" }, card.evidence),
-            shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`),
-            card.neighbors.length > 0 && h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
-              card.neighbors.map((x) => h("figure", { key: x.id, style: { margin: 0, width: 84 }, "data-cy": "gradcam-neighbor" },
-                h("img", { src: source(x.path), alt: "", style: { width: 84, height: 84, objectFit: "cover" } }),
-                h("figcaption", { style: text(12) }, x.label)))))),
+            shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`))),
         h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
           h(Button, { label: card.suggestion ? `Accept ${card.suggestion}` : "Accept", mark: "A", strong: !!card.suggestion, disabled: !card.suggestion, onClick: () => review.decide("accept"), name: "gradcam-accept" }),
           h(Button, { label: `Keep ${card.label}`, mark: "K", onClick: () => review.decide("keep"), name: "gradcam-keep" }),
@@ -361,16 +346,41 @@
       h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
-        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })));
+        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
+      card && card.neighbors.length > 0 && h("div", { style: { marginTop: 8 } },
+        h("div", { style: text(13, { opacity: 0.75 }) }, "Most similar images"),
+        h("div", { style: { display: "flex", gap: 6, marginTop: 2 } },
+          card.neighbors.map((x) => h("figure", { key: x.id, style: { margin: 0, width: 110 }, "data-cy": "gradcam-neighbor" },
+            h("img", { src: source(x.path), alt: "", style: { width: 110, height: 90, objectFit: "cover" } }),
+            h("figcaption", { style: text(12) }, x.label))))),
+      !modalId && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
+        choices.kinds.length > 0 && h(Choice, {
+          label: "All kinds of issues", name: "gradcam-kind", value: review.filters.kind,
+          options: choices.kinds.map((x) => [x, x]), onChange: (kind) => set({ kind }),
+        }),
+        h(Choice, {
+          label: "All classes", name: "gradcam-class", value: pair ? "" : review.filters.label,
+          options: choices.classes.map((x) => [x, x]), onChange: (label) => set({ label, suggestion: null }),
+        }),
+        choices.pairs.length > 0 && h(Choice, {
+          label: "All pairs of classes", name: "gradcam-pair", value: pair,
+          options: choices.pairs.map(([a, b, n]) => [JSON.stringify([a, b]), `${a} → ${b} (${n})`]),
+          onChange: (x) => { const [label, suggestion] = x ? JSON.parse(x) : [null, null]; set({ label, suggestion }); },
+        }),
+        h(Choice, {
+          label: "Any quality", name: "gradcam-below", value: review.filters.below ? String(review.filters.below) : "",
+          options: [0.05, 0.1, 0.25, 0.5].map((x) => [String(x), `Quality below ${x}`]),
+          onChange: (x) => set({ below: x ? Number(x) : null }),
+        })));
   }
 
   function ReviewCard() {
-    return h(Card, { size: [460, 400] });
+    return h(Card, { size: [480, 300] });
   }
 
   function ReviewInModal() {
     const id = useRecoilValue(window.__fos__.modalSampleId);
-    return h(Card, { key: id, modalId: id, size: [300, 300] });
+    return h(Card, { key: id, modalId: id, size: [640, 420] });
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

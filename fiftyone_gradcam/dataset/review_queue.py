@@ -74,11 +74,10 @@ def queue_ids(
     if filters.below is not None and score:
         asked.append({score: {"$lt": filters.below}})
     pipeline: list[dict] = [{"$match": {"$and": asked}}]
-    if score:  # those without a score come last
-        pipeline.append({"$set": {"_score": {"$ifNull": [f"${score}", 2.0]}}})
-        pipeline.append({"$sort": {"_score": 1, "_id": 1}})
+    by = {"$ifNull": [f"${score}", 2.0]} if score else {"$literal": 0}  # those without come last
+    pipeline += [{"$project": {"by": by}}, {"$sort": {"by": 1, "_id": 1}}]
     pipeline += [{"$limit": limit}] if limit else []
-    found = dataset._sample_collection.aggregate([*pipeline, {"$project": {"_id": 1}}])
+    found = dataset._sample_collection.aggregate(pipeline)
     return [str(row["_id"]) for row in found]
 
 

@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 
 from ..locks import locked
 from ..progress import some
-from .fields import refresh, root_dataset
+from .fields import index, refresh, root_dataset
 from .prediction_fields import document
 from .review_state import (
     HISTORY,
@@ -40,6 +40,7 @@ from .writing import patience
 
 DECISIONS = ("accept", "relabel", "keep", "unclear", "exclude")
 LEFT_OUT = ("unclear", "exclude")  # of training, splits and evaluation
+OPTIONS = json_util.CANONICAL_JSON_OPTIONS  # numbers stay what they are
 ELSEWHERE = "edited outside of reviews"
 _TEXTS = ("label_field", "old_label", "new_label", "source", "time", "evidence", "suggestion")
 
@@ -93,6 +94,7 @@ def declare_review(dataset: fo.Dataset) -> None:
         words = "The last decision about the label of this sample"
         attributes = dict.fromkeys(_TEXTS, "text")
         declare(dataset, REVIEW, Declared("classification", words, {}, attributes))
+        index(dataset, [f"{REVIEW}.time"])  # by which the last decision is found
     if dataset.get_field(HISTORY) is None:
         words = "All decisions about this sample, with what undoes them"
         declare(dataset, HISTORY, Declared("texts", words, {}, {}))
@@ -188,7 +190,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
             own = {"_id": row["_id"], columns.label: one.new_label, HISTORY: row[HISTORY]}
             values = _values_before(line, row, columns, one.old_label)
             values[HISTORY] = history or None
-            values[REVIEW] = _document(_read(row, json.loads(history[-1]))) if history else None
+            values[REVIEW] = _document_before(row, history)
             values["last_modified_at"] = _now()
             writes.append(UpdateOne(own, {"$set": values}))
         _write(dataset, writes)
@@ -298,13 +300,13 @@ def _line(one: Review, row: Mapping, columns: Columns, changes: Mapping) -> str:
         for name in columns.scores
         if row.get(name)
     }
-    facts |= {"before": before, "scores": scores}
-    return json_util.dumps(facts, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    facts |= {"id": changes[REVIEW]["_id"], "before": before, "scores": scores}
+    return json_util.dumps(facts, json_options=OPTIONS)
 
 
 def _values_before(line: str, row: Mapping, columns: Columns, label: str | None) -> dict:
     """What an undone decision has changed, as it was."""
-    facts = json_util.loads(line, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    facts = json_util.loads(line, json_options=OPTIONS)
     before = facts["before"]
     values = {columns.label_field: before[columns.label_field]}
     quality = columns.quality
@@ -324,6 +326,14 @@ def _values_before(line: str, row: Mapping, columns: Columns, label: str | None)
 def _document(one: Review) -> dict:
     facts = {name: getattr(one, name) for name in _TEXTS}
     return document(fo.Classification, label=one.decision, **facts)
+
+
+def _document_before(row: Mapping, history: Sequence[str]) -> dict | None:
+    """What `review` held when the last line of a history was written; None of no history."""
+    if not history:
+        return None
+    facts = json_util.loads(history[-1], json_options=OPTIONS)
+    return {**_document(_read(row, facts)), "_id": facts["id"]}
 
 
 def _read(row: Mapping, facts: Mapping) -> Review:

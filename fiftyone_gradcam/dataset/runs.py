@@ -54,6 +54,8 @@ class Run:
         val_images: how many were watched; None of runs of earlier versions
         measured: what tells the samples, and their labels, on which val_accuracy was measured from
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
+        temperature: by which logits are divided to make probabilities that can be believed, as
+            `evaluate` has fitted it; None if it was not asked to
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -73,6 +75,7 @@ class Run:
     val_images: int | None = None
     trained: str | None = None
     measured: dict | None = None
+    temperature: float | None = None
 
     @property
     def version(self) -> str | None:
@@ -286,6 +289,13 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
     dataset.update_run_config(run.key, config)
 
 
+def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
+    """Record the temperature of a run, in one write."""
+    config = _read_info(dataset, key).config
+    config.temperature = temperature
+    dataset.update_run_config(key, config)
+
+
 def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
     """The key that a run had before a renaming that was cut short; None of all others."""
     if not has_run(dataset, key):
@@ -364,6 +374,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         val_images=getattr(config, "val_images", None),
         trained=_when(info),
         measured=getattr(config, "measured", None),
+        temperature=getattr(config, "temperature", None),
     )
 
 

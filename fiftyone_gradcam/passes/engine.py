@@ -42,6 +42,9 @@ WORKERS = 8  # batches side by side on a CPU, at most
 CPU_BATCH = 4  # images, at most, whose activations stay in the cache of a processor
 AHEAD = 8  # batches in work or waiting to be taken, for each worker
 WRITERS = 12  # threads that write files behind a GPU, at most
+MANY = 8  # processors from which on images are decoded in processes
+MOST = 32  # processes, at most
+WORTH = 500  # images, for which processes are worth their start
 READY = 6  # batches that wait to be written and taken behind a GPU
 
 Found = list[Any]  # of one batch, what each sink computed
@@ -190,7 +193,10 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
 
     def feed() -> None:
         try:
-            with _stream(work.device), _closed(images.chunks(chunks)) as batches:
+            with (
+                _stream(work.device),
+                _closed(images.chunks(chunks, _processes(chunks))) as batches,
+            ):
                 for batch in batches:
                     if stopped.is_set():
                         return
@@ -211,6 +217,13 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
         stopped.set()
         feeder.join()
         pool.shutdown(cancel_futures=True)
+
+
+def _processes(chunks: list[np.ndarray]) -> int:
+    """In how many processes images are decoded; 0 where threads do."""
+    processors = os.cpu_count() or 1
+    is_worth = processors >= MANY and sum(map(len, chunks)) >= WORTH
+    return min(processors, MOST) if is_worth else 0
 
 
 def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:

@@ -1,7 +1,7 @@
 """The verbs as operators: a thin form each, one room each."""
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
-from .compare import CompareRuns, Retrain
+from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
@@ -47,6 +47,8 @@ OPERATORS = (
     ExportReviews,
     CompareRuns,
     Retrain,
+    Evaluate,
+    SaveViews,
     ReviewCards,
     ReviewDecide,
     ReviewUndo,

@@ -1,9 +1,11 @@
-"""Compare two runs, and repeat one on corrected labels."""
+"""Evaluate and compare runs, repeat one on corrected labels, and save views."""
 
 from __future__ import annotations
 
 from fiftyone.operators import types
 
+from ...dataset.evaluation import prediction_fields
+from ...dataset.fields import field_info
 from ...dataset.runs import free_key, list_runs
 from ..showing import view_as_text
 from .forms import choice_input, excluded_input, label_field_input, new_key_check, refuse
@@ -48,10 +50,9 @@ class CompareRuns(Verb):
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
-        params, target = ctx.params, ctx.target_view()
-        is_whole = not target._stages if hasattr(target, "_stages") else True
+        params = ctx.params
         return {
-            "samples": ctx.dataset if is_whole else target,
+            "samples": _target(ctx),
             "a": params["a"],
             "b": params["b"],
             "label_field": params.get("label_field") or None,
@@ -102,3 +103,84 @@ class Retrain(Verb):
     def outcome(self, result, given: dict) -> dict:
         """How both do."""
         return _outcome(result, "fixed")
+
+
+class Evaluate(Verb):
+    """`evaluate` as an operator."""
+
+    verb = "evaluate"
+    label = "Evaluate a run"
+    icon = "analytics"
+    description = "Precision, recall, F1 and calibration, for the Model Evaluation panel too"
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Run, and what else is measured."""
+        if run_input(ctx, inputs, "run") is None:
+            return
+        ctx.target_view()
+        label_field_input(ctx, inputs)
+        inputs.bool("temperature", default=False, label="Fit a temperature on the val samples")
+        excluded_input(ctx, inputs)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        params = ctx.params
+        return {
+            "samples": _target(ctx),
+            "run": params["run"],
+            "label_field": params.get("label_field") or None,
+            "temperature": bool(params.get("temperature")),
+            "include_excluded": bool(params.get("include_excluded")),
+        }
+
+    def job_label(self, given: dict) -> str:
+        """Names the run."""
+        return f"Evaluate {given['run']!r}"
+
+    def outcome(self, result, given: dict) -> dict:
+        """The accuracy, and where to look."""
+        low, high = result.interval
+        return {
+            "summary": f"{result.right} of {result.count} are right: {result.accuracy:.1%} (95% "
+            f"interval {low:.1%} to {high:.1%}), calibration error "
+            f"{result.calibration_error:.3f}. The Model Evaluation panel shows {result.key!r}"
+        }
+
+
+class SaveViews(Verb):
+    """`save_views` as an operator."""
+
+    verb = "save_views"
+    label = "Save views"
+    icon = "bookmarks"
+    description = "Save views of suspicious labels, lowest and highest scores, mistakes and more"
+    is_long = False
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """The predictions."""
+        names = prediction_fields(ctx.dataset)
+        if names:
+            choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
+        elif not field_info(ctx.dataset, "label_quality"):
+            refuse(inputs, "nothing", "There are no predictions yet. Predict first")
+        inputs.bool("overwrite", default=False, label="Also replace other views of these names")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        return {
+            "samples": ctx.dataset,
+            "prediction_field": ctx.params.get("prediction_field") or None,
+            "overwrite": bool(ctx.params.get("overwrite")),
+        }
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many."""
+        return {"summary": f"Saved {len(result)} views: they are in the list of views"}
+
+
+def _target(ctx):
+    """The view that was chosen; the dataset itself where that is all of it."""
+    target = ctx.target_view()
+    return target if getattr(target, "_stages", None) else ctx.dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from bson import ObjectId
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
@@ -20,11 +21,12 @@ WORDS = {
     "unclear": "Unclear: leave out of training",
     "exclude": "Exclude from training",
 }
-OTHER = "\0other"
 
 
 def _selected(ctx) -> list[str]:
-    return list(ctx.selected or [])
+    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    selected = ctx.selected if isinstance(ctx.selected, list) else []
+    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 class Review(Verb):
@@ -51,10 +53,10 @@ class Review(Verb):
         choice_input(inputs, "decision", words, None, "Decision")
         if ctx.params.get("decision") == "relabel":
             names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
-            names[OTHER] = "A new class"
-            choice_input(inputs, "label", names, None, "Class")
-            if ctx.params.get("label") == OTHER:
-                inputs.str("new_class", required=True, label="Name of the new class")
+            choice_input(inputs, "label", names, None, "Class", required=False)
+            inputs.str("new_class", label="Or a class that there is not yet")
+            if not (ctx.params.get("label") or ctx.params.get("new_class")):
+                refuse(inputs, "no_class", "Choose the class, or name a new one")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -63,9 +65,8 @@ class Review(Verb):
             raise ValueError("Select samples in the grid first")
         given = {"samples": ctx.dataset.select(ids), "decision": params["decision"]}
         if params["decision"] == "relabel":
-            is_new = params.get("label") == OTHER
-            given["label"] = (params["new_class"] if is_new else params["label"]) or ""
-            given["new_class"] = is_new
+            given["label"] = params.get("new_class") or params.get("label") or ""
+            given["new_class"] = bool(params.get("new_class"))
         return given | {"source": "App, selection"}
 
     def outcome(self, result, given: dict) -> dict:

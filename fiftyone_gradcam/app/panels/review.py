@@ -1,6 +1,6 @@
 """The tab "Review": one label after the other, with the evidence in sight.
 
-The card, its keys and the pictures come from `review.js`. Where a browser does not run it, buttons
+The card, its keys and pictures come from `review.js`. In a browser that does not run it, buttons
 do the same, one event each.
 """
 

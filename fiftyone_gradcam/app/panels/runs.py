@@ -69,6 +69,8 @@ class RunsTab:
         actions.btn(
             "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
         )
+        actions.btn("evaluate", label="Evaluate", on_click=self.on_evaluate_run)
+        actions.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain_run)
         if len(keys) > 1:
             actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
         actions.btn("rename", label="Rename", on_click=self.on_rename_run)
@@ -87,6 +89,14 @@ class RunsTab:
     def on_predict_run(self, ctx) -> None:
         """Open the form of predict."""
         ctx.prompt(f"{OWNER}/predict", params={"run": ctx.panel.state.shown_run})
+
+    def on_evaluate_run(self, ctx) -> None:
+        """Open the form of evaluate."""
+        ctx.prompt(f"{OWNER}/evaluate", params={"run": ctx.panel.state.shown_run})
+
+    def on_retrain_run(self, ctx) -> None:
+        """Repeat the training with the labels as they are now."""
+        ctx.trigger(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
 
     def on_compare_runs(self, ctx) -> None:
         """Open the form of compare_runs, with the newest other run."""
