@@ -30,6 +30,8 @@ _HOMES = {
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
     "find_leaks": "workflow.finding_leaks",
+    "compute_embeddings": "workflow.embedding",
+    "show_embeddings": "workflow.showing_embeddings",
     **dict.fromkeys(("compare_runs", "Comparison"), "workflow.comparing"),
     "retrain": "workflow.retraining",
     **dict.fromkeys(("evaluate", "Evaluation"), "workflow.evaluating"),

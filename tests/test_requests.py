@@ -282,6 +282,15 @@ def test_stages_that_do_more_than_to_choose_samples(dataset, other, stage, messa
     assert ran == []
 
 
+def test_a_view_that_the_database_cannot_read_is_refused_in_its_words(dataset):
+    view = serialized(dataset.mongo([{"$nonsense": 1}]))
+    found = refusals("predict", dataset, {"run": "a", "label_field": "ground_truth"}, view=view)
+    assert found[0] == (
+        "The database cannot read the view or the filters of this request: "
+        "Unrecognized pipeline stage name: '$nonsense'"
+    )
+
+
 def test_views_of_people_are_built_as_before(dataset):
     view = dataset.match_tags("train").sort_by("filepath", reverse=True).limit(4)
     joined = view.concat(dataset.match_tags("val").limit(2))

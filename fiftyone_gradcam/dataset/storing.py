@@ -19,7 +19,7 @@ from .fields import OWNER, describe_fields, field_info, has_values
 Rows = Mapping[str, Mapping[str, Any]]
 DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
 TYPES = {"float": fo.FloatField, "int": fo.IntField, "text": fo.StringField, "list": fo.ListField}
-PLAIN = {"float": fo.FloatField, "text": fo.StringField}
+PLAIN = {"float": fo.FloatField, "text": fo.StringField, "vector": fo.VectorField}
 LISTS = {"floats": fo.FloatField, "texts": fo.StringField}
 AT_ONCE = 20_000  # ids in one question to the database
 
@@ -29,7 +29,8 @@ class Declared:
     """A field as it is to be.
 
     Attributes:
-        kind: "classification", "heatmap", "float", "text"; "floats" or "texts" for a list of them
+        kind: "classification", "heatmap", "float", "text"; "floats" or "texts" for a list of them;
+            "vector" for an array
         words: the description that the App shows
         info: facts for code; that the field is this plugin's goes without saying
         attributes: of a label, by name: "float", "int", "text" or "list"

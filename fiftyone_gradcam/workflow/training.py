@@ -14,15 +14,16 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
+from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
 from ..dataset.measured import measured_on
 from ..dataset.training_sets import digest_of, training_data
+from ..dataset.watched import choose_watched
 from ..dataset.writing import exclusive
 from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.state_file import check_weights_file
-from ..passes.watching import Watch, choose_watched
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
@@ -32,6 +33,7 @@ from ..training.loop import train
 from ..training.recipe import Recipe, check_choices
 from ..training.recipes import make_recipe
 from ..training.sources import Labelled
+from ..training.watching import Watch
 
 Samples = fo.core.collections.SampleCollection
 CURVES = "curves.png"
@@ -183,7 +185,10 @@ def _make_watch(
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     if not ids:
         return None
-    recorder = Watch(samples, ids, label_field, classes, recipe)
+    dataset = fields.root_dataset(samples)
+    view = dataset.select(ids, ordered=True)
+    own = fields.labels_of(view, label_field)
+    recorder = Watch(*own, classes, recipe, decode_options(dataset))
     if state is not None:
         recorder.restore(state["watch"])
     return recorder

@@ -2,6 +2,7 @@
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
+from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -23,6 +24,7 @@ OPERATORS = (
     Predict,
     FindLabelIssues,
     FindLeaks,
+    ShowEmbeddings,
     LowestScores,
     HighestScores,
     Mistakes,
@@ -34,6 +36,7 @@ OPERATORS = (
     FindLearningRate,
     SanityCheck,
     Relocate,
+    ComputeEmbeddings,
     ExportRun,
     ImportRun,
     RenameRun,
