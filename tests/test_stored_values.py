@@ -1,5 +1,10 @@
 """How values are stored, on samples without images."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bson
 import fiftyone as fo
 import pytest
 from conftest import save_digits
@@ -7,7 +12,7 @@ from fiftyone.core.odm import get_db_conn
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset import runs, writing
 from fiftyone_gradcam.dataset.fields import class_counts, labels_of, refresh
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
 from fiftyone_gradcam.dataset.spool import Spool, make_header, settle, spools
@@ -78,6 +83,43 @@ def test_keys_that_are_free(dataset):
     for key, following in (("resnet18", "resnet18_2"), ("resnet18_2", "resnet18_3")):
         dataset.register_run(key, config)
         assert runs.free_key(dataset, "resnet18") == following
+
+
+def test_what_a_killed_process_wrote_of_a_sample_is_cut_off(dataset):
+    one, two, three = dataset.values("id")[:3]
+    waiting = Spool.create(dataset, make_header({"score": SCORE}, ["score"]))
+    waiting.add({one: {"score": 0.25}})
+    whole = os.path.getsize(waiting.path)
+    with open(waiting.path, "ab") as file:
+        file.write(bson.encode({"id": two, "values": {"score": 0.5}})[:-3])
+    assert list(waiting.rows()) == [(one, {"score": 0.25})]
+    assert os.path.getsize(waiting.path) == whole
+    waiting.add({three: {"score": 0.75}})
+    assert list(waiting.rows()) == [(one, {"score": 0.25}), (three, {"score": 0.75})]
+    waiting.commit()
+    assert dataset.values("score")[:4] == [0.25, None, 0.75, None]
+
+
+def test_values_of_which_one_cannot_be_written_wait_all_or_none(dataset):
+    one, two, three = dataset.values("id")[:3]
+    waiting = Spool.create(dataset, make_header({"score": SCORE}, ["score"]))
+    waiting.add({one: {"score": 0.25}})
+    with pytest.raises(OverflowError):
+        waiting.add({two: {"score": 0.5}, three: {"score": 10**400}})
+    assert list(waiting.rows()) == [(one, {"score": 0.25})]
+
+
+def test_who_had_to_wait_for_a_dataset_sees_what_the_other_has_written(dataset, monkeypatch):
+    @contextmanager
+    def locked(*_) -> Iterator[bool]:
+        mark = {"$set": {"info.note": "of another process"}}
+        get_db_conn().datasets.update_one({"_id": dataset._doc.id}, mark)
+        yield True
+
+    assert "note" not in dataset.info
+    monkeypatch.setattr(writing, "locked", locked)
+    with writing.writing(dataset):
+        assert dataset.info["note"] == "of another process"
 
 
 def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):
