@@ -2,14 +2,17 @@
 
 import fiftyone as fo
 import fiftyone.brain as fob
+import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import save_digits
 from made_runs import make_run, some_digits
 from sklearn.decomposition import PCA
 from test_features import counting, fresh_of
+from test_operators import execute, form
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.showing import turn_panel
 from fiftyone_gradcam.dataset.embeddings import given_embeddings
 from fiftyone_gradcam.review.layout import layout, pick_method
 
@@ -252,3 +255,52 @@ def test_a_layout_is_a_visualization_of_the_brain(dataset):
     assert model == "your embeddings, pca (gradcam)"
     for key in ("mine", "embeddings"):
         dataset.delete_brain_run(key)
+
+
+def test_a_button_lays_the_images_out_and_opens_the_panel(dataset):
+    fg.compute_embeddings(dataset, "a", "seen", progress=False)
+    fields = form("show_embeddings", dataset)
+    assert fields["run"]["type"]["values"] == ["a", "pretrained classifier", "field seen"]
+    assert fields["method"]["type"]["values"] == ["automatic", "pca", "tsne"]
+    assert "backbone" in form("show_embeddings", dataset, run="pretrained classifier")
+    operator = foo.get_operator("@gradcam/classifier/show_embeddings")
+    for run, of in (("a", "run 'a'"), ("field seen", "your embeddings")):
+        ctx = foo.executor.ExecutionContext(
+            request_params={
+                "dataset_name": dataset.name,
+                "params": {"run": run, "method": "pca"},
+            },
+            executor=foo.executor.Executor(),
+        )
+        told = [message.body for message in operator.execute(ctx)]
+        dataset.reload()
+        assert dataset.get_brain_info("embeddings").config.model == f"{of}, pca (gradcam)"
+    (opened,) = [x.params for x in told if x.operator_uri.endswith("open_panel")]
+    assert opened["name"] == "Embeddings"
+    assert opened["data"] == {"openKey": "embeddings", "colorField": "ground_truth.label"}
+    assert len(dataset.load_brain_results("embeddings").points) == len(dataset)
+    execute("compute_embeddings", dataset, run="a", field="by_form")
+    assert np.stack(dataset.values("by_form")).tolist() == np.stack(dataset.values("seen")).tolist()
+    fg.split(dataset, {"train": 0.5, "val": 0.5})
+    assert form("find_leaks", dataset)["embeddings"]["type"]["values"] == [
+        "automatic", "by_form", "seen",
+    ]  # fmt: skip
+    assert "backbone" not in form("find_leaks", dataset, embeddings="seen")
+    execute("find_leaks", dataset, embeddings="seen")
+    dataset.delete_brain_run("embeddings")
+    dataset.delete_sample_fields(["by_form", "leak"])
+
+
+def test_the_panel_that_opens_is_told_what_to_show(dataset):
+    """It forgets what it is to show when it opens: a look later it is told once more."""
+    asked = {"name": "Embeddings", "data": {"openKey": "embeddings", "colorField": "label_quality"}}
+    space = fo.Space(children=[fo.Panel(type="Samples"), fo.Panel(type="Embeddings")])
+    for spaces, ids in ((space, [space.children[1].component_id]), (fo.Space(), [])):
+        ctx = foo.executor.ExecutionContext(
+            request_params={"dataset_name": dataset.name, "spaces": spaces.to_json()},
+            executor=foo.executor.Executor(),
+        )
+        assert turn_panel(ctx, asked) is bool(ids)
+        told = [x["params"] for x in ctx.executor.to_json()["requests"]]
+        assert [x["panel_id"] for x in told] == ids
+        assert all(x["data"] == asked["data"] and x["full_merge"] for x in told)

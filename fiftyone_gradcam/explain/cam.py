@@ -126,14 +126,15 @@ class Forward:
         head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
         with torch.no_grad(), in_bfloat16(inputs.device, reduced):
             features, head = splitter.split(module, inputs)
-        self.features = features.detach().float()
+        # A network in float64 is explained in float64.
+        self.features = features.detach().float() if reduced else features.detach()
         self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
         with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
             if explains:
                 found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
                 found = head(self.features)
-        self.logits = found.detach().float()
+        self.logits = found.detach().float() if reduced else found.detach()
 
     def maps(
         self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
