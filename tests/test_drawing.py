@@ -77,7 +77,8 @@ def test_rows_are_the_same_file(tmp_path):
     for row, (width, height) in enumerate(sizes):
         own = pixels[row, :height, :width].numpy()
         save_heatmap(own, str(tmp_path / "one.png"))
-        save_rows(rows[row, :height, : width + 1], str(tmp_path / "rows.png"))
-        assert (tmp_path / "one.png").read_bytes() == (tmp_path / "rows.png").read_bytes()
-        with Image.open(tmp_path / "rows.png") as image:
+        path = tmp_path / "new folder" / f"{row}.png"
+        save_rows(rows[row, :height, : width + 1], str(path))
+        assert (tmp_path / "one.png").read_bytes() == path.read_bytes()
+        with Image.open(path) as image:
             assert (np.asarray(image) == own).all()

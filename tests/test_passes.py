@@ -1,6 +1,7 @@
 """One pass over images: the same on either way through the engine, bounded, in order, ended."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,19 +9,21 @@ import torch
 from conftest import save_digits
 from PIL import Image
 
-from fiftyone_gradcam.explain.cam import explain_network
+from fiftyone_gradcam.explain.cam import Forward, explain_network
 from fiftyone_gradcam.explain.render import HeatmapOptions, render_heatmap
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import seen_box
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.network import Network
+from fiftyone_gradcam.model.weights import create_pretrained
 from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.passes.engine import run_pass
 from fiftyone_gradcam.passes.heatmaps import KINDS, Heatmaps
+from fiftyone_gradcam.passes.precision import PRECISIONS
 from fiftyone_gradcam.passes.sinks import Logits, Pooled, Predictions, Sink, Thumbnails
 from fiftyone_gradcam.progress import CancelledError
 from fiftyone_gradcam.review.duplicates import thumbnails
-from fiftyone_gradcam.review.scores import scores
+from fiftyone_gradcam.review.scores import scores, softmax
 
 CLASSES = ("a", "b", "c")
 
@@ -230,6 +233,99 @@ def test_a_pass_fills_the_cache_that_others_read(way, network, paths):
     run_pass(images, network, [first], 4)
     run_pass(Images(paths, 32), network, [second], 4)
     np.testing.assert_array_equal(first.rows, second.rows)
+
+
+def test_an_unknown_precision_is_named(network, paths):
+    with pytest.raises(ValueError, match="tf32, float32, bfloat16, not 'half'"):
+        run_pass(Images(paths, 32), network, [], precision="half")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_cpu_computes_in_float32_whatever_is_asked_for(way, network, paths, precision):
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    first, second = Logits(23), Logits(23)
+    run_pass(Images(paths, 32), network, [first], precision=precision)
+    run_pass(Images(paths, 32), network, [second])
+    np.testing.assert_array_equal(first.rows, second.rows)
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+
+class Maps(Sink):
+    splits = explains = True
+
+    def __init__(self):
+        self.logits, self.maps = [], []
+
+    def compute(self, seen):
+        (maps,), _ = seen.forward.maps(["predicted"])
+        return [seen.logits, maps]
+
+    def take(self, positions, value):
+        self.logits.append(value[0].numpy())
+        self.maps.append(value[1].numpy())
+
+
+def agreement(first, second):
+    """The share of images with equal labels, of those whose margin is over .01, and the
+    correlation of their maps."""
+    one, other = (np.concatenate(sink.logits) for sink in (first, second))
+    top = np.sort(softmax(one), 1)[:, -2:]
+    sure = top[:, 1] - top[:, 0] > 0.01
+    equal = (one.argmax(1) == other.argmax(1))[sure].mean()
+    maps = [np.concatenate(sink.maps).ravel() for sink in (first, second)]
+    return equal, np.corrcoef(*maps)[0, 1]
+
+
+@pytest.fixture(scope="module")
+def photos(real):
+    """Photos, and a pretrained network's run on a device."""
+    paths = [str(path) for path in sorted((real / "data/hymenoptera/val").glob("*/*.jpg"))]
+    model = create_pretrained("squeezenet1_1", str(real / "weights/squeezenet1_1.pth"))
+    backbone = get_backbone("squeezenet1_1")
+    names = [str(number) for number in range(1000)]
+
+    def looks(device, precision, count):
+        network = Network.of_backbone(backbone, model, names, 224, "squash", device)
+        sink = Maps()
+        run_pass(Images(paths[:count], 224), network, [sink], precision=precision)
+        return sink
+
+    return looks
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_gpu_agrees_with_itself_in_float32(photos, precision):
+    equal, correlation = agreement(photos("cuda", "float32", 153), photos("cuda", precision, 153))
+    assert equal >= 0.995
+    assert correlation >= 0.999
+
+
+def test_bfloat16_agrees_with_float32(photos, monkeypatch):
+    """As a GPU would compute it, on a CPU, which otherwise never does."""
+    exact = photos("cpu", "float32", 24)
+    monkeypatch.setattr(engine, "computing", lambda precision, device: nullcontext(True))
+    equal, correlation = agreement(exact, photos("cpu", "bfloat16", 24))
+    assert equal >= 0.995
+    assert correlation >= 0.999
+
+
+def test_all_families_can_be_split_in_bfloat16():
+    torch.manual_seed(0)
+    for name in ("resnet18", "mobilenet_v3_small", "squeezenet1_1", "vit_b_32", "swin_t"):
+        backbone = get_backbone(name)
+        network = Network.of_backbone(backbone, backbone.build(5), "abcde", 224, "squash", "cpu")
+        inputs = network.normalize(torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8))
+        exact = Forward(network.module, network.splitter, inputs)
+        reduced = Forward(network.module, network.splitter, inputs, reduced=True)
+        assert reduced.logits.dtype == reduced.features.dtype == torch.float32
+        assert not torch.equal(exact.features, reduced.features)
+        pair = torch.stack([exact.features.flatten(), reduced.features.flatten()]).numpy()
+        assert np.corrcoef(pair)[0, 1] > 0.99
+        off = (exact.logits - reduced.logits).abs().max()
+        assert off <= 0.1 * exact.logits.abs().max()
+        (maps,), _ = reduced.maps(["predicted"])
+        assert maps.dtype == torch.float32
 
 
 def test_the_network_is_left_in_its_mode(way, network, paths):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -122,19 +122,19 @@ class Forward:
         reduced: bool = False,
     ):
         self.module, self.inputs = module, inputs
-        kind = inputs.device.type
         # What a traced network keeps for its head is of the type that it was computed in.
         head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
-        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=reduced):
+        with torch.no_grad(), in_bfloat16(inputs.device, reduced):
             features, head = splitter.split(module, inputs)
-        self.features = features.detach().float()
+        # A network in float64 is explained in float64.
+        self.features = features.detach().float() if reduced else features.detach()
         self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
-        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=head_reduced):
+        with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
             if explains:
                 found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
                 found = head(self.features)
-        self.logits = found.detach().float()
+        self.logits = found.detach().float() if reduced else found.detach()
 
     def maps(
         self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
@@ -221,6 +221,11 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
             f"[{int(target.min())}, {int(target.max())}]"
         )
     return target.to(logits.device)
+
+
+def in_bfloat16(device: torch.device, wanted: bool) -> AbstractContextManager:
+    """Compute in bfloat16 where that is wanted and exact enough."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
 @contextmanager

@@ -72,14 +72,13 @@ class Frames:
             down[row, :, : size[1]] = _row(grid[1], size[1], rows, interpolation)
             spans[row] = columns[:2], rows[:2]
         self.across, self.down = (_moved(x, device) for x in (across, down))
-        self.all_seen = bool(
-            (spans[:, :, 0] == 0).all() and (spans[:, :, 1] == (width, height)).all()
-        )
+        whole = [(0, width, 0, height) for width, height in sizes]
+        self.all_seen = spans.reshape(-1, 4).tolist() == [list(one) for one in whole]
         self._spans, self._size, self._device = spans, (width, height), device
 
     def place(self, maps: torch.Tensor) -> torch.Tensor:
-        """Maps (N, h, w) in their pictures (N, H, W), of the largest width and height; zero where
-        a picture is smaller, and outside of what the model saw."""
+        """Maps (N, h, w) in their pictures (N, H, W), of the largest width and height; zero
+        outside of what the model saw."""
         return torch.bmm(self.down.transpose(1, 2), torch.bmm(maps, self.across))
 
     def seen(self) -> torch.Tensor:
@@ -112,16 +111,15 @@ def draw(cams: torch.Tensor, frames: Frames, peaks: torch.Tensor) -> torch.Tenso
         peaks: (N,) the value that is drawn as 255; a map whose peak is 0 is drawn as 0
 
     Returns:
-        (N, H, W) uint8, of the largest width and height
+        (N, H, W) uint8, of the largest width and height; what lies outside of a smaller picture
+        means nothing
     """
     drawn = (peaks > 0) & cams.any(2).any(1)
     factors = 254 / torch.where(drawn, peaks, 1.0)
     smooth = frames.place(1 + factors[:, None, None] * cams)
-    pixels = smooth.clamp_(1, 255).round_().to(torch.uint8)
-    shown = drawn[:, None, None]
-    if not frames.all_seen:
-        shown = shown & frames.seen()
-    return pixels * shown
+    lowest = drawn[:, None, None].float()  # a map that is not drawn is 0 everywhere
+    pixels = smooth.clamp_(lowest, 255 * lowest).round_().to(torch.uint8)
+    return pixels if frames.all_seen else pixels.mul_(frames.seen())
 
 
 def png_rows(pixels: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..disk import whole_file
+from ..disk import whole_file, write_new
 from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
 from .methods import check_method
 
@@ -113,7 +113,7 @@ def render_heatmap(
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:
-    """Write a grey PNG; its folder must exist. The file appears only when it is complete.
+    """Write a gray PNG. The file appears only when it is complete.
 
     Args:
         pixels: uint8 array (height, width)
@@ -123,18 +123,18 @@ def save_heatmap(pixels: np.ndarray, path: str) -> None:
     rows[:, 0] = 2  # the filter's number
     rows[0, 1:] = pixels[0]
     np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
-    save_rows(rows, path)
+    with whole_file(path) as part, open(part, "wb") as file:
+        file.write(png_file(rows))
 
 
 def save_rows(rows: np.ndarray, path: str) -> None:
-    """Write a gray PNG as `save_heatmap` does.
+    """Write a gray PNG under a new name, that nobody knows yet (see `disk.write_new`).
 
     Args:
         rows: uint8 (height, width + 1), each row begins with the number of its filter
-        path: the file
+        path: the file, which does not exist
     """
-    with whole_file(path) as part, open(part, "wb") as file:
-        file.write(png_file(np.ascontiguousarray(rows)))
+    write_new(path, lambda: png_file(np.ascontiguousarray(rows)))
 
 
 def png_file(rows: np.ndarray) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..explain.cam import Forward
+from ..explain.cam import Forward, in_bfloat16
 from ..model.splitting import Splitter
 
 
@@ -69,8 +69,7 @@ class Seen:
         """(n, K) float32."""
         if self.splits:
             return self.forward.logits
-        kind = self.inputs.device.type
-        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=self.reduced):
+        with torch.no_grad(), in_bfloat16(self.inputs.device, self.reduced):
             return self.network.module(self.inputs).float()
 
     @cached_property

@@ -8,6 +8,7 @@ import numpy as np
 from ..dataset import fields, runs
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
+from ..dataset.pretrained import frozen_network
 from ..dataset.spool import Spool, make_header
 from ..dataset.storing import Declared, is_other
 from ..dataset.writing import exclusive
@@ -15,7 +16,6 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..passes.features import frozen_network
 from ..progress import Progress, reporting, tell_failures
 from ..training.recipes import make_recipe
 from .predicting import find_classifier

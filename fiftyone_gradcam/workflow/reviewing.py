@@ -9,6 +9,7 @@ from ..dataset import fields, shown, views
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
+from ..dataset.pretrained import frozen_network, pick_backbone
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
@@ -17,7 +18,6 @@ from ..jobs.delegating import delegable
 from ..model.backbones import get_backbone
 from ..model.device import pick_device
 from ..passes.engine import run_pass
-from ..passes.features import frozen_network, pick_backbone
 from ..passes.sinks import Logits
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities

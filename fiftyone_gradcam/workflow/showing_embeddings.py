@@ -7,10 +7,10 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.pretrained import frozen_network, pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..passes.features import frozen_network, pick_backbone
 from ..progress import Progress
 from ..review.layout import layout, pick_method
 from ..training.recipes import make_recipe

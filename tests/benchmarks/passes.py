@@ -50,11 +50,19 @@ NETWORKS = ("squeezenet1_1", "mobilenet_v2", "resnet50", "vit_b_16")
 SIDE, CLASSES = 224, 1000
 
 
+class Constant(nn.Module):
+    """Logits that are the same for all images."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Looks at no image."""
+        return torch.tensor([[1.0, 0.0]], device=images.device).expand(len(images), -1)
+
+
 class Null:
     """A network that costs nothing: its target tensor is one for all images."""
 
     def __init__(self, device: torch.device):
-        self.device, self.module, self.classes = device, nn.Identity(), ("a", "b")
+        self.device, self.module, self.classes = device, Constant(), ("a", "b")
         self.splitter, self.resize = self, "squash"
         self.layer, self.averages = "none", True
         self.target = torch.rand(64, 8, 7, 7, device=device)
@@ -107,7 +115,8 @@ def whole(network, paths: list[str], folder: str, options: argparse.Namespace, m
     """From files to PNG files and scores."""
     labels = np.full(len(paths), -1, np.int64)
     own = HeatmapOptions()
-    path_of = lambda kind, i: f"{folder}/{i % 4096}.png"  # noqa: E731
+    folder = tempfile.mkdtemp(dir=folder)  # a new file costs less than one that is replaced
+    path_of = lambda kind, i: f"{folder}/{i}.png"  # noqa: E731
     sinks = [Predictions(labels, lambda *_: None)]
     if maps:
         kinds = ["predicted"]
@@ -147,7 +156,8 @@ def contestants(name: str, paths: list[str], folder: str, options: argparse.Name
 
     def png() -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda i: save_rows(rows, f"{folder}/alone{i}.png"), range(len(paths))))
+            into = tempfile.mkdtemp(dir=folder)
+            list(pool.map(lambda i: save_rows(rows, f"{into}/{i}.png"), range(len(paths))))
 
     return {
         "forward": (forward, times * size),
