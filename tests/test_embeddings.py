@@ -127,10 +127,7 @@ WRONG = {
     "infinity": (lambda x: x / np.arange(15)[:, None], "such as row 0, of .*000.png"),
     "words": (lambda x: [["a"]] * 15, "must be numbers"),
     "ragged": (lambda x: [[1.0]] * 14 + [[1.0, 2.0]], "a row of the same length"),
-    "no such field": (
-        lambda x: "sen",
-        "'sen' is no field.*Did you mean 'own'|Fields of vectors: own",
-    ),
+    "no such field": (lambda x: "sen", "'sen' is no field of .*Fields of vectors: .*own"),
     "not vectors": (lambda x: "filepath", "'filepath' holds StringFields, not vectors"),
     "empty": (lambda x: "nothing", "'nothing' is empty in all 15 samples"),
     "lengths": (lambda x: "ragged", "'ragged' of .* has 3 numbers, not 2. Compute it again"),
@@ -190,18 +187,18 @@ def test_leaks_and_groups_are_found_by_the_users_embeddings(tmp_path, name, from
     )
     random = np.random.default_rng(0)
     values = random.normal(size=(len(dataset), 16))
+    ids = dataset.values("id")
+    dataset.select(ids[:15]).tag_samples("train")
+    dataset.select(ids[15:]).tag_samples("val")
+    before = set(fg.find_leaks(dataset, embeddings=values, progress=False).values("id"))
+    assert not before & {ids[2], ids[25]}
     values[25] = values[2] + 0.001 * random.normal(size=16)
     given = values
     if from_field:
         dataset.set_values("own", list(values))
         given = "own"
-    ids = dataset.values("id")
-    dataset.select(ids[:15]).tag_samples("train")
-    dataset.select(ids[15:]).tag_samples("val")
-    without = set(fg.find_leaks(dataset, backbone="small_cnn", weights="none").values("id"))
-    assert not without & {ids[2], ids[25]}
     found = fg.find_leaks(dataset, embeddings=given, progress=False)
-    assert set(found.values("id")) == without | {ids[2], ids[25]}
+    assert set(found.values("id")) == before | {ids[2], ids[25]}
     twins = dataset.select([ids[2], ids[25]]).values("leak.group")
     assert twins[0] == twins[1]
     for seed in range(3):
