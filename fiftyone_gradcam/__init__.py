@@ -17,6 +17,7 @@ _HOMES = {
     "split": "workflow.splitting",
     "preview_augmentation": "workflow.augmentation",
     "describe": "model.description",
+    "Network": "model.network",
     "find_learning_rate": "workflow.learning_rate",
     "sanity_check": "workflow.sanity",
     "fine_tune": "workflow.training",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 OWN_FOLDER = "fiftyone_gradcam"  # of all that this plugin writes for itself
 FULL = "Free some space"
+PART = re.compile(r"\.[0-9a-f]{12}\.part")  # names of parts of `whole_file`
 DENIED = "Change its permissions, or choose another place"
 PLAIN = {
     errno.ENOSPC: ("The disk is full", FULL),
@@ -89,6 +91,22 @@ def whole_file(path: str) -> Iterator[str]:
             named = path if cause.filename in (None, part) else cause.filename
             raise OSError(cause.errno, os.strerror(cause.errno), named) from error
         raise
+
+
+def remove_parts(folder: str) -> int:
+    """Delete what processes that were killed have left of `whole_file` in a folder.
+
+    No other process may be writing to the folder.
+
+    Returns:
+        the number of files deleted
+    """
+    if not os.path.isdir(folder):
+        return 0
+    parts = [name for name in os.listdir(folder) if PART.fullmatch(name)]
+    for name in parts:
+        os.unlink(os.path.join(folder, name))
+    return len(parts)
 
 
 def make_folder(folder: str) -> None:

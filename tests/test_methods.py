@@ -187,8 +187,9 @@ def test_finite_differences():
 
 def grad_of(model, backbone, features, head):
     from fiftyone_gradcam.explain.cam import _differentiable
+    from fiftyone_gradcam.model.splitting import splitter_of
 
-    _, gradient = _differentiable(model, backbone, features, head, own_layer=True)
+    _, gradient = _differentiable(model, splitter_of(backbone), features, head)
     return gradient(torch.tensor([3])).mean((2, 3))[0]
 
 

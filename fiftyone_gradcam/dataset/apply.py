@@ -15,9 +15,6 @@ from PIL import Image
 
 from ..images.decode import DEFAULT, DecodeOptions, ImageError, decode, to_rgb
 from ..images.geometry import smallest_side, to_square
-from ..model.backbones import get_backbone
-from ..model.device import pick_device
-from ..model.folding import fold_batch_norms
 from ..review.scores import softmax
 from .import_record import decode_options
 
@@ -119,14 +116,15 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
 
     def __init__(self, run: Run, device: str | None = None):
         super().__init__()
-        self.run, self.device = run, pick_device(device)
+        self.run, self._network = run, run.network(device)
         name = run.dataset_name
         options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
-        resize = run.recipe.get("resize", "squash")
-        self._to_square = ToSquare(run.recipe["image_size"], resize, options)
-        self._backbone = get_backbone(run.recipe["backbone"])
-        network = fold_batch_norms(run.load_model())
-        self._network = network.to(self.device, memory_format=torch.channels_last)
+        self._to_square = ToSquare(self._network.image_size, self._network.resize, options)
+
+    @property
+    def device(self) -> torch.device:
+        """What it runs on."""
+        return self._network.device
 
     @property
     def transforms(self) -> ToSquare:
@@ -161,7 +159,7 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
         if not isinstance(images, torch.Tensor):
             images = torch.stack(list(images))
         with torch.no_grad():
-            found = self._network(self._backbone.normalize(images.to(self.device)))
+            found = self._network.logits(self._network.normalize(images))
         logits = found.float().cpu().numpy()
         labels = []
         for row, shares in zip(logits, softmax(logits), strict=True):

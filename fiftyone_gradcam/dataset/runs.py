@@ -22,6 +22,7 @@ from .references import METHOD, config_paths
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..model.network import Network
     from .apply import RunModel
 
 CHECKPOINT, STATE = "model.pt", "state.pt"
@@ -91,6 +92,30 @@ class Run:
         from ..model.checkpoint import load_checkpoint
 
         return load_checkpoint(self.checkpoint)[0]
+
+    def network(self, device: str | None = None, layer: str | None = None) -> Network:
+        """This classifier on a device, ready for use.
+
+        Args:
+            device: such as "cpu" or "cuda"; None takes the best at hand
+            layer: where the target tensor is taken; None takes the backbone's
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged, or if there is no
+                such layer or device
+        """
+        from ..model.backbones import get_backbone
+        from ..model.network import Network
+
+        return Network.of_backbone(
+            get_backbone(self.recipe["backbone"]),
+            self.load_model(),
+            self.classes,
+            self.recipe["image_size"],
+            self.recipe.get("resize", "squash"),
+            device,
+            layer,
+        )
 
     def as_fiftyone_model(self, device: str | None = None) -> RunModel:
         """This classifier for `dataset.apply_model(model, label_field=...)` (see `RunModel`).

@@ -10,6 +10,7 @@ from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
+from fiftyone.core.odm import bulk_write
 from pymongo import UpdateOne
 
 from .fields import OWNER, describe_fields, field_info, has_values
@@ -110,8 +111,9 @@ def write_rows(dataset: fo.Dataset, rows: Rows) -> None:
         for i, values in rows.items()
         if values
     ]
-    if writes:
-        dataset._bulk_write(writes, ids=list(rows))
+    if writes:  # in one command: FiftyOne's own would be cut into some of a few samples each
+        bulk_write(writes, dataset._sample_collection, batcher=False)
+        fo.Sample._reload_docs(dataset._sample_collection_name, sample_ids=list(rows))
 
 
 def clear_fields(dataset: fo.Dataset, names: list[str], ids: list[str] | None = None) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import fiftyone as fo
 
+from ..disk import remove_parts
 from ..locks import dataset_target, locked
 from .fields import root_dataset
+from .files import ready_folder
 from .tidying import make_ready
 
 # In the App's server a form must not hang for as long as a training takes.
@@ -57,3 +59,33 @@ def exclusive(verb: Callable) -> Callable:
             return verb(samples, *args, **options)
 
     return call
+
+
+def export_lock(folder: str) -> str:
+    """What is locked while something is exported to a folder of the user's."""
+    return f"folder {os.path.realpath(folder)}"
+
+
+@contextmanager
+def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterator[str]:
+    """Make a folder ready to export to, and keep other exports away from it meanwhile.
+
+    What an export that was killed has left half-written goes first.
+
+    Args:
+        folder: where to; it must be empty unless the user says otherwise
+        overwrite: what the user says
+        inner: folders below it, relative, that files will be written to
+
+    Yields:
+        the absolute path of the folder
+
+    Raises:
+        FileExistsError, NotADirectoryError: if it is not empty, or is a file
+        TimeoutError: in the App's server, if another process goes on writing to it
+    """
+    folder = os.path.abspath(os.path.expanduser(folder))
+    with locked(export_lock(folder), f"Folder {folder!r}", patience()):
+        for name in {"", *inner}:
+            remove_parts(os.path.join(folder, name))
+        yield ready_folder(folder, overwrite)

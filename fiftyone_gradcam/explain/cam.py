@@ -11,7 +11,8 @@ from torch import nn
 
 from ..model.backbones import Backbone
 from ..model.families import Head
-from ..model.nodes import split_at
+from ..model.network import Network
+from ..model.splitting import Gradient, Splitter, splitter_of
 from .methods import check_method, eigen_cam, score_cam
 
 PREDICTED = "predicted"
@@ -77,19 +78,46 @@ def explain(
         ValueError: if class indexes are out of range or not one for each image, or if there is no
             such method or layer
     """
+    return _explain(model, splitter_of(backbone, layer), images, targets, method, signed)
+
+
+def explain_network(
+    network: Network,
+    images: torch.Tensor,
+    targets: Sequence[Target] = (PREDICTED,),
+    method: str = "gradcam",
+    signed: bool = False,
+) -> Explained:
+    """As `explain`, of a network that knows where it is split.
+
+    Args:
+        network: any
+        images: normalized images (N, 3, S, S) on its device
+        targets, method, signed: see `explain`
+
+    Raises:
+        ValueError: see `explain`
+    """
+    return _explain(network.module, network.splitter, images, targets, method, signed)
+
+
+def _explain(
+    model: nn.Module,
+    splitter: Splitter,
+    images: torch.Tensor,
+    targets: Sequence[Target],
+    method: str,
+    signed: bool,
+) -> Explained:
     chosen = check_method(method)
     with _eval_mode(model), torch.no_grad():
-        if layer is None:
-            features, head = backbone.split(model, images)
-        else:
-            tokens_last = backbone.family.tokens_last
-            features, head = split_at(model, layer, images, tokens_last)
+        features, head = splitter.split(model, images)
         features = features.detach()
         gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
         if chosen.from_gradient is None:
             logits = head(features)
         else:
-            logits, gradient_of = _differentiable(model, backbone, features, head, layer is None)
+            logits, gradient_of = _differentiable(model, splitter, features, head)
         classes = [_classes(target, logits) for target in targets]
         maps = []
         for wanted in classes:
@@ -102,19 +130,17 @@ def explain(
                 found = chosen.from_gradient(features, gradient_of(known))
             found = found if signed else found.relu_()
             maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
-    return Explained(logits.detach(), maps, classes, layer or backbone.family.layer)
+    return Explained(logits.detach(), maps, classes, splitter.layer)
 
 
 def _differentiable(
-    model: nn.Module, backbone: Backbone, features: torch.Tensor, head: Head, own_layer: bool
+    model: nn.Module, splitter: Splitter, features: torch.Tensor, head: Head
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
     """The logits, and the function from classes (N,) to the gradient of their logits."""
-    family = backbone.family
-    has_closed_form = own_layer and family.gradient is not None
-    # It is of a last layer alone; with hidden layers before that one autograd is asked.
-    if has_closed_form and not isinstance(model.get_submodule(family.last_layer), nn.Sequential):
-        return head(features), lambda classes: family.gradient(model, features, classes)
-    averages = own_layer and family.averages
+    closed_form: Gradient | None = splitter.closed_form(model)
+    if closed_form is not None:
+        return head(features), lambda classes: closed_form(features, classes)
+    averages = splitter.averages
     # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
     leaf = features.mean((2, 3), keepdim=True) if averages else features
     cells = features.shape[2] * features.shape[3] if averages else 1

@@ -99,10 +99,20 @@ class Backbone:
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn images (N, 3, H, W) in [0, 255] into the float32 input of this backbone."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-        scale = 1 / torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        # One pass over the pixels where (images - mean) / std would take two.
-        return torch.addcmul(-mean * scale, images.float(), scale / 255)
+        return normalize(images, self.mean, self.std)
+
+
+def normalize(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Turn images (N, 3, H, W) in [0, 255] into float32 of a mean and deviation, on their device.
+
+    Args:
+        images: of any number type
+        mean, std: of pixels in [0, 1], for red, green and blue
+    """
+    middle = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    scale = 1 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    # One pass over the pixels where (images - mean) / std would take two.
+    return torch.addcmul(-middle * scale, images.float(), scale / 255)
 
 
 def _rows(family: str, names: str, **options) -> list[Backbone]:

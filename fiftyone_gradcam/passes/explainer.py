@@ -8,12 +8,8 @@ import numpy as np
 import torch
 
 from ..dataset.runs import Run
-from ..explain.cam import PREDICTED, RUNNER_UP, Explained, Target, explain
+from ..explain.cam import PREDICTED, RUNNER_UP, Explained, Target, explain_network
 from ..explain.render import HeatmapOptions
-from ..model.backbones import get_backbone
-from ..model.device import pick_device
-from ..model.folding import fold_batch_norms
-from ..model.nodes import check_layer
 
 LABEL = "label"
 CONTRAST = "contrast"
@@ -31,32 +27,19 @@ class Explainer:
 
     def __init__(self, run: Run, options: HeatmapOptions, device: str | None = None):
         self.run, self.options = run, options
-        self.backbone = get_backbone(run.recipe["backbone"])
-        self.resize = run.recipe.get("resize", "squash")
-        self.device = pick_device(device)
-        model = run.load_model()
-        if options.layer is None:  # a layer of the user's would no longer be what it was
-            model = fold_batch_norms(model)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.layer = options.layer or self.backbone.family.layer
-        if options.layer is not None:
-            check_layer(self.model, options.layer)  # before threads ask for it
+        self.network = run.network(device, options.layer)
+        self.device, self.layer = self.network.device, self.network.layer
+        self.resize, self.model = self.network.resize, self.network.module
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images (N, 3, S, S) as this network wants them, on its device."""
-        return self.backbone.normalize(images.to(self.device))
+        return self.network.normalize(images)
 
     def __call__(self, images: torch.Tensor, targets: list[Target]) -> Explained:
         """Logits and maps of uint8 images (N, 3, S, S)."""
         options = self.options
-        return explain(
-            self.model,
-            self.backbone,
-            self.normalize(images),
-            targets,
-            options.method,
-            options.signed,
-            options.layer,
+        return explain_network(
+            self.network, self.normalize(images), targets, options.method, options.signed
         )
 
 

@@ -136,6 +136,12 @@ def exported_run(place: Place) -> None:
     fg.export_run(place.dataset, "a", str(place.folder / "exported"))
 
 
+def exported_before(place: Place) -> None:
+    """A folder that another run was exported to."""
+    with_runs(place)
+    fg.export_run(place.dataset, "b", str(place.out))
+
+
 def with_twins(place: Place) -> None:
     """The same photo in two splits."""
     split(place)
@@ -177,7 +183,11 @@ STORIES = [
     Story("split", imported, lambda p: fg.split(p.dataset)),
     Story("split again", split, lambda p: fg.split(p.dataset, {"train": 0.5, "test": 0.5}, seed=1)),
     Story(
-        "fine_tune", split, lambda p: fg.fine_tune(p.dataset, "first", **TRAINING), again=_resume
+        "fine_tune",
+        split,
+        lambda p: fg.fine_tune(p.dataset, "first", **TRAINING),
+        again=_resume,
+        is_done=lambda p: "first" in p.dataset.list_runs(),
     ),
     Story(
         "replace by fine_tune",
@@ -240,6 +250,10 @@ STORIES = [
         is_done=lambda p: p.out.exists(), exports=True,
     ),
     Story(
+        "export_run again", exported_before,
+        lambda p: fg.export_run(p.dataset, "a", str(p.out), overwrite=True), exports=True,
+    ),
+    Story(
         "export_folders", split, lambda p: fg.export_folders(p.dataset, str(p.out)), exports=True,
         is_done=lambda p: p.out.exists() and any(p.out.iterdir()),
         again=lambda p: fg.export_folders(p.dataset, str(p.out), overwrite=True),
@@ -271,5 +285,10 @@ def state_of(story: Story, place: Place) -> dict:
         state = comparing.state_of(place.dataset)
     if story.exports:
         state["out"] = comparing.tree_of(str(place.out))
-    own = str(place.folder)
-    return json.loads(json.dumps(state, default=str).replace(own, "HERE").replace(place.name, "IT"))
+    return as_stored(place, state)
+
+
+def as_stored(place: Place, value: object) -> object:
+    """A value as it is compared: plain JSON, without where the story happens."""
+    text = json.dumps(value, default=str)
+    return json.loads(text.replace(str(place.folder), "HERE").replace(place.name, "IT"))

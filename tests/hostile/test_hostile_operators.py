@@ -237,7 +237,7 @@ def inputs(place, root, seed: int, count: int) -> list[Input]:
         def judged(call=call, verb=verb, asked=asked):
             call(verb, asked)
 
-        found.append(Input(f"operators by {call.__name__}", what, judged))
+        found.append(Input(verb, f"parameters, {call.__name__}", what, judged))
     return found
 
 
@@ -356,7 +356,8 @@ def test_hostile_requests(seed, place, tmp_path, app_server):
             status, text = answer(url, route, asked)
             seconds = time.monotonic() - start
         words = said(text)
-        COUNTS[f"requests to {route}", "refused" if words or status >= 400 else "accepted"] += 1
+        outcome = "refused" if words or status >= 400 else "accepted"
+        COUNTS[verb, f"requests to {route}", outcome] += 1
         if seconds > SECONDS:
             faults.append(f"{route} {what}: took {seconds:.1f} s")
         for said_words in words:
