@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from .confusion import Z95
 from .scores import softmax
 
 ROUNDS = 30
@@ -14,7 +16,8 @@ LEAST = 1e-6  # of a probability
 PRIOR = 10.0  # images of each class that are taken to be as all are
 NOISES = np.concatenate([[0.0], np.geomspace(1e-4, 0.6, 60)])
 DROP = 1.92  # of the log likelihood, at the ends of a 95% interval
-Z95 = 1.96
+FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # shares of wrong labels
+NEVER = 1e-300  # so that logarithms stay finite
 
 
 @dataclass(frozen=True)
@@ -47,46 +50,63 @@ def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels
         probabilities: (N, K) of each image, by a model that never saw its label
         labels: (N,) class indexes
     """
-    count, num_classes = probabilities.shape
     logs = np.log(np.maximum(probabilities, LEAST))
-    given = np.eye(num_classes)[labels]
-    noise, sharp = 0.1, 1.0
-    shares = _uniform(num_classes)
+    shares = _shares(logs, labels)
+    fits = [_fit(logs, labels, noise, shares) for noise in NOISES]
+    likelihoods = np.array([fit.likelihood for fit in fits])
+    best = fits[int(likelihoods.argmax())]
+    inside = [fit for fit in fits if fit.likelihood >= best.likelihood - DROP]
+    # Fits to clear-cut data say nothing of what no such model can know: a floor, as of a count.
+    count = float(best.chances.sum())
+    least = math.sqrt(count) + 1
+    low = min(count - least, *(fit.number - Z95 * fit.spread for fit in inside))
+    high = max(count + least, *(fit.number + Z95 * fit.spread for fit in inside))
+    pairs = best.posterior.T @ np.eye(probabilities.shape[1])[labels]
+    np.fill_diagonal(pairs, 0.0)
+    return WrongLabels(count, max(low, 0.0), min(high, len(labels)), pairs, best.chances)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The likelihood of a share of wrong labels, and what follows from it."""
+
+    likelihood: float
+    posterior: np.ndarray
+    chances: np.ndarray
+
+    @property
+    def number(self) -> float:
+        return float(self.chances.sum())
+
+    @property
+    def spread(self) -> float:
+        return math.sqrt(float((self.chances * (1 - self.chances)).sum()))
+
+
+def _fit(logs: np.ndarray, labels: np.ndarray, noise: float, shares: np.ndarray) -> _Fit:
+    matrix = _matrix(noise, shares)
+    model = softmax(_sharpness(logs, labels, matrix) * logs)
+    own = _likelihood(model, labels, matrix)
+    posterior = _posterior(model, labels, matrix)
+    chances = 1 - posterior[np.arange(len(labels)), labels]
+    return _Fit(float(np.log(np.maximum(own, NEVER)).sum()), posterior, chances)
+
+
+def _shares(logs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How wrong labels are spread over pairs of classes (K, K), as multiples of the overall share
+    of wrong labels; of classes with few images as it is overall."""
+    count, num_classes = logs.shape
+    given, uniform = np.eye(num_classes)[labels], _uniform(num_classes)
+    noise, shares = FIRST_NOISE, uniform
     for _ in range(ROUNDS):
         matrix = _matrix(noise, shares)
-        sharp = _sharpness(logs, labels, matrix)
-        posterior = _posterior(softmax(sharp * logs), labels, matrix)
+        posterior = _posterior(softmax(_sharpness(logs, labels, matrix) * logs), labels, matrix)
         counts = posterior.T @ given
         wrong = counts * (1 - np.eye(num_classes))
-        noise = wrong.sum() / count
-        prior = PRIOR * max(noise, 1e-3) * _uniform(num_classes)
-        shares = wrong + prior
-        sizes = np.maximum(counts.sum(1, keepdims=True), LEAST)
-        rates = (wrong + prior).sum(1, keepdims=True) / (sizes + PRIOR)
-        shares = shares / np.maximum(shares.sum(1, keepdims=True), LEAST)
-        shares = shares * (rates / max(noise, 1e-3))  # relative to the overall rate
-    likelihoods, numbers, spreads = [], [], []
-    for value in NOISES:
-        matrix = _matrix(value, shares)
-        sharp = _sharpness(logs, labels, matrix)
-        model = softmax(sharp * logs)
-        own = _likelihood(model, labels, matrix)
-        chance = 1 - _posterior(model, labels, matrix)[np.arange(count), labels]
-        likelihoods.append(np.log(np.maximum(own, 1e-300)).sum())
-        numbers.append(chance.sum())
-        spreads.append(np.sqrt((chance * (1 - chance)).sum()))
-    likelihoods, numbers, spreads = map(np.array, (likelihoods, numbers, spreads))
-    best = int(likelihoods.argmax())
-    inside = likelihoods >= likelihoods[best] - DROP
-    low = float(np.maximum(numbers - Z95 * spreads, 0)[inside].min())
-    high = float((numbers + Z95 * spreads)[inside].max())
-    matrix = _matrix(NOISES[best], shares)
-    model = softmax(_sharpness(logs, labels, matrix) * logs)
-    posterior = _posterior(model, labels, matrix)
-    pairs = posterior.T @ given
-    np.fill_diagonal(pairs, 0.0)
-    chances = 1 - posterior[np.arange(count), labels]
-    return WrongLabels(float(chances.sum()), low, high, pairs, chances)
+        noise = max(float(wrong.sum() / count), LEAST_NOISE)
+        shares = (wrong + PRIOR * noise * uniform) / noise
+        shares /= counts.sum(1, keepdims=True) + PRIOR
+    return shares
 
 
 def _uniform(num_classes: int) -> np.ndarray:
@@ -108,12 +128,12 @@ def _likelihood(model: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> np
 def _posterior(model: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """(N, K) of the class of each image, given its label too."""
     joint = model * matrix.T[labels]
-    return joint / np.maximum(joint.sum(1, keepdims=True), 1e-300)
+    return joint / np.maximum(joint.sum(1, keepdims=True), NEVER)
 
 
 def _sharpness(logs: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> float:
     def loss(logarithm: float) -> float:
         own = _likelihood(softmax(np.exp(logarithm) * logs), labels, matrix)
-        return -float(np.log(np.maximum(own, 1e-300)).mean())
+        return -float(np.log(np.maximum(own, NEVER)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
