@@ -15,7 +15,7 @@ from ..disk import OWN_FOLDER, make_folder
 from ..folders.path_names import inside
 from . import references
 
-HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
+HEATMAPS, RUNS, SPOOLS, FEATURES = "heatmaps", "runs", "waiting", "features"
 OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 

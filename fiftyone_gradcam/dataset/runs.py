@@ -17,7 +17,7 @@ from ..similar import did_you_mean
 from . import files
 from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
-from .references import METHOD, config_paths
+from .references import METHOD, config_paths, version_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -118,7 +118,8 @@ class Run:
         )
 
     def as_fiftyone_model(self, device: str | None = None) -> RunModel:
-        """This classifier for `dataset.apply_model(model, label_field=...)` (see `RunModel`).
+        """This classifier for `dataset.apply_model(model, label_field=...)` and
+        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
 
         Args:
             device: such as "cpu" or "cuda"; None takes the best at hand
@@ -126,9 +127,13 @@ class Run:
         Raises:
             FileNotFoundError, ValueError: if the checkpoint is gone or damaged
         """
+        from ..images.decode import DEFAULT
         from .apply import RunModel
+        from .import_record import decode_options
 
-        return RunModel(self, device)
+        name = self.dataset_name
+        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
+        return RunModel(self.network(device), options)
 
     def __str__(self) -> str:
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
@@ -382,9 +387,7 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
 
 def _when(info: fo.core.runs.RunInfo) -> str:
     """When a run was recorded; a clone of a dataset has its runs since the same time."""
-    return str(
-        getattr(info.config, "trained", None) or info.timestamp.isoformat(timespec="milliseconds")
-    )
+    return version_of(getattr(info.config, "trained", None), info.timestamp)
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:

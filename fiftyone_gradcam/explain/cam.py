@@ -31,12 +31,14 @@ class Explained:
             Grad-CAM add up to the logit without its bias)
         classes: one (N,) int64 tensor per target: what each map is of, -1 where of nothing
         layer: the layer that was used
+        pooled: (N, C) the means over the cells of the target tensor
     """
 
     logits: torch.Tensor
     maps: list[torch.Tensor]
     classes: list[torch.Tensor]
     layer: str
+    pooled: torch.Tensor
 
 
 def explain(
@@ -130,7 +132,8 @@ def _explain(
                 found = chosen.from_gradient(features, gradient_of(known))
             found = found if signed else found.relu_()
             maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
-    return Explained(logits.detach(), maps, classes, splitter.layer)
+    pooled = features.mean((2, 3))
+    return Explained(logits.detach(), maps, classes, splitter.layer, pooled)
 
 
 def _differentiable(

@@ -6,6 +6,7 @@ import os
 import pickle
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ WORKERS = 8  # batches predicted side by side, at most
 # processors up to 1.5 x the speed of 16 at a time.
 PROCESSOR_BATCH = 4
 AHEAD = 8  # batches in work or waiting to be stored, for each worker
+# Takes positions (n,) of images, pooled features (n, C), and the images as uint8 (n, 3, S, S).
+Keep = Callable[[np.ndarray, np.ndarray, torch.Tensor], None]
 
 
 @keeping_num_threads
@@ -42,12 +45,14 @@ def store_all(
     writer: PredictionWriter,
     batch_size: int,
     report: Report,
+    keep: Keep | None = None,
 ) -> None:
     """Decode, predict, explain, draw and store, everything at the same time.
 
     Each of some threads takes a batch from its files to its drawn heatmaps, with a share of the
     processors for its network: batches side by side wait for nothing, where the parts of one
-    batch wait for each other. This thread stores what they bring.
+    batch wait for each other. This thread stores what they bring, and they themselves give what the
+    network saw to `keep`.
 
     Raises:
         ValueError: if no image has a prediction, for none can be decoded; nothing is stored then
@@ -55,7 +60,7 @@ def store_all(
     processors = os.cpu_count() or 1
     workers = min(processors, WORKERS)
     later = _Spool(writer) if explainer.options.scale == "run" else None
-    work = partial(_work, explainer, images, ids, labels, writer, later is None)
+    work = partial(_work, explainer, images, ids, labels, writer, keep, later is None)
     if explainer.device.type == "cpu":
         batch_size = min(batch_size, PROCESSOR_BATCH)
     chunks = (range(i, min(i + batch_size, len(ids))) for i in range(0, len(ids), batch_size))
@@ -120,6 +125,7 @@ def _work(
     ids: list[str],
     labels: np.ndarray,
     writer: PredictionWriter,
+    keep: Keep | None,
     draw_now: bool,
     chunk: range,
 ) -> _Done:
@@ -130,7 +136,9 @@ def _work(
         return _Done(chunk.stop, [], none, None, Maps(), batch.frames, [], [])
     own = labels[batch.positions]
     kinds = [kind for kind in writer.heatmap_fields if not kind.startswith(AGAINST)]
-    logits, maps = explain_batch(explainer, batch.images, own, kinds)
+    logits, maps, pooled = explain_batch(explainer, batch.images, own, kinds)
+    if keep is not None:
+        keep(batch.positions, pooled, batch.images)
     batch_ids = [ids[i] for i in batch.positions]
     boxes = [seen_box(explainer.resize, *map(int, frame)) for frame in batch.frames]
     done = _Done(chunk.stop, batch_ids, logits, scores(logits, own), maps, batch.frames, boxes, [])

@@ -84,4 +84,5 @@ def explain_batch(
         predicted = maps.classes[PREDICTED]
         maps.cams[CONTRAST] = maps.cams[PREDICTED] - maps.cams[LABEL]
         maps.classes[CONTRAST] = np.where((own >= 0) & (own != predicted), predicted, -1)
-    return explained.logits.float().cpu().numpy(), maps
+    pooled = explained.pooled.float().cpu().numpy()
+    return explained.logits.float().cpu().numpy(), maps, pooled

@@ -14,6 +14,7 @@ from ..arguments import checked
 from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
+from ..dataset.kept_features import remove_gone
 from ..dataset.live import LiveTraining
 from ..dataset.tidying import make_ready
 from ..dataset.writing import exclusive, export_lock, patience
@@ -196,8 +197,9 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
 def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
     """Delete a run: its record and its files; or what is left of an interrupted training.
 
-    First go the fields, then the record, then the files: a second call finishes what was cut short.
-    Files that another dataset uses, such as a clone, stay.
+    First go the fields, then the record, then the features that its network said of images, then
+    the files: a second call finishes what was cut short. Files that another dataset uses, such as a
+    clone, stay.
 
     Args:
         samples: a dataset or view
@@ -229,6 +231,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     if is_recorded:
         dataset.delete_run(key)
         print(f"Deleted run {key!r} of {dataset.name!r}")
+    remove_gone(dataset)  # what its network said of images
     LiveTraining(dataset, key).forget()
     had_files = os.path.isdir(folder)
     files.remove_run_files(dataset, key, paths)

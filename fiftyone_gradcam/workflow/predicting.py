@@ -10,7 +10,9 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs, shown
+from ..dataset.features import FeatureSink
 from ..dataset.import_record import decode_options
+from ..dataset.kept_features import keeping
 from ..dataset.predictions import PredictionWriter
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
@@ -76,6 +78,9 @@ def predict(
     class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
     `signed`. Images that cannot be decoded are named, and get none of these; those whose files
     cannot be read for the moment keep what this classifier said of them earlier.
+
+    What the network sees in each image (the mean of its target tensor) is kept with the dataset, so
+    that no other verb computes it again (see `compute_embeddings`).
 
     A field holds the values of one run: what another run has said stays until all new values are
     there, which wait on disk. A call that is cut short at any moment can be repeated.
@@ -143,10 +148,12 @@ def predict(
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     explainer = Explainer(run, options, device)
+    # What another layer says is of use to nobody else.
+    sink = FeatureSink(dataset, ids, paths, explainer.network, run) if not options.layer else None
     with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
         try:
-            with plain_errors(lambda: _KEPT):
-                store_all(explainer, images, ids, labels, writer, batch_size, report)
+            with plain_errors(lambda: _KEPT), keeping(*(sink.kept if sink else ())):
+                store_all(explainer, images, ids, labels, writer, batch_size, report, sink)
         except CancelledError:
             done = writer.keep_part()
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..dataset import fields, shown, views
+from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
@@ -16,7 +17,7 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import get_backbone
 from ..model.device import pick_device
-from ..passes.features import frozen_features, pick_backbone
+from ..passes.features import frozen_network, pick_backbone
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
@@ -101,7 +102,8 @@ def find_label_issues(
         if recipe.from_scratch:
             _decode_all(images)
         else:
-            features = frozen_features(images, recipe, device, report)
+            network = frozen_network(recipe, device)
+            features = features_of(dataset, ids, images, network, report)
         readable = [None if i in images.failures else label for i, label in enumerate(labels)]
         judged, classes, alone = _judgeable(readable)
         targets = class_indexes([labels[i] for i in judged], classes)
