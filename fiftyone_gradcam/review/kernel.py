@@ -42,16 +42,20 @@ def directions(features: np.ndarray) -> np.ndarray:
     Returns:
         (N, C) float32
     """
-    roots = np.sqrt(np.abs(features), dtype=np.float32)
-    np.copysign(roots, features, out=roots)
+    roots = _roots(features)
     deviation = roots.std(0, dtype=np.float64)
     # A feature that never changes says nothing, and must not be blown up.
     usable = deviation > 1e-6 * max(float(deviation.max(initial=0)), 1e-30)
     roots = roots[:, usable]
     roots -= roots.mean(0, dtype=np.float64).astype(np.float32)
     roots /= deviation[usable].astype(np.float32)
-    roots /= np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-12)
-    return roots
+    return _of_length_1(roots)
+
+
+def plain_directions(features: np.ndarray) -> np.ndarray:
+    """As `directions`, but not standardized: images that are like no other are far from all, where
+    what is standardized is as far from one as from another."""
+    return _of_length_1(_roots(features))
 
 
 def spectrum_of(
@@ -208,6 +212,16 @@ def _row_sums(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
             for start in range(0, len(vectors), ROWS)
         ]
     ).astype(np.float64)
+
+
+def _roots(features: np.ndarray) -> np.ndarray:
+    roots = np.sqrt(np.abs(features), dtype=np.float32)
+    return np.copysign(roots, features, out=roots)
+
+
+def _of_length_1(vectors: np.ndarray) -> np.ndarray:
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
