@@ -28,6 +28,8 @@ _HOMES = {
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
     "find_leaks": "workflow.finding_leaks",
+    "compute_embeddings": "workflow.embedding",
+    "show_embeddings": "workflow.showing_embeddings",
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
     **dict.fromkeys(("export_run", "import_run", "rename_run", "delete_run"), "workflow.managing"),

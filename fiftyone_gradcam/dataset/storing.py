@@ -27,7 +27,8 @@ class Declared:
     """A field as it is to be.
 
     Attributes:
-        kind: "classification", "heatmap", "float", or "floats" for a list of them
+        kind: "classification", "heatmap", "float", "floats" for a list of them, or "vector" for an
+            array
         words: the description that the App shows
         info: facts for code; that the field is this plugin's goes without saying
         attributes: of a label, by name: "float", "int", "text" or "list"
@@ -60,6 +61,8 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
             dataset.add_sample_field(name, fo.FloatField, **signed)
         elif declared.kind == "floats":
             dataset.add_sample_field(name, fo.ListField, subfield=fo.FloatField, **signed)
+        elif declared.kind == "vector":
+            dataset.add_sample_field(name, fo.VectorField, **signed)
         else:
             dataset.add_sample_field(
                 name,

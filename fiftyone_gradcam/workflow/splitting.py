@@ -82,7 +82,7 @@ def split(
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
-    check_one_source(embeddings, backbone, weights)
+    check_one_source(embeddings, backbone=backbone, weights=weights)
     if groups == NEAR:
         given = None if embeddings is None else given_embeddings(samples, embeddings)
         together = _twins(samples, backbone, weights, given, device, progress)

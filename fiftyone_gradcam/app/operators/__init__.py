@@ -1,6 +1,7 @@
 """The verbs as operators: a thin form each, one room each."""
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
+from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -20,6 +21,8 @@ OPERATORS = (
     Predict,
     FindLabelIssues,
     FindLeaks,
+    ShowEmbeddings,
+    ComputeEmbeddings,
     LowestScores,
     HighestScores,
     Mistakes,

@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
             *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
             *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
-            *("vertical_flip", "colormap", "old", "new"),
+            *("vertical_flip", "colormap", "old", "new", "field", "embeddings"),
             *("image_column", "label_column", "split_column"),
         ],
         TEXT,
