@@ -13,8 +13,17 @@ from ..model.network import Network
 from ..passes.features import Reader, pooled_reader
 from ..progress import Report
 from ..review.duplicates import thumbnails
+from ..review.pictures import picture_measures
 from .feature_files import rounded
-from .kept_features import Kept, Source, keeping, present, source_of, thumbnails_source
+from .kept_features import (
+    Kept,
+    Source,
+    keeping,
+    measures_source,
+    present,
+    source_of,
+    thumbnails_source,
+)
 from .runs import Run
 
 
@@ -91,7 +100,8 @@ def features_of(
 
 
 class FeatureSink:
-    """Keeps what a pass over images sees: pooled features of its network, and thumbnails.
+    """Keeps what a pass over images sees: pooled features of its network, thumbnails, and how light
+    and sharp images are.
 
     It is called by several threads, with batches in any order.
 
@@ -110,10 +120,8 @@ class FeatureSink:
         network: Network,
         run: Run | None = None,
     ):
-        sources = (
-            source_of(dataset, network, run),
-            thumbnails_source(network.image_size, network.resize),
-        )
+        seen = network.image_size, network.resize
+        sources = source_of(dataset, network, run), thumbnails_source(*seen), measures_source(*seen)
         self.kept = [Kept(dataset, source, ids, paths) for source in sources]
         self._lacking = [~one.has() for one in self.kept]
 
@@ -125,8 +133,11 @@ class FeatureSink:
             pooled: (n, C) means over the cells of the target tensor
             images: (n, 3, S, S) uint8
         """
-        of_network, of_thumbnails = (lacking[positions] for lacking in self._lacking)
+        of_network = self._lacking[0][positions]
         self.kept[0].add(positions[of_network], pooled[of_network])
-        if of_thumbnails.any():
-            chosen = images[torch.from_numpy(of_thumbnails)]
-            self.kept[1].add(positions[of_thumbnails], thumbnails(chosen))
+        for kept, lacking, reader in zip(
+            self.kept[1:], self._lacking[1:], (thumbnails, picture_measures), strict=True
+        ):
+            wanted = lacking[positions]
+            if wanted.any():
+                kept.add(positions[wanted], reader(images[torch.from_numpy(wanted)]))

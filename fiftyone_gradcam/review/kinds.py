@@ -86,8 +86,9 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
     found = {}
     for place, label in enumerate(facts.labels):
         kinds: list[tuple[str, float, str]] = []
-        others = [(t, kind) for t, kind in facts.twins.get(place, {}).items()
-                  if facts.labels[t] != label]
+        others = [
+            (t, kind) for t, kind in facts.twins.get(place, {}).items() if facts.labels[t] != label
+        ]
         row = facts.rows.get(place)
         if others:
             is_equal = any(kind == "equal" for _, kind in others)
@@ -118,8 +119,10 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             close = tuple(neighbors.get(place, ()))
             said = [words for _, _, words in kinds if words]
             if row is not None:
-                said.insert(0 if kind in (WRONG, AMBIGUOUS) else len(said),
-                            _judgment(facts, place, row, close))
+                said.insert(
+                    0 if kind in (WRONG, AMBIGUOUS) else len(said),
+                    _judgment(facts, place, row, close),
+                )
             found[place] = Issue(kind, min(max(confidence, 0.0), 1.0), "; ".join(said), close)
     return found
 

@@ -51,7 +51,12 @@ def nearest(
 
 def distances_to_others(vectors: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Mean distance (1 - cosine) of each image (N,) to the five most similar; above some thousand
-    images, among some thousand that are spread over all. `vectors` are `kernel.plain_directions`."""
+    images, among some thousand that are spread over all.
+
+    Args:
+        vectors: (N, C), see `kernel.plain_directions`
+        group: (N,) equal for near duplicates
+    """
     count = len(vectors)
     among = np.unique(np.linspace(0, count - 1, min(count, MOST_ASKED)).round().astype(int))
     _, cosines = nearest(vectors, np.arange(count), group, NEAR, among)

@@ -64,17 +64,20 @@ def poor_pictures(
             ("dark", dark < DARK),
         ]
     words = {
-        "odd size": lambda i: f"{widths[i]:.0f} x {heights[i]:.0f} pixels, where the usual side is "
-        f"{np.nanmedian(sizes):.0f}",
+        "odd size": lambda i: (
+            f"{widths[i]:.0f} x {heights[i]:.0f} pixels, where the usual side is "
+            f"{np.nanmedian(sizes):.0f}"
+        ),
         "odd aspect ratio": lambda i: f"{widths[i]:.0f} x {heights[i]:.0f} pixels",
         "blurry": lambda i: f"sharpness {measures[i, 2]:.2f}, usually {_usual(measures[:, 2])}",
-        "low information": lambda i: f"nearly one color: information {measures[i, 3]:.2f}, usually "
-        f"{_usual(measures[:, 3])}",
+        "low information": lambda i: (
+            f"nearly one color: information {measures[i, 3]:.2f}, usually {_usual(measures[:, 3])}"
+        ),
         "light": lambda i: f"95% of it is brighter than {1 - measures[i, 1]:.2f} of white",
         "dark": lambda i: f"99% of it is darker than {measures[i, 0]:.2f} of white",
     }
-    for name, poor in tests:  # the last of several counts
-        poor = np.flatnonzero(poor)
+    for name, is_poor in tests:  # the last of several counts
+        poor = np.flatnonzero(is_poor)
         if len(poor) <= USUAL * len(widths):
             for i in poor.tolist():
                 found[i] = name, words[name](i)
