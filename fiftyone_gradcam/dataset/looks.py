@@ -63,28 +63,26 @@ def looks_of(
     dataset: fo.Dataset,
     ids: Sequence[str],
     paths: Sequence[str],
+    method: str,
     recipe: Recipe | None,
     embeddings: np.ndarray | None,
     device: str | None,
     report: Report,
-    has_verdict: bool = False,
-    method: str | None = None,
 ) -> Looks:
     """Find out what is known of images, in one pass at most.
 
     Args:
         dataset: that the samples are of
         ids, paths: of the samples
+        method: of `find_label_issues`; images are not read for the user's "probabilities"
         recipe: whose backbone makes features; None where they are given
         embeddings: (N, C) that the user gives in the place of features
         device, report: of the pass
-        has_verdict: whether the user gives probabilities: images are not read then
-        method: of `find_label_issues`
     """
     sizes = _sizes(dataset, ids)
     nothing = np.empty((len(ids), 0), np.float32)
     given = nothing if embeddings is None else embeddings
-    if has_verdict:
+    if method == "probabilities":
         return Looks(None, given, nothing, nothing, sizes)
     trains = method == "fine-tune"
     shown = recipe or make_recipe(backbone=THUMBNAILS_OF, weights="none", resize="crop")

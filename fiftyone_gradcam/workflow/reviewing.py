@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import fiftyone as fo
 import numpy as np
@@ -32,6 +33,7 @@ from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
 METHODS = ("features", "folds", "fine-tune")
+LEAST = 1e-12  # of a probability
 FOLDS = "folds"  # folder of what trainings of an unfinished call said
 
 
@@ -112,83 +114,80 @@ def find_label_issues(
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
-    kinds = {quality_field: None, suggestion_field: fo.Classification}
-    fields.check_writable(dataset, kinds | {issue_field: fo.Classification}, overwrite)
+    names = (quality_field, suggestion_field, issue_field)
+    kinds = (None, fo.Classification, fo.Classification)
+    fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
     check_folds(folds)
     _check_method(method, embeddings, probabilities, backbone, weights)
     every, paths, labels = fields.labels_of(samples, label_field)
     _check_classes(labels, np.arange(len(labels)))
-    rows = None
+    known = list(fields.class_counts(labels))
     if embeddings is not None:
-        rows = given_embeddings(samples, embeddings)
-    names = list(fields.class_counts(labels))
+        embeddings = given_embeddings(samples, embeddings)
     if probabilities is not None:
-        probabilities = given_probabilities(probabilities, labels, names)
-    own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
-    ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
-    rows = None if rows is None else rows[own]
+        probabilities = given_probabilities(probabilities, labels, known)
     recipe = None
-    if probabilities is None and rows is None:
+    if embeddings is None and probabilities is None:
         backbone, weights = pick_backbone(
             dataset, backbone, weights, "training small_cnn from scratch once per fold"
         )
         recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
-        method = _method_for(method, recipe)
     elif choices:
         raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
-    by = "your probabilities" if probabilities is not None else "your embeddings"
-    by = by if recipe is None else recipe.backbone
-    with reporting(progress, f"Checking {len(ids)} labels with {by}") as report:
-        looks = looks_of(
-            dataset, ids, paths, recipe, rows, device, report, probabilities is not None, method
-        )
+    own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
+    ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
+    way = _Way(
+        "probabilities" if probabilities is not None else _method_for(method, recipe),
+        recipe,
+        None if embeddings is None else embeddings[own],
+        None if probabilities is None else probabilities[own],
+        folds,
+        seed,
+        device,
+    )
+    with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
+        looks = looks_of(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
         twins, group = twins_of(equal_files(paths), looks.kinds())
         readable = [label if ok else None for label, ok in zip(labels, looks.usable(), strict=True)]
         classes, too_few = _check_classes(readable, group)
-        places = np.array([i for i, label in enumerate(readable) if label in set(classes)])
-        targets = class_indexes([labels[i] for i in places], classes)
-        if probabilities is not None:
-            columns = [names.index(label) for label in classes]
-            chosen = np.maximum(probabilities[own[places]][:, columns], 1e-12)
-            verdict = verdict_by_probabilities(chosen / chosen.sum(1, keepdims=True), targets)
-        else:
-            verdict = _judge(
-                dataset,
-                looks,
-                places,
-                targets,
-                group,
-                method or "features",
-                recipe,
-                folds,
-                seed,
-                device,
-                report,
-            )
+        targets = class_indexes(readable, classes)
+        places = np.flatnonzero(targets >= 0)
+        columns = [known.index(label) for label in classes]
+        verdict = _judge(dataset, looks, places, targets[places], group, way, columns, report)
     issues = issues_of(
         labels, readable, classes, places, verdict, looks.features, twins, group, looks.poor()
     )
     away = {ids[i] for i, error in looks.failures.items() if is_away(error)}
-    judged_ids = {ids[i] for i in places}
-    write_label_issues(
-        dataset,
-        ids,
-        {place: row for row, place in enumerate(places.tolist())},
-        sorted(set(every) - judged_ids - away),
-        verdict,
-        {place: issue for place, issue in issues.items() if ids[place] not in away},
-        classes,
-        (quality_field, suggestion_field, issue_field),
-        label_field,
-    )
-    facts = {"label_field": label_field, "fields": [quality_field, suggestion_field, issue_field]}
-    facts |= {"method": "probabilities" if probabilities is not None else method or "features"}
-    noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts | {"by": by})
-    shown.show_fields(dataset, [quality_field, suggestion_field, issue_field])
+    judged = {place: row for row, place in enumerate(places.tolist())}
+    unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
+    write_label_issues(dataset, ids, judged, unjudged, verdict, issues, classes, names, label_field)
+    facts = {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
+    noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
+    shown.show_fields(dataset, list(names))
     tell_failures(looks.failures)
     kept = len(dataset.select(list(away)).exists(quality_field)) if away else 0
     _tell(noted, kept, quality_field)
     return views.label_issues(samples, quality_field)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How labels are judged: by "probabilities" that are given, or by one of `METHODS`."""
+
+    method: str
+    recipe: Recipe | None
+    embeddings: np.ndarray | None
+    probabilities: np.ndarray | None
+    folds: int
+    seed: int
+    device: str | None
+
+    @property
+    def by(self) -> str:
+        """What judges, in words."""
+        if self.probabilities is not None:
+            return "your probabilities"
+        return "your embeddings" if self.recipe is None else self.recipe.backbone
 
 
 def _check_method(method, embeddings, probabilities, backbone, weights) -> None:
@@ -209,14 +208,15 @@ def _check_method(method, embeddings, probabilities, backbone, weights) -> None:
         raise ValueError("Give embeddings or method='fine-tune', not both: it trains on images")
 
 
-def _method_for(method: str | None, recipe: Recipe) -> str:
-    """The method that is chosen, or suits a recipe."""
-    if method in ("features", "folds") and recipe.from_scratch:
+def _method_for(method: str | None, recipe: Recipe | None) -> str:
+    """The method that is chosen, or suits a recipe (None: embeddings are given)."""
+    from_scratch = recipe is not None and recipe.from_scratch
+    if method in ("features", "folds") and from_scratch:
         raise ValueError(
             f"method={method!r} needs features of a pretrained network, and {recipe.backbone} has "
             f"weights={recipe.weights!r}. Choose weights or another backbone, or method='fine-tune'"
         )
-    return method or ("fine-tune" if recipe.from_scratch else "features")
+    return method or ("fine-tune" if from_scratch else "features")
 
 
 def _check_classes(
@@ -240,29 +240,28 @@ def _judge(
     places: np.ndarray,
     targets: np.ndarray,
     group: np.ndarray,
-    method: str,
-    recipe: Recipe | None,
-    folds: int,
-    seed: int,
-    device: str | None,
+    way: _Way,
+    columns: list[int],
     report: Report,
 ) -> Verdict:
-    """The verdict on the labels at some places."""
-    num_classes, group = int(targets.max()) + 1, group[places]
-    if method == "features":
-        features = looks.features[places]
-        return verdict_by_features(features, targets, num_classes, left_out_together(group))
-    if method == "folds":
-        features = looks.features[places]
-        return verdict_by_probabilities(
-            out_of_fold_probabilities(features, targets, num_classes, folds, seed, groups=group),
-            targets,
+    """The verdict on the labels at some places; `columns` are those of the probabilities."""
+    group = group[places]
+    if way.method == "probabilities":
+        found = np.maximum(way.probabilities[places][:, columns], LEAST)
+        found /= found.sum(1, keepdims=True)
+    elif way.method == "features":
+        groups = left_out_together(group)
+        return verdict_by_features(looks.features[places], targets, len(columns), groups)
+    elif way.method == "folds":
+        found = out_of_fold_probabilities(
+            looks.features[places], targets, len(columns), way.folds, way.seed, groups=group
         )
-    fold = folds_of(targets, folds, seed, group)
-    home = os.path.join(dataset_folder(dataset), FOLDS)
-    found = probabilities_per_fold(
-        looks.images, places, targets, fold, recipe, device, report, home
-    )
+    else:
+        fold = folds_of(targets, way.folds, way.seed, group)
+        home = os.path.join(dataset_folder(dataset), FOLDS)
+        found = probabilities_per_fold(
+            looks.images, places, targets, fold, way.recipe, way.device, report, home
+        )
     return verdict_by_probabilities(found, targets)
 
 
