@@ -10,11 +10,11 @@ import numpy as np
 
 from ..review.kinds import Issue
 from ..review.verdict import Verdict
+from .label_totals import INFO
 from .prediction_fields import document
 from .spool import replace_values
 from .storing import Declared
 
-INFO = "label_issues"  # in `dataset.info`
 MOST_PAIRS = 50
 LEAST_COUNT = 0.5  # of wrong labels of a pair of classes that is listed
 
@@ -118,17 +118,3 @@ def note_label_issues(
     dataset.info[INFO] = noted
     dataset.save()
     return noted
-
-
-def label_issues_info(dataset: fo.Dataset) -> dict:
-    """What `note_label_issues` has kept; empty if labels have not been judged."""
-    return dict(dataset.info.get(INFO) or {})
-
-
-def in_words(noted: dict) -> str:
-    """Such as "About 17 of 397 labels are wrong (95% interval: 7 to 25)"."""
-    count, judged = round(noted["estimate"]), noted["judged"]
-    interval = f"(95% interval: {noted['low']} to {noted['high']})"
-    if not count:
-        return f"Probably none of {judged} labels is wrong {interval}"
-    return f"About {count} of {judged} labels {'is' if count == 1 else 'are'} wrong {interval}"
