@@ -77,14 +77,17 @@ def test_the_second_call_sees_no_image_and_says_the_same(mislabelled, real, monk
     assert fg.find_label_issues(dataset, **options).values(["id", "label_quality"]) == first
     noted = dataset.info["label_issues"]
     assert (noted["method"], noted["by"]) == ("features", "squeezenet1_1")
-    assert noted["low"] <= 6 <= noted["high"] and noted["judged"] == 150
+    assert noted["low"] <= 6 <= noted["high"]
+    assert noted["judged"] == 150
     assert noted["estimate"] == pytest.approx(6, abs=2.5)
     found = dataset.match(F("issue.label") == "wrong label")
     assert sum(path in planted for path in found.values("filepath")) >= 4
     for sample in found:
         given, other = sample.ground_truth.label, sample.suggested_label.label
-        assert given in sample.issue.evidence and other in sample.issue.evidence
-        assert len(sample.issue.neighbors) == 10 and sample.id not in sample.issue.neighbors
+        assert given in sample.issue.evidence
+        assert other in sample.issue.evidence
+        assert len(sample.issue.neighbors) == 10
+        assert sample.id not in sample.issue.neighbors
         alike = dataset.select(sample.issue.neighbors).values("ground_truth.label")
         assert f"{alike.count(other)} of 10 most similar" in sample.issue.evidence
 
@@ -146,7 +149,8 @@ def test_trainings_per_fold_resume_after_they_were_cancelled(mislabelled, monkey
     monkeypatch.setattr(per_fold, "train", lambda *a, **o: trained.append(a) or train(*a, **o))
     again = fg.find_label_issues(dataset, **options).values(["id", "label_quality"])
     assert len(trained) == 1
-    assert again[0] == whole[0] and again[1] == pytest.approx(whole[1], abs=1e-6)
+    assert again[0] == whole[0]
+    assert again[1] == pytest.approx(whole[1], abs=1e-6)
     fg.find_label_issues(dataset, **{**options, "folds": 2})  # nothing of it is used for others
     assert len(trained) == 3
 

@@ -131,7 +131,8 @@ def test_planted_errors_come_to_the_top_and_are_counted(noisy):
     assert (verdict.issues.suggested[wrong] == truth[wrong]).mean() > 0.95
     assert verdict.estimate.low <= 60 <= verdict.estimate.high
     assert verdict.estimate.count == pytest.approx(60, rel=0.15)
-    assert verdict.wrong[wrong].mean() > 0.8 and verdict.wrong[~wrong].mean() < 0.01
+    assert verdict.wrong[wrong].mean() > 0.8
+    assert verdict.wrong[~wrong].mean() < 0.01
     clean = verdict_by_features(features, truth, 10)
     assert clean.estimate.count <= 0.02 * 600
     again = verdict_by_features(features, labels, 10)
