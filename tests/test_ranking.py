@@ -1,4 +1,4 @@
-"""Labels judged without themselves: against refitting for each image, and errors planted in data."""
+"""Labels judged without themselves, against refitting for each image; errors planted in data."""
 
 import numpy as np
 import pytest

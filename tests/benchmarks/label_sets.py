@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.passes.features import appearance_features
+from fiftyone_gradcam.passes.features import frozen_network, pooled_reader
+from fiftyone_gradcam.review.duplicates import thumbnails
 from fiftyone_gradcam.training.recipes import make_recipe
 
 NETWORKS = ("mobilenet_v2", "squeezenet1_1")
@@ -68,9 +69,11 @@ def features_of(
         recipe = make_recipe(
             backbone=network, weights=str(weights / f"{network}.pth"), resize=resize
         )
-        images = Images(paths, recipe.image_size, resize=resize)
-        thumbnails, pooled = appearance_features(images, recipe, "cpu", lambda *_: None)
-        np.savez(kept, thumbnails=thumbnails, pooled=pooled)
+        read, seen = pooled_reader(frozen_network(recipe, "cpu")), {"thumbnails": [], "pooled": []}
+        for batch in Images(paths, recipe.image_size, resize=resize).batches(16):
+            seen["thumbnails"].append(thumbnails(batch.images))
+            seen["pooled"].append(read(batch.images))
+        np.savez(kept, **{name: np.concatenate(rows) for name, rows in seen.items()})
     found = np.load(kept)
     return [found["thumbnails"], found["pooled"]]
 
