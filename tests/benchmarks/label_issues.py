@@ -268,8 +268,9 @@ def scale(sets: Sets) -> None:
         verdict = verdict_by_features(features, given, 100)
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{count} images: {seconds:.1f} s, peak {peak:.2f} GB, AUROC/AP "
-              "{:.3f}/{:.3f}".format(*quality(wrong, verdict.issues.quality)), flush=True)  # fmt: skip
+        area, precision = quality(wrong, verdict.issues.quality)
+        print(f"{count} images: {seconds:.1f} s, peak {peak:.2f} GB, AUROC/AP {area:.3f}/"
+              f"{precision:.3f}", flush=True)  # fmt: skip
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
+from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
@@ -21,6 +22,7 @@ OPERATORS = (
     Predict,
     FindLabelIssues,
     FindLeaks,
+    FindAnomalies,
     ShowEmbeddings,
     ComputeEmbeddings,
     LowestScores,
