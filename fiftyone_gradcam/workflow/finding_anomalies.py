@@ -81,6 +81,7 @@ def find_anomalies(
         kinds[heatmap_field] = fo.Heatmap
     fields.check_writable(dataset, kinds, overwrite)
     normal_ids, words = _normal_ids(dataset, normal, label_field)
+    _check_enough(len(normal_ids))
     ids, paths = samples.values(["id", "filepath"])
     others = dataset.select(sorted(normal_ids - set(ids))).values(["id", "filepath"])
     asked, ids, paths = len(ids), [*ids, *others[0]], [*paths, *others[1]]
@@ -100,11 +101,7 @@ def find_anomalies(
         images.check_readable()
         places = np.flatnonzero(np.isfinite(features).all(1))
         is_normal = np.array([ids[i] in normal_ids for i in places])
-        if is_normal.sum() < LEAST_NORMAL:
-            raise ValueError(
-                f"{is_normal.sum()} normal images are too few to learn from: {LEAST_NORMAL} are "
-                f"needed. Choose another label or view as normal"
-            )
+        _check_enough(int(is_normal.sum()))
         found = find_anomalies_in(features[places], is_normal, false_alarms)
         rows = {ids[place]: row for row, place in enumerate(places.tolist()) if place < asked}
         maps = None
@@ -129,6 +126,14 @@ def find_anomalies(
         f"(threshold {found.threshold:.3g})"
     )
     return samples.exists(anomaly_field).sort_by(f"{anomaly_field}.score", reverse=True)
+
+
+def _check_enough(count: int) -> None:
+    if count < LEAST_NORMAL:
+        raise ValueError(
+            f"{count} normal images are too few to learn from: {LEAST_NORMAL} are needed. Choose "
+            f"another label or view as normal"
+        )
 
 
 def _normal_ids(dataset: fo.Dataset, normal, label_field: str) -> tuple[set[str], str]:
