@@ -166,13 +166,12 @@ def test_another_network_shares_nothing_and_the_same_one_all(dataset):
     assert counts.forwarded == 0
 
 
-def test_verbs_of_one_network_forward_once(dataset, digit_weights, monkeypatch):
+def test_verbs_of_one_network_forward_once(dataset, digit_weights):
     options = {"backbone": "small_cnn", "weights": digit_weights, "progress": False}
     fg.split(dataset, {"train": 0.5, "val": 0.5})
     with counting() as counts:
         leaks = fg.find_leaks(dataset, **options)
     assert (counts.forwarded, counts.decoded) == (len(dataset), len(dataset))
-    monkeypatch.setattr("fiftyone_gradcam.review.duplicates.SIMILAR", 2.0)
     with counting() as counts:
         fg.split(dataset, {"train": 0.5, "val": 0.5}, groups="near duplicates", **options)
         judged = fg.find_label_issues(dataset, folds=2, **options)
@@ -195,6 +194,8 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
         Path(folder_of(dataset, other)).name,
         f"thumbnails-{SIZE}-{run.recipe['resize']}",
     }
+    fg.delete_run(dataset, "b")
+    assert features_in(dataset) == []
 
 
 def features_in(dataset) -> list[str]:

@@ -86,7 +86,7 @@ def pictures():
 
 
 def test_poor_pictures_by_their_names():
-    measures = picture_measures(pictures())
+    measures = picture_measures(pictures()).numpy()
     widths, heights = np.full(40, 300.0), np.full(40, 200.0)
     widths[11], heights[12], widths[13] = 900, 30, np.nan
     widths[20], heights[20] = 3000, 2000
@@ -108,5 +108,5 @@ def test_poor_pictures_by_their_names():
 
 def test_what_most_images_share_is_no_issue():
     dark = pictures() // 10
-    found = poor_pictures(picture_measures(dark), np.full(40, 300.0), np.full(40, 200.0))
+    found = poor_pictures(picture_measures(dark).numpy(), np.full(40, 300.0), np.full(40, 200.0))
     assert not any(fault and fault[0] == "dark" for fault in found)

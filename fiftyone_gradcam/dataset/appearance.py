@@ -8,15 +8,16 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..passes.features import frozen_network, pick_backbone, pooled_reader
+from ..passes.features import frozen_network, pick_backbone
 from ..progress import Progress, reporting, tell_failures
-from ..review.duplicates import thumbnails
+from ..review.duplicates import small_pictures
 from ..training.recipes import make_recipe
 from .features import read_features
 from .import_record import decode_options
 from .kept_features import source_of, thumbnails_source
 
 WITHOUT = "cropped and mirrored copies are not found"
+BATCH = 64
 THUMBNAILS_OF = "mobilenet_v2"  # with embeddings of the user's: images are shown as this sees them
 
 
@@ -50,13 +51,13 @@ def appearance_of(
         resize=recipe.resize,
         decode_options=decode_options(dataset),
     )
-    readers = [(thumbnails_source(recipe.image_size, recipe.resize), thumbnails)]
+    readers = [(thumbnails_source(recipe.image_size, recipe.resize), small_pictures)]
     if weights != "none":
         network = frozen_network(recipe, device)
-        readers.append((source_of(dataset, network), pooled_reader(network)))
+        readers.append((source_of(dataset, network), network))
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     by = "by your embeddings" if embeddings is not None else by
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:
-        looks = read_features(dataset, ids, images, readers, recipe.batch_size, report)
+        looks = read_features(dataset, ids, images, readers, BATCH, report)
     tell_failures(images.failures)
     return looks if embeddings is None else [*looks, embeddings]

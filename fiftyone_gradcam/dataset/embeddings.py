@@ -110,17 +110,23 @@ def vector_fields(dataset: fo.Dataset) -> list[str]:
     return list(found)
 
 
-def check_one_source(embeddings: Embeddings | None, **others: object) -> None:
+def check_one_source(
+    embeddings: Embeddings | None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    **others: object,
+) -> None:
     """Refuse embeddings of the user's beside a network that is to compute some.
 
     Args:
         embeddings: as given; None if there are none
-        **others: arguments by name that say which network, None where they were not given
+        backbone, weights: as given; None if they were not
+        **others: further arguments by name that say which network
 
     Raises:
         ValueError: naming both
     """
-    for name, value in others.items():
+    for name, value in {"backbone": backbone, "weights": weights, **others}.items():
         if embeddings is not None and value is not None:
             raise ValueError(
                 f"Give embeddings or {name}={value!r}, not both: the network would not be used"

@@ -148,7 +148,7 @@ class FeatureWriter:
     def __init__(self, folder: str):
         self.folder = folder
         self._lock = threading.Lock()
-        self._file, self.part, self._width = None, "", 0
+        self._file, self._part, self._width = None, "", 0
         self._records: list[np.ndarray] = []
 
     @property
@@ -180,8 +180,8 @@ class FeatureWriter:
 
     def _open(self, width: int) -> None:
         make_folder(self.folder)
-        self.part = os.path.join(self.folder, f".{uuid.uuid4().hex[:12]}{PART}")
-        handle = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._part = os.path.join(self.folder, f".{uuid.uuid4().hex[:12]}{PART}")
+        handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file, self._width = os.fdopen(handle, "wb"), width
 
     def commit(self) -> str | None:
@@ -199,7 +199,7 @@ class FeatureWriter:
             # Names in order of time: the newest is read first.
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:6]}{ENDING}"
             path = os.path.join(self.folder, name)
-            os.replace(self.part, path)
+            os.replace(self._part, path)
         except BaseException:
             self.discard()
             raise
@@ -213,7 +213,7 @@ class FeatureWriter:
                 self._file.close()
             self._file = None
             with suppress(FileNotFoundError):
-                os.unlink(self.part)
+                os.unlink(self._part)
 
 
 def merge_files(folder: str, samples: set[bytes]) -> None:
@@ -247,16 +247,9 @@ def merge_files(folder: str, samples: set[bytes]) -> None:
             os.unlink(file.path)
 
 
-def remove_parts(folder: str, but: FeatureWriter | None = None) -> None:
-    """Delete what writers that were killed have left. Who calls has the dataset's lock.
-
-    Args:
-        folder: of files of features
-        but: a writer whose part stays
-    """
-    with suppress(FileNotFoundError):
+def remove_parts(folder: str) -> None:
+    """Delete what writers that were killed have left; nobody may be writing there."""
+    with suppress(OSError):
         for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            if name.endswith(PART) and (but is None or path != but.part):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+            if name.endswith(PART):
+                os.unlink(os.path.join(folder, name))

@@ -22,6 +22,7 @@ import numpy as np
 from ..disk import PLAIN, whole_file
 from ..images.decode import DecodeOptions
 from ..model.network import Network
+from ..progress import CancelledError
 from . import references
 from .feature_files import (
     ENDING,
@@ -45,7 +46,8 @@ class Source:
     """What says something of images.
 
     Attributes:
-        digest: tells it from all others; becomes the name of a folder
+        digest: tells it from all others, and becomes the name of a folder: of a network letters
+            and digits, of pixels alone words with hyphens
         words: what it is, for people
         run: version of the run whose network this is; None of others, which outlive all runs
     """
@@ -106,7 +108,8 @@ def keys_of(ids: Sequence[str], paths: Sequence[str], options: DecodeOptions) ->
 
 
 class Kept:
-    """The features of some samples by a source: those that are kept, and those that come.
+    """The features of some samples by a source: those that are kept, and those that come. Who makes
+    one has the dataset's lock.
 
     Args:
         dataset: that the samples are of
@@ -121,6 +124,7 @@ class Kept:
         self._writer = FeatureWriter(self.folder)
         self._wanted = {key: place for place, key in enumerate(self.keys) if key is not None}
         self._error: OSError | None = None
+        remove_parts(self.folder)
 
     def read(self) -> np.ndarray:
         """Features (N, C) float32; NaN where there are none as yet, and (N, 0) if there are none.
@@ -165,9 +169,8 @@ class Kept:
         try:
             if self._error is None and self._writer.count:
                 claim_folder(self.dataset)
-                remove_gone(self.dataset)
-                remove_parts(self.folder, but=self._writer)
                 _note(self.folder, self.source)
+                remove_gone(self.dataset, but=self.source.digest)
                 self._writer.commit()
                 if sum(name.endswith(ENDING) for name in os.listdir(self.folder)) > MOST_FILES:
                     merge_files(self.folder, {bytes.fromhex(i) for i in self.dataset.values("id")})
@@ -200,11 +203,11 @@ def present(features: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def keeping(*kept: Kept) -> Iterator[None]:
-    """Keep what is added to features, also where a pass fails or is cancelled half-way; if the
-    process is asked to end, nothing stays."""
+    """Keep what is added to features, also where a pass is cancelled half-way; of one that fails
+    nothing stays."""
     try:
         yield
-    except Exception:
+    except CancelledError:
         for one in kept:
             one.close()
         raise
@@ -216,20 +219,30 @@ def keeping(*kept: Kept) -> Iterator[None]:
         one.close()
 
 
-def remove_gone(dataset: fo.Dataset) -> int:
-    """Delete the features of networks of runs that are gone. Who calls has the dataset's lock.
+def remove_gone(dataset: fo.Dataset, but: str = "") -> None:
+    """Delete the features of networks of runs that are gone, and what is kept of pixels alone if no
+    network is left.
 
-    Returns:
-        the number of files deleted
+    Args:
+        dataset: of which the caller has the lock
+        but: name of a folder that stays
     """
-    versions, count = references.run_versions(str(dataset._doc.id)), 0
+    versions = references.run_versions(str(dataset._doc.id))
     home = os.path.join(dataset_folder(dataset), FEATURES)
-    for name in os.listdir(home) if os.path.isdir(home) else ():
-        folder = os.path.join(home, name)
-        if is_gone(folder, versions):
-            count += len(os.listdir(folder))
-            shutil.rmtree(folder, ignore_errors=True)
-    return count
+    names = os.listdir(home) if os.path.isdir(home) else []
+    gone = [name for name in names if is_gone(os.path.join(home, name), versions)]
+    if gone and all(name in gone or _is_of_pixels(name) for name in names):
+        gone = names
+    for name in set(gone) - {but}:
+        shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+    if gone:
+        with suppress(OSError):
+            os.rmdir(home)  # if it is empty
+
+
+def _is_of_pixels(name: str) -> bool:
+    """Whether the folder of a name holds what is read from pixels, which takes no network."""
+    return "-" in name
 
 
 def useless_features(dataset_id: str) -> set[str]:

@@ -98,6 +98,9 @@ def free(leftover: Leftover) -> tuple[int, int]:
     with locked(dataset_target(dataset_id), leftover.folder, patience=0):
         used = references.heatmap_tails(dataset_id) | references.run_tails(dataset_id)
         paths = [path for path in leftover.files if end_of(path) not in used]
+        if dataset_id in references.dataset_ids():
+            useless = useless_features(dataset_id)
+            paths = [path for path in paths if not _is_of_use(path, useless)]
         sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
         count = remove_files(paths, leftover.folder)
         if not os.path.isdir(leftover.folder) and dataset_id not in references.dataset_ids():
@@ -147,11 +150,18 @@ def _is_stray(path: str, waits: bool, useless: set[str]) -> bool:
     """
     parts = (end_of(path) or "").split("/")
     if parts[1] == FEATURES:
-        return len(parts) < 4 or parts[2] in useless or parts[3].endswith(PART)
+        return not _is_of_use(path, useless)
     if waits and parts[1] == HEATMAPS:
         return False
     is_state = len(parts) == 4 and parts[3] == STATE and not parts[2].startswith(".")
     return parts[1] in (HEATMAPS, RUNS) and not (parts[1] == RUNS and is_state)
+
+
+def _is_of_use(path: str, useless: set[str]) -> bool:
+    """Whether a file holds features that a verb may read."""
+    parts = (end_of(path) or "").split("/")
+    is_kept = len(parts) == 4 and parts[1] == FEATURES and not parts[3].endswith(PART)
+    return is_kept and parts[2] not in useless
 
 
 def _names() -> dict[str, str]:

@@ -10,16 +10,15 @@ import numpy as np
 
 from ..images.batches import Images
 from ..images.decode import ImageError
-from ..passes.features import frozen_network, pooled_reader
+from ..passes.features import frozen_network
 from ..progress import Report
-from ..review.duplicates import thumbnails
-from ..review.pictures import picture_measures, poor_pictures
+from ..review.pictures import poor_pictures
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
-from .appearance import THUMBNAILS_OF
-from .features import read_features
+from .appearance import BATCH, THUMBNAILS_OF
+from .features import pixel_readers, read_features
 from .import_record import decode_options
-from .kept_features import measures_source, source_of, thumbnails_source
+from .kept_features import source_of
 from .training_sets import CACHE_BYTES
 
 SHAPE = ("metadata.width", "metadata.height")
@@ -93,15 +92,11 @@ def looks_of(
         resize=shown.resize,
         decode_options=decode_options(dataset),
     )
-    seen = (shown.image_size, shown.resize)
-    readers = [
-        (thumbnails_source(*seen), thumbnails),
-        (measures_source(*seen), picture_measures),
-    ]
+    readers = pixel_readers(shown.image_size, shown.resize)
     if recipe is not None and not trains:
         network = frozen_network(recipe, device)
-        readers.append((source_of(dataset, network), pooled_reader(network)))
-    found = read_features(dataset, ids, images, readers, shown.batch_size, report)
+        readers.append((source_of(dataset, network), network))
+    found = read_features(dataset, ids, images, readers, BATCH, report)
     images.check_readable()
     features = found[2] if len(found) > 2 else given
     return Looks(images, features, found[0], found[1], sizes, dict(images.failures))

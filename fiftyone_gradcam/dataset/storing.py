@@ -19,6 +19,8 @@ from .fields import OWNER, describe_fields, field_info, has_values
 Rows = Mapping[str, Mapping[str, Any]]
 DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
 TYPES = {"float": fo.FloatField, "int": fo.IntField, "text": fo.StringField, "list": fo.ListField}
+PLAIN = {"float": fo.FloatField, "text": fo.StringField, "vector": fo.VectorField}
+LISTS = {"floats": fo.FloatField, "texts": fo.StringField}
 AT_ONCE = 20_000  # ids in one question to the database
 
 
@@ -27,8 +29,8 @@ class Declared:
     """A field as it is to be.
 
     Attributes:
-        kind: "classification", "heatmap", "float", "floats" for a list of them, or "vector" for an
-            array
+        kind: "classification", "heatmap", "float", "text"; "floats" or "texts" for a list of them;
+            "vector" for an array
         words: the description that the App shows
         info: facts for code; that the field is this plugin's goes without saying
         attributes: of a label, by name: "float", "int", "text" or "list"
@@ -57,12 +59,11 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
     if dataset.get_field(name) is None:
         words, info = _described(declared, part)
         signed = {"description": words, "info": {"written_by": OWNER, **info}}
-        if declared.kind == "float":
-            dataset.add_sample_field(name, fo.FloatField, **signed)
-        elif declared.kind == "floats":
-            dataset.add_sample_field(name, fo.ListField, subfield=fo.FloatField, **signed)
-        elif declared.kind == "vector":
-            dataset.add_sample_field(name, fo.VectorField, **signed)
+        if declared.kind in PLAIN:
+            dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
+        elif declared.kind in LISTS:
+            subfield = LISTS[declared.kind]
+            dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
         else:
             dataset.add_sample_field(
                 name,

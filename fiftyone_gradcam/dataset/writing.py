@@ -62,20 +62,36 @@ def exclusive(verb: Callable) -> Callable:
 
 
 def export_lock(folder: str) -> str:
-    """What is locked while something is exported to a folder of the user's."""
+    """What is locked while files are written to a folder."""
     return f"folder {os.path.realpath(folder)}"
+
+
+@contextmanager
+def alone_in(folder: str, inner: Iterable[str] = ()) -> Iterator[None]:
+    """Keep others that write to a folder in this way away from it, and delete the half-written
+    files that those of them have left that were killed.
+
+    Args:
+        folder: where to; it need not exist
+        inner: folders below it, relative, that files will be written to
+
+    Raises:
+        TimeoutError: in the App's server, if another process goes on writing to it
+    """
+    with locked(export_lock(folder), f"Folder {folder!r}", patience()):
+        for name in {"", *inner}:
+            remove_parts(os.path.join(folder, name))
+        yield
 
 
 @contextmanager
 def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterator[str]:
     """Make a folder ready to export to, and keep other exports away from it meanwhile.
 
-    What an export that was killed has left half-written goes first.
-
     Args:
         folder: where to; it must be empty unless the user says otherwise
         overwrite: what the user says
-        inner: folders below it, relative, that files will be written to
+        inner: see `alone_in`
 
     Yields:
         the absolute path of the folder
@@ -85,7 +101,5 @@ def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterat
         TimeoutError: in the App's server, if another process goes on writing to it
     """
     folder = os.path.abspath(os.path.expanduser(folder))
-    with locked(export_lock(folder), f"Folder {folder!r}", patience()):
-        for name in {"", *inner}:
-            remove_parts(os.path.join(folder, name))
+    with alone_in(folder, inner):
         yield ready_folder(folder, overwrite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from ..model.backbones import Backbone
 from ..model.families import Head
 from ..model.network import Network
-from ..model.splitting import Gradient, Splitter, splitter_of
+from ..model.splitting import BackboneSplitter, Gradient, Splitter, splitter_of
 from .methods import check_method, eigen_cam, score_cam
 
 PREDICTED = "predicted"
@@ -31,14 +31,12 @@ class Explained:
             Grad-CAM add up to the logit without its bias)
         classes: one (N,) int64 tensor per target: what each map is of, -1 where of nothing
         layer: the layer that was used
-        pooled: (N, C) the means over the cells of the target tensor
     """
 
     logits: torch.Tensor
     maps: list[torch.Tensor]
     classes: list[torch.Tensor]
     layer: str
-    pooled: torch.Tensor
 
 
 def explain(
@@ -103,37 +101,66 @@ def explain_network(
     return _explain(network.module, network.splitter, images, targets, method, signed)
 
 
-def _explain(
-    model: nn.Module,
-    splitter: Splitter,
-    images: torch.Tensor,
-    targets: Sequence[Target],
-    method: str,
-    signed: bool,
-) -> Explained:
-    chosen = check_method(method)
-    with _eval_mode(model), torch.no_grad():
-        features, head = splitter.split(model, images)
-        features = features.detach()
-        gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
-        if chosen.from_gradient is None:
-            logits = head(features)
-        else:
-            logits, gradient_of = _differentiable(model, splitter, features, head)
-        classes = [_classes(target, logits) for target in targets]
-        maps = []
-        for wanted in classes:
-            known = wanted.clamp(min=0)
-            if method == "eigencam":
-                found = eigen_cam(features)
-            elif method == "scorecam":
-                found = score_cam(features, images, known, model)
+class Forward:
+    """One forward pass of a batch, from which logits and any number of maps are taken.
+
+    Args:
+        module: a network in eval mode
+        splitter: where it is split
+        inputs: normalized images (N, 3, S, S) on its device
+        explains: whether maps by gradients will be asked for
+        reduced: run the network up to its target tensor in bfloat16; what follows is computed in
+            float32 where the place of the split allows
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        splitter: Splitter,
+        inputs: torch.Tensor,
+        explains: bool = True,
+        reduced: bool = False,
+    ):
+        self.module, self.inputs = module, inputs
+        # What a traced network keeps for its head is of the type that it was computed in.
+        head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
+        with torch.no_grad(), in_bfloat16(inputs.device, reduced):
+            features, head = splitter.split(module, inputs)
+        # A network in float64 is explained in float64.
+        self.features = features.detach().float() if reduced else features.detach()
+        self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+        with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
+            if explains:
+                found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
-                found = chosen.from_gradient(features, gradient_of(known))
-            found = found if signed else found.relu_()
-            maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
-    pooled = features.mean((2, 3))
-    return Explained(logits.detach(), maps, classes, splitter.layer, pooled)
+                found = head(self.features)
+        self.logits = found.detach().float() if reduced else found.detach()
+
+    def maps(
+        self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Maps (N, h, w) of each target, and the classes (N,) that they are of.
+
+        Args:
+            targets, method, signed: see `explain`
+
+        Raises:
+            ValueError: see `explain`
+        """
+        chosen = check_method(method)
+        maps, classes = [], [_classes(target, self.logits) for target in targets]
+        with torch.no_grad():
+            for wanted in classes:
+                known = wanted.clamp(min=0)
+                if method == "eigencam":
+                    found = eigen_cam(self.features)
+                elif method == "scorecam":
+                    found = score_cam(self.features, self.inputs, known, self.module)
+                else:
+                    found = chosen.from_gradient(self.features, self.gradient_of(known))
+                found = found if signed else found.relu_()
+                maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
+        return maps, classes
 
 
 def _differentiable(
@@ -159,6 +186,21 @@ def _differentiable(
     return logits, gradient
 
 
+def _explain(
+    model: nn.Module,
+    splitter: Splitter,
+    images: torch.Tensor,
+    targets: Sequence[Target],
+    method: str,
+    signed: bool,
+) -> Explained:
+    by_gradient = check_method(method).from_gradient is not None
+    with eval_mode(model):
+        forward = Forward(model, splitter, images, by_gradient)
+        maps, classes = forward.maps(targets, method, signed)
+        return Explained(forward.logits, maps, classes, splitter.layer)
+
+
 def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
     """Class indexes (N,) of a target, checked."""
     count, num_classes = logits.shape
@@ -168,7 +210,6 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
         if target == RUNNER_UP:
             return logits.topk(2).indices[:, 1]
         raise ValueError(f"A target is 'predicted', 'runner_up' or class indexes, not {target!r}")
-    target = target.to(logits.device)
     if target.shape != (count,) or target.dtype != torch.int64:
         raise ValueError(
             f"A target must be int64 of shape ({count},), not {target.dtype} of shape "
@@ -179,11 +220,17 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
             f"Target classes must lie in [-1, {num_classes}), not in "
             f"[{int(target.min())}, {int(target.max())}]"
         )
-    return target
+    return target.to(logits.device)
+
+
+def in_bfloat16(device: torch.device, wanted: bool) -> AbstractContextManager:
+    """Compute in bfloat16 where that is wanted and exact enough."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode, and leave it in the mode that it was found in."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False

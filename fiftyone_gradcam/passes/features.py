@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import fiftyone as fo
-import numpy as np
-import torch
 
 from ..dataset.runs import list_runs, load_run
 from ..model.backbones import get_backbone
@@ -59,9 +56,6 @@ def pick_backbone(
     return PREFERRED_FEATURES[0], "imagenet"
 
 
-Reader = Callable[[torch.Tensor], np.ndarray]
-
-
 def frozen_network(recipe: Recipe, device: str | None) -> Network:
     """The pretrained backbone of a recipe; what it makes of its features is random.
 
@@ -76,14 +70,3 @@ def frozen_network(recipe: Recipe, device: str | None) -> Network:
         recipe.resize,
         device,
     )
-
-
-def pooled_reader(network: Network) -> Reader:
-    """Makes uint8 images (n, 3, S, S) features (n, C): means over cells of the target tensor."""
-
-    def read(images: torch.Tensor) -> np.ndarray:
-        with torch.no_grad():
-            target, _ = network.split(network.normalize(images))
-        return target.mean((2, 3)).float().cpu().numpy()
-
-    return read

@@ -6,7 +6,8 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, shown
-from ..dataset.anomalies import write_anomalies
+from ..dataset.anomalies import AnomalyMaps, write_anomalies
+from ..dataset.appearance import BATCH
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.writing import exclusive
@@ -104,11 +105,6 @@ def find_anomalies(
         _check_enough(int(is_normal.sum()))
         found = find_anomalies_in(features[places], is_normal, false_alarms)
         rows = {ids[place]: row for row, place in enumerate(places.tolist()) if place < asked}
-        maps = None
-        if heatmaps:
-            cells = NormalCells(network, images, places[is_normal], recipe.batch_size, report)
-            drawn = cells.maps(places[places < asked], report)
-            maps = (heatmap_field, drawn, recipe.resize)
         facts = {
             "normal": words,
             "label_field": label_field,
@@ -116,7 +112,14 @@ def find_anomalies(
             "false_alarms": false_alarms,
             "backbone": backbone,
         }
-        write_anomalies(dataset, ids[:asked], rows, found, anomaly_field, facts, maps)
+        if heatmaps:
+            cells = NormalCells(network, images, places[is_normal], BATCH, report)
+            maps = AnomalyMaps(dataset, heatmap_field, ids, recipe.resize)
+            with maps.keeping():
+                cells.draw(places[places < asked], maps.draw, report)
+                write_anomalies(dataset, ids[:asked], rows, found, anomaly_field, facts, maps)
+        else:
+            write_anomalies(dataset, ids[:asked], rows, found, anomaly_field, facts)
     shown.show_fields(dataset, list(kinds))
     tell_failures(images.failures)
     judged = found.anomalous[[row for row in rows.values() if not is_normal[row]]]

@@ -72,7 +72,7 @@ def find_leaks(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
-    check_one_source(embeddings, backbone=backbone, weights=weights)
+    check_one_source(embeddings, backbone, weights)
     given = None if embeddings is None else given_embeddings(samples, embeddings)
     known = splits.split_tags(dataset)
     ids, paths, tags = samples.values(["id", "filepath", "tags"])

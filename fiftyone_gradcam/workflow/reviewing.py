@@ -20,6 +20,7 @@ from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
 from ..passes.features import pick_backbone
+from ..passes.per_fold import probabilities_per_fold
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
@@ -28,7 +29,6 @@ from ..review.leaks import equal_files
 from ..review.twins import judgeable, left_out_together, twins_of
 from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
 from ..similar import did_you_mean
-from ..training.per_fold import probabilities_per_fold
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 

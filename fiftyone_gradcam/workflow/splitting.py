@@ -8,6 +8,7 @@ import numpy as np
 from ..dataset import fields, splits
 from ..dataset.appearance import appearance_of
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.reviews import left_out, without_left_out
 from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
@@ -32,6 +33,7 @@ def split(
     seed: int = 0,
     groups: str | None = None,
     folds: int | None = None,
+    include_excluded: bool = False,
     backbone: str | None = None,
     weights: str | None = None,
     device: str | None = None,
@@ -54,6 +56,8 @@ def split(
         groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
             re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
             samples, such as that of the video they are from
+        include_excluded: also tag samples that reviews have excluded or called unclear, which get
+            no tag otherwise
         folds: tag so many folds of equal size instead, "fold_1" and so on
         backbone, weights, device: of the network that near duplicates are told by; see
             `find_leaks`
@@ -78,11 +82,12 @@ def split(
         fractions = find_recipe(fractions).fractions
     if folds is None:
         check_fractions(fractions)
-    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    used = without_left_out(samples, include_excluded)
+    sizes = fields.class_counts(fields.labels_of(used, label_field)[2])
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
-    check_one_source(embeddings, backbone=backbone, weights=weights)
+    check_one_source(embeddings, backbone, weights)
     if groups == NEAR:
         given = None if embeddings is None else given_embeddings(samples, embeddings)
         together = _twins(samples, backbone, weights, given, device, progress)
@@ -92,7 +97,8 @@ def split(
         )
     else:
         together = None if groups is None else _groups(samples, groups)
-    counts = splits.write_split(samples, fractions, label_field, seed, together)
+    out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
+    counts = splits.write_split(samples, fractions, label_field, seed, together, out)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.passes.features import frozen_network, pooled_reader
-from fiftyone_gradcam.review.duplicates import thumbnails
+from fiftyone_gradcam.passes.engine import run_pass
+from fiftyone_gradcam.passes.features import frozen_network
+from fiftyone_gradcam.passes.sinks import Pooled, Thumbnails
 from fiftyone_gradcam.training.recipes import make_recipe
 
 NETWORKS = ("mobilenet_v2", "squeezenet1_1")
@@ -69,11 +70,10 @@ def features_of(
         recipe = make_recipe(
             backbone=network, weights=str(weights / f"{network}.pth"), resize=resize
         )
-        read, seen = pooled_reader(frozen_network(recipe, "cpu")), {"thumbnails": [], "pooled": []}
-        for batch in Images(paths, recipe.image_size, resize=resize).batches(16):
-            seen["thumbnails"].append(thumbnails(batch.images))
-            seen["pooled"].append(read(batch.images))
-        np.savez(kept, **{name: np.concatenate(rows) for name, rows in seen.items()})
+        images = Images(paths, recipe.image_size, resize=resize)
+        sinks = Thumbnails(len(paths)), Pooled(len(paths))
+        run_pass(images, frozen_network(recipe, "cpu"), sinks)
+        np.savez(kept, thumbnails=sinks[0].rows, pooled=sinks[1].rows)
     found = np.load(kept)
     return [found["thumbnails"], found["pooled"]]
 

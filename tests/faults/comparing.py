@@ -144,7 +144,7 @@ def files_of_nobody(dataset: fo.Dataset) -> list[str]:
             path = os.path.join(folder, name)
             parts = os.path.relpath(path, home).split(os.sep)
             resumable = parts[0] == "runs" and len(parts) == 3 and parts[2] == "state.pt"
-            is_known = path in known or resumable or len(parts) == 1
+            is_known = path in known or resumable or len(parts) == 1 or parts[0] == "features"
             if not is_known or ".part" in name:
                 found.append(os.path.relpath(path, home))
     return found

@@ -89,6 +89,12 @@ def empty(place: Place) -> None:
     save_digits(place.photos, per_class=4)
 
 
+def with_a_broken_file(place: Place) -> None:
+    """And a file that is no image."""
+    empty(place)
+    (place.photos / "digit 0" / "broken.png").write_bytes(b"no image")
+
+
 def imported(place: Place) -> None:
     """Photos as a dataset, with something of the user's."""
     empty(place)
@@ -164,6 +170,12 @@ def _export_overlays(place: Place, **options) -> object:
     return fg.export_overlays(place.dataset, str(place.out), "gradcam", **options)
 
 
+def _preview(place: Place, **options) -> object:
+    choices = {"backbone": "small_cnn", "weights": "none", "image_size": 16}
+    path = str(place.out / "sheet.png")
+    return fg.preview_augmentation(place.dataset, path=path, count=2, **choices, **options)
+
+
 def _mean_heatmaps(place: Place, **options) -> object:
     return fg.mean_heatmaps(place.dataset, "gradcam", folder=str(place.out), **options)
 
@@ -180,6 +192,7 @@ STORIES = [
     Story("import", empty, _import),
     Story("import again", grown, _import),
     Story("replace by import", grown, lambda p: _import(p, overwrite=True)),
+    Story("import with a report", with_a_broken_file, _import),
     Story("split", imported, lambda p: fg.split(p.dataset)),
     Story("split again", split, lambda p: fg.split(p.dataset, {"train": 0.5, "test": 0.5}, seed=1)),
     Story(
@@ -269,6 +282,10 @@ STORIES = [
         _mean_heatmaps,
         again=lambda p: _mean_heatmaps(p, overwrite=True),
         exports=True,
+    ),
+    Story(
+        "preview_augmentation", split, _preview, exports=True,
+        again=lambda p: _preview(p, overwrite=True),
     ),
     Story(
         "relocate", moved,

@@ -109,7 +109,7 @@ def split(dataset, value, source: random.Random) -> Input:
     def call():
         return fg.split(dataset, **options)
 
-    words = ("split", "fraction", "recipe", "folds", "groups", "Field", "field", "seed", "hares")
+    words = ("split", "fraction", "recipe", "folds", "groups", "Field", "field", "seed", "share")
     return Input("split", "splits", shown(options), call, words)
 
 

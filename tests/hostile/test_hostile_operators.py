@@ -29,7 +29,7 @@ from judging import (
     tree_of,
 )
 from made_runs import make_run, some_digits
-from test_operators import OF_RUNS, URI, VERBS
+from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 from words import TEXTS
 
 import fiftyone_gradcam as fg
@@ -37,7 +37,7 @@ from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN
 from fiftyone_gradcam.dataset.files import files_folder
 from fiftyone_gradcam.jobs.calls import encode
 
-ALL = [*VERBS, "relocate", *OF_RUNS]
+ALL = [*VERBS, "relocate", *OF_RUNS, *OF_LABELS]
 STAGES = "fiftyone.core.stages."
 OWN = ("_id", "filepath", "ground_truth")
 QUICK = {"backbone": "small_cnn", "weights": "none", "epochs": 1, "image_size": 16, "batch_size": 4}

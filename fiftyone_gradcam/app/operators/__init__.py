@@ -2,6 +2,7 @@
 
 from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
+from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
@@ -11,6 +12,8 @@ from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
 from .relocate import Relocate
+from .review import AcceptSure, ExportReviews, Review, UndoReview
+from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
 from .views import HighestScores, LowestScores, Mistakes
@@ -24,7 +27,6 @@ OPERATORS = (
     FindLeaks,
     FindAnomalies,
     ShowEmbeddings,
-    ComputeEmbeddings,
     LowestScores,
     HighestScores,
     Mistakes,
@@ -36,8 +38,20 @@ OPERATORS = (
     FindLearningRate,
     SanityCheck,
     Relocate,
+    ComputeEmbeddings,
     ExportRun,
     ImportRun,
     RenameRun,
     DeleteRun,
+    Review,
+    UndoReview,
+    AcceptSure,
+    ExportReviews,
+    CompareRuns,
+    Retrain,
+    Evaluate,
+    SaveViews,
+    ReviewCards,
+    ReviewDecide,
+    ReviewUndo,
 )

@@ -9,6 +9,7 @@ from fiftyone.operators import types
 
 from ...dataset.embeddings import vector_fields
 from ...dataset.fields import label_fields
+from ...dataset.reviews import left_out, left_out_words
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import markdown
 
@@ -189,6 +190,14 @@ def _chosen_field(ctx) -> str | None:
     """The field of embeddings that was chosen, if one was."""
     field = ctx.params.get("embeddings")
     return None if field in (None, "", AUTOMATIC) else field
+
+
+def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:
+    """Let the user take samples too that reviews have left out, where there are any."""
+    found = left_out(ctx.dataset)
+    if found:
+        words = f"Take excluded and unclear samples too ({left_out_words(found)})"
+        inputs.bool("include_excluded", default=default, label=words)
 
 
 def more(ctx, inputs: types.Object, name: str = "advanced", label: str = "Advanced") -> bool:

@@ -67,6 +67,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "old", "new", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
+            *("decision", "new_class", "csv_path", "a", "b"),
         ],
         TEXT,
     ),
@@ -89,14 +90,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
-            *(
-                "contact_sheet",
-                "keep_truncated",
-                "keep_masks",
-                "predicted",
-                "runner_up",
-                "heatmaps",
-            ),
+            *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
+            *("include_excluded", "sure", "temperature", "heatmaps"),
         ],
         SWITCH,
     ),

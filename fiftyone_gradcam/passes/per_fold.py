@@ -8,7 +8,6 @@ import shutil
 from contextlib import suppress
 
 import numpy as np
-import torch
 
 from ..disk import whole_file
 from ..images.batches import Images
@@ -16,10 +15,12 @@ from ..model.backbones import get_backbone
 from ..model.device import pick_device
 from ..progress import Report
 from ..review.scores import softmax
-from .history import Hooks
-from .loop import train
-from .recipe import Recipe
-from .sources import Labelled
+from ..training.history import Hooks
+from ..training.loop import train
+from ..training.recipe import Recipe
+from ..training.sources import InTraining, Labelled
+from .engine import run_pass
+from .sinks import Logits
 
 
 def probabilities_per_fold(
@@ -54,8 +55,6 @@ def probabilities_per_fold(
     labels[judged] = targets
     count = int(fold.max()) + 1
     probabilities = np.zeros((len(judged), num_classes))
-    rows = np.full(len(images), -1, np.int64)
-    rows[judged] = np.arange(len(judged))
     folder = os.path.join(home, _digest(images, judged, targets, fold, recipe))
     _remove_others(home, folder)
     for number in range(count):
@@ -71,11 +70,10 @@ def probabilities_per_fold(
 
         rest = Labelled(images, labels, judged[fold != number])
         trained = train(recipe, num_classes, rest, device=device, hooks=Hooks(on_step))
-        for batch in images.batches(recipe.batch_size, judged[members]):
-            with torch.no_grad():
-                pixels = backbone.normalize(batch.images.to(pick_device(device)))
-                logits = trained.model(pixels).float().cpu().numpy()
-            probabilities[rows[batch.positions]] = softmax(logits)
+        network = InTraining(trained.model, backbone, pick_device(device))
+        sink = Logits(len(images))
+        run_pass(images, network, [sink], recipe.batch_size, positions=judged[members])
+        probabilities[members] = softmax(sink.rows[judged[members]])
         with whole_file(file) as part, open(part, "wb") as opened:
             np.save(opened, probabilities[members])
     shutil.rmtree(home, ignore_errors=True)
