@@ -79,7 +79,7 @@ def test_the_second_call_sees_no_image_and_says_the_same(mislabelled, real, monk
     assert (noted["method"], noted["by"]) == ("features", "squeezenet1_1")
     assert noted["low"] <= 6 <= noted["high"]
     assert noted["judged"] == 150
-    assert noted["estimate"] == pytest.approx(6, abs=2.5)
+    assert noted["estimate"] == pytest.approx(6, abs=2)
     found = dataset.match(F("issue.label") == "wrong label")
     assert sum(path in planted for path in found.values("filepath")) >= 4
     for sample in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import fiftyone as fo
 import numpy as np
@@ -12,6 +12,7 @@ from ..review.kinds import Issue
 from ..review.verdict import Verdict
 from .label_totals import INFO
 from .prediction_fields import document
+from .review_state import VOUCHED
 from .spool import replace_values
 from .storing import Declared
 
@@ -29,6 +30,7 @@ def write_label_issues(
     classes: list[str],
     names: tuple[str, str, str],
     label_field: str,
+    vouched: Collection[int] = (),
 ) -> None:
     """Store the quality of each label, another class where one is more probable, and the issues.
 
@@ -43,13 +45,15 @@ def write_label_issues(
         names: of the fields of qualities, suggestions and issues; values of earlier checks of these
             samples are replaced
         label_field: the labels that were judged, for the record
+        vouched: positions of labels that a person has chosen or confirmed: nothing is said against
+            them
     """
     quality_field, suggestion_field, issue_field = names
     facts = {"classes": classes, "label_field": label_field}
     low = f"Probability of the label in {label_field!r} without this image; low is suspicious"
     other = f"A class more probable than the label in {label_field!r}"
     what = f"What may be the matter with the image or its label in {label_field!r}, and why"
-    attributes = {"evidence": "text", "neighbors": "list"}
+    attributes = {"evidence": "text", "neighbors": "list", "sure": "bool"}
     fields = {
         quality_field: Declared("float", low, facts, {}),
         suggestion_field: Declared("classification", other, facts, {}),
@@ -65,13 +69,17 @@ def write_label_issues(
             suggestion_field: another if found.issues[row] else None,
             issue_field: None,
         }
-    for place, issue in issues.items():
+    for place in vouched:
+        rows[ids[place]] = dict.fromkeys(fields) | {quality_field: VOUCHED}
+    for place in issues.keys() - set(vouched):
+        issue = issues[place]
         rows.setdefault(ids[place], dict.fromkeys(fields))[issue_field] = document(
             fo.Classification,
             label=issue.kind,
             confidence=issue.confidence,
             evidence=issue.evidence,
             neighbors=[ids[i] for i in issue.neighbors],
+            sure=issue.sure,
         )
     replace_values(dataset, fields, rows)
 
@@ -107,7 +115,7 @@ def note_label_issues(
     noted = {
         **facts,
         "judged": len(verdict.wrong),
-        "estimate": round(estimate.count, 1),
+        "estimate": round(estimate.count),
         "low": int(np.floor(estimate.low)),
         "high": int(np.ceil(estimate.high)),
         "pairs": pairs,

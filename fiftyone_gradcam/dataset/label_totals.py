@@ -14,7 +14,7 @@ def label_issues_info(dataset: fo.Dataset) -> dict:
 
 def in_words(noted: dict) -> str:
     """Such as "About 17 of 397 labels are wrong (95% interval: 7 to 25)"."""
-    count, judged = round(noted["estimate"]), noted["judged"]
+    count, judged = noted["estimate"], noted["judged"]
     interval = f"(95% interval: {noted['low']} to {noted['high']})"
     if not count:
         return f"Probably none of {judged} labels is wrong {interval}"

@@ -29,12 +29,15 @@ class Issue:
         confidence: how sure that is, in [0, 1]
         evidence: in words
         neighbors: positions of the most similar images, the nearest first
+        sure: whether the label is wrong by the robust rule, so that its suggestion may be accepted
+            without a look
     """
 
     kind: str
     confidence: float
     evidence: str
     neighbors: tuple[int, ...] = ()
+    sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,13 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
                     0 if kind in (WRONG, AMBIGUOUS) else len(said),
                     _judgment(facts, place, row, close),
                 )
-            found[place] = Issue(kind, min(max(confidence, 0.0), 1.0), "; ".join(said), close)
+            found[place] = Issue(
+                kind,
+                min(max(confidence, 0.0), 1.0),
+                "; ".join(said),
+                close,
+                row is not None and bool(facts.wrong[row]),
+            )
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, shown, views
+from ..dataset import fields, reviews, shown, views
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
 from ..dataset.files import dataset_folder
 from ..dataset.issues import in_words, note_label_issues, write_label_issues
@@ -74,9 +74,11 @@ def find_label_issues(
     "outlier", "equal files, two labels", "near duplicates, two labels", "dark", "light", "blurry",
     "low information", "odd size", "odd aspect ratio" or "too few to judge". How many labels are
     wrong, in all and by pairs of classes, is printed and kept in `dataset.info["label_issues"]`.
+    `issue.sure` marks labels that may be corrected in bulk.
 
     Equal files and near duplicates do not vouch for each other. Classes with fewer than five images
-    that differ are not judged.
+    that differ are not judged. Labels that reviews have confirmed or corrected have the quality 1;
+    samples that reviews have excluded or called unclear are left out.
 
     Args:
         samples: a dataset or view
@@ -120,6 +122,9 @@ def find_label_issues(
     check_folds(folds)
     _check_method(method, embeddings, probabilities, backbone, weights)
     every, paths, labels = fields.labels_of(samples, label_field)
+    left_out = reviews.left_out(samples)
+    gone = {i for own in left_out.values() for i in own}
+    labels = [None if i in gone else label for i, label in zip(every, labels, strict=True)]
     _check_classes(labels, np.arange(len(labels)))
     known = list(fields.class_counts(labels))
     if embeddings is not None:
@@ -160,10 +165,16 @@ def find_label_issues(
     away = {ids[i] for i, error in looks.failures.items() if is_away(error)}
     judged = {place: row for row, place in enumerate(places.tolist())}
     unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
-    write_label_issues(dataset, ids, judged, unjudged, verdict, issues, classes, names, label_field)
+    decided = reviews.vouched(dataset, label_field)
+    vouched = [place for place in judged if decided.get(ids[place]) == labels[place]]
+    write_label_issues(
+        dataset, ids, judged, unjudged, verdict, issues, classes, names, label_field, vouched
+    )
     facts = {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
+    if left_out:
+        print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     tell_failures(looks.failures)
     kept = len(dataset.select(list(away)).exists(quality_field)) if away else 0
     _tell(noted, kept, quality_field)
