@@ -173,11 +173,9 @@ def find_label_issues(
     facts = {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
-    if left_out:
-        print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     tell_failures(looks.failures)
     kept = len(dataset.select(list(away)).exists(quality_field)) if away else 0
-    _tell(noted, kept, quality_field)
+    _tell(noted, left_out, kept, quality_field)
     return views.label_issues(samples, quality_field)
 
 
@@ -276,8 +274,10 @@ def _judge(
     return verdict_by_probabilities(found, targets)
 
 
-def _tell(noted: dict, kept: int, quality_field: str) -> None:
+def _tell(noted: dict, left_out: dict[str, list[str]], kept: int, quality_field: str) -> None:
     """Print what was found."""
+    if left_out:
+        print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     if kept:
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
