@@ -60,7 +60,8 @@ def find_anomalies_in(features: np.ndarray, normal: np.ndarray, false_alarms: fl
     above = len(usual) - np.searchsorted(usual, found, side="left")
     above = above + ~normal
     shares = above / (len(usual) + ~normal)
-    threshold = float(np.quantile(usual, 1 - false_alarms, method="higher"))
+    alarms = int(false_alarms * len(usual) + 1e-9)
+    threshold = float(usual[len(usual) - 1 - alarms])
     return Anomalies(found, shares, threshold, found > threshold)
 
 
