@@ -75,6 +75,11 @@ def thumbnails_source(size: int, resize: str) -> Source:
     return Source(f"thumbnails-{size}-{resize}", f"thumbnails of images of {size} pixels, {resize}")
 
 
+def measures_source(size: int, resize: str) -> Source:
+    """How light, sharp and rich images are (see `review.pictures.picture_measures`)."""
+    return Source(f"measures-{size}-{resize}", f"measures of images of {size} pixels, {resize}")
+
+
 def folder_of(dataset: fo.Dataset, source: Source) -> str:
     """Where the features of a source are."""
     return os.path.join(dataset_folder(dataset), FEATURES, source.digest)
