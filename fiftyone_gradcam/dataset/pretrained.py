@@ -1,4 +1,4 @@
-"""Features of images by a pretrained network, and which network is at hand."""
+"""Pretrained networks: which one is at hand, and with which weights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 import fiftyone as fo
 
-from ..dataset.runs import list_runs, load_run
 from ..model.backbones import get_backbone
 from ..model.network import Network
 from ..model.weights import create_model, imagenet_weights_file, load_weights
 from ..training.recipe import Recipe
+from .runs import list_runs, load_run
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 
