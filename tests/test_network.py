@@ -52,7 +52,7 @@ def test_a_named_layer_is_split_there_and_not_folded():
     module = build("resnet18")
     network = network_of("resnet18", module, layer="layer3")
     inputs = network.normalize(images())
-    target, head = network.split(inputs)
+    target, _ = network.split(inputs)
     assert target.shape == (2, 256, 4, 4)
     wanted = explain(module, get_backbone("resnet18"), inputs, layer="layer3")
     assert torch.equal(explain_network(network, inputs).maps[0], wanted.maps[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from ..model.backbones import Backbone
-from ..model.families import Head
 from ..model.network import Network
 from ..model.splitting import Gradient, Splitter, splitter_of
 from .methods import check_method, eigen_cam, score_cam
@@ -111,13 +110,11 @@ def _explain(
 ) -> Explained:
     chosen = check_method(method)
     with _eval_mode(model), torch.no_grad():
-        features, head = splitter.split(model, images)
-        features = features.detach()
-        gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+        gradient_of: Gradient | None = None
         if chosen.from_gradient is None:
-            logits = head(features)
+            features, logits = splitter.run(model, images)
         else:
-            logits, gradient_of = _differentiable(model, splitter, features, head)
+            features, logits, gradient_of = splitter.run_with_gradient(model, images)
         classes = [_classes(target, logits) for target in targets]
         maps = []
         for wanted in classes:
@@ -131,29 +128,6 @@ def _explain(
             found = found if signed else found.relu_()
             maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
     return Explained(logits.detach(), maps, classes, splitter.layer)
-
-
-def _differentiable(
-    model: nn.Module, splitter: Splitter, features: torch.Tensor, head: Head
-) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """The logits, and the function from classes (N,) to the gradient of their logits."""
-    closed_form: Gradient | None = splitter.closed_form(model)
-    if closed_form is not None:
-        return head(features), lambda classes: closed_form(features, classes)
-    averages = splitter.averages
-    # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
-    leaf = features.mean((2, 3), keepdim=True) if averages else features
-    cells = features.shape[2] * features.shape[3] if averages else 1
-    leaf = leaf.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = head(leaf)
-
-    def gradient(classes: torch.Tensor) -> torch.Tensor:
-        one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
-        (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
-        return found / cells
-
-    return logits, gradient
 
 
 def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:

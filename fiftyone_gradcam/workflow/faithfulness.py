@@ -14,6 +14,7 @@ from ..explain.cam import PREDICTED
 from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
 from ..images.batches import Images
 from ..jobs.delegating import delegable
+from ..model.network import Network
 from ..passes.explainer import Explainer
 from ..progress import Progress, reporting, tell_failures
 from .predicting import find_classifier, images_for, make_options
@@ -26,7 +27,7 @@ RIVALS = ("", "gaussian", "random")
 @exclusive
 def explanation_quality(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     heatmap_field: str = "gradcam",
     steps: int = STEPS,
     seed: int = 0,
@@ -51,7 +52,7 @@ def explanation_quality(
 
     Args:
         samples: a dataset or view; those without a heatmap in the field are left out
-        run: the run, its key, or the backbone that `predict` was called with
+        run: the run, its key, the backbone or the `Network` that `predict` was called with
         heatmap_field: a field of `predict`, of the predicted class
         steps: in how many parts the pixels are taken away, at least 2
         seed: of the random maps

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..dataset import fields, runs, shown
 from ..dataset.import_record import decode_options
+from ..dataset.own_network import own_run
 from ..dataset.predictions import PredictionWriter
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
@@ -24,6 +25,7 @@ from ..images.geometry import check_resize
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..model.network import Network
 from ..passes.engine import store_all
 from ..passes.explainer import CONTRAST, KINDS, Explainer
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
@@ -49,7 +51,7 @@ def _check(samples, run, weights=None, resize=None, **options) -> None:
 @exclusive
 def predict(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     prediction_field: str = "prediction",
     heatmaps: Sequence[str] = ("predicted",),
     heatmap_classes: Sequence[str] = (),
@@ -83,7 +85,8 @@ def predict(
     Args:
         samples: a dataset or view
         run: a run, or its key; or the name of a backbone, such as "squeezenet1_1", to use a
-            pretrained classifier as it is, with its 1,000 ImageNet classes
+            pretrained classifier as it is, with its 1,000 ImageNet classes; or a `Network` of your
+            own
         prediction_field: field for the predictions; its scores go to `<field>_scores`
         heatmaps: which maps to make: any of "predicted", "label", "runner_up" and "contrast", or
             none
@@ -202,16 +205,20 @@ def _tell_kept(
 
 def find_classifier(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     weights: str | None = None,
     resize: str | None = None,
 ) -> runs.Run:
-    """A run by its key, or a pretrained classifier by its backbone's name.
+    """A run by its key, a pretrained classifier by its backbone's name, or a network as a run.
 
     Raises:
         ValueError: if there is neither
     """
     dataset = fields.root_dataset(samples)
+    if isinstance(run, Network):
+        if weights is not None or resize is not None:
+            raise ValueError("A Network has its own weights and resize. Leave them out")
+        return own_run(dataset, run)
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
     if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
         _check_is_there(dataset, run)
