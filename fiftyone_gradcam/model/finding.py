@@ -15,8 +15,11 @@ from .nodes import Tokens, activated, as_map, trace_of
 from .splitting import Splitter, TracedSplitter
 
 # They hand on what they get, in eval mode; and in transformers they stand where tensors have four
-# dimensions that are no map.
-_PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Softmax)
+# dimensions that are no map. What pools to a fixed size belongs to the head.
+_PASSIVE = (
+    *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Softmax),
+    *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+)
 CLOSE = 1e-3  # of the largest logit: how much rounding may change
 
 
