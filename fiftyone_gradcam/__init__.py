@@ -3,7 +3,9 @@
 The verbs are imported when they are first used, so that importing the package costs nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -28,6 +30,14 @@ _HOMES = {
     "explanation_quality": "workflow.faithfulness",
     "find_label_issues": "workflow.reviewing",
     "find_leaks": "workflow.finding_leaks",
+    "compute_embeddings": "workflow.embedding",
+    "show_embeddings": "workflow.showing_embeddings",
+    **dict.fromkeys(("compare_runs", "Comparison"), "workflow.comparing"),
+    "retrain": "workflow.retraining",
+    **dict.fromkeys(("evaluate", "Evaluation"), "workflow.evaluating"),
+    "save_views": "workflow.saving_views",
+    **dict.fromkeys(("review", "undo_review"), "workflow.deciding"),
+    **dict.fromkeys(("list_reviews", "export_reviews"), "workflow.listing_reviews"),
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
     **dict.fromkeys(("export_run", "import_run", "rename_run", "delete_run"), "workflow.managing"),
@@ -40,6 +50,17 @@ def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+class _Package(ModuleType):
+    """Python makes each room an attribute of the package; `review` is a verb before it is one."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

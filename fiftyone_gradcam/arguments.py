@@ -5,18 +5,23 @@ from __future__ import annotations
 import inspect
 import numbers
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
 TEXTS = ("str", "str | None")  # annotations, as they are written
 SEEDS = ("seed",)
+MOST_SEED = 2**32 - 1  # that NumPy, scikit-learn and PyTorch all take
+MOST_NUMBER = 2**63 - 1  # that the database can hold
+HALF_LETTER = re.compile("[\ud800-\udfff]")
 # Keys and choices: a message of theirs says what there is to choose from.
 OWN_WORDS = ("key", "new_key", "level", "label_from", "split_from", "how")
 
 
 def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -> None:
-    """Refuse what cannot be a text where one is asked for, and a seed that is no whole number.
+    """Refuse what cannot be a text where one is asked for, a seed that is no whole number, and what
+    no file system or database can hold.
 
     What a verb refuses in words of its own, such as a key, is left to it.
 
@@ -32,17 +37,38 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
         parameter = signature.parameters.get(name)
         if parameter is None or (value is None and parameter.annotation != "str"):
             continue
-        if parameter.annotation in TEXTS and name not in OWN_WORDS:
-            if not isinstance(value, str | os.PathLike):
-                raise TypeError(f"{name} must be a text, not {value!r:.80}")
-            if "\0" in str(value):
-                raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
-            if name == "name" and any("\ud800" <= letter <= "\udfff" for letter in str(value)):
-                raise ValueError(f"{name} {value!r:.80} holds what is no letter, and is no name")
-        elif name in SEEDS:
+        if name in OWN_WORDS:
+            continue
+        if parameter.annotation in TEXTS and not isinstance(value, str | os.PathLike):
+            raise TypeError(f"{name} must be a text, not {value!r:.80}")
+        if name in SEEDS:
             is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-            if not is_whole or value < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0, not {value!r:.80}")
+            if not is_whole or not 0 <= value <= MOST_SEED:
+                raise ValueError(
+                    f"{name} must be a whole number from 0 to {MOST_SEED}, not {value!r:.80}"
+                )
+        for one in value if isinstance(value, list | tuple) else [value]:
+            check_storable(name, one)
+
+
+def check_storable(name: str, value: object) -> None:
+    """Refuse a text or a number that no file system or database can hold.
+
+    Args:
+        name: of the argument
+        value: of it, or one of its values
+
+    Raises:
+        ValueError: naming both
+    """
+    if isinstance(value, str | os.PathLike):
+        if "\0" in str(value):
+            raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
+        # A path may: half a letter stands for a byte of a name that is no UTF-8.
+        if HALF_LETTER.search(str(value)) and not os.path.lexists(value):
+            raise ValueError(f"{name} {value!r:.80} holds what is no letter")
+    elif isinstance(value, numbers.Integral) and abs(int(value)) > MOST_NUMBER:
+        raise ValueError(f"{name} must be at most {MOST_NUMBER}, not {value!r:.80}")
 
 
 def checked(verb: Callable) -> Callable:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 OWN_FOLDER = "fiftyone_gradcam"  # of all that this plugin writes for itself
 FULL = "Free some space"
+PART = re.compile(r"\.[0-9a-f]{12}\.part")  # names of parts of `whole_file`
 DENIED = "Change its permissions, or choose another place"
 PLAIN = {
     errno.ENOSPC: ("The disk is full", FULL),
@@ -88,6 +91,53 @@ def whole_file(path: str) -> Iterator[str]:
         if is_plain and isinstance(error, OSError | RuntimeError):
             named = path if cause.filename in (None, part) else cause.filename
             raise OSError(cause.errno, os.strerror(cause.errno), named) from error
+        raise
+
+
+def remove_parts(folder: str) -> int:
+    """Delete what processes that were killed have left of `whole_file` in a folder.
+
+    No other process may be writing to the folder.
+
+    Returns:
+        the number of files deleted
+    """
+    if not os.path.isdir(folder):
+        return 0
+    parts = [name for name in os.listdir(folder) if PART.fullmatch(name)]
+    for name in parts:
+        os.unlink(os.path.join(folder, name))
+    return len(parts)
+
+
+def write_new(path: str, make: Callable[[], bytes]) -> None:
+    """Write a file under a name that nobody knows yet, so that nobody can find it half written: a
+    part under another name, as `whole_file` has it, would double the time that a small file takes.
+
+    Args:
+        path: the file, which does not exist; its folder is made if need be
+        make: its content
+
+    Raises:
+        OSError: with the path of the file; no part stays behind
+    """
+    content, mode = None, 0o600 if is_own(os.path.dirname(path)) else 0o666
+    try:
+        content = make()
+        try:
+            handle = os.open(path, NEW_FILE, mode)
+        except FileNotFoundError:
+            make_folder(os.path.dirname(path))
+            handle = os.open(path, NEW_FILE, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except BaseException as error:
+        if content is not None and not isinstance(error, FileExistsError):
+            with suppress(OSError):
+                os.unlink(path)
+        if isinstance(error, OSError) and error.errno in PLAIN:
+            named = path if error.filename is None else error.filename
+            raise OSError(error.errno, os.strerror(error.errno), named) from error
         raise
 
 

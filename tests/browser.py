@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,12 @@ class AppPage:
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._keep(str(error)))
+        # What was asked of the server by each of its routes for operators, and what has an end.
+        self._asked, self._ended = Counter(), Counter()
+        page.on("request", lambda request: self._count(self._asked, request))
+        page.on("requestfinished", lambda request: self._count(self._ended, request))
+        page.on("requestfailed", lambda request: self._count(self._ended, request))
+        page.on("domcontentloaded", lambda _: self._ended.update(self._asked - self._ended))
         page.set_default_timeout(30_000)
 
     def _note(self, message) -> None:
@@ -71,29 +79,48 @@ class AppPage:
         elif not any(mark in text for mark in NOT_OURS):
             self.errors.append(text)
 
+    def _count(self, counter: Counter, request) -> None:
+        if "/operators/" in request.url:
+            counter[request.url.rpartition("/")[2]] += 1
+
+    @contextmanager
+    def _answered(self, route: str, seconds: float = 30) -> Iterator[None]:
+        """Wait until the server has answered all that was asked of it for what is done within."""
+        before = self._asked[route]
+        yield
+        end = time.monotonic() + seconds
+        while self._asked[route] == before or self._ended[route] < self._asked[route]:
+            assert time.monotonic() < end, f"{route}: {self._ended[route]} of {self._asked[route]}"
+            self.page.wait_for_timeout(30)
+
+    @contextmanager
+    def form(self) -> Iterator[None]:
+        """Wait until the server has built the form that is opened or changed within."""
+        with self._answered("resolve-type"):
+            yield
+        self.dialog.wait_for()
+
     def open(self, dataset_name: str) -> None:
-        """Open a dataset and wait until its pictures are drawn."""
+        """Open a dataset and wait until its pictures are there."""
         from urllib.parse import quote
 
         self.page.goto(f"{self.url}datasets/{quote(dataset_name)}")
         self.page.locator("[data-cy=looker]").first.wait_for()
-        time.sleep(1)
 
     def press(self, verb: str) -> None:
         """Press a button of the plugin above the grid, also behind "More items"."""
         buttons = self.page.locator(f'[data-item-id="@gradcam/classifier/{verb}"]')
         button = buttons.first
         button.wait_for(state="attached")
-        try:
-            button.click(timeout=2000)
-        except Exception as error:
-            if "Timeout" not in type(error).__name__:
-                raise
-            row = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
-            row.locator("svg").last.click()
-            buttons.last.click()  # the first one lies hidden beyond the row
-        self.dialog.wait_for()
-        time.sleep(1.5)  # the form is built by the server
+        with self.form():
+            try:
+                button.click(timeout=1000)
+            except Exception as error:
+                if "Timeout" not in type(error).__name__:
+                    raise
+                row = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
+                row.locator("svg").last.click()
+                buttons.last.click()  # the first one lies hidden beyond the row
 
     @property
     def dialog(self):
@@ -105,13 +132,18 @@ class AppPage:
             "xpath=following::input[not(contains(@class, 'MuiSelect-nativeInput'))][1]"
         )
 
+    def fill(self, label: str, text: str) -> None:
+        """Write into the input below a label of the form."""
+        with self.form():
+            self.field(label).fill(text)
+
     def choose(self, label: str, option: str) -> None:
         """Choose from the list below a label of the form."""
         self.dialog.get_by_text(label, exact=True).locator(
             "xpath=following::*[@role='combobox'][1]"
         ).click()
-        self.page.get_by_role("option", name=option).first.click()
-        time.sleep(1.5)
+        with self.form():
+            self.page.get_by_role("option", name=option).first.click()
 
     def execute(self) -> None:
         """Send the form."""
@@ -132,13 +164,22 @@ class AppPage:
         """Turn to a tab of the panel."""
         self.page.get_by_role("tab", name=name).click()
 
-    def choose_in_panel(self, label: str, option: str) -> None:
-        """Choose from a list of the panel."""
-        self.page.get_by_text(label, exact=True).last.locator(
+    def choose_in_panel(self, label: str, option: str, seconds: float = 30) -> None:
+        """Choose from a list of the panel, once the list has what is to be chosen."""
+        end = time.monotonic() + seconds
+        box = self.page.get_by_text(label, exact=True).last.locator(
             "xpath=following::*[@role='combobox'][1]"
-        ).click()
-        self.page.get_by_role("option", name=option).first.click()
-        time.sleep(1)
+        )
+        box.click()
+        found = self.page.get_by_role("option", name=option).first
+        while not found.is_visible():
+            assert time.monotonic() < end, f"{label} has no {option}"
+            self.page.keyboard.press("Escape")  # the list as it was when it was opened
+            self.page.get_by_role("listbox").wait_for(state="detached")
+            box.click()
+            self.page.get_by_role("option").first.wait_for()
+        with self._answered("execute"):
+            found.click()
 
     def click(self, name: str) -> None:
         """Click a button by its label."""
@@ -148,6 +189,13 @@ class AppPage:
         """How many points a trace of the panel's first plot has; 0 if there is no plot."""
         code = f"() => document.querySelector('.js-plotly-plot')?.data?.[{trace}]?.x.length ?? 0"
         return self.page.evaluate(code)
+
+    def wait_for_points(self, beyond: int, seconds: float = 60) -> None:
+        """Wait until a plot has more points than it had."""
+        end = time.monotonic() + seconds
+        while self.points() <= beyond:
+            assert time.monotonic() < end, f"{beyond} points, and no more"
+            self.page.wait_for_timeout(100)
 
     def screenshot(self, name: str) -> np.ndarray:
         """Take a picture, keep it for people, and return its pixels (H, W, 3)."""

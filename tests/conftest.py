@@ -1,21 +1,39 @@
 """A FiftyOne of the tests' own: its database, plugins folder and files are temporary."""
 
+from __future__ import annotations
+
 import atexit
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Short, and not inside that of another session, such as one that starts workers: the addresses of
 # sockets, as the processes of a DataLoader use them, have at most 107 bytes.
 TEMPORARY = os.environ.setdefault("FIFTYONE_GRADCAM_TESTS_TMPDIR", tempfile.gettempdir())
 HOME = Path(tempfile.mkdtemp(prefix="fg-", dir=TEMPORARY))
-atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+OWNER = os.getpid()
+
+
+def _remove_home() -> None:
+    if os.getpid() == OWNER:  # not in a process that was forked from this one
+        shutil.rmtree(HOME, ignore_errors=True)
+
+
+atexit.register(_remove_home)
 for name in ("plugins", "datasets", "tmp"):
     (HOME / name).mkdir()
 # Locks, and the process that forks workers: it ends soon after its folder is gone.
@@ -34,16 +52,46 @@ for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_DIR"):
     os.environ.pop(name, None)
 sys.path.insert(0, str(REPOSITORY))
 
+import forking  # noqa: E402
 from database import Database  # noqa: E402
 
 DATABASE = Database(HOME / "database")
-DATABASE.start()
 os.environ["FIFTYONE_DATABASE_URI"] = DATABASE.uri
+# What tests and jobs need, for this process and for all that are forked from a copy of it.
+IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
+FOUND_NURSERY = """
+from fiftyone_gradcam.jobs import nursery, processes, queue, worker
 
-import fiftyone as fo  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from PIL import Image  # noqa: E402
+environment = processes.worker_environment(queue._settings())
+if target := nursery.found("", nursery.socket_path(environment)):
+    worker.main(target)  # in each worker that it forks
+"""
+
+
+def is_controller(config: pytest.Config) -> bool:
+    """Whether this process only hands out tests to others."""
+    return bool(getattr(config.option, "numprocesses", 0)) and not hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the database, and import what is needed meanwhile."""
+    if is_controller(config):
+        return
+    with DATABASE.starting():
+        for name in IMPORTED:
+            import_module(name)
+        forking.prepare(HOME / "forks")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nursery() -> None:
+    """Let the first job of a session start as quickly as those after it."""
+    from fiftyone_gradcam.jobs import nursery, processes, queue
+
+    place = nursery.socket_path(processes.worker_environment(queue._settings()))
+    if forking.CAN_FORK and not place.exists():
+        forking.run_python(FOUND_NURSERY)
+
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 # A folder with `data` and `weights` of real images and networks (see README); optional.
@@ -102,6 +150,8 @@ def name(request) -> str:
     """A name for a dataset of the test's own, gone afterwards."""
     name = f"test {request.node.name}"
     yield name
+    import fiftyone as fo
+
     if fo.dataset_exists(name):
         fo.delete_dataset(name)
 
@@ -171,68 +221,95 @@ def digit_weights(digit_files, tmp_path_factory) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app_server():
     """An App's session, and its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    session = fo.launch_app(remote=True, address="127.0.0.1", port=port)
-    yield session, f"http://127.0.0.1:{port}/"
+    from serving import launch
+
+    session = launch(HOME)
+    yield session, f"http://127.0.0.1:{session.server_port}/"
     session.close()
 
 
-@pytest.fixture
-def app(app_server, dataset, request):
-    """A browser on the App; the module's `dataset` is open in its session."""
-    from browser import ARGUMENTS, AppPage, find_chromium
+@pytest.fixture(scope="module")
+def browser():
+    """A browser, in which each test has windows and a storage of its own.
+
+    It has an event loop in this thread, which other modules must not find running.
+    """
+    from browser import ARGUMENTS, find_chromium
     from playwright.sync_api import sync_playwright
 
-    session, url = app_server
-    session.dataset = dataset
-    session.clear_view()  # or a new tab would go on with the view of the last one
-    session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
     chromium = find_chromium()
     if chromium is None:
         absent("a Chromium browser (such as `apt-get install chromium`)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = AppPage(browser.new_page(viewport={"width": 1500, "height": 900}), url)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def app(app_server, browser, dataset, request):
+    """A browser on the App; the module's `dataset` is open in its session."""
+    import fiftyone as fo
+    from browser import AppPage
+
+    session, url = app_server
+    session.dataset = dataset
+    session.clear_view()  # or a new tab would go on with the view of the last one
+    session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
+    with browser.new_context(viewport={"width": 1500, "height": 900}) as context:
+        page = AppPage(context.new_page(), url)
         yield page
         if not page.page.is_closed():
             page.screenshot(f"end of {request.node.name}")
-        browser.close()
     assert page.errors == [], page.errors
 
 
-HOSTILE: Counter = Counter()  # inputs by kind and outcome, of all processes of the tests
+OUTCOMES = ("refused", "accepted")
+HOSTILE: Counter = Counter()  # inputs by verb, kind and outcome, of all processes of the tests
+FAULTS: Counter = Counter()  # by verb, kind and outcome
 
 
-def _own_counts() -> Counter:
-    return getattr(sys.modules.get("judging"), "COUNTS", Counter())
+def _own_counts(module: str) -> Counter:
+    return getattr(sys.modules.get(module), "COUNTS", Counter())
 
 
 def pytest_sessionfinish(session) -> None:
     """In a worker of pytest-xdist: hand the counts over."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["hostile"] = [[*names, count] for names, count in _own_counts().items()]
+        for module in ("judging", "counted"):
+            output[module] = [[*names, count] for names, count in _own_counts(module).items()]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
     """Take the counts of a worker."""
-    for kind, outcome, count in getattr(node, "workeroutput", {}).get("hostile", []):
-        HOSTILE[kind, outcome] += count
+    for module, counts in (("judging", HOSTILE), ("counted", FAULTS)):
+        for *names, count in getattr(node, "workeroutput", {}).get(module, []):
+            counts[tuple(names)] += count
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say how many hostile inputs there were, by kind and outcome."""
-    counts = HOSTILE + _own_counts()
-    if not counts:
-        return
-    terminalreporter.section("hostile inputs, by kind and outcome")
-    for kind in sorted({kind for kind, _ in counts}):
-        both = " ".join(f"{counts[kind, x]:6} {x}" for x in ("refused", "accepted"))
-        terminalreporter.line(f"  {kind:36} {both}")
-    terminalreporter.line(f"  {sum(counts.values())} in all")
+    """Say how many hostile inputs and faults there were, and what became of them."""
+    if counts := HOSTILE + _own_counts("judging"):
+        terminalreporter.section("hostile inputs, by kind and verb")
+        for kind in sorted({kind for _, kind, _ in counts}):
+            verbs = sorted({verb for verb, other, _ in counts if other == kind})
+            for verb in verbs if len(verbs) == 1 else ("all", *verbs):
+                own = (verb,) if verb != "all" else verbs
+                both = (f"{sum(counts[v, kind, x] for v in own):6} {x}" for x in OUTCOMES)
+                terminalreporter.line(f"  {kind:34} {verb:22} {' '.join(both)}")
+        terminalreporter.line(f"  {sum(counts.values())} in all")
+    if counts := FAULTS + _own_counts("counted"):
+        terminalreporter.section("faults, by verb and kind, and what came of them")
+        for verb, kind in sorted({names[:2] for names in counts}):
+            own = {outcome: n for (*names, outcome), n in counts.items() if names == [verb, kind]}
+            words = ", ".join(f"{count} {outcome}" for outcome, count in sorted(own.items()))
+            terminalreporter.line(f"  {verb:24} {kind:18} {words}")
+        outcomes = ("survived", "lost", "mixed", "not repeated", "left over", "other")
+        sums = {x: sum(n for names, n in counts.items() if names[2] == x) for x in outcomes}
+        words = ", ".join(f"{count} {outcome}" for outcome, count in sums.items())
+        terminalreporter.line(f"  {sum(counts.values())} in all: {words}")

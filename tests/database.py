@@ -2,11 +2,14 @@
 
 import atexit
 import ctypes
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,21 +50,30 @@ class Database:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.uri = f"mongodb://127.0.0.1:{self.port}"
+        self._owner = os.getpid()
         atexit.register(self.stop)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        with self.starting():
+            pass
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Start it, do something else, and wait until it answers."""
         self.process = subprocess.Popen(
             [
                 find_mongod(),
                 *("--dbpath", self.folder, "--logpath", self.folder / "mongod.log"),
                 *("--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
+                *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 (before any thread is started)
         )
         end = time.monotonic() + START_SECONDS
+        yield
         with pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=200) as client:
             while True:
                 try:
@@ -79,6 +91,7 @@ class Database:
 
     def stop(self) -> None:
         """End it in order."""
-        if self.process is not None and self.process.poll() is None:
+        is_own = self._owner == os.getpid()  # not so in a process that was forked from this one
+        if is_own and self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from browser import colourful
 from conftest import QUICK, save_digits
+from serving import until
 
 import fiftyone_gradcam as fg
 
@@ -65,12 +66,10 @@ def test_lowest_scores_by_button_shows_the_view(app, dataset):
     app.open(dataset.name)
     app.press("lowest_scores")
     app.choose("Class", "digit 1")
-    app.field("How many").fill("7")
-    app.page.wait_for_timeout(1500)
+    app.fill("How many", "7")
     app.screenshot("6 lowest scores form")
     app.execute()
     app.wait_for_text("7 samples")
-    app.page.wait_for_timeout(2000)
     app.screenshot("7 lowest scores")
 
 
@@ -78,7 +77,7 @@ def test_import_and_split_by_button(app, dataset, tmp_path):
     root = save_digits(tmp_path / "fresh digits", per_class=5)
     app.open(dataset.name)
     app.press("import_folders")
-    app.field("Folder").fill(str(root))
+    app.fill("Folder", str(root))
     app.wait_for_text("15 files in 3 classes")
     app.dialog.get_by_role("img", name="Some images of each class").wait_for()
     app.screenshot("8 import form")
@@ -103,8 +102,8 @@ def test_leaks_by_button(app, app_server, dataset, tmp_path):
     leaking = fg.import_folders(str(tmp_path / "leaking"))
     app.open(leaking.name)
     app.press("find_leaks")
-    app.dialog.get_by_text("Near duplicates too").click()
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.dialog.get_by_text("Near duplicates too").click()
     app.execute()
     app.wait_for_text("6 images have a twin in another split")
     app.wait_for_text("6 samples")
@@ -122,15 +121,14 @@ def test_label_issues_by_button(app, app_server, dataset):
     app.open(dataset.name)
     app.press("find_label_issues")
     app.choose("Backbone", "small_cnn")
-    app.dialog.get_by_text("Advanced").click()
-    app.page.wait_for_timeout(1500)
-    app.field("Folds").fill("2")
-    app.field("Epochs").fill("3")
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.dialog.get_by_text("Advanced").click()
+    app.fill("Folds", "2")
+    app.fill("Epochs", "3")
     app.screenshot("10 label issues form")
     app.execute()
     app.wait_for_text("60 labels judged, the most suspicious first", 120)
-    app.page.wait_for_timeout(3000)
+    until(lambda: app_server[0].view is not None)  # as the App has told its session
     app.screenshot("11 label issues")
     dataset.reload()
     shown = app_server[0].view.values("label_quality")

@@ -4,7 +4,8 @@ import re
 
 import fiftyone as fo
 import pytest
-from conftest import QUICK, kill_worker, save_digits
+from conftest import HOME, QUICK, kill_worker, save_digits
+from serving import free_port, launch
 
 import fiftyone_gradcam as fg
 
@@ -29,9 +30,8 @@ def train(app, dataset, key: str, epochs: int) -> None:
     """Start a training by its button."""
     app.press("fine_tune")
     app.choose("Backbone", "small_cnn")
-    app.field("Name of the run").fill(key)
-    app.field("Epochs").fill(str(epochs))
-    app.page.wait_for_timeout(1500)
+    app.fill("Name of the run", key)
+    app.fill("Epochs", str(epochs))
     app.execute()
     app.wait_for_text(f"Fine-tune '{key}' · ")
 
@@ -45,9 +45,7 @@ def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(ap
     train(app, dataset, "story", 3_000)
     app.wait_for_text(EPOCH)
     app.page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]")
-    before = app.points()
-    app.page.wait_for_timeout(3000)
-    assert app.points() > before
+    app.wait_for_points(beyond=app.points())
     app.screenshot("21 curve")
 
     # Another tab finds it running.
@@ -66,9 +64,8 @@ def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(ap
 
     # What was cancelled can be used.
     app.tab("Runs")
-    app.click("Predict with it")
-    app.dialog.wait_for()
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.click("Predict with it")
     app.execute()
     app.wait_for_text("Predicted 60 images")
     app.screenshot("25 used")
@@ -105,16 +102,15 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.press("fine_tune")
     app.choose("Backbone", "squeezenet1_1")
     app.choose("Pretrained weights", "A file of weights")
-    app.field("Weights file").fill("/gone.pth")
+    app.fill("Weights file", "/gone.pth")
     app.wait_for_text("There is no file '/gone.pth'")
     app.screenshot("33 form refuses")
     wrong = tmp_path / "wrong.pth"
     wrong.write_text("no weights")
-    app.field("Weights file").fill(str(wrong))
+    app.fill("Weights file", str(wrong))
     app.wait_for_text("is no file of weights as torch saves them")
     wrong.write_bytes(b"PK, and no weights")
-    app.field("Weights file").fill(f"{wrong.parent}/./{wrong.name}")
-    app.page.wait_for_timeout(1500)
+    app.fill("Weights file", f"{wrong.parent}/./{wrong.name}")
     app.execute()
     app.wait_for_text("is not a file of weights that torch can load safely")
     app.wait_for_text("· failed")
@@ -151,7 +147,6 @@ def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app,
         box["y"] + box["height"] * (row + 0.5) / len(classes),
     )
     app.wait_for_text("7 samples")
-    app.page.wait_for_timeout(2000)
     app.screenshot("42 cell")
     app.tab("Runs")
     app.wait_for_text("Classes:")
@@ -174,20 +169,20 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
         )
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
-    app.click("Rename")
-    app.field("New name").fill("named")
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.click("Rename")
+    app.fill("New name", "named")
     app.execute()
     app.wait_for_text("Renamed 'seen' to 'named'")
-    app.page.wait_for_timeout(1500)
     app.choose_in_panel("Run", "named")
-    app.click("Export")
-    app.field("Folder").fill(str(tmp_path / "exported"))
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.click("Export")
+    app.fill("Folder", str(tmp_path / "exported"))
     app.execute()
     app.wait_for_text("Exported 'named' to")
     assert (tmp_path / "exported" / "run.json").exists()
-    app.click("Delete")
+    with app.form():
+        app.click("Delete")
     app.wait_for_text("will be deleted for good")
     app.screenshot("44 delete")
     app.execute()
@@ -195,24 +190,25 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     dataset.reload()
     assert "named" not in dataset.list_runs()
     assert not dataset.has_sample_field("seen")
-    app.click("Import a run")
-    app.field("Folder").fill(str(tmp_path / "exported"))
-    app.page.wait_for_timeout(1500)
+    with app.form():
+        app.click("Import a run")
+    app.fill("Folder", str(tmp_path / "exported"))
     app.execute()
     app.wait_for_text("Imported run 'named'")
     dataset.reload()
     assert "named" in dataset.list_runs()
 
 
-def test_a_job_survives_the_server(app, app_server, dataset):
-    session, _ = app_server
+def test_a_job_survives_the_server(app, dataset):
+    port = free_port()
+    session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+    app.url = f"http://127.0.0.1:{port}/"
     app.open(dataset.name)
     train(app, dataset, "server", 3_000)
     app.wait_for_text(EPOCH)
     app.page.goto("about:blank")
-    port = session.server_port
     session.close()
-    again = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+    again = launch(HOME, dataset, port)
     app.open(dataset.name)
     app.open_panel()
     app.errors.clear()  # of the time without a server

@@ -41,7 +41,7 @@ def test_names_are_shown_as_they_are(app, dataset, root):
     app.open(dataset.name)
     is_harmless("grid")
     app.press("import_folders")
-    app.field("Folder").fill(str(root))
+    app.fill("Folder", str(root))
     app.wait_for_text("60 files in 3 classes")
     for name in (HTML, LINK, BOLD):
         app.wait_for_text(name)

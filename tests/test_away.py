@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import fiftyone as fo
 import pytest
 from interrupting import loose_files, values_of
 from made_runs import make_run, some_digits
@@ -87,9 +88,12 @@ def test_another_run_asks_before_it_takes_their_place(dataset, gone):
     before = values_of(dataset, FIELDS)
     ids = gone()
     message = r"'first' says of 4 samples that are not among these, or whose files .* now \(4\)"
+    steps = []
+    options = {**QUIET, "progress": lambda *report: steps.append(report)}
     for resume in (False, True):
         with pytest.raises(ValueError, match=message):
-            fg.predict(dataset, "second", resume=resume, **QUIET)
+            fg.predict(dataset, "second", resume=resume, **options)
+    assert steps == []  # before any image is read
     assert values_of(dataset, FIELDS) == before
     assert len(fg.predict(dataset, "second", overwrite=True, **QUIET)) == 8
     assert field_info(dataset, "prediction")["run"] == "second"
@@ -170,6 +174,25 @@ def test_twins_of_images_that_are_away_stay(dataset, gone):
     assert groups() == [pairs[0]]
 
 
+def test_each_twin_of_an_image_that_is_away_keeps_its_kind(dataset, gone):
+    paths = dict(zip(*dataset.values(["id", "filepath"]), strict=True))
+    away, equal, near = (
+        next(i for i in paths if f"{os.sep}digit {digit}{os.sep}" in paths[i])
+        for digit in (1, 2, 0)
+    )
+    shutil.copy(paths[away], paths[equal])
+    for sample_id, split in ((away, "train"), (equal, "val"), (near, "test")):
+        dataset.select(sample_id).tag_samples(split)
+    fg.find_leaks(dataset, near=False)
+    sample = dataset[near]  # as if near duplicates had been looked for
+    sample["leak"] = fo.Classification(label="near", group=dataset[away].leak.group)
+    sample.save()
+    gone()
+    fg.find_leaks(dataset, near=False)
+    found = {i: (dataset[i].leak.label, dataset[i].leak.group) for i in (away, equal, near)}
+    assert found == {away: ("exact", 1), equal: ("exact", 1), near: ("near", 1)}
+
+
 def test_a_deleted_or_replaced_run_does_not_predict(dataset):
     run = fg.load_run(dataset, "second")
     make_run(dataset, "second", seed=5, files=False)
@@ -188,8 +211,8 @@ def test_values_that_wait_go_with_their_run(dataset):
         fg.predict(dataset, "second", batch_size=2, device="cpu", progress=_cancel_after(4))
     assert len(spools(dataset)) == 1
     fg.delete_run(dataset, "second")
-    fg.predict(dataset, "first", **QUIET)
     assert spools(dataset) == []
+    fg.predict(dataset, "first", **QUIET)
     assert loose_files(dataset) == set()
 
 

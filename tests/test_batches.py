@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.images.geometry import RESIZES, smallest_side, to_square
 
 
 @pytest.fixture
@@ -45,6 +46,18 @@ def test_a_reader_that_stops_early_leaves_nothing_running(paths):
         if thread.name.startswith("decode"):
             thread.join(5)
     assert threading.active_count() == before
+
+
+def test_what_a_crop_sees_of_a_large_jpeg_is_not_enlarged(tmp_path):
+    """Of 224 pixels a crop sees 196: at a scale of 1/8 only 24.5, which would make 28."""
+    noise = np.random.default_rng(0).integers(0, 256, (56, 56, 3)).astype(np.uint8)
+    image = Image.fromarray(noise).resize((224, 224), Image.Resampling.BILINEAR)
+    image.save(tmp_path / "large.jpg", quality=95, subsampling=0)
+    (batch,) = Images([str(tmp_path / "large.jpg")], size=28, resize="crop").batches(1)
+    whole = to_square(Image.open(tmp_path / "large.jpg"), 28, "crop")
+    found = batch.images[0].permute(1, 2, 0).numpy()
+    assert np.abs(found.astype(int) - whole).mean() < 3
+    assert [smallest_side(way, 224) for way in RESIZES] == [224, 256, 224]
 
 
 def test_aspect_ratio_is_squashed_not_cropped(tmp_path):

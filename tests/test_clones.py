@@ -6,6 +6,8 @@ from pathlib import Path
 import fiftyone as fo
 import numpy as np
 import pytest
+from bson import ObjectId
+from fiftyone.core.odm import get_db_conn
 from made_runs import FILES, logits_of, make_run, some_digits, tree
 
 import fiftyone_gradcam as fg
@@ -74,11 +76,13 @@ def files_of(*datasets) -> set[str]:
 
 
 def all_files(*datasets) -> set[str]:
-    """The same of all files in the folders of these datasets."""
+    """The same of all files in the folders of these datasets, but for features, which nobody refers
+    to."""
     found = set()
     for dataset in datasets:
         folder = dataset_folder(dataset)
-        found |= {os.path.join(os.path.basename(folder), path) for path in tree(folder)}
+        names = [path for path in tree(folder) if not path.startswith("features")]
+        found |= {os.path.join(os.path.basename(folder), path) for path in names}
     return found
 
 
@@ -126,6 +130,25 @@ def test_a_replaced_run_leaves_that_of_the_clone(dataset, tmp_path):
     assert found.load_model() is not None
 
 
+def test_a_record_of_a_run_that_no_dataset_lists_keeps_no_files(dataset):
+    """A process that is killed while it records a run leaves one."""
+    database, folder = get_db_conn(), dataset_folder(dataset)
+    record = database.runs.find_one({"_id": dataset._doc.runs["a"].id})
+    lost = {
+        **record,
+        "_id": ObjectId(),
+        "config": {**record["config"], "checkpoint": f"{folder}/x"},
+    }
+    database.runs.insert_one(lost)
+    try:
+        used = references.run_tails(str(dataset._doc.id))
+    finally:
+        database.runs.delete_one({"_id": lost["_id"]})
+    run = fg.load_run(dataset, "a")
+    own = (run.checkpoint, run.curves, run.watch["maps"], run.watch["strip"])
+    assert used == {os.path.relpath(path, files_folder()) for path in own}
+
+
 def test_a_clone_outlives_its_original(dataset):
     first = clone_of(dataset, "1")
     second = clone_of(first, "2")
@@ -139,14 +162,17 @@ def test_a_clone_outlives_its_original(dataset):
         check_whole(clone, before)
     fg.predict(second, "a", heatmaps=("predicted", "label"))
     assert not [path for path in tree(folder) if path.startswith("heatmaps")]
-    assert sorted(os.path.basename(path) for path in tree(folder)) == FILES
+    assert (
+        sorted(os.path.basename(path) for path in tree(folder) if "features" not in path) == FILES
+    )
     check_whole(first, states[0])
     fg.delete_run(first, "a")
     check_whole(third, states[2])
     fg.delete_run(second, "a")
     check_whole(third, states[2])
     fg.delete_run(third, "a")
-    assert list(tree(folder)) == [os.path.join("runs", "a", "state.pt")]
+    left = [path for path in tree(folder) if "features" not in path]
+    assert left == [os.path.join("runs", "a", "state.pt")]
     assert tree(dataset_folder(first)) == {}
     assert references.run_tails(str(stored)) == set()
 
@@ -200,7 +226,7 @@ def test_looking_for_references_is_quick(dataset, monkeypatch):
     clone = clone_of(dataset)
     path = clone.values("gradcam.map_path")[0]
     assert references.heatmaps_in_use([path]) == {path}
-    collection = fo.core.odm.get_db_conn()[clone._sample_collection_name]
+    collection = get_db_conn()[clone._sample_collection_name]
     assert "gradcam.map_path_1" in collection.index_information()
     plan = collection.find({"gradcam.map_path": {"$in": [path]}}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 1

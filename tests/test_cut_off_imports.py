@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -11,6 +9,7 @@ import fiftyone as fo
 import pytest
 from conftest import REPOSITORY, save_digits
 from fiftyone.core.odm import get_db_conn
+from forking import Python
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.replacing import leaving_of, successor_of
@@ -36,9 +35,7 @@ class Child:
     """A process that waits for a word before it makes a call."""
 
     def __init__(self, call: str):
-        code = CHILD.format(repository=str(REPOSITORY), call=call)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        self.process = Python(CHILD.format(repository=str(REPOSITORY), call=call))
 
     def wait_until_ready(self) -> None:
         while (line := self.process.stdout.readline()).strip() != "ready":
@@ -142,7 +139,7 @@ def test_splits_that_are_cut_off_are_there_or_not(name, number):
     dataset = fo.Dataset(name, persistent=True)
     label = fo.Classification
     dataset.add_samples(
-        [fo.Sample(f"/{n}.png", ground_truth=label(label=str(n % 4))) for n in range(8_000)],
+        [fo.Sample(f"/{n}.png", ground_truth=label(label=str(n % 4))) for n in range(2_000)],
         progress=False,
     )
     fg.split(dataset, folds=4)
@@ -156,7 +153,7 @@ def test_splits_that_are_cut_off_are_there_or_not(name, number):
     for child in children:
         child.wait_until_ready()
         child.go()
-        later = source.uniform(0, 0.3)
+        later = source.uniform(0, 0.1)
         begun: list[float] = []
 
         def is_due(later: float = later, begun: list[float] = begun) -> bool:

@@ -105,7 +105,7 @@ def test_a_prediction_on_a_full_disk_says_so_and_can_go_on(dataset, monkeypatch)
 
     words = r"^The disk is full: .*heatmaps/gradcam/\w+-\w+.png. What was predicted so far is kept"
     with monkeypatch.context() as patch:
-        patch.setattr(render, "_png", full)
+        patch.setattr(render, "png_file", full)
         with pytest.raises(StorageError, match=words):
             fg.predict(dataset, "run", **QUIET)
     assert len(fg.predict(dataset, "run", resume=True, **QUIET)) == 12

@@ -7,6 +7,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 import torch
+from made_runs import make_run
 from PIL import Image
 
 import fiftyone_gradcam as fg
@@ -16,6 +17,7 @@ from fiftyone_gradcam.explain.overlay import colors_of
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
+from fiftyone_gradcam.workflow.exporting import _captions
 
 
 def maps_of(run, paths, targets, **options):
@@ -108,7 +110,11 @@ def test_methods_layers_and_signs_are_choices_of_predict(trained):
     run = fg.load_run(trained, "quick")
     view = trained.limit(6)
     for number, options in enumerate(
-        ({"method": "layercam", "layer": "features.stage2"}, {"method": "hirescam", "signed": True})
+        (
+            {"method": "layercam", "layer": "features.stage2"},
+            {"method": "hirescam", "signed": True},
+            {"method": "gradcam", "layer": "features.stage3.3"},  # before its batch norm
+        )
     ):
         name = f"other_{number}"
         fg.predict(view, run, heatmap_field=name, **options)
@@ -192,6 +198,13 @@ def test_a_contrast_shows_the_image_where_nothing_is_to_be_seen(explained, tmp_p
     view = explained.exists("cam_contrast")
     paths = fg.export_overlays(view, str(tmp_path / "c"), "cam_contrast", contact_sheet=False)
     assert len(paths) == len(fg.mistakes(explained)) > 0
+    own, predicted, scores = view.values(
+        ["ground_truth.label", "prediction.label", "prediction.confidence"]
+    )
+    assert list(_captions(view, "cam_contrast", None, None)) == [
+        f"label: {x}\npredicted: {y} {score:.2f}\nhigh for {y}, low for {x}"
+        for x, y, score in zip(own, predicted, scores, strict=True)
+    ]
 
 
 def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
@@ -210,6 +223,10 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
     assert again == means
     with pytest.raises(ValueError, match="'cam_label' holds no heatmaps of the class that 'quick'"):
         fg.explanation_quality(view, "quick", "cam_label")
+    other = make_run(explained, "other", files=False)
+    with pytest.raises(ValueError, match="'cam' holds no .* 'other' predicts, but of 'quick'"):
+        fg.explanation_quality(view, other, "cam")
+    fg.delete_run(explained, "other")
     with pytest.raises(ValueError, match="steps must be .* not 1"):
         fg.explanation_quality(view, "quick", "cam", steps=1)
     fg.predict(view, "quick", heatmap_field="cam", scale="pair")

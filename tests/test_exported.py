@@ -225,6 +225,21 @@ BAD_EXPORTS = [
 ]
 
 
+def test_what_was_there_comes_back_if_the_rest_fails(tmp_path):
+    for name in ("part", "target"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+
+    def fail() -> None:
+        with exported.in_place(str(tmp_path / "part"), str(tmp_path / "target")):
+            assert tree(tmp_path / "target") == {"file": b"part"}
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert tree(tmp_path) == {"target/file": b"target"}
+
+
 def test_a_bad_export_is_not_imported(dataset, other, tmp_path):
     make_run(dataset, "a")
     good = fg.export_run(dataset, "a", str(tmp_path / "good"))

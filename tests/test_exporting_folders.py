@@ -1,6 +1,7 @@
 """The way back from corrected labels to folders."""
 
 import csv
+import errno
 import os
 
 import fiftyone as fo
@@ -96,6 +97,10 @@ def test_classes_that_a_file_system_takes_for_one_keep_apart(corrected, tmp_path
         "Cat", "cat_2", "a_", "a__2", "_unlabeled", "_unlabeled_2", "é", "e\u0301_2", "cat_2/x",
     }  # fmt: skip
     assert "'cat' as 'cat_2'" in capsys.readouterr().out
+    # The class that is called so has a folder of its own; in the usual one is what has no label.
+    named, unlabeled = (os.path.basename(path) for path in both.values("filepath")[4::4])
+    assert os.listdir(os.path.join(folder, "_unlabeled")) == [unlabeled]
+    assert os.listdir(os.path.join(folder, "_unlabeled_2")) == [named]
 
 
 def test_a_list_of_moves(corrected, tmp_path):
@@ -108,6 +113,18 @@ def test_a_list_of_moves(corrected, tmp_path):
     split = corrected.first().tags[0]
     assert rows[0]["to"].startswith(os.path.join(folder, split, "digit 2", "000"))
     assert len({row["to"] for row in rows}) == 15
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_of_a_file_that_cannot_be_written_nothing_stays(corrected, tmp_path, monkeypatch, how):
+    def fail(source, target):  # once the file has been begun
+        assert os.path.lexists(source)
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="The disk is full: .*out"):
+        fg.export_folders(corrected, str(tmp_path / "out"), how=how, progress=False)
+    assert [names for _, _, names in os.walk(tmp_path / "out") if names] == []
 
 
 def test_nothing_is_lost_or_half_done(corrected, tmp_path, capsys):

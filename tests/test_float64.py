@@ -21,8 +21,7 @@ from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.passes import engine as pipeline
-from fiftyone_gradcam.passes import features
+from fiftyone_gradcam.passes import engine, features
 from fiftyone_gradcam.training.history import Hooks
 from fiftyone_gradcam.training.learner import Sums
 from fiftyone_gradcam.training.loop import train
@@ -148,12 +147,12 @@ def test_predict_and_features_make_no_float64(trained, monkeypatch):
         made.append(1)
         return narrow(own_work)(*args)
 
-    own_work = pipeline._work
-    monkeypatch.setattr(pipeline, "_work", work)
+    own_work = engine._Work.compute
+    monkeypatch.setattr(engine._Work, "compute", work)
     monkeypatch.setattr(features, "_read", narrow(features._read))
     kinds = ("predicted", "label", "runner_up", "contrast")
     fg.predict(trained, "quick", "narrow", kinds, ["digit 1"], "narrow_cam", scale="pair")
-    assert len(made) >= len(trained) // 16
+    assert len(made) >= len(trained) // engine.CPU_BATCH
     assert len(trained.exists("narrow")) == len(trained)
     weights = fg.load_run(trained, "quick").checkpoint
     fg.find_label_issues(trained, backbone="small_cnn", weights=weights)

@@ -7,14 +7,13 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import REPOSITORY, save_digits
+from forking import Python
 from PIL import Image
 from pymongo.errors import AutoReconnect
 
@@ -133,6 +132,9 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     gone = [str(root / f"digit {n}" / "000.png") for n in (1, 2)]
     assert info["removed_files"] == gone
     assert second[sample.id].ground_truth.label == "corrected"
+    with pytest.raises(ValueError, match="keeps the folders' classes in 'ground_truth', not in 'c"):
+        fg.import_folders(str(root), name, label_field="class")
+    assert second.get_field("class") is None
 
 
 def cancelling_after(count: int):
@@ -235,15 +237,13 @@ def test_an_import_that_is_killed_goes_on(tmp_path, name):
     root = save_digits(tmp_path / "d", per_class=100)
     for least in (60, 120, 200):
         code = KILLED.format(repository=str(REPOSITORY), root=str(root), name=name, least=least)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        process = Python(code)
         while (line := process.stdout.readline()).strip() != "written":
             assert line
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert len(fo.load_dataset(name)) == least
-        process.stdin.close()
-        process.stdout.close()
+        process.communicate()
     whole = fg.import_folders(str(root), name, progress=False)
     other = fg.import_folders(str(root), f"{name} other", progress=False)
     try:
@@ -288,6 +288,9 @@ def test_equal_files_of_an_earlier_import_and_of_two_classes(tmp_path, name, cap
     with open(info["report"], newline="", encoding="utf-8") as file:
         rows = [row for row in csv.reader(file) if row[1] == "equal to one of another class"]
     assert sorted(path for path, _, _ in rows) == pair
+    with open(info["report"], newline="", encoding="utf-8") as file:
+        rows = [(path, about) for path, what, about in csv.reader(file) if what == "equal to"]
+    assert sorted(rows) == sorted((path, first) for first, path in info["duplicates"])
 
 
 def test_a_layout_is_remembered_and_a_table_is_found(tmp_path, name, capsys):
@@ -312,6 +315,8 @@ def test_a_layout_is_remembered_and_a_table_is_found(tmp_path, name, capsys):
     (root / "digit 2" / "003.png").write_bytes((root / "digit 2" / "002.png").read_bytes())
     again = fg.import_folders(str(root), name)
     assert again.count_values("ground_truth.label") == {"0": 1, "1": 2, "2": 2, "3": 1}
+    replaced = fg.import_folders(str(root), name, overwrite=True)  # is read as if it were new
+    assert replaced.count_values("ground_truth.label") == {"digit 1": 3, "digit 2": 4}
 
 
 def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):

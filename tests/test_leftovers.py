@@ -96,9 +96,11 @@ def test_files_of_a_deleted_dataset_go_but_for_what_its_clone_shows(dataset, nam
     shown = {os.path.relpath(path, folder) for path in clone.values("gradcam.map_path")}
     (found,) = find_leftovers()
     assert found.dataset == name
-    assert {os.path.relpath(path, folder) for path in found.files} == {
+    files = {os.path.relpath(path, folder) for path in found.files}
+    assert {path for path in files if not path.startswith("features")} == {
         f"runs/a/{file}" for file in FILES
     }
+    assert len(files) == len(FILES) + 4  # features of the run, and thumbnails, each with a note
     free(found)
     assert {*tree(folder)} == shown
     assert all(map(os.path.isfile, clone.values("gradcam.map_path")))
@@ -117,7 +119,9 @@ def test_what_came_into_use_meanwhile_stays(dataset):
     dataset.delete_run("a")
     age(dataset_folder(dataset))
     (found,) = find_leftovers()
-    assert {os.path.basename(path) for path in found.files} == {*FILES} - {"state.pt"}
+    files = {path for path in found.files if "/features/" not in path}
+    assert {os.path.basename(path) for path in files} == {*FILES} - {"state.pt"}
+    assert len(found.files) == len(files) + 2  # what the network saw, and whose it is
     config = dataset.init_run(
         **{k: v for k, v in record["config"].items() if k not in ("cls", "type")}
     )
@@ -205,10 +209,10 @@ def test_doctor_deletes_only_what_was_agreed_to(
     answering(monkeypatch, answer)
     main(["doctor", *options])
     printed = capsys.readouterr().out
-    assert f"note  {dataset_folder(dataset)}: 4 files" in printed
+    assert f"note  {dataset_folder(dataset)}: 6 files" in printed
     assert os.listdir(run_folder(dataset, "a")) == ["state.pt"] or not goes
     assert os.path.isfile(os.path.join(run_folder(dataset, "a"), "model.pt")) is not goes
-    assert ("fix   deleted 4 files" in printed) is goes
+    assert ("fix   deleted 6 files" in printed) is goes
     assert ("There is nobody to ask here: pass --yes" in printed) is (
         answer is None and options == ["--fix"]
     )

@@ -67,6 +67,7 @@ def test_changed_files_are_read_again(imported, tmp_path, name, capsys, is_legac
         [str(broken), "not an image"], [str(empty), "empty file"]
     ]  # fmt: skip
     assert info["skipped"] == {}
+    assert info["removed_files"] == []
     printed = capsys.readouterr().out
     assert f"2 files have changed, such as {turned}" in printed
     assert "the files of 2 samples can no longer be used, such as" in printed
@@ -228,6 +229,7 @@ def test_relocate_keeps_all_that_samples_have(predicted, tmp_path, capsys):
     (tmp_path / "d").rename(new)
     (new / "digit 0" / "000.png").unlink()
     Image.new("L", (9, 9)).save(new / "digit 0" / "001.png")
+    age(new / "digit 1" / "000.png")  # as if it had been copied
     found = fg.relocate(dataset, str(tmp_path / "d"), str(new), progress=False)
     lost = [str(tmp_path / "d" / "digit 0" / f"00{n}.png") for n in range(2)]
     assert (found.moved, found.missing, found.different) == (10, lost[:1], lost[1:])
@@ -307,6 +309,12 @@ def test_the_form_and_the_command_line_relocate(imported, tmp_path, capsys):
     assert "12 files are" not in str(fields)
     shown = form("relocate", imported, old=old, new=new)
     assert shown["found"]["view"]["label"] == "11 of 12 files are in this folder"
+    other = tmp_path / "new" / "digit 0" / "001.png"
+    content = other.read_bytes()
+    other.write_bytes(content + b"x")  # of another size
+    shown = form("relocate", imported, old=old, new=new)
+    assert shown["found"]["view"]["label"] == "10 of 12 files are in this folder"
+    other.write_bytes(content)
     refused = form("relocate", imported, old=old, new=str(tmp_path))
     assert refused["none"]["error_message"] == "None of 12 files is in this folder"
     assert "There is no folder" in form("relocate", imported, old=old, new="/gone")[

@@ -20,16 +20,21 @@ from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
-from fiftyone_gradcam.passes.explainer import KINDS
+from fiftyone_gradcam.passes.heatmaps import KINDS
 
 URI = "@gradcam/classifier/"
 VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues", "find_leaks",
-    "lowest_scores", "highest_scores", "mistakes",
+    "show_embeddings", "lowest_scores", "highest_scores", "mistakes",
     "export_folders", "export_overlays", "mean_heatmaps", "explanation_quality",
     "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip
 OF_RUNS = ["export_run", "import_run", "rename_run", "delete_run"]  # buttons of the panel
+OF_LABELS = [
+    "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
+    "evaluate", "save_views",
+]  # fmt: skip
+CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
 
 
 def form(verb: str, dataset, **params) -> dict:
@@ -49,7 +54,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, "relocate", *OF_RUNS]
+    names = [*VERBS, "relocate", "compute_embeddings", *OF_RUNS, *OF_LABELS, *CALLS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()

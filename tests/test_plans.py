@@ -191,6 +191,10 @@ def test_a_name_that_is_no_unicode_is_told(tmp_path):
     plan = fg.plan_import(str(tmp_path))
     assert plan.reasons() == {"its name is no Unicode (rename it)": 1}
     assert len(plan.items) == 2
+    for wrong in ({"skip": "*\udcff*"}, {"skip": ["x", "\ud800"]}, {"pattern": "\ud800"}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=rf"{name} '.*\\ud.*' holds what is no letter"):
+            fg.plan_import(str(tmp_path), **wrong)
 
 
 def test_a_table_of_labels(tmp_path):

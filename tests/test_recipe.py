@@ -50,6 +50,8 @@ from fiftyone_gradcam.training.sources import Labelled
         ({"crop": 0}, r"crop must be in \(0, 1\], not 0"),
         ({"rotation": 200}, r"rotation must be degrees in \[0, 180\], not 200"),
         ({"images_per_class": 0}, "images_per_class must be None or a whole number"),
+        ({"seed": 2**63}, "seed must be at most 9223372036854775807, not 9223372036854775808"),
+        ({"hidden": [10**400]}, "hidden must be at most 9223372036854775807, not 1000"),
         ({"mixed_precision": "yes"}, "mixed_precision must be one of None, False, True"),
     ],
 )

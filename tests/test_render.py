@@ -127,6 +127,13 @@ def test_a_map_goes_back_to_where_its_pixels_came_from(resize):
         assert abs(row - y) <= 16
 
 
+def test_a_map_need_not_be_square():
+    """A letterbox of 40 x 20 pixels sees 40 x 40: cells of 10 x 20, cut at the image's edges."""
+    cam = np.arange(1, 9, dtype=np.float32).reshape(2, 4)
+    frame = to_frame(cam, 40, 20, seen_box("letterbox", 40, 20), "nearest")
+    assert frame.tolist() == cam.repeat(10, 0).repeat(10, 1).tolist()
+
+
 def test_outside_of_what_was_seen_is_zero():
     box = seen_box("crop", 400, 200)
     pixels = render_heatmap(np.ones((7, 7), np.float32), 400, 200, box, resolution=400)

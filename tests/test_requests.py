@@ -13,7 +13,7 @@ from conftest import save_digits
 from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionRunState
-from test_operators import OF_RUNS, URI, VERBS
+from test_operators import CALLS, OF_LABELS, OF_RUNS, URI, VERBS
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN, check_params
@@ -72,7 +72,7 @@ def state(dataset) -> tuple:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS])
+@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS, *OF_LABELS])
 def test_values_of_the_wrong_kind_are_refused_by_name(verb):
     known = KINDS | KINDS_IN.get(verb, {})
     for name, kind in known.items():
@@ -90,7 +90,7 @@ def test_values_of_the_wrong_kind_are_refused_by_name(verb):
     assert [x for x in RUBBISH if KINDS["heatmap_classes"].fits(x)] == [[], ["a"] * 3]
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS])
+@pytest.mark.parametrize("verb", [*VERBS, *OF_RUNS, *OF_LABELS])
 def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = state(dataset)
@@ -160,7 +160,7 @@ def test_all_fields_of_all_forms_are_known(dataset):
     """Or a value of another type would reach the code of a form."""
     unknown = set()
     on = {"advanced": True, "augmentation": True, "layout": True, "weights": "file"}
-    for verb in [*VERBS, *OF_RUNS]:
+    for verb in [*VERBS, *OF_RUNS, *OF_LABELS]:
         known = KINDS | KINDS_IN.get(verb, {})
         for more in ({}, {"way": "counts"}, {"way": "folds"}, {"label_from": "pattern"},
                      {"label_from": "table"}, {"groups": "near duplicates"},
@@ -282,6 +282,15 @@ def test_stages_that_do_more_than_to_choose_samples(dataset, other, stage, messa
     assert ran == []
 
 
+def test_a_view_that_the_database_cannot_read_is_refused_in_its_words(dataset):
+    view = serialized(dataset.mongo([{"$nonsense": 1}]))
+    found = refusals("predict", dataset, {"run": "a", "label_field": "ground_truth"}, view=view)
+    assert found[0] == (
+        "The database cannot read the view or the filters of this request: "
+        "Unrecognized pipeline stage name: '$nonsense'"
+    )
+
+
 def test_views_of_people_are_built_as_before(dataset):
     view = dataset.match_tags("train").sort_by("filepath", reverse=True).limit(4)
     joined = view.concat(dataset.match_tags("val").limit(2))
@@ -294,3 +303,21 @@ def test_views_of_people_are_built_as_before(dataset):
         inputs = request("split", dataset, {}, view=serialized(own))
         assert [*filter(None, refusals("split", dataset, {}, view=serialized(own)))] == []
         assert inputs.target_view().values("id") == own.values("id")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_of_the_review_card_answer_rubbish_in_words(dataset, name):
+    before = state(dataset), dataset.values("ground_truth.label")
+    operator = foo.get_operator(URI + name)
+    assert operator.config.unlisted
+    good = {"id": dataset.first().id, "decision": "keep", "shown": "gone"}
+    for key in operator.kinds:
+        for value in RUBBISH:
+            answer = operator.execute(request(name, dataset, {**good, key: value}))
+            json_util.dumps(answer)
+            if name != "review_cards":  # which only reads
+                assert answer["error"]
+                assert "Traceback" not in answer["error"]
+    answer = operator.execute(request(name, None, good))
+    assert answer == {"error": "Open a dataset first"}
+    assert (state(dataset), dataset.values("ground_truth.label")) == before

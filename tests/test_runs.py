@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import fiftyone as fo
 import pytest
+from fiftyone.core.odm import get_db_conn
 from made_runs import (
     FILES,
     FINDINGS,
@@ -177,11 +178,28 @@ def test_a_deletion_that_fails_can_be_finished(dataset):
     assert fg.list_runs(dataset) == []
 
 
+def test_what_another_process_has_changed_is_seen(dataset):
+    make_run(dataset, "a")
+    assert fg.load_run(dataset, "a").val_accuracy == 0.9
+    record = {"_id": dataset._doc.runs["a"].id}
+    get_db_conn().runs.update_one(record, {"$set": {"config.val_accuracy": 0.25}})
+    assert fg.load_run(dataset, "a").val_accuracy == 0.25
+
+
+def test_keys_that_some_file_systems_take_for_one(dataset):
+    make_run(dataset, "a")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"Run 'a' exists on .*, and 'A' would have the same"):
+            runs.check_key(dataset, "A", overwrite=overwrite)
+    runs.check_key(dataset, "a", overwrite=True)
+
+
 def test_nothing_is_deleted_where_something_cannot_be(dataset, monkeypatch):
     make_run(dataset, "a")
     fg.predict(dataset, "a")
     before, allowed = state_of(dataset), os.access
-    for locked in (run_folder(dataset, "a"), heatmap_folder(dataset, "gradcam")):
+    own = (run_folder(dataset, "a"), heatmap_folder(dataset, "gradcam"))
+    for locked in (*own, *map(os.path.dirname, own)):  # what a folder holds, its folder names
         with (
             monkeypatch.context() as patch
         ):  # root may write anywhere: the system's answer is faked
@@ -194,6 +212,7 @@ def test_nothing_is_deleted_where_something_cannot_be(dataset, monkeypatch):
                 assert state_of(dataset) == before
     fg.delete_run(dataset, "a")
     assert tree(dataset_folder(dataset)) == {}
+    assert not os.path.exists(heatmap_folder(dataset, "gradcam"))  # not even an empty one
 
 
 def test_heatmaps_of_a_deletion_that_was_cut_short_go_with_the_second_call(dataset):

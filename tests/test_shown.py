@@ -27,6 +27,7 @@ from fiftyone_gradcam.explain.overlay import colors_of
 from fiftyone_gradcam.explain.render import save_heatmap
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.workflow.exporting import _write_means
 
 MAGENTA, CYAN = "#ff00ff", "#00ffff"
 
@@ -277,6 +278,15 @@ def test_overlays_and_means_of_signed_maps(dataset, tmp_path):
     half = fg.mean_heatmaps(dataset, "gradcam_against")
     assert all(mean.min() >= 0 for mean in half.values())
     assert max(mean.max() for mean in half.values()) > 0.05
+
+
+def test_pictures_of_means_have_one_scale_for_all_classes(tmp_path):
+    """The largest is 0.8 against a class, which is 1 as a pixel; 0.4 in favor is 128 + 127 / 2."""
+    means = {"a": np.full((9, 9), -0.8), "b": np.full((9, 9), 0.4), "c": np.zeros((9, 9))}
+    _write_means(means, dict.fromkeys(means, 3), True, str(tmp_path / "m"), "jet", False)
+    for label, pixel in (("a", 1), ("b", 192), ("c", 128)):
+        picture = np.asarray(Image.open(tmp_path / "m" / f"mean_{label}.png").convert("RGB"))
+        assert (picture == colors_of("jet")[pixel]).all()
 
 
 def test_the_half_against_is_found_by_what_it_is(dataset):

@@ -130,10 +130,16 @@ def test_folds(tmp_path, name):
     assert list(counts) == [f"fold_{n}" for n in range(1, 6)]
     assert all(set(classes.values()) == {2} for classes in counts.values())
     assert set(dataset.count_sample_tags()) == set(counts)  # the earlier split is gone
+    single = fg.split(dataset, folds=30)  # each image has a fold of its own
+    assert [sum(classes.values()) for classes in single.values()] == [1] * 30
     with pytest.raises(ValueError, match="folds must be a whole number of at least 2, not 1"):
         fg.split(dataset, folds=1)
     with pytest.raises(ValueError, match="30 images cannot be split into 31 folds"):
         fg.split(dataset, folds=31)
+    for seed in (-1, 2**32, 10**400, 0.5, True):
+        with pytest.raises(ValueError, match="seed must be a whole number from 0 to 4294967295, n"):
+            fg.split(dataset, folds=3, seed=seed)
+    assert set(dataset.count_sample_tags()) == {f"fold_{n}" for n in range(1, 31)}
     with pytest.raises(ValueError, match="fractions or folds, not both"):
         fg.split(dataset, {"train": 0.5}, folds=3)
 
@@ -183,6 +189,16 @@ def test_near_duplicates_stay_together(twins, name, capsys):
     dataset.reload()
     assert groups_that_are_parted(dataset) == []
     assert dataset.values("tags") != before
+
+
+def test_equal_files_stay_together_where_there_are_too_few_images_to_compare(twins, name):
+    dataset = fg.import_folders(str(twins), name, progress=False)
+    few = dataset.match({"filepath": {"$regex": r"0[0-4]( equal)?\.png$"}})
+    assert len(few) == 7
+    for seed in range(5):
+        options = {"groups": "near duplicates", "weights": "none", "progress": False}
+        fg.split(few, {"train": 0.5, "val": 0.5}, seed=seed, **options)
+        assert groups_that_are_parted(few) == []
 
 
 def test_the_form_offers_all_ways(twins, name):

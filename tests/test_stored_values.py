@@ -1,5 +1,8 @@
 """How values are stored, on samples without images."""
 
+import os
+
+import bson
 import fiftyone as fo
 import pytest
 from made_runs import make_run, some_digits
@@ -76,6 +79,30 @@ def test_keys_that_are_free(dataset):
     for key, following in (("resnet18", "resnet18_2"), ("resnet18_2", "resnet18_3")):
         dataset.register_run(key, config)
         assert runs.free_key(dataset, "resnet18") == following
+
+
+def test_what_a_killed_process_wrote_of_a_sample_is_cut_off(dataset):
+    one, two, three = dataset.values("id")[:3]
+    waiting = Spool.create(dataset, make_header({"score": SCORE}, ["score"]))
+    waiting.add({one: {"score": 0.25}})
+    whole = os.path.getsize(waiting.path)
+    with open(waiting.path, "ab") as file:
+        file.write(bson.encode({"id": two, "values": {"score": 0.5}})[:-3])
+    assert list(waiting.rows()) == [(one, {"score": 0.25})]
+    assert os.path.getsize(waiting.path) == whole
+    waiting.add({three: {"score": 0.75}})
+    assert list(waiting.rows()) == [(one, {"score": 0.25}), (three, {"score": 0.75})]
+    waiting.commit()
+    assert dataset.values("score")[:4] == [0.25, None, 0.75, None]
+
+
+def test_values_of_which_one_cannot_be_written_wait_all_or_none(dataset):
+    one, two, three = dataset.values("id")[:3]
+    waiting = Spool.create(dataset, make_header({"score": SCORE}, ["score"]))
+    waiting.add({one: {"score": 0.25}})
+    with pytest.raises(OverflowError):
+        waiting.add({two: {"score": 0.5}, three: {"score": 10**400}})
+    assert list(waiting.rows()) == [(one, {"score": 0.25})]
 
 
 def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):

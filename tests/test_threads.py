@@ -22,7 +22,6 @@ from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.folding import fold_batch_norms
 from fiftyone_gradcam.model.nodes import check_layer
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.passes.explainer import Explainer
 from fiftyone_gradcam.passes.threads import keeping_num_threads
 
 LAYER = "features.8"
@@ -78,7 +77,7 @@ def test_a_layer_that_is_none_is_named_before_any_thread_starts(photos):
     dataset, file = photos
     run = pretrained(dataset, "squeezenet1_1", file, "squash")
     with pytest.raises(ValueError, match=r"no layer 'features\.99'"):
-        Explainer(run, HeatmapOptions(layer="features.99"), "cpu")
+        run.network("cpu", "features.99")
 
 
 def test_networks_run_while_others_are_traced():

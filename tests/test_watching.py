@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import QUICK, save_digits
+from fiftyone import ViewField as F
 from PIL import Image, ImageDraw
 from test_explanations import maps_of
 
@@ -135,8 +136,18 @@ def test_watched_samples_keep_a_map_of_each_epoch(trained, capsys):
     with Image.open(run.watch["strip"]) as strip:
         assert strip.width == 4 * 168 + 8  # the image and three epochs
     assert run.watch["strip"] in capsys.readouterr().out
-    ids = trained.match_tags("train").limit(2).values("id")
-    assert fg.fine_tune(trained, "chosen", watch=ids, **{**recipe, "epochs": 1}).watch["ids"] == ids
+    ids = [  # in another order than that of the classes
+        trained.match_tags("train").match(F("ground_truth.label") == f"digit {n}").first().id
+        for n in (2, 1, 0)
+    ]
+    run = fg.fine_tune(trained, "chosen", watch=ids, **{**recipe, "epochs": 1})
+    assert run.watch["ids"] == ids
+    view = fg.predict(
+        trained.select(ids, ordered=True), run, prediction_field="of_chosen", heatmaps=()
+    )
+    stored = np.load(run.watch["maps"])
+    assert stored["predicted"][run.best_epoch - 1].tolist() == view.values("of_chosen.label")
+    trained.delete_sample_fields(["of_chosen", "of_chosen_scores"])
     for wrong, message in ((["0" * 24], "no sample '0000"), (-1, "not -1"), ("x", "not 'x'")):
         with pytest.raises(ValueError, match=message):
             fg.fine_tune(trained, "no", watch=wrong, **recipe)

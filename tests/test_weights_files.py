@@ -141,6 +141,10 @@ FIRST = "features.0.weight"
             f"'{FIRST}' in .*NaN or infinity: 1,728 of 1,728",
         ),
         (
+            lambda s: spoiled(s, FIRST, s[FIRST].index_fill(0, torch.tensor([1]), -(2.0**100))),
+            f"'{FIRST}' in .* a value of 1.27e\\+30, .*is damaged. Download it or save it again",
+        ),
+        (
             lambda s: spoiled(s, FIRST, torch.tensor(1.0).expand(10**9, 3, 3, 3)),
             r"0 tensors missing, 0 unknown, 1 of another shape \(such as 'features.0.weight', "
             r"1000000000 x 3 x 3 x 3 for 64 x 3 x 3 x 3\)",

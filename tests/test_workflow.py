@@ -1,8 +1,6 @@
 """The verbs on real FiftyOne datasets."""
 
 import os
-import subprocess
-import sys
 
 import fiftyone as fo
 import numpy as np
@@ -10,13 +8,16 @@ import pytest
 import torch
 from conftest import QUICK, REPOSITORY, save_digits
 from fiftyone import ViewField as F
+from forking import run_python
 from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.dataset.training_sets import training_data
 from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.workflow import training
 
 
@@ -137,8 +138,7 @@ def test_the_query_of_a_new_python_session(trained):
         ".sort_by('prediction.label_score')\n"
         "print(view.values('prediction.label_score'))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found = eval(done.stdout.strip().splitlines()[-1])
+    found = eval(run_python(code).splitlines()[-1])
     assert found == sorted(found)
     assert found == fg.lowest_scores(trained, "digit 2").values("prediction.label_score")
 
@@ -206,6 +206,10 @@ def test_bad_arguments_of_predict(trained):
             match="heatmaps may be any of predicted, label, runner_up, contrast, not 'both'",
         ):
             fg.predict(trained, "quick", heatmaps=both)
+    for option in ({"weights": "imagenet"}, {"resize": "crop"}):
+        for run in ("quick", fg.load_run(trained, "quick")):
+            with pytest.raises(ValueError, match="are for a pretrained backbone; run 'quick' is"):
+                fg.predict(trained, run, **option)
     with pytest.raises(ValueError, match="batch_size .*0"):
         fg.predict(trained, "quick", batch_size=0)
     with pytest.raises(TypeError, match="Expected a FiftyOne dataset or view, not str"):
@@ -269,6 +273,7 @@ def test_unlabelled_images_can_be_predicted(tmp_path, trained, name):
     bare.add_samples([fo.Sample(path) for path in paths])
     assert len(fg.predict(bare, fg.load_run(trained, "quick"))) == 3
     assert bare.values("prediction.label_score") == [None] * 3
+    assert len(fg.lowest_scores(bare)) == len(fg.highest_scores(bare)) == 0
     with pytest.raises(ValueError, match="no classification field"):
         fg.predict(bare, fg.load_run(trained, "quick"), label_field="ground_truth")
 
@@ -309,6 +314,17 @@ def test_a_view_is_trained_on_as_it_is_and_singles_are_told(tmp_path, name, caps
     assert run.val_accuracy is None
     replaced = fg.fine_tune(dataset.exclude(twos), "view", overwrite=True, **{**QUICK, "epochs": 1})
     assert fg.load_run(dataset, "view").classes == replaced.classes == ["digit 0", "digit 1"]
+
+
+def test_a_view_without_validation_images_is_judged_by_those_of_its_dataset(trained):
+    recipe = Recipe(backbone="small_cnn", weights="none", image_size=16)
+    train, val = (trained.match_tags(tag) for tag in ("train", "val"))
+    _, _, judged = training_data(train, "ground_truth", recipe)
+    assert judged.images.paths == val.values("filepath")
+    part = val.limit(5)
+    own = trained.select([*train.values("id"), *part.values("id")])
+    _, _, judged = training_data(own, "ground_truth", recipe)
+    assert judged.images.paths == part.values("filepath")
 
 
 def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):

@@ -9,6 +9,7 @@ at the App when the job has ended. It has a "summary" and may have
 - "view": samples to show, by `view_as_text`
 - "fields": names of fields to make visible; the first heatmap among them takes the place of others
 - "picture": the path of a picture
+- "panel": a panel of FiftyOne's to open: its "name", and the "state" that it begins with
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def show(ctx, outcome: dict) -> Iterator:
         wanted = with_one_heatmap(active, wanted, heatmap_fields(ctx.dataset))
         if set(wanted) != set(active):
             yield ctx.ops.set_active_fields(wanted)
+    if "panel" in outcome:
+        panel = outcome["panel"]
+        yield ctx.ops.open_panel(panel["name"], layout="horizontal", state=panel["state"])
 
 
 def color_heatmaps(ctx, known: list[str]) -> list[str]:

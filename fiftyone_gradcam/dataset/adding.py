@@ -14,7 +14,8 @@ from ..folders.plan import Item, Plan
 from ..folders.verify import Facts, verify
 from ..images.decode import ImageError
 from ..progress import CancelledError
-from .import_record import INFO_KEY, Imported, decode_options
+from .fields import field_info
+from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options
 from .known_files import TRUNCATED, Known, known_files, metadata_of
 
 BATCH = 1000  # samples written at a time
@@ -167,6 +168,7 @@ def _write_all(result: Imported, rows: Iterator[tuple[Item, Facts]], label_field
 def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) -> None:
     if not batch:
         return
+    keeps = bool(field_info(result.dataset, IMPORTED_LABEL))
     samples = [
         fo.Sample(
             filepath=item.path,
@@ -174,6 +176,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
             tags=[item.split] * bool(item.split) + [TRUNCATED] * found.is_truncated,
             metadata=metadata_of(found),
             **{label_field: fo.Classification(label=item.label) if item.label else None},
+            **({IMPORTED_LABEL: item.label} if keeps else {}),
         )
         for item, found in batch
     ]

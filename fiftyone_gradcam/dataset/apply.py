@@ -1,10 +1,9 @@
-"""A run as a model of FiftyOne's, for `dataset.apply_model`."""
+"""A network as a model of FiftyOne's, for `dataset.apply_model` and `compute_embeddings`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import fiftyone as fo
 import fiftyone.core.models as fom
@@ -15,11 +14,8 @@ from PIL import Image
 
 from ..images.decode import DEFAULT, DecodeOptions, ImageError, decode, to_rgb
 from ..images.geometry import smallest_side, to_square
+from ..model.network import Network
 from ..review.scores import softmax
-from .import_record import decode_options
-
-if TYPE_CHECKING:
-    from .runs import Run
 
 Picture = str | os.PathLike | Image.Image | np.ndarray
 
@@ -92,34 +88,37 @@ class _FromPath(GetItem):
             raise ValueError(str(error)) from None
 
 
-class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Model):
-    """A run for `dataset.apply_model(model, label_field=..., batch_size=16, num_workers=2)`.
+class RunModel(
+    fom.LogitsMixin, fom.EmbeddingsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Model
+):
+    """A network for `dataset.apply_model(model, label_field=..., batch_size=16, num_workers=2)` and
+    `dataset.compute_embeddings(model, embeddings_field=...)`.
 
     Its labels and confidences are those of `predict`. With `store_logits=True` the logits are
     stored too; below `confidence_thresh` FiftyOne stores a classification without a label. A file
     that cannot be decoded takes its batch with it (FiftyOne warns, or raises with
     `skip_failures=False`); `predict` leaves out the file alone.
 
-    Args:
-        run: what predicts
-        device: such as "cpu" or "cuda"; None takes the best at hand
+    Its embeddings are those of `fiftyone_gradcam.compute_embeddings`, which keeps them: the means
+    over the cells of the target tensor, without the rounding to float16.
 
-    Raises:
-        FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+    Args:
+        network: what predicts, on its device
+        options: which unusual files are decoded
     """
 
     media_type = "image"
     has_logits = True
+    has_embeddings = True
     ragged_batches = False
     preprocess = True  # FiftyOne turns it off where its workers have done it
     config = None  # FiftyOne asks it for options of a model's own
 
-    def __init__(self, run: Run, device: str | None = None):
+    def __init__(self, network: Network, options: DecodeOptions = DEFAULT):
         super().__init__()
-        self.run, self._network = run, run.network(device)
-        name = run.dataset_name
-        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
-        self._to_square = ToSquare(self._network.image_size, self._network.resize, options)
+        self._network = network
+        self._to_square = ToSquare(network.image_size, network.resize, options)
+        self._embeddings: np.ndarray | None = None
 
     @property
     def device(self) -> torch.device:
@@ -153,19 +152,46 @@ class RunModel(fom.LogitsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Mo
             args: images as in `ToSquare`, or, while `preprocess` is False, what `transforms` makes
                 of them: uint8 tensors (3, S, S), also stacked
         """
-        images = [self.transforms(arg) for arg in args] if self.preprocess else args
-        if not len(images):
-            return []
-        if not isinstance(images, torch.Tensor):
-            images = torch.stack(list(images))
-        with torch.no_grad():
-            found = self._network.logits(self._network.normalize(images))
-        logits = found.float().cpu().numpy()
+        logits, _ = self._see(args)
         labels = []
         for row, shares in zip(logits, softmax(logits), strict=True):
             best = int(row.argmax())
-            label = fo.Classification(label=self.run.classes[best], confidence=float(shares[best]))
+            name = self._network.classes[best]
+            label = fo.Classification(label=name, confidence=float(shares[best]))
             if self.store_logits:
                 label.logits = row.copy()
             labels.append(label)
         return labels
+
+    def embed(self, arg: Picture | torch.Tensor) -> np.ndarray:
+        """The embedding (C,) of one image (see `embed_all`)."""
+        return self.embed_all([arg])[0]
+
+    def embed_all(
+        self, args: Sequence[Picture] | Sequence[torch.Tensor] | torch.Tensor | np.ndarray
+    ) -> np.ndarray:
+        """The embeddings (n, C) of some images, which are given as to `predict_all`."""
+        return self._see(args)[1]
+
+    def get_embeddings(self) -> np.ndarray:
+        """The embeddings (n, C) of the images that were predicted or embedded last.
+
+        Raises:
+            ValueError: if there were none
+        """
+        if self._embeddings is None:
+            raise ValueError("No image was predicted or embedded yet. Call embed() first")
+        return self._embeddings
+
+    def _see(self, args: Sequence | torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, K) and embeddings (n, C) of some images, from one forward pass."""
+        images = [self.transforms(arg) for arg in args] if self.preprocess else args
+        if not len(images):
+            return np.empty((0, len(self._network.classes))), np.empty((0, 0))
+        if not isinstance(images, torch.Tensor):
+            images = torch.stack(list(images))
+        with torch.no_grad():
+            target, head = self._network.split(self._network.normalize(images))
+            logits = head(target).float().cpu().numpy()
+        self._embeddings = target.mean((2, 3)).float().cpu().numpy()
+        return logits, self._embeddings

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import reprlib
 import shutil
 import uuid
@@ -157,6 +158,24 @@ def check_replaceable(folder: str) -> None:
                 f"The folder {folder!r} holds {name!r}, which is no part of an exported run. Pass "
                 f"another folder"
             )
+
+
+def clear_up(folder: str) -> None:
+    """Delete what exports of runs to a folder that were killed have left beside it; a folder that
+    had made room for one that never came is put back.
+
+    No other process may be exporting to the folder.
+    """
+    parent, name = os.path.split(folder)
+    own = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.part(\.[0-9a-f]{{8}}\.old)?")
+    for found in sorted(os.listdir(parent)) if os.path.isdir(parent) else ():
+        path = os.path.join(parent, found)
+        if not own.fullmatch(found):
+            continue
+        if found.endswith(".old") and not os.path.exists(folder):
+            os.rename(path, folder)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

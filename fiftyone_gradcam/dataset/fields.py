@@ -143,9 +143,9 @@ def path_in(dataset: fo.Dataset, label_field: str) -> str:
 
 def label_fields(dataset: fo.Dataset) -> list[str]:
     """Names of the top-level fields that hold one label for each sample: classifications first,
-    then plain strings."""
+    then plain strings that this plugin did not write."""
     schema = dataset.get_field_schema(ftype=fo.StringField)
-    texts = [name for name in schema if "." not in name and name != "filepath"]
+    texts = [n for n, x in schema.items() if "." not in n and n != "filepath" and not is_owned(x)]
     return [*classification_fields(dataset), *texts]
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import fiftyone as fo
 
@@ -15,7 +15,7 @@ from ..disk import OWN_FOLDER, make_folder
 from ..folders.path_names import inside
 from . import references
 
-HEATMAPS, RUNS, SPOOLS = "heatmaps", "runs", "waiting"
+HEATMAPS, RUNS, SPOOLS, FEATURES = "heatmaps", "runs", "waiting", "features"
 OWNERS = ".owners"  # a note for each dataset, beside the folders
 
 
@@ -55,10 +55,17 @@ def note_owner(dataset_id: str, name: str) -> None:
         return
     make_folder(os.path.dirname(note))
     facts = {"database": references.database_id(), "dataset": name}
-    handle, part = tempfile.mkstemp(dir=os.path.dirname(note), suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(facts, file, ensure_ascii=False)
-    os.replace(part, note)
+    part = f"{note}.part"  # of one name: who is killed here leaves what the next one replaces
+    try:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(facts, file, ensure_ascii=False)
+        os.replace(part, note)
+    except BaseException as error:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+        if not (isinstance(error, FileNotFoundError) and os.path.exists(note)):
+            raise  # else another process has just written the same
 
 
 def owner_note(dataset_id: str) -> str:

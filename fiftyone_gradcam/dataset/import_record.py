@@ -14,8 +14,10 @@ from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DecodeOptions
 from .files import dataset_folder
+from .writing import alone_in
 
 INFO_KEY = "import_folders"
+IMPORTED_LABEL = "imported_label"  # field of the labels as they were imported
 REPORT = "import.csv"
 LISTED = 1000  # files named in the dataset's info; the report names all
 
@@ -152,16 +154,17 @@ def _save_report(path: str, rows: list[tuple[str, ...]]) -> str | None:
     try:
         return _write_rows(path, rows)
     except OSError as error:  # the images are in: a report that cannot be written undoes nothing
-        print(f"Note: the report {path} cannot be written: {error.strerror}")
+        print(f"Note: the report {path} cannot be written: {error.strerror or error}")
         return None
 
 
 def _write_rows(path: str, rows: list[tuple[str, ...]]) -> str | None:
     """Write a report, whole or not at all; an earlier one is gone if there is nothing to say."""
-    if not rows:
-        if os.path.exists(path):
-            os.unlink(path)
-        return None
-    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "what", "details"), *rows])
+    with alone_in(os.path.dirname(path)):
+        if not rows:
+            if os.path.exists(path):
+                os.unlink(path)
+            return None
+        with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", "what", "details"), *rows])
     return path

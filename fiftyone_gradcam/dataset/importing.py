@@ -15,8 +15,9 @@ from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
 from ..progress import CancelledError
 from .adding import OnStep, add
-from .import_record import INFO_KEY, Imported, decode_options, record
+from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
+from .label_schema import activate_labels, keep_imported_labels
 from .names import check_name
 from .replacing import MARK, clear_up, delete_with_files, successor_of, take_place
 from .writing import import_lock, lock_of, patience
@@ -46,7 +47,7 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
     """
     if not label_field.isidentifier() or label_field.startswith("_"):
         raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
-    if label_field == "metadata" or hasattr(fo.Sample("any"), label_field):
+    if label_field in ("metadata", IMPORTED_LABEL) or hasattr(fo.Sample("any"), label_field):
         raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
     check_name(name)
     if overwrite or not fo.dataset_exists(name):
@@ -133,9 +134,11 @@ def carry_out(
     undo: list[dict] = []
     try:
         _choose(dataset, options)
+        keep_imported_labels(dataset, label_field, {x.path: x.label for x in plan.items})
         updates = add(plan, result, label_field, on_step)
         _check(plan, result, label_field)
         undo = write_files(dataset, updates)
+        activate_labels(dataset, label_field)
         record(plan, result, label_field)
     except CancelledError:
         if is_new and (is_replaced or not result.ids):

@@ -14,7 +14,9 @@ import fiftyone.core.odm as foo
 
 from ..locks import dataset_target, locked
 from . import references
+from .feature_files import PART
 from .files import (
+    FEATURES,
     HEATMAPS,
     RUNS,
     SPOOLS,
@@ -26,6 +28,7 @@ from .files import (
     owner_of,
     remove_files,
 )
+from .kept_features import useless_features
 from .runs import STATE
 
 # A file of a dataset that exists may be of a process on another machine, where no lock tells.
@@ -95,6 +98,9 @@ def free(leftover: Leftover) -> tuple[int, int]:
     with locked(dataset_target(dataset_id), leftover.folder, patience=0):
         used = references.heatmap_tails(dataset_id) | references.run_tails(dataset_id)
         paths = [path for path in leftover.files if end_of(path) not in used]
+        if dataset_id in references.dataset_ids():
+            useless = useless_features(dataset_id)
+            paths = [path for path in paths if not _is_of_use(path, useless)]
         sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
         count = remove_files(paths, leftover.folder)
         if not os.path.isdir(leftover.folder) and dataset_id not in references.dataset_ids():
@@ -116,7 +122,9 @@ def _look(
         if exists:
             latest = time.time() - least_age
             waits = os.path.isdir(os.path.join(folder, SPOOLS))  # and refers to heatmaps
-            paths = [p for p in paths if _is_stray(p, waits) and os.lstat(p).st_mtime <= latest]
+            useless = useless_features(dataset_id)
+            paths = [p for p in paths if _is_stray(p, waits, useless)]
+            paths = [p for p in paths if os.lstat(p).st_mtime <= latest]
         stats = [os.lstat(path) for path in paths]
     if not paths:
         return None
@@ -130,14 +138,30 @@ def _look(
     )
 
 
-def _is_stray(path: str, waits: bool) -> bool:
+def _is_stray(path: str, waits: bool, useless: set[str]) -> bool:
     """Whether a file of a dataset that exists, to which nobody refers, is of no use: the state of a
-    training is, and what the process of a job printed, and heatmaps of values that wait."""
-    if waits and (end_of(path) or "").split("/")[1] == HEATMAPS:
-        return False
+    training is, and what the process of a job printed, and heatmaps of values that wait, and
+    features.
+
+    Args:
+        path: of the file
+        waits: whether values wait
+        useless: names of the folders of features that are of no use
+    """
     parts = (end_of(path) or "").split("/")
+    if parts[1] == FEATURES:
+        return not _is_of_use(path, useless)
+    if waits and parts[1] == HEATMAPS:
+        return False
     is_state = len(parts) == 4 and parts[3] == STATE and not parts[2].startswith(".")
     return parts[1] in (HEATMAPS, RUNS) and not (parts[1] == RUNS and is_state)
+
+
+def _is_of_use(path: str, useless: set[str]) -> bool:
+    """Whether a file holds features that a verb may read."""
+    parts = (end_of(path) or "").split("/")
+    is_kept = len(parts) == 4 and parts[1] == FEATURES and not parts[3].endswith(PART)
+    return is_kept and parts[2] not in useless
 
 
 def _names() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..review.scores import Scores
-from .fields import check_writable, describe_field, field_info, index, label_fields, label_path
+from .fields import check_writable, field_info, index, label_fields, label_path
 from .files import claim_folder, heatmap_folder, remove_heatmap_files
 from .prediction_fields import declared_fields, document
 from .runs import Pretrained, Run
@@ -252,8 +252,7 @@ class PredictionWriter:
         if self._spool is not None:
             self.check_others(away)
             self._spool.commit()
-        for name, declared in self._fields.items():
-            describe_field(self.dataset, name, declared.words, **declared.info)
+        describe(self.dataset, self._fields)
         self.abandon()
 
     def abandon(self) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import fiftyone.core.odm as foo
-from bson import DBRef
+from bson import DBRef, ObjectId
 
 from .fields import OWNER
 
@@ -142,6 +143,29 @@ def _run_paths() -> Iterator[str]:
     for found in database.runs.find({"config.method": METHOD}, wanted):
         if found["_id"] in listed:
             yield from config_paths(found["config"])
+
+
+def run_versions(dataset_id: str) -> set[str]:
+    """Versions of the trainings of a dataset (see `runs.Run.version`), as the database knows them
+    now."""
+    database = foo.get_db_conn()
+    found = database.datasets.find_one({"_id": ObjectId(dataset_id)}, {"runs": 1}) or {}
+    listed = [x.id if isinstance(x, DBRef) else x for x in (found.get("runs") or {}).values()]
+    chosen = {"_id": {"$in": listed}, "config.method": METHOD}
+    return {
+        version_of(run["config"].get("trained"), run["timestamp"])
+        for run in database.runs.find(chosen, {"config.trained": 1, "timestamp": 1})
+    }
+
+
+def version_of(trained: str | None, timestamp: datetime) -> str:
+    """What tells a training from others that have had its key.
+
+    Args:
+        trained: when it was recorded, as its record says; None of earlier versions
+        timestamp: when FiftyOne registered the record
+    """
+    return str(trained or timestamp.isoformat(timespec="milliseconds"))
 
 
 def config_paths(config: dict) -> Iterator[str]:

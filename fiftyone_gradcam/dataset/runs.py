@@ -17,7 +17,7 @@ from ..similar import did_you_mean
 from . import files
 from .fields import MOST_BYTES, root_dataset
 from .files import run_folder
-from .references import METHOD, config_paths
+from .references import METHOD, config_paths, version_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +52,10 @@ class Run:
         curves: path of a picture of the losses and accuracies; None if there is none
         val_accuracy: of the kept weights on the watched images; None if none were watched
         val_images: how many were watched; None of runs of earlier versions
+        measured: what tells the samples, and their labels, on which val_accuracy was measured from
+            others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
+        temperature: by which logits are divided to make probabilities that can be believed, as
+            `evaluate` has fitted it; None if it was not asked to
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -70,6 +74,8 @@ class Run:
     val_accuracy: float | None = None
     val_images: int | None = None
     trained: str | None = None
+    measured: dict | None = None
+    temperature: float | None = None
 
     @property
     def version(self) -> str | None:
@@ -118,7 +124,8 @@ class Run:
         )
 
     def as_fiftyone_model(self, device: str | None = None) -> RunModel:
-        """This classifier for `dataset.apply_model(model, label_field=...)` (see `RunModel`).
+        """This classifier for `dataset.apply_model(model, label_field=...)` and
+        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
 
         Args:
             device: such as "cpu" or "cuda"; None takes the best at hand
@@ -126,9 +133,13 @@ class Run:
         Raises:
             FileNotFoundError, ValueError: if the checkpoint is gone or damaged
         """
+        from ..images.decode import DEFAULT
         from .apply import RunModel
+        from .import_record import decode_options
 
-        return RunModel(self, device)
+        name = self.dataset_name
+        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
+        return RunModel(self.network(device), options)
 
     def __str__(self) -> str:
         if not self.history:
@@ -245,6 +256,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         curves=run.curves,
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
+        measured=run.measured,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -278,6 +290,13 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
     config.checkpoint, config.curves, config.watch = run.checkpoint, run.curves, run.watch
     config.renamed_from = renamed_from
     dataset.update_run_config(run.key, config)
+
+
+def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
+    """Record the temperature of a run, in one write."""
+    config = _read_info(dataset, key).config
+    config.temperature = temperature
+    dataset.update_run_config(key, config)
 
 
 def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
@@ -357,6 +376,8 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         val_accuracy=getattr(config, "val_accuracy", None),
         val_images=getattr(config, "val_images", None),
         trained=_when(info),
+        measured=getattr(config, "measured", None),
+        temperature=getattr(config, "temperature", None),
     )
 
 
@@ -385,9 +406,7 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
 
 def _when(info: fo.core.runs.RunInfo) -> str:
     """When a run was recorded; a clone of a dataset has its runs since the same time."""
-    return str(
-        getattr(info.config, "trained", None) or info.timestamp.isoformat(timespec="milliseconds")
-    )
+    return version_of(getattr(info.config, "trained", None), info.timestamp)
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:

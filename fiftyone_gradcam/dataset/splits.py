@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import fiftyone as fo
 from bson import ObjectId
@@ -28,18 +28,22 @@ def write_split(
     label_field: str,
     seed: int,
     groups: Sequence[Hashable] | None = None,
+    without: Collection[str] = (),
 ) -> dict[str, dict[str, int]]:
     """Tag samples with their split; the tags of any earlier split are taken away.
 
     Args:
         samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
         groups: of each sample, in the order of the samples; see `folders.assignment`
+        without: ids of samples that get no tag
 
     Returns:
         number of samples by split and class
     """
     dataset = root_dataset(samples)
     ids, _, labels = labels_of(samples, label_field)
+    out = set(without)
+    labels = [None if i in out else label for i, label in zip(ids, labels, strict=True)]
     if not any(labels):
         raise ValueError(f"No sample of {dataset.name!r} has a label in {label_field!r}")
     assigned = assign(labels, fractions, seed, groups)

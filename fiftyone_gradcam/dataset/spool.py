@@ -26,6 +26,7 @@ from .runs import list_runs, load_run
 from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
 
 WAITING, READY = ".waiting", ".ready"
+ONCE = "once"  # in the header of values that nobody goes on with before they are decided
 ROWS_AT_ONCE = 128
 
 
@@ -131,9 +132,15 @@ def replace_values(
         rows: the values, by sample and path
         clears_all: whether samples that are not among the rows lose their values too
     """
-    spool = Spool.create(dataset, make_header(fields, list(fields), clears_all=clears_all))
-    spool.add(rows)
-    spool.commit()
+    header = make_header(fields, list(fields), clears_all=clears_all)
+    spool = Spool.create(dataset, header | {ONCE: True})
+    try:
+        spool.add(rows)
+        spool.commit()
+    except BaseException:
+        if spool.path.endswith(WAITING) and os.path.exists(spool.path):  # nothing is decided
+            spool.discard()
+        raise
 
 
 def make_header(
@@ -184,7 +191,7 @@ def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:
 
 def settle(dataset: fo.Dataset) -> int:
     """Complete the replacements that were decided and cut short, and give up the values of runs
-    that are gone.
+    that are gone, and those that nobody goes on with.
 
     Returns:
         how many files of values there were
@@ -196,9 +203,11 @@ def settle(dataset: fo.Dataset) -> int:
     count = 0
     for spool in found:
         run = spool.header["run"]
-        if run is not None and run["version"] not in versions:
+        is_decided = spool.path.endswith(READY)
+        is_void = run is not None and run["version"] not in versions
+        if is_void or (spool.header.get(ONCE) and not is_decided):
             spool.discard()
-        elif spool.path.endswith(READY):
+        elif is_decided:
             spool.complete()
         else:
             continue

@@ -10,6 +10,7 @@ from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
+from fiftyone.core.odm import bulk_write
 from pymongo import UpdateOne
 
 from .fields import OWNER, describe_fields, field_info, has_values
@@ -18,6 +19,8 @@ from .fields import OWNER, describe_fields, field_info, has_values
 Rows = Mapping[str, Mapping[str, Any]]
 DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
 TYPES = {"float": fo.FloatField, "int": fo.IntField, "text": fo.StringField, "list": fo.ListField}
+PLAIN = {"float": fo.FloatField, "text": fo.StringField, "vector": fo.VectorField}
+LISTS = {"floats": fo.FloatField, "texts": fo.StringField}
 AT_ONCE = 20_000  # ids in one question to the database
 
 
@@ -26,7 +29,8 @@ class Declared:
     """A field as it is to be.
 
     Attributes:
-        kind: "classification", "heatmap", "float", or "floats" for a list of them
+        kind: "classification", "heatmap", "float", "text"; "floats" or "texts" for a list of them;
+            "vector" for an array
         words: the description that the App shows
         info: facts for code; that the field is this plugin's goes without saying
         attributes: of a label, by name: "float", "int", "text" or "list"
@@ -55,10 +59,11 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
     if dataset.get_field(name) is None:
         words, info = _described(declared, part)
         signed = {"description": words, "info": {"written_by": OWNER, **info}}
-        if declared.kind == "float":
-            dataset.add_sample_field(name, fo.FloatField, **signed)
-        elif declared.kind == "floats":
-            dataset.add_sample_field(name, fo.ListField, subfield=fo.FloatField, **signed)
+        if declared.kind in PLAIN:
+            dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
+        elif declared.kind in LISTS:
+            subfield = LISTS[declared.kind]
+            dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
         else:
             dataset.add_sample_field(
                 name,
@@ -110,8 +115,9 @@ def write_rows(dataset: fo.Dataset, rows: Rows) -> None:
         for i, values in rows.items()
         if values
     ]
-    if writes:
-        dataset._bulk_write(writes, ids=list(rows))
+    if writes:  # in one command: FiftyOne's own would be cut into some of a few samples each
+        bulk_write(writes, dataset._sample_collection, batcher=False)
+        fo.Sample._reload_docs(dataset._sample_collection_name, sample_ids=list(rows))
 
 
 def clear_fields(dataset: fo.Dataset, names: list[str], ids: list[str] | None = None) -> None:

@@ -13,15 +13,16 @@ from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from . import fields, splits
 from .import_record import decode_options
+from .reviews import without_left_out
 
 Samples = fo.core.collections.SampleCollection
 CACHE_BYTES = 2 << 30  # decoded images kept between epochs
 
 
 def training_data(
-    samples: Samples, label_field: str, recipe: Recipe
+    samples: Samples, label_field: str, recipe: Recipe, include_excluded: bool = False
 ) -> tuple[list[str], Labelled, Labelled | None]:
-    """Classes, training set and watched set of a collection (see `fine_tune`).
+    """Classes, training set and validation set of a collection (see `fine_tune`).
 
     Raises:
         ValueError: if nothing is tagged "train" or there are fewer than two classes
@@ -29,9 +30,10 @@ def training_data(
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
+    is_whole, samples = isinstance(samples, fo.Dataset), without_left_out(samples, include_excluded)
     chosen = samples.match_tags("train")
     if not len(chosen):
-        if isinstance(samples, fo.Dataset):
+        if is_whole:
             raise ValueError(
                 f"No sample of {dataset.name!r} is tagged 'train'. Call split() first, or pass a "
                 f"view to train on"
@@ -42,7 +44,8 @@ def training_data(
                 "There is nothing to train on: all of these samples are tagged 'val' or 'test'"
             )
     watched = samples.match_tags("val")
-    watched = watched if len(watched) else dataset.match_tags("val")
+    if not len(watched):
+        watched = without_left_out(dataset.match_tags("val"), include_excluded)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import fiftyone as fo
 
+from ..disk import remove_parts
 from ..locks import dataset_target, locked
 from .fields import root_dataset
+from .files import ready_folder
 from .tidying import make_ready
 
 # In the App's server a form must not hang for as long as a training takes.
@@ -57,3 +59,47 @@ def exclusive(verb: Callable) -> Callable:
             return verb(samples, *args, **options)
 
     return call
+
+
+def export_lock(folder: str) -> str:
+    """What is locked while files are written to a folder."""
+    return f"folder {os.path.realpath(folder)}"
+
+
+@contextmanager
+def alone_in(folder: str, inner: Iterable[str] = ()) -> Iterator[None]:
+    """Keep others that write to a folder in this way away from it, and delete the half-written
+    files that those of them have left that were killed.
+
+    Args:
+        folder: where to; it need not exist
+        inner: folders below it, relative, that files will be written to
+
+    Raises:
+        TimeoutError: in the App's server, if another process goes on writing to it
+    """
+    with locked(export_lock(folder), f"Folder {folder!r}", patience()):
+        for name in {"", *inner}:
+            remove_parts(os.path.join(folder, name))
+        yield
+
+
+@contextmanager
+def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterator[str]:
+    """Make a folder ready to export to, and keep other exports away from it meanwhile.
+
+    Args:
+        folder: where to; it must be empty unless the user says otherwise
+        overwrite: what the user says
+        inner: see `alone_in`
+
+    Yields:
+        the absolute path of the folder
+
+    Raises:
+        FileExistsError, NotADirectoryError: if it is not empty, or is a file
+        TimeoutError: in the App's server, if another process goes on writing to it
+    """
+    folder = os.path.abspath(os.path.expanduser(folder))
+    with alone_in(folder, inner):
+        yield ready_folder(folder, overwrite)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ..model.backbones import Backbone
+from ..model.families import Head
 from ..model.network import Network
-from ..model.splitting import Gradient, Splitter, splitter_of
+from ..model.splitting import BackboneSplitter, Gradient, Splitter, splitter_of
 from .methods import check_method, eigen_cam, score_cam
 
 PREDICTED = "predicted"
@@ -100,6 +101,111 @@ def explain_network(
     return _explain(network.module, network.splitter, images, targets, method, signed)
 
 
+class Forward:
+    """One forward pass of a batch, from which logits and any number of maps are taken.
+
+    Args:
+        module: a network in eval mode
+        splitter: where it is split
+        inputs: normalized images (N, 3, S, S) on its device
+        explains: whether maps by gradients will be asked for
+        reduced: run the network up to its target tensor in bfloat16; what follows is computed in
+            float32 where the place of the split allows
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        splitter: Splitter,
+        inputs: torch.Tensor,
+        explains: bool = True,
+        reduced: bool = False,
+    ):
+        self.module, self.inputs = module, inputs
+        # What a traced network keeps for its head is of the type that it was computed in.
+        head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
+        with torch.no_grad(), in_bfloat16(inputs.device, reduced):
+            ended = splitter.at_once(module, inputs) if explains else None
+            if ended is not None:
+                self._take(*ended)
+                return
+            features, head = splitter.split(module, inputs)
+        # A network in float64 is explained in float64.
+        self.features = features.detach().float() if reduced else features.detach()
+        self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+        with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
+            if explains:
+                found, self.gradient_of = _differentiable(module, splitter, self.features, head)
+            else:
+                found = head(self.features)
+        self.logits = found.detach().float() if reduced else found.detach()
+
+    def _take(self, leaf: torch.Tensor, logits: torch.Tensor) -> None:
+        """Take what one forward gave with a graph from the target tensor on."""
+        self.features = leaf.detach().to(self.inputs.dtype)
+        self.logits = logits.detach().to(self.inputs.dtype)
+        gradient = _gradient_at(leaf, logits)
+        self.gradient_of = lambda classes: gradient(classes).to(self.inputs.dtype)
+
+    def maps(
+        self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Maps (N, h, w) of each target, and the classes (N,) that they are of.
+
+        Args:
+            targets, method, signed: see `explain`
+
+        Raises:
+            ValueError: see `explain`
+        """
+        chosen = check_method(method)
+        maps, classes = [], [_classes(target, self.logits) for target in targets]
+        with torch.no_grad():
+            for wanted in classes:
+                known = wanted.clamp(min=0)
+                if method == "eigencam":
+                    found = eigen_cam(self.features)
+                elif method == "scorecam":
+                    found = score_cam(self.features, self.inputs, known, self.module)
+                else:
+                    found = chosen.from_gradient(self.features, self.gradient_of(known))
+                found = found if signed else found.relu_()
+                maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
+        return maps, classes
+
+
+def _differentiable(
+    model: nn.Module, splitter: Splitter, features: torch.Tensor, head: Head
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    """The logits, and the function from classes (N,) to the gradient of their logits."""
+    closed_form: Gradient | None = splitter.closed_form(model)
+    if closed_form is not None:
+        return head(features), lambda classes: closed_form(features, classes)
+    averages = splitter.averages
+    # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
+    leaf = features.mean((2, 3), keepdim=True) if averages else features
+    cells = features.shape[2] * features.shape[3] if averages else 1
+    leaf = leaf.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = head(leaf)
+
+    return logits, _gradient_at(leaf, logits, cells)
+
+
+def _gradient_at(
+    leaf: torch.Tensor, logits: torch.Tensor, cells: int = 1
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The function from classes (N,) to the gradient of their logits at a leaf, whose each value
+    stands for so many cells."""
+
+    def gradient(classes: torch.Tensor) -> torch.Tensor:
+        one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
+        (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
+        return found / cells
+
+    return gradient
+
+
 def _explain(
     model: nn.Module,
     splitter: Splitter,
@@ -108,26 +214,11 @@ def _explain(
     method: str,
     signed: bool,
 ) -> Explained:
-    chosen = check_method(method)
-    with _eval_mode(model), torch.no_grad():
-        gradient_of: Gradient | None = None
-        if chosen.from_gradient is None:
-            features, logits = splitter.run(model, images)
-        else:
-            features, logits, gradient_of = splitter.run_with_gradient(model, images)
-        classes = [_classes(target, logits) for target in targets]
-        maps = []
-        for wanted in classes:
-            known = wanted.clamp(min=0)
-            if method == "eigencam":
-                found = eigen_cam(features)
-            elif method == "scorecam":
-                found = score_cam(features, images, known, model)
-            else:
-                found = chosen.from_gradient(features, gradient_of(known))
-            found = found if signed else found.relu_()
-            maps.append(found.masked_fill_((wanted < 0)[:, None, None], 0.0))
-    return Explained(logits.detach(), maps, classes, splitter.layer)
+    by_gradient = check_method(method).from_gradient is not None
+    with eval_mode(model):
+        forward = Forward(model, splitter, images, by_gradient)
+        maps, classes = forward.maps(targets, method, signed)
+        return Explained(forward.logits, maps, classes, splitter.layer)
 
 
 def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
@@ -139,7 +230,6 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
         if target == RUNNER_UP:
             return logits.topk(2).indices[:, 1]
         raise ValueError(f"A target is 'predicted', 'runner_up' or class indexes, not {target!r}")
-    target = target.to(logits.device)
     if target.shape != (count,) or target.dtype != torch.int64:
         raise ValueError(
             f"A target must be int64 of shape ({count},), not {target.dtype} of shape "
@@ -150,11 +240,17 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
             f"Target classes must lie in [-1, {num_classes}), not in "
             f"[{int(target.min())}, {int(target.max())}]"
         )
-    return target
+    return target.to(logits.device)
+
+
+def in_bfloat16(device: torch.device, wanted: bool) -> AbstractContextManager:
+    """Compute in bfloat16 where that is wanted and exact enough."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode, and leave it in the mode that it was found in."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False

@@ -15,6 +15,9 @@ STEPS = 10
 BLUR = 31  # pixels: wide enough to hide an object from a network of 224 pixels
 GAUSSIAN_SIGMA = 0.25  # of the side
 
+MEASURES = ("deletion", "insertion", "drop")
+RIVALS = ("", "gaussian", "random")  # of a map: itself, and two that know nothing of the image
+
 Probability = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -70,6 +73,11 @@ def faithfulness(
         insertion=_area(inserted),
         drop=max(0.0, whole - alone) / max(whole, 1e-12),
     )
+
+
+def measure_name(measure: str, rival: str) -> str:
+    """The name of a measure of a map or of one of its rivals, such as "deletion_random"."""
+    return f"{measure}_{rival}" if rival else measure
 
 
 def _area(curve: torch.Tensor) -> float:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..disk import whole_file
+from ..disk import whole_file, write_new
 from ..images.geometry import INTERPOLATIONS, WHOLE, Box, placed, to_frame
 from .methods import check_method
 
@@ -113,24 +113,34 @@ def render_heatmap(
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:
-    """Write a grey PNG; its folder must exist. The file appears only when it is complete.
+    """Write a gray PNG. The file appears only when it is complete.
 
     Args:
         pixels: uint8 array (height, width)
         path: the file
     """
-    with whole_file(path) as part, open(part, "wb") as file:
-        file.write(_png(pixels))
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """A grey PNG with the filter "up" in every row, which suits what is smooth: as small as one
-    whose encoder tries all filters, in a third of its time."""
-    height, width = pixels.shape
-    rows = np.empty((height, width + 1), np.uint8)
+    rows = np.empty((pixels.shape[0], pixels.shape[1] + 1), np.uint8)
     rows[:, 0] = 2  # the filter's number
     rows[0, 1:] = pixels[0]
     np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
+    with whole_file(path) as part, open(part, "wb") as file:
+        file.write(png_file(rows))
+
+
+def save_rows(rows: np.ndarray, path: str) -> None:
+    """Write a gray PNG under a new name, that nobody knows yet (see `disk.write_new`).
+
+    Args:
+        rows: uint8 (height, width + 1), each row begins with the number of its filter
+        path: the file, which does not exist
+    """
+    write_new(path, lambda: png_file(np.ascontiguousarray(rows)))
+
+
+def png_file(rows: np.ndarray) -> bytes:
+    """A gray PNG of rows that are filtered by "up", which suits what is smooth: as small as one
+    whose encoder tries all filters, in a third of its time."""
+    height, width = rows.shape[0], rows.shape[1] - 1
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,8 +16,10 @@ import torch
 from .decode import DEFAULT, DecodeOptions, ImageError, decode
 from .geometry import check_resize, seen_box, smallest_side, to_square
 from .opening import none_readable
+from .processes import CAN_SHARE, Decoders, EndedError, decoders
 
 BATCHES_AHEAD = 3
+GROUP = 8  # images that a process decodes at a time
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Images:
         self._cache = np.empty((capacity, size, size, 3), np.uint8)
         self._slots = np.full(len(self.paths), -1, np.int64)
         self._used = 0
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -90,18 +95,38 @@ class Images:
             ValueError: at the end, if none of all the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
-        chunks = iter([order[i : i + batch_size] for i in range(0, len(order), batch_size)])
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
-            waiting = [self._submit(pool, chunk) for chunk in islice(chunks, BATCHES_AHEAD)]
-            try:
-                while waiting:
-                    batch = self._collect(*waiting.pop(0))
-                    waiting.extend(self._submit(pool, chunk) for chunk in islice(chunks, 1))
-                    if len(batch.positions):
-                        yield batch
-            finally:  # a reader that stops early does not wait for what it will not read
-                pool.shutdown(wait=False, cancel_futures=True)
+        starts = range(0, len(order), batch_size)
+        for batch in self.chunks([order[i : i + batch_size] for i in starts]):
+            if len(batch.positions):
+                yield batch
         self.check_readable()
+
+    def chunks(self, chunks: Sequence[np.ndarray], processes: int = 0) -> Iterator[Batch]:
+        """Yield a batch for each array of positions, decoded a few batches ahead of the reader; it
+        may be empty.
+
+        Args:
+            chunks: positions of each batch
+            processes: how many decode; 0 decodes in threads of this process, as do systems on
+                which processes cannot share open files
+        """
+        largest = max(map(len, chunks), default=0)
+        with ExitStack() as stack:
+            workers, decode = processes or self.workers, self._submit
+            if processes and CAN_SHARE:
+                rows = largest * (BATCHES_AHEAD + 1)
+                others = decoders(processes, rows, self.size, self.resize, self.decode_options)
+                remote = _Remote(self, stack.enter_context(others), largest)
+                decode = remote.submit
+            pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+            # A reader that stops early does not wait for what it will not read.
+            stack.callback(lambda: pool.shutdown(wait=bool(processes), cancel_futures=True))
+            rest = iter(chunks)
+            waiting = [decode(pool, chunk) for chunk in islice(rest, BATCHES_AHEAD)]
+            while waiting:
+                batch = self._collect(*waiting.pop(0))
+                waiting.extend(decode(pool, chunk) for chunk in islice(rest, 1))
+                yield batch
 
     def check_readable(self, positions: Sequence[int] | None = None) -> None:
         """Refuse files of which none can be read.
@@ -117,25 +142,45 @@ class Images:
             raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
     def load(self, positions: np.ndarray) -> Batch:
-        """Decode some images here and now; the batch is empty if none of them can be."""
-        decoded: list[Future] = []
-        for position in positions:
+        """Decode some images here and now, in the thread of the caller; the batch is empty if none
+        of them can be. Several threads may do so at once."""
+        wanted = np.array([i for i in positions if i not in self.failures], np.int64)
+        decoded: list[Future | None] = []
+        for position in wanted:
+            if self._slots[position] >= 0:
+                decoded.append(None)
+                continue
             decoded.append(Future())
             try:
-                decoded[-1].set_result(self._decode(position))
+                decoded[-1].set_result(self.decode_now(position))
             except ImageError as error:
                 decoded[-1].set_exception(error)
-        return self._collect(positions, decoded)
+        return self._collect(wanted, decoded)
 
     def _submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
         chunk = np.array([i for i in chunk if i not in self.failures], np.int64)
-        return chunk, [pool.submit(self._decode, i) if self._slots[i] < 0 else None for i in chunk]
+        return chunk, [
+            pool.submit(self.decode_now, i) if self._slots[i] < 0 else None for i in chunk
+        ]
 
-    def _decode(self, position: int) -> np.ndarray:
+    def decode_now(self, position: int) -> np.ndarray:
+        """Decode an image in this thread: (size, size, 3) uint8.
+
+        Raises:
+            ImageError: if it cannot be decoded
+        """
         least = smallest_side(self.resize, self.size)
         decoded = decode(self.paths[position], least, self.decode_options)
-        self._frames[position] = decoded.width, decoded.height
+        self.set_frame(position, decoded.width, decoded.height)
         return to_square(decoded.image, self.size, self.resize)
+
+    def set_frame(self, position: int, width: int, height: int) -> None:
+        """Note the size of a whole upright image."""
+        self._frames[position] = width, height
+
+    def is_kept(self, position: int) -> bool:
+        """Whether an image is in memory already."""
+        return bool(self._slots[position] >= 0)
 
     def _collect(self, chunk: np.ndarray, decoding: list[Future | None]) -> Batch:
         kept: list[int] = []
@@ -150,10 +195,70 @@ class Images:
                 except ImageError as error:
                     self.failures[int(position)] = error
                     continue
-                if self._slots[position] < 0 and self._used < len(self._cache):
-                    self._slots[position] = self._used
-                    self._cache[self._used] = image
-                    self._used += 1
+                self._keep(position, image)
             kept.append(int(position))
         images = torch.from_numpy(pixels[: len(kept)]).permute(0, 3, 1, 2)
         return Batch(np.array(kept, np.int64), images, self._frames[kept])
+
+    def _keep(self, position: int, image: np.ndarray) -> None:
+        """Keep a decoded image while there is room."""
+        if self._used >= len(self._cache):
+            return
+        with self._lock:
+            slot = self._used
+            if self._slots[position] >= 0 or slot >= len(self._cache):
+                return
+            self._used += 1
+        self._cache[slot] = image
+        self._slots[position] = slot  # from here on others may read it
+
+
+class _Remote:
+    """Images decoded in processes, a few at a time, each batch in its part of their memory.
+
+    Args:
+        images: which
+        others: the processes, with room for one batch more than are on their way
+        largest: number of images in a batch, at most
+    """
+
+    def __init__(self, images: Images, others: Decoders, largest: int):
+        self.images, self.others, self.largest = images, others, largest
+        self.count = 0
+
+    def submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
+        """As `Images._submit`."""
+        chunk = np.array([i for i in chunk if i not in self.images.failures], np.int64)
+        first = self.count % (BATCHES_AHEAD + 1) * self.largest
+        self.count += 1
+        futures: list[Future | None] = [
+            None if self.images.is_kept(position) else Future() for position in chunk
+        ]
+        asked = [place for place, future in enumerate(futures) if future is not None]
+        for start in range(0, len(asked), GROUP):
+            group = asked[start : start + GROUP]
+            rows = [first + place for place in group]
+            pool.submit(self._decode, rows, chunk[group], [futures[place] for place in group])
+        return chunk, futures
+
+    def _decode(self, rows: list[int], positions: np.ndarray, futures: list[Future]) -> None:
+        try:
+            paths = [self.images.paths[position] for position in positions]
+            answers = self.others.decode(rows, paths)
+        except EndedError:  # killed, perhaps for want of memory
+            answers = [None] * len(rows)
+        except BaseException as error:
+            for future in futures:
+                future.set_exception(error)
+            return
+        for row, position, future, answer in zip(rows, positions, futures, answers, strict=True):
+            try:
+                if answer is None:
+                    future.set_result(self.images.decode_now(position))
+                elif isinstance(answer, tuple):
+                    self.images.set_frame(position, *answer)
+                    future.set_result(self.others.pixels[row])
+                else:
+                    future.set_exception(answer)
+            except ImageError as error:
+                future.set_exception(error)

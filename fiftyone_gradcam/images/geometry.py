@@ -94,6 +94,27 @@ def placed(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     return starts[0], starts[1], ends[0], ends[1]
 
 
+def source_of(
+    grid: tuple[int, int], size: tuple[int, int], box: Box
+) -> tuple[float, float, float, float]:
+    """The cells of a map that the pixels of `placed` are made of: left, top, right, bottom.
+
+    Args:
+        grid: (w, h) cells of the map
+        size: (width, height) of the frame in pixels
+        box: what the model saw of it
+    """
+    left, top, right, bottom = placed(box, *size)
+    per_x = grid[0] / ((box[2] - box[0]) * size[0])
+    per_y = grid[1] / ((box[3] - box[1]) * size[1])
+    return (
+        max(0.0, (left - box[0] * size[0]) * per_x),
+        max(0.0, (top - box[1] * size[1]) * per_y),
+        min(grid[0], (right - box[0] * size[0]) * per_x),
+        min(grid[1], (bottom - box[1] * size[1]) * per_y),
+    )
+
+
 def to_frame(
     cam: np.ndarray,
     width: int,
@@ -118,15 +139,7 @@ def to_frame(
     if box == WHOLE:
         return np.asarray(grid.resize((width, height), filter))
     left, top, right, bottom = placed(box, width, height)
-    # The same pixels on the grid of the map.
-    per_x = cam.shape[1] / ((box[2] - box[0]) * width)
-    per_y = cam.shape[0] / ((box[3] - box[1]) * height)
-    source = (
-        max(0.0, (left - box[0] * width) * per_x),
-        max(0.0, (top - box[1] * height) * per_y),
-        min(cam.shape[1], (right - box[0] * width) * per_x),
-        min(cam.shape[0], (bottom - box[1] * height) * per_y),
-    )
+    source = source_of((cam.shape[1], cam.shape[0]), (width, height), box)
     frame = np.zeros((height, width), np.float32)
     part = grid.resize((right - left, bottom - top), filter, box=source)
     frame[top:bottom, left:right] = np.asarray(part)

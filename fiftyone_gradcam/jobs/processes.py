@@ -67,6 +67,11 @@ def own_environment() -> dict[str, str]:
     return environment | {"PYTHONPATH": os.pathsep.join(path)}
 
 
+def worker_environment(settings: dict[str, str]) -> dict[str, str]:
+    """Environment variables for a worker; see `start_worker` for its settings."""
+    return SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
+
+
 def module_command(name: str) -> list[str]:
     """The command that runs a module of the plugin."""
     # -P: a folder from which the App was started must not lend its files as modules.
@@ -86,7 +91,7 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     """
     from . import nursery
 
-    environment = SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
+    environment = worker_environment(settings)
     make_folder(str(log.parent))
     pid = None
     if nursery.can_fork():

@@ -219,7 +219,7 @@ def _hooked(
     target, _ = splitter.run(module, inputs)
     if target.dim() == 4 and is_tokens_last(target.shape) and tokens is None:
         splitter = HookSplitter(layer, True)
-    splitter.run_with_gradient(module, inputs[:1])  # says if the logits do not depend on it
+    splitter.at_once(module, inputs[:1])  # says if the logits do not depend on it
     return splitter
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from .families import Head
 from .nodes import Restore, Tokens, as_map
-from .splitting import Gradient, Splitter, gradient_at
+from .splitting import Splitter
 
 _current = threading.local()  # what this thread's forward is to do where the layer has its output
 
@@ -115,10 +115,12 @@ class HookSplitter(Splitter):
             logits = module(inputs)
         return self._taken(one), logits
 
-    def run_with_gradient(
-        self, module: nn.Module, inputs: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Gradient]:
-        """See `Splitter`."""
+    def at_once(self, module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Splitter`.
+
+        Raises:
+            ValueError: if the logits do not depend on the layer
+        """
         layer = module.get_submodule(self.layer)
         with torch.no_grad(), _passing(_Pass(layer, self, with_gradient=True)) as one:
             logits = module(inputs)
@@ -128,7 +130,7 @@ class HookSplitter(Splitter):
                 f"The logits do not depend on the output of layer {self.layer!r}, or the forward "
                 f"turns gradients off after it (torch.no_grad). Name another layer"
             )
-        return leaf.detach(), logits, gradient_at(leaf, logits)
+        return leaf, logits
 
     def _taken(self, one: _Pass) -> torch.Tensor:
         if one.target is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from torch import nn
 
 from .backbones import Backbone
 from .state_file import State, WeightsError, WeightsFile
+
+# Those of networks stay far below; one flipped bit of a damaged file makes a value of 1e30.
+LARGEST = 1e10
 
 
 @dataclass(frozen=True)
@@ -149,13 +153,20 @@ def _odd_kind(value: torch.Tensor, floats: bool) -> str:
 
 
 def _check_values(state: State, file: WeightsFile, path: str) -> None:
-    """Refuse values that are no finite numbers as float32, which is what networks compute in."""
+    """Refuse values that are no finite numbers as float32, which is what networks compute in, and
+    such as lead to none."""
     for name, value in state.items():
-        if not value.is_floating_point():
+        if not value.is_floating_point() or not value.numel():
             continue
-        finite = torch.isfinite(value.float())
-        if not finite.all():
-            count = int((~finite).sum())
+        largest = float(value.float().abs().max())  # NaN if any is
+        if LARGEST < largest < math.inf:
+            raise WeightsError(
+                f"{file.original[name]!r} in {path!r} holds a value of {largest:.3g}, with which a "
+                f"network predicts nothing: the file is damaged",
+                "Download it or save it again",
+            )
+        if not largest <= LARGEST:
+            count = int((~torch.isfinite(value.float())).sum())
             raise WeightsError(
                 f"{file.original[name]!r} in {path!r} holds NaN or infinity: {count:,} of "
                 f"{value.numel():,} values, with which a network predicts nothing",

@@ -13,9 +13,8 @@ from .backbones import Backbone
 from .families import Head
 from .nodes import Tokens, check_layer, split_at
 
-# classes (N,) -> d logit of the class / d target tensor, (N, C, h, w), or (N, C, 1, 1) where it is
-# the same at every cell
-Gradient = Callable[[torch.Tensor], torch.Tensor]
+# (target tensor (N, C, h, w), classes (N,)) -> d logit of the class / d target tensor
+Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Splitter(ABC):
@@ -46,40 +45,16 @@ class Splitter(ABC):
         target, head = self.split(module, inputs)
         return target.detach(), head(target.detach())
 
-    def run_with_gradient(
+    def closed_form(self, module: nn.Module) -> Gradient | None:
+        """The gradient of a logit at the target tensor, where it needs no backward pass."""
+        return None
+
+    def at_once(
         self, module: nn.Module, inputs: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Gradient]:
-        """The target tensor, the logits, and the gradient of the logit of any class.
-
-        Only the head is differentiated, with respect to the target tensor.
-        """
-        target, head = self.split(module, inputs)
-        target = target.detach()
-        # The gradient is then the same at every cell of a channel: that of its mean, over the
-        # cells.
-        leaf = target.mean((2, 3), keepdim=True) if self.averages else target
-        cells = target.shape[2] * target.shape[3] if self.averages else 1
-        leaf = leaf.detach().requires_grad_()
-        with torch.enable_grad():
-            logits = head(leaf)
-        return target, logits, gradient_at(leaf, logits, cells)
-
-
-def gradient_at(leaf: torch.Tensor, logits: torch.Tensor, cells: int = 1) -> Gradient:
-    """The function from classes (N,) to the gradient of their logits at a leaf.
-
-    Args:
-        leaf: that the logits were computed from
-        logits: (N, K)
-        cells: how many cells share the gradient
-    """
-
-    def gradient(classes: torch.Tensor) -> torch.Tensor:
-        one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
-        (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
-        return found / cells
-
-    return gradient
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The target tensor as a leaf of a graph, and the logits that end it, from one forward;
+        None where it takes no second one to split the network and to run its head."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -102,19 +77,15 @@ class BackboneSplitter(Splitter):
         """See `Splitter`."""
         return self.backbone.split(module, inputs)
 
-    def run_with_gradient(
-        self, module: nn.Module, inputs: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Gradient]:
-        """See `Splitter`; by a closed form where the family has one."""
+    def closed_form(self, module: nn.Module) -> Gradient | None:
+        """See `Splitter`."""
         family = self.backbone.family
         # It is of a last layer alone; with hidden layers before that one autograd is asked.
         if family.gradient is None or isinstance(
             module.get_submodule(family.last_layer), nn.Sequential
         ):
-            return super().run_with_gradient(module, inputs)
-        target, head = self.split(module, inputs)
-        target = target.detach()
-        return target, head(target), lambda classes: family.gradient(module, target, classes)
+            return None
+        return lambda target, classes: family.gradient(module, target, classes)
 
 
 @dataclass(frozen=True)

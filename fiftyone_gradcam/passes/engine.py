@@ -1,236 +1,289 @@
-"""One pass over images: decode, predict, explain, draw and store, all at the same time."""
+"""One pass over images: decode, network, and what is kept of each batch, all at the same time.
+
+How the work is shared. On a CPU a batch of a few images stays with one thread from its files to its
+PNG files, and each thread has its share of the processors: batches side by side wait for nothing,
+where the parts of one batch would wait for each other, and activations of a few images stay in the
+cache (on two processors up to 1.5 x the speed of 16 at a time). Threads are enough for that:
+Pillow, torch and zlib release Python's lock (two threads decode as fast as two processes). A GPU
+wants the opposite: large batches, and one thread that does nothing but feed it, on a stream of its
+own, with pinned memory and copies that nobody waits for; many threads that launch kernels wait for
+Python's lock (mobilenet_v2 ran at 180 images/s with 8 of them, where a GPU can 18,000). There
+images are decoded ahead, from a certain number on in processes (16 processors decode 1,300 images/s
+in threads of one process, 2,600 in processes); what is large per image is computed for the whole
+batch on the device, and files are written by threads behind it. Either way batches come to the
+sinks in order and in the thread of the caller, and only so many are on their way that memory does
+not grow with the number of images.
+"""
 
 from __future__ import annotations
 
 import os
-import pickle
-import tempfile
+import queue
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..dataset.predictions import PredictionWriter
-from ..explain.measures import measure
-from ..explain.render import peak_of, render_heatmap, save_heatmap
-from ..explain.signed import AGAINST
-from ..images.away import is_away
-from ..images.batches import Images
-from ..images.geometry import Box, seen_box
+from ..explain.cam import eval_mode
+from ..images.batches import Batch, Images
 from ..progress import Report
-from ..review.scores import Scores, scores
-from .explainer import Explainer, Maps, explain_batch
+from .precision import FLOAT32, Precision, computing
+from .seen import Classifier, Seen
+from .sinks import Sink
 from .threads import keeping_num_threads
 
-WORKERS = 8  # batches predicted side by side, at most
-# A processor is fastest with few images at a time, whose activations stay in its cache: on two
-# processors up to 1.5 x the speed of 16 at a time.
-PROCESSOR_BATCH = 4
-AHEAD = 8  # batches in work or waiting to be stored, for each worker
+WORKERS = 8  # batches side by side on a CPU, at most
+CPU_BATCH = 4  # images, at most, whose activations stay in the cache of a processor
+AHEAD = 8  # batches in work or waiting to be taken, for each worker
+WRITERS = 12  # threads that write files behind a GPU, at most
+MANY = 8  # processors from which on images are decoded in processes
+MOST = 32  # processes, at most
+WORTH = 500  # images, for which processes are worth their start
+READY = 6  # batches that wait to be written and taken behind a GPU
+
+Found = list[Any]  # of one batch, what each sink computed
+
+
+def no_report(done: int, total: int, message: str) -> None:
+    """For passes whose progress nobody asks for."""
 
 
 @keeping_num_threads
-def store_all(
-    explainer: Explainer,
+def run_pass(
     images: Images,
-    ids: list[str],
-    labels: np.ndarray,
-    writer: PredictionWriter,
-    batch_size: int,
-    report: Report,
+    network: Classifier | None,
+    sinks: Sequence[Sink],
+    batch_size: int = 64,
+    report: Report = no_report,
+    positions: np.ndarray | None = None,
+    message: str | None = None,
+    precision: Precision = FLOAT32,
 ) -> None:
-    """Decode, predict, explain, draw and store, everything at the same time.
+    """Show a network images, once, and give each sink what it wants of them.
 
-    Each of some threads takes a batch from its files to its drawn heatmaps, with a share of the
-    processors for its network: batches side by side wait for nothing, where the parts of one
-    batch wait for each other. This thread stores what they bring.
+    Images that cannot be decoded are left out and named in `images.failures`.
+
+    Args:
+        images: what is looked at
+        network: what looks; None where only pixels are wanted. Its device is that of the pass; it
+            is evaluated in eval mode and left in the mode it was found in
+        sinks: see `sinks.Sink`; each takes the batches in the order of the images
+        batch_size: images at once, at most; a CPU takes up to 4, which is faster
+        report: called after each batch with the numbers of images done and to do, and a message.
+            If it raises, the pass ends; the sinks keep what they took
+        positions: which of the images, in which order; None for all
+        message: said while it goes on; None counts the images
+        precision: see `Precision`
 
     Raises:
-        ValueError: if no image has a prediction, for none can be decoded; nothing is stored then
+        ValueError: at the end, if there are images and none can be decoded; or if a GPU has not
+            the memory for `batch_size` images
     """
+    positions = np.arange(len(images)) if positions is None else np.asarray(positions, np.int64)
+    device = network.device if network is not None else torch.device("cpu")
+    side_by_side = runs_side_by_side(device)
+    if side_by_side:
+        batch_size = min(batch_size, CPU_BATCH)
+    chunks = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+    with ExitStack() as stack:
+        if network is not None:
+            stack.enter_context(eval_mode(network.module))
+        reduced = stack.enter_context(computing(precision, device))
+        work = _Work(network, sinks, device, reduced)
+        run = _side_by_side if side_by_side else _fed
+        batches = stack.enter_context(_closed(run(images, chunks, work)))
+        done = 0
+        for chunk, (kept, values) in zip(chunks, batches, strict=True):
+            if len(kept):
+                for sink, value in zip(sinks, values, strict=True):
+                    sink.take(kept, value)
+            done += len(chunk)
+            report(done, len(positions), message or f"{done} of {len(positions)}")
+    images.check_readable()
+    for sink in sinks:
+        sink.finish()
+
+
+def runs_side_by_side(device: torch.device) -> bool:
+    """Whether small batches side by side are what a device is fastest with."""
+    return device.type == "cpu"
+
+
+class _Work:
+    """What is done with a batch: on the device, and behind it."""
+
+    def __init__(
+        self,
+        network: Classifier | None,
+        sinks: Sequence[Sink],
+        device: torch.device,
+        reduced: bool,
+    ):
+        self.network, self.sinks, self.device, self.reduced = network, sinks, device, reduced
+        self.splits = any(sink.splits for sink in sinks)
+        self.explains = any(sink.explains for sink in sinks)
+
+    def compute(self, batch: Batch, pixels: torch.Tensor) -> Found:
+        """What each sink wants of a batch, on the device."""
+        seen = Seen(
+            batch.positions,
+            batch.frames,
+            pixels,
+            self.network,
+            self.splits,
+            self.explains,
+            self.reduced,
+        )
+        return [sink.compute(seen) for sink in self.sinks]
+
+    def write(self, batch: Batch, found: Found) -> Found:
+        """What each sink makes of it behind the device."""
+        pairs = zip(self.sinks, found, strict=True)
+        return [sink.write(batch.positions, batch.frames, one) for sink, one in pairs]
+
+
+Taken = tuple[np.ndarray, Found]  # positions of the images that could be decoded; for each sink
+
+
+def _side_by_side(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Taken]:
+    """Batches one in each thread, from the files to the end."""
     processors = os.cpu_count() or 1
     workers = min(processors, WORKERS)
-    later = _Spool(writer) if explainer.options.scale == "run" else None
-    work = partial(_work, explainer, images, ids, labels, writer, later is None)
-    if explainer.device.type == "cpu":
-        batch_size = min(batch_size, PROCESSOR_BATCH)
-    chunks = (range(i, min(i + batch_size, len(ids))) for i in range(0, len(ids), batch_size))
+
+    def whole(chunk: np.ndarray) -> Taken:
+        batch = images.load(chunk)
+        if not len(batch.positions):
+            return batch.positions, []
+        return batch.positions, work.write(batch, work.compute(batch, batch.images))
+
+    share = max(1, processors // workers)
     pool = ThreadPoolExecutor(
-        workers,
-        "gradcam-predict",
-        initializer=torch.set_num_threads,
-        initargs=(max(1, processors // workers),),
+        workers, "gradcam-pass", initializer=torch.set_num_threads, initargs=(share,)
     )
     try:
-        waiting = deque(pool.submit(work, chunk) for chunk in islice(chunks, AHEAD * workers))
+        rest = iter(chunks)
+        waiting = deque(pool.submit(whole, chunk) for chunk in islice(rest, AHEAD * workers))
         while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
-            if done.ids:
-                writer.add_predictions(done.ids, done.logits, done.scores)
-                if later is None:
-                    _add(writer, done.drawn)
-                else:
-                    later.add(done)
-                writer.flush_if_full()
-            report(done.end, len(ids), f"{done.end} of {len(ids)}")
-        if not writer.has_predictions:
-            images.check_readable()
-            raise ValueError("No image can be predicted. There are no samples")
-        if later is not None:
-            later.store(pool)
+            found = waiting.popleft().result()
+            waiting.extend(pool.submit(whole, chunk) for chunk in islice(rest, 1))
+            yield found
     finally:
         pool.shutdown(cancel_futures=True)
-    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
-    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
-    writer.finish(away)
 
 
-@dataclass
-class _Drawn:
-    """What is stored of a heatmap; `stored` is None for a sample that gets none."""
+def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Taken]:
+    """Batches one after the other: decoded ahead, computed by a thread that feeds the device, and
+    written by threads behind it."""
+    ready: queue.Queue[Future | BaseException] = queue.Queue(READY)
+    stopped = threading.Event()
+    pool = ThreadPoolExecutor(min(WRITERS, os.cpu_count() or 1), "gradcam-write")
 
-    kind: str
-    sample_id: str
-    target: int
-    stored: dict | None
+    def put(one: Future | BaseException) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(one, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def feed() -> None:
+        try:
+            with (
+                _stream(work.device),
+                _closed(images.chunks(chunks, _processes(chunks))) as batches,
+            ):
+                for batch in batches:
+                    if stopped.is_set():
+                        return
+                    found, wait = _computed(work, batch)
+                    put(pool.submit(_written, work, batch, found, wait))
+        except BaseException as error:  # the caller's thread raises it on
+            put(error)
+
+    feeder = threading.Thread(target=feed, name="gradcam-feed", daemon=True)
+    feeder.start()
+    try:
+        for _ in chunks:
+            one = ready.get()
+            if isinstance(one, BaseException):
+                raise one
+            yield one.result()
+    finally:
+        stopped.set()
+        feeder.join()
+        pool.shutdown(cancel_futures=True)
 
 
-@dataclass
-class _Done:
-    """A batch that has been predicted: the samples up to position `end`, less the undecodable."""
-
-    end: int
-    ids: list[str]
-    logits: np.ndarray
-    scores: Scores
-    maps: Maps
-    frames: np.ndarray
-    boxes: list[Box]
-    drawn: list[_Drawn]
+def _processes(chunks: list[np.ndarray]) -> int:
+    """In how many processes images are decoded; 0 where threads do."""
+    processors = os.cpu_count() or 1
+    is_worth = processors >= MANY and sum(map(len, chunks)) >= WORTH
+    return min(processors, MOST) if is_worth else 0
 
 
-def _work(
-    explainer: Explainer,
-    images: Images,
-    ids: list[str],
-    labels: np.ndarray,
-    writer: PredictionWriter,
-    draw_now: bool,
-    chunk: range,
-) -> _Done:
-    """Take a batch from its files to its drawn heatmaps."""
-    batch = images.load(np.arange(chunk.start, chunk.stop))
+def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
+    """What is made of a batch on its device, on its way to the CPU; and what waits for it."""
     if not len(batch.positions):
-        none = np.zeros((0, 0))
-        return _Done(chunk.stop, [], none, None, Maps(), batch.frames, [], [])
-    own = labels[batch.positions]
-    kinds = [kind for kind in writer.heatmap_fields if not kind.startswith(AGAINST)]
-    logits, maps = explain_batch(explainer, batch.images, own, kinds)
-    batch_ids = [ids[i] for i in batch.positions]
-    boxes = [seen_box(explainer.resize, *map(int, frame)) for frame in batch.frames]
-    done = _Done(chunk.stop, batch_ids, logits, scores(logits, own), maps, batch.frames, boxes, [])
-    if draw_now:
-        pair = explainer.options.scale == "pair" and maps.cams
-        _draw_all(writer, done, maps.peaks() if pair else None)
-    return done
+        return [], _no_wait
+    if work.device.type != "cuda":
+        return _to_host(work.compute(batch, batch.images.to(work.device)), False), _no_wait
+    try:
+        # The rows of pixels lie in one piece of memory; pinned, the copy is done by the device.
+        pinned = batch.images.permute(0, 2, 3, 1).pin_memory()
+        pixels = pinned.to(work.device, non_blocking=True).permute(0, 3, 1, 2)
+        found = _to_host(work.compute(batch, pixels), True)
+    except torch.cuda.OutOfMemoryError as error:
+        raise ValueError(
+            f"The GPU has not enough memory for {len(batch.positions)} images at once. Pass a "
+            f"smaller batch_size"
+        ) from error
+    event = torch.cuda.Event()
+    event.record()
+    return found, event.synchronize
 
 
-def _draw_all(writer: PredictionWriter, done: _Done, peaks: np.ndarray | None) -> _Done:
-    """Draw the heatmaps of a batch, by one factor for each sample or by their own peaks."""
-    for kind in writer.heatmap_fields:
-        shown, sign = kind.removeprefix(AGAINST), -1 if kind.startswith(AGAINST) else 1
-        for row, sample_id in enumerate(done.ids):
-            target, stored = int(done.maps.classes[shown][row]), None
-            if target >= 0:
-                stored = _draw(
-                    writer,
-                    kind,
-                    sample_id,
-                    sign * done.maps.cams[shown][row],
-                    done.frames[row],
-                    done.boxes[row],
-                    None if peaks is None else float(peaks[row]),
-                )
-            done.drawn.append(_Drawn(kind, sample_id, target, stored))
-    return done
+def _no_wait() -> None:
+    """Where nothing is on its way."""
 
 
-def _draw(
-    writer: PredictionWriter,
-    kind: str,
-    sample_id: str,
-    cam: np.ndarray,
-    frame: np.ndarray,
-    box: Box,
-    peak: float | None,
-) -> dict:
-    """Draw a heatmap, write its file if it is to be one, and return what is stored of it."""
-    options = writer.options
-    pixels = render_heatmap(
-        cam,
-        int(frame[0]),
-        int(frame[1]),
-        box,
-        peak,
-        options.resolution,
-        options.interpolation,
-    )
-    if options.storage == "file":
-        path = writer.heatmap_path(kind, sample_id)
-        save_heatmap(pixels, path)
-        stored: dict = {"map_path": path}
-    else:
-        stored = {"map": pixels}
-    found = measure(cam, box)
-    return {
-        **stored,
-        "peak": peak_of(cam),
-        "focus": found and found.focus,
-        "centroid": found and list(found.centroid),
-        "border": found and found.border,
-    }
+def _written(work: _Work, batch: Batch, found: Found, wait: Callable[[], None]) -> Taken:
+    wait()
+    return batch.positions, work.write(batch, found) if len(batch.positions) else []
 
 
-def _add(writer: PredictionWriter, drawn: list[_Drawn]) -> None:
-    for one in drawn:
-        if one.stored is None:
-            writer.add_no_heatmap(one.kind, one.sample_id)
-        else:
-            target = writer.run.classes[one.target]
-            writer.add_heatmap(one.kind, one.sample_id, target=target, **one.stored)
+def _to_host(found: Any, pinned: bool) -> Any:
+    """The same with tensors on the CPU; those from a GPU are pinned, and still on their way."""
+    if isinstance(found, torch.Tensor):
+        if not pinned:
+            return found.cpu()
+        return torch.empty_like(found, device="cpu", pin_memory=True).copy_(
+            found, non_blocking=True
+        )
+    if isinstance(found, dict):
+        return {name: _to_host(one, pinned) for name, one in found.items()}
+    if isinstance(found, list | tuple):
+        return [_to_host(one, pinned) for one in found]
+    return found
 
 
-class _Spool:
-    """Maps on disk until the largest peak of all is known, so that memory does not grow."""
+def _stream(device: torch.device):
+    """A stream of the pass's own on a GPU."""
+    if device.type != "cuda":
+        return nullcontext()
+    own = torch.cuda.Stream(device)
+    own.wait_stream(torch.cuda.current_stream(device))  # the weights are on their way
+    return torch.cuda.stream(own)
 
-    def __init__(self, writer: PredictionWriter):
-        self.writer = writer
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this)
-        self.largest = 0.0
 
-    def add(self, done: _Done) -> None:
-        """Keep the maps of a batch."""
-        pickle.dump(done, self.file)
-        if done.maps.cams:
-            self.largest = max(self.largest, float(done.maps.peaks().max()))
-
-    def store(self, pool: ThreadPoolExecutor) -> None:
-        """Draw and store everything."""
-        end = self.file.tell()
-        self.file.seek(0)
-        batches = (pickle.load(self.file) for _ in iter(lambda: self.file.tell() < end, False))
-        draw = partial(_draw_all, self.writer)
-        waiting: deque = deque()
-        for done in batches:
-            waiting.append(pool.submit(draw, done, np.full(len(done.ids), self.largest)))
-            if len(waiting) > WORKERS:
-                _add(self.writer, waiting.popleft().result().drawn)
-                self.writer.flush_if_full()
-        for last in waiting:
-            _add(self.writer, last.result().drawn)
-        self.file.close()
+@contextmanager
+def _closed(batches: Iterator) -> Iterator[Iterator]:
+    """Close a generator at the end, so that its threads end with the pass."""
+    try:
+        yield batches
+    finally:
+        batches.close()

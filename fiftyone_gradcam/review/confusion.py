@@ -37,6 +37,28 @@ class ClassRow:
         """Share of the predicted that are labelled so."""
         return self.right / self.predicted if self.predicted else None
 
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; None of a class that nobody speaks of."""
+        count = self.labelled + self.predicted
+        return 2 * self.right / count if count else None
+
+
+def normalized(matrix: np.ndarray, by: str) -> np.ndarray:
+    """Shares (L, P) of a confusion matrix of counts (L, P).
+
+    Args:
+        matrix: rows are labels, columns predictions
+        by: "row" (of the samples of a label: recall on the diagonal) or "column" (of those of a
+            prediction: precision); rows or columns of no samples are 0
+
+    Raises:
+        ValueError: if `by` is neither
+    """
+    if by not in ("row", "column"):
+        raise ValueError(f"by must be 'row' or 'column', not {by!r}")
+    return matrix / np.maximum(matrix.sum(1 if by == "row" else 0, keepdims=True), 1)
+
 
 def confusion_matrix(counts: Mapping[tuple[str, str], int], classes: Sequence[str]) -> np.ndarray:
     """Numbers of samples (K, K): rows are labels, columns predictions, in the order of `classes`.

@@ -102,7 +102,12 @@ def near_duplicates(
 
 
 def thumbnails(images: torch.Tensor) -> np.ndarray:
-    """Small grey pictures, of one brightness and contrast.
+    """Small gray pictures as arrays (see `small_pictures`)."""
+    return small_pictures(images).cpu().numpy()
+
+
+def small_pictures(images: torch.Tensor) -> torch.Tensor:
+    """Small gray pictures, of one brightness and contrast.
 
     They tell copies that were re-encoded, resized, lightened or made grey, better than features of
     a network do, and nothing of cropped or mirrored ones.
@@ -111,13 +116,13 @@ def thumbnails(images: torch.Tensor) -> np.ndarray:
         images: (n, 3, S, S) uint8
 
     Returns:
-        (n, 256) float32
+        (n, 256) float32, on the device of the images
     """
     grey = torch.einsum("nchw,c->nhw", images.float(), torch.tensor(GREY, device=images.device))
     small = F.adaptive_avg_pool2d(grey, THUMBNAIL).flatten(1)
     small = small - small.mean(1, keepdim=True)
     # What is plain has no picture, and rounding is not to become one.
-    return (small / small.std(1, keepdim=True).clamp(min=1.0)).cpu().numpy()
+    return small / small.std(1, keepdim=True).clamp(min=1.0)
 
 
 def near_pairs(

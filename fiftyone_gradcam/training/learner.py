@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..model.backbones import get_backbone
 from ..model.weights import create_model
+from ..passes.seen import Seen
+from ..passes.sinks import Sink
 from .dropout import quicken_dropout
 from .freezing import Freezer
 from .optimization import Average, class_weights, make_optimizer, set_rates
@@ -88,6 +90,23 @@ class Evaluation:
     positions: np.ndarray
     predicted: np.ndarray
     dead: float
+
+
+class _Logits(Sink):
+    """Hands on the logits and labels of the images of a pass, in their order."""
+
+    def __init__(self, learner: Learner, reader: nn.Module, labels: np.ndarray, add: Callable):
+        self.learner, self.reader = learner, reader
+        self.labels, self.add = labels, add
+
+    @torch.no_grad()
+    def compute(self, seen: Seen) -> torch.Tensor:
+        """See `Sink`."""
+        return self.learner.logits(self.reader, seen.inputs)
+
+    def take(self, positions: np.ndarray, value: torch.Tensor) -> None:
+        """See `Sink`."""
+        self.add(positions, value, torch.from_numpy(self.labels[positions]))
 
 
 class Learner:
@@ -178,7 +197,7 @@ class Learner:
         set_rates(optimizer, factor)
         if self.recipe.from_scratch:
             self._average_statistics()
-        logits = self._logits(reader, batch)
+        logits = self.logits(reader, batch.inputs)
         loss = F.cross_entropy(
             logits,
             batch.targets,
@@ -200,15 +219,21 @@ class Learner:
             source: the images
             on_batch: called with the number of images of each batch
         """
-        model = self.kept.eval()
-        reader, sums = source.reader(model), Sums()
+        model, sums = self.kept.eval(), Sums()
+        reader = source.reader(model)
         positions, predicted = [np.empty(0, np.int64)], [torch.empty(0, dtype=torch.int64)]
-        for batch in source.batches(source.data.positions):
-            logits = self._logits(reader, batch)
-            sums.add(logits, batch.labels, F.cross_entropy(logits, batch.labels))
-            positions.append(batch.positions)
+
+        def add(where: np.ndarray, logits: torch.Tensor, labels: torch.Tensor) -> None:
+            sums.add(logits, labels, F.cross_entropy(logits, labels))
+            positions.append(where)
             predicted.append(logits.argmax(1).cpu())
-            on_batch(len(batch.positions))
+
+        if isinstance(source, Pictures):
+            source.run_pass(model, _Logits(self, reader, source.data.labels, add), on_batch)
+        else:
+            for batch in source.batches(source.data.positions):
+                add(batch.positions, self.logits(reader, batch.inputs), batch.labels)
+                on_batch(len(batch.positions))
         loss, accuracy, _ = sums.read()
         return Evaluation(
             loss,
@@ -218,9 +243,10 @@ class Learner:
             sums.dead,
         )
 
-    def _logits(self, reader: nn.Module, batch: Batch) -> torch.Tensor:
+    def logits(self, reader: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits (n, K) float32 of normalized images or features, in the recipe's precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            logits = reader(batch.inputs)
+            logits = reader(inputs)
         return logits.float()
 
     def _average_statistics(self) -> None:

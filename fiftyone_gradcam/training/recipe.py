@@ -10,6 +10,7 @@ from operator import le, lt
 
 import numpy as np
 
+from ..arguments import check_storable
 from ..images.geometry import check_resize
 from ..model.backbones import get_backbone
 from ..similar import did_you_mean
@@ -145,6 +146,8 @@ class Recipe:
         check_resize(self.resize)
         for name, (is_good, words) in _RULES.items():
             value = getattr(self, name)
+            for one in value if isinstance(value, tuple) else (value,):
+                check_storable(name, one)
             if not is_good(value):
                 raise ValueError(f"{name} must be {words}, not {value!r}")
         self._fill(translation=0 if self.crop < 1 else round(0.1 * self.image_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from torch import nn
 from ..images.batches import Images
 from ..model.backbones import Backbone
 from ..model.heads import dropout_before, new_layers
+from ..model.splitting import Splitter, splitter_of
+from ..passes.engine import run_pass
+from ..passes.seen import Seen
+from ..passes.sinks import Sink
 from .augment import augment, mix
 from .recipe import Recipe
 
@@ -94,6 +99,43 @@ class Pictures:
                     )
             yield Batch(self.backbone.normalize(images), labels, batch.positions)
 
+    def run_pass(self, model: nn.Module, sink: Sink, advance: Callable[[int], None]) -> None:
+        """Show a network all images, without augmentation.
+
+        Args:
+            model: in the mode that it is to be used in
+            sink: takes what it wants
+            advance: called with the number of images done, batch by batch
+        """
+        before = 0
+
+        def report(done: int, total: int, message: str) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        network = InTraining(model, self.backbone, self.device)
+        size, positions = self.recipe.batch_size, self.data.positions
+        run_pass(self.data.images, network, [sink], size, report, positions)
+
+
+@dataclass(frozen=True)
+class InTraining:
+    """A network that is being trained, as a pass sees it (see `passes.seen.Classifier`)."""
+
+    module: nn.Module
+    backbone: Backbone
+    device: torch.device
+
+    @property
+    def splitter(self) -> Splitter:
+        """Where it is split."""
+        return splitter_of(self.backbone)
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 images (N, 3, S, S) as the network wants them."""
+        return self.backbone.normalize(images.to(self.device))
+
 
 class Features:
     """Batches of what the new layers see, computed once; read by the new layers alone.
@@ -164,6 +206,34 @@ def read_features(
         hook.remove()
 
 
+class _NewLayersInputs(Sink):
+    """Keeps what the new layers see of each image, on the device."""
+
+    def __init__(self, entry: nn.Module):
+        self.found: list[tuple[int, torch.Tensor]] = []
+        self.order: list[np.ndarray] = []
+        self._local = threading.local()  # threads run the network side by side
+        self.hook = entry.register_forward_pre_hook(self._keep)
+
+    def _keep(self, _: nn.Module, inputs: tuple) -> None:
+        self._local.inputs = inputs[0].clone()
+
+    def compute(self, seen: Seen) -> None:
+        """See `Sink`."""
+        seen.logits  # noqa: B018 (runs the network, and with it the hook)
+        # Left on the device, where they are needed; batches may be done in another order.
+        self.found.append((int(seen.positions[0]), self._local.__dict__.pop("inputs")))
+
+    def take(self, positions: np.ndarray, value: None) -> None:
+        """See `Sink`."""
+        self.order.append(positions)
+
+    def in_order(self) -> list[torch.Tensor]:
+        """What was kept of each batch, in the order of the pass."""
+        found = dict(self.found)
+        return [found[int(positions[0])] for positions in self.order]
+
+
 def compute_features(
     model: nn.Module, pictures: Pictures, advance: Callable[[int], None]
 ) -> Features:
@@ -174,15 +244,14 @@ def compute_features(
         pictures: which images; they are not augmented
         advance: called with the number of images done, batch by batch
     """
-    order: list[np.ndarray] = []
-
-    def inputs() -> Iterator[torch.Tensor]:
-        for batch in pictures.batches(pictures.data.positions):
-            order.append(batch.positions)
-            yield batch.inputs
-            advance(len(batch.positions))
-
-    kept = list(read_features(model, pictures.backbone, inputs()))
+    model.eval()
+    last_layer = pictures.backbone.family.last_layer
+    sink = _NewLayersInputs(dropout_before(model, last_layer) or model.get_submodule(last_layer))
+    try:
+        pictures.run_pass(model, sink, advance)
+    finally:
+        sink.hook.remove()
+    kept = sink.in_order()
     values = torch.cat(kept) if kept else torch.empty(0, device=pictures.device)
-    positions = np.concatenate(order) if order else np.empty(0, np.int64)
+    positions = np.concatenate(sink.order) if sink.order else np.empty(0, np.int64)
     return Features(pictures.data, pictures.recipe, pictures.backbone, values, positions)

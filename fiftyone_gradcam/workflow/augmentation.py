@@ -14,6 +14,7 @@ from ..arguments import checked
 from ..dataset import fields
 from ..dataset.files import dataset_folder
 from ..dataset.import_record import decode_options
+from ..dataset.writing import alone_in
 from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
@@ -87,7 +88,7 @@ def preview_augmentation(
         columns=copies + 1,
         cell=int(np.clip(recipe.image_size, *CELLS)),
     )
-    with whole_file(path) as part:
+    with alone_in(os.path.dirname(path)), whole_file(path) as part:
         picture.save(part, format="PNG")
     print(f"Wrote {copies} augmented copies of {len(images)} images to {path}")
     return path

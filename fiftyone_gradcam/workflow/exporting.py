@@ -11,9 +11,9 @@ from PIL import Image
 
 from ..arguments import checked
 from ..dataset import fields
-from ..dataset.files import ready_folder
 from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
 from ..dataset.import_record import decode_options
+from ..dataset.writing import exporting
 from ..disk import whole_file
 from ..explain import overlay
 from ..explain.signed import AGAINST
@@ -86,11 +86,13 @@ def export_overlays(
     ]
     sheets = -(-len(view) // SHEET_PICTURES) if contact_sheet else 0
     sheet_names = [f"{SHEET}_{number}.jpg" for number in range(1, sheets + 1)]
-    folder = ready_folder(folder, overwrite)
     written, waiting, failures = [], [], {}
     options = decode_options(fields.root_dataset(samples))
     captions = _captions(view, heatmap_field, prediction_field, label_field)
-    with reporting(progress, f"Drawing {len(view)} overlays") as report:
+    with (
+        exporting(folder, overwrite) as home,
+        reporting(progress, f"Drawing {len(view)} overlays") as report,
+    ):
         rows = zip(names, view.iter_samples(), captions, strict=True)
         for number, (name, sample, caption) in enumerate(rows, start=1):
             try:
@@ -102,7 +104,7 @@ def export_overlays(
             picture = overlay.triptych(
                 image, pixels, caption.replace("\n", "   "), colormap, alpha, height, signed
             )
-            written.append(_save(picture, folder, name))
+            written.append(_save(picture, home, name))
             if contact_sheet:
                 small = overlay.fit(image, box=200)
                 waiting.append((overlay.overlay(small, pixels, colormap, alpha, signed), caption))
@@ -110,11 +112,11 @@ def export_overlays(
         sheet_paths = []
         for name, start in zip(sheet_names, range(0, len(waiting), SHEET_PICTURES), strict=False):
             pictures, texts = zip(*waiting[start : start + SHEET_PICTURES], strict=True)
-            sheet_paths.append(_save(overlay.sheet(pictures, texts), folder, name))
+            sheet_paths.append(_save(overlay.sheet(pictures, texts), home, name))
     tell_failures(failures)
     if not written:
         raise ValueError(none_readable(len(view), next(iter(failures.values()))))
-    print(f"Wrote {len(written)} overlays to {folder}; contact sheets: {len(sheet_paths)}")
+    print(f"Wrote {len(written)} overlays to {home}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 
 
@@ -188,10 +190,10 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counts[name]} images" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
-    folder = ready_folder(folder, overwrite)
-    for file, picture in pictures.items():
-        _save(picture, folder, file)
-    print(f"Wrote {len(means)} mean heatmaps to {folder}")
+    with exporting(folder, overwrite) as home:
+        for file, picture in pictures.items():
+            _save(picture, home, file)
+    print(f"Wrote {len(means)} mean heatmaps to {home}")
 
 
 def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:

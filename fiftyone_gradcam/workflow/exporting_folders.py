@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import uuid
 
 import fiftyone as fo
 
 from ..dataset import fields, splits
-from ..dataset.files import ready_folder
+from ..dataset.writing import exporting
+from ..disk import whole_file
 from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
 from ..images.opening import NOT_FOUND, ImageError, none_readable
@@ -78,19 +78,20 @@ def export_folders(
     own = own if split_folders else [None] * len(own)
     _check_lengths({*labels, *own})
     targets, folders = _targets(paths, labels, own)
-    folder = ready_folder(folder, overwrite)
-    if how == "list":
-        _write_list(folder, paths, targets, labels, own)
-        return folder
-    with reporting(progress, f"Writing {len(paths)} images to {folder}") as report:
-        for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
-            _write(path, names.inside(folder, target), how)
-            report(number, len(paths), f"{number} of {len(paths)}")
-    print(f"Wrote {len(paths)} images to {folder}, in folders of {len(folders)} classes")
+    inner = {os.path.dirname(target) for target in targets} if how != "list" else ()
+    with exporting(folder, overwrite, inner) as home:
+        if how == "list":
+            _write_list(home, paths, targets, labels, own)
+            return home
+        with reporting(progress, f"Writing {len(paths)} images to {home}") as report:
+            for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
+                _write(path, names.inside(home, target), how)
+                report(number, len(paths), f"{number} of {len(paths)}")
+    print(f"Wrote {len(paths)} images to {home}, in folders of {len(folders)} classes")
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
         print(f"Note: names that not every file system takes are changed: {some(renamed)}")
-    return folder
+    return home
 
 
 def _check_lengths(own: set[str | None]) -> None:
@@ -153,18 +154,11 @@ class _Folders:
 
 def _write(path: str, target: str, how: str) -> None:
     """Copy or link a file; it is whole, or it is not there."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    part = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
-    try:
+    with whole_file(target) as part:
         if how == "link":
             os.symlink(os.path.realpath(path), part)
         else:
             shutil.copy2(path, part)
-        os.replace(part, target)
-    except BaseException:
-        if os.path.lexists(part):
-            os.unlink(part)
-        raise
 
 
 def _write_list(
@@ -175,7 +169,7 @@ def _write_list(
     own: list[str | None],
 ) -> None:
     path = os.path.join(folder, LIST)
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("from", "to", "label", "split"))
         rows.writerows(

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import fiftyone as fo
 import numpy as np
-import torch
 
 from ..dataset import fields, runs
 from ..dataset.heatmaps import check_heatmap_field
 from ..dataset.storing import write_rows
 from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
-from ..explain.faithfulness import STEPS, centred_gaussian, faithfulness, random_map
-from ..images.batches import Images
+from ..explain.faithfulness import MEASURES, RIVALS, STEPS, measure_name
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..passes.explainer import Explainer
+from ..passes.engine import run_pass
+from ..passes.quality import Quality
 from ..progress import Progress, reporting, tell_failures
 from .predicting import find_classifier, images_for, make_options
-
-MEASURES = ("deletion", "insertion", "drop")
-RIVALS = ("", "gaussian", "random")
 
 
 @delegable
@@ -91,22 +87,18 @@ def explanation_quality(
     if not ids:
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     images = images_for(classifier, paths, dataset)
-    explainer = Explainer(classifier, options, device)
-    found: dict[str, dict[str, float]] = {}
+    sink = Quality(options, steps, seed)
     with reporting(progress, f"Testing {len(ids)} heatmaps") as report:
-        for position, values in _measured(explainer, images, steps, seed):
-            found[ids[position]] = values
-            report(position + 1, len(ids), f"{position + 1} of {len(ids)}")
+        run_pass(images, classifier.network(device, options.layer), [sink], report=report)
     tell_failures(images.failures)
-    images.check_readable()
+    found = {ids[position]: values for position, values in sink.found.items()}
     paths = {name: f"{heatmap_field}.{name}" for name in next(iter(found.values()))}
     for path in paths.values():
         dataset.add_sample_field(path, fo.FloatField)
     write_rows(dataset, {i: {paths[n]: x for n, x in v.items()} for i, v in found.items()})
     means = {
         measure: {
-            rival or "heatmap": float(np.mean([v[_name(measure, rival)] for v in found.values()]))
-            for rival in RIVALS
+            rival or "heatmap": _mean(found, measure_name(measure, rival)) for rival in RIVALS
         }
         for measure in MEASURES
     }
@@ -117,28 +109,5 @@ def explanation_quality(
     return means
 
 
-def _name(measure: str, rival: str) -> str:
-    return f"{measure}_{rival}" if rival else measure
-
-
-def _measured(explainer: Explainer, images: Images, steps: int, seed: int):
-    """For each image its position, and all measures of its map and of the two rivals."""
-
-    @torch.no_grad()
-    def probability(pixels: torch.Tensor) -> torch.Tensor:
-        logits = torch.cat([explainer.model(part) for part in pixels.split(16)])
-        return logits.softmax(1)[:, target]
-
-    for batch in images.batches(16):
-        explained = explainer(batch.images, [PREDICTED])
-        pixels = explainer.normalize(batch.images)
-        for row, position in enumerate(batch.positions.tolist()):
-            target = int(explained.classes[0][row])
-            cam = explained.maps[0][row].float().cpu().numpy()
-            random = np.random.default_rng((seed, position))
-            maps = (cam, centred_gaussian(cam.shape), random_map(cam.shape, random))
-            values = {}
-            for rival, one in zip(RIVALS, maps, strict=True):
-                result = faithfulness(pixels[row], one, probability, steps)
-                values |= {_name(m, rival): getattr(result, m) for m in MEASURES}
-            yield position, values
+def _mean(found: dict[str, dict[str, float]], name: str) -> float:
+    return float(np.mean([values[name] for values in found.values()]))

@@ -9,13 +9,14 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, shown, splits
+from ..dataset.appearance import appearance_of
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
 from ..dataset.prediction_fields import document
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
 from ..images.away import away_files
 from ..jobs.delegating import delegable
-from ..passes.appearance import appearance_of
 from ..progress import Progress
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
@@ -23,7 +24,12 @@ from ..review.leaks import equal_files
 ORDER = ("train", "val", "test")
 
 
-@delegable
+def _check(samples, embeddings=None, **_) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    check_can_wait(embeddings)
+
+
+@delegable(check=_check)
 @exclusive
 def find_leaks(
     samples: fo.core.collections.SampleCollection,
@@ -35,6 +41,7 @@ def find_leaks(
     device: str | None = None,
     progress: Progress = None,
     delegate: bool = False,
+    embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
     """Find images that are in more than one split: what is learnt from must not be tested on.
 
@@ -46,11 +53,14 @@ def find_leaks(
         samples: a dataset or view whose samples are tagged by their splits
         near: also look for near duplicates, by thumbnails and by features of a pretrained network;
             without its weights, cropped and mirrored ones are not found
-        backbone, weights: of that network; see `find_label_issues`
+        backbone, weights: of that network; see `find_label_issues`. What it says of an image is
+            kept, and is not computed again by this and other verbs
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
+        embeddings: in the place of that network's features: an array (N, C) in the order of the
+            samples, or the name of a field of vectors (see `compute_embeddings`)
 
     Returns:
         the images that have a twin, twins beside each other
@@ -62,6 +72,8 @@ def find_leaks(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
+    check_one_source(embeddings, backbone, weights)
+    given = None if embeddings is None else given_embeddings(samples, embeddings)
     known = splits.split_tags(dataset)
     ids, paths, tags = samples.values(["id", "filepath", "tags"])
     own = [next((tag for tag in present if tag in known), None) for present in tags]
@@ -76,7 +88,8 @@ def find_leaks(
     pairs = [(i, j, "exact") for i, j in _equal_pairs(paths, own)]
     pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
-        looks = appearance_of(dataset, paths, backbone, weights, device, progress)
+        given = None if given is None else given[places]
+        looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
         pairs += _near_pairs(looks, own, names)
     twins = _write(dataset, ids, pairs, leak_field)
     _tell(pairs, own, names)

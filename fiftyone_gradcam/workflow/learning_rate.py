@@ -10,6 +10,7 @@ import fiftyone as fo
 from ..dataset import fields
 from ..dataset.files import dataset_folder
 from ..dataset.training_sets import training_data
+from ..dataset.writing import alone_in
 from ..jobs.delegating import delegable
 from ..progress import Progress, reporting, tell_failures
 from ..training.drawn_curves import draw_learning_rate_test
@@ -78,7 +79,8 @@ def find_learning_rate(
         )
     tell_failures(train_set.images.failures)
     test = replace(test, path=path)
-    draw_learning_rate_test(test, path, f"{dataset.name}: {recipe.backbone}")
+    with alone_in(os.path.dirname(path)):
+        draw_learning_rate_test(test, path, f"{dataset.name}: {recipe.backbone}")
     print(test)
     print(f"The curve: {path}")
     return test

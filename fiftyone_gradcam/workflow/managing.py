@@ -17,11 +17,12 @@ from ..dataset import exported, files, run_fields, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.imported_weights import facts_of_weights, unpack_weights
+from ..dataset.kept_features import remove_gone
 from ..dataset.live import LiveTraining
-from ..dataset.references import run_tails, tail
 from ..dataset.tidying import make_ready
-from ..dataset.writing import exclusive
+from ..dataset.writing import exclusive, export_lock, patience
 from ..disk import make_folder
+from ..locks import locked
 
 Samples = fo.core.collections.SampleCollection
 
@@ -53,20 +54,22 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
     if isinstance(run, runs.Pretrained):
         raise ValueError(f"{run} was not trained here. Pass a run of fine_tune()")
     folder = os.path.realpath(os.path.expanduser(folder))
-    _check_target(folder, overwrite)
     parent, name = os.path.split(folder)
     part = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:8]}.part")
-    top = part
-    while not os.path.exists(os.path.dirname(top)):
-        top = os.path.dirname(top)
-    try:
-        os.makedirs(part)
-        exported.write_export(run, part)
-        with exported.in_place(part, folder):
-            pass
-    except BaseException:
-        shutil.rmtree(top, ignore_errors=True)  # and folders that were made on the way
-        raise
+    with locked(export_lock(folder), f"Folder {folder!r}", patience()):
+        exported.clear_up(folder)
+        _check_target(folder, overwrite)
+        top = part
+        while not os.path.exists(os.path.dirname(top)):
+            top = os.path.dirname(top)
+        try:
+            os.makedirs(part)
+            exported.write_export(run, part)
+            with exported.in_place(part, folder):
+                pass
+        except BaseException:
+            shutil.rmtree(top, ignore_errors=True)  # and folders that were made on the way
+            raise
     print(f"Exported {run} to {folder}")
     return folder
 
@@ -132,7 +135,7 @@ def import_run(
     runs.check_key(dataset, key, overwrite)
     home = run_folder(dataset, key)
     if not overwrite:
-        _check_no_remains(dataset, key)
+        _make_room(dataset, key)
     replaced = runs.paths_of(dataset, key)
     target = os.path.join(home, uuid.uuid4().hex[:8]) if os.path.isdir(home) else home
     part = f"{os.path.dirname(home)}{os.sep}.{key}.part"
@@ -215,7 +218,7 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
     if os.path.dirname(run.checkpoint) != new:  # else of a renaming that was killed
         if _is_copy(paths, new):  # of one that was killed earlier
             shutil.rmtree(new)
-        _check_no_remains(dataset, new_key)
+        _make_room(dataset, new_key)
         if os.path.isdir(new) and os.listdir(new):
             raise ValueError(
                 f"{new!r} holds files of a deleted run {new_key!r}, which another dataset uses. "
@@ -246,8 +249,9 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
 def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
     """Delete a run: its record and its files; or what is left of an interrupted training.
 
-    First go the fields, then the record, then the files: a second call finishes what was cut short.
-    Files that another dataset uses, such as a clone, stay.
+    First go the fields, then the record, then the features that its network said of images, then
+    the files: a second call finishes what was cut short. Files that another dataset uses, such as a
+    clone, stay.
 
     Args:
         samples: a dataset or view
@@ -279,6 +283,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     if is_recorded:
         dataset.delete_run(key)
         print(f"Deleted run {key!r} of {dataset.name!r}")
+    remove_gone(dataset)  # what its network said of images
     LiveTraining(dataset, key).forget()
     had_files = os.path.isdir(folder)
     files.remove_run_files(dataset, key, paths)
@@ -319,15 +324,21 @@ def _check_target(folder: str, overwrite: bool) -> None:
     exported.check_replaceable(folder)
 
 
-def _check_no_remains(dataset: fo.Dataset, key: str) -> None:
-    """Refuse to write over the files of a training that was interrupted."""
-    folder, id = run_folder(dataset, key), str(dataset._doc.id)
-    used = run_tails(id)  # what stays of a deleted run, for a clone shows it, is no training
-    if any(tail(path, id) not in used for path in files.files_below(folder)):
+def _make_room(dataset: fo.Dataset, key: str) -> None:
+    """Delete files of a key that no run has: of a call that was killed before it recorded them.
+
+    What a clone shows stays.
+
+    Raises:
+        ValueError: if they are of a training that can be resumed
+    """
+    folder = run_folder(dataset, key)
+    if runs.can_resume(dataset, key):
         raise ValueError(
             f"{folder!r} holds a training {key!r} of {dataset.name!r} that was interrupted. Choose "
             f"another key, or call delete_run() for it first"
         )
+    runs.remove_others(dataset, key)
 
 
 def _imported(dataset: fo.Dataset, key: str, facts: dict, here: str) -> runs.Run:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fiftyone as fo
 import numpy as np
-import torch
 
 from ..dataset import fields, shown, views
+from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
@@ -16,7 +16,9 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import get_backbone
 from ..model.device import pick_device
-from ..passes.features import frozen_features, pick_backbone
+from ..passes.engine import run_pass
+from ..passes.features import frozen_network, pick_backbone
+from ..passes.sinks import Logits
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
@@ -24,7 +26,7 @@ from ..training.history import Hooks
 from ..training.loop import train
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
-from ..training.sources import Labelled
+from ..training.sources import InTraining, Labelled
 
 
 @delegable
@@ -101,7 +103,8 @@ def find_label_issues(
         if recipe.from_scratch:
             _decode_all(images)
         else:
-            features = frozen_features(images, recipe, device, report)
+            network = frozen_network(recipe, device)
+            features = features_of(dataset, ids, images, network, report)
         readable = [None if i in images.failures else label for i, label in enumerate(labels)]
         judged, classes, alone = _judgeable(readable)
         targets = class_indexes([labels[i] for i in judged], classes)
@@ -155,8 +158,7 @@ def _judgeable(labels: list[str | None]) -> tuple[np.ndarray, list[str], list[st
 
 def _decode_all(images: Images) -> None:
     """Find out which images cannot be decoded; what fits is kept for training."""
-    for _ in images.batches(64):
-        pass
+    run_pass(images, None, [])
 
 
 def _train_per_fold(
@@ -185,9 +187,9 @@ def _train_per_fold(
 
         rest = Labelled(images, labels, judged[fold != number])
         trained = train(recipe, num_classes, rest, device=device, hooks=Hooks(on_step))
-        for batch in images.batches(recipe.batch_size, judged[fold == number]):
-            with torch.no_grad():
-                pixels = backbone.normalize(batch.images.to(pick_device(device)))
-                logits = trained.model(pixels).float().cpu().numpy()
-            probabilities[rows[batch.positions]] = softmax(logits)
+        network = InTraining(trained.model, backbone, pick_device(device))
+        sink, asked = Logits(len(images)), judged[fold == number]
+        run_pass(images, network, [sink], recipe.batch_size, positions=asked)
+        seen = asked[np.isfinite(sink.rows[asked]).all(1)]
+        probabilities[rows[seen]] = softmax(sink.rows[seen])
     return probabilities

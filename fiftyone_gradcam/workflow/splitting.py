@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fiftyone as fo
+import numpy as np
 
 from ..dataset import fields, splits
+from ..dataset.appearance import appearance_of
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.reviews import left_out, without_left_out
 from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
-from ..passes.appearance import appearance_of
 from ..progress import Progress, some
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
@@ -16,7 +19,12 @@ from ..similar import did_you_mean
 from ..training.known_recipes import find_recipe
 
 
-@delegable
+def _check(samples, embeddings=None, **_) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    check_can_wait(embeddings)
+
+
+@delegable(check=_check)
 @exclusive
 def split(
     samples: fo.core.collections.SampleCollection,
@@ -25,11 +33,13 @@ def split(
     seed: int = 0,
     groups: str | None = None,
     folds: int | None = None,
+    include_excluded: bool = False,
     backbone: str | None = None,
     weights: str | None = None,
     device: str | None = None,
     progress: Progress = None,
     delegate: bool = False,
+    embeddings: Embeddings | None = None,
 ) -> dict[str, dict[str, int]]:
     """Tag samples as train, val and test, each class in the same proportions.
 
@@ -46,10 +56,14 @@ def split(
         groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
             re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
             samples, such as that of the video they are from
+        include_excluded: also tag samples that reviews have excluded or called unclear, which get
+            no tag otherwise
         folds: tag so many folds of equal size instead, "fold_1" and so on
         backbone, weights, device: of the network that near duplicates are told by; see
             `find_leaks`
         progress, delegate: see `import_folders`
+        embeddings: that near duplicates are told by, in the place of that network's features; see
+            `find_leaks`
 
     Returns:
         number of samples by split and class
@@ -68,15 +82,23 @@ def split(
         fractions = find_recipe(fractions).fractions
     if folds is None:
         check_fractions(fractions)
-    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    used = without_left_out(samples, include_excluded)
+    sizes = fields.class_counts(fields.labels_of(used, label_field)[2])
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
+    check_one_source(embeddings, backbone, weights)
     if groups == NEAR:
-        together = _twins(samples, backbone, weights, device, progress)
+        given = None if embeddings is None else given_embeddings(samples, embeddings)
+        together = _twins(samples, backbone, weights, given, device, progress)
+    elif embeddings is not None:
+        raise ValueError(
+            f"embeddings tell near duplicates: pass groups={NEAR!r} with them, or leave them out"
+        )
     else:
         together = None if groups is None else _groups(samples, groups)
-    counts = splits.write_split(samples, fractions, label_field, seed, together)
+    out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
+    counts = splits.write_split(samples, fractions, label_field, seed, together, out)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))
@@ -110,12 +132,14 @@ def _twins(
     samples: fo.core.collections.SampleCollection,
     backbone: str | None,
     weights: str | None,
+    embeddings: np.ndarray | None,
     device: str | None,
     progress: Progress,
 ) -> list[int]:
     """The same number for near duplicates."""
-    paths = samples.values("filepath")
-    looks = appearance_of(fields.root_dataset(samples), paths, backbone, weights, device, progress)
+    dataset = fields.root_dataset(samples)
+    ids, paths = fields.whole(samples).values(["id", "filepath"])
+    looks = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
     equal: dict[str | None, int] = {}
     pairs = near_pairs(looks)
     for place, digest in enumerate(equal_files(paths)):

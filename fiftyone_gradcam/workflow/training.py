@@ -14,14 +14,16 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.files import run_folder
+from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
+from ..dataset.measured import measured_on
 from ..dataset.training_sets import digest_of, training_data
+from ..dataset.watched import choose_watched
 from ..dataset.writing import exclusive
 from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.state_file import check_weights_file
-from ..passes.watching import Watch, choose_watched
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
@@ -31,6 +33,7 @@ from ..training.loop import train
 from ..training.recipe import Recipe, check_choices
 from ..training.recipes import make_recipe
 from ..training.sources import Labelled
+from ..training.watching import Watch
 
 Samples = fo.core.collections.SampleCollection
 CURVES = "curves.png"
@@ -60,6 +63,7 @@ def fine_tune(
     resume: bool = False,
     overwrite: bool = False,
     watch: int | Sequence[str] = 0,
+    include_excluded: bool = False,
     device: str | None = None,
     progress: Progress = None,
     delegate: bool = False,
@@ -84,6 +88,8 @@ def fine_tune(
         watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
             of the samples of these ids, at each epoch; a strip of pictures shows how the focus
             moved (`run.watch`)
+        include_excluded: also train and validate on samples that reviews have excluded or called
+            unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
         **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
@@ -109,7 +115,7 @@ def fine_tune(
     else:
         recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
-    classes, train_set, val_set = training_data(samples, label_field, recipe)
+    classes, train_set, val_set = training_data(samples, label_field, recipe, include_excluded)
     recipe = recipe.settled(train_set.labels)
     digest = digest_of(train_set, val_set)
     if state is not None:
@@ -135,7 +141,9 @@ def fine_tune(
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
-            run = _record(dataset, key, label_field, classes, recipe, trained, findings, recorder)
+            run = _record(
+                dataset, key, label_field, classes, recipe, trained, findings, recorder, val_set
+            )
     except CancelledError:
         live.forget()
         raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
@@ -177,7 +185,10 @@ def _make_watch(
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     if not ids:
         return None
-    recorder = Watch(samples, ids, label_field, classes, recipe)
+    dataset = fields.root_dataset(samples)
+    view = dataset.select(ids, ordered=True)
+    own = fields.labels_of(view, label_field)
+    recorder = Watch(*own, classes, recipe, decode_options(dataset))
     if state is not None:
         recorder.restore(state["watch"])
     return recorder
@@ -289,6 +300,17 @@ def _findings(
     return diagnose(recipe, classes, trained, train_set.labels, val_labels, leaks)
 
 
+def _measured(
+    dataset: fo.Dataset, classes: list[str], val_set: Labelled | None, trained: Trained
+) -> dict | None:
+    """On which samples and labels the accuracy was measured."""
+    if val_set is None:
+        return None
+    positions = trained.val_positions
+    paths = [val_set.images.paths[i] for i in positions]
+    return measured_on(dataset, paths, [classes[i] for i in val_set.labels[positions]])
+
+
 def _record(
     dataset: fo.Dataset,
     key: str,
@@ -298,6 +320,7 @@ def _record(
     trained: Trained,
     findings: list[Finding],
     recorder: Watch | None,
+    val_set: Labelled | None,
 ) -> runs.Run:
     """Write a finished training: first its files, then the run; then delete those it replaces."""
     replaced = runs.paths_of(dataset, key)
@@ -323,6 +346,7 @@ def _record(
             checkpoint=checkpoint,
             curves=curves,
             watch=recorder.save(folder) if recorder else None,
+            measured=_measured(dataset, classes, val_set, trained),
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.explain.render import HeatmapOptions
+from fiftyone_gradcam.explain.cam import explain_network
 from fiftyone_gradcam.images.decode import decode
 from fiftyone_gradcam.images.geometry import seen_box, to_frame, to_square
-from fiftyone_gradcam.passes.explainer import Explainer
+from fiftyone_gradcam.model.network import Network
 
 MIXED = "mixed"
 
@@ -77,12 +77,13 @@ def peak(frame: np.ndarray) -> tuple[float, float]:
     return (column + 0.5) / frame.shape[1], (row + 0.5) / frame.shape[0]
 
 
-def ours(explainer: Explainer, question: Question, target: int) -> tuple[float, float]:
+def ours(network: Network, question: Question, target: int) -> tuple[float, float]:
     """The peak of our map, in its place in the image."""
     image = decode(question.path).image
-    resize, size = explainer.resize, explainer.run.recipe["image_size"]
+    resize, size = network.resize, network.image_size
     square = torch.from_numpy(to_square(image, size, resize).copy()).permute(2, 0, 1)[None]
-    cam = explainer(square, [torch.tensor([target])]).maps[0][0].numpy()
+    pixels = network.normalize(square)
+    cam = explain_network(network, pixels, [torch.tensor([target])]).maps[0][0].cpu().numpy()
     return peak(to_frame(cam, image.width, image.height, seen_box(resize, *image.size)))
 
 
@@ -133,14 +134,14 @@ def play(
             resize=resize,
             progress=False,
         )
-    explainer = Explainer(run, HeatmapOptions(), None)
+    network = run.network()
     model = run.load_model()
-    layer = model.get_submodule(explainer.backbone.family.layer)
+    layer = model.get_submodule(network.layer)
     asked = questions(folder / "test")
     answers: dict[str, list] = {"ours": [], "grad-cam": [], "centre": [], "mixed": []}
     for question in asked:
         target = run.classes.index(question.label)
-        answers["ours"].append(hit(question, *ours(explainer, question, target)))
+        answers["ours"].append(hit(question, *ours(network, question, target)))
         answers["grad-cam"].append(hit(question, *theirs(model, layer, question, target)))
         answers["centre"].append(hit(question, 0.5, 0.5))
         answers["mixed"].append(question.mixed)

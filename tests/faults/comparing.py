@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from typing import TYPE_CHECKING
 
 import fiftyone as fo
 import numpy as np
 import torch
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.dataset.files import OWNERS, dataset_folder, files_folder
 from fiftyone_gradcam.dataset.heatmaps import heatmap_fields
+from fiftyone_gradcam.dataset.spool import READY, spools
+
+if TYPE_CHECKING:
+    from stories import Place
 
 PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type", "mtime")
 TIMES = ("seconds", "imported", "at", "timestamp", "trained", "version", "created", "date")
@@ -99,6 +104,26 @@ def users_values(dataset: fo.Dataset, names: tuple[str, ...] = ("mine", "ground_
     )
 
 
+def waiting_values(dataset: fo.Dataset, names: tuple[str, ...]) -> dict[str, dict]:
+    """By file, values that have been decided on and wait on disk for whoever calls next."""
+    paths = dict(zip(*dataset.values(["id", "filepath"]), strict=True))
+    found: dict[str, dict] = {}
+    for spool in spools(dataset, READY):
+        for sample_id, values in spool.rows():
+            chosen = {n: plain(values[n]) for n in names if values.get(n) is not None}
+            found.setdefault(paths[sample_id], {}).update(chosen)
+    return found
+
+
+def remains(place: Place) -> list[str]:
+    """Files and datasets that are left over when a story is done."""
+    own = sorted(set(os.listdir(place.folder)) - {"photos", "out", "exported", "moved"})
+    notes = os.path.join(files_folder(), OWNERS)
+    parts = [x for x in os.listdir(notes) if ".part" in x] if os.path.isdir(notes) else []
+    datasets = [x for x in fo.list_datasets() if place.name in x and x != place.name]
+    return [*own, *parts, *datasets, *files_of_nobody(place.dataset)]
+
+
 def files_of_nobody(dataset: fo.Dataset) -> list[str]:
     """Files in the folder of a dataset that nothing in the dataset refers to."""
     dataset.reload()
@@ -112,13 +137,14 @@ def files_of_nobody(dataset: fo.Dataset) -> list[str]:
         run = fg.load_run(dataset, key)
         watch = run.watch or {}
         known |= {run.checkpoint, run.curves, watch.get("maps"), watch.get("strip")}
+    known |= {job.log for job in fg.list_jobs(dataset)}  # what their processes printed
     found = []
     for folder, _, names in os.walk(home):
         for name in names:
             path = os.path.join(folder, name)
             parts = os.path.relpath(path, home).split(os.sep)
             resumable = parts[0] == "runs" and len(parts) == 3 and parts[2] == "state.pt"
-            is_known = path in known or resumable or len(parts) == 1
+            is_known = path in known or resumable or len(parts) == 1 or parts[0] == "features"
             if not is_known or ".part" in name:
                 found.append(os.path.relpath(path, home))
     return found

@@ -89,6 +89,12 @@ def empty(place: Place) -> None:
     save_digits(place.photos, per_class=4)
 
 
+def with_a_broken_file(place: Place) -> None:
+    """And a file that is no image."""
+    empty(place)
+    (place.photos / "digit 0" / "broken.png").write_bytes(b"no image")
+
+
 def imported(place: Place) -> None:
     """Photos as a dataset, with something of the user's."""
     empty(place)
@@ -136,6 +142,12 @@ def exported_run(place: Place) -> None:
     fg.export_run(place.dataset, "a", str(place.folder / "exported"))
 
 
+def exported_before(place: Place) -> None:
+    """A folder that another run was exported to."""
+    with_runs(place)
+    fg.export_run(place.dataset, "b", str(place.out))
+
+
 def with_twins(place: Place) -> None:
     """The same photo in two splits."""
     split(place)
@@ -158,6 +170,12 @@ def _export_overlays(place: Place, **options) -> object:
     return fg.export_overlays(place.dataset, str(place.out), "gradcam", **options)
 
 
+def _preview(place: Place, **options) -> object:
+    choices = {"backbone": "small_cnn", "weights": "none", "image_size": 16}
+    path = str(place.out / "sheet.png")
+    return fg.preview_augmentation(place.dataset, path=path, count=2, **choices, **options)
+
+
 def _mean_heatmaps(place: Place, **options) -> object:
     return fg.mean_heatmaps(place.dataset, "gradcam", folder=str(place.out), **options)
 
@@ -174,10 +192,15 @@ STORIES = [
     Story("import", empty, _import),
     Story("import again", grown, _import),
     Story("replace by import", grown, lambda p: _import(p, overwrite=True)),
+    Story("import with a report", with_a_broken_file, _import),
     Story("split", imported, lambda p: fg.split(p.dataset)),
     Story("split again", split, lambda p: fg.split(p.dataset, {"train": 0.5, "test": 0.5}, seed=1)),
     Story(
-        "fine_tune", split, lambda p: fg.fine_tune(p.dataset, "first", **TRAINING), again=_resume
+        "fine_tune",
+        split,
+        lambda p: fg.fine_tune(p.dataset, "first", **TRAINING),
+        again=_resume,
+        is_done=lambda p: "first" in p.dataset.list_runs(),
     ),
     Story(
         "replace by fine_tune",
@@ -240,6 +263,10 @@ STORIES = [
         is_done=lambda p: p.out.exists(), exports=True,
     ),
     Story(
+        "export_run again", exported_before,
+        lambda p: fg.export_run(p.dataset, "a", str(p.out), overwrite=True), exports=True,
+    ),
+    Story(
         "export_folders", split, lambda p: fg.export_folders(p.dataset, str(p.out)), exports=True,
         is_done=lambda p: p.out.exists() and any(p.out.iterdir()),
         again=lambda p: fg.export_folders(p.dataset, str(p.out), overwrite=True),
@@ -257,6 +284,10 @@ STORIES = [
         exports=True,
     ),
     Story(
+        "preview_augmentation", split, _preview, exports=True,
+        again=lambda p: _preview(p, overwrite=True),
+    ),
+    Story(
         "relocate", moved,
         lambda p: fg.relocate(p.dataset, str(p.photos), str(p.folder / "moved")),
         is_done=lambda p: all(map(os.path.exists, p.dataset.values("filepath"))),
@@ -271,5 +302,10 @@ def state_of(story: Story, place: Place) -> dict:
         state = comparing.state_of(place.dataset)
     if story.exports:
         state["out"] = comparing.tree_of(str(place.out))
-    own = str(place.folder)
-    return json.loads(json.dumps(state, default=str).replace(own, "HERE").replace(place.name, "IT"))
+    return as_stored(place, state)
+
+
+def as_stored(place: Place, value: object) -> object:
+    """A value as it is compared: plain JSON, without where the story happens."""
+    text = json.dumps(value, default=str)
+    return json.loads(text.replace(str(place.folder), "HERE").replace(place.name, "IT"))

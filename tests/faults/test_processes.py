@@ -6,23 +6,21 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 
 import comparing
 import conftest
 import pytest
-from bson import ObjectId
-from conftest import QUICK, save_digits
-from fiftyone.operators.delegated import DelegatedOperationService
+from conftest import QUICK, save_digits, worker_of
+from counted import counted, expect, repeating
 from made_runs import make_run
 from stories import Place
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.runs import can_resume
+from fiftyone_gradcam.jobs.processes import is_alive
 
 pytestmark = pytest.mark.slow
 
-COUNTS: Counter = Counter()
 PER_CLASS = 60
 TRAINING = {**QUICK, "epochs": 8, "device": "cpu"}
 ISSUES = {"folds": 2, "epochs": 2, "backbone": "small_cnn", "weights": "none", "device": "cpu"}
@@ -54,6 +52,8 @@ def train(place: Place, **options) -> object:
 
 
 def train_again(place: Place) -> object:
+    if fg.list_runs(place.dataset) and state(place) == _expected["fine_tune"]:
+        return None  # it was done: to train again, or to resume without more epochs, is refused
     if can_resume(place.dataset, "first"):
         return fg.fine_tune(place.dataset, "first", resume=True, device="cpu", progress=False)
     return train(place, progress=False)
@@ -96,13 +96,14 @@ def state(place: Place) -> str:
     return str(found).replace(str(place.folder), "HERE").replace(place.name, "IT")
 
 
-def finish(name: str, place: Place, kind: str) -> None:
+def finish(name: str, place: Place) -> None:
     """Call again, and compare with what comes undisturbed."""
     _, call, again = CALLS[name]
-    again(place) if again else call(place, progress=False)
-    assert state(place) == _expected[name]
-    assert comparing.files_of_nobody(place.dataset) == []
-    COUNTS[name, kind] += 1
+    with repeating(name):
+        again(place) if again else call(place, progress=False)
+    expect(state(place) == _expected[name], "not repeated", state(place))
+    left = comparing.remains(place)
+    expect(left == [], "left over", f"{left}")
 
 
 def until(condition, seconds: float = 90.0):
@@ -111,12 +112,6 @@ def until(condition, seconds: float = 90.0):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
     return found
-
-
-def pid_of(job: fg.Job) -> int:
-    """The process that works on a job."""
-    operation = DelegatedOperationService().get(ObjectId(job.id))
-    return int(operation.run_link.rsplit(" ", 2)[1])
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -128,12 +123,13 @@ def test_a_job_that_is_killed_can_be_called_again(name, sign, number, tmp_path):
     try:
         job = CALLS[name][1](place, delegate=True)
         until(lambda: job.refresh().has_ended or (job.state == "running" and job.progress >= share))
-        pid = pid_of(job)
-        if not job.has_ended:
-            os.kill(pid, getattr(signal, sign))
-        until(lambda: job.refresh().has_ended)
-        assert job.state in ("lost", "failed", "completed", "cancelled"), str(job)
-        finish(name, place, sign)
+        is_in_time = not job.has_ended
+        if is_in_time:
+            os.kill(int(worker_of(job).rsplit(" ", 2)[1]), getattr(signal, sign))
+        with counted(name, sign if is_in_time else f"{sign} too late"):
+            until(lambda: job.refresh().has_ended)
+            assert job.state in ("lost", "failed", "completed", "cancelled"), str(job)
+            finish(name, place)
     finally:
         place.clean()
 
@@ -145,15 +141,13 @@ def test_a_database_that_was_killed_comes_back(name, tmp_path):
     try:
         job = CALLS[name][1](place, delegate=True)
         until(lambda: job.refresh().has_ended or (job.state == "running" and job.progress >= share))
-        pid = pid_of(job)
-        conftest.DATABASE.kill()
-        conftest.DATABASE.start()
-        end = time.monotonic() + 90
-        while not job.refresh().has_ended:  # it may have got over it
-            assert time.monotonic() < end, str(job)
-            time.sleep(0.1)
-        assert job.state == "completed" or not os.path.exists(f"/proc/{pid}")
-        finish(name, place, "database killed")
+        worker = worker_of(job)
+        with counted(name, "database killed"):
+            conftest.DATABASE.kill()
+            conftest.DATABASE.start()
+            until(lambda: job.refresh().has_ended)  # it may have got over it
+            until(lambda: not is_alive(worker))
+            finish(name, place)
     finally:
         place.clean()
 
@@ -164,10 +158,11 @@ def test_two_processes_at_once_do_it_once(name, tmp_path):
     try:
         jobs = [CALLS[name][1](place, delegate=True)]
         CALLS[name][1](place, progress=False)  # in this process, while the job is at it
-        until(lambda: jobs[0].refresh().has_ended)
-        assert jobs[0].state == "completed", str(jobs[0])
-        assert state(place) == _expected[name]
-        finish(name, place, "two at once")
+        with counted(name, "two at once"):
+            until(lambda: jobs[0].refresh().has_ended)
+            assert jobs[0].state == "completed", str(jobs[0])
+            expect(state(place) == _expected[name], "mixed", state(place))
+            finish(name, place)
     finally:
         place.clean()
 
@@ -189,27 +184,18 @@ def test_files_that_go_take_no_results_with_them(what, tmp_path):
                     file.write(b"no image")
             if what == "unreadable":
                 os.mkdir(path)
-        fg.predict(place.dataset, "a", device="cpu", progress=False)
-        now = dict(comparing.samples_of(place.dataset))
-        for path, values in before.items():
-            is_stale = what == "replaced" and path in gone  # what it held is no more
-            assert (now[path].get("prediction") is None) == is_stale, path
-            if not is_stale:
-                assert now[path] == values, path
-        for path, data in kept.items():
-            if os.path.isdir(path):
-                os.rmdir(path)
-            with open(path, "wb") as file:
-                file.write(data)
-        finish("predict", place, f"files {what}")
+        with counted("predict", f"files {what}"):
+            fg.predict(place.dataset, "a", device="cpu", progress=False)
+            now = dict(comparing.samples_of(place.dataset))
+            for path, values in before.items():
+                is_stale = what == "replaced" and path in gone  # what it held is no more
+                is_lost = (now[path].get("prediction") is None) != is_stale
+                expect(not is_lost and (is_stale or now[path] == values), "lost", path)
+            for path, data in kept.items():
+                if os.path.isdir(path):
+                    os.rmdir(path)
+                with open(path, "wb") as file:
+                    file.write(data)
+            finish("predict", place)
     finally:
         place.clean()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _summary():
-    yield
-    print("\nProcesses, databases and files that went, by verb and kind:")
-    for (name, kind), count in sorted(COUNTS.items()):
-        print(f"  {name:24} {kind:16} {count}")
-    print(f"  {sum(COUNTS.values())} in all")

@@ -41,7 +41,7 @@ INTERNALS = re.compile(
     re.IGNORECASE,
 )
 REPEATED = re.compile(r"(.{1,4}?)\1{40,}", re.DOTALL)
-COUNTS: Counter = Counter()
+COUNTS: Counter = Counter()  # inputs by verb, kind and outcome
 WRITES = (*FILE_WRITES, "os.chmod")
 RUNS = (
     *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen"),
@@ -59,13 +59,15 @@ class Input:
     """A hostile input.
 
     Attributes:
-        kind: for the counts
+        verb: what it is given to, for the counts
+        kind: of input, for the counts
         what: what is hostile about it, for the report
         call: gives it to the code
         named: of these an error must name one
         check: what must hold of a result that is accepted
     """
 
+    verb: str
     kind: str
     what: str
     call: Callable[[], object]
@@ -149,7 +151,7 @@ def attempt(item: Input, inside: Iterable[object] = ()) -> Exception | None:
         for which, handler in before.items():
             signal.signal(which, handler)
     seconds = time.process_time() - start
-    what = f"{item.kind}: {item.what:.300}"
+    what = f"{item.verb}, {item.kind}: {item.what:.300}"
     assert not isinstance(error, HangError), f"{what}: hangs"
     assert seconds < SECONDS, f"{what}: took {seconds:.1f} s"
     assert not _guard.found, f"{what}: {_guard.found}"
@@ -163,7 +165,7 @@ def attempt(item: Input, inside: Iterable[object] = ()) -> Exception | None:
             raise error
         fault = fault_of(error, item.named)
         assert fault is None, f"{what}: {fault}: {type(error).__name__}: {error!s:.600}"
-    COUNTS[item.kind, "refused" if error else "accepted"] += 1
+    COUNTS[item.verb, item.kind, "refused" if error else "accepted"] += 1
     return error
 
 

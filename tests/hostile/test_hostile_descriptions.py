@@ -19,7 +19,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.runs import describe_run, describe_runs
 from fiftyone_gradcam.dataset.files import dataset_folder
 
-KIND, KEY = "run descriptions", "imported"
+KEY = "imported"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,14 @@ def inputs(exported, root, seed: int, count: int) -> list[Input]:
             return fg.import_run(dataset, str(home), key=KEY)
 
         found.append(
-            Input(KIND, what, call, ("run.json", "weights.pt"), lambda run: check_run(dataset, run))
+            Input(
+                "import_run",
+                "weights" if state else "descriptions",
+                what,
+                call,
+                ("run.json", "weights.pt"),
+                lambda run: check_run(dataset, run),
+            )
         )
     return found
 

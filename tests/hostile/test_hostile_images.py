@@ -16,7 +16,6 @@ from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.decode import decode
 from fiftyone_gradcam.images.opening import DecodeOptions
 
-KIND = "images"
 FORMS = {
     "png": ("RGB", {}),
     "png gray 16": ("I;16", {"format": "PNG"}),
@@ -173,8 +172,9 @@ def inputs(root, seed: int | str, count: int) -> list[Input]:
             "a batch": lambda p=path: list(Images([str(p)], 8).batches(1)),
         }
         how = source.choice([*calls, next(iter(calls))])
-        check = check_batch if how == "a batch" else check_decoded
-        found.append(Input(KIND, f"{what}, {how}", calls[how], (path.name,), check))
+        is_batch = how == "a batch"
+        verb, check = ("batches", check_batch) if is_batch else ("decode", check_decoded)
+        found.append(Input(verb, "images", f"{what}, {how}", calls[how], (path.name,), check))
     return found
 
 

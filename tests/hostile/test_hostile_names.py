@@ -45,7 +45,7 @@ def rename(dataset, value) -> Input:
         assert fg.list_runs(dataset) == [value]
         fg.rename_run(dataset, value, "a")
 
-    return Input("new keys", shown(value), call, ("key", "name", "Run", "run"))
+    return Input("rename_run", "new keys", shown(value), call, ("key", "name", "Run", "run"))
 
 
 def train(dataset, value) -> Input:
@@ -61,7 +61,11 @@ def train(dataset, value) -> Input:
                 fg.delete_run(dataset, key)
 
     return Input(
-        "training keys", shown(value), call, ("key", "name", "Run", "run", "Stopped", "Cancelled")
+        "fine_tune",
+        "keys",
+        shown(value),
+        call,
+        ("key", "name", "Run", "run", "Stopped", "Cancelled"),
     )
 
 
@@ -88,7 +92,7 @@ def predict(dataset, value, source: random.Random) -> Input:
         "layer",
         "weights",
     )
-    return Input("fields", f"{option} {shown(value)}", call, words)
+    return Input("predict", "fields and options", f"{option} {shown(value)}", call, words)
 
 
 def split(dataset, value, source: random.Random) -> Input:
@@ -105,8 +109,8 @@ def split(dataset, value, source: random.Random) -> Input:
     def call():
         return fg.split(dataset, **options)
 
-    words = ("split", "fraction", "recipe", "folds", "groups", "Field", "field", "seed", "hares")
-    return Input("splits", shown(options), call, words)
+    words = ("split", "fraction", "recipe", "folds", "groups", "Field", "field", "seed", "share")
+    return Input("split", "splits", shown(options), call, words)
 
 
 def label_field(dataset, value, source: random.Random) -> Input:
@@ -118,8 +122,9 @@ def label_field(dataset, value, source: random.Random) -> Input:
         return verb(dataset, **{name: value})
 
     return Input(
-        "label fields",
-        f"{verb.__name__} {name} {shown(value)}",
+        verb.__name__,
+        "fields and counts",
+        f"{name} {shown(value)}",
         call,
         ("field", "rediction", "count"),
     )
@@ -153,7 +158,7 @@ def classes(dataset, value: str, root, number: int, source: random.Random) -> In
             assert sum(len(files) for _, _, files in os.walk(out)) == len(own)
 
     words = ("name", "called", "label", "split")
-    return Input("classes", f"{how} {tag} {shown(value)}", call, words, check)
+    return Input("export_folders", "classes", f"{how} {tag} {shown(value)}", call, words, check)
 
 
 def class_folders(value: str, root, number: int) -> Input | None:
@@ -180,7 +185,13 @@ def class_folders(value: str, root, number: int) -> Input | None:
         finally:
             dataset.delete()
 
-    return Input("class folders", shown(value), call, (str(home), "name", "class", "called"))
+    return Input(
+        "import_folders",
+        "class folders",
+        shown(value),
+        call,
+        (str(home), "name", "class", "called"),
+    )
 
 
 def dataset_name(value, root, source: random.Random) -> Input:
@@ -202,7 +213,7 @@ def dataset_name(value, root, source: random.Random) -> Input:
         assert len(made) <= 1
 
     words = ("name", "ield", "max_pixels", "skip", "exists already", "Dataset")
-    return Input("dataset names", shown(given), call, words)
+    return Input("import_folders", "dataset names", shown(given), call, words)
 
 
 def run_by_name(dataset, value, root, source: random.Random) -> Input:
@@ -214,8 +225,8 @@ def run_by_name(dataset, value, root, source: random.Random) -> Input:
             return fg.import_run(dataset, value)
         return verb(dataset, value, **more)
 
-    return Input("runs by name", f"{verb.__name__} {shown(value)}", call,
-                 ("run", "Run", "key", "weights", "folder"))  # fmt: skip
+    words = ("run", "Run", "key", "weights", "folder")
+    return Input(verb.__name__, "runs by name", shown(value), call, words)
 
 
 def inputs(place, folder, seed: int, each: int) -> list[Input]:

@@ -29,7 +29,7 @@ from judging import (
     tree_of,
 )
 from made_runs import make_run, some_digits
-from test_operators import OF_RUNS, URI, VERBS
+from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 from words import TEXTS
 
 import fiftyone_gradcam as fg
@@ -37,7 +37,7 @@ from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN
 from fiftyone_gradcam.dataset.files import files_folder
 from fiftyone_gradcam.jobs.calls import encode
 
-ALL = [*VERBS, "relocate", *OF_RUNS]
+ALL = [*VERBS, "relocate", *OF_RUNS, *OF_LABELS]
 STAGES = "fiftyone.core.stages."
 OWN = ("_id", "filepath", "ground_truth")
 QUICK = {"backbone": "small_cnn", "weights": "none", "epochs": 1, "image_size": 16, "batch_size": 4}
@@ -237,7 +237,7 @@ def inputs(place, root, seed: int, count: int) -> list[Input]:
         def judged(call=call, verb=verb, asked=asked):
             call(verb, asked)
 
-        found.append(Input(f"operators by {call.__name__}", what, judged))
+        found.append(Input(verb, f"parameters, {call.__name__}", what, judged))
     return found
 
 
@@ -356,7 +356,8 @@ def test_hostile_requests(seed, place, tmp_path, app_server):
             status, text = answer(url, route, asked)
             seconds = time.monotonic() - start
         words = said(text)
-        COUNTS[f"requests to {route}", "refused" if words or status >= 400 else "accepted"] += 1
+        outcome = "refused" if words or status >= 400 else "accepted"
+        COUNTS[verb, f"requests to {route}", outcome] += 1
         if seconds > SECONDS:
             faults.append(f"{route} {what}: took {seconds:.1f} s")
         for said_words in words:

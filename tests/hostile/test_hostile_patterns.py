@@ -12,7 +12,6 @@ from words import TEXTS
 
 import fiftyone_gradcam as fg
 
-KIND = "patterns"
 FILES = (
     *("a" * 60, "x" * 200 + "!", "cat_1", "aaaa bbbb", "0" * 80, "ab" * 40, "ab" * 40 + "c"),
     *("train/" + "a" * 50 + "_1", "\u0130" * 40, " " * 60 + "x", "a.b.c.d.e", "_" * 100, "é" * 60),
@@ -76,7 +75,8 @@ def files(root) -> str:
 def inputs(root: str, seed: int, count: int) -> list[Input]:
     return [
         Input(
-            KIND,
+            "plan_import",
+            "patterns",
             pattern[:100],
             lambda p=pattern: fg.plan_import(root, label_from="pattern", pattern=p),
             ("pattern", "label_from"),

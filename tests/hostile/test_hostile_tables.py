@@ -11,7 +11,6 @@ from words import TEXTS, mixed
 
 import fiftyone_gradcam as fg
 
-KIND = "tables"
 HEADERS = ("filename", "label", "image_id", "class", "split", "fold", "id", "cat", "dog", "is_test",
            "image", "path", "species", "Dateiname", "x_min", "confidence", "_id", "")  # fmt: skip
 COLUMNS = ("image_column", "label_column", "split_column")
@@ -110,7 +109,8 @@ def inputs(root, seed: int | str, count: int) -> list[Input]:
             more["level"] = source.choice(("first", "last", "joined", "x"))
         found.append(
             Input(
-                KIND,
+                "plan_import",
+                "tables",
                 f"{what} {more}",
                 lambda home=home, more=more: fg.plan_import(str(home), **more),
                 (

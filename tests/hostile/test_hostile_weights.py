@@ -18,7 +18,6 @@ from words import TEXTS
 from fiftyone_gradcam.model.weights import create_model, create_pretrained
 
 NAME, CLASSES = "small_cnn", 3
-KIND = "weights"
 
 
 class Evil:
@@ -193,7 +192,12 @@ def inputs(folder, seed: int, light: bool = False) -> list[Input]:
             create_model(NAME, CLASSES, p),
         ))  # fmt: skip
         found.append(
-            Input(KIND, what, lambda use=use, p=str(path): use(p), (path.name,), check_model)
+            Input(
+                *("create_model", "weights", what),
+                lambda use=use, p=str(path): use(p),
+                (path.name,),
+                check_model,
+            )
         )
     return found
 

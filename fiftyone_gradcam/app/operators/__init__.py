@@ -1,6 +1,8 @@
 """The verbs as operators: a thin form each, one room each."""
 
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
+from .compare import CompareRuns, Evaluate, Retrain, SaveViews
+from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -9,6 +11,8 @@ from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
 from .relocate import Relocate
+from .review import AcceptSure, ExportReviews, Review, UndoReview
+from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
 from .views import HighestScores, LowestScores, Mistakes
@@ -20,6 +24,7 @@ OPERATORS = (
     Predict,
     FindLabelIssues,
     FindLeaks,
+    ShowEmbeddings,
     LowestScores,
     HighestScores,
     Mistakes,
@@ -31,8 +36,20 @@ OPERATORS = (
     FindLearningRate,
     SanityCheck,
     Relocate,
+    ComputeEmbeddings,
     ExportRun,
     ImportRun,
     RenameRun,
     DeleteRun,
+    Review,
+    UndoReview,
+    AcceptSure,
+    ExportReviews,
+    CompareRuns,
+    Retrain,
+    Evaluate,
+    SaveViews,
+    ReviewCards,
+    ReviewDecide,
+    ReviewUndo,
 )

@@ -10,6 +10,7 @@ from .forms import (
     backbone_inputs,
     chosen_recipe,
     chosen_weights,
+    excluded_input,
     label_field_input,
     more,
     new_key_check,
@@ -71,6 +72,7 @@ class FineTune(Verb):
                 label="Samples to watch",
                 description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
             )
+        excluded_input(ctx, inputs)
         if more(ctx, inputs, "augmentation", "Augmentation"):
             choice_inputs(inputs, recipe, AUGMENTATION)
         if ctx.params.get("label_field"):
@@ -86,6 +88,7 @@ class FineTune(Verb):
             "recipe": chosen_recipe(ctx),
             "label_field": params["label_field"],
             **own,
+            **({"include_excluded": True} if params.get("include_excluded") else {}),
             **chosen(params, (*LEARNING, *AUGMENTATION)),
             **network_choices(ctx),
         }

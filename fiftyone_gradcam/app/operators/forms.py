@@ -7,7 +7,9 @@ import os
 
 from fiftyone.operators import types
 
+from ...dataset.embeddings import vector_fields
 from ...dataset.fields import label_fields
+from ...dataset.reviews import left_out, left_out_words
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import markdown
 
@@ -165,17 +167,42 @@ def chosen_weights(ctx, backbone: str) -> str:
 
 
 def features_inputs(ctx, inputs: types.Object) -> None:
-    """Let the user choose the network that near duplicates are told by."""
+    """Let the user choose what near duplicates are told by: a network, or embeddings in a field."""
+    if names := vector_fields(ctx.dataset):
+        choices = {AUTOMATIC: "features of a pretrained network"}
+        choices |= {name: f"the field {name}" for name in names}
+        choice_input(
+            inputs, "embeddings", choices, AUTOMATIC, "Images are compared by", required=False
+        )
+    if _chosen_field(ctx):
+        return
     networks = {name: shown for name, shown in FEATURES.items() if name != "small_cnn"}
     backbone_inputs(ctx, inputs, AUTOMATIC, networks, from_scratch=False)
 
 
 def chosen_features(ctx) -> dict[str, str]:
-    """The verb's `backbone` and `weights` arguments; nothing if they are left to it."""
+    """The verb's `embeddings`, or its `backbone` and `weights` arguments; nothing if they are left
+    to it."""
+    if field := _chosen_field(ctx):
+        return {"embeddings": field}
     backbone = ctx.params.get("backbone") or AUTOMATIC
     if backbone == AUTOMATIC:
         return {}
     return {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
+
+
+def _chosen_field(ctx) -> str | None:
+    """The field of embeddings that was chosen, if one was."""
+    field = ctx.params.get("embeddings")
+    return None if field in (None, "", AUTOMATIC) else field
+
+
+def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:
+    """Let the user take samples too that reviews have left out, where there are any."""
+    found = left_out(ctx.dataset)
+    if found:
+        words = f"Take excluded and unclear samples too ({left_out_words(found)})"
+        inputs.bool("include_excluded", default=default, label=words)
 
 
 def more(ctx, inputs: types.Object, name: str = "advanced", label: str = "Advanced") -> bool:

@@ -65,8 +65,9 @@ KINDS: dict[str, Kind] = {
             *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
             *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
-            *("vertical_flip", "colormap", "old", "new"),
+            *("vertical_flip", "colormap", "old", "new", "field", "embeddings"),
             *("image_column", "label_column", "split_column"),
+            *("decision", "new_class", "csv_path", "a", "b"),
         ],
         TEXT,
     ),
@@ -90,6 +91,7 @@ KINDS: dict[str, Kind] = {
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
+            *("include_excluded", "sure", "temperature"),
         ],
         SWITCH,
     ),

@@ -33,6 +33,11 @@ SCALES = {
     "pair": "all heatmaps of a sample alike",
     "run": "all heatmaps alike",
 }
+PRECISIONS = {
+    "tf32": "TF32",
+    "float32": "float32 (slower)",
+    "bfloat16": "bfloat16 (faster with large networks)",
+}
 # How heatmaps are made unless something else is chosen; `predict` has the same defaults.
 HOW = {
     "method": "gradcam",
@@ -114,7 +119,8 @@ class Predict(Verb):
         choice_input(inputs, "interpolation", {n: n for n in names}, "bicubic", "Interpolation")
         storages = {"file": "PNG files", "database": "in the database"}
         choice_input(inputs, "storage", storages, "file", "Store heatmaps as")
-        inputs.int("batch_size", default=16, min=1, label="Batch size")
+        inputs.int("batch_size", default=64, min=1, label="Batch size")
+        choice_input(inputs, "precision", PRECISIONS, "tf32", "Precision on a GPU")
 
     def _fields(self, inputs: types.Object, prediction_field: str, heatmap_field: str) -> None:
         # Names of their own for each default: the form keeps what it was first filled with.
@@ -130,7 +136,7 @@ class Predict(Verb):
         options = {"heatmaps": tuple(wanted), **_field_names(params, params["run"])}
         if params.get("overwrite"):
             options["overwrite"] = True
-        names = ("batch_size", "method", "signed", "layer", "scale", "resolution")
+        names = ("batch_size", "precision", "method", "signed", "layer", "scale", "resolution")
         for name in (*names, "interpolation", "storage", "heatmap_classes"):
             if params.get(name):
                 options[name] = params[name]

@@ -10,6 +10,7 @@ from .forms import (
     AUTOMATIC,
     choice_input,
     chosen_features,
+    excluded_input,
     features_inputs,
     label_field_input,
     refuse,
@@ -57,6 +58,7 @@ class Split(Verb):
         )
         if ctx.params.get("groups") == NEAR:
             features_inputs(ctx, inputs)
+        excluded_input(ctx, inputs)
         inputs.int("seed", default=0, min=0, label="Seed")
         inputs.view("replaces", types.Notice(label="An earlier split is replaced"))
 
@@ -97,6 +99,7 @@ class Split(Verb):
             "samples": ctx.target_view(),
             "label_field": ctx.params["label_field"],
             "seed": ctx.params.get("seed") or 0,
+            "include_excluded": bool(ctx.params.get("include_excluded")),
             "groups": None if groups in (None, AUTOMATIC) else groups,
         }
         if ctx.params.get("way") == "folds":

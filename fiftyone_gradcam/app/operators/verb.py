@@ -13,6 +13,7 @@ from importlib import import_module
 import fiftyone.operators as foo
 from bson.errors import InvalidId
 from fiftyone.operators import types
+from pymongo.errors import OperationFailure
 
 from ...jobs import calls, queue
 from ...jobs.job import Job, JobError
@@ -225,6 +226,9 @@ class Verb(foo.Operator):
 def _words(error: Exception) -> str:
     """What is shown of an error: of one that code has not foreseen, what it is too."""
     words = " ".join(str(error).split())
+    if isinstance(error, OperationFailure):  # of a stage or filter that is none of the database's
+        said = (error.details or {}).get("errmsg") or words
+        return f"The database cannot read the view or the filters of this request: {said}"
     if isinstance(error, AttributeError | LookupError | TypeError | RecursionError):
         return f"The values of this request make no sense ({type(error).__name__}: {words})"
     return words or type(error).__name__

@@ -14,19 +14,20 @@ from ..showing import color_heatmaps, show
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
 from .next_step import next_step
+from .review import ReviewTab
 from .runs import RunsTab
 
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
-TABS = {"jobs": "Jobs and training", "runs": "Runs", "evaluate": "Evaluate"}
+TABS = {"jobs": "Jobs and training", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
-    """Jobs and training, runs, evaluation: a tab for each.
+class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
+    """Jobs and training, review, runs, evaluation: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
     data, which only goes to the browser, and only when they change.
@@ -51,7 +52,7 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""
-        for name in ("shown_run", "own", "prediction_field", "part", "colored"):
+        for name in ("shown_run", "own", "prediction_field", "part", "colored", "card"):
             ctx.panel.set_state(name, None)
         ctx.panel.state.loaded = time.time()
         self.read(ctx)
@@ -119,6 +120,8 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
         ctx.dataset.reload()
         ctx.panel.state.next = list(next_step(ctx.dataset))
         self._show_ended(ctx, self.read_jobs(ctx))
+        if ctx.panel.state.tab == "review":
+            self.read_review(ctx)
         if ctx.panel.state.tab == "runs":
             self.read_runs(ctx)
         if ctx.panel.state.tab == "evaluate":
@@ -136,7 +139,12 @@ class ClassifierPanel(JobsTab, RunsTab, EvaluateTab, foo.Panel):
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
-        draw = {"jobs": self.draw_jobs, "runs": self.draw_runs, "evaluate": self.draw_evaluation}
+        draw = {
+            "jobs": self.draw_jobs,
+            "review": self.draw_review,
+            "runs": self.draw_runs,
+            "evaluate": self.draw_evaluation,
+        }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
         if is_busy or tab == "jobs":  # elsewhere drawing anew would close a list that is open

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...review.calibration import Bin
+from ...review.confusion import normalized
 from ...training.curves import rates_by_epoch, validation_epochs
-from ..texts import plotly
+from ..texts import percent, plotly
 
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
@@ -106,17 +108,18 @@ def _axis(title: str) -> dict:
 
 
 def confusion_plot(
-    matrix: np.ndarray, labels: Sequence[str], predictions: Sequence[str]
+    matrix: np.ndarray, labels: Sequence[str], predictions: Sequence[str], by: str = "row"
 ) -> tuple[list[dict], dict]:
-    """A confusion matrix as a heatmap: colour by the share of the label's samples.
+    """A confusion matrix as a heatmap: color by the share of the label's, or prediction's, samples.
 
     The axes are numbers, so that a click tells the place of a class whatever its name is.
 
     Args:
         matrix: (L, P) numbers of samples
         labels, predictions: names of its rows and columns
+        by: "row" for shares of a label, "column" for shares of a prediction
     """
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    shares = normalized(matrix, by)
     rows, columns = [plotly(name) for name in labels], [plotly(name) for name in predictions]
     count = max(len(rows), len(columns))
     texts = [
@@ -169,3 +172,38 @@ def _names(names: list[str]) -> dict:
         return {"type": "linear", "showgrid": False, "showticklabels": False}
     ticks = {"tickvals": list(range(len(names))), "ticktext": names}
     return {"type": "linear", "showgrid": False, **ticks}
+
+
+def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:
+    """How often predictions of which confidence are right: bars, and the line where both agree."""
+    texts = [
+        f"{one.count} of confidence {one.low:.1f} to {one.high:.1f}: {percent(one.accuracy)} right"
+        for one in bins
+    ]
+    bars = {
+        "type": "bar",
+        "x": [(one.low + one.high) / 2 for one in bins],
+        "y": [one.accuracy or 0 for one in bins],
+        "width": [one.high - one.low for one in bins],
+        "text": [str(one.count) if one.count else "" for one in bins],
+        "hovertext": texts,
+        "hoverinfo": "text",
+        "marker": {"color": TRAIN, "line": {"color": GREY, "width": 1}},
+        "showlegend": False,
+    }
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [0, 1],
+        "y": [0, 1],
+        "line": {"color": VAL, "dash": "dot"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    layout = {
+        "height": 260,
+        "margin": {"l": 55, "r": 15, "t": 10, "b": 45},
+        "xaxis": _axis("confidence") | {"range": [0, 1]},
+        "yaxis": _axis("share that is right") | {"range": [0, 1]},
+    }
+    return [bars, line], layout

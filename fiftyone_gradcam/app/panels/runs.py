@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
+from ...dataset.measured import difference
 from ...dataset.runs import Run, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..texts import markdown, percent
@@ -30,6 +32,7 @@ class RunsTab:
         """Put the runs into the panel's state."""
         ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
         keys = [row["key"] for row in rows]
+        ctx.panel.state.other_measures = other_measures(ctx.dataset)
         shown = ctx.panel.state.shown_run
         ctx.panel.state.shown_run = shown = shown if shown in keys else next(iter(keys), None)
         if shown is None:
@@ -52,6 +55,8 @@ class RunsTab:
             for key, title in COLUMNS.items():
                 table.add_column(key, label=title)
             panel.list("runs", types.Object(), view=table)
+            if state.other_measures:
+                panel.md(state.other_measures, name="other_measures")
         buttons = panel.h_stack("run_buttons", gap=2)
         buttons.btn("train", label="Fine-tune a classifier", on_click=self.on_train)
         buttons.btn("import", label="Import a run", on_click=self.on_import_run)
@@ -64,6 +69,10 @@ class RunsTab:
         actions.btn(
             "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
         )
+        actions.btn("evaluate", label="Evaluate", on_click=self.on_evaluate_run)
+        actions.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain_run)
+        if len(keys) > 1:
+            actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
         actions.btn("rename", label="Rename", on_click=self.on_rename_run)
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
@@ -80,6 +89,20 @@ class RunsTab:
     def on_predict_run(self, ctx) -> None:
         """Open the form of predict."""
         ctx.prompt(f"{OWNER}/predict", params={"run": ctx.panel.state.shown_run})
+
+    def on_evaluate_run(self, ctx) -> None:
+        """Open the form of evaluate."""
+        ctx.prompt(f"{OWNER}/evaluate", params={"run": ctx.panel.state.shown_run})
+
+    def on_retrain_run(self, ctx) -> None:
+        """Repeat the training with the labels as they are now."""
+        ctx.trigger(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
+
+    def on_compare_runs(self, ctx) -> None:
+        """Open the form of compare_runs, with the newest other run."""
+        shown = ctx.panel.state.shown_run
+        other = next(key for key in reversed(list_runs(ctx.dataset)) if key != shown)
+        ctx.prompt(f"{OWNER}/compare_runs", params={"a": other, "b": shown})
 
     def on_rename_run(self, ctx) -> None:
         """Open the form of rename_run."""
@@ -116,6 +139,17 @@ def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
             row = {"backbone": "damaged record", "val_accuracy": "", "recorded": ""}
         rows.append({"key": key, **row})
     return rows
+
+
+def other_measures(dataset: fo.Dataset) -> str:
+    """Why the accuracies in the table cannot be compared; empty if they can."""
+    measured = {}
+    for key in list_runs(dataset):
+        with suppress(Exception):  # a damaged record is said to be one in the table
+            run = load_run(dataset, key)
+            if run.val_accuracy is not None:
+                measured[key] = run.measured
+    return markdown(difference(measured) or "")
 
 
 def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:

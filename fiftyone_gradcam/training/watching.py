@@ -3,111 +3,87 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
-import fiftyone as fo
 import numpy as np
 import torch
 from torch import nn
 
-from ..dataset import fields
-from ..dataset.import_record import decode_options
 from ..disk import whole_file
 from ..explain import overlay
-from ..explain.cam import explain
 from ..explain.render import render_heatmap
 from ..images.batches import Images
-from ..images.decode import decode
+from ..images.decode import DEFAULT, DecodeOptions, decode
 from ..images.geometry import seen_box
 from ..model.backbones import get_backbone
-from ..training.recipe import Recipe
+from ..passes.engine import run_pass
+from ..passes.seen import Seen
+from ..passes.sinks import Logits, Sink
+from .recipe import Recipe
+from .sources import InTraining
 
 COLUMNS = 12  # epochs in a strip, at most
 CELL = 160
 
 MAPS, STRIP = "watch.npz", "watch.png"
-Samples = fo.core.collections.SampleCollection
 
 
-def choose_watched(
-    samples: Samples, watch: int | Sequence[str], label_field: str, classes: list[str], seed: int
-) -> list[str]:
-    """Ids of the samples to watch.
+class _Maps(Sink):
+    """Keeps the map of a class of each image."""
 
-    Args:
-        samples: a dataset or view
-        watch: how many, taken from those tagged "val" (or else "train", or else all), one of each
-            class in turn; or ids
-        label_field, classes: only samples of these classes can be watched
-        seed: of the choice
+    splits = explains = True
 
-    Raises:
-        ValueError: if there are no such samples, or they have no known label
-    """
-    if isinstance(watch, int) and not isinstance(watch, bool):
-        if watch < 0:
-            raise ValueError(f"watch must be a number of samples or ids, not {watch!r}")
-        pool = samples
-        for tag in ("val", "train"):
-            tagged = samples.match_tags(tag)
-            if len(tagged):
-                pool = tagged
-                break
-        ids, _, labels = fields.labels_of(pool, label_field)
-        random = np.random.default_rng(seed)
-        by_class = {name: [] for name in classes}
-        for i in random.permutation(len(ids)):
-            if labels[i] in by_class:
-                by_class[labels[i]].append(ids[i])
-        turns = max(map(len, by_class.values()), default=0)
-        rows = [members[turn : turn + 1] for turn in range(turns) for members in by_class.values()]
-        return [i for row in rows for i in row][:watch]
-    if isinstance(watch, str) or not all(isinstance(i, str) for i in watch):
-        raise ValueError(f"watch must be a number of samples or a list of ids, not {watch!r}")
-    dataset = fields.root_dataset(samples)
-    ids, _, labels = fields.labels_of(dataset.select(list(watch)), label_field)
-    if missing := [i for i in watch if i not in ids]:
-        raise ValueError(f"{dataset.name!r} has no sample {missing[0]!r} to watch")
-    if strangers := [i for i, label in zip(ids, labels, strict=True) if label not in classes]:
-        raise ValueError(
-            f"Sample {strangers[0]!r} cannot be watched: its label is none of the classes trained"
-        )
-    return list(watch)
+    def __init__(self, targets: torch.Tensor):
+        self.targets = targets
+        self.found: list[np.ndarray] = []
+
+    def compute(self, seen: Seen) -> torch.Tensor:
+        """See `Sink`."""
+        (maps,), _ = seen.forward.maps([self.targets[seen.positions]])
+        return maps.float()
+
+    def take(self, positions: np.ndarray, value: torch.Tensor) -> None:
+        """See `Sink`."""
+        self.found.append(value.numpy())
 
 
 class Watch:
     """Keeps a map of each watched sample, of its own label, at each epoch.
 
     Args:
-        samples: where the samples are
-        ids: which
-        label_field, classes: their labels and the order of the classes
+        ids: of the samples
+        paths, labels: of each: its file, and its label, one of `classes`
+        classes: in the order of the logits
         recipe: what is trained
+        decode_options: which unusual files are decoded
+
+    Raises:
+        ValueError: if one of the files cannot be decoded
     """
 
     def __init__(
         self,
-        samples: Samples,
         ids: list[str],
-        label_field: str,
+        paths: list[str],
+        labels: list[str],
         classes: list[str],
         recipe: Recipe,
+        decode_options: DecodeOptions = DEFAULT,
     ):
         self.recipe, self.classes = recipe, classes
-        dataset = fields.root_dataset(samples)
-        self.decode_options = decode_options(dataset)
-        view = dataset.select(ids, ordered=True)
-        self.ids, self.paths, self.labels = fields.labels_of(view, label_field)
+        self.decode_options = decode_options
+        self.ids, self.paths, self.labels = ids, paths, labels
+        size = recipe.image_size
         images = Images(
-            self.paths,
-            recipe.image_size,
+            paths,
+            size,
+            cache_bytes=3 * size * size * len(paths),
             resize=recipe.resize,
-            decode_options=self.decode_options,
+            decode_options=decode_options,
         )
-        batch = images.load(np.arange(len(ids)))
+        self.frames = images.load(np.arange(len(ids))).frames
         if images.failures:
             raise ValueError(f"Cannot be watched: {next(iter(images.failures.values()))}")
-        self.batch = batch
+        self.images = images
         self.targets = torch.tensor([classes.index(label) for label in self.labels])
         self.epochs: list[int] = []
         self.maps: list[np.ndarray] = []
@@ -116,17 +92,13 @@ class Watch:
 
     def __call__(self, model: nn.Module, epoch: int) -> None:
         """Look at the model as it is after an epoch; 0 is that of the new layers alone."""
-        backbone = get_backbone(self.recipe.backbone)
         device = next(model.parameters()).device
-        maps, logits = [], []
-        for rows in torch.arange(len(self.ids)).split(self.recipe.batch_size):
-            pixels = backbone.normalize(self.batch.images[rows].to(device))
-            found = explain(model, backbone, pixels, [self.targets[rows]])
-            maps.append(found.maps[0].float().cpu())
-            logits.append(found.logits.float().cpu())
-        scores = torch.cat(logits).softmax(1)
+        network = InTraining(model, get_backbone(self.recipe.backbone), device)
+        maps, logits = _Maps(self.targets), Logits(len(self.ids))
+        run_pass(self.images, network, [maps, logits], self.recipe.batch_size)
+        scores = torch.from_numpy(logits.rows).softmax(1)
         self.epochs.append(epoch)
-        self.maps.append(torch.cat(maps).numpy())
+        self.maps.append(np.concatenate(maps.found))
         self.scores.append(scores.gather(1, self.targets[:, None])[:, 0].numpy())
         self.predicted.append(scores.argmax(1).numpy())
 
@@ -177,7 +149,7 @@ class Watch:
             image = overlay.fit(decode(path, CELL, self.decode_options).image, box=CELL)
             pictures.append(image)
             captions.append(label)
-            width, height = map(int, self.batch.frames[row])
+            width, height = map(int, self.frames[row])
             box = seen_box(self.recipe.resize, width, height)
             for column in columns:
                 cam = self.maps[column][row]

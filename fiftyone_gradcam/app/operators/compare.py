@@ -1,0 +1,186 @@
+"""Evaluate and compare runs, repeat one on corrected labels, and save views."""
+
+from __future__ import annotations
+
+from fiftyone.operators import types
+
+from ...dataset.evaluation import prediction_fields
+from ...dataset.fields import field_info
+from ...dataset.runs import free_key, list_runs
+from ..showing import view_as_text
+from .forms import choice_input, excluded_input, label_field_input, new_key_check, refuse
+from .runs import run_input
+from .verb import Verb
+
+
+def _outcome(result, shown: str) -> dict:
+    """The sentence, and the samples that were asked for."""
+    view = getattr(result, shown)
+    counts = f"{result.pairs.only_b} fixed, {result.pairs.only_a} broken"
+    counts += f", {result.pairs.both_wrong} wrong in both"
+    notes = "".join(f". {note}" for note in result.notes)
+    found = {"summary": f"{result.words}; {counts}{notes}", "changed": False}
+    return found | ({"view": view_as_text(view)} if len(view) else {})
+
+
+class CompareRuns(Verb):
+    """`compare_runs` as an operator."""
+
+    verb = "compare_runs"
+    label = "Compare runs"
+    icon = "compare_arrows"
+    description = "Two classifiers on the same samples, with the labels as they are now"
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Both runs, and what is shown."""
+        keys = list_runs(ctx.dataset)
+        if len(keys) < 2:
+            refuse(
+                inputs, "too_few", "Comparing takes two runs. Fine-tune another classifier first"
+            )
+            return
+        ctx.target_view()
+        for name, default, label in (("a", keys[-2], "Run"), ("b", keys[-1], "Compared with")):
+            choice_input(inputs, name, {key: key for key in keys}, default, label)
+        if ctx.params.get("a") and ctx.params.get("a") == ctx.params.get("b"):
+            refuse(inputs, "same", "Choose two different runs")
+        label_field_input(ctx, inputs)
+        excluded_input(ctx, inputs)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        params = ctx.params
+        return {
+            "samples": _target(ctx),
+            "a": params["a"],
+            "b": params["b"],
+            "label_field": params.get("label_field") or None,
+            "include_excluded": bool(params.get("include_excluded")),
+        }
+
+    def job_label(self, given: dict) -> str:
+        """Names the runs."""
+        return f"Compare {given['a']!r} and {given['b']!r}"
+
+    def outcome(self, result, given: dict) -> dict:
+        """The sentence, and what the second has broken, or else fixed."""
+        return _outcome(result, "broken" if result.pairs.only_a else "fixed")
+
+
+class Retrain(Verb):
+    """`retrain` as an operator."""
+
+    verb = "retrain"
+    label = "Retrain on corrected labels"
+    icon = "restart_alt"
+    description = "Repeat the training of a run with the labels as they are now, and compare both"
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """The run, and the name of the new one."""
+        key = run_input(ctx, inputs, "run")
+        if key is None:
+            return
+        view = types.TextFieldView(placeholder=free_key(ctx.dataset, f"{key}_corrected"))
+        inputs.str("key", label="Name of the new run", view=view)
+        new_key_check(ctx, inputs, ctx.params.get("key"))
+        excluded_input(ctx, inputs)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        return {
+            "samples": ctx.dataset,
+            "run": ctx.params["run"],
+            "key": ctx.params.get("key") or None,
+            "include_excluded": bool(ctx.params.get("include_excluded")),
+        }
+
+    def job_label(self, given: dict) -> str:
+        """Names the run."""
+        return f"Retrain {given['run']!r} on corrected labels"
+
+    def outcome(self, result, given: dict) -> dict:
+        """How both do."""
+        return _outcome(result, "fixed")
+
+
+class Evaluate(Verb):
+    """`evaluate` as an operator."""
+
+    verb = "evaluate"
+    label = "Evaluate a run"
+    icon = "analytics"
+    description = "Precision, recall, F1 and calibration, for the Model Evaluation panel too"
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Run, and what else is measured."""
+        if run_input(ctx, inputs, "run") is None:
+            return
+        ctx.target_view()
+        label_field_input(ctx, inputs)
+        inputs.bool("temperature", default=False, label="Fit a temperature on the val samples")
+        excluded_input(ctx, inputs)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        params = ctx.params
+        return {
+            "samples": _target(ctx),
+            "run": params["run"],
+            "label_field": params.get("label_field") or None,
+            "temperature": bool(params.get("temperature")),
+            "include_excluded": bool(params.get("include_excluded")),
+        }
+
+    def job_label(self, given: dict) -> str:
+        """Names the run."""
+        return f"Evaluate {given['run']!r}"
+
+    def outcome(self, result, given: dict) -> dict:
+        """The accuracy, and where to look."""
+        low, high = result.interval
+        return {
+            "summary": f"{result.right} of {result.count} are right: {result.accuracy:.1%} (95% "
+            f"interval {low:.1%} to {high:.1%}), calibration error "
+            f"{result.calibration_error:.3f}. The Model Evaluation panel shows {result.key!r}"
+        }
+
+
+class SaveViews(Verb):
+    """`save_views` as an operator."""
+
+    verb = "save_views"
+    label = "Save views"
+    icon = "bookmarks"
+    description = "Save views of suspicious labels, lowest and highest scores, mistakes and more"
+    is_long = False
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """The predictions."""
+        names = prediction_fields(ctx.dataset)
+        if names:
+            choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
+        elif not field_info(ctx.dataset, "label_quality"):
+            refuse(inputs, "nothing", "There are no predictions yet. Predict first")
+        inputs.bool("overwrite", default=False, label="Also replace other views of these names")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        return {
+            "samples": ctx.dataset,
+            "prediction_field": ctx.params.get("prediction_field") or None,
+            "overwrite": bool(ctx.params.get("overwrite")),
+        }
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many."""
+        return {"summary": f"Saved {len(result)} views: they are in the list of views"}
+
+
+def _target(ctx):
+    """The view that was chosen; the dataset itself where that is all of it."""
+    target = ctx.target_view()
+    return target if getattr(target, "_stages", None) else ctx.dataset

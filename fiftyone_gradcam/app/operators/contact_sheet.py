@@ -1,0 +1,39 @@
+"""Small pictures of samples in rows, with their labels and what is suggested instead."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import fiftyone as fo
+from PIL import Image
+
+from ...dataset.import_record import decode_options
+from ...dataset.review_state import Columns, label_in, stored_values, suggestion_in
+from ...explain.overlay import sheet
+from ...images.decode import ImageError, decode
+
+SHEET_PICTURES = 60
+SIDE, IN_ROW = 96, 8
+
+
+def contact_sheet(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> str:
+    """A contact sheet of some samples, as the address of a JPEG file that is in it."""
+    rows, options = stored_values(dataset, ids, columns), decode_options(dataset)
+    pictures, captions = [], []
+    for row in (rows[i] for i in ids if i in rows):
+        try:
+            pictures.append(decode(row["filepath"], SIDE, options).image)
+        except ImageError:  # the caption says what it is
+            pictures.append(Image.new("RGB", (SIDE, SIDE), "gray"))
+        names = (label_in(row, columns), suggestion_in(row, columns))
+        captions.append("\n".join((_cut(names[0]), f"> {_cut(names[1])}")))
+    buffer = io.BytesIO()
+    sheet(pictures, captions, IN_ROW, SIDE).save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _cut(name: str | None) -> str:
+    name = name or ""
+    return name if len(name) <= 14 else f"{name[:13]}…"

@@ -1,0 +1,132 @@
+"""The images as a network sees them."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from ...dataset.embeddings import vector_fields
+from ...dataset.fields import field_info, label_fields, path_in
+from ...dataset.runs import list_runs
+from ...review.layout import METHODS, has_umap
+from .fine_tune import BACKBONES
+from .forms import AUTOMATIC, backbone_inputs, choice_input, chosen_weights, more
+from .predict import PRETRAINED
+from .recipe_fields import RESIZES
+from .verb import Verb
+
+FIELD = "field "  # before the name of one, which no key of a run can begin with
+WORDS = {
+    "pca": "PCA: two principal components, quick",
+    "tsne": "t-SNE: neighbors stay neighbors; slow from 5,000 images on",
+    "umap": "UMAP",
+}
+
+
+def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
+    """Let the user choose who sees the images.
+
+    Args:
+        ctx, inputs: the form
+        fields: whether it may be a field of vectors that are there
+    """
+    keys = list_runs(ctx.dataset)
+    choices = {key: f"run {key}" for key in keys}
+    choices[PRETRAINED] = "A pretrained network as it is"
+    if fields:
+        choices |= {FIELD + name: f"the field {name}" for name in vector_fields(ctx.dataset)}
+    default = keys[-1] if keys else PRETRAINED
+    choice_input(inputs, "run", choices, default, "As seen by", "A run, or a network as it is")
+    if (ctx.params.get("run") or default) == PRETRAINED:
+        networks = {name: shown for name, shown in BACKBONES.items() if name != "small_cnn"}
+        backbone_inputs(ctx, inputs, "mobilenet_v2", networks, from_scratch=False)
+        if more(ctx, inputs):
+            choices = {AUTOMATIC: "what other verbs take", **RESIZES}
+            choice_input(inputs, "resize", choices, AUTOMATIC, "Images become square by")
+
+
+def chosen_network(ctx) -> dict:
+    """The verb's arguments of who sees the images."""
+    run = ctx.params["run"]
+    if run.startswith(FIELD):
+        return {"embeddings": run.removeprefix(FIELD)}
+    if run != PRETRAINED:
+        return {"run_or_backbone": run}
+    backbone, resize = ctx.params["backbone"], ctx.params.get("resize")
+    chosen = {"run_or_backbone": backbone, "weights": chosen_weights(ctx, backbone)}
+    return chosen if resize in (None, AUTOMATIC) else chosen | {"resize": resize}
+
+
+def color_field(dataset: fo.Dataset) -> str | None:
+    """The field that images are colored by: the quality of labels if it is known, or else the
+    labels."""
+    if field_info(dataset, "label_quality"):
+        return "label_quality"
+    names = label_fields(dataset)
+    own = [name for name in names if not field_info(dataset, name)] or names
+    name = "ground_truth" if "ground_truth" in own else own[0] if own else None
+    return name and path_in(dataset, name)
+
+
+class ShowEmbeddings(Verb):
+    """`show_embeddings` as an operator."""
+
+    verb = "show_embeddings"
+    label = "Show embeddings"
+    icon = "bubble_chart"
+    description = "See the images as a network does: like ones near each other"
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Who sees the images, and how they are laid out."""
+        ctx.target_view()
+        network_inputs(ctx, inputs, fields=True)
+        methods = {name: WORDS[name] for name in METHODS if name != "umap" or has_umap()}
+        methods = {AUTOMATIC: "Automatic: by the number of images", **methods}
+        choice_input(inputs, "method", methods, AUTOMATIC, "Layout by", required=False)
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        method = ctx.params.get("method")
+        chosen = {} if method in (None, AUTOMATIC) else {"method": method}
+        return {"samples": ctx.target_view(), **chosen_network(ctx), **chosen}
+
+    def outcome(self, result, given: dict) -> dict:
+        """The panel, with the images colored by what tells most of them."""
+        dataset = given["samples"]._root_dataset
+        return {
+            "summary": f"{result.index_size} images laid out: open {result.key!r} in the "
+            f"Embeddings panel. Images amid those of another class may have wrong labels",
+            "panel": {
+                "name": "Embeddings",
+                "state": {"openKey": result.key, "colorField": color_field(dataset)},
+            },
+        }
+
+
+class ComputeEmbeddings(Verb):
+    """`compute_embeddings` as an operator."""
+
+    verb = "compute_embeddings"
+    label = "Compute embeddings"
+    icon = "scatter_plot"
+    description = "Store what a network sees in each image, as a field of vectors"
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Who sees the images, and the field."""
+        ctx.target_view()
+        network_inputs(ctx, inputs, fields=False)
+        inputs.str("field", default="embeddings", required=True, label="Field for embeddings")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        return {
+            "samples": ctx.target_view(),
+            **chosen_network(ctx),
+            "field": ctx.params["field"],
+        }
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many there are."""
+        count, width = result.shape
+        return {"summary": f"{count} embeddings of {width} numbers are in {given['field']!r}"}

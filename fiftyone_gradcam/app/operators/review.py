@@ -1,0 +1,189 @@
+"""Decide about labels in bulk, and what is done with decisions."""
+
+from __future__ import annotations
+
+import os
+
+from bson import ObjectId
+from fiftyone.operators import types
+
+from ...dataset.fields import label_fields
+from ...dataset.review_queue import sure_ids
+from ...dataset.review_state import classes_of, columns_of, default_label_field
+from .contact_sheet import SHEET_PICTURES, contact_sheet
+from .forms import choice_input, refuse, tell
+from .verb import Verb
+
+WORDS = {
+    "accept": "Accept the suggested class",
+    "relabel": "Set the label",
+    "keep": "Keep the label: it is right",
+    "unclear": "Unclear: leave out of training",
+    "exclude": "Exclude from training",
+}
+
+
+def _selected(ctx) -> list[str]:
+    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    selected = ctx.selected if isinstance(ctx.selected, list) else []
+    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
+
+
+class Review(Verb):
+    """`review` as an operator: of the selected samples of the grid, or of the view."""
+
+    verb = "review"
+    label = "Review labels"
+    icon = "fact_check"
+    description = "Correct, confirm or exclude the labels of the selected samples"
+    is_long = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """Decision, and the class where one is to be set."""
+        if not label_fields(ctx.dataset):
+            refuse(inputs, "no_labels", "There are no labels here. Import labelled folders first")
+            return
+        if not _selected(ctx):
+            refuse(inputs, "none_selected", "Select samples in the grid first")
+            return
+        columns = columns_of(ctx.dataset, default_label_field(ctx.dataset))
+        count = len(_selected(ctx))
+        tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
+        words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
+        choice_input(inputs, "decision", words, None, "Decision")
+        if ctx.params.get("decision") == "relabel":
+            names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
+            choice_input(inputs, "label", names, None, "Class", required=False)
+            inputs.str("new_class", label="Or a class that there is not yet")
+            if not (ctx.params.get("label") or ctx.params.get("new_class")):
+                refuse(inputs, "no_class", "Choose the class, or name a new one")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        params, ids = ctx.params, _selected(ctx)
+        if not ids:
+            raise ValueError("Select samples in the grid first")
+        given = {"samples": ctx.dataset.select(ids), "decision": params["decision"]}
+        if params["decision"] == "relabel":
+            given["label"] = params.get("new_class") or params.get("label") or ""
+            given["new_class"] = bool(params.get("new_class"))
+        return given | {"source": "App, selection"}
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many, and how many of them were corrected."""
+        corrected = sum(one.is_correction for one in result)
+        words = f"{len(result)} labels reviewed, {corrected} corrected"
+        return {"summary": f"{words}. Undo review takes it back"}
+
+
+class UndoReview(Verb):
+    """`undo_review` as an operator."""
+
+    verb = "undo_review"
+    label = "Undo review"
+    icon = "undo"
+    description = "Take the last decisions about labels back"
+    is_long = False
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """How many."""
+        inputs.int("count", default=1, min=1, label="Steps", description="A bulk action is one")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        return {"samples": ctx.dataset, "count": int(ctx.params.get("count") or 1)}
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many."""
+        return {"summary": f"{len(result)} decisions are undone"}
+
+
+class AcceptSure(Verb):
+    """Accept the suggestions for all labels that the robust rule calls wrong, after a look."""
+
+    verb = "review"
+    name = "accept_sure"
+    label = "Accept all sure suggestions"
+    icon = "done_all"
+    description = "Correct the labels that are wrong by the robust rule, all in one step"
+    is_long = False
+    has_button = False
+
+    @property
+    def config(self):
+        """Another operator of the same verb."""
+        config = super().config
+        config.name = self.name
+        return config
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """How many, and how they look."""
+        columns = columns_of(ctx.dataset)
+        ids = sure_ids(ctx.dataset, columns)
+        if not ids:
+            refuse(
+                inputs,
+                "none",
+                "There are no labels that the robust rule calls wrong. Find label issues first, or "
+                "review one by one",
+            )
+            return
+        more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
+        tell(inputs, "count", f"{len(ids)} labels get the class that is suggested{more}")
+        picture = contact_sheet(ctx.dataset, columns, ids[:SHEET_PICTURES])
+        inputs.md(f"![contact sheet]({picture})", name="sheet")
+        inputs.bool("sure", default=False, label=f"I have looked: accept all {len(ids)}")
+        if not ctx.params.get("sure"):
+            refuse(inputs, "look", "Look at the pictures first")
+
+    def arguments(self, ctx) -> dict:
+        """All that are sure at this moment."""
+        ids = sure_ids(ctx.dataset, columns_of(ctx.dataset))
+        if not ctx.params.get("sure") or not ids:
+            raise ValueError("Look at the contact sheet first: sure must be true")
+        given = {"samples": ctx.dataset.select(ids), "decision": "accept"}
+        return given | {"source": "App, all sure suggestions"}
+
+    def outcome(self, result, given: dict) -> dict:
+        """How many."""
+        return {
+            "summary": f"{len(result)} labels corrected. Undo review takes them back in one step"
+        }
+
+
+class ExportReviews(Verb):
+    """`export_reviews` as an operator."""
+
+    verb = "export_reviews"
+    label = "Export reviews"
+    icon = "file_download"
+    description = "Write all decisions about labels to a CSV file"
+    is_long = False
+    has_button = False
+
+    def form(self, ctx, inputs: types.Object) -> None:
+        """The file."""
+        inputs.str(
+            "csv_path",
+            required=True,
+            label="CSV file",
+            description="Its path, on the machine that runs the App",
+        )
+        path = os.path.expanduser(ctx.params.get("csv_path") or "")
+        if path and os.path.isdir(path):
+            refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
+        elif path and os.path.exists(path):
+            inputs.bool("overwrite", default=False, label="Replace the file that is there")
+            if not ctx.params.get("overwrite"):
+                refuse(inputs, "exists", f"{path!r} exists")
+
+    def arguments(self, ctx) -> dict:
+        """As filled in."""
+        overwrite = bool(ctx.params.get("overwrite"))
+        given = {"samples": ctx.dataset, "csv_path": ctx.params["csv_path"]}
+        return given | {"overwrite": overwrite}
+
+    def outcome(self, result, given: dict) -> dict:
+        """Where it is."""
+        return {"summary": f"Reviews written to {result}", "changed": False}

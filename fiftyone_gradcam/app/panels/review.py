@@ -1,0 +1,150 @@
+"""The tab "Review": one label after the other, with the evidence in sight.
+
+The card, its keys and pictures come from `review.js`. In a browser that does not run it, buttons
+do the same, one event each.
+"""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote
+
+from fiftyone.operators import types
+
+from ...dataset.fields import OWNER, label_fields
+from ...dataset.review_queue import Filters, queue
+from ...dataset.runs import list_runs
+from ...workflow.deciding import review, undo_review
+from ..texts import markdown
+
+CARD = "GradcamReviewCard"
+MOST_BUTTONS = 10  # classes; the form of "Review labels" has them all
+
+
+class ReviewTab:
+    """Reads, draws and answers."""
+
+    def read_review(self, ctx) -> None:
+        """Put the next label into the panel's state, for the buttons."""
+        state = ctx.panel.state
+        state.can_review = bool(label_fields(ctx.dataset))
+        state.has_runs = bool(list_runs(ctx.dataset))
+        if not state.can_review or not state.by_buttons:
+            return
+        found = queue(ctx.dataset, None, Filters(), 1)
+        state.card = next(iter(found["cards"]), None)
+        state.review_words = progress_words(found["progress"])
+        state.classes = found["classes"][:MOST_BUTTONS]
+
+    def draw_review(self, ctx, panel: types.Object) -> None:
+        """Draw the tab."""
+        state = ctx.panel.state
+        if not state.can_review:
+            panel.md("There are no labels here yet. Import labelled folders.", name="no_labels")
+            return
+        buttons = panel.h_stack("review_buttons", gap=2)
+        buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)
+        buttons.btn("all_sure", label="Accept all sure suggestions", on_click=self.on_accept_sure)
+        if state.has_runs:
+            buttons.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain)
+        buttons.btn("export", label="Export reviews", on_click=self.on_export_reviews)
+        if not state.by_buttons:
+            view = types.View(component=CARD, composite_view=True)
+            panel.define_property("review_card", types.Object(), view=view)
+            panel.btn("buttons", label="No card here? Review by buttons", on_click=self.on_buttons)
+            return
+        self._draw_card(ctx, panel)
+
+    def _draw_card(self, ctx, panel: types.Object) -> None:
+        state, card = ctx.panel.state, ctx.panel.state.card
+        panel.md(markdown(state.review_words or ""), name="review_words")
+        actions = panel.h_stack("review_decisions", gap=2)
+        actions.btn("undo", label="Undo", on_click=self.on_undo_review)
+        actions.btn("with_card", label="Back to the card", on_click=self.on_buttons)
+        if not card:
+            panel.md("Nothing is left to review.", name="review_done")
+            return
+        actions.btn("keep", label="Keep", on_click=self.on_decide, params=_asked(card, "keep"))
+        if card["suggestion"]:
+            label = f"Accept {card['suggestion']}"
+            params = _asked(card, "accept")
+            actions.btn("accept", label=label, on_click=self.on_decide, params=params)
+        for decision in ("unclear", "exclude"):
+            params = _asked(card, decision)
+            actions.btn(
+                decision, label=decision.capitalize(), on_click=self.on_decide, params=params
+            )
+        words = f"**{markdown(card['label'])}** · {markdown(os.path.basename(card['path']))}"
+        panel.md(f"{words}\n\n{markdown(card['evidence'])}", name="review_evidence")
+        picture = types.ImageView(height="320px")
+        panel.str(f"picture_{card['id']}", default=media(card["path"]), view=picture)
+        classes = panel.h_stack("review_classes", gap=2)
+        for number, name in enumerate(state.classes):
+            params = _asked(card, "relabel") | {"label": name}
+            classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
+
+    def on_decide(self, ctx) -> None:
+        """Store a decision that was made by a button, and turn to the next label."""
+        params = ctx.params
+        try:
+            review(
+                ctx.dataset.select(params["id"]),
+                params["decision"],
+                params.get("label"),
+                shown={params["id"]: params["shown"]},
+                source="App, Review tab",
+            )
+        except ValueError as error:
+            ctx.ops.notify(str(error), variant="error")
+        self.read(ctx)
+
+    def on_undo_review(self, ctx) -> None:
+        """Take the last decision back."""
+        try:
+            undo_review(ctx.dataset)
+        except ValueError as error:
+            ctx.ops.notify(str(error), variant="error")
+        self.read(ctx)
+
+    def on_buttons(self, ctx) -> None:
+        """Turn from the card to buttons, or back."""
+        ctx.panel.state.by_buttons = not ctx.panel.state.by_buttons
+        self.read(ctx)
+
+    def on_find_issues(self, ctx) -> None:
+        """Open the form of find_label_issues."""
+        ctx.prompt(f"{OWNER}/find_label_issues")
+
+    def on_accept_sure(self, ctx) -> None:
+        """Open the form that shows what all would be accepted."""
+        ctx.prompt(f"{OWNER}/accept_sure", on_success=self.on_refresh)
+
+    def on_retrain(self, ctx) -> None:
+        """Repeat the training of the run that is shown, or else of the newest."""
+        keys = list_runs(ctx.dataset)
+        shown = ctx.panel.state.shown_run
+        key = shown if shown in keys else keys[-1]
+        ctx.trigger(f"{OWNER}/retrain", params={"run": key})
+
+    def on_export_reviews(self, ctx) -> None:
+        """Open the form of export_reviews."""
+        ctx.prompt(f"{OWNER}/export_reviews")
+
+
+def progress_words(progress: dict) -> str:
+    """How far the review is, such as "18 of about 27 reviewed, 11 corrected"."""
+    of = ""
+    if progress["estimate"] is not None:
+        of = f" of about {progress['estimate']}"
+    elif progress.get("suspicious") is not None:
+        of = f" of {progress['suspicious']} suspicious"
+    return f"{progress['reviewed']}{of} reviewed, {progress['corrected']} corrected"
+
+
+def media(path: str) -> str:
+    """The address of a picture on the App's server."""
+    return f"/media?filepath={quote(path, safe='')}"
+
+
+def _asked(card: dict, decision: str) -> dict:
+    return {"id": card["id"], "shown": card["label"], "decision": decision}

@@ -1,0 +1,396 @@
+// The review card: keys, pictures and the next image at once. Plain JavaScript on what the App
+// offers (React, __foo__, __fop__, __fos__, recoil); without it the Review tab has buttons.
+(function () {
+  "use strict";
+  const OWNER = "@gradcam/classifier";
+  const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
+  const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
+  const AHEAD = 5; // cards left at which more are fetched
+  const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
+  if (missing.length) {
+    console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons`);
+    return;
+  }
+  const { createElement: h, useEffect, useRef, useState, useCallback } = window.React;
+  const { useRecoilValue } = window.recoil;
+
+  function call(name, params) {
+    return new Promise((resolve) => {
+      window.__foo__.executeOperator(`${OWNER}/${name}`, params, {
+        callback: (found) => {
+          const answer = found && found.result ? found.result : {};
+          const error = (found && (found.errorMessage || found.error)) || answer.error;
+          resolve(error ? { ...answer, error: String(error) } : answer);
+        },
+      });
+    });
+  }
+
+  function source(path) {
+    return window.__fos__.getSampleSrc(path);
+  }
+
+  const known = new Map(); // pictures that are fetched already
+  function fetchAhead(card) {
+    for (const path of [card.path, ...Object.values(card.maps).map((x) => x.path)]) {
+      if (known.has(path)) continue;
+      const image = new Image();
+      image.src = source(path);
+      known.set(path, image);
+      if (known.size > 200) known.delete(known.keys().next().value);
+    }
+  }
+
+  // A heatmap over the image: opacity by value, both maps of a card on one scale.
+  function Heat({ map, scale, color }) {
+    const canvas = useRef(null);
+    useEffect(() => {
+      let gone = false;
+      const image = new Image();
+      image.onload = () => {
+        if (gone || !canvas.current) return;
+        const { width, height } = image;
+        canvas.current.width = width;
+        canvas.current.height = height;
+        const pen = canvas.current.getContext("2d");
+        pen.drawImage(image, 0, 0);
+        const pixels = pen.getImageData(0, 0, width, height);
+        for (let i = 0; i < pixels.data.length; i += 4) {
+          const value = pixels.data[i] * scale * 0.75;
+          [pixels.data[i], pixels.data[i + 1], pixels.data[i + 2]] = color;
+          pixels.data[i + 3] = value;
+        }
+        pen.putImageData(pixels, 0, 0);
+        canvas.current.dataset.drawn = map.path;
+      };
+      image.src = source(map.path);
+      return () => { gone = true; };
+    }, [map.path, scale]);
+    const style = { position: "absolute", inset: 0, width: "100%", height: "100%" };
+    return h("canvas", { ref: canvas, style, "data-cy": "gradcam-heat" });
+  }
+
+  function Picture({ card, shown, size }) {
+    const one = shown === "none" ? null : card.maps[card[shown]];
+    const peaks = Object.values(card.maps).map((x) => x.peak || 0);
+    const most = Math.max(...peaks, 0);
+    const scale = one && most > 0 && peaks.length > 1 ? (one.peak || 0) / most : 1;
+    const [sides, setSides] = useState(null);
+    const ratio = sides ? sides[0] / sides[1] : 1;
+    const box = ratio > size[0] / size[1] ? [size[0], size[0] / ratio] : [size[1] * ratio, size[1]];
+    const style = { position: "relative", width: box[0], height: box[1], margin: "0 auto" };
+    return h("div", { style },
+      h("img", {
+        src: source(card.path), alt: "", "data-cy": "gradcam-image",
+        onLoad: (e) => setSides([e.target.naturalWidth, e.target.naturalHeight]),
+        style: { width: "100%", height: "100%", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
+      }),
+      one && h(Heat, { key: one.path, map: one, scale, color: COLORS[shown] }));
+  }
+
+  const text = (size, more) => ({ fontSize: size, lineHeight: 1.35, overflowWrap: "anywhere", ...more });
+  const buttonStyle = (strong) => ({
+    padding: "5px 10px", borderRadius: 4, cursor: "pointer", fontSize: 14, maxWidth: 260,
+    overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap",
+    border: `1px solid ${strong ? "#ff6d04" : "rgba(128,128,128,.5)"}`,
+    background: strong ? "#ff6d04" : "transparent", color: strong ? "#fff" : "inherit",
+  });
+
+  function Button({ label, mark, onClick, strong, disabled, name }) {
+    return h("button", {
+      onClick, disabled, title: label, "data-cy": name, tabIndex: -1,
+      style: { ...buttonStyle(strong), opacity: disabled ? 0.4 : 1 },
+    }, mark && h("b", { style: { marginRight: 6 } }, mark), label);
+  }
+
+  function Choice({ label, value, options, onChange, name }) {
+    return h("select", {
+      value: value || "", "data-cy": name, "aria-label": label,
+      onChange: (e) => { onChange(e.target.value || null); e.target.blur(); },
+      style: { ...buttonStyle(false), background: "var(--fo-palette-background-level2, #eee)", color: "inherit" },
+    }, h("option", { value: "" }, label), ...options.map(([v, shown]) => h("option", { key: v, value: v }, shown)));
+  }
+
+  // What all cards share: the queue, decisions in their order, and keys.
+  function useReview(modalId) {
+    const [state, setState] = useState({ cards: [], place: 0, choices: null, error: "", note: "" });
+    const [filters, setFilters] = useState({});
+    const [shown, setShown] = useState("none");
+    const now = useRef(state);
+    now.current = state;
+    const line = useRef(Promise.resolve());
+    const isFetching = useRef(false);
+    const waiting = useRef(0); // decisions that are not stored yet
+    useEffect(() => {
+      const ask = (e) => { if (waiting.current) e.preventDefault(); };
+      window.addEventListener("beforeunload", ask);
+      return () => window.removeEventListener("beforeunload", ask);
+    }, []);
+    const setLater = (change) => setState((old) => ({ ...old, ...change(old) }));
+
+    const load = useCallback(async (adopt) => {
+      isFetching.current = true;
+      await line.current; // what is decided is stored before the queue is asked for
+      const asked = modalId ? { ids: [modalId] } : filters;
+      const found = await call("review_cards", { ...asked, adopt });
+      isFetching.current = false;
+      if (found.error) return setLater(() => ({ error: found.error }));
+      found.cards.forEach(fetchAhead);
+      setLater(() => ({
+        cards: found.cards, place: 0, total: found.total, error: "", progress: found.progress,
+        field: found.label_field,
+        choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
+      }));
+    }, [modalId, JSON.stringify(filters)]);
+    useEffect(() => { load(true); }, [load]);
+
+    const more = useCallback(async () => {
+      if (isFetching.current || modalId) return;
+      isFetching.current = true;
+      await line.current;
+      const found = await call("review_cards", filters);
+      isFetching.current = false;
+      if (found.error) return;
+      found.cards.forEach(fetchAhead);
+      setLater((old) => {
+        const there = new Set(old.cards.map((x) => x.id));
+        return {
+          cards: [...old.cards, ...found.cards.filter((x) => !there.has(x.id))],
+          total: found.total, choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
+        };
+      });
+    }, [modalId, JSON.stringify(filters)]);
+
+    const move = (step) => {
+      const { cards, place } = now.current;
+      const next = Math.min(Math.max(place + step, 0), cards.length);
+      now.current = { ...now.current, place: next };
+      setLater(() => ({ place: next, note: "" }));
+      setShown("none");
+      if (cards.length - next <= AHEAD) more();
+    };
+
+    const decide = (decision, label, newClass) => {
+      const { cards, place, field } = now.current;
+      const card = cards[place];
+      if (!card) return;
+      if (decision === "accept" && !card.suggestion) {
+        return setLater(() => ({ note: "There is no suggestion to accept: choose a class, or keep the label" }));
+      }
+      const after = decision === "accept" ? card.suggestion : label || card.label;
+      const changed = { ...card, decision, label: after };
+      const next = cards.map((x) => (x.id === card.id ? changed : x));
+      now.current = { ...now.current, cards: next };
+      setLater(() => ({ cards: next, error: "" }));
+      const params = {
+        id: card.id, decision, shown: card.label, label_field: field, new_class: !!newClass,
+        source: modalId ? "App, sample modal" : "App, Review tab",
+        ...(decision === "relabel" ? { label } : {}),
+      };
+      // One after the other: the order of decisions is the order of the keys.
+      waiting.current += 1;
+      line.current = line.current.then(() => call("review_decide", params)).then((found) => {
+        if (found.error) { // back to the card that was not decided, with the reason
+          return call("review_cards", { ids: [card.id], label_field: field }).then((fresh) =>
+            setLater((old) => ({
+              error: found.error,
+              cards: old.cards.map((x) => (x.id === card.id ? (fresh.cards || [])[0] || card : x)),
+              place: Math.max(old.cards.findIndex((x) => x.id === card.id), 0),
+            })));
+        }
+        setLater((old) => ({ progress: found.progress, stored: (old.stored || 0) + 1 }));
+        if (modalId) nextInModal(1);
+      }).finally(() => { waiting.current -= 1; });
+      if (!modalId) move(1);
+    };
+
+    const undo = () => {
+      line.current = line.current.then(() => call("review_undo", {})).then((found) => {
+        if (found.error) return setLater(() => ({ error: found.error }));
+        const [card] = found.cards;
+        setLater((old) => {
+          const place = old.cards.findIndex((x) => x.id === card.id);
+          const cards = place < 0
+            ? [...old.cards.slice(0, old.place), card, ...old.cards.slice(old.place)]
+            : old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
+          const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
+          return { cards, place: place < 0 ? old.place : place, progress: found.progress, error: "", note };
+        });
+      });
+    };
+
+    const heat = () => {
+      const card = now.current.cards[now.current.place];
+      if (!card) return;
+      const can = ["none", "label", "suggestion"].filter(
+        (x, i) => x === "none" || (card.maps[card[x]] && (i < 2 || card.suggestion !== card.label)));
+      if (can.length < 2) return setLater(() => ({ note: "No heatmap of these classes is stored: predict with heatmaps of the label" }));
+      setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
+    };
+    return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
+  }
+
+  function reloadGrid() { // its tiles show labels as they were
+    window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
+  }
+
+  function nextInModal(step) {
+    const navigation = window.__fos__.modalNavigation && window.__fos__.modalNavigation.get();
+    const key = step > 0 ? "ArrowRight" : "ArrowLeft";
+    if (navigation) {
+      document.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true }));
+    }
+  }
+
+  function isTyping(target) {
+    return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
+  }
+
+  function Card({ modalId, size }) {
+    const review = useReview(modalId);
+    const { state, shown } = review;
+    const [find, setFind] = useState(null);
+    const box = useRef(null);
+    const root = useRef(null);
+    const card = state.cards[state.place];
+    const classes = state.choices ? state.choices.classes : [];
+    const fits = find === null ? [] : classes.filter((x) => x.toLowerCase().includes(find.toLowerCase()));
+    const latest = useRef({});
+    latest.current = { review, classes, find };
+
+    const choose = (label, isNew) => {
+      setFind(null);
+      if (card && label === card.label) return review.decide("keep");
+      review.decide("relabel", label, isNew);
+    };
+    latest.current.choose = choose;
+
+    useEffect(() => {
+      const onKey = (e) => {
+        if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented && e.key !== "Escape") return;
+        if (isTyping(e.target) || !root.current || !root.current.offsetParent) return;
+        const modal = document.querySelector("[data-cy=modal]");
+        if (document.querySelector(".MuiDialog-root")) return;
+        if (modal ? !modal.contains(root.current) : !!modalId) return;
+        const { review: r, classes: names, choose: pick } = latest.current;
+        const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+        const act = KEYS[key] ? () => r.decide(KEYS[key])
+          : key === "z" ? r.undo
+          : key === "h" ? r.heat
+          : key === "/" || key === "c" ? () => setFind("")
+          : /^[0-9]$/.test(key) && names[(Number(key) + 9) % 10] ? () => pick(names[(Number(key) + 9) % 10])
+          : !modalId && key === "ArrowRight" ? () => r.move(1)
+          : !modalId && key === "ArrowLeft" ? () => r.move(-1)
+          : null;
+        if (!act) return;
+        e.preventDefault();
+        e.stopImmediatePropagation();
+        if (!e.repeat || key.startsWith("Arrow")) act(); // a key that is held decides once
+      };
+      window.addEventListener("keydown", onKey, true);
+      return () => window.removeEventListener("keydown", onKey, true);
+    }, [modalId]);
+    useEffect(() => { if (find === "" && box.current) box.current.focus(); }, [find]);
+
+    const p = state.progress || {};
+    const about = p.estimate != null ? `about ${p.estimate}` : p.suspicious != null ? `${p.suspicious} suspicious` : "";
+    const words = state.progress ? `${p.reviewed}${about ? ` of ${about}` : ""} reviewed, ${p.corrected} corrected` : "";
+    const choices = state.choices || { classes: [], kinds: [], pairs: [] };
+    const set = (change) => review.setFilters({ ...review.filters, ...change });
+    const pair = review.filters.label && review.filters.suggestion
+      ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
+    return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
+      h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
+        h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, words),
+        h(Button, { label: "Refresh", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+      state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
+      state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
+      !card && state.choices && h("div", { "data-cy": "gradcam-empty", style: text(15, { padding: 16 }) },
+        "Nothing is left to review here. Z takes the last decision back; Refresh looks again."),
+      card && h("div", null,
+        h("div", { style: { display: "flex", gap: 12, flexWrap: "wrap", alignItems: "flex-start" } },
+          h("div", { style: { flex: "0 0 auto" } }, h(Picture, { key: card.id, card, shown, size })),
+          h("div", { style: { flex: "1 1 220px", minWidth: 200 } },
+            h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
+              card.path.split(/[\\/]/).pop(), !modalId && state.total ? ` · ${state.place + 1} of ${Math.max(state.total, state.cards.length)}` : ""),
+            h("div", { style: text(18) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
+            card.suggestion && card.suggestion !== card.label && h("div", { style: text(18) }, "Suggested: ",
+              h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
+              card.suggestion_confidence != null && ` ${card.suggestion_confidence.toFixed(2)}`),
+            card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${card.decision}`),
+            card.evidence && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-evidence" }, card.evidence),
+            shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`))),
+        h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
+          h(Button, { label: card.suggestion ? `Accept ${card.suggestion}` : "Accept", mark: "A", strong: !!card.suggestion, disabled: !card.suggestion, onClick: () => review.decide("accept"), name: "gradcam-accept" }),
+          h(Button, { label: `Keep ${card.label}`, mark: "K", onClick: () => review.decide("keep"), name: "gradcam-keep" }),
+          h(Button, { label: "Unclear", mark: "U", onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
+          h(Button, { label: "Exclude", mark: "X", onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
+          h(Button, { label: "Heatmap", mark: "H", onClick: review.heat, name: "gradcam-heatmap" }))),
+      card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
+        classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),
+        find === null
+          ? h(Button, { label: classes.length > 10 ? `Other of ${classes.length} classes` : "Other class", mark: "C", onClick: () => setFind(""), name: "gradcam-find" })
+          : h("span", { style: { position: "relative" } },
+            h("input", {
+              ref: box, value: find, placeholder: "Type a class", "data-cy": "gradcam-find-box", maxLength: 200,
+              onChange: (e) => setFind(e.target.value),
+              onKeyDown: (e) => {
+                e.stopPropagation();
+                if (e.key === "Escape") setFind(null);
+                if (e.key === "Enter" && find.trim()) choose(classes.includes(find) ? find : fits[0] || find.trim(), !fits.length);
+              },
+              style: { padding: "5px 8px", fontSize: 14, width: 180 },
+            }),
+            fits.slice(0, 6).map((name) => h(Button, { key: name, label: name, onClick: () => choose(name), name: "gradcam-found" })),
+            find.trim() && !classes.includes(find.trim()) && h(Button, { label: `Add the class ${find.trim()}`, onClick: () => choose(find.trim(), true), name: "gradcam-new" }))),
+      h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
+        h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
+        !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
+        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
+      card && card.neighbors.length > 0 && h("div", { style: { marginTop: 8 } },
+        h("div", { style: text(13, { opacity: 0.75 }) }, "Most similar images"),
+        h("div", { style: { display: "flex", gap: 6, marginTop: 2 } },
+          card.neighbors.map((x) => h("figure", { key: x.id, style: { margin: 0, width: 110 }, "data-cy": "gradcam-neighbor" },
+            h("img", { src: source(x.path), alt: "", style: { width: 110, height: 90, objectFit: "cover" } }),
+            h("figcaption", { style: text(12) }, x.label))))),
+      !modalId && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
+        choices.kinds.length > 0 && h(Choice, {
+          label: "All kinds of issues", name: "gradcam-kind", value: review.filters.kind,
+          options: choices.kinds.map((x) => [x, x]), onChange: (kind) => set({ kind }),
+        }),
+        h(Choice, {
+          label: "All classes", name: "gradcam-class", value: pair ? "" : review.filters.label,
+          options: choices.classes.map((x) => [x, x]), onChange: (label) => set({ label, suggestion: null }),
+        }),
+        choices.pairs.length > 0 && h(Choice, {
+          label: "All pairs of classes", name: "gradcam-pair", value: pair,
+          options: choices.pairs.map(([a, b, n]) => [JSON.stringify([a, b]), `${a} → ${b} (${n})`]),
+          onChange: (x) => { const [label, suggestion] = x ? JSON.parse(x) : [null, null]; set({ label, suggestion }); },
+        }),
+        h(Choice, {
+          label: "Any quality", name: "gradcam-below", value: review.filters.below ? String(review.filters.below) : "",
+          options: [0.05, 0.1, 0.25, 0.5].map((x) => [String(x), `Quality below ${x}`]),
+          onChange: (x) => set({ below: x ? Number(x) : null }),
+        })));
+  }
+
+  function ReviewCard() {
+    return h(Card, { size: [480, 300] });
+  }
+
+  function ReviewInModal() {
+    const id = useRecoilValue(window.__fos__.modalSampleId);
+    return h(Card, { key: id, modalId: id, size: [640, 420] });
+  }
+
+  const { registerComponent, PluginComponentType } = window.__fop__;
+  registerComponent({
+    name: "GradcamReviewCard", label: "Review", component: ReviewCard,
+    type: PluginComponentType.Component, activator: () => true,
+  });
+  registerComponent({
+    name: "GradcamReviewModal", label: "Review the label", component: ReviewInModal,
+    type: PluginComponentType.Panel, activator: () => true,
+    panelOptions: { surfaces: "modal", allowDuplicates: false },
+  });
+})();

@@ -1,0 +1,99 @@
+"""The probabilities of all classes: as predictions have stored them, or else by a forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fiftyone as fo
+import numpy as np
+
+from ..images.batches import Images
+from ..progress import Report
+from ..review.scores import softmax
+from .evaluation import prediction_fields
+from .fields import field_info, root_dataset, whole
+from .import_record import decode_options
+from .runs import Run
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """What a run says of N samples.
+
+    Attributes:
+        classes: K names
+        probabilities: (N, K); NaN where an image cannot be decoded
+    """
+
+    classes: list[str]
+    probabilities: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which samples the run has an answer for (N,)."""
+        return ~np.isnan(self.probabilities[:, 0])
+
+    @property
+    def predicted(self) -> list[str | None]:
+        """The most probable class of each sample; None where there is no answer."""
+        best = np.where(self.known, np.nan_to_num(self.probabilities).argmax(1), -1)
+        return [self.classes[i] if i >= 0 else None for i in best]
+
+
+def field_of_run(dataset: fo.Dataset, run: Run) -> str | None:
+    """The field of predictions of a run as it is now; None if there is none."""
+    for name in prediction_fields(dataset):
+        info = field_info(dataset, name)
+        is_same = info.get("run") == run.key and info.get("version") == run.version
+        if is_same and dataset.get_field(f"{name}_scores") is not None:
+            return name
+    return None
+
+
+def class_probabilities(
+    samples: fo.core.collections.SampleCollection, run: Run, device: str | None, report: Report
+) -> ClassProbabilities:
+    """The probabilities of all classes for some samples, in their order.
+
+    Args:
+        samples: a dataset or view
+        run: whose predictions are read, or made where there are none; nothing is stored
+        device: for what is made
+        report: called with (images done, images in all, message)
+
+    Raises:
+        FileNotFoundError, ValueError: if predictions are to be made and the checkpoint is gone or
+            damaged
+    """
+    samples, dataset = whole(samples), root_dataset(samples)
+    name = field_of_run(dataset, run)
+    paths = samples.values("filepath")
+    found = np.full((len(paths), len(run.classes)), np.nan)
+    for place, row in enumerate(samples.values(f"{name}_scores") if name else ()):
+        if row is not None and len(row) == len(run.classes):
+            found[place] = row
+    missing = np.flatnonzero(np.isnan(found[:, 0]))
+    if len(missing):
+        own = [paths[i] for i in missing]
+        found[missing] = _forward(own, run, dataset, device, report)
+    return ClassProbabilities(list(run.classes), found)
+
+
+def _forward(
+    paths: list[str], run: Run, dataset: fo.Dataset, device: str | None, report: Report
+) -> np.ndarray:
+    """Probabilities (N, K) by the network; NaN where an image cannot be decoded."""
+    import torch
+
+    network = run.network(device)
+    options = decode_options(dataset)
+    images = Images(paths, network.image_size, resize=network.resize, decode_options=options)
+    found = np.full((len(paths), len(run.classes)), np.nan)
+    for batch in images.batches(BATCH):
+        with torch.no_grad():
+            logits = network.logits(network.normalize(batch.images))
+        found[batch.positions] = softmax(logits.float().cpu().numpy())
+        report(int(batch.positions[-1]) + 1, len(paths), f"Predicting with {run.key!r}")
+    return found

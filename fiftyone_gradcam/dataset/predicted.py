@@ -1,0 +1,86 @@
+"""From a pass over images to the fields of a dataset: predictions, scores and heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..images.away import is_away
+from ..images.batches import Images
+from ..model.network import Network
+from ..passes.engine import run_pass
+from ..passes.heatmaps import Heatmap, Heatmaps
+from ..passes.precision import DEFAULT
+from ..passes.sinks import Predictions, Sink
+from ..progress import Report
+from ..review.scores import Scores
+from .predictions import PredictionWriter
+
+
+class _Flush(Sink):
+    """Writes to the database what the sinks before it have added."""
+
+    def __init__(self, writer: PredictionWriter):
+        self.writer = writer
+
+    def take(self, positions: np.ndarray, value: None) -> None:
+        """See `Sink`."""
+        self.writer.flush_if_full()
+
+
+def store_predictions(
+    network: Network,
+    images: Images,
+    ids: list[str],
+    labels: np.ndarray,
+    writer: PredictionWriter,
+    batch_size: int,
+    report: Report,
+    precision: str = DEFAULT,
+    sinks: Sequence[Sink] = (),
+) -> None:
+    """Predict, explain, draw and store, in one pass over the images.
+
+    Args:
+        network: what predicts
+        images: files of the samples
+        ids, labels: of the samples: (N,) class indexes of their own labels, -1 for none
+        writer: stores
+        batch_size, report, precision: see `run_pass`
+        sinks: others that take what they want of the same pass
+
+    Raises:
+        ValueError: if no image has a prediction, for none can be decoded; nothing is stored then
+    """
+
+    def add_predictions(positions: np.ndarray, logits: np.ndarray, found: Scores) -> None:
+        writer.add_predictions([ids[i] for i in positions], logits, found)
+
+    def add_heatmaps(positions: np.ndarray, rows: list[list[Heatmap]]) -> None:
+        for position, row in zip(positions, rows, strict=True):
+            for one in row:
+                if one.stored is None:
+                    writer.add_no_heatmap(one.kind, ids[position])
+                else:
+                    target = network.classes[one.target]
+                    writer.add_heatmap(one.kind, ids[position], target=target, **one.stored)
+        writer.flush_if_full()
+
+    heatmaps = Heatmaps(
+        list(writer.heatmap_fields),
+        writer.options,
+        network.classes,
+        labels,
+        network.resize,
+        lambda kind, position: writer.heatmap_path(kind, ids[position]),
+        add_heatmaps,
+    )
+    own = [Predictions(labels, add_predictions), heatmaps, _Flush(writer)]
+    if ids:
+        run_pass(images, network, [*own, *sinks], batch_size, report, precision=precision)
+    if not writer.has_predictions:
+        raise ValueError("No image can be predicted. There are no samples")
+    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
+    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
+    writer.finish(away)

@@ -1,0 +1,230 @@
+"""Which labels to look at next, and what is shown of each: plain values, for the App."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import fiftyone as fo
+from bson import ObjectId
+
+from .fields import field_info, is_owned, path_in
+from .heatmaps import heatmap_fields
+from .review_state import (
+    ISSUE,
+    REVIEW,
+    Columns,
+    classes_of,
+    columns_of,
+    evidence_in,
+    label_in,
+    stored_values,
+    suggestion_in,
+)
+
+PAGE = 20  # cards at a time
+NEIGHBORS = 3
+ISSUES_KEY = "label_issues"  # of what find_label_issues says of the whole dataset, in its info
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which labels are asked for; None asks for all.
+
+    Attributes:
+        kind: of issue
+        label, suggestion: the given class and the suggested one; both make a pair
+        below: the label quality, at most
+    """
+
+    kind: str | None = None
+    label: str | None = None
+    suggestion: str | None = None
+    below: float | None = None
+
+
+def is_open(columns: Columns) -> dict:
+    """What the database is asked for labels that nobody has decided on, or that changed since."""
+    new = {"$ifNull": [f"${REVIEW}.new_label", None]}
+    own = {"$ifNull": [f"${columns.label}", None]}
+    about = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
+    return {"$expr": {"$not": [{"$and": [about, {"$eq": [new, own]}]}]}}
+
+
+def queue_ids(
+    dataset: fo.Dataset, columns: Columns, filters: Filters, limit: int | None = None
+) -> list[str]:
+    """Ids of the labels to look at, the most suspicious first.
+
+    Where labels were judged these are those with a quality, or else a kind of issue; elsewhere
+    those that predictions contradict, and then all labels, by `label_score`.
+    """
+    asked = [is_open(columns), {columns.label: {"$nin": [None, ""]}}]
+    score = columns.quality or next((f"{x}.label_score" for x in columns.scores), None)
+    if columns.quality:
+        judged = [{columns.quality: {"$ne": None}}]
+        judged += [{f"{columns.issue}.label": {"$ne": None}}] if columns.issue else []
+        asked.append({"$or": judged})
+    if filters.kind is not None:
+        asked.append({f"{columns.issue or ISSUE}.label": filters.kind})
+    if filters.label is not None:
+        asked.append({columns.label: filters.label})
+    if filters.suggestion is not None:
+        asked.append({f"{columns.suggestion or 'suggested_label'}.label": filters.suggestion})
+    if filters.below is not None and score:
+        asked.append({score: {"$lt": filters.below}})
+    pipeline: list[dict] = [{"$match": {"$and": asked}}]
+    by = {"$ifNull": [f"${score}", 2.0]} if score else {"$literal": 0}  # those without come last
+    pipeline += [{"$project": {"by": by}}, {"$sort": {"by": 1, "_id": 1}}]
+    pipeline += [{"$limit": limit}] if limit else []
+    found = dataset._sample_collection.aggregate(pipeline)
+    return [str(row["_id"]) for row in found]
+
+
+def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dict]:
+    """What is shown of some labels, in the order of the ids; deleted samples are left out."""
+    rows = stored_values(dataset, ids, columns)
+    maps, neighbors = _maps(dataset, columns, ids), _neighbors(dataset, columns, ids)
+    found = []
+    for sample_id in ids:
+        row = rows.get(sample_id)
+        if row is None:
+            continue
+        issue = (row.get(columns.issue) or {}) if columns.issue else {}
+        label, other = label_in(row, columns), suggestion_in(row, columns)
+        own = maps.get(sample_id, {})
+        review = row.get(REVIEW) or {}
+        found.append(
+            {
+                "id": sample_id,
+                "path": row["filepath"],
+                "label": label,
+                "suggestion": other,
+                "suggestion_confidence": _of(row, columns.suggestion, "confidence"),
+                "quality": row.get(columns.quality) if columns.quality else None,
+                "kind": issue.get("label"),
+                "evidence": evidence_in(row, columns),
+                "maps": {name: own[name] for name in {label, other} - {None} if name in own},
+                "neighbors": neighbors.get(sample_id, []),
+                "decision": review.get("label"),
+            }
+        )
+    return found
+
+
+def progress_of(dataset: fo.Dataset, columns: Columns) -> dict:
+    """How far the review is: reviewed, corrected, and how many labels about are wrong (or None)."""
+    counts = {"reviewed": 0, "corrected": 0}
+    if dataset.get_field(REVIEW) is not None:
+        own = {f"{REVIEW}.label_field": columns.label_field}
+        differs = {"$ne": [f"${REVIEW}.old_label", f"${REVIEW}.new_label"]}
+        group = {
+            "_id": None,
+            "reviewed": {"$sum": 1},
+            "corrected": {"$sum": {"$cond": [differs, 1, 0]}},
+        }
+        for row in dataset._sample_collection.aggregate([{"$match": own}, {"$group": group}]):
+            counts = {name: row[name] for name in counts}
+    estimate = dict(dataset.info.get(ISSUES_KEY) or {}).get("estimate")
+    if estimate is None and columns.suggestion:
+        wanted = f"{columns.suggestion}.label"
+        pending = [is_open(columns), {wanted: {"$ne": None}}]
+        left = dataset._sample_collection.count_documents({"$and": pending})
+        counts["suspicious"] = left + counts["reviewed"]
+    return counts | {"estimate": estimate}
+
+
+def choices_of(dataset: fo.Dataset, columns: Columns) -> dict:
+    """What can be chosen: classes, kinds of issues, and pairs of label and suggestion."""
+    found = {"classes": classes_of(dataset, columns.label_field), "kinds": [], "pairs": []}
+    if columns.issue:
+        found["kinds"] = sorted(filter(None, dataset.distinct(f"{columns.issue}.label")))
+    if columns.suggestion:
+        pair = {"label": f"${columns.label}", "other": f"${columns.suggestion}.label"}
+        matched = {"$and": [is_open(columns), {f"{columns.suggestion}.label": {"$ne": None}}]}
+        grouped = {"$group": {"_id": pair, "count": {"$sum": 1}}}
+        sort = {"$sort": {"count": -1, "_id": 1}}
+        rows = dataset._sample_collection.aggregate([{"$match": matched}, grouped, sort])
+        found["pairs"] = [
+            [row["_id"].get("label"), row["_id"]["other"], row["count"]] for row in rows
+        ]
+    return found
+
+
+def sure_ids(dataset: fo.Dataset, columns: Columns) -> list[str]:
+    """Ids of the labels that the robust rule calls wrong, with a suggestion, not decided on yet."""
+    if not columns.issue or not columns.suggestion:
+        return []
+    asked = [
+        is_open(columns),
+        {f"{columns.issue}.sure": True},
+        {f"{columns.suggestion}.label": {"$ne": None}},
+    ]
+    rows = dataset._sample_collection.find({"$and": asked}, ["_id"], sort=[("_id", 1)])
+    return [str(row["_id"]) for row in rows]
+
+
+def _of(row: dict, name: str | None, key: str) -> object:
+    return (row.get(name) or {}).get(key) if name else None
+
+
+def _maps(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str, dict]:
+    """Heatmap files of samples by class: path and highest value of each."""
+    names = [
+        name
+        for name in heatmap_fields(dataset)
+        if is_owned(dataset.get_field(name))
+        and not str(field_info(dataset, name).get("kind")).startswith("against:")
+        and field_info(dataset, name).get("kind") != "contrast"
+    ]
+    if not names:
+        return {}
+    paths = [f"{name}.{key}" for name in names for key in ("target", "map_path", "peak")]
+    found: dict[str, dict] = {}
+    chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
+    for row in dataset._sample_collection.find(chosen, paths):
+        for name in names:
+            one = row.get(name) or {}
+            if one.get("map_path") and one.get("target"):
+                own = found.setdefault(str(row["_id"]), {})
+                own.setdefault(one["target"], {"path": one["map_path"], "peak": one.get("peak")})
+    return found
+
+
+def _neighbors(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str, list]:
+    """The most similar images of samples, with their labels, where they are stored."""
+    if not columns.issue:
+        return {}
+    chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
+    rows = dataset._sample_collection.find(chosen, [f"{columns.issue}.neighbors"])
+    nearest = {
+        str(row["_id"]): [str(x) for x in (_of(row, columns.issue, "neighbors") or [])][:NEIGHBORS]
+        for row in rows
+    }
+    every = [ObjectId(i) for own in nearest.values() for i in own if ObjectId.is_valid(i)]
+    path = path_in(dataset, columns.label_field)
+    found = dataset._sample_collection.find({"_id": {"$in": every}}, ["filepath", path])
+    known = {str(row["_id"]): row for row in found}
+    return {
+        sample_id: [
+            {"id": i, "path": known[i]["filepath"], "label": label_in(known[i], columns)}
+            for i in own
+            if i in known
+        ]
+        for sample_id, own in nearest.items()
+    }
+
+
+def queue(
+    dataset: fo.Dataset, label_field: str | None, filters: Filters, limit: int = PAGE
+) -> dict:
+    """The next cards, how far the review is, and what can be chosen."""
+    columns = columns_of(dataset, label_field)
+    ids = queue_ids(dataset, columns, filters)
+    return {
+        "label_field": columns.label_field,
+        "total": len(ids),
+        "cards": cards(dataset, columns, ids[:limit]),
+        "progress": progress_of(dataset, columns),
+        **choices_of(dataset, columns),
+    }

@@ -1,0 +1,209 @@
+"""What reviews look at and change: labels as stored, the scores that follow from them, evidence.
+
+Values are read and written as the database has them, so that what is put back is what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+from bson import ObjectId
+
+from .fields import (
+    classification_fields,
+    field_info,
+    is_owned,
+    label_fields,
+    label_path,
+    path_in,
+)
+from .import_record import IMPORTED_LABEL, INFO_KEY
+from .prediction_fields import document
+
+REVIEW, HISTORY = "review", "review_history"
+QUALITY, SUGGESTION, ISSUE = "label_quality", "suggested_label", "issue"
+VOUCHED = 1.0  # label_quality of a label that a person has chosen or confirmed
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a dataset keeps what reviews need.
+
+    Attributes:
+        label_field: the labels under review
+        label: path of the label itself
+        scores: by field of predictions that were compared with these labels, the classes in the
+            order of its scores
+        quality: field of the quality of these labels; None if they were not judged
+        suggestion, issue: fields of other classes and of kinds of issues; None of none
+        imported: field of the labels as imported; None of a dataset that has none
+    """
+
+    label_field: str
+    label: str
+    scores: Mapping[str, list[str]]
+    quality: str | None
+    suggestion: str | None
+    issue: str | None
+    imported: str | None
+
+    @property
+    def paths(self) -> list[str]:
+        """All that is read of a sample."""
+        found = [self.label_field, "filepath", REVIEW, HISTORY]
+        found += [x for x in (self.quality, self.suggestion, self.issue, self.imported) if x]
+        for name in self.scores:
+            found += [f"{name}._id", f"{name}.label_score", f"{name}_scores"]
+        return found
+
+
+def has_field(dataset: fo.Dataset, name: str) -> bool:
+    """Whether a dataset has a field."""
+    return dataset.get_field(name) is not None
+
+
+def default_label_field(dataset: fo.Dataset) -> str:
+    """The labels that reviews are about: those that were judged, or imported, or the first."""
+    judged = field_info(dataset, QUALITY).get("label_field")
+    imported = dataset.info.get(INFO_KEY, {}).get("label_field")
+    own = [name for name in label_fields(dataset) if not is_owned(dataset.get_field(name))]
+    for name in (judged, imported, "ground_truth", *own):
+        if name in own:
+            return name
+    return "ground_truth"
+
+
+def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
+    """Find what a dataset has of labels, scores and evidence.
+
+    Raises:
+        ValueError: if the field does not hold one label for each sample, or was written by this
+            plugin, as predictions are
+    """
+    label_field = default_label_field(dataset) if label_field is None else label_field
+    path = label_path(dataset, label_field)
+    if is_owned(dataset.get_field(label_field)):
+        raise ValueError(
+            f"{label_field!r} was written by this plugin and holds no labels of your own. Name the "
+            f"field of the labels, such as {default_label_field(dataset)!r}"
+        )
+    scores = {
+        name: info["classes"]
+        for name in classification_fields(dataset)
+        if (info := field_info(dataset, name)).get("run")
+        and info.get("label_field") == label_field
+        and has_field(dataset, f"{name}_scores")
+    }
+
+    def about(name: str) -> str | None:
+        there = has_field(dataset, name)
+        return (
+            name if there and field_info(dataset, name).get("label_field") == label_field else None
+        )
+
+    imported = field_info(dataset, IMPORTED_LABEL).get("label_field") == label_field
+    return Columns(
+        label_field,
+        path,
+        scores,
+        about(QUALITY),
+        about(SUGGESTION),
+        ISSUE if has_field(dataset, ISSUE) and is_owned(dataset.get_field(ISSUE)) else None,
+        IMPORTED_LABEL if imported else None,
+    )
+
+
+def classes_of(dataset: fo.Dataset, label_field: str) -> list[str]:
+    """All classes that labels of a field can be: those of samples now and at their import, those
+    that the dataset, its label schema and its runs list."""
+    path = path_in(dataset, label_field)
+    found = set(dataset.distinct(path))
+    if field_info(dataset, IMPORTED_LABEL).get("label_field") == label_field:
+        found |= set(dataset.distinct(IMPORTED_LABEL))
+    found |= set(dataset.classes.get(label_field) or dataset.default_classes or [])
+    found |= set(dataset.label_schemas.get(label_field, {}).get("classes") or [])
+    for name in dataset.get_field_schema():
+        info = field_info(dataset, name)
+        is_own_task = len(found & set(info.get("classes") or [])) > 1  # not those of ImageNet
+        if info.get("label_field") == label_field and is_own_task:
+            found |= set(info["classes"])
+    return sorted(x for x in found if isinstance(x, str) and x)
+
+
+def stored_values(dataset: fo.Dataset, ids: Iterable[str], columns: Columns) -> dict[str, dict]:
+    """What the database has of some samples, by their ids; deleted ones are missing."""
+    chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
+    rows = dataset._sample_collection.find(chosen, columns.paths)
+    return {str(row["_id"]): row for row in rows}
+
+
+def label_in(row: Mapping, columns: Columns) -> str | None:
+    """The label of a sample, out of what the database has of it."""
+    value = row.get(columns.label_field)
+    if columns.label != columns.label_field:
+        value = (value or {}).get("label")
+    return value or None
+
+
+def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool) -> dict[str, Any]:
+    """What is to be stored where a label is another, or has been decided on.
+
+    The label keeps its id and attributes. Scores of it follow from the stored probabilities of all
+    classes. `label_quality` becomes 1 where a person vouches for the label, and nothing where it is
+    not used any more.
+
+    Args:
+        row: what the database has of the sample
+        columns: where that is
+        label: as it is to be
+        vouched: whether a person has chosen or confirmed it
+
+    Returns:
+        values by path
+    """
+    changes: dict[str, Any] = {}
+    if label != label_in(row, columns):
+        value: Any = label
+        if columns.label != columns.label_field:
+            old = row.get(columns.label_field)
+            value = {**old, "label": label} if old else document(fo.Classification, label=label)
+        changes[columns.label_field] = value
+        for name, classes in columns.scores.items():
+            if row.get(name):
+                found = row.get(f"{name}_scores")
+                changes[f"{name}.label_score"] = own_score(found, classes, label)
+    if columns.quality and (vouched or row.get(columns.quality) is not None):
+        changes[columns.quality] = VOUCHED if vouched else None
+    return changes
+
+
+def own_score(
+    probabilities: list[float] | None, classes: list[str], label: str | None
+) -> float | None:
+    """The probability of a label among those of all classes; None of one that is not among them."""
+    if not probabilities or label not in classes:
+        return None
+    return probabilities[classes.index(label)]
+
+
+def evidence_in(row: Mapping, columns: Columns) -> str:
+    """Why a label is suspicious, as it is known now, in words; empty if nothing is."""
+    issue = (row.get(columns.issue) or {}) if columns.issue else {}
+    if issue.get("evidence"):
+        return f"{issue['label']}: {issue['evidence']}"
+    words = []
+    if columns.quality and row.get(columns.quality) is not None:
+        words.append(f"label quality {row[columns.quality]:.3f}")
+    other = (row.get(columns.suggestion) or {}) if columns.suggestion else {}
+    if other.get("label"):
+        words.append(f"{other['label']!r} suggested with {other.get('confidence') or 0:.3f}")
+    return "; ".join(words)
+
+
+def suggestion_in(row: Mapping, columns: Columns) -> str | None:
+    """The class that is suggested in place of a label."""
+    other = row.get(columns.suggestion) if columns.suggestion else None
+    return (other or {}).get("label")

@@ -1,0 +1,168 @@
+"""Images decoded in processes of their own, into memory that they share with this one.
+
+Many threads of one process wait for Python's lock between the parts of a decoding that release it.
+The processes know Pillow and NumPy alone, and start in a fraction of a second. They are no copies
+of this process and do not run its main module again, which `multiprocessing` would.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .decode import decode
+from .geometry import smallest_side, to_square
+from .opening import DecodeOptions, ImageError
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = f"from {__name__} import serve; serve()"
+Answer = tuple[int, int] | ImageError  # width and height of a whole upright image
+
+# Handing on open files takes a system with them, and these have more to offer than Windows.
+CAN_SHARE = os.name == "posix"
+
+
+class EndedError(RuntimeError):
+    """A process that decoded has ended."""
+
+
+class Decoders:
+    """Processes that decode, and the memory that they decode into.
+
+    Args:
+        count: of processes
+        rows: images that the memory holds
+        size, resize, options: as in `batches.Images`
+
+    Attributes:
+        pixels: (rows, size, size, 3) uint8
+    """
+
+    def __init__(self, count: int, rows: int, size: int, resize: str, options: DecodeOptions):
+        shape = (max(1, rows), size, size, 3)
+        self._file = _unnamed_file(int(np.prod(shape)))
+        self._memory = mmap.mmap(self._file, int(np.prod(shape)))
+        self.pixels = np.frombuffer(self._memory, np.uint8).reshape(shape)
+        self._free: queue.Queue[subprocess.Popen] = queue.Queue()
+        self._all: list[subprocess.Popen] = []
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        header = pickle.dumps((self._file, shape, resize, options))
+        try:
+            for _ in range(count):
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-c", PROGRAM],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    pass_fds=[self._file],
+                    env=os.environ | {"PYTHONPATH": path},
+                )
+                self._all.append(child)
+                self._free.put(child)
+                child.stdin.write(header)
+        except BaseException:
+            self.close()
+            raise
+
+    def decode(self, rows: Sequence[int], paths: Sequence[str]) -> list[Answer]:
+        """Decode files into rows of the memory, in whichever process is free; waits for it.
+
+        Raises:
+            EndedError: if the process ends before it answers
+        """
+        child = self._free.get()
+        try:
+            pickle.dump(list(zip(rows, paths, strict=True)), child.stdin)
+            child.stdin.flush()
+            found = [_answer(*one) for one in pickle.load(child.stdout)]
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            self._free.put(child)  # whoever gets it next is told the same
+            raise EndedError from error
+        self._free.put(child)
+        return found
+
+    def close(self) -> None:
+        """End the processes, and wait for their end."""
+        for child in self._all:
+            for pipe in (child.stdin, child.stdout):
+                try:
+                    pipe.close()
+                except OSError:  # what was not sent yet to one that has ended
+                    continue
+        for child in self._all:
+            child.kill()
+            child.wait()
+        os.close(self._file)
+
+
+@contextmanager
+def decoders(
+    count: int, rows: int, size: int, resize: str, options: DecodeOptions
+) -> Iterator[Decoders]:
+    """Processes that decode, for as long as the context lasts; see `Decoders`."""
+    found = Decoders(count, rows, size, resize, options)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _unnamed_file(size: int) -> int:
+    """An open file without a name, in memory where the system can, that processes may share."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("gradcam-decoded")
+    else:
+        file, path = tempfile.mkstemp()
+        os.unlink(path)
+    os.ftruncate(file, size)
+    return file
+
+
+def _answer(width: int, height: int, failed: tuple[str, str, int | None] | None) -> Answer:
+    if failed is None:
+        return width, height
+    path, reason, number = failed
+    error = ImageError(path, reason)
+    if number is not None:  # of the system: the file could not be read at all
+        error.__cause__ = OSError(number, os.strerror(number), path)
+    return error
+
+
+def serve() -> None:
+    """Decode what is asked for on the standard input, until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed goes where errors go
+    questions = sys.stdin.buffer
+    file, shape, resize, options = pickle.load(questions)
+    pixels = np.frombuffer(mmap.mmap(file, int(np.prod(shape))), np.uint8).reshape(shape)
+    least = smallest_side(resize, shape[1])
+    while True:
+        try:
+            asked = pickle.load(questions)
+        except (EOFError, KeyboardInterrupt):
+            return
+        found = []
+        for row, path in asked:
+            try:
+                decoded = decode(path, least, options)
+                pixels[row] = to_square(decoded.image, shape[1], resize)
+                found.append((decoded.width, decoded.height, None))
+            except ImageError as error:
+                number = getattr(error.__cause__, "errno", None)
+                known = number if number in errno.errorcode else None
+                found.append((0, 0, (error.path, error.reason, known)))
+        try:
+            pickle.dump(found, answers)
+            answers.flush()
+        except BrokenPipeError:
+            return

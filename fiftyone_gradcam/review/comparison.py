@@ -1,0 +1,88 @@
+"""Two classifiers on the same images: which is right where, and whether that tells them apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .confusion import wilson_interval
+
+SURE = 0.05  # p-values below tell two classifiers apart
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """McNemar's exact test: how likely it is that two equally good classifiers differ so much.
+
+    Q. McNemar, Note on the sampling error of the difference between correlated proportions,
+    Psychometrika 1947; exact: the binomial test of the pairs that differ.
+
+    Args:
+        only_a, only_b: numbers of images on which one of them alone is right
+
+    Returns:
+        the two-sided p-value, in (0, 1]
+    """
+    count, fewer = only_a + only_b, min(only_a, only_b)
+    tail = sum(math.comb(count, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**count)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How two classifiers do on the same N images.
+
+    Attributes:
+        count: N
+        right_a, right_b: on how many each is right
+        only_a, only_b: on how many it alone is right
+        both_wrong: on how many neither is
+    """
+
+    count: int
+    right_a: int
+    right_b: int
+    only_a: int
+    only_b: int
+    both_wrong: int
+
+    @classmethod
+    def of(cls, right_a: np.ndarray, right_b: np.ndarray) -> Pairs:
+        """Count pairs of answers: right_a, right_b (N,) bool."""
+        return cls(
+            len(right_a),
+            int(right_a.sum()),
+            int(right_b.sum()),
+            int((right_a & ~right_b).sum()),
+            int((right_b & ~right_a).sum()),
+            int((~right_a & ~right_b).sum()),
+        )
+
+    @property
+    def p_value(self) -> float:
+        """Of McNemar's exact test."""
+        return mcnemar(self.only_a, self.only_b)
+
+    @property
+    def interval_a(self) -> tuple[float, float]:
+        """The 95% interval of the accuracy of the first."""
+        return wilson_interval(self.right_a, self.count)
+
+    @property
+    def interval_b(self) -> tuple[float, float]:
+        """The 95% interval of the accuracy of the second."""
+        return wilson_interval(self.right_b, self.count)
+
+    def words(self, a: str, b: str) -> str:
+        """The outcome in a sentence, for classifiers of these names."""
+        counts = f"{b!r} is right on {self.right_b} of {self.count}, {a!r} on {self.right_a}"
+        differ = self.only_a + self.only_b
+        if not differ:
+            return f"{counts}: both are right on the same images"
+        odds = f"McNemar's exact test, p = {self.p_value:.2g}"
+        if self.p_value >= SURE:
+            few = "too few images to tell them apart" if differ < 25 else "no clear difference"
+            return f"{counts}: {few} ({odds})"
+        better = b if self.only_b > self.only_a else a
+        return f"{counts}: {better!r} is better ({odds})"

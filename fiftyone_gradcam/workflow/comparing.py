@@ -1,0 +1,176 @@
+"""Compare two runs on the same samples, with the labels as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields, runs
+from ..dataset.class_probabilities import ClassProbabilities, class_probabilities
+from ..dataset.measured import difference
+from ..dataset.reviews import left_out, left_out_words
+from ..jobs.delegating import delegable
+from ..progress import Progress, reporting, some
+from ..review.comparison import Pairs
+
+Samples = fo.core.collections.SampleCollection
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same samples.
+
+    Attributes:
+        a, b: keys of the runs
+        pairs: on how many samples each is right
+        classes: the same for the samples of each class
+        words: the outcome in a sentence
+        notes: what is to be known of it
+        fixed, broken, both_wrong: samples that `b` alone gets right, that `a` alone gets right,
+            and that neither does
+    """
+
+    a: str
+    b: str
+    pairs: Pairs
+    classes: dict[str, Pairs]
+    words: str
+    notes: list[str]
+    fixed: fo.DatasetView = field(repr=False)
+    broken: fo.DatasetView = field(repr=False)
+    both_wrong: fo.DatasetView = field(repr=False)
+
+    def __str__(self) -> str:
+        def share(right: int, interval: tuple[float, float]) -> str:
+            low, high = interval
+            return f"{right / self.pairs.count:.1%} (95% interval {low:.1%} to {high:.1%})"
+
+        pairs = self.pairs
+        lines = [
+            f"{self.words}.",
+            f"{self.a}: {share(pairs.right_a, pairs.interval_a)}; "
+            f"{self.b}: {share(pairs.right_b, pairs.interval_b)}",
+            f"{pairs.only_b} fixed by {self.b!r}, {pairs.only_a} broken, {pairs.both_wrong} wrong "
+            f"in both",
+        ]
+        lines += [
+            f"  {name}: {one.right_a} -> {one.right_b} of {one.count}"
+            for name, one in self.classes.items()
+        ]
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+@delegable
+def compare_runs(
+    samples: Samples,
+    a: runs.Run | str,
+    b: runs.Run | str,
+    label_field: str | None = None,
+    include_excluded: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> Comparison:
+    """Compare two runs on the same samples, with the labels as they are now.
+
+    What a run has predicted already is read; the other samples are predicted now, and nothing is
+    written. McNemar's exact test says whether the images are enough to tell the runs apart.
+
+    Args:
+        samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
+            else all
+        a, b: the runs, or their keys
+        label_field: the samples' labels; None takes those that `a` was trained on
+        include_excluded: also take samples that reviews have excluded or called unclear
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress, delegate: see `import_folders`
+
+    Raises:
+        ValueError: if there is no such run, both are the same, or no sample has a label
+        FileNotFoundError: if a checkpoint is gone
+    """
+    dataset = fields.root_dataset(samples)
+    first, second = runs.load_run(dataset, a), runs.load_run(dataset, b)
+    if first.key == second.key:
+        raise ValueError(f"Both runs are {first.key!r}. Name another one to compare it with")
+    label_field = label_field or first.label_field
+    chosen, notes = held_out(samples, label_field, include_excluded)
+    with reporting(progress, f"Comparing {first.key!r} and {second.key!r}") as report:
+        found = [class_probabilities(chosen, run, device, report) for run in (first, second)]
+    ids, _, labels = fields.labels_of(chosen, label_field)
+    judged = np.array([x is not None for x in labels]) & found[0].known & found[1].known
+    if not judged.any():
+        raise ValueError("None of these samples has both a label and an image that can be decoded")
+    right = [_right(one, labels)[judged] for one in found]
+    kept = [label for label, is_judged in zip(labels, judged, strict=True) if is_judged]
+    notes += _notes(first, second, sorted(set(kept)), len(labels) - len(kept))
+    pairs = Pairs.of(*right)
+    own = np.array(kept, object)
+    names = np.array(ids)[judged]
+    comparison = Comparison(
+        first.key,
+        second.key,
+        pairs,
+        {x: Pairs.of(right[0][own == x], right[1][own == x]) for x in sorted(set(kept))},
+        pairs.words(first.key, second.key),
+        notes,
+        dataset.select(names[right[1] & ~right[0]].tolist()),
+        dataset.select(names[right[0] & ~right[1]].tolist()),
+        dataset.select(names[~right[0] & ~right[1]].tolist()),
+    )
+    print(comparison)
+    return comparison
+
+
+def held_out(
+    samples: Samples, label_field: str, include_excluded: bool
+) -> tuple[Samples, list[str]]:
+    """The samples that runs are judged by, and what is to be said of that.
+
+    Args:
+        samples: as `compare_runs` takes them
+        label_field: of the labels that they must have
+        include_excluded: also those that reviews have left out
+    """
+    notes, chosen = [], fields.whole(samples)
+    if isinstance(samples, fo.Dataset):
+        tag = next((x for x in ("test", "val") if len(samples.match_tags(x).limit(1))), None)
+        chosen = samples.match_tags(tag) if tag else samples
+        if tag:
+            notes.append(f"Only the samples tagged {tag!r} are taken")
+    path = fields.label_path(fields.root_dataset(samples), label_field)
+    if out := {} if include_excluded else left_out(chosen):
+        chosen = chosen.exclude([i for ids in out.values() for i in ids])
+        notes.append(f"Left out by reviews: {left_out_words(out)}")
+    if not any(chosen.values(path)):
+        raise ValueError(f"None of these samples has a label in {label_field!r} to judge runs by")
+    if trained := len(chosen.match_tags("train")):
+        notes.append(
+            f"{trained} of the samples are tagged 'train': runs know the images that they were "
+            f"trained on"
+        )
+    return chosen, notes
+
+
+def _right(found: ClassProbabilities, labels: list[str | None]) -> np.ndarray:
+    """Whether the most probable class is the label (N,)."""
+    return np.array([p == y for p, y in zip(found.predicted, labels, strict=True)])
+
+
+def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[str]:
+    notes = []
+    if unjudged:
+        notes.append(f"{unjudged} samples without a label, or that cannot be decoded, do not count")
+    for run in (a, b):
+        if unknown := [x for x in labels if x not in run.classes]:
+            notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")
+    if a.val_accuracy is not None and b.val_accuracy is not None:
+        told = difference({a.key: a.measured, b.key: b.measured})
+        if told:
+            notes.append(
+                f"The val accuracies {a.val_accuracy:.3f} of {a.key!r} and {b.val_accuracy:.3f} of "
+                f"{b.key!r} were not measured on the same samples and labels"
+            )
+    return notes

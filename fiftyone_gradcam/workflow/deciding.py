@@ -1,0 +1,176 @@
+"""Decide about labels, and take decisions back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import fiftyone as fo
+
+from ..arguments import checked
+from ..dataset.fields import root_dataset, whole
+from ..dataset.label_schema import add_classes
+from ..dataset.review_state import (
+    SUGGESTION,
+    Columns,
+    classes_of,
+    columns_of,
+    label_in,
+    suggestion_in,
+)
+from ..dataset.reviews import DECISIONS, Review, decide, declare_review, reviewing, undo
+from ..progress import some
+from ..similar import did_you_mean
+
+Samples = fo.core.collections.SampleCollection
+
+
+@checked
+def review(
+    samples: Samples | fo.Sample,
+    decision: str,
+    label: str | None = None,
+    *,
+    new_class: bool = False,
+    label_field: str | None = None,
+    shown: str | Mapping[str, str | None] | None = None,
+    source: str = "Python",
+) -> list[Review]:
+    """Decide about the labels of some samples; about all of them, or none.
+
+    Each decision is stored at once, with the label itself: in the field `review` (decision, old and
+    new label, source, time, and the evidence at that time) and in `review_history`, which
+    `list_reviews` reads and `undo_review` goes back by. The label keeps its id and attributes. What
+    follows from stored scores follows: `label_score` of predictions becomes the probability of the
+    new label; `label_quality` becomes 1 for a label that is accepted, relabeled or kept, and is
+    removed for one that is unclear or excluded. Unclear and excluded samples are left out of
+    `split`, `fine_tune`, `evaluate` and `compare_runs`, unless `include_excluded` is true.
+
+    Args:
+        samples: a dataset or view, or a sample
+        decision: "accept" (the label becomes the suggested one), "relabel" (it becomes `label`),
+            "keep" (it is right), "unclear" (nobody can tell), or "exclude" (do not use the image)
+        label: the new label, of "relabel"
+        new_class: let `label` be a class that there is not yet
+        label_field: the labels to decide about; None takes those that `find_label_issues` judged,
+            or that were imported
+        shown: the label as you saw it, or labels by sample id: it is refused if it has changed
+        source: where the decision is made, for the record
+
+    Returns:
+        the decisions, in the order of the samples
+
+    Raises:
+        ValueError: if there is no such decision or class, if a sample is gone, has no suggestion,
+            or its label is not what was shown, or if there are no samples. Nothing is changed then
+    """
+    samples = _collection(samples)
+    dataset = root_dataset(samples)
+    if decision not in DECISIONS:
+        raise ValueError(
+            f"{decision!r} is no decision. {did_you_mean(decision, DECISIONS)}Decisions: "
+            f"{', '.join(map(repr, DECISIONS))}"
+        )
+    if (label is not None) != (decision == "relabel"):
+        needs = (
+            "needs label=, the class that the image is of" if label is None else "takes no label"
+        )
+        raise ValueError(f"The decision {decision!r} {needs}")
+    ids = _ids(samples)
+    with reviewing(dataset):
+        columns = columns_of(dataset, label_field)
+        if label is not None:
+            _check_class(dataset, columns.label_field, label, new_class)
+        if decision == "accept":
+            _check_suggestions(samples, columns)
+        declare_review(dataset)
+
+        def new_label(_: str, row: Mapping) -> str | None:
+            if decision == "accept":
+                return suggestion_in(row, columns)
+            return label if decision == "relabel" else label_in(row, columns)
+
+        if isinstance(shown, str):
+            shown = dict.fromkeys(ids, shown)
+        made = decide(dataset, ids, columns, decision, new_label, source, shown)
+        if label is not None:
+            add_classes(dataset, columns.label_field, [label])
+    return made
+
+
+@checked
+def undo_review(samples: Samples, count: int = 1) -> list[Review]:
+    """Take the last decisions about a dataset back: labels, scores and `review` are what they were.
+
+    What was decided in one call of `review` is taken back in one.
+
+    Args:
+        samples: the dataset, or a view of it
+        count: how many calls of `review` to take back, at least 1; all if there are fewer
+
+    Returns:
+        the decisions that are undone, latest first
+
+    Raises:
+        ValueError: if there is nothing to undo, or if somebody has changed a label since it was
+            reviewed; that label and its decision stay
+    """
+    dataset = root_dataset(samples)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"count must be a whole number of at least 1, not {count!r}")
+    with reviewing(dataset):
+        undone = undo(dataset, count)
+    if not undone:
+        raise ValueError(f"There is no decision about {dataset.name!r} to undo")
+    return undone
+
+
+def _collection(samples: Samples | fo.Sample) -> Samples:
+    """Samples as a view, where a single one is given."""
+    if not isinstance(samples, fo.Sample):
+        return samples
+    if samples._dataset is None:
+        raise ValueError(
+            f"The sample of {samples.filepath!r} is in no dataset: it has been deleted, or was "
+            f"never added. Choose one of a dataset"
+        )
+    return samples._dataset.select(samples.id)
+
+
+def _ids(samples: Samples) -> list[str]:
+    """Ids of the samples, among them those that a view names and that are gone."""
+    ids = samples.values("id")
+    for stage in () if isinstance(samples, fo.Dataset) else samples._stages:
+        if isinstance(stage, fo.Select):
+            there = set(root_dataset(samples).select(stage.sample_ids).values("id"))
+            ids += [i for i in stage.sample_ids if i not in there]
+    if not ids:
+        raise ValueError("There are no samples to decide about: this view is empty")
+    return ids
+
+
+def _check_class(dataset: fo.Dataset, label_field: str, label: str, new_class: bool) -> None:
+    if not label.strip():
+        raise ValueError(f"label must name a class, not {label!r}")
+    known = classes_of(dataset, label_field)
+    if label not in known and not new_class:
+        raise ValueError(
+            f"{label!r} is no class of {label_field!r} yet. {did_you_mean(label, known)}Pass "
+            f"new_class=True to add it. Its classes: {some(known)}"
+        )
+
+
+def _check_suggestions(samples: Samples, columns: Columns) -> None:
+    if columns.suggestion is None:
+        raise ValueError(
+            f"{root_dataset(samples).name!r} has no suggestions for the labels in "
+            f"{columns.label_field!r}. Call find_label_issues() first, or say the label: "
+            f"review(samples, 'relabel', label=...)"
+        )
+    names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
+    missing = [path for name, path in zip(names, paths, strict=True) if not name]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
+            f"accept: {some(missing)}. Nothing is decided; choose those that have one, such as "
+            f"samples.exists({SUGGESTION!r})"
+        )

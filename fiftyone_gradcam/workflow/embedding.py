@@ -1,0 +1,180 @@
+"""Embeddings: what a network sees in each image, for the user and for FiftyOne Brain."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields, runs
+from ..dataset.features import features_of
+from ..dataset.import_record import decode_options
+from ..dataset.spool import Spool, make_header
+from ..dataset.storing import Declared, is_other
+from ..dataset.writing import exclusive
+from ..images.batches import Images
+from ..jobs.delegating import delegable
+from ..model.backbones import BACKBONES
+from ..model.network import Network
+from ..passes.features import frozen_network
+from ..progress import Progress, reporting, tell_failures
+from ..training.recipes import make_recipe
+from .predicting import find_classifier
+
+ROWS_AT_ONCE = 1000
+
+
+@delegable
+@exclusive
+def compute_embeddings(
+    samples: fo.core.collections.SampleCollection,
+    run_or_backbone: runs.Run | Network | str,
+    field: str | None = None,
+    weights: str | None = None,
+    resize: str | None = None,
+    overwrite: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> np.ndarray:
+    """What a network sees in each image: the means over the cells of its target tensor.
+
+    They are what `find_label_issues`, `find_leaks` and `split` compare images by, and what
+    `predict` leaves behind: each is computed once for each network and file, and kept with the
+    dataset as float16. FiftyOne Brain takes them: `fob.compute_similarity(dataset,
+    embeddings=field, backend="sklearn")`.
+
+    Args:
+        samples: a dataset or view
+        run_or_backbone: a run, or its key; or a network; or the name of a backbone, such as
+            "mobilenet_v2", to use it as it was pretrained
+        field: field to write them to, as vectors; None writes none
+        weights: of a backbone: "imagenet" (as if None), or the path of a file
+        resize: how a backbone is shown images: "squash", "crop" or "letterbox"; None takes what
+            other verbs take
+        overwrite: also replace a field that this plugin did not write, and embeddings of another
+            network of other samples than these
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress, delegate: see `import_folders`
+
+    Returns:
+        (N, C) float32 in the order of the samples; rows of NaN for images that cannot be decoded,
+        which are named, and have no vector in the field
+
+    Raises:
+        ValueError: if there is no such run or backbone, if no image can be decoded, or if the
+            field is taken
+        FileNotFoundError, ConnectionError: if the weights cannot be had
+    """
+    samples = fields.whole(samples)
+    dataset = fields.root_dataset(samples)
+    if field is not None:
+        _check_field(dataset, field, overwrite)
+    network, run = network_of(samples, run_or_backbone, weights, resize, device)
+    ids = samples.values("id")
+    if field is not None:
+        declared = _declared(network, run)
+        _check_others(dataset, field, declared, ids, overwrite)
+    found = embeddings_by(samples, network, run, progress)
+    if field is not None:
+        _write(dataset, field, declared, ids, found)
+    return found
+
+
+def network_of(
+    samples: fo.core.collections.SampleCollection,
+    run_or_backbone: runs.Run | Network | str,
+    weights: str | None,
+    resize: str | None,
+    device: str | None,
+) -> tuple[Network, runs.Run | None]:
+    """The network that is meant, and the run that it is of; see `compute_embeddings`.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: if it cannot be had
+    """
+    dataset = fields.root_dataset(samples)
+    if isinstance(run_or_backbone, Network):
+        if weights is not None or resize is not None:
+            raise ValueError("weights and resize are for a backbone; a network has its own")
+        return run_or_backbone, None
+    name = run_or_backbone
+    is_text = isinstance(name, str)
+    if not is_text or name not in BACKBONES or (weights is None and runs.has_run(dataset, name)):
+        run = find_classifier(samples, name, weights, resize)
+        return run.network(device), run
+    if weights in (None, "none") and not BACKBONES[name].has_imagenet_weights:
+        raise ValueError(
+            f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
+        )
+    chosen = {} if resize is None else {"resize": resize}
+    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen)
+    return frozen_network(recipe, device), None
+
+
+def embeddings_by(
+    samples: fo.core.collections.SampleCollection,
+    network: Network,
+    run: runs.Run | None,
+    progress: Progress,
+) -> np.ndarray:
+    """Embeddings (N, C) of samples by a network, computed where they are not kept."""
+    dataset = fields.root_dataset(samples)
+    ids, paths = samples.values(["id", "filepath"])
+    images = Images(
+        paths, network.image_size, resize=network.resize, decode_options=decode_options(dataset)
+    )
+    what = f"run {run.key!r}" if run is not None else str(network)
+    with reporting(progress, f"Embedding {len(ids)} images by {what}") as report:
+        found = features_of(dataset, ids, images, network, report, run)
+    tell_failures(images.failures)
+    images.check_readable()
+    return found
+
+
+def _declared(network: Network, run: runs.Run | None) -> Declared:
+    """A field of embeddings as it is to be."""
+    facts = {"kind": "embeddings", "network": network.digest}
+    if run is None or isinstance(run, runs.Pretrained):
+        return Declared("vector", f"What {network} sees in the image", facts, {})
+    words = f"What run {run.key!r} sees in the image"
+    return Declared("vector", words, {**facts, "run": run.key}, {})
+
+
+def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
+    """Refuse a field that cannot hold vectors, or holds somebody else's."""
+    fields.check_writable(dataset, {field: None}, overwrite)
+    existing = dataset.get_field(field)
+    if existing is not None and not isinstance(existing, fo.VectorField):
+        raise ValueError(
+            f"Field {field!r} of {dataset.name!r} holds values of another type, not vectors. "
+            f"Choose another name"
+        )
+
+
+def _check_others(
+    dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], overwrite: bool
+) -> None:
+    """Refuse to delete what another network sees in images that get nothing new."""
+    if overwrite or not is_other(dataset, field, declared):
+        return
+    others = set(dataset.exists(field).values("id")).difference(ids)
+    if others:
+        raise ValueError(
+            f"Field {field!r} holds embeddings by another network of {len(others)} samples that "
+            f"are not among these. Choose another name, or pass overwrite=True to delete them"
+        )
+
+
+def _write(
+    dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], found: np.ndarray
+) -> None:
+    """Store embeddings, all at once; they wait on disk until then."""
+    clears_all = is_other(dataset, field, declared)
+    spool = Spool.create(dataset, make_header({field: declared}, [field], clears_all=clears_all))
+    to_stored = fo.VectorField().to_mongo
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        rows = zip(ids[start : start + ROWS_AT_ONCE], found[start:], strict=False)
+        spool.add(
+            {i: {field: to_stored(row) if np.isfinite(row).all() else None} for i, row in rows}
+        )
+    spool.commit()

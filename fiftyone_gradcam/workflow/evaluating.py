@@ -1,0 +1,242 @@
+"""Evaluate a run on labelled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields, runs
+from ..dataset.class_probabilities import class_probabilities, field_of_run
+from ..dataset.training_sets import class_indexes
+from ..dataset.writing import exclusive
+from ..jobs.delegating import delegable
+from ..progress import Progress, Report, reporting, some
+from ..review.calibration import (
+    Bin,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    tempered,
+    top_k,
+)
+from ..review.confusion import (
+    ClassRow,
+    class_rows,
+    confusion_matrix,
+    normalized,
+    wilson_interval,
+)
+from .comparing import held_out
+from .predicting import predict
+
+Samples = fo.core.collections.SampleCollection
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a run does on some samples.
+
+    Attributes:
+        key: of the evaluation on the dataset, for FiftyOne's Model Evaluation panel and
+            `dataset.load_evaluation_results(key)`
+        run: the run's key
+        count, right: numbers of samples
+        interval: the 95% interval of the accuracy
+        names: all classes that are labels or predictions
+        matrix: (K, K) counts, rows are labels, columns predictions, in the order of `names`
+        classes: precision, recall and F1 of each class, with its counts
+        top: share of samples whose label is among the k most probable classes, by k
+        reliability: how often predictions of which confidence are right
+        calibration_error: expected calibration error, in [0, 1]
+        temperature: see `Run`
+        tempered_error: the expected calibration error with that temperature; None without one
+        notes: what is to be known of it
+    """
+
+    key: str
+    run: str
+    count: int
+    right: int
+    interval: tuple[float, float]
+    names: list[str]
+    matrix: np.ndarray = field(repr=False)
+    classes: list[ClassRow] = field(repr=False)
+    top: dict[int, float]
+    reliability: list[Bin] = field(repr=False)
+    calibration_error: float
+    temperature: float | None
+    tempered_error: float | None
+    notes: list[str]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of samples that are right."""
+        return self.right / self.count
+
+    def normalized(self, by: str = "row") -> np.ndarray:
+        """The confusion matrix as shares of each row (label) or column (prediction)."""
+        return normalized(self.matrix, by)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        lines = [
+            f"Run {self.run!r} is right on {self.right} of {self.count} samples: "
+            f"{self.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})",
+            ", ".join(f"top {k} {share:.1%}" for k, share in self.top.items())
+            + f"; expected calibration error {self.calibration_error:.3f}",
+        ]
+        if self.temperature is not None:
+            lines.append(
+                f"With temperature {self.temperature:.2f} the expected calibration error is "
+                f"{self.tempered_error:.3f}"
+            )
+        for row in self.classes:
+            shares = (row.precision, row.recall, row.f1)
+            words = [f"{'–' if x is None else f'{x:.3f}'}" for x in shares]
+            lines.append(
+                f"  {row.name}: precision {words[0]}, recall {words[1]}, F1 {words[2]} "
+                f"({row.labelled} samples, {row.predicted} predicted)"
+            )
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+@delegable
+@exclusive
+def evaluate(
+    samples: Samples,
+    run: runs.Run | str,
+    key: str | None = None,
+    label_field: str | None = None,
+    temperature: bool = False,
+    include_excluded: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+) -> Evaluation:
+    """Evaluate a run with FiftyOne's `evaluate_classifications`, and more than that.
+
+    Samples that the run has not predicted yet are predicted, without heatmaps. An evaluation of the
+    same run and labels under the same key is replaced.
+
+    Args:
+        samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
+            else all
+        run: a run, or its key
+        key: of the evaluation; None takes `eval_<run>`
+        label_field: the samples' labels; None takes those that the run was trained on
+        temperature: fit a temperature on the samples tagged "val" that are not evaluated here, and
+            store it with the run
+        include_excluded: also take samples that reviews have excluded or called unclear
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress, delegate: see `import_folders`
+
+    Raises:
+        ValueError: if there is no such run, no sample has a label, the key is none or taken by
+            another evaluation, or there is nothing to fit a temperature on
+        FileNotFoundError: if the run's checkpoint is gone
+    """
+    dataset = fields.root_dataset(samples)
+    run = runs.load_run(dataset, run)
+    label_field = label_field or run.label_field
+    key = key or f"eval_{run.key}"
+    chosen, notes = held_out(samples, label_field, include_excluded)
+    name = field_of_run(dataset, run) or _free_field(dataset, run)
+    _check_key(dataset, key, name, label_field)
+    predict(chosen, run, name, (), label_field=label_field, resume=True, progress=progress)
+    path = fields.label_path(dataset, label_field)
+    judged = chosen.exists(path).exists(f"{name}_scores")
+    if missing := len(chosen) - len(judged):
+        notes.append(f"{missing} samples without a label, or that cannot be decoded, do not count")
+    with reporting(progress, f"Evaluating {run.key!r}") as report:
+        if temperature:
+            runs.keep_temperature(dataset, run.key, _temperature(judged, run, label_field, report))
+            run = runs.load_run(dataset, run.key)
+        found = class_probabilities(judged, run, device, report).probabilities
+    labels = fields.labels_of(judged, label_field)[2]
+    if path != label_field:  # FiftyOne evaluates no plain strings
+        judged.evaluate_classifications(name, label_field, eval_key=key, progress=False)
+    else:
+        notes.append("Labels that are plain strings are not shown in the Model Evaluation panel")
+    evaluation = _evaluation(key, run, labels, found, notes)
+    print(evaluation)
+    return evaluation
+
+
+def _evaluation(
+    key: str, run: runs.Run, labels: list[str], probabilities: np.ndarray, notes: list[str]
+) -> Evaluation:
+    """All numbers, of labels (N) and probabilities (N, K) of the run's classes."""
+    own = class_indexes(labels, run.classes)
+    if (own < 0).any():
+        strangers = sorted({x for x in labels if x not in run.classes})
+        notes = [*notes, f"{run.key!r} does not know {some(strangers)}, and is wrong there"]
+    predicted = probabilities.argmax(1)
+    counts: dict[tuple[str, str], int] = {}
+    for label, place in zip(labels, predicted, strict=True):
+        pair = (label, run.classes[place])
+        counts[pair] = counts.get(pair, 0) + 1
+    names = sorted({x for pair in counts for x in pair})
+    matrix = confusion_matrix(counts, names)
+    right = predicted == own
+    bins = reliability(probabilities.max(1), right)
+    after = None
+    if run.temperature is not None:
+        cooled = tempered(probabilities, run.temperature)
+        after = expected_calibration_error(reliability(cooled.max(1), right))
+    ks = [k for k in (1, 3, 5) if k == 1 or k < len(run.classes)]
+    return Evaluation(
+        key,
+        run.key,
+        len(labels),
+        int(right.sum()),
+        wilson_interval(int(right.sum()), len(labels)),
+        names,
+        matrix,
+        class_rows(matrix, names),
+        {k: top_k(probabilities, own, k) for k in ks},
+        bins,
+        expected_calibration_error(bins),
+        run.temperature,
+        after,
+        notes,
+    )
+
+
+def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Report) -> float:
+    """The temperature by the samples tagged "val" that are not judged."""
+    dataset = fields.root_dataset(judged)
+    view = dataset.match_tags("val").exclude(judged.values("id"))
+    labels = class_indexes(fields.labels_of(view, label_field)[2], run.classes)
+    if not (labels >= 0).any():
+        raise ValueError(
+            "A temperature is fitted on samples tagged 'val' that are not evaluated, and there are "
+            "none. Evaluate those tagged 'test', after split()"
+        )
+    found = class_probabilities(view, run, None, report)
+    used = (labels >= 0) & found.known
+    return fit_temperature(found.probabilities[used], labels[used])
+
+
+def _free_field(dataset: fo.Dataset, run: runs.Run) -> str:
+    """A field for predictions that are not there yet."""
+    name = "prediction"
+    if dataset.get_field(name) is not None:
+        name = f"prediction_{run.key}"
+    return name
+
+
+def _check_key(dataset: fo.Dataset, key: str, name: str, label_field: str) -> None:
+    if not key.isidentifier():
+        raise ValueError(f"{key!r} is no evaluation key. Use letters, digits and underscores")
+    if key in dataset.list_evaluations():
+        config = dataset.get_evaluation_info(key).config
+        own = (getattr(config, "pred_field", None), getattr(config, "gt_field", None))
+        if own != (name, label_field):
+            raise ValueError(
+                f"Evaluation {key!r} of {dataset.name!r} is of {own[0]!r} and {own[1]!r}. Choose "
+                f"another key"
+            )
+    elif dataset.get_field(key) is not None:
+        raise ValueError(f"{key!r} is a field of {dataset.name!r}. Choose another key")

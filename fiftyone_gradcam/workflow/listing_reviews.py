@@ -1,0 +1,69 @@
+"""What was decided about labels."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import fields
+
+import fiftyone as fo
+
+from ..arguments import checked
+from ..dataset.fields import root_dataset, whole
+from ..dataset.review_state import columns_of
+from ..dataset.reviews import Review, adopt_edits, journal, reviewing
+from ..disk import plain_errors, whole_file
+
+Samples = fo.core.collections.SampleCollection
+COLUMNS = tuple(x.name for x in fields(Review))
+
+
+def list_reviews(samples: Samples) -> list[Review]:
+    """All decisions about the labels of a dataset that hold, oldest first.
+
+    A label that was edited elsewhere (by FiftyOne's Annotate or `edit_field_values`, or in Python)
+    counts as a correction of the label as it was imported, or last decided, and joins the list.
+
+    Args:
+        samples: a dataset, or a view to list the decisions about its samples alone
+    """
+    dataset = root_dataset(samples)
+    with reviewing(dataset):
+        adopt_edits(dataset, columns_of(dataset))
+    return journal(whole(samples))
+
+
+@checked
+def export_reviews(samples: Samples, csv_path: str, overwrite: bool = False) -> str:
+    """Write all decisions about the labels of a dataset to a CSV file; see `list_reviews`.
+
+    The columns are those of `Review`: sample_id, filepath, decision, old_label, new_label,
+    label_field, source, time, evidence, suggestion, step.
+
+    Args:
+        samples: a dataset or view
+        csv_path: of the file
+        overwrite: replace a file that is there
+
+    Returns:
+        the absolute path of the file
+
+    Raises:
+        FileExistsError: if the file is there already
+        IsADirectoryError: if it is a folder
+    """
+    path = os.path.abspath(os.path.expanduser(csv_path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path!r} is a folder. Name a file in it, such as reviews.csv")
+    if os.path.exists(path) and not overwrite:
+        raise FileExistsError(f"{path!r} exists. Choose another name, or pass overwrite=True")
+    found = list_reviews(samples)
+    with plain_errors():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        text = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+        with whole_file(path) as part, open(part, "w", **text) as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            rows.writerows([getattr(one, name) for name in COLUMNS] for one in found)
+    print(f"{len(found)} decisions written to {path}")
+    return path

@@ -1,0 +1,98 @@
+"""Save the views that matter, so that they are in the App's list of views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fiftyone as fo
+
+from ..arguments import checked
+from ..dataset import fields, views
+from ..dataset.evaluation import confusion_counts, prediction_fields, samples_between
+from ..dataset.review_state import columns_of
+from ..dataset.reviews import left_out
+
+Samples = fo.core.collections.SampleCollection
+OWNED = "Saved by save_views"  # how descriptions begin
+MOST_CLASSES, MOST_PAIRS, COUNT = 50, 10, 100
+
+
+@checked
+def save_views(
+    samples: Samples, prediction_field: str | None = None, overwrite: bool = False
+) -> list[str]:
+    """Save views of a dataset: suspicious labels, the lowest and highest scores of each class,
+    confident mistakes, the least certain predictions, and the most confused pairs of classes.
+
+    Views that this call saved earlier are replaced. What reviews have excluded or called unclear is
+    left out.
+
+    Args:
+        samples: a dataset or view
+        prediction_field: the predictions; None takes the first that `predict` wrote
+        overwrite: also replace views of these names that somebody else has saved
+
+    Returns:
+        the names of the views
+
+    Raises:
+        ValueError: if there are neither predictions nor judged labels, or a name is taken
+    """
+    dataset = fields.root_dataset(samples)
+    chosen = fields.whole(samples)
+    if out := left_out(chosen):
+        chosen = chosen.exclude([i for ids in out.values() for i in ids])
+    if prediction_field is None:
+        prediction_field = next(iter(prediction_fields(dataset)), None)
+    made = dict(_views(dataset, chosen, prediction_field))
+    if not made:
+        raise ValueError(
+            f"{dataset.name!r} has neither predictions nor judged labels. Call predict() or "
+            f"find_label_issues() first"
+        )
+    taken = [
+        name
+        for name in made
+        if dataset.has_saved_view(name)
+        and not (dataset.get_saved_view_info(name)["description"] or "").startswith(OWNED)
+    ]
+    if taken and not overwrite:
+        raise ValueError(
+            f"A view {taken[0]!r} of {dataset.name!r} was saved by somebody else. Rename it, or "
+            f"pass overwrite=True to replace it"
+        )
+    for name, (view, words) in made.items():
+        dataset.save_view(name, view, description=f"{OWNED}: {words}", overwrite=True)
+    print(f"Saved {len(made)} views of {dataset.name!r}")
+    return list(made)
+
+
+def _views(
+    dataset: fo.Dataset, samples: Samples, prediction_field: str | None
+) -> Iterator[tuple[str, tuple[fo.DatasetView, str]]]:
+    """Names, views and what they hold."""
+    columns = columns_of(dataset) if fields.label_fields(dataset) else None
+    if columns is not None and columns.quality:
+        yield "suspicious", (views.label_issues(samples), "labels that may be wrong, worst first")
+    if prediction_field is None:
+        return
+    label_field = fields.field_info(dataset, prediction_field).get("label_field", "ground_truth")
+    if label_field in fields.label_fields(dataset):
+        yield from _by_label(dataset, samples, prediction_field, label_field)
+    least = samples.exists(f"{prediction_field}.margin").sort_by(f"{prediction_field}.margin")
+    yield "least certain", (least.limit(COUNT), "the two best classes are about as probable")
+
+
+def _by_label(dataset, samples, name: str, label_field: str) -> Iterator:
+    wrong = views.mistakes(samples, name)
+    yield "confident mistakes", (wrong, "predicted otherwise than labeled, most confident first")
+    known = samples.distinct(fields.label_path(dataset, label_field))
+    for label in [x for x in known if x][:MOST_CLASSES]:
+        for verb, word in ((views.lowest_scores, "lowest"), (views.highest_scores, "highest")):
+            view = verb(samples, label, COUNT, name)
+            yield f"{word} of {label}", (view, f"the {word} scores of the class")
+    counts = confusion_counts(samples, label_field, name)
+    pairs = sorted((-n, pair) for pair, n in counts.items() if pair[0] != pair[1])
+    for _, (label, predicted) in pairs[:MOST_PAIRS]:
+        view = samples_between(samples, label_field, name, label, predicted)
+        yield f"{label} as {predicted}", (view, "confused classes, most confident first")

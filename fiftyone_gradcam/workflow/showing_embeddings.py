@@ -1,0 +1,155 @@
+"""The images as a network sees them, as points in the plane."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+
+from ..dataset import fields, runs
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.writing import exclusive
+from ..jobs.delegating import delegable
+from ..model.network import Network
+from ..passes.features import frozen_network, pick_backbone
+from ..progress import Progress
+from ..review.layout import layout, pick_method
+from ..training.recipes import make_recipe
+from .embedding import embeddings_by, network_of
+
+WITHOUT = "there is nothing to see the images with"
+SIGNATURE = "(gradcam)"  # at the end of what the record of a layout says it is of
+
+
+def _check(samples, embeddings=None, **_) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    check_can_wait(embeddings)
+
+
+@delegable(check=_check)
+@exclusive
+def show_embeddings(
+    samples: fo.core.collections.SampleCollection,
+    run_or_backbone: runs.Run | Network | str | None = None,
+    method: str | None = None,
+    brain_key: str = "embeddings",
+    embeddings: Embeddings | None = None,
+    weights: str | None = None,
+    resize: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    device: str | None = None,
+    progress: Progress = None,
+    delegate: bool = False,
+):
+    """Lay the images out as a network sees them, for the App's Embeddings panel.
+
+    Images that the network takes for alike are near each other: one amid those of another class
+    may have a wrong label. The layout is stored as a visualization of FiftyOne Brain.
+
+    Args:
+        samples: a dataset or view
+        run_or_backbone: see `compute_embeddings`; None takes the newest run, or, if there is none,
+            the backbone that `find_label_issues` would take
+        method: "pca", "tsne" (both of scikit-learn), or "umap" if umap-learn is installed; None
+            takes "umap" if it is, or else "tsne", of more than 5,000 images "pca"
+        brain_key: name of the visualization; an earlier one of this name that this verb made is
+            replaced
+        embeddings: to be laid out in the place of a network's: an array (N, C) in the order of the
+            samples, or the name of a field of vectors
+        weights, resize: of a backbone; see `compute_embeddings`
+        seed: of what is random in the layout
+        overwrite: also replace another brain run of this name
+        device: such as "cpu" or "cuda"; None takes the best at hand
+        progress, delegate: see `import_folders`
+
+    Returns:
+        the `fiftyone.brain.visualization.VisualizationResults`; images that cannot be decoded are
+        named, and are not in it
+
+    Raises:
+        ValueError: if there is no such run, backbone or method, if fewer than three images can be
+            decoded, or if the name is taken
+        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ImportError: if umap-learn is asked for and is not installed
+    """
+    import fiftyone.brain as fob
+
+    samples = fields.whole(samples)
+    dataset = fields.root_dataset(samples)
+    _check_key(dataset, brain_key, overwrite)
+    check_one_source(embeddings, run_or_backbone=run_or_backbone, weights=weights, resize=resize)
+    method = pick_method(method, len(samples))
+    if embeddings is None:
+        network, run = _network(samples, run_or_backbone, weights, resize, device)
+        found, of = embeddings_by(samples, network, run, progress), _words(network, run)
+    else:
+        found, of = given_embeddings(samples, embeddings), "your embeddings"
+    there = np.flatnonzero(np.isfinite(found).all(1))
+    points = layout(found[there], method, seed)
+    view = samples
+    if len(there) < len(samples):
+        ids = samples.values("id")
+        view = dataset.select([ids[place] for place in there], ordered=True)
+    if dataset.has_brain_run(brain_key):
+        dataset.delete_brain_run(brain_key)
+    results = fob.compute_visualization(view, points=points, brain_key=brain_key)
+    _sign(dataset, brain_key, f"{of}, {method}")
+    print(
+        f"{len(there)} images laid out by {method} of {of}: {brain_key!r} in the Embeddings panel"
+    )
+    return results
+
+
+def _network(
+    samples: fo.core.collections.SampleCollection,
+    run_or_backbone: runs.Run | Network | str | None,
+    weights: str | None,
+    resize: str | None,
+    device: str | None,
+) -> tuple[Network, runs.Run | None]:
+    """The network that is meant, or that is at hand."""
+    dataset = fields.root_dataset(samples)
+    keys = runs.list_runs(dataset)
+    if run_or_backbone is None and keys and weights is None and resize is None:
+        run_or_backbone = keys[-1]
+    if run_or_backbone is not None:
+        return network_of(samples, run_or_backbone, weights, resize, device)
+    backbone, weights = pick_backbone(dataset, None, weights, WITHOUT)
+    if weights == "none":
+        raise ValueError(
+            f"{dataset.name!r} has no run, and there are no pretrained weights to see the images "
+            f"with. Call fine_tune() first, or pass a backbone and weights= with a file"
+        )
+    chosen = {} if resize is None else {"resize": resize}
+    return frozen_network(make_recipe(backbone=backbone, weights=weights, **chosen), device), None
+
+
+def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
+    """Refuse a name that cannot be one, or that is somebody else's.
+
+    Raises:
+        ValueError: with the remedy
+    """
+    if not isinstance(key, str) or not key.isidentifier():
+        raise ValueError(f"{key!r} is no name for a brain run. Use letters, digits and underscores")
+    dataset.reload()  # another process may have made it
+    if overwrite or not dataset.has_brain_run(key):
+        return
+    config = dataset.get_brain_info(key).config
+    own = str(getattr(config, "model", None)).endswith(SIGNATURE)
+    if not own and dataset.load_brain_results(key) is not None:  # else of a call cut short
+        raise ValueError(
+            f"Brain run {key!r} of {dataset.name!r} was not made by show_embeddings. Choose "
+            f"another name, or pass overwrite=True to replace it"
+        )
+
+
+def _words(network: Network, run: runs.Run | None) -> str:
+    return f"run {run.key!r}" if run is not None else str(network).partition(",")[0]
+
+
+def _sign(dataset: fo.Dataset, key: str, model: str) -> None:
+    """Record what a layout is of, where the Embeddings panel shows it."""
+    config = dataset.get_brain_info(key).config
+    config.model = f"{model} {SIGNATURE}"
+    type(config.build()).update_run_config(dataset, key, config)

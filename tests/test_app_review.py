@@ -1,0 +1,240 @@
+"""Wrong labels corrected from the keyboard alone, in a real browser."""
+
+import csv
+import re
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
+from fiftyone_gradcam.dataset.storing import Declared, declare
+
+CLASSES = ["<img src=x onerror=alert(1)>", "a **bold** $class.name", "square"]
+COLORS = [(200, 60, 60), (60, 160, 60), (70, 80, 200)]
+PLANTED = 12
+NEXT_SECONDS = 0.3
+
+
+def drawn(kind: int, number: int) -> Image.Image:
+    """A shape on a noisy ground: a circle, a ring or a square."""
+    random = np.random.default_rng(100 * kind + number)
+    ground = random.integers(90, 160, (120, 160, 3), np.uint8)
+    image = Image.fromarray(ground)
+    left, top = random.integers(10, 90), random.integers(10, 60)
+    box = [left, top, left + 50, top + 50]
+    pen = ImageDraw.Draw(image)
+    if kind == 2:
+        pen.rectangle(box, fill=COLORS[kind])
+    else:
+        pen.ellipse(box, fill=COLORS[kind] if kind == 0 else None, outline=COLORS[kind], width=8)
+    return image
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """36 drawings, 12 of them with a wrong label, judged, with heatmaps and similar images."""
+    root = tmp_path_factory.mktemp("drawings")
+    dataset = fo.Dataset(f"review {root.name}", persistent=True)
+    facts = {"classes": CLASSES, "label_field": "ground_truth"}
+    declare(dataset, "label_quality", Declared("float", "", facts, {}))
+    declare(dataset, "suggested_label", Declared("classification", "", facts, {}))
+    issue = {"evidence": "text", "neighbors": "list"}
+    declare(dataset, "issue", Declared("classification", "", facts, issue))
+    for kind in ("predicted", "label"):
+        facts = {"run": "r", "classes": CLASSES, "label_field": "ground_truth", "kind": kind}
+        declare(dataset, f"cam_{kind}", Declared("heatmap", "", facts, HEATMAP_ATTRIBUTES))
+    ramp = root / "ramp.png"
+    Image.fromarray(np.tile(np.arange(0, 240, 2, np.uint8), (90, 1))).save(ramp)
+    samples = []
+    for number in range(36):
+        kind = number % 3
+        path = root / f"{number:02d}.png"
+        drawn(kind, number).save(path)
+        is_wrong = number < PLANTED
+        label = CLASSES[(kind + 1) % 3] if is_wrong else CLASSES[kind]
+        sample = fo.Sample(filepath=str(path), truth=CLASSES[kind])
+        sample["ground_truth"] = fo.Classification(label=label)
+        sample["label_quality"] = 0.01 * number if is_wrong else 0.9
+        if is_wrong:
+            sample["suggested_label"] = fo.Classification(label=CLASSES[kind], confidence=0.9)
+            sample["issue"] = fo.Classification(
+                label="wrong label", evidence=f"seen as no. {number}"
+            )
+        for name, target in (("predicted", CLASSES[kind]), ("label", label)):
+            sample[f"cam_{name}"] = fo.Heatmap(
+                map_path=str(ramp), target=target, peak=2.0 if name == "label" else 4.0
+            )
+        samples.append(sample)
+    ids = dataset.add_samples(samples)
+    near = {i: ids[12 + n % 3 :: 3][:3] for n, i in enumerate(ids[:PLANTED])}
+    dataset.set_values("issue.neighbors", near, key_field="id")
+    yield dataset
+    dataset.delete()
+
+
+def part(app, name: str):
+    return app.page.locator(f"[data-cy=gradcam-{name}]").last
+
+
+def open_review(app, dataset) -> None:
+    app.open(dataset.name)
+    app.open_panel()
+    app.tab("Review")
+    part(app, "progress").wait_for()
+
+
+def wait_until(app, code: str, seconds: float = 20) -> None:
+    app.page.wait_for_function(code, timeout=1000 * seconds)
+
+
+def press_and_time(app, key: str) -> float:
+    """Press a key; the seconds until another image is shown, in the browser's own time."""
+    code = """(key) => new Promise((resolve) => {
+        const image = () => document.querySelector('[data-cy=gradcam-image]')?.src;
+        const before = image(), began = performance.now();
+        const look = () => image() !== before ? resolve(performance.now() - began)
+            : performance.now() - began > 10000 ? resolve(1e6) : requestAnimationFrame(look);
+        document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+        look();
+    })"""
+    return app.page.evaluate(code, key) / 1000
+
+
+def stored(app, count: int) -> None:
+    wait_until(
+        app,
+        f"() => document.querySelector('[data-cy=gradcam-progress]')?.dataset.stored == {count}",
+    )
+
+
+def wrong(dataset) -> int:
+    dataset.reload()
+    pairs = zip(*dataset.values(["ground_truth.label", "truth"]), strict=True)
+    return sum(a != b for a, b in pairs)
+
+
+def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset, tmp_path):
+    assert wrong(dataset) == PLANTED
+    open_review(app, dataset)
+    part(app, "image").wait_for()
+    assert part(app, "progress").inner_text() == "0 of 12 suspicious reviewed, 0 corrected"
+    assert part(app, "suggestion").inner_text() == CLASSES[0]
+    assert part(app, "label").inner_text() == CLASSES[1]
+    assert "seen as no. 0" in part(app, "evidence").inner_text()
+    assert app.page.locator("[data-cy=gradcam-neighbor]").count() == 3
+    app.screenshot("review card")
+    # Heatmaps of label and suggestion on one scale: the label's highest value is half of it.
+    app.page.keyboard.press("h")
+    wait_until(app, "() => document.querySelector('[data-cy=gradcam-heat]')?.dataset.drawn")
+    alpha = """() => { const c = document.querySelector('[data-cy=gradcam-heat]');
+        return c.getContext('2d').getImageData(c.width - 1, 0, 1, 1).data[3] }"""
+    of_label = app.page.evaluate(alpha)
+    app.screenshot("review heatmap")
+    app.page.keyboard.press("h")
+    wait_until(
+        app,
+        "() => document.querySelector('[data-cy=gradcam-shown]')?.innerText.includes('suggestion')",
+    )
+    wait_until(app, "() => document.querySelector('[data-cy=gradcam-heat]')?.dataset.drawn")
+    assert app.page.evaluate(alpha) == pytest.approx(2 * of_label, abs=3)
+    app.page.keyboard.press("h")
+    times = [press_and_time(app, "a") for _ in range(6)]
+    stored(app, 6)
+    assert wrong(dataset) == PLANTED - 6
+    app.page.reload()  # the tab is closed in between
+    open_review(app, dataset)
+    part(app, "image").wait_for()
+    assert part(app, "progress").inner_text() == "6 of 12 suspicious reviewed, 6 corrected"
+    times += [press_and_time(app, "a") for _ in range(6)]
+    stored(app, 6)
+    assert wrong(dataset) == 0
+    assert max(times) < NEXT_SECONDS, times
+    undo_and_do_again(app, dataset)
+    decide_otherwise(app)
+    app.screenshot("review after keys")
+    made = fg.list_reviews(dataset)
+    assert [one.decision for one in made[:12]] == ["accept"] * 12
+    assert [one.decision for one in made[14:]] == ["unclear", "exclude"]
+    assert {one.source for one in made} == {"App, Review tab"}
+    with open(fg.export_reviews(dataset, str(tmp_path / "r.csv")), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["old_label"], r["new_label"]) for r in rows[:12]] == [
+        (CLASSES[(n + 1) % 3], CLASSES[n % 3]) for n in range(PLANTED)
+    ]
+    fg.undo_review(dataset, count=len(made))
+    assert wrong(dataset) == PLANTED
+
+
+def undo_and_do_again(app, dataset) -> None:
+    for count in (11, 10, 9):
+        app.page.keyboard.press("z")
+        words = f"{count} of 12 suspicious reviewed, {count} corrected"
+        part(app, "progress").get_by_text(words, exact=True).wait_for()
+    assert wrong(dataset) == 3
+    assert part(app, "label").inner_text() != part(app, "suggestion").inner_text()
+    for _ in range(3):
+        press_and_time(app, "a")
+    stored(app, 9)
+    assert wrong(dataset) == 0
+
+
+def decide_otherwise(app) -> None:
+    """A class by its digit, one by typing, unclear and excluded."""
+    app.page.keyboard.press("1")
+    stored(app, 10)
+    app.page.keyboard.press("c")
+    part(app, "find-box").fill("squ")
+    app.page.keyboard.press("Enter")
+    stored(app, 11)
+    app.page.keyboard.press("u")
+    app.page.keyboard.press("x")
+    stored(app, 13)
+
+
+def test_the_same_controls_are_in_the_sample_modal(app, dataset):
+    app.open(dataset.name)
+    app.page.locator("[data-cy=looker]").nth(1).click()
+    app.page.locator("[data-cy=modal]").wait_for()
+    app.page.locator("[data-cy=modal]").get_by_text("Review the label").first.click()
+    part(app, "label").wait_for()
+    name = part(app, "name").inner_text()
+    app.screenshot("review modal")
+    app.page.keyboard.press("a")
+    wait_until(
+        app, f"() => document.querySelector('[data-cy=gradcam-name]')?.innerText != {name!r}"
+    )
+    (made,) = fg.list_reviews(dataset)
+    assert (made.decision, made.source) == ("accept", "App, sample modal")
+    assert made.filepath.endswith(name.strip())
+    app.screenshot("review modal next")
+    fg.undo_review(dataset)
+
+
+def test_two_tabs_do_not_overwrite_each_other(app, dataset):
+    open_review(app, dataset)
+    part(app, "image").wait_for()
+    sample_id = dataset.sort_by("label_quality").first().id
+    fg.review(dataset.select(sample_id), "relabel", CLASSES[2])  # meanwhile
+    app.page.keyboard.press("k")
+    part(app, "error").wait_for()
+    assert "somebody has changed it" in part(app, "error").inner_text()
+    assert part(app, "label").inner_text() == CLASSES[2]  # as it is now
+    assert dataset[sample_id].ground_truth.label == CLASSES[2]
+    assert len(fg.list_reviews(dataset)) == 1
+    fg.undo_review(dataset)
+
+
+def test_buttons_do_the_same_without_the_card(app, dataset):
+    open_review(app, dataset)
+    app.click("No card here? Review by buttons")
+    app.wait_for_text(re.compile("0 of 12 suspicious"))
+    app.screenshot("review by buttons")
+    app.page.get_by_role("button", name=re.compile("^Accept <img")).first.click()
+    app.wait_for_text(re.compile("1 of 12 suspicious reviewed, 1 corrected"))
+    assert wrong(dataset) == PLANTED - 1
+    app.click("Undo")
+    app.wait_for_text(re.compile("0 of 12 suspicious"))
+    assert wrong(dataset) == PLANTED

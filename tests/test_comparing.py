@@ -1,0 +1,188 @@
+"""Two runs on the same samples: counts, tests and views by hand; retraining on corrected labels."""
+
+from dataclasses import replace
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from conftest import QUICK, save_digits
+from scipy.stats import binomtest
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.measured import difference, measured_on
+from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
+from fiftyone_gradcam.dataset.storing import Declared, declare
+from fiftyone_gradcam.dataset.training_sets import training_data
+from fiftyone_gradcam.review.comparison import Pairs, mcnemar
+from fiftyone_gradcam.training.recipes import make_recipe
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (3, 6), (1, 12), (40, 60), (7, 7)])
+def test_mcnemars_test_is_the_exact_binomial_test(a, b):
+    expected = binomtest(a, a + b).pvalue if a + b else 1.0
+    assert mcnemar(a, b) == pytest.approx(expected, rel=1e-12)
+    assert mcnemar(b, a) == mcnemar(a, b)
+
+
+def test_pairs_are_counted_and_told_in_words():
+    a = np.array([1, 1, 0, 0, 1, 0], bool)
+    b = np.array([1, 0, 1, 1, 1, 0], bool)
+    pairs = Pairs.of(a, b)
+    assert pairs == Pairs(6, right_a=3, right_b=4, only_a=1, only_b=2, both_wrong=1)
+    assert pairs.words("x", "y") == (
+        "'y' is right on 4 of 6, 'x' on 3: too few images to tell them apart "
+        "(McNemar's exact test, p = 1)"
+    )
+    few = Pairs(28, 23, 26, 1, 4, 1)
+    assert few.words("x", "y").startswith("'y' is right on 26 of 28, 'x' on 23: too few images")
+    assert "'y' is better" in Pairs(100, 70, 90, 2, 22, 8).words("x", "y")
+    assert "'x' is better" in Pairs(100, 90, 70, 22, 2, 8).words("x", "y")
+    assert "no clear difference" in Pairs(900, 400, 410, 95, 105, 300).words("x", "y")
+    assert "right on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
+
+
+CLASSES = ["a", "b"]
+#          label, p(b) of run one, p(b) of run two; None: not predicted
+ROWS = [
+    ("a", 0.1, 0.2),  # both right
+    ("a", 0.9, 0.2),  # fixed
+    ("a", 0.8, 0.3),  # fixed
+    ("b", 0.9, 0.4),  # broken
+    ("b", 0.2, 0.1),  # both wrong
+    ("c", 0.2, 0.1),  # a class that neither knows
+    (None, 0.2, 0.9),  # does not count
+]
+
+
+@pytest.fixture
+def dataset(name):
+    dataset = fo.Dataset(name)
+    dataset.add_samples(
+        [
+            fo.Sample(filepath=f"/{n}.png", own=label and fo.Classification(label=label))
+            for n, (label, _, _) in enumerate(ROWS)
+        ]
+    )
+    for place, key in ((1, "one"), (2, "two")):
+        recipe = {"backbone": "small_cnn", "epochs": 1}
+        run = runs.Run(key, dataset.name, CLASSES, recipe, [], 1, "own", "/none")
+        run = runs.save_run(dataset, replace(run, val_accuracy=0.5))
+        facts = {"run": key, "version": run.version, "classes": CLASSES, "label_field": "own"}
+        declare(dataset, key, Declared("classification", "", facts, PREDICTION_ATTRIBUTES))
+        declare(dataset, f"{key}_scores", Declared("floats", "", facts, {}))
+        dataset.set_values(f"{key}_scores", [[1 - row[place], row[place]] for row in ROWS])
+    return dataset
+
+
+def test_runs_are_compared_on_the_same_samples(dataset):
+    found = fg.compare_runs(dataset, "one", "two")
+    assert found.pairs == Pairs(6, right_a=2, right_b=3, only_a=1, only_b=2, both_wrong=2)
+    assert {name: (x.right_a, x.right_b, x.count) for name, x in found.classes.items()} == {
+        "a": (1, 3, 3),
+        "b": (1, 0, 2),
+        "c": (0, 0, 1),
+    }
+    assert found.fixed.values("filepath") == ["/1.png", "/2.png"]
+    assert found.broken.values("filepath") == ["/3.png"]
+    assert found.both_wrong.values("filepath") == ["/4.png", "/5.png"]
+    assert found.pairs.interval_b == pytest.approx(
+        tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
+    )
+    assert any("'one' does not know c" in note for note in found.notes)
+    assert any("1 samples without a label" in note for note in found.notes)
+    assert any("0.500 of 'one'" in note for note in found.notes)
+    assert "3 -> " not in str(found)
+    assert "a: 1 -> 3 of 3" in str(found)
+    swapped = fg.compare_runs(dataset, "two", "one")
+    assert swapped.fixed.values("filepath") == ["/3.png"]
+
+
+def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
+    fg.review(dataset.skip(3).limit(1), "exclude", label_field="own")
+    fg.review(dataset.skip(4).limit(1), "unclear", label_field="own")
+    found = fg.compare_runs(dataset, "one", "two")
+    assert (found.pairs.count, found.pairs.only_a) == (4, 0)
+    assert "Left out by reviews: 1 excluded, 1 unclear" in found.notes
+    assert "Left out by reviews" in capsys.readouterr().out
+    assert fg.compare_runs(dataset, "one", "two", include_excluded=True).pairs.count == 6
+
+
+def test_what_cannot_be_compared_is_refused(dataset):
+    for a, b, message in (
+        ("one", "one", "Both runs are 'one'"),
+        ("one", "twoo", "Did you mean 'two'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fg.compare_runs(dataset, a, b)
+    unlabelled = dataset.select(dataset.values("id")[6])
+    with pytest.raises(ValueError, match="None of these samples has a label in 'own'"):
+        fg.compare_runs(unlabelled, "one", "two")
+
+
+def test_accuracies_of_other_samples_or_labels_say_so(dataset):
+    paths = dataset.values("filepath")
+    one = measured_on(dataset, paths[:3], ["a", "a", "b"])
+    assert measured_on(dataset, paths[2::-1], ["b", "a", "a"]) == one  # in any order
+    relabelled = measured_on(dataset, paths[:3], ["a", "b", "b"])
+    others = measured_on(dataset, paths[1:4], ["a", "a", "b"])
+    assert difference({"x": one, "y": dict(one)}) is None
+    assert difference({"x": one}) is None
+    assert "measured with other labels" in difference({"x": one, "y": relabelled})
+    assert "measured on other samples" in difference({"x": one, "y": others})
+    assert "on samples that are not known ('y')" in difference({"x": one, "y": None})
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """Digits with 12 labels of "train" wrong, and a run that was trained on them."""
+    root = save_digits(tmp_path_factory.mktemp("noisy") / "digits", 40)
+    dataset = fg.import_folders(str(root), f"noisy {root.parent.name}")
+    fg.split(dataset)
+    wrong = dataset.match_tags("train").limit(12)
+    wrong.set_values("ground_truth.label", ["digit 2"] * 12)
+    fg.fine_tune(dataset, "first", **QUICK)
+    yield dataset
+    dataset.delete()
+
+
+def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
+    ids = noisy.match_tags("train").limit(12).values("id")
+    fg.review(noisy.select(ids[:10]), "relabel", "digit 0")
+    fg.review(noisy.select(ids[10:]), "exclude")
+    capsys.readouterr()
+    found = fg.retrain(noisy, "first")
+    out = capsys.readouterr().out
+    assert "10 labels were corrected, and 2 samples excluded or called unclear" in out
+    assert "Left out by reviews: 2 excluded" in out
+    assert (found.a, found.b) == ("first", "first_corrected")
+    old, new = fg.load_run(noisy, "first"), fg.load_run(noisy, "first_corrected")
+    assert new.recipe == old.recipe
+    test = noisy.match_tags("test")
+    assert found.pairs.count == len(test)
+    for key, right in (("first", found.pairs.right_a), ("first_corrected", found.pairs.right_b)):
+        fg.predict(test, key, prediction_field=key, heatmaps=())
+        pairs = zip(*test.values([f"{key}.label", "ground_truth.label"]), strict=True)
+        assert right == sum(p == y for p, y in pairs)
+    again = fg.compare_runs(noisy, "first", "first_corrected")  # now from what is stored
+    assert again.pairs == found.pairs
+    assert again.fixed.values("id") == found.fixed.values("id")
+
+
+def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name, capsys):
+    dataset = fg.import_folders(str(digits), name)
+    fg.review(dataset.limit(5), "exclude")
+    fg.review(dataset.skip(5).limit(4), "unclear")
+    counts = fg.split(dataset, {"train": 0.5, "val": 0.5})
+    assert "Left out by reviews: 5 excluded, 4 unclear" in capsys.readouterr().out
+    assert sum(counts[x]["digit 0"] for x in counts) == 21
+    assert dataset.limit(9).count_sample_tags() == {}
+    counts = fg.split(dataset, {"train": 0.5, "val": 0.5}, include_excluded=True)
+    assert sum(counts[x]["digit 0"] for x in counts) == 30
+    recipe = make_recipe("default", **QUICK)
+    out = set(dataset.limit(9).values("filepath"))
+    for tag, place in (("train", 1), ("val", 2)):
+        tagged = set(dataset.match_tags(tag).values("filepath"))
+        for include in (False, True):
+            found = training_data(dataset, "ground_truth", recipe, include)[place]
+            assert set(found.images.paths) == (tagged if include else tagged - out)

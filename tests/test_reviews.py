@@ -1,0 +1,336 @@
+"""Decisions about labels: stored at once, undone exactly, kept by whatever happens to a dataset."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from bson import json_util
+from conftest import REPOSITORY, save_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
+from fiftyone_gradcam.dataset.review_state import classes_of, own_score
+from fiftyone_gradcam.dataset.storing import Declared, declare
+
+CLASSES = ["bird", "cat", "dog"]
+SCORES = [[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.0, 1.0, 0.0], [0.2, 0.2, 0.6]]
+LABELS = ["cat", "bird", "cat", None]
+
+
+@pytest.fixture
+def dataset(name):
+    """Four samples with labels, predictions with all scores, and suggestions for two of them."""
+    dataset = fo.Dataset(name, persistent=True)
+    facts = {"run": "r", "classes": CLASSES, "label_field": "own"}
+    predicted = Declared("classification", "Of r", facts, PREDICTION_ATTRIBUTES)
+    declare(dataset, "prediction", predicted)
+    declare(dataset, "prediction_scores", Declared("floats", "Of r", facts, {}))
+    judged = {"classes": CLASSES, "label_field": "own"}
+    declare(dataset, "label_quality", Declared("float", "low is bad", judged, {}))
+    declare(dataset, "suggested_label", Declared("classification", "another", judged, {}))
+    samples = []
+    for number, (label, found) in enumerate(zip(LABELS, SCORES, strict=True)):
+        sample = fo.Sample(filepath=f"/{number}.png", tags=["train", f"t{number}"])
+        sample["own"] = label and fo.Classification(label=label, tags=["mine"], note=f"n{number}")
+        best = int(np.argmax(found))
+        sample["prediction"] = fo.Classification(
+            label=CLASSES[best],
+            confidence=found[best],
+            logits=np.log(np.array(found) + 1e-9),
+            label_score=own_score(found, CLASSES, label),
+            margin=float(np.diff(np.sort(found))[-1]),
+            entropy=0.5,
+        )
+        sample["prediction_scores"] = found
+        if number < 2:
+            sample["label_quality"] = 0.05 + number / 10
+            other = fo.Classification(label="dog", confidence=0.9)
+            sample["suggested_label"] = other
+        samples.append(sample)
+    dataset.add_samples(samples, dynamic=True)
+    return dataset
+
+
+def stored(dataset) -> str:
+    """All samples as the database has them, but for when they were changed."""
+    rows = list(dataset._sample_collection.find({}, sort=[("_id", 1)]))
+    for row in rows:
+        row.pop("last_modified_at")
+        for name in ("review", "review_history"):  # a field that is new is as good as empty
+            if row.get(name) is None:
+                row.pop(name, None)
+    return json_util.dumps(rows)
+
+
+def at(dataset, *places):
+    """A view of the samples at some places."""
+    ids = dataset.values("id")
+    return dataset.select([ids[i] for i in places], ordered=True)
+
+
+def one(dataset, place):
+    return dataset[dataset.values("id")[place]]
+
+
+def test_accepting_changes_the_label_and_what_follows_from_stored_scores(dataset):
+    before = one(dataset, 0)
+    label_id, logits = before.own.id, before.prediction.logits.copy()
+    (made,) = fg.review(at(dataset, 0), "accept")
+    sample = dataset[made.sample_id]
+    assert (sample.own.label, sample.own.id, sample.own.note) == ("dog", label_id, "n0")
+    assert sample.own.tags == ["mine"]
+    # cat had .2, dog has .7; what does not depend on the label stays
+    assert sample.prediction.label_score == 0.7
+    assert (sample.prediction.margin, sample.prediction.confidence) == pytest.approx((0.5, 0.7))
+    np.testing.assert_array_equal(sample.prediction.logits, logits)
+    assert sample.label_quality == 1.0
+    assert sample.tags == ["train", "t0"]
+    assert (made.decision, made.old_label, made.new_label) == ("accept", "cat", "dog")
+    assert (made.suggestion, made.source, made.label_field) == ("dog", "Python", "own")
+    assert made.evidence == "label quality 0.050; 'dog' suggested with 0.900"
+    assert (sample.review.label, sample.review.old_label) == ("accept", "cat")
+    assert sample.review.evidence == made.evidence
+    assert sample.review.time == made.time
+    # The one that was lowest is not on top of any list any more.
+    assert fg.lowest_scores(dataset).values("filepath")[0] == "/1.png"
+    assert dataset.exists("label_quality").sort_by("label_quality").first().filepath == "/1.png"
+
+
+def test_each_decision_and_what_becomes_of_label_and_quality(dataset):
+    for place, decision, label, expected in (
+        (1, "keep", None, ("bird", 1.0)),
+        (0, "unclear", None, ("cat", None)),
+        (2, "exclude", None, ("cat", None)),
+        (3, "relabel", "bird", ("bird", 1.0)),
+    ):
+        fg.review(at(dataset, place), decision, label)
+        sample = one(dataset, place)
+        assert (sample.own.label, sample.label_quality) == expected
+        assert sample.review.label == decision
+    assert [x.is_correction for x in fg.list_reviews(dataset)] == [False, False, False, True]
+    assert one(dataset, 3).prediction.label_score == 0.2
+    fg.review(at(dataset, 3), "relabel", "wolf", new_class=True)
+    assert one(dataset, 3).prediction.label_score is None  # the run knows no wolves
+
+
+def test_undo_restores_exactly_what_was_there(dataset):
+    states = [stored(dataset)]
+    steps = [
+        (at(dataset, 0), "accept", None),
+        (at(dataset, 0), "relabel", "bird"),
+        (at(dataset, 1, 2), "exclude", None),
+        (at(dataset, 3), "relabel", "dog"),
+        (at(dataset, 0, 1), "keep", None),
+    ]
+    for samples, decision, label in steps:
+        fg.review(samples, decision, label)
+        states.append(stored(dataset))
+    assert len(set(states)) == 6
+    for number in (4, 3):
+        undone = fg.undo_review(dataset)
+        assert [x.decision for x in undone] == [steps[number][1]] * len(steps[number][0])
+        assert stored(dataset) == states[number]
+    fg.undo_review(dataset, count=3)
+    assert stored(dataset) == states[0]
+    assert fg.list_reviews(dataset) == []
+    with pytest.raises(ValueError, match="no decision about .* to undo"):
+        fg.undo_review(dataset)
+    fg.review(at(dataset, 0), "accept")  # again
+    assert one(dataset, 0).own.label == "dog"
+
+
+def test_undo_keeps_what_was_stored_anew_since(dataset):
+    fg.review(at(dataset, 0), "accept")
+    sample = one(dataset, 0)
+    sample["prediction"] = fo.Classification(label="cat", confidence=0.8, label_score=0.1)
+    sample["prediction_scores"] = [0.1, 0.8, 0.1]
+    sample["label_quality"] = 0.4
+    sample.save()
+    fg.undo_review(dataset)
+    sample = one(dataset, 0)
+    assert (sample.own.label, sample.prediction.label_score) == ("cat", 0.8)
+    assert sample.label_quality == 0.4
+
+
+def test_labels_edited_elsewhere_are_corrections_too(digits, name):
+    dataset = fg.import_folders(str(digits), name)
+    assert dataset.count_values("imported_label") == dataset.count_values("ground_truth.label")
+    ids = dataset.values("id")
+    dataset.select(ids[:2]).set_values("ground_truth.label", ["digit 2", "digit 2"])
+    sample = dataset[ids[2]]
+    sample["ground_truth"] = fo.Classification(label="digit 1")
+    sample.save()
+    fg.review(dataset.select(ids[3]), "relabel", "digit 1")
+    dataset[ids[3]].ground_truth.label = "digit 2"
+    sample = dataset[ids[3]]
+    sample.ground_truth.label = "digit 2"
+    sample.save()
+    found = {(x.sample_id, x.source): (x.old_label, x.new_label) for x in fg.list_reviews(dataset)}
+    elsewhere = "edited outside of reviews"
+    assert found == {
+        (ids[0], elsewhere): ("digit 0", "digit 2"),
+        (ids[1], elsewhere): ("digit 0", "digit 2"),
+        (ids[2], elsewhere): ("digit 0", "digit 1"),
+        (ids[3], "Python"): ("digit 0", "digit 1"),
+        (ids[3], elsewhere): ("digit 1", "digit 2"),
+    }
+    fg.undo_review(dataset)  # all that were found in one look
+    assert dataset.select(ids[:4]).values("ground_truth.label") == [
+        *["digit 0"] * 3,
+        "digit 1",
+    ]
+    assert len(fg.list_reviews(dataset)) == 1
+
+
+def test_scores_follow_a_label_that_was_edited_elsewhere(dataset):
+    fg.review(at(dataset, 0), "keep")
+    dataset.set_values("own.label", {one(dataset, 0).id: "dog"}, key_field="id")
+    assert one(dataset, 0).prediction.label_score == 0.2
+    fg.list_reviews(dataset)
+    assert one(dataset, 0).prediction.label_score == 0.7
+
+
+def test_reviews_survive_import_rename_and_clone(digits, name):
+    dataset = fg.import_folders(str(digits), name)
+    for place, label in ((0, "digit 1"), (1, "digit 2")):
+        fg.review(at(dataset, place), "relabel", label)
+    facts = [(x.filepath, x.old_label, x.new_label, x.time) for x in fg.list_reviews(dataset)]
+    again = fg.import_folders(str(digits), name)
+    dataset.name = f"{name} renamed"
+    copy = dataset.clone(f"{name} clone")
+    try:
+        for other in (again, dataset, copy):
+            own = [(x.filepath, x.old_label, x.new_label, x.time) for x in fg.list_reviews(other)]
+            assert own == facts
+            assert other.match(fo.ViewField("ground_truth.label") == "digit 2").count() == 31
+        fg.undo_review(copy, 2)
+        assert set(copy.count_values("ground_truth.label").values()) == {30}
+        assert len(fg.list_reviews(dataset)) == 2
+    finally:
+        copy.delete()
+        dataset.name = name
+
+
+def test_a_decision_is_whole_when_the_process_is_killed(dataset, name):
+    code = f"""
+import os, signal, fiftyone as fo, fiftyone_gradcam as fg
+dataset = fo.load_dataset({name!r})
+fg.review(dataset.limit(1), "accept")
+fg.review(dataset.skip(1).limit(1), "keep")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    dataset.reload()
+    assert [(x.decision, x.new_label) for x in fg.list_reviews(dataset)] == [
+        ("accept", "dog"),
+        ("keep", "bird"),
+    ]
+    assert one(dataset, 0).own.label == "dog"
+
+
+def test_bad_decisions_change_nothing(dataset, name):
+    before = stored(dataset)
+    ids = dataset.values("id")
+    for samples, decision, options, message in (
+        (at(dataset, 0), "acept", {}, "no decision. Did you mean 'accept'"),
+        (at(dataset, 0), "relabel", {}, "needs label="),
+        (at(dataset, 0), "keep", {"label": "dog"}, "takes no label"),
+        (at(dataset, 0), "relabel", {"label": "cats"}, "no class of 'own' yet. Did you mean 'cat'"),
+        (at(dataset, 0), "relabel", {"label": "fox"}, "new_class=True"),
+        (at(dataset, 0), "relabel", {"label": " "}, "must name a class"),
+        (at(dataset, 1, 2), "accept", {}, "1 of 2 samples have no suggestion"),
+        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', and was 'bird' when it was shown"),
+        (at(dataset, 0, 1), "keep", {"shown": {ids[0]: "cat", ids[1]: "cat"}}, "1.png is 'bird'"),
+        (dataset.select([ids[0], "0" * 24]), "keep", {}, "1 of 2 samples have been deleted"),
+        (dataset.match_tags("none"), "keep", {}, "this view is empty"),
+        (at(dataset, 0), "keep", {"label_field": "nope"}, "no classification field"),
+        (at(dataset, 0), "keep", {"label_field": "prediction"}, "no labels of your own"),
+        (fo.Sample(filepath="/x.png"), "keep", {}, "in no dataset"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            fg.review(samples, decision, **options)
+        assert stored(dataset) == before
+    for count in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="count must be a whole number"):
+            fg.undo_review(dataset, count)
+    with pytest.raises(TypeError, match="dataset or view"):
+        fg.review([ids[0]], "keep")
+
+
+def test_a_dataset_without_suggestions_says_so(digits, name):
+    dataset = fg.import_folders(str(digits), name)
+    with pytest.raises(ValueError, match=r"no suggestions.*find_label_issues\(\)"):
+        fg.review(dataset.limit(1), "accept")
+
+
+def test_undo_refuses_where_somebody_has_changed_the_label_since(dataset):
+    fg.review(at(dataset, 0, 1), "accept")
+    dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
+    before = stored(dataset)
+    with pytest.raises(ValueError, match="is 'cat', and was 'dog' when it was reviewed"):
+        fg.undo_review(dataset)
+    assert stored(dataset) == before
+
+
+def test_a_new_class_is_one_from_then_on(digits, name):
+    dataset = fg.import_folders(str(digits), name)
+    assert dataset.active_label_schemas == ["ground_truth"]
+    schema = dataset.label_schemas["ground_truth"]
+    assert (schema["classes"], schema["component"]) == (["digit 0", "digit 1", "digit 2"], "radio")
+    fg.review(at(dataset, 0), "relabel", "a <new>.$one", new_class=True)
+    dataset.reload()
+    assert "a <new>.$one" in dataset.label_schemas["ground_truth"]["classes"]
+    fg.undo_review(dataset)
+    assert "a <new>.$one" in classes_of(dataset, "ground_truth")
+
+
+def test_strings_are_labels_too(name):
+    dataset = fo.Dataset(name)
+    dataset.add_samples([fo.Sample(filepath=f"/{x}.png", kind=x) for x in "ab"])
+    fg.review(dataset.limit(1), "relabel", "b", label_field="kind")
+    assert dataset.values("kind") == ["b", "b"]
+    fg.undo_review(dataset)
+    assert dataset.values("kind") == ["a", "b"]
+
+
+def test_reviews_are_exported(dataset, tmp_path):
+    fg.review(at(dataset, 0), "accept")
+    fg.review(at(dataset, 1), "unclear")
+    path = fg.export_reviews(dataset, str(tmp_path / "new" / "reviews.csv"))
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["filepath"], r["decision"], r["old_label"], r["new_label"]) for r in rows] == [
+        ("/0.png", "accept", "cat", "dog"),
+        ("/1.png", "unclear", "bird", "bird"),
+    ]
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        fg.export_reviews(dataset, path)
+    with pytest.raises(IsADirectoryError, match=r"reviews\.csv"):
+        fg.export_reviews(dataset, str(tmp_path))
+    fg.export_reviews(at(dataset, 0), path, overwrite=True)
+    with open(path, newline="", encoding="utf-8") as file:
+        assert len(list(csv.reader(file))) == 2
+
+
+def test_datasets_of_earlier_versions_learn_their_imported_labels(tmp_path, name):
+    root = save_digits(tmp_path / "digits", 6)
+    dataset = fg.import_folders(str(root), name)
+    dataset.delete_sample_field("imported_label")
+    dataset.delete_label_schemas()
+    sample = dataset.first()
+    sample.ground_truth.label = "digit 2"
+    sample.save()
+    dataset = fg.import_folders(str(root), name)
+    assert dataset.first().imported_label == "digit 0"
+    assert [(x.old_label, x.new_label) for x in fg.list_reviews(dataset)] == [
+        ("digit 0", "digit 2")
+    ]
+    assert dataset.active_label_schemas == ["ground_truth"]
