@@ -44,7 +44,7 @@ def appearance_of(
         backbone, weights = THUMBNAILS_OF, "none"
     else:
         backbone, weights = pick_backbone(dataset, backbone, weights, WITHOUT)
-    recipe = make_recipe(backbone=backbone, weights=weights)
+    recipe = make_recipe(backbone=backbone, weights=weights).shown_by("crop")
     images = Images(
         paths,
         recipe.image_size,

@@ -16,7 +16,7 @@ from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.quality import Quality
 from ..progress import Progress, reporting, tell_failures
-from .predicting import find_classifier, images_for, make_options
+from .predicting import find_classifier, images_for, make_options, way_before
 
 
 @delegable
@@ -78,6 +78,9 @@ def explanation_quality(
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
+    if resize is None and type(classifier) is runs.Pretrained:
+        way = way_before(dataset, classifier, heatmap_field) or classifier.recipe["resize"]
+        classifier = find_classifier(samples, run, weights, way)
     stored = {name: info["heatmap"][name] for name in ("method", "signed")}
     if info["heatmap"]["layer"] != classifier.layer:
         stored["layer"] = info["heatmap"]["layer"]

@@ -9,6 +9,7 @@ from ..dataset import fields, shown, views
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
+from ..dataset.resizing import settled_for
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
@@ -91,6 +92,7 @@ def find_label_issues(
         dataset, backbone, weights, "training small_cnn from scratch once per fold"
     )
     recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
+    recipe = settled_for(samples, recipe, label_field, device, progress)
     images = Images(
         paths,
         recipe.image_size,

@@ -121,7 +121,8 @@ def _network(
             f"with. Call fine_tune() first, or pass a backbone and weights= with a file"
         )
     chosen = {} if resize is None else {"resize": resize}
-    return frozen_network(make_recipe(backbone=backbone, weights=weights, **chosen), device), None
+    recipe = make_recipe(backbone=backbone, weights=weights, **chosen).shown_by("crop")
+    return frozen_network(recipe, device), None
 
 
 def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
