@@ -73,18 +73,19 @@ def compare_resizes(
     Returns:
         None if there are too few images to say: less than 40, or less than two classes of four
     """
-    chosen = _chosen(labels, seed)
+    chosen = images_to_compare(labels, seed)
     if len(chosen) < LEAST_IMAGES:
         return None
-    features, kept = _features([paths[i] for i in chosen], network, decode_options, report)
+    features, kept = features_by_way([paths[i] for i in chosen], network, decode_options, report)
     labels = labels[chosen][kept]
-    if not len(labels) or len(_chosen(labels, seed)) < LEAST_IMAGES:
+    if not len(labels) or len(images_to_compare(labels, seed)) < LEAST_IMAGES:
         return None
     found = {way: leave_one_out(values, labels) for way, values in features.items()}
-    return Comparison(_best(found), found, len(labels))
+    return Comparison(best_way(found), found, len(labels))
 
 
-def _best(found: dict[str, LeaveOneOut]) -> str:
+def best_way(found: dict[str, LeaveOneOut]) -> str:
+    """The best of some ways: see `compare_resizes`."""
     first = max(found, key=lambda way: (found[way].accuracy, -found[way].error))
     rest = [way for way in found if not _is_worse(found[way], found[first])]
     return min(rest, key=lambda way: found[way].error)
@@ -96,7 +97,7 @@ def _is_worse(one: LeaveOneOut, best: LeaveOneOut) -> bool:
     return difference.mean() > difference.std() / np.sqrt(len(difference))
 
 
-def _chosen(labels: np.ndarray, seed: int) -> np.ndarray:
+def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
     """Positions of images to compare, as many of each class as there are; classes of few images
     are left out."""
     counts = np.bincount(labels[labels >= 0], minlength=1)
@@ -115,10 +116,17 @@ def _chosen(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(order[np.argsort(rank, kind="stable")[:MOST_IMAGES]])
 
 
-def _features(
+def features_by_way(
     paths: list[str], network: Network, options: DecodeOptions, report: Report
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features (n, C) by each way, and which images could be decoded, (N,) bool."""
+    """Features (n, C) by each way, and which images could be decoded, (N,) bool.
+
+    Args:
+        paths: files
+        network: that sees them
+        options: which unusual files are decoded
+        report: of how far it is
+    """
     work = partial(_squares, size=network.image_size, options=options)
     rows: dict[str, list[np.ndarray]] = {way: [] for way in RESIZES}
     kept = np.zeros(len(paths), bool)
@@ -212,7 +220,7 @@ def settle_resize(
     if recipe.resize != AUTO:
         return recipe
     found = None
-    if len(chosen := _chosen(labels, recipe.seed)) >= LEAST_IMAGES:
+    if len(chosen := images_to_compare(labels, recipe.seed)) >= LEAST_IMAGES:
         key = _key(recipe, [paths[i] for i in chosen], labels[chosen], decode_options)
         found = _known.get(key)
         if found is None:

@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.spool import Spool, make_header
@@ -109,6 +110,33 @@ def network_of(
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
     return frozen_network(recipe, device), None
+
+
+def embeddings_for(
+    samples: fo.core.collections.SampleCollection,
+    embeddings: Embeddings | None,
+    backbone: Network | str | None,
+    weights: str | None,
+    device: str | None,
+    progress: Progress,
+) -> np.ndarray | None:
+    """Embeddings (N, C) in the place of a pretrained backbone's: the user's, or those of a network
+    that was passed where a backbone's name is; None if there are neither.
+
+    Args:
+        samples: a dataset or view
+        embeddings, backbone, weights, device, progress: see `find_leaks`
+
+    Raises:
+        ValueError: if more than one source is given, or no image can be decoded
+    """
+    if isinstance(backbone, Network):
+        check_one_source(embeddings, backbone)
+        if weights is not None:
+            raise ValueError("A Network has its own weights. Leave weights= out")
+        return embeddings_by(samples, backbone.on(device), None, progress)
+    check_one_source(embeddings, backbone, weights)
+    return None if embeddings is None else given_embeddings(samples, embeddings)
 
 
 def embeddings_by(
