@@ -55,8 +55,8 @@ def find_leaks(
         samples: a dataset or view whose samples are tagged by their splits
         near: also look for near duplicates, by thumbnails and by features of a pretrained network;
             without its weights, cropped and mirrored ones are not found
-        backbone, weights: of that network, or a `Network`; see `find_label_issues`. What it says of an image is
-            kept, and is not computed again by this and other verbs
+        backbone, weights: of that network, or a `Network`; see `find_label_issues`. What it says
+            of an image is kept, and is not computed again by this and other verbs
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand

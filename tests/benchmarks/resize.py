@@ -8,8 +8,8 @@ backbone. Digits are scikit-learn's. "anywhere" is made here: photos of hymenopt
 on each a small disk, square or triangle at a random place, which is its class.
 
 The accuracy of a way is that of a logistic regression on all images, in 5 folds, and the mean of 4
-shuffles. "auto" chooses by up to 300 images, drawn by each of some seeds; its accuracy is that of what it
-chose, mean and least of the draws.
+shuffles. "auto" chooses by up to 300 images, drawn by each of some seeds; its accuracy is that of
+what it chose, mean and least of the draws.
 """
 
 from __future__ import annotations
