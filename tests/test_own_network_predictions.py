@@ -62,7 +62,7 @@ def test_predict_stores_what_the_module_says(dataset, network):
 
 
 def test_all_methods_and_a_named_layer_by_a_hook(dataset):
-    network = fg.Network(seeded(Loop), CLASSES, image_size=SIZE, name="loop")
+    network = fg.Network(seeded(Loop), CLASSES, image_size=SIZE, resize="squash", name="loop")
     view = dataset.limit(2)
     inputs = network.normalize(seen(view))
     for method in ("hirescam", "gradcam++", "eigencam", "scorecam"):

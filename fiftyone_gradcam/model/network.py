@@ -39,9 +39,9 @@ class Network:
             None finds it
         image_size: side of the square that the network sees, in pixels, at least 8
         mean, std: of pixels in [0, 1], for red, green and blue; by default those of ImageNet
-        resize: how an image becomes square: "squash" (the whole image, its aspect ratio lost),
-            "crop" (the central square, 7/8 of the shorter side) or "letterbox" (the whole image,
-            bars beside it)
+        resize: how an image becomes square: "crop" (the central square, 7/8 of the shorter side, as
+            in torchvision's presets), "squash" (the whole image, its aspect ratio lost) or
+            "letterbox" (the whole image, bars beside it)
         tokens: of a transformer, how many tokens stand before the patches: 1 for a class token; or
             with rows and columns of the patches, if these are not equal: (1, 14, 28)
         name: what it is called in fields and messages; None takes the name of its class
@@ -63,7 +63,7 @@ class Network:
         image_size: int = 224,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
-        resize: str = "squash",
+        resize: str = "crop",
         tokens: int | Sequence[int] | None = None,
         name: str | None = None,
     ):
