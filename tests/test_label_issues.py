@@ -133,7 +133,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
 
 
 def test_trainings_per_fold_resume_after_they_were_cancelled(mislabelled, monkeypatch):
-    from fiftyone_gradcam.passes import per_fold
+    from fiftyone_gradcam.training import per_fold
 
     dataset, _ = mislabelled
     options = {**QUICK, "epochs": 1, "folds": 3, "method": "fine-tune"}

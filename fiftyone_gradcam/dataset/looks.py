@@ -12,13 +12,13 @@ from ..images.batches import Images
 from ..images.decode import ImageError
 from ..progress import Report
 from ..review.pictures import poor_pictures
+from ..training.frozen import frozen_network
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 from .appearance import BATCH, THUMBNAILS_OF
 from .features import pixel_readers, read_features
 from .import_record import decode_options
 from .kept_features import source_of
-from .pretrained import frozen_network
 from .training_sets import CACHE_BYTES
 
 SHAPE = ("metadata.width", "metadata.height")

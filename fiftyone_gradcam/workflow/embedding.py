@@ -6,9 +6,9 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
-from ..dataset.pretrained import frozen_network
 from ..dataset.spool import Spool, make_header
 from ..dataset.storing import Declared, is_other
 from ..dataset.writing import exclusive
@@ -17,6 +17,7 @@ from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
 from ..progress import Progress, reporting, tell_failures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .predicting import find_classifier
 
@@ -96,7 +97,7 @@ def network_of(
     if isinstance(run_or_backbone, Network):
         if weights is not None or resize is not None:
             raise ValueError("weights and resize are for a backbone; a network has its own")
-        return run_or_backbone, None
+        return run_or_backbone.on(device), None
     name = run_or_backbone
     is_text = isinstance(name, str)
     if not is_text or name not in BACKBONES or (weights is None and runs.has_run(dataset, name)):
@@ -107,8 +108,35 @@ def network_of(
             f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
         )
     chosen = {} if resize is None else {"resize": resize}
-    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen)
+    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
     return frozen_network(recipe, device), None
+
+
+def embeddings_for(
+    samples: fo.core.collections.SampleCollection,
+    embeddings: Embeddings | None,
+    backbone: Network | str | None,
+    weights: str | None,
+    device: str | None,
+    progress: Progress,
+) -> np.ndarray | None:
+    """Embeddings (N, C) in the place of a pretrained backbone's: the user's, or those of a network
+    that was passed where a backbone's name is; None if there are neither.
+
+    Args:
+        samples: a dataset or view
+        embeddings, backbone, weights, device, progress: see `find_leaks`
+
+    Raises:
+        ValueError: if more than one source is given, or no image can be decoded
+    """
+    if isinstance(backbone, Network):
+        check_one_source(embeddings, backbone)
+        if weights is not None:
+            raise ValueError("A Network has its own weights. Leave weights= out")
+        return embeddings_by(samples, backbone.on(device), None, progress)
+    check_one_source(embeddings, backbone, weights)
+    return None if embeddings is None else given_embeddings(samples, embeddings)
 
 
 def embeddings_by(
