@@ -12,7 +12,8 @@ import numpy as np
 from ..dataset import fields, reviews, shown, views
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
 from ..dataset.files import dataset_folder
-from ..dataset.issues import in_words, note_label_issues, write_label_issues
+from ..dataset.issues import note_label_issues, write_label_issues
+from ..dataset.label_totals import in_words
 from ..dataset.looks import Looks, looks_of
 from ..dataset.probabilities import given_probabilities
 from ..dataset.training_sets import class_indexes
