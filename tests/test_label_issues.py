@@ -133,7 +133,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
 
 
 def test_trainings_per_fold_resume_after_they_were_cancelled(mislabelled, monkeypatch):
-    from fiftyone_gradcam.passes import per_fold
+    from fiftyone_gradcam.training import per_fold
 
     dataset, _ = mislabelled
     options = {**QUICK, "epochs": 1, "folds": 3, "method": "fine-tune"}
@@ -186,7 +186,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):
     empty = fo.Dataset(name)
-    from fiftyone_gradcam.passes import features
+    from fiftyone_gradcam.dataset import pretrained as features
 
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
 

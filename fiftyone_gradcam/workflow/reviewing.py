@@ -15,13 +15,13 @@ from ..dataset.files import dataset_folder
 from ..dataset.issues import note_label_issues, write_label_issues
 from ..dataset.label_totals import in_words
 from ..dataset.looks import Looks, looks_of
+from ..dataset.pretrained import pick_backbone
 from ..dataset.probabilities import given_probabilities
+from ..dataset.resizing import settled_for
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
-from ..passes.features import pick_backbone
-from ..passes.per_fold import probabilities_per_fold
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
@@ -30,6 +30,7 @@ from ..review.leaks import equal_files
 from ..review.twins import judgeable, left_out_together, twins_of
 from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
 from ..similar import did_you_mean
+from ..training.per_fold import probabilities_per_fold
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
@@ -138,6 +139,7 @@ def find_label_issues(
             dataset, backbone, weights, "training small_cnn from scratch once per fold"
         )
         recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
+        recipe = settled_for(samples, recipe, label_field, device, progress)
     elif choices:
         raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
