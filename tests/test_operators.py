@@ -25,7 +25,7 @@ from fiftyone_gradcam.passes.heatmaps import KINDS
 URI = "@gradcam/classifier/"
 VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues", "find_leaks",
-    "show_embeddings", "lowest_scores", "highest_scores", "mistakes",
+    "find_anomalies", "show_embeddings", "lowest_scores", "highest_scores", "mistakes",
     "export_folders", "export_overlays", "mean_heatmaps", "explanation_quality",
     "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip
@@ -112,7 +112,7 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "small_cnn" not in as_it_is["backbone"]["type"]["values"]
     assert as_it_is["imagenet_to"]["default"] == "imagenet"  # not the fields of a run
     assert as_it_is["weights"]["type"]["values"] == ["imagenet", "file"]
-    assert as_it_is["resize"]["type"]["values"] == list(RESIZES)
+    assert as_it_is["resize"]["type"]["values"] == ["auto", *RESIZES]
     more = form("predict", trained, advanced=True)
     assert more["method"]["type"]["values"] == list(METHODS)
     assert more["scale"]["type"]["values"] == list(SCALES)
@@ -211,6 +211,10 @@ def test_forms_say_what_is_missing(name):
         ("export_run", {"run": "quick", "folder": "/x", "overwrite": True}, {}),
         ("import_run", {"folder": "/x", "key": "new"}, {}),
         ("import_run", {"folder": "/x", "key": ""}, {"key": None}),
+        ("import_run",
+         {"way": "weights", "weights_file": "/x.pt", "backbone": "resnet18", "key": "new",
+          "class_names": "ant, bee", "label_field": "ground_truth", "resize": "squash"},
+         {"weights": "/x.pt", "classes": ["ant", "bee"], "image_size": None}),
         ("rename_run", {"key": "quick", "new_key": "other"}, {}),
         ("delete_run", {"key": "quick"}, {"fields": True}),
         ("delete_run", {"key": "quick", "fields": False}, {}),
@@ -236,7 +240,8 @@ def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
     samples = found.pop("samples")
     of_all = verb in (*OF_RUNS, "relocate")  # runs and files are the dataset's, not the view's
     assert samples.values("id") == (trained if of_all else view).values("id")
-    expected = {name: value for name, value in {**params, **given}.items() if name != "way"}
+    of_the_form = ("way", "weights_file", "class_names")
+    expected = {n: value for n, value in {**params, **given}.items() if n not in of_the_form}
     assert found == expected
 
 

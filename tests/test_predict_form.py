@@ -150,5 +150,5 @@ def test_what_the_verb_is_given(dataset):
     }  # fmt: skip
     assert given(run=PRETRAINED) == {
         "run": "resnet18", "heatmaps": ("predicted",), "prediction_field": "imagenet",
-        "heatmap_field": "imagenet_cam", "weights": "imagenet", "resize": "squash",
+        "heatmap_field": "imagenet_cam", "weights": "imagenet", "resize": "auto",
     }  # fmt: skip

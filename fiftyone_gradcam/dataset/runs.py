@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
 from mongoengine.errors import DoesNotExist
 
 from ..folders.path_names import check_name, same
@@ -142,6 +143,9 @@ class Run:
         return RunModel(self.network(device), options)
 
     def __str__(self) -> str:
+        if not self.history:
+            what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
+            return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
         done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
         epochs = f"{done}" if done == planned else f"{done} of {planned}"
@@ -408,8 +412,12 @@ def _when(info: fo.core.runs.RunInfo) -> str:
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
     """Whether a dataset has a run, of any kind, of a key; another process may have made it."""
-    if key not in dataset.list_runs():
-        dataset.reload()
+    if key in dataset.list_runs():
+        return True
+    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"runs": 1})
+    if record is None or key not in (record.get("runs") or {}):
+        return False
+    dataset.reload()  # which takes FiftyOne a while
     return key in dataset.list_runs()
 
 

@@ -125,6 +125,10 @@ class Forward:
         # What a traced network keeps for its head is of the type that it was computed in.
         head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
         with torch.no_grad(), in_bfloat16(inputs.device, reduced):
+            ended = splitter.at_once(module, inputs) if explains else None
+            if ended is not None:
+                self._take(*ended)
+                return
             features, head = splitter.split(module, inputs)
         # A network in float64 is explained in float64.
         self.features = features.detach().float() if reduced else features.detach()
@@ -135,6 +139,13 @@ class Forward:
             else:
                 found = head(self.features)
         self.logits = found.detach().float() if reduced else found.detach()
+
+    def _take(self, leaf: torch.Tensor, logits: torch.Tensor) -> None:
+        """Take what one forward gave with a graph from the target tensor on."""
+        self.features = leaf.detach().to(self.inputs.dtype)
+        self.logits = logits.detach().to(self.inputs.dtype)
+        gradient = _gradient_at(leaf, logits)
+        self.gradient_of = lambda classes: gradient(classes).to(self.inputs.dtype)
 
     def maps(
         self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
@@ -178,12 +189,21 @@ def _differentiable(
     with torch.enable_grad():
         logits = head(leaf)
 
+    return logits, _gradient_at(leaf, logits, cells)
+
+
+def _gradient_at(
+    leaf: torch.Tensor, logits: torch.Tensor, cells: int = 1
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The function from classes (N,) to the gradient of their logits at a leaf, whose each value
+    stands for so many cells."""
+
     def gradient(classes: torch.Tensor) -> torch.Tensor:
         one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
         (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
         return found / cells
 
-    return logits, gradient
+    return gradient
 
 
 def _explain(

@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.spool import Spool, make_header
@@ -15,8 +16,8 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..passes.features import frozen_network
 from ..progress import Progress, reporting, tell_failures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .predicting import find_classifier
 
@@ -96,7 +97,7 @@ def network_of(
     if isinstance(run_or_backbone, Network):
         if weights is not None or resize is not None:
             raise ValueError("weights and resize are for a backbone; a network has its own")
-        return run_or_backbone, None
+        return run_or_backbone.on(device), None
     name = run_or_backbone
     is_text = isinstance(name, str)
     if not is_text or name not in BACKBONES or (weights is None and runs.has_run(dataset, name)):
@@ -107,8 +108,35 @@ def network_of(
             f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
         )
     chosen = {} if resize is None else {"resize": resize}
-    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen)
+    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
     return frozen_network(recipe, device), None
+
+
+def embeddings_for(
+    samples: fo.core.collections.SampleCollection,
+    embeddings: Embeddings | None,
+    backbone: Network | str | None,
+    weights: str | None,
+    device: str | None,
+    progress: Progress,
+) -> np.ndarray | None:
+    """Embeddings (N, C) in the place of a pretrained backbone's: the user's, or those of a network
+    that was passed where a backbone's name is; None if there are neither.
+
+    Args:
+        samples: a dataset or view
+        embeddings, backbone, weights, device, progress: see `find_leaks`
+
+    Raises:
+        ValueError: if more than one source is given, or no image can be decoded
+    """
+    if isinstance(backbone, Network):
+        check_one_source(embeddings, backbone)
+        if weights is not None:
+            raise ValueError("A Network has its own weights. Leave weights= out")
+        return embeddings_by(samples, backbone.on(device), None, progress)
+    check_one_source(embeddings, backbone, weights)
+    return None if embeddings is None else given_embeddings(samples, embeddings)
 
 
 def embeddings_by(
@@ -123,21 +151,28 @@ def embeddings_by(
     images = Images(
         paths, network.image_size, resize=network.resize, decode_options=decode_options(dataset)
     )
-    what = f"run {run.key!r}" if run is not None else str(network)
-    with reporting(progress, f"Embedding {len(ids)} images by {what}") as report:
+    by = words_of(network, run)
+    with reporting(progress, f"Computing embeddings of {len(ids)} images by {by}") as report:
         found = features_of(dataset, ids, images, network, report, run)
     tell_failures(images.failures)
     images.check_readable()
     return found
 
 
+def words_of(network: Network, run: runs.Run | None) -> str:
+    """What sees the images, in words."""
+    if run is not None and not isinstance(run, runs.Pretrained):
+        return f"run {run.key!r}"
+    return str(network).partition(",")[0]
+
+
 def _declared(network: Network, run: runs.Run | None) -> Declared:
     """A field of embeddings as it is to be."""
     facts = {"kind": "embeddings", "network": network.digest}
-    if run is None or isinstance(run, runs.Pretrained):
-        return Declared("vector", f"What {network} sees in the image", facts, {})
-    words = f"What run {run.key!r} sees in the image"
-    return Declared("vector", words, {**facts, "run": run.key}, {})
+    words = f"What {words_of(network, run)} sees in the image"
+    if run is not None and not isinstance(run, runs.Pretrained):
+        facts["run"] = run.key
+    return Declared("vector", words, facts, {})
 
 
 def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:

@@ -10,16 +10,18 @@ import numpy as np
 
 from ..dataset import fields, shown, splits
 from ..dataset.appearance import appearance_of
-from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.embeddings import Embeddings, check_can_wait
 from ..dataset.prediction_fields import document
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
 from ..images.away import away_files
 from ..jobs.delegating import delegable
+from ..model.network import Network
 from ..progress import Progress
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
+from .embedding import embeddings_for
 
 ORDER = ("train", "val", "test")
 
@@ -34,7 +36,7 @@ def _check(samples, embeddings=None, **_) -> None:
 def find_leaks(
     samples: fo.core.collections.SampleCollection,
     near: bool = True,
-    backbone: str | None = None,
+    backbone: Network | str | None = None,
     weights: str | None = None,
     leak_field: str = "leak",
     overwrite: bool = False,
@@ -53,8 +55,8 @@ def find_leaks(
         samples: a dataset or view whose samples are tagged by their splits
         near: also look for near duplicates, by thumbnails and by features of a pretrained network;
             without its weights, cropped and mirrored ones are not found
-        backbone, weights: of that network; see `find_label_issues`. What it says of an image is
-            kept, and is not computed again by this and other verbs
+        backbone, weights: of that network, or a `Network`; see `find_label_issues`. What it says
+            of an image is kept, and is not computed again by this and other verbs
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
@@ -72,8 +74,7 @@ def find_leaks(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
-    check_one_source(embeddings, backbone, weights)
-    given = None if embeddings is None else given_embeddings(samples, embeddings)
+    given = embeddings_for(samples, embeddings, backbone, weights, device, progress)
     known = splits.split_tags(dataset)
     ids, paths, tags = samples.values(["id", "filepath", "tags"])
     own = [next((tag for tag in present if tag in known), None) for present in tags]

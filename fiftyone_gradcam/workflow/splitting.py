@@ -7,16 +7,18 @@ import numpy as np
 
 from ..dataset import fields, splits
 from ..dataset.appearance import appearance_of
-from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
 from ..dataset.reviews import left_out, without_left_out
 from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
+from ..model.network import Network
 from ..progress import Progress, some
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
 from ..similar import did_you_mean
 from ..training.known_recipes import find_recipe
+from .embedding import embeddings_for
 
 
 def _check(samples, embeddings=None, **_) -> None:
@@ -34,7 +36,7 @@ def split(
     groups: str | None = None,
     folds: int | None = None,
     include_excluded: bool = False,
-    backbone: str | None = None,
+    backbone: Network | str | None = None,
     weights: str | None = None,
     device: str | None = None,
     progress: Progress = None,
@@ -87,18 +89,19 @@ def split(
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
     _tell_small(sizes, fractions)
-    check_one_source(embeddings, backbone, weights)
     if groups == NEAR:
-        given = None if embeddings is None else given_embeddings(samples, embeddings)
+        given = embeddings_for(samples, embeddings, backbone, weights, device, progress)
         together = _twins(samples, backbone, weights, given, device, progress)
     elif embeddings is not None:
+        check_one_source(embeddings, backbone, weights)
         raise ValueError(
             f"embeddings tell near duplicates: pass groups={NEAR!r} with them, or leave them out"
         )
     else:
         together = None if groups is None else _groups(samples, groups)
     out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
-    counts = splits.write_split(samples, fractions, label_field, seed, together, out)
+    even = folds is not None
+    counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))
