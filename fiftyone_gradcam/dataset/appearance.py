@@ -10,11 +10,12 @@ import numpy as np
 from ..images.batches import Images
 from ..progress import Progress, reporting, tell_failures
 from ..review.duplicates import small_pictures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .features import read_features
 from .import_record import decode_options
 from .kept_features import source_of, thumbnails_source
-from .pretrained import frozen_network, pick_backbone
+from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
 BATCH = 64
@@ -44,7 +45,7 @@ def appearance_of(
         backbone, weights = THUMBNAILS_OF, "none"
     else:
         backbone, weights = pick_backbone(dataset, backbone, weights, WITHOUT)
-    recipe = make_recipe(backbone=backbone, weights=weights)
+    recipe = make_recipe(backbone=backbone, weights=weights).shown_by("crop")
     images = Images(
         paths,
         recipe.image_size,

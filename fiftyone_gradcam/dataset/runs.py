@@ -143,6 +143,9 @@ class Run:
         return RunModel(self.network(device), options)
 
     def __str__(self) -> str:
+        if not self.history:
+            what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
+            return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
         done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
         epochs = f"{done}" if done == planned else f"{done} of {planned}"

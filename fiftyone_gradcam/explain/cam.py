@@ -109,6 +109,7 @@ class Forward:
         splitter: where it is split
         inputs: normalized images (N, 3, S, S) on its device
         explains: whether maps by gradients will be asked for
+        cellwise: whether by more than the means of gradients over the cells, which Grad-CAM takes
         reduced: run the network up to its target tensor in bfloat16; what follows is computed in
             float32 where the place of the split allows
     """
@@ -119,22 +120,39 @@ class Forward:
         splitter: Splitter,
         inputs: torch.Tensor,
         explains: bool = True,
+        cellwise: bool = True,
         reduced: bool = False,
     ):
         self.module, self.inputs = module, inputs
         # What a traced network keeps for its head is of the type that it was computed in.
         head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
         with torch.no_grad(), in_bfloat16(inputs.device, reduced):
+            ended = splitter.at_once(module, inputs) if explains else None
+            if ended is not None:
+                self._take(*ended)
+                return
             features, head = splitter.split(module, inputs)
         # A network in float64 is explained in float64.
         self.features = features.detach().float() if reduced else features.detach()
         self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
         with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
-            if explains:
+            means = None
+            if explains and not cellwise:
+                means = splitter.mean_gradient(module, self.features)
+            if means is not None:
+                found, self.gradient_of = means
+            elif explains:
                 found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
                 found = head(self.features)
         self.logits = found.detach().float() if reduced else found.detach()
+
+    def _take(self, leaf: torch.Tensor, logits: torch.Tensor) -> None:
+        """Take what one forward gave with a graph from the target tensor on."""
+        self.features = leaf.detach().to(self.inputs.dtype)
+        self.logits = logits.detach().to(self.inputs.dtype)
+        gradient = _gradient_at(leaf, logits)
+        self.gradient_of = lambda classes: gradient(classes).to(self.inputs.dtype)
 
     def maps(
         self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
@@ -178,12 +196,21 @@ def _differentiable(
     with torch.enable_grad():
         logits = head(leaf)
 
+    return logits, _gradient_at(leaf, logits, cells)
+
+
+def _gradient_at(
+    leaf: torch.Tensor, logits: torch.Tensor, cells: int = 1
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The function from classes (N,) to the gradient of their logits at a leaf, whose each value
+    stands for so many cells."""
+
     def gradient(classes: torch.Tensor) -> torch.Tensor:
         one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
         (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
         return found / cells
 
-    return logits, gradient
+    return gradient
 
 
 def _explain(
@@ -194,9 +221,9 @@ def _explain(
     method: str,
     signed: bool,
 ) -> Explained:
-    by_gradient = check_method(method).from_gradient is not None
+    chosen = check_method(method)
     with eval_mode(model):
-        forward = Forward(model, splitter, images, by_gradient)
+        forward = Forward(model, splitter, images, chosen.explains, chosen.cellwise)
         maps, classes = forward.maps(targets, method, signed)
         return Explained(forward.logits, maps, classes, splitter.layer)
 

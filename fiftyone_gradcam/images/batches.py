@@ -68,6 +68,7 @@ class Images:
         self.size, self.resize = size, resize
         self.workers = workers or os.cpu_count() or 1
         self.failures: dict[int, ImageError] = {}
+        self._cache_bytes = cache_bytes
         self._frames = np.zeros((len(self.paths), 2), np.int64)
         # Untouched pages of an empty array cost no memory until an image is written to them.
         capacity = min(len(self.paths), cache_bytes // (3 * size * size))
@@ -78,6 +79,11 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def shown_by(self, resize: str) -> Images:
+        """The same files, made square in another way."""
+        options = self.decode_options
+        return Images(self.paths, self.size, self._cache_bytes, self.workers, resize, options)
 
     def hidden_share(self) -> float:
         """Mean share of the area of the images decoded so far that a model does not see."""

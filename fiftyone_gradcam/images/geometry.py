@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -22,14 +23,18 @@ INTERPOLATIONS = {
 }
 
 
-def check_resize(resize: str) -> None:
+def check_resize(resize: str, known: Sequence[str] = RESIZES) -> None:
     """Refuse an unknown way to make an image square.
+
+    Args:
+        resize: as given
+        known: what it may be
 
     Raises:
         ValueError: naming those there are
     """
-    if resize not in RESIZES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZES)}, not {resize!r}")
+    if resize not in known:
+        raise ValueError(f"resize must be one of {', '.join(known)}, not {resize!r}")
 
 
 def seen_box(resize: str, width: int, height: int) -> Box:

@@ -36,8 +36,8 @@ class Family:
         gradient: closed form of the gradient, where there is one that saves a backward pass:
             (model, target tensor, classes (N,)) -> d logit of the class / d target tensor
         mean_gradient: the mean of the gradient over the cells, where it can be had for less than
-            the gradient itself: (model, target tensor) -> logits, and the function from classes (N,)
-            to means (N, C, 1, 1)
+            the gradient itself: (model, target tensor) -> logits, and the function from classes
+            (N,) to means (N, C, 1, 1)
         tokens_last: whether tensors within the network are (N, h, w, C), not (N, C, h, w)
         layer: where the target tensor stands in the model, for people
         last_layer: name of the layer that makes the logits

@@ -13,6 +13,12 @@ from torch import fx, nn
 from .families import Head
 from .tracing import trace
 
+# How many tokens stand before the patches, and rows and columns of the patches if they are no
+# square: (1,), (5, 14, 14).
+Tokens = tuple[int, ...]
+_RELUS = ("relu", "relu_")
+Restore = Callable[[torch.Tensor], torch.Tensor]
+
 # Tracing takes a second, and a network is split once for each batch.
 _traced: WeakKeyDictionary[nn.Module, tuple[fx.GraphModule, dict[str, fx.Node]]] = (
     WeakKeyDictionary()
@@ -31,11 +37,15 @@ def check_layer(model: nn.Module, layer: str) -> None:
     """
     if not isinstance(layer, str):
         raise ValueError(f"layer must be the name of a layer, such as 'layer3', not {layer!r:.80}")
-    _find(_trace(model)[1], layer)
+    _find(trace_of(model)[1], layer)
 
 
 def split_at(
-    model: nn.Module, layer: str, images: torch.Tensor, tokens_last: bool = False
+    model: nn.Module,
+    layer: str,
+    images: torch.Tensor,
+    tokens_last: bool = False,
+    tokens: Tokens | None = None,
 ) -> tuple[torch.Tensor, Head]:
     """Run a network up to a named layer.
 
@@ -45,6 +55,7 @@ def split_at(
             `get_graph_node_names` gives them ("layer3.1.add")
         images: normalised images (N, 3, H, W)
         tokens_last: whether four-dimensional tensors are (N, h, w, C) there
+        tokens: see `as_map`
 
     Returns:
         the layer's output as (N, C, h, w), of a transformer's tokens the patches alone; and the
@@ -53,7 +64,7 @@ def split_at(
     Raises:
         ValueError: if there is no such layer, or its output is no map
     """
-    graph, nodes = _trace(model)
+    graph, nodes = trace_of(model)
     interpreter = fx.Interpreter(graph)
     last = _find(nodes, layer)
     interpreter.args_iter = iter([images])
@@ -65,7 +76,7 @@ def split_at(
         for spent in interpreter.user_to_last_uses.get(node, ()):
             del interpreter.env[spent]  # or every activation would stay in memory
     output = interpreter.env[last]
-    target, restore = _as_map(output, layer, tokens_last)
+    target, restore = as_map(output, layer, tokens_last, tokens)
 
     def head(target: torch.Tensor) -> torch.Tensor:
         # A copy: what follows may work in place, which a leaf of the graph does not bear.
@@ -77,8 +88,25 @@ def split_at(
     return target, head
 
 
-def _trace(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
-    """The graph of a network in the mode it is in, and its nodes by name."""
+def activated(model: nn.Module, layer: str) -> str:
+    """The name of the ReLU that a forward calls as a function on a layer's output, and on nothing
+    else: the network sees the output after it alone. Else the name of the layer."""
+    _, nodes = trace_of(model)
+    users = list(_find(nodes, layer).users)
+    names = {node: name for name, node in nodes.items()}
+    if len(users) == 1 and users[0].op != "call_module" and users[0] in names:
+        target = users[0].target
+        if (target if isinstance(target, str) else getattr(target, "__name__", "")) in _RELUS:
+            return names[users[0]]
+    return layer
+
+
+def trace_of(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+    """The graph of a network in the mode it is in, and its nodes by name; traced once.
+
+    Raises:
+        Exception: see `tracing.trace`
+    """
     if model not in _traced:
         graph, names = trace(model)
         _traced[model] = fx.GraphModule(model, graph), names
@@ -104,24 +132,48 @@ def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
     raise ValueError(f"There is no layer {layer!r} in the network. {words}")
 
 
-def _as_map(
-    output: object, layer: str, tokens_last: bool
-) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """A layer's output as (N, C, h, w), and the way back."""
+def as_map(
+    output: object, layer: str, tokens_last: bool = False, tokens: Tokens | None = None
+) -> tuple[torch.Tensor, Restore]:
+    """A layer's output as (N, C, h, w), and the way back.
+
+    Args:
+        output: (N, C, h, w), (N, h, w, C) or (N, tokens, C)
+        layer: its name, for messages
+        tokens_last: whether four dimensions are (N, h, w, C)
+        tokens: how many tokens stand before the patches, and their grid; None takes a square grid,
+            with or without a class token before it
+
+    Raises:
+        ValueError: if it is no map
+    """
     if isinstance(output, torch.Tensor) and output.dim() == 4:
         if not tokens_last:
             return output, lambda target: target
         return output.permute(0, 3, 1, 2), lambda target: target.permute(0, 2, 3, 1)
     if isinstance(output, torch.Tensor) and output.dim() == 3:
-        side = math.isqrt(output.shape[1])
-        first = output.shape[1] - side * side  # a class token stands before the patches
-        if first in (0, 1) and side > 1:
-            target = output[:, first:].transpose(1, 2).unflatten(2, (side, side))
-            return target, lambda target: torch.cat(
-                [output[:, :first], target.flatten(2).transpose(1, 2)], 1
-            )
+        first, grid = _layout(output.shape[1], tokens)
+        if grid is not None:
+            target = output[:, first:].transpose(1, 2).unflatten(2, grid)
+            before = output[:, :first].detach()
+            return target, lambda target: torch.cat([before, target.flatten(2).transpose(1, 2)], 1)
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    wanted = "no map (N, channels, height, width)"
+    if tokens is not None and isinstance(output, torch.Tensor) and output.dim() == 3:
+        wanted = f"has not the tokens that tokens={tokens} says"
     raise ValueError(
-        f"The output of layer {layer!r} is {shape}, and no map (N, channels, height, width). "
-        f"Name an earlier layer"
+        f"The output of layer {layer!r} is {shape}, and {wanted}. Name an earlier layer"
     )
+
+
+def _layout(count: int, tokens: Tokens | None) -> tuple[int, tuple[int, int] | None]:
+    """How many of some tokens stand before the patches, and the patches' grid; None: no grid."""
+    first, grid = 0, None
+    if tokens is None:
+        side = math.isqrt(count)
+        first = count - side * side  # a class token stands before the patches
+        return first, (side, side) if first in (0, 1) and side > 1 else None
+    first, *grid = tokens
+    side = math.isqrt(max(0, count - first))
+    rows, columns = grid or (side, side)
+    return first, (rows, columns) if first + rows * columns == count and count > 1 else None

@@ -80,6 +80,33 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     return model.eval()
 
 
+def create_classifier(name: str, num_classes: int, path: str) -> nn.Module:
+    """A backbone whose last layer is that of a file, in eval mode.
+
+    Args:
+        name: a row of the table
+        num_classes: number of classes K
+        path: of a file with a whole state dict of this backbone (see `read_weights_file`)
+
+    Raises:
+        ValueError: if the file does not hold sound weights of this backbone, or is for another
+            number of classes
+        FileNotFoundError: if there is no such file
+    """
+    if path in ("imagenet", "none"):
+        raise ValueError(f"weights must be the path of a file here, not {path!r}")
+    model, loaded = _load_model(name, num_classes, path, (), None)
+    if loaded.has_head:
+        return model.eval()
+    last_layer = f"{get_backbone(name).family.last_layer}.weight"
+    last = load_weights(name, path).state.get(last_layer)
+    found = "no last layer" if last is None else f"a last layer for {len(last)} classes"
+    raise ValueError(
+        f"The weights in {path!r} have {found}, and {num_classes} classes are named. Name as many "
+        f"classes, in the order of the logits, or fine-tune a run from these weights"
+    )
+
+
 def create_model(
     name: str,
     num_classes: int,

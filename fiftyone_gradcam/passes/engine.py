@@ -128,6 +128,7 @@ class _Work:
         self.network, self.sinks, self.device, self.reduced = network, sinks, device, reduced
         self.splits = any(sink.splits for sink in sinks)
         self.explains = any(sink.explains for sink in sinks)
+        self.cellwise = any(sink.cellwise for sink in sinks)
 
     def compute(self, batch: Batch, pixels: torch.Tensor) -> Found:
         """What each sink wants of a batch, on the device."""
@@ -138,6 +139,7 @@ class _Work:
             self.network,
             self.splits,
             self.explains,
+            self.cellwise,
             self.reduced,
         )
         return [sink.compute(seen) for sink in self.sinks]

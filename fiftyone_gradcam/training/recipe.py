@@ -11,13 +11,14 @@ from operator import le, lt
 import numpy as np
 
 from ..arguments import check_storable
-from ..images.geometry import check_resize
+from ..images.geometry import RESIZES, check_resize
 from ..model.backbones import get_backbone
 from ..similar import did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
+AUTO = "auto"  # left to the images
 LEAST_EPOCHS, LEAST_STEPS = 5, 150  # where the number of images decides
 
 
@@ -31,8 +32,9 @@ class Recipe:
         image_size: side of the square that the network sees, in pixels; None takes the backbone's
         resize: how an image becomes that square: "crop" (the central square, 7/8 of the shorter
             side, as pretrained networks have learnt to see), "squash" (the whole image, its aspect
-            ratio lost) or "letterbox" (the whole image, bars beside it); None takes "crop" for
-            pretrained weights and "squash" from scratch
+            ratio lost), "letterbox" (the whole image, bars beside it) or "auto" (the best of these
+            on features of up to 300 training images; a run says which); None takes "auto" for
+            pretrained weights, and "squash" from scratch and for small_cnn
         hidden: widths of new hidden layers before the last layer, such as (256, 256)
         dropout: before the last layer and after each hidden one, in [0, 1); None leaves the
             backbone's own
@@ -136,14 +138,18 @@ class Recipe:
 
     def __post_init__(self):
         backbone = get_backbone(self.backbone)
-        self._fill(image_size=backbone.image_size, resize="squash" if self.from_scratch else "crop")
+        plain = self.from_scratch or not backbone.has_imagenet_weights
+        if plain and self.resize == AUTO:
+            object.__setattr__(self, "resize", None)
+        self._fill(image_size=backbone.image_size, resize="squash" if plain else AUTO)
         rate = 1e-3 if self.optimizer == "sgd" else 1e-4
         scratch = backbone.family.scratch_learning_rate
         self._fill(learning_rate=scratch if self.from_scratch else rate)
         if isinstance(self.hidden, list):  # as JSON gives it back
             object.__setattr__(self, "hidden", tuple(self.hidden))
         backbone.check_image_size(self.image_size)
-        check_resize(self.resize)
+        if self.resize != AUTO:
+            check_resize(self.resize, (*RESIZES, AUTO))
         for name, (is_good, words) in _RULES.items():
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
@@ -171,6 +177,10 @@ class Recipe:
     def augments(self) -> bool:
         """Whether training images are changed at random."""
         return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
+
+    def shown_by(self, resize: str) -> Recipe:
+        """This recipe with a way to make images square, where that is left to the images."""
+        return dataclasses.replace(self, resize=resize) if self.resize == AUTO else self
 
     def settled(self, labels: np.ndarray) -> Recipe:
         """This recipe with its number of epochs, where that is left to the number of images.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,6 +41,10 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def shown_by(self, resize: str) -> Labelled:
+        """The same, with images made square in another way."""
+        return replace(self, images=self.images.shown_by(resize))
 
 
 @dataclass

@@ -54,7 +54,9 @@ def measure_speed(
     is_frozen, measured = recipe.freeze == "backbone", {"weights": "none", "freeze": "none"}
     recipe = replace(recipe, batch_size=count, class_balance="none", **measured)
     labels = np.arange(count) % num_classes
-    images = Images(paths[:count], recipe.image_size, 1 << 28, resize=recipe.resize)
+    images = Images(
+        paths[:count], recipe.image_size, 1 << 28, resize=recipe.shown_by("crop").resize
+    )
     data = Labelled(images, labels)
     learner = Learner(recipe, num_classes, device, labels)
     source = Pictures(data, recipe, num_classes, learner.backbone, device)

@@ -8,7 +8,6 @@ import numpy as np
 from ..dataset import fields, runs
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
-from ..dataset.pretrained import frozen_network
 from ..dataset.spool import Spool, make_header
 from ..dataset.storing import Declared, is_other
 from ..dataset.writing import exclusive
@@ -17,6 +16,7 @@ from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
 from ..progress import Progress, reporting, tell_failures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .predicting import find_classifier
 
@@ -96,7 +96,7 @@ def network_of(
     if isinstance(run_or_backbone, Network):
         if weights is not None or resize is not None:
             raise ValueError("weights and resize are for a backbone; a network has its own")
-        return run_or_backbone, None
+        return run_or_backbone.on(device), None
     name = run_or_backbone
     is_text = isinstance(name, str)
     if not is_text or name not in BACKBONES or (weights is None and runs.has_run(dataset, name)):
@@ -107,7 +107,7 @@ def network_of(
             f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
         )
     chosen = {} if resize is None else {"resize": resize}
-    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen)
+    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
     return frozen_network(recipe, device), None
 
 

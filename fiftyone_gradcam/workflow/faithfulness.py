@@ -12,17 +12,18 @@ from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
 from ..explain.faithfulness import MEASURES, RIVALS, STEPS, measure_name
 from ..jobs.delegating import delegable
+from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.quality import Quality
 from ..progress import Progress, reporting, tell_failures
-from .predicting import find_classifier, images_for, make_options
+from .predicting import find_classifier, images_for, make_options, way_before
 
 
 @delegable
 @exclusive
 def explanation_quality(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     heatmap_field: str = "gradcam",
     steps: int = STEPS,
     seed: int = 0,
@@ -47,7 +48,7 @@ def explanation_quality(
 
     Args:
         samples: a dataset or view; those without a heatmap in the field are left out
-        run: the run, its key, or the backbone that `predict` was called with
+        run: the run, its key, the backbone or the `Network` that `predict` was called with
         heatmap_field: a field of `predict`, of the predicted class
         steps: in how many parts the pixels are taken away, at least 2
         seed: of the random maps
@@ -77,6 +78,9 @@ def explanation_quality(
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
+    if resize is None and type(classifier) is runs.Pretrained:
+        way = way_before(dataset, classifier, heatmap_field) or classifier.recipe["resize"]
+        classifier = find_classifier(samples, run, weights, way)
     stored = {name: info["heatmap"][name] for name in ("method", "signed")}
     if info["heatmap"]["layer"] != classifier.layer:
         stored["layer"] = info["heatmap"]["layer"]

@@ -63,7 +63,7 @@ def find_learning_rate(
     """
     dataset = fields.root_dataset(samples)
     path = _checked(path, overwrite) or os.path.join(dataset_folder(dataset), PICTURE)
-    recipe = make_recipe(recipe, **choices)
+    recipe = make_recipe(recipe, **choices).shown_by("crop")
     classes, train_set, _ = training_data(samples, label_field, recipe)
     message = f"Testing learning rates of {recipe.backbone}"
     with reporting(progress, message) as report:

@@ -13,8 +13,10 @@ from ..dataset import fields, runs, shown
 from ..dataset.features import feature_sinks
 from ..dataset.import_record import decode_options
 from ..dataset.kept_features import keeping
+from ..dataset.own_network import own_run
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
+from ..dataset.resizing import settled_for
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
@@ -23,15 +25,18 @@ from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..images.away import away_files, is_away
 from ..images.batches import Images
-from ..images.geometry import check_resize
+from ..images.geometry import RESIZES, check_resize
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.backbones import BACKBONES
+from ..model.network import Network
 from ..passes.heatmaps import CONTRAST, KINDS
 from ..passes.precision import DEFAULT, check_precision
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..similar import did_you_mean
+from ..training.recipe import AUTO, Recipe
 
+OTHERWISE = "squash"  # where images have too few labels to compare ways
 _KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
 
 
@@ -52,7 +57,7 @@ def _check(samples, run, weights=None, resize=None, **options) -> None:
 @exclusive
 def predict(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     prediction_field: str = "prediction",
     heatmaps: Sequence[str] = ("predicted",),
     heatmap_classes: Sequence[str] = (),
@@ -90,7 +95,8 @@ def predict(
     Args:
         samples: a dataset or view
         run: a run, or its key; or the name of a backbone, such as "squeezenet1_1", to use a
-            pretrained classifier as it is, with its 1,000 ImageNet classes
+            pretrained classifier as it is, with its 1,000 ImageNet classes; or a `Network` of your
+            own
         prediction_field: field for the predictions; its scores go to `<field>_scores`
         heatmaps: which maps to make: any of "predicted", "label", "runner_up" and "contrast", or
             none
@@ -101,7 +107,9 @@ def predict(
         weights: of a pretrained classifier: "imagenet" (as if None), or the path of a file; a
             run of the backbone's name goes first if this is None
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
-            ratio lost; as if None), "crop" or "letterbox"; a run sees what it was trained on
+            ratio lost), "crop", "letterbox", or "auto" (as if None): as it was shown those of which
+            `prediction_field` holds what it said, or else as is best on features of up to 300
+            labelled images; "squash" where there are too few. A run sees what it was trained on
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         resume: leave samples alone that these fields hold already, of this run and made alike: so
             that a pass that was cut short goes on. With scale "run", which is one scale for all
@@ -141,6 +149,8 @@ def predict(
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     check_precision(precision)
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
+    if resize in (None, AUTO) and type(run) is runs.Pretrained:
+        run = shown_best(samples, run, prediction_field, label_field, device, progress)
     label_field, labels = own_labels(samples, run, label_field)
     ids, paths = samples.values(["id", "filepath"])
     writer = PredictionWriter(
@@ -218,16 +228,20 @@ def _tell_kept(
 
 def find_classifier(
     samples: fo.core.collections.SampleCollection,
-    run: runs.Run | str,
+    run: runs.Run | Network | str,
     weights: str | None = None,
     resize: str | None = None,
 ) -> runs.Run:
-    """A run by its key, or a pretrained classifier by its backbone's name.
+    """A run by its key, a pretrained classifier by its backbone's name, or a network as a run.
 
     Raises:
         ValueError: if there is neither
     """
     dataset = fields.root_dataset(samples)
+    if isinstance(run, Network):
+        if weights is not None or resize is not None:
+            raise ValueError("A Network has its own weights and resize. Leave them out")
+        return own_run(dataset, run)
     known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
     if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
         _check_is_there(dataset, run)
@@ -237,8 +251,10 @@ def find_classifier(
         and run in BACKBONES
         and BACKBONES[run].has_imagenet_weights
     ):
-        check_resize(resize or "squash")
-        return runs.pretrained(dataset, run, weights or "imagenet", resize or "squash")
+        resize = resize or AUTO
+        check_resize(resize, (*RESIZES, AUTO))
+        way = OTHERWISE if resize == AUTO else resize
+        return runs.pretrained(dataset, run, weights or "imagenet", way)
     found = runs.load_run(dataset, run, others=BACKBONES)
     if weights is not None or resize is not None:
         raise ValueError(
@@ -256,6 +272,41 @@ def _check_is_there(dataset: fo.Dataset, run: runs.Run) -> None:
         raise ValueError(
             f"Run {run.key!r} was trained again since you looked it up. Pass its key instead"
         )
+
+
+def shown_best(
+    samples: fo.core.collections.SampleCollection,
+    run: runs.Pretrained,
+    field: str,
+    label_field: str | None,
+    device: str | None,
+    progress: Progress,
+) -> runs.Pretrained:
+    """A pretrained classifier that is shown images as before, or else in the best way.
+
+    Args:
+        samples: to be predicted; of those with labels, the ones tagged "train" decide if there are
+        run: shown images in any way
+        field: that may hold what it said, of predictions or heatmaps
+        label_field: of the samples; None takes the run's
+        device, progress: see `predict`
+    """
+    dataset = fields.root_dataset(samples)
+    way = way_before(dataset, run, field)
+    if way is None:
+        recipe = Recipe(backbone=run.recipe["backbone"], weights=run.checkpoint)
+        field = label_field or run.label_field
+        way = settled_for(samples, recipe, field, device, progress, OTHERWISE).resize
+    return runs.pretrained(dataset, run.recipe["backbone"], run.checkpoint, way)
+
+
+def way_before(dataset: fo.Dataset, run: runs.Pretrained, field: str) -> str | None:
+    """How a pretrained classifier was shown the images of which a field holds what it said; None
+    if there is none."""
+    info = fields.field_info(dataset, field)
+    weights, _, way = str(info.get("version")).rpartition(", ")
+    is_same = info.get("run") == run.key and weights == run.checkpoint and way in RESIZES
+    return way if is_same else None
 
 
 def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:

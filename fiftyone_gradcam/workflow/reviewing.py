@@ -9,7 +9,8 @@ from ..dataset import fields, shown, views
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.issues import write_label_issues
-from ..dataset.pretrained import frozen_network, pick_backbone
+from ..dataset.pretrained import pick_backbone
+from ..dataset.resizing import settled_for
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
@@ -22,6 +23,7 @@ from ..passes.sinks import Logits
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
 from ..review.scores import softmax
+from ..training.frozen import frozen_network
 from ..training.history import Hooks
 from ..training.loop import train
 from ..training.recipe import Recipe
@@ -91,6 +93,7 @@ def find_label_issues(
         dataset, backbone, weights, "training small_cnn from scratch once per fold"
     )
     recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
+    recipe = settled_for(samples, recipe, label_field, device, progress)
     images = Images(
         paths,
         recipe.image_size,

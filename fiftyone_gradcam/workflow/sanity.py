@@ -55,7 +55,7 @@ def sanity_check(
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
     fields.check_label_field(samples, label_field)
-    recipe = make_recipe(recipe, **choices)
+    recipe = make_recipe(recipe, **choices).shown_by("crop")
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     classes = list(fields.class_counts(labels))

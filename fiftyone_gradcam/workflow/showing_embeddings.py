@@ -7,12 +7,13 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
-from ..dataset.pretrained import frozen_network, pick_backbone
+from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
 from ..progress import Progress
 from ..review.layout import layout, pick_method
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 
@@ -121,7 +122,8 @@ def _network(
             f"with. Call fine_tune() first, or pass a backbone and weights= with a file"
         )
     chosen = {} if resize is None else {"resize": resize}
-    return frozen_network(make_recipe(backbone=backbone, weights=weights, **chosen), device), None
+    recipe = make_recipe(backbone=backbone, weights=weights, **chosen).shown_by("crop")
+    return frozen_network(recipe, device), None
 
 
 def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:

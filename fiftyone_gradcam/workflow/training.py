@@ -30,8 +30,9 @@ from ..training.diagnosis import Finding, diagnose
 from ..training.drawn_curves import draw_curves
 from ..training.history import Epoch, Hooks, Trained
 from ..training.loop import train
-from ..training.recipe import Recipe, check_choices
+from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
+from ..training.resizing import settle_resize
 from ..training.sources import Labelled
 from ..training.watching import Watch
 
@@ -158,6 +159,26 @@ def fine_tune(
     return run
 
 
+def _settled(
+    recipe: Recipe,
+    train_set: Labelled,
+    val_set: Labelled | None,
+    device: str | None,
+    progress: Progress,
+) -> tuple[Recipe, Labelled, Labelled | None]:
+    """A recipe with what was left to the images, and the images as it shows them."""
+    recipe = recipe.settled(train_set.labels)
+    if recipe.resize == AUTO:
+        images = train_set.images
+        with reporting(progress, "Comparing ways to make images square") as report:
+            recipe = settle_resize(
+                recipe, images.paths, train_set.labels, device, images.decode_options, report
+            )
+        train_set = train_set.shown_by(recipe.resize)
+        val_set = val_set and val_set.shown_by(recipe.resize)
+    return recipe, train_set, val_set
+
+
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
     """Where the state of a training is, whose key and folder can be used."""
     runs.check_key(dataset, key, overwrite)
@@ -262,6 +283,7 @@ def _resumed_recipe(
     given = make_recipe(recipe or began, **choices)
     if given.epochs is None:
         given = replace(given, epochs=began.epochs)
+    given = given.shown_by(began.resize)
     for name, value in given.to_dict().items():
         if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
             raise ValueError(

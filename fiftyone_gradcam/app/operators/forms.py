@@ -128,12 +128,17 @@ def backbone_inputs(
         sources = {AUTOMATIC: f"as in the recipe ({own})", **sources}
     choice_input(inputs, "weights", sources, first, "Pretrained weights", required=not recipe)
     if ctx.params.get("weights") == "file":
-        inputs.str("weights_file", required=True, label="Weights file", description="Its path")
-        path = os.path.expanduser(ctx.params.get("weights_file") or "")
-        if path and not os.path.isfile(path):
-            refuse(inputs, "no_weights_file", f"There is no file {path!r}")
-        elif path and not _may_hold_weights(path):
-            refuse(inputs, "no_weights_file", f"{path!r} is no file of weights as torch saves them")
+        weights_file_input(ctx, inputs)
+
+
+def weights_file_input(ctx, inputs: types.Object) -> None:
+    """Let the user name a file of weights, and refuse one that is none."""
+    inputs.str("weights_file", required=True, label="Weights file", description="Its path")
+    path = os.path.expanduser(ctx.params.get("weights_file") or "")
+    if path and not os.path.isfile(path):
+        refuse(inputs, "no_weights_file", f"There is no file {path!r}")
+    elif path and not _may_hold_weights(path):
+        refuse(inputs, "no_weights_file", f"{path!r} is no file of weights as torch saves them")
 
 
 def _may_hold_weights(path: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.fields import field_name
+from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
 from .fine_tune import BACKBONES
 from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
-from .recipe_fields import RESIZES
+from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
 from .verb import Verb
 
 PRETRAINED = "pretrained classifier"
@@ -80,7 +80,8 @@ class Predict(Verb):
 
     def _advanced(self, ctx, inputs: types.Object, run: str) -> None:
         if run == PRETRAINED:
-            choice_input(inputs, "resize", RESIZES, "squash", "Images become square by")
+            ways = {AUTO: AUTOMATIC_RESIZE, **RESIZES}
+            choice_input(inputs, "resize", ways, AUTO, "Images become square by")
         else:
             self._fields(inputs, "prediction", "gradcam")
             classes = ctx.dataset.get_run_info(run).config.classes
@@ -144,7 +145,7 @@ class Predict(Verb):
         if run == PRETRAINED:
             run = params.get("backbone") or "resnet18"
             options["weights"] = chosen_weights(ctx, run)
-            options["resize"] = params.get("resize") or "squash"
+            options["resize"] = params.get("resize") or AUTO
         return {"samples": ctx.target_view(), "run": run, **options}
 
     def job_label(self, given: dict) -> str:
@@ -191,7 +192,11 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
         backbone = params.get("backbone") or "resnet18"
         weights = chosen_weights(ctx, backbone) or "imagenet"
         facts = {"run": f"{backbone}/imagenet"}
-        facts["version"] = f"{weights}, {params.get('resize') or 'squash'}"
+        way = params.get("resize") or AUTO
+        if way == AUTO:  # as before, or else as the images ask for
+            before = field_info(ctx.dataset, _field_names(params, run)["prediction_field"])
+            way = str(before.get("version")).rpartition(", ")[2]
+        facts["version"] = f"{weights}, {way}"
     else:
         facts = {"run": run, "version": load_run(ctx.dataset, run).version}
     how = {name: params.get(name) or default for name, default in HOW.items()}

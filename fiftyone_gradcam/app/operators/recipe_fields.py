@@ -14,6 +14,8 @@ RESIZES = {
     "crop": "cropping: the central square",
     "letterbox": "letterboxing: the whole image, bars beside it",
 }
+AUTO = "auto"
+AUTOMATIC_RESIZE = "whichever is best on features of up to 300 labelled images"
 FREEZES = {
     "none": "nothing: all layers learn",
     "backbone": "all but the new layers: quick, for few images",
@@ -92,8 +94,8 @@ LEARNING = (
     Choice(
         "resize",
         "Images become square by",
-        RESIZES,
-        default="cropping for pretrained weights, else squashing",
+        {AUTO: AUTOMATIC_RESIZE, **RESIZES},
+        default="whichever is best for pretrained weights, else squashing",
     ),
     Choice("freeze", "Frozen", FREEZES),
     Choice("optimizer", "Optimizer", OPTIMIZERS),

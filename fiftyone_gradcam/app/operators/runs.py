@@ -8,8 +8,16 @@ from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
 from ...dataset.runs import list_runs
-from .forms import choice_input, new_key_check, refuse, tell
+from .forms import (
+    choice_input,
+    label_field_input,
+    new_key_check,
+    refuse,
+    tell,
+    weights_file_input,
+)
 from .heatmaps import folder_input
+from .recipe_fields import RESIZES
 from .verb import Verb
 
 
@@ -21,6 +29,12 @@ def run_input(ctx, inputs: types.Object, name: str) -> str | None:
         return None
     choice_input(inputs, name, {key: key for key in keys}, keys[-1], "Run")
     return ctx.params.get(name) or keys[-1]
+
+
+_SOURCES = {
+    "folder": "A run that was exported",
+    "weights": "Weights of a torchvision network, trained elsewhere",
+}
 
 
 class ExportRun(Verb):
@@ -58,12 +72,20 @@ class ImportRun(Verb):
     verb = "import_run"
     label = "Import a run"
     icon = "file_upload"
-    description = "Register a classifier that was exported, to predict with it here"
+    description = "Register a classifier that was exported or trained elsewhere, to predict with it"
     is_long = False
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Folder and name."""
+        """What is imported, and its name."""
+        choice_input(inputs, "way", _SOURCES, "folder", "What to import")
+        if (ctx.params.get("way") or "folder") == "folder":
+            self._folder_inputs(ctx, inputs)
+        else:
+            self._weights_inputs(ctx, inputs)
+        new_key_check(ctx, inputs, ctx.params.get("key"))
+
+    def _folder_inputs(self, ctx, inputs: types.Object) -> None:
         inputs.str(
             "folder",
             required=True,
@@ -74,12 +96,43 @@ class ImportRun(Verb):
         if folder and not os.path.isfile(os.path.join(folder, "run.json")):
             refuse(inputs, "no_export", f"{folder!r} is no exported run: it has no run.json")
         inputs.str("key", label="Name of the run", description="Default: the one it had")
-        new_key_check(ctx, inputs, ctx.params.get("key"))
+
+    def _weights_inputs(self, ctx, inputs: types.Object) -> None:
+        weights_file_input(ctx, inputs)
+        inputs.str(
+            "backbone",
+            required=True,
+            label="Backbone",
+            description="As torchvision calls it, such as resnet18 or mobilenet_v3_small",
+        )
+        field = label_field_input(ctx, inputs)
+        inputs.str(
+            "class_names",
+            label="Classes",
+            description="Names in the order of the logits, with commas between them. Default: the "
+            f"labels of {field!r} in alphabetical order",
+        )
+        choice_input(inputs, "resize", RESIZES, "crop", "How it was shown images")
+        inputs.int("image_size", min=16, label="Image size", description="Default: the usual")
+        inputs.str("key", required=True, label="Name of the run")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
-        key = ctx.params.get("key") or None
-        return {"samples": ctx.dataset, "folder": ctx.params["folder"], "key": key}
+        given, key = ctx.params, ctx.params.get("key") or None
+        if (given.get("way") or "folder") == "folder":
+            return {"samples": ctx.dataset, "folder": given["folder"], "key": key}
+        names = given.get("class_names")
+        classes = [part.strip() for part in names.split(",")] if names else None
+        return {
+            "samples": ctx.dataset,
+            "key": key,
+            "weights": given["weights_file"],
+            "backbone": given["backbone"],
+            "classes": classes,
+            "label_field": given.get("label_field") or None,
+            "image_size": given.get("image_size") or None,
+            "resize": given.get("resize") or "crop",
+        }
 
     def outcome(self, result, given: dict) -> dict:
         """What it is."""

@@ -187,10 +187,12 @@ def _describe(run: Run) -> str:
     names = ", ".join(map(markdown, run.classes[:10]))
     names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""
     kept = f"epoch {run.best_epoch}" if run.best_epoch else "the new layers alone"
-    words = [
-        f"**{markdown(run.key)}**: {recipe['backbone']}, {recipe['optimizer']}, learning rate "
-        f"{recipe['learning_rate']:g}, batches of {recipe['batch_size']}, {recipe['epochs']} "
-        f"epochs; kept: {kept}. Classes: {names}."
-    ]
+    how = (
+        f"{recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, batches of "
+        f"{recipe['batch_size']}, {recipe['epochs']} epochs; kept: {kept}"
+    )
+    if not run.history:
+        how = f"weights from a file, images of {recipe['image_size']} pixels ({recipe['resize']})"
+    words = [f"**{markdown(run.key)}**: {recipe['backbone']}, {how}. Classes: {names}."]
     words += [f"- {x['severity'].capitalize()}: {markdown(x['message'])}" for x in run.findings]
     return "\n\n".join(words)

@@ -1,0 +1,72 @@
+"""A checkpoint that was trained elsewhere, as the facts and the file of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import fiftyone as fo
+
+from ..model.checkpoint import save_checkpoint
+from ..model.sound import check_classes
+from ..model.state_file import check_weights_file
+from ..model.weights import create_classifier
+from ..training.recipe import Recipe
+from .fields import labels_of
+from .runs import CHECKPOINT
+
+
+def facts_of_weights(
+    dataset: fo.Dataset,
+    weights: str,
+    backbone: str | None,
+    classes: Sequence[str] | None,
+    label_field: str | None,
+    image_size: int | None,
+    resize: str | None,
+) -> dict:
+    """What a run records of a checkpoint; see `import_run` for the arguments.
+
+    Raises:
+        ValueError: if an argument is missing or not understood
+        FileNotFoundError: if there is no such file
+    """
+    check_weights_file(weights)
+    if backbone is None:
+        raise ValueError("Say which backbone= the weights are of, such as 'resnet18'")
+    field = label_field or "ground_truth"
+    if classes is None or label_field is not None:
+        _, _, labels = labels_of(dataset, field)
+    if classes is None:
+        classes = sorted({label for label in labels if label is not None})
+        print(f"The classes are taken to be those of {field!r} in alphabetical order")
+    # What it was trained from, and how, is not known. Its own weights must not be taken for
+    # pretrained ones: they may know the labels of this very dataset.
+    recipe = Recipe(
+        backbone=backbone, weights="none", image_size=image_size, resize=resize or "crop"
+    )
+    return {
+        "backbone": backbone,
+        "classes": list(check_classes(classes)),
+        "recipe": recipe.to_dict(),
+        **{name: [] for name in ("history", "validations", "findings")},
+        "best_epoch": 0,
+        "label_field": field,
+        **dict.fromkeys(("val_accuracy", "val_images", "watched")),
+    }
+
+
+def unpack_weights(weights: str, facts: dict, target: str) -> None:
+    """Turn a checkpoint into the file of a run.
+
+    Args:
+        weights: path of the checkpoint
+        facts: see `facts_of_weights`
+        target: a folder that is made; removing it after a failure is up to the caller
+
+    Raises:
+        ValueError: if the weights do not fit the backbone or the number of classes
+    """
+    model = create_classifier(facts["backbone"], len(facts["classes"]), weights)
+    description = {name: facts[name] for name in ("backbone", "classes", "recipe")}
+    save_checkpoint(os.path.join(target, CHECKPOINT), model.state_dict(), description)

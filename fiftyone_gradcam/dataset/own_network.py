@@ -1,0 +1,63 @@
+"""A network of the user's as a run of a dataset, for prediction alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fiftyone as fo
+from torch import nn
+
+from ..model.network import Network
+from .runs import Pretrained
+
+
+@dataclass(frozen=True)
+class OwnRun(Pretrained):
+    """A network that is not of the table of backbones, as it comes.
+
+    Attributes:
+        own: the network
+    """
+
+    own: Network | None = None
+
+    @property
+    def version(self) -> str:
+        """Tells it from others of its name."""
+        return self.own.digest
+
+    @property
+    def layer(self) -> str:
+        """Where Grad-CAM takes the target tensor, unless another is named."""
+        return self.own.layer
+
+    def network(self, device: str | None = None, layer: str | None = None) -> Network:
+        """See `Run.network`."""
+        return self.own.on(device, layer)
+
+    def load_model(self) -> nn.Module:
+        """The torch module in eval mode."""
+        return self.own.module
+
+    def __str__(self) -> str:
+        return str(self.own)
+
+
+def own_run(dataset: fo.Dataset, network: Network) -> OwnRun:
+    """A network of the user's as a run of a dataset."""
+    return OwnRun(
+        key=f"{network.name}/network",
+        dataset_name=dataset.name,
+        classes=list(network.classes),
+        recipe={
+            "backbone": network.name,
+            "weights": "own",
+            "image_size": network.image_size,
+            "resize": network.resize,
+        },
+        history=[],
+        best_epoch=0,
+        label_field="ground_truth",
+        checkpoint="",
+        own=network,
+    )

@@ -1,0 +1,42 @@
+"""How the images of a dataset are best made square for a pretrained network."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from ..progress import Progress, reporting
+from ..training.recipe import AUTO, Recipe
+from ..training.resizing import settle_resize
+from . import fields
+from .import_record import decode_options
+from .training_sets import class_indexes
+
+
+def settled_for(
+    samples: fo.core.collections.SampleCollection,
+    recipe: Recipe,
+    label_field: str,
+    device: str | None,
+    progress: Progress,
+    otherwise: str = "crop",
+) -> Recipe:
+    """A recipe whose way to make images square is named, by the labelled images of a collection:
+    those tagged "train" if there are (see `training.resizing.settle_resize`).
+
+    Args:
+        samples: a dataset or view
+        recipe: any
+        label_field: of the classes; it need not exist
+        device, progress: see `predict`
+        otherwise: what is chosen where images are too few
+    """
+    dataset = fields.root_dataset(samples)
+    if recipe.resize != AUTO or dataset.get_field(label_field) is None:
+        return recipe.shown_by(otherwise)
+    tagged = samples.match_tags("train")
+    _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
+    indexes = class_indexes(labels, list(fields.class_counts(labels)))
+    with reporting(progress, "Comparing ways to make images square") as report:
+        return settle_resize(
+            recipe, paths, indexes, device, decode_options(dataset), report, otherwise
+        )

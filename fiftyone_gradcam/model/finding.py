@@ -1,0 +1,231 @@
+"""The layer of an unknown network that Grad-CAM takes: the last that is a map of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..similar import did_you_mean
+from .hooked import HookSplitter
+from .nodes import Tokens, activated, as_map, trace_of
+from .splitting import Splitter, TracedSplitter
+
+# They hand on what they get, in eval mode; and in transformers they stand where tensors have four
+# dimensions that are no map. What pools to a fixed size belongs to the head.
+_PASSIVE = (
+    *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Softmax),
+    *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+)
+CLOSE = 1e-3  # of the largest logit: how much rounding may change
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a module gave in a forward: its name, and its last output."""
+
+    name: str
+    value: torch.Tensor
+
+
+def outputs_of(module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, list[Output]]:
+    """Run a module; its output, and those of the modules within, in the order of their last calls.
+
+    Args:
+        module: is left as it was
+        inputs: normalized images (N, 3, S, S)
+    """
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Callable:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            found.pop(name, None)
+            if isinstance(output, torch.Tensor):
+                found[name] = output
+
+        return hook
+
+    handles = [
+        one.register_forward_hook(keep(name))
+        for name, one in module.named_modules()
+        if name and not isinstance(one, _PASSIVE)
+    ]
+    try:
+        result = module(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return result, [Output(*pair) for pair in found.items()]
+
+
+def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -> str:
+    """The name of the last module whose output is a map of the image.
+
+    Without `tokens` that is the last of four dimensions with as many rows as columns, and more than
+    one; with them, the last of (N, tokens, C) whose patches the logits depend on, among those that
+    are as wide as the last.
+
+    Args:
+        module: a network
+        inputs: one normalized image (1, 3, S, S)
+        tokens: see `nodes.as_map`
+
+    Raises:
+        ValueError: if there is none
+    """
+    if tokens is not None:
+        return _find_tokens(module, inputs, tokens)
+    with torch.no_grad():
+        _, outputs = outputs_of(module, inputs)
+    maps = [i for i, one in enumerate(outputs) if _cells(one.value)]
+    if not maps:
+        raise ValueError(
+            "No module of this network has an output of four dimensions with rows and columns. "
+            "Name one with layer=, or pass tokens= (how many tokens stand before the patches) if "
+            "it is a transformer"
+        )
+    last = outputs[maps[-1]]
+    cells = _cells(last.value)
+    later = [one.value for one in outputs[maps[-1] + 1 :] if one.value.dim() == 3]
+    counts = [value.shape[1] for value in later if value.shape[1] >= cells]
+    if counts:
+        raise ValueError(
+            f"This network works on {counts[-1]} tokens after its last map, the output of "
+            f"{last.name!r}. Pass tokens={counts[-1] - cells} (how many of them stand before the "
+            f"patches) to take the tokens, or layer={last.name!r} to take that map"
+        )
+    return last.name
+
+
+def _cells(value: torch.Tensor) -> int:
+    """How many cells a tensor has as a map; 0 if it is none."""
+    if value.dim() != 4:
+        return 0
+    rows, columns = value.shape[1:3] if is_tokens_last(value.shape) else value.shape[2:]
+    return rows * columns if rows == columns > 1 else 0
+
+
+def is_tokens_last(shape: torch.Size) -> bool:
+    """Whether a tensor of four dimensions is (N, h, w, C), of square images."""
+    return shape[2] != shape[3] and shape[1] == shape[2] > 1
+
+
+def _find_tokens(module: nn.Module, inputs: torch.Tensor, tokens: Tokens) -> str:
+    with torch.enable_grad():
+        logits, outputs = outputs_of(module, inputs.detach().requires_grad_())
+        candidates = [one for one in outputs if _is_of_tokens(one, tokens)]
+        if not candidates:
+            raise ValueError(
+                f"No module of this network has an output (N, tokens, channels) of as many tokens "
+                f"as tokens={tokens} says. It is the number of tokens before the patches, and "
+                f"their rows and columns unless these are equal: (1, 14, 14)"
+            )
+        width = candidates[-1].value.shape[2]
+        candidates = [one for one in candidates if one.value.shape[2] == width]
+        values = [one.value for one in candidates]
+        # Not their sum, which a last layer norm makes the same for all inputs.
+        weights = torch.linspace(1, 2, logits.numel(), device=logits.device).view_as(logits)
+        gradients = torch.autograd.grad((logits * weights).sum(), values, allow_unused=True)
+    for one, gradient in zip(reversed(candidates), reversed(gradients), strict=True):
+        if gradient is not None and gradient[:, tokens[0] :].any():
+            return one.name
+    raise ValueError(
+        "The logits of this network depend on the patches of no layer. Name one with layer="
+    )
+
+
+def _is_of_tokens(one: Output, tokens: Tokens) -> bool:
+    if one.value.dim() != 3 or not one.value.requires_grad:
+        return False
+    try:
+        as_map(one.value, one.name, tokens=tokens)
+    except ValueError:
+        return False
+    return True
+
+
+def find_splitter(
+    module: nn.Module, inputs: torch.Tensor, layer: str | None, tokens: Tokens | None
+) -> tuple[Splitter, str]:
+    """Where and how a network is split.
+
+    Args:
+        module: a network of its own, in eval mode: a hook may stay on it
+        inputs: two or more normalized images
+        layer: name of a module, or of a node of the traced forward; None finds one
+        tokens: see `nodes.as_map`
+
+    Returns:
+        the splitter, and why the forward cannot be traced: "" if it can
+
+    Raises:
+        ValueError: if there is no such layer, or it is no map
+    """
+    found = find_layer(module, inputs[:1], tokens) if layer is None else layer
+    try:
+        trace_of(module)
+    except Exception as error:  # whatever a forward may hold that cannot be traced
+        return _hooked(module, inputs, found, tokens), _first_line(error)
+    own = activated(module, found) if layer is None else found
+    try:
+        return _traced(module, inputs, own, tokens), ""
+    except ValueError:  # which tells of the layer
+        raise
+    except Exception as error:
+        return _hooked(module, inputs, found, tokens), _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+
+
+class OtherLogitsError(Exception):
+    """A traced forward that does not what the module does."""
+
+
+def _traced(
+    module: nn.Module, inputs: torch.Tensor, layer: str, tokens: Tokens | None
+) -> TracedSplitter:
+    splitter = TracedSplitter(layer, False, tokens)
+    splitter.check(module)
+    with torch.no_grad():
+        shape = splitter.split(module, inputs)[0].shape
+        splitter = TracedSplitter(layer, is_tokens_last(shape) and tokens is None, tokens)
+        # What depends on the number of images, or on what is in them, is fixed by a trace.
+        for part in (inputs, inputs[:1], -inputs):
+            logits, outputs = outputs_of(module, part)
+            target, found = splitter.run(module, part)
+            same = [one.value for one in outputs if one.name == layer]
+            same = [as_map(x, layer, splitter.tokens_last, tokens)[0] for x in same]
+            if not agree(found, logits) or not all(agree(target, x) for x in same):
+                raise OtherLogitsError("its trace gives other values than its forward")
+    return splitter
+
+
+def _hooked(
+    module: nn.Module, inputs: torch.Tensor, layer: str, tokens: Tokens | None
+) -> HookSplitter:
+    modules = [name for name, _ in module.named_modules() if name]
+    if layer not in modules:
+        raise ValueError(
+            f"There is no module {layer!r} in the network. {did_you_mean(layer, modules)}Its "
+            f"modules: {', '.join(name for name, _ in module.named_children())}"
+        )
+    splitter = HookSplitter(layer, False, tokens)
+    splitter.check(module)
+    target, _ = splitter.run(module, inputs)
+    if target.dim() == 4 and is_tokens_last(target.shape) and tokens is None:
+        splitter = HookSplitter(layer, True)
+    splitter.at_once(module, inputs[:1])  # says if the logits do not depend on it
+    return splitter
+
+
+def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are equal up to rounding."""
+    if one.shape != other.shape:
+        return False
+    limit = CLOSE * max(float(other.abs().max()), math.ulp(1.0))
+    return bool((one - other).abs().max() <= limit)

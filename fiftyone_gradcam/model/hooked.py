@@ -1,0 +1,140 @@
+"""A network split at a module whose forward cannot be traced: by a hook, and autograd after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from .families import Head
+from .nodes import Restore, Tokens, as_map
+from .splitting import Splitter
+
+_current = threading.local()  # what this thread's forward is to do where the layer has its output
+
+
+@dataclass
+class _Pass:
+    """One forward: takes the layer's output, and puts the target tensor in its place.
+
+    A module that is called more than once, as in a loop, gives its last output: each call cuts off
+    what came before it.
+
+    Attributes:
+        module: the layer
+        splitter: that this is of
+        with_gradient: whether what follows the layer is differentiated
+        replace_at, by: number of the call whose output is replaced, from 1, and by what
+    """
+
+    module: nn.Module
+    splitter: HookSplitter
+    with_gradient: bool = False
+    replace_at: int = 0
+    by: torch.Tensor | None = None
+    calls: int = field(default=0, init=False)
+    target: torch.Tensor | None = field(default=None, init=False)
+
+    def __call__(self, output: object) -> torch.Tensor | None:
+        self.calls += 1
+        own = self.splitter
+        target, restore = as_map(output, own.layer, own.tokens_last, own.tokens)
+        self.target = target.detach()
+        if self.by is not None:
+            return self._replaced(restore)
+        if not self.with_gradient:
+            return None
+        self.target.requires_grad_()
+        torch.set_grad_enabled(True)  # until the caller's torch.no_grad() ends
+        # A copy: what follows may work in place, which a leaf of the graph does not bear.
+        return restore(self.target.clone())
+
+    def _replaced(self, restore: Restore) -> torch.Tensor | None:
+        if self.calls != self.replace_at:
+            return None
+        torch.set_grad_enabled(self.with_gradient)
+        return restore(self.by.clone())
+
+
+def _on_output(module: nn.Module, inputs: object, output: object) -> torch.Tensor | None:
+    """The hook: of no effect but in a pass of this thread."""
+    current: _Pass | None = getattr(_current, "value", None)
+    return current(output) if current is not None and current.module is module else None
+
+
+@contextmanager
+def _passing(one: _Pass) -> Iterator[_Pass]:
+    before = getattr(_current, "value", None)
+    _current.value = one
+    try:
+        yield one
+    finally:
+        _current.value = before
+
+
+@dataclass(frozen=True)
+class HookSplitter(Splitter):
+    """At a module, by a hook: a forward up to it without a graph, and with one after it.
+
+    The hook stays on the module, which must be the network's own; several threads may run it.
+    """
+
+    layer: str
+    tokens_last: bool = False
+    tokens: Tokens | None = None
+
+    def check(self, module: nn.Module) -> None:
+        """See `Splitter`."""
+        layer = module.get_submodule(self.layer)
+        if _on_output not in layer._forward_hooks.values():
+            layer.register_forward_hook(_on_output)
+
+    def split(self, module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, Head]:
+        """See `Splitter`; the head runs the whole module again."""
+        layer = module.get_submodule(self.layer)
+        with torch.no_grad(), _passing(_Pass(layer, self)) as one:
+            module(inputs)
+        calls = one.calls
+
+        def head(target: torch.Tensor) -> torch.Tensor:
+            wants_gradient = torch.is_grad_enabled()
+            again = _Pass(layer, self, wants_gradient, calls, target)
+            with torch.no_grad(), _passing(again):
+                return module(inputs)
+
+        return self._taken(one), head
+
+    def run(self, module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Splitter`."""
+        layer = module.get_submodule(self.layer)
+        with torch.no_grad(), _passing(_Pass(layer, self)) as one:
+            logits = module(inputs)
+        return self._taken(one), logits
+
+    def at_once(self, module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Splitter`.
+
+        Raises:
+            ValueError: if the logits do not depend on the layer
+        """
+        layer = module.get_submodule(self.layer)
+        with torch.no_grad(), _passing(_Pass(layer, self, with_gradient=True)) as one:
+            logits = module(inputs)
+        leaf = self._taken(one)
+        if not logits.requires_grad:
+            raise ValueError(
+                f"The logits do not depend on the output of layer {self.layer!r}, or the forward "
+                f"turns gradients off after it (torch.no_grad). Name another layer"
+            )
+        return leaf, logits
+
+    def _taken(self, one: _Pass) -> torch.Tensor:
+        if one.target is None:
+            raise ValueError(
+                f"The forward of the network does not call layer {self.layer!r}. Name another layer"
+            )
+        return one.target
