@@ -5,9 +5,10 @@ python tests/benchmarks/passes.py PHOTOS [--networks NAME ...] [--device cpu] [-
 
 PHOTOS is a folder with JPEG files, which are enlarged or reduced to each number of megapixels.
 Networks have random weights and 1,000 classes; "null" costs nothing, and shows what the pass itself
-costs. Figures are images per second: of the forward pass alone (of 64 images on a GPU; on a CPU of 16
-by all threads, or of 4 side by side, whichever is faster), of decoding alone on all processors, of writing PNG files alone on all processors, and of the
-whole. On a CPU the whole is compared with 1 / (1/forward + 1/decode), on a GPU with the least of
+costs. Figures are images per second: of the forward pass alone (of 64 images on a GPU; on a CPU of
+16 by all threads, or of 4 side by side, whichever is faster), of decoding alone on all processors,
+of writing PNG files alone on all processors, of a pass that takes scores alone, and of the whole.
+On a CPU the whole is compared with 1 / (1/forward + 1/decode), on a GPU with the least of
 the three. All are measured in turn, several times, and the median of the ratios within each turn
 is printed, so that a machine that is now faster and now slower is so for all of them. The last
 column is the same by processor time (of all threads and child processes) where everything runs on
