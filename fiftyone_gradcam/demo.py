@@ -28,7 +28,7 @@ RUN_KEY = "small_cnn"
 INFO_KEY = "demo"
 PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
-SIDE, JUDGED_SIDE = 64, 24
+SIDE, JUDGED_SIDE = 64, 16
 # Digits must not be mirrored. They fill their images, so that shifts and zooms stay small.
 RECIPE = {
     "backbone": "small_cnn",

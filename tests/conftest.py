@@ -68,6 +68,29 @@ if target := nursery.found("", nursery.socket_path(environment)):
 """
 
 
+# Files that take longest come first: or one worker would have them to do when others are done.
+FIRST = (
+    "test_app_heatmaps.py",
+    "test_cli.py",
+    "test_app_jobs.py",
+    "test_app.py",
+    "test_jobs.py",
+    "test_faults.py",
+    "test_interrupted.py",
+    "test_cam.py",
+    "test_app_texts.py",
+    "test_cancelling.py",
+    "test_cut_off_imports.py",
+    "test_clones.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    rank = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(FIRST)))
+
+
 def is_controller(config: pytest.Config) -> bool:
     """Whether this process only hands out tests to others."""
     return bool(getattr(config.option, "numprocesses", 0)) and not hasattr(config, "workerinput")

@@ -1,6 +1,7 @@
 """Splits are assigned as ever, and many classes cost no more than few."""
 
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -99,6 +100,23 @@ def test_the_same_seed_deals_as_ever(fractions, grouping):
         }[grouping]
         expected = deal_slowly(labels, fractions, seed, groups)
         assert assign(labels, fractions, seed, groups) == expected, (seed, classes, count)
+
+
+@pytest.mark.parametrize(
+    ("classes", "each", "folds"), [(3, 10, 30), (100, 3, 5), (3, 10, 12), (7, 2, 14), (4, 25, 7)]
+)
+def test_folds_are_of_equal_size_however_few_images_a_class_has(classes, each, folds):
+    labels = [f"class {i // each}" for i in range(classes * each)]
+    shares = {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
+    for seed in range(5):
+        found = Counter(assign(labels, shares, seed, even=True))
+        assert max(found.values()) - min(found[name] for name in shares) <= 1
+        of_class = Counter(zip(labels, assign(labels, shares, seed, even=True), strict=True))
+        parts = {of_class[label, name] for label in labels for name in shares}
+        assert parts <= {each // folds, -(-each // folds)}
+        pairs = [i // 2 for i in range(len(labels))]  # which stay together
+        found = Counter(assign(labels, shares, seed, pairs, even=True))
+        assert max(found.values()) - min(found[name] for name in shares) <= 4
 
 
 def test_nothing_is_dealt_to_nobody():

@@ -13,10 +13,10 @@ from torch import nn
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.passes import per_fold
 from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
 from fiftyone_gradcam.training.loop import train
 from fiftyone_gradcam.training.sources import Batch, Labelled
-from fiftyone_gradcam.workflow import reviewing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +50,7 @@ def test_no_label_is_judged_by_a_network_that_has_seen_it(tmp_path, name, monkey
         seen_by_each.append(len(model.seen))
         return SimpleNamespace(model=model)
 
-    monkeypatch.setattr(reviewing, "train", memorize)
+    monkeypatch.setattr(per_fold, "train", memorize)
     view = fg.find_label_issues(
         dataset, folds=3, backbone="small_cnn", weights="none", image_size=16, device="cpu"
     )

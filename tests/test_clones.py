@@ -244,3 +244,11 @@ def test_an_import_that_replaces_a_dataset_leaves_its_clone_whole(dataset):
     assert again.get_field("prediction") is None
     check_whole(clone, before)
     assert files_of(clone) == shown
+
+
+def test_a_dataset_that_is_replaced_takes_its_files_along(dataset):
+    root, name = os.path.dirname(os.path.dirname(dataset.first().filepath)), dataset.name
+    folder = dataset_folder(dataset)
+    assert len(tree(folder)) > len(FILES)
+    fg.import_folders(root, name, overwrite=True, progress=False)
+    assert tree(folder) == {}

@@ -23,6 +23,7 @@ from fiftyone_gradcam.dataset.feature_files import FeatureWriter, open_features
 from fiftyone_gradcam.dataset.features import features_of
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.dataset.leftovers import find_leftovers, free
+from fiftyone_gradcam.dataset.writing import writing
 from fiftyone_gradcam.images import batches
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -272,6 +273,35 @@ def test_a_writer_that_was_killed_leaves_nothing_that_is_read(dataset):
     found = kept_of(dataset, run)
     assert found == pytest.approx(fresh_of(dataset, run), **CLOSE)
     assert sorted(path.suffix for path in folder.iterdir()) == [".features", ".json"]
+
+
+SECOND = """
+import sys
+import fiftyone as fo
+import torch
+import fiftyone_gradcam as fg
+dataset, seen = fo.load_dataset(sys.argv[1]), []
+hook = torch.nn.modules.module.register_module_forward_hook(lambda *_: seen.append(1))
+fg.load_run(dataset, "a").load_model()
+print("ready", flush=True)
+found = fg.compute_embeddings(dataset, "a", progress=False)
+print("computed", len(seen), repr(float(found.sum())), flush=True)
+"""
+
+
+def test_of_two_processes_one_computes_and_the_other_waits_and_reads(dataset):
+    make_run(dataset, "a")
+    dataset.persistent = True  # for another process
+    home = Path(feature_files.__file__).parents[2]
+    given = [sys.executable, "-c", SECOND, dataset.name]
+    with writing(dataset):
+        child = subprocess.Popen(given, cwd=home, stdout=subprocess.PIPE, text=True)
+        while child.stdout.readline() != "ready\n":
+            assert child.poll() is None
+        own = fg.compute_embeddings(dataset, "a", progress=False)
+    told = child.communicate(timeout=120)[0].splitlines()
+    assert told[-1] == f"computed 0 {float(own.sum())!r}"
+    assert child.returncode == 0
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "other", "gone"])

@@ -21,7 +21,7 @@ from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.passes import engine, features
+from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.training.history import Hooks
 from fiftyone_gradcam.training.learner import Sums
 from fiftyone_gradcam.training.loop import train
@@ -149,7 +149,6 @@ def test_predict_and_features_make_no_float64(trained, monkeypatch):
 
     own_work = engine._Work.compute
     monkeypatch.setattr(engine._Work, "compute", work)
-    monkeypatch.setattr(features, "_read", narrow(features._read))
     kinds = ("predicted", "label", "runner_up", "contrast")
     fg.predict(trained, "quick", "narrow", kinds, ["digit 1"], "narrow_cam", scale="pair")
     assert len(made) >= len(trained) // engine.CPU_BATCH

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import fiftyone as fo
@@ -14,6 +12,7 @@ import pytest
 from bson import ObjectId
 from conftest import QUICK, REPOSITORY, kill_worker, save_digits, worker_of
 from fiftyone.operators.delegated import DelegatedOperationService
+from forking import Python, run_python
 from made_runs import make_run
 
 import fiftyone_gradcam as fg
@@ -224,33 +223,36 @@ def test_what_a_job_cannot_do_is_refused_at_once(dataset):
 
 def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     """The database too: it must not end with the session that started it."""
-    code = (
+    not_own = ("FIFTYONE_PRIVATE_DATABASE_PORT", "FIFTYONE_DATABASE_URI")
+    own = {k: v for k, v in os.environ.items() if k not in not_own}
+    own |= {"FIFTYONE_DATABASE_DIR": str(tmp_path / "db"), "PYTHONPATH": str(REPOSITORY)}
+    settings = (  # read again, for what is imported already has read others
         "import os, sys, time, fiftyone as fo, fiftyone_gradcam as fg\n"
+        "fo.config.database_uri = None\n"
+        "fo.config.database_dir = os.environ['FIFTYONE_DATABASE_DIR']\n"
+    )
+    code = (
         "ds = fg.import_folders(sys.argv[1], 'outlives'); fg.split(ds)\n"
-        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 200}!r}, delegate=True)\n"
+        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 100}!r}, delegate=True)\n"
         "while not job.refresh().message.startswith('epoch'): time.sleep(.1)\n"
         "print('job', job.id); sys.stdout.flush(); os._exit(0)\n"
     )
     root = save_digits(tmp_path / "d", per_class=20)
-    own = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "db"), "PYTHONPATH": str(REPOSITORY)}
-    not_own = ("FIFTYONE_PRIVATE_DATABASE_PORT", "FIFTYONE_DATABASE_URI")
-    environment = {k: v for k, v in os.environ.items() if k not in not_own}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(root)],
-        env=environment | own, capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    id = done.stdout.rpartition("job ")[2].strip()
+    session = Python(settings + code, str(root), environment=own)
+    # The end of what it prints is no sign: the database has inherited where it prints to.
+    while not (line := session.stdout.readline()).startswith("job "):
+        assert line, session.stderr.read()
+    assert session.wait(60) == 0
+    id = line.split()[1]
     code = (
-        "import sys, fiftyone as fo, fiftyone_gradcam as fg\n"
         "print(fg.load_job(sys.argv[1]).wait(120).state)\n"
         "print(len(fg.load_run(fo.load_dataset('outlives'), 'r').history))\n"
         "fo.delete_dataset('outlives')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, id],
-        env=environment | own, capture_output=True, text=True, check=True, timeout=180,
-    )  # fmt: skip
-    assert done.stdout.split()[-2:] == ["completed", "200"]
+    printed = run_python(settings + code, id, environment=own, timeout=180)
+    assert printed.split()[-2:] == ["completed", "100"]
+    for file in (session.stdin, session.stdout, session.stderr):
+        file.close()
 
 
 def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):

@@ -3,10 +3,12 @@
 import os
 
 import fiftyone as fo
+import numpy as np
 import pytest
 from conftest import QUICK, save_digits
 from fiftyone import ViewField as F
 from made_runs import CLASSES, HISTORY
+from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.runs import Run, save_run
@@ -62,9 +64,100 @@ def test_label_issues_by_frozen_features(mislabelled, real):
     check_planted(dataset, planted, view)
 
 
+def test_the_second_call_sees_no_image_and_says_the_same(mislabelled, real, monkeypatch):
+    dataset, planted = mislabelled
+    weights = str(real / "weights" / "squeezenet1_1.pth")
+    options = {"backbone": "squeezenet1_1", "weights": weights}
+    first = fg.find_label_issues(dataset, **options).values(["id", "label_quality"])
+
+    def never(*args):
+        raise AssertionError("an image was decoded again")
+
+    monkeypatch.setattr("fiftyone_gradcam.images.batches.decode", never)
+    assert fg.find_label_issues(dataset, **options).values(["id", "label_quality"]) == first
+    noted = dataset.info["label_issues"]
+    assert (noted["method"], noted["by"]) == ("features", "squeezenet1_1")
+    assert noted["low"] <= 6 <= noted["high"]
+    assert noted["judged"] == 150
+    assert noted["estimate"] == pytest.approx(6, abs=2)
+    found = dataset.match(F("issue.label") == "wrong label")
+    assert sum(path in planted for path in found.values("filepath")) >= 4
+    for sample in found:
+        given, other = sample.ground_truth.label, sample.suggested_label.label
+        assert given in sample.issue.evidence
+        assert other in sample.issue.evidence
+        assert len(sample.issue.neighbors) == 10
+        assert sample.id not in sample.issue.neighbors
+        alike = dataset.select(sample.issue.neighbors).values("ground_truth.label")
+        assert f"{alike.count(other)} of 10 most similar" in sample.issue.evidence
+
+
+def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
+    dataset, planted = mislabelled
+    pixels = np.stack(
+        [np.asarray(Image.open(path), np.float32).ravel() for path in dataset.values("filepath")]
+    )
+    view = fg.find_label_issues(dataset, embeddings=pixels)
+    check_planted(dataset, planted, view)
+    by_array = view.values(["id", "label_quality"])
+    dataset.set_values("pixels", list(pixels))
+    view = fg.find_label_issues(dataset, embeddings="pixels")
+    assert view.values(["id", "label_quality"]) == by_array
+    check_planted(
+        dataset, planted, fg.find_label_issues(dataset, embeddings="pixels", method="folds")
+    )
+    paths, labels = dataset.values(["filepath", "ground_truth.label"])
+    classes = sorted(set(labels))
+    right = [classes.index(planted.get(p, y)) for p, y in zip(paths, labels, strict=True)]
+    given = np.full((150, 3), 0.04)
+    given[np.arange(150), right] = 0.92
+    capsys.readouterr()
+    view = fg.find_label_issues(dataset, probabilities=given)
+    assert set(view.limit(6).values("filepath")) == set(planted)
+    assert view.limit(6).values("label_quality") == pytest.approx([0.04] * 6)
+    assert set(view.limit(6).values("issue.label")) == {"wrong label"}
+    assert "About 6 of 150 labels are wrong (95% interval: " in capsys.readouterr().out
+    for arguments, words in (
+        ({"probabilities": given[:9]}, r"shape \(9, 3\), not \(150, 3\).*'digit 0', 'digit 1'"),
+        ({"probabilities": given * 2}, "150 rows of probabilities .* row 0, which adds up to 2 "),
+        ({"probabilities": given, "method": "folds"}, "probabilities or method='folds', not both"),
+        ({"embeddings": pixels, "backbone": "resnet18"}, "backbone='resnet18'"),
+        ({"embeddings": pixels, "method": "fine-tune"}, "embeddings or method='fine-tune'"),
+        ({"embeddings": pixels, "epochs": 3}, "epochs is a choice of a training"),
+        ({"method": "feature"}, "method 'feature' is none of .* Did you mean 'features'"),
+        ({"method": "folds", "backbone": "small_cnn"}, "weights='none'. Choose weights"),
+        ({"embeddings": pixels, "delegate": True}, "embeddings from a field"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            fg.find_label_issues(dataset, **arguments)
+
+
+def test_trainings_per_fold_resume_after_they_were_cancelled(mislabelled, monkeypatch):
+    from fiftyone_gradcam.passes import per_fold
+
+    dataset, _ = mislabelled
+    options = {**QUICK, "epochs": 1, "folds": 3, "method": "fine-tune"}
+    whole = fg.find_label_issues(dataset, **options).values(["id", "label_quality"])
+
+    def cancel(done, total, message):
+        if message.startswith("Training fold 3"):
+            raise fg.CancelledError
+
+    with pytest.raises(fg.CancelledError):
+        fg.find_label_issues(dataset, progress=cancel, **options)
+    trained, train = [], per_fold.train
+    monkeypatch.setattr(per_fold, "train", lambda *a, **o: trained.append(a) or train(*a, **o))
+    again = fg.find_label_issues(dataset, **options).values(["id", "label_quality"])
+    assert len(trained) == 1
+    assert again[0] == whole[0]
+    assert again[1] == pytest.approx(whole[1], abs=1e-6)
+    fg.find_label_issues(dataset, **{**options, "folds": 2})  # nothing of it is used for others
+    assert len(trained) == 3
+
+
 def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     root = save_digits(tmp_path / "d", per_class=8)
-    for path in sorted((root / "digit 2").iterdir())[1:]:
+    for path in sorted((root / "digit 2").iterdir())[4:]:
         path.unlink()
     dataset = fg.import_folders(str(root), name)
     broken = dataset.first()
@@ -73,20 +166,24 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     options = {**QUICK, "epochs": 1}
     view = fg.find_label_issues(dataset, folds=2, **options)
     assert len(view) == 15
-    assert "only image of its class: digit 2" in capsys.readouterr().out
+    assert "Too few images that differ to judge: digit 2 (4)" in capsys.readouterr().out
     assert dataset[broken.id].label_quality is None
+    few = dataset.match(F("ground_truth.label") == "digit 2")
+    assert few.values("label_quality") == [None] * 4
+    assert few.values("issue.label") == ["too few to judge"] * 4
+    assert dataset.info["label_issues"]["too_few"] == [{"class": "digit 2", "count": 4}]
     with pytest.raises(ValueError, match="folds .*1"):
         fg.find_label_issues(dataset, folds=1, **options)
     with pytest.raises(ValueError, match="which backbone"):
         fg.find_label_issues(dataset, weights="/some/file.pth")
     one = dataset.match(F("ground_truth.label") == "digit 1")
-    with pytest.raises(ValueError, match=r"two classes with two images.*'digit 1' \(8\)"):
+    with pytest.raises(ValueError, match=r"two classes with five images.*'digit 1' \(8\)"):
         fg.find_label_issues(one, **options)
 
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):
     empty = fo.Dataset(name)
-    from fiftyone_gradcam.passes import features
+    from fiftyone_gradcam.dataset import pretrained as features
 
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
 

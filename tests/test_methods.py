@@ -284,7 +284,7 @@ def test_2000_batches_leave_no_hook_and_no_growth():
         return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
 
     model, backbone = network("small_cnn"), get_backbone("small_cnn")
-    x = images("small_cnn", 2)
+    x = images("small_cnn", 2)[..., :16, :16]  # small, and maps that were kept would be noticed
 
     def some(model: nn.Module, count: int) -> None:
         for _ in range(count):
@@ -323,3 +323,27 @@ def test_methods_are_described():
     assert list(METHODS) == [
         "gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [224, 130])
+def test_the_mean_gradient_of_large_heads_is_that_of_autograd(side):
+    """Also where cells are pooled unevenly, and after the weights have changed."""
+    torch.manual_seed(0)
+    backbone = get_backbone("alexnet")
+    model = backbone.build(4, hidden=(8,)).eval()
+    with torch.no_grad():
+        target, head = backbone.split(model, torch.randn(2, 3, side, side))
+    classes = torch.tensor([3, 0])
+    for _ in range(2):
+        leaf = target.clone().requires_grad_()
+        right = head(leaf)
+        (gradient,) = torch.autograd.grad(right[[0, 1], classes].sum(), leaf)
+        logits, mean_gradient = backbone.family.mean_gradient(model, target)
+        found = mean_gradient(classes)
+        assert found.shape == (*target.shape[:2], 1, 1)
+        torch.testing.assert_close(logits, right)
+        expected = gradient.mean((2, 3), keepdim=True)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * float(expected.max()))
+        with torch.no_grad():
+            next(x for x in model.classifier if isinstance(x, torch.nn.Linear)).weight.mul_(-1.5)
+    assert all(weight.grad is None for weight in model.parameters())

@@ -25,7 +25,7 @@ from fiftyone_gradcam.passes.heatmaps import KINDS
 URI = "@gradcam/classifier/"
 VERBS = [
     "import_folders", "split", "fine_tune", "predict", "find_label_issues", "find_leaks",
-    "show_embeddings", "lowest_scores", "highest_scores", "mistakes",
+    "find_anomalies", "show_embeddings", "lowest_scores", "highest_scores", "mistakes",
     "export_folders", "export_overlays", "mean_heatmaps", "explanation_quality",
     "preview_augmentation", "find_learning_rate", "sanity_check",
 ]  # fmt: skip

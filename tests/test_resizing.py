@@ -126,7 +126,7 @@ def test_square_images_have_no_letterbox(tmp_path, recipe):
 
 
 def network_of(recipe: Recipe) -> Network:
-    from fiftyone_gradcam.passes.features import frozen_network
+    from fiftyone_gradcam.passes.frozen import frozen_network
 
     return frozen_network(dataclasses.replace(recipe, resize="crop"), "cpu")
 

@@ -51,6 +51,10 @@ def test_folds_are_stratified_and_never_hide_a_class():
     assert (fold == folds_of(labels, 5, seed=3)).all()
     assert (fold != folds_of(labels, 5, seed=4)).any()
     assert folds_of(np.array([0, 0, 1]), 5).max() == 1
+    twins = np.arange(77) // 2  # a pair of images is never parted
+    fold = folds_of(labels, 5, groups=twins)
+    assert all(len(set(fold[twins == pair])) == 1 for pair in range(39))
+    assert np.bincount(fold).max() <= 18
     with pytest.raises(ValueError, match="No class has two"):
         folds_of(np.array([0, 1, 2]), 5)
     with pytest.raises(ValueError, match="not 1"):

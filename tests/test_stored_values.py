@@ -1,15 +1,19 @@
 """How values are stored, on samples without images."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import bson
 import fiftyone as fo
 import pytest
+from conftest import save_digits
+from fiftyone.core.odm import get_db_conn
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import runs
-from fiftyone_gradcam.dataset.fields import class_counts, labels_of
+from fiftyone_gradcam.dataset import runs, writing
+from fiftyone_gradcam.dataset.fields import class_counts, labels_of, refresh
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
 from fiftyone_gradcam.dataset.spool import Spool, make_header, settle, spools
 from fiftyone_gradcam.dataset.storing import Declared, declare, is_other, write_rows
@@ -105,6 +109,19 @@ def test_values_of_which_one_cannot_be_written_wait_all_or_none(dataset):
     assert list(waiting.rows()) == [(one, {"score": 0.25})]
 
 
+def test_who_had_to_wait_for_a_dataset_sees_what_the_other_has_written(dataset, monkeypatch):
+    @contextmanager
+    def locked(*_) -> Iterator[bool]:
+        mark = {"$set": {"info.note": "of another process"}}
+        get_db_conn().datasets.update_one({"_id": dataset._doc.id}, mark)
+        yield True
+
+    assert "note" not in dataset.info
+    monkeypatch.setattr(writing, "locked", locked)
+    with writing.writing(dataset):
+        assert dataset.info["note"] == "of another process"
+
+
 def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):
     for dataset in some_digits(tmp_path / "digits", name, per_class=1):
         run = make_run(dataset, "a", files=False)
@@ -122,3 +139,29 @@ def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):
         assert settle(dataset) == 1
         assert spools(dataset) == []
         assert dataset.values("score") == [0.25, None, None]
+
+
+def test_a_dataset_is_read_again_only_when_the_database_knows_more(tmp_path, name):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "digits", per_class=4)), name)
+    own, records = {"_id": dataset._doc.id}, get_db_conn().datasets
+    sample = dataset.first()
+    sample.tags.append("not saved")
+    refresh(dataset)
+    assert sample.tags == ["not saved"]
+    # What other processes write: facts of the dataset, of a field, and a run.
+    records.update_one(own, {"$set": {"info.theirs": [1]}})
+    refresh(dataset)
+    assert dataset.info["theirs"] == [1]
+    place = [one.name for one in dataset._doc.sample_fields].index("ground_truth")
+    records.update_one(own, {"$set": {f"sample_fields.{place}.info": {"theirs": 2}}})
+    refresh(dataset)
+    assert dataset.get_field("ground_truth").info == {"theirs": 2}
+    made = make_run(dataset, "theirs", files=False)
+    runs_of_others = records.find_one(own)["runs"]
+    records.update_one(own, {"$set": {"runs": {}}})
+    refresh(dataset)
+    assert dataset.list_runs() == []
+    assert not runs.has_run(dataset, "theirs")
+    records.update_one(own, {"$set": {"runs": runs_of_others}})
+    assert runs.has_run(dataset, "theirs")
+    assert fg.load_run(dataset, "theirs").classes == made.classes

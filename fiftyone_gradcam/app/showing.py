@@ -9,7 +9,8 @@ at the App when the job has ended. It has a "summary" and may have
 - "view": samples to show, by `view_as_text`
 - "fields": names of fields to make visible; the first heatmap among them takes the place of others
 - "picture": the path of a picture
-- "panel": a panel of FiftyOne's to open: its "name", and the "state" that it begins with
+- "panel": a panel of FiftyOne's to open: its "name", and "data": what it is to show, by the names
+  that it has for it
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def show(ctx, outcome: dict) -> Iterator:
             yield ctx.ops.set_active_fields(wanted)
     if "panel" in outcome:
         panel = outcome["panel"]
-        yield ctx.ops.open_panel(panel["name"], layout="horizontal", state=panel["state"])
+        yield ctx.ops.open_panel(panel["name"], layout="horizontal", data=panel["data"])
 
 
 def color_heatmaps(ctx, known: list[str]) -> list[str]:
@@ -109,6 +110,22 @@ def show_job(ctx, id: str) -> Iterator:
             return
     state = {"state": {"tab": "jobs", "own": id}}
     yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
+
+
+def turn_panel(ctx, panel: dict) -> bool:
+    """Let a panel that is open show what is wanted; returns whether it is open.
+
+    The Embeddings panel forgets what it is to show in the moment in which it opens.
+
+    Args:
+        ctx: of the panel that asks
+        panel: of an outcome
+    """
+    ids = [one.component_id for one in _panels(ctx.spaces) if one.type == panel["name"]]
+    for id in ids:
+        given = {"panel_id": id, "data": panel["data"], "full_merge": True}
+        ctx.trigger("set_panel_data", given)
+    return bool(ids)
 
 
 def _panels(space: fo.Space | None) -> Iterator[fo.Panel]:

@@ -8,13 +8,14 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..passes.features import frozen_network, pick_backbone
+from ..passes.frozen import frozen_network
 from ..progress import Progress, reporting, tell_failures
 from ..review.duplicates import small_pictures
 from ..training.recipes import make_recipe
 from .features import read_features
 from .import_record import decode_options
 from .kept_features import source_of, thumbnails_source
+from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
 BATCH = 64

@@ -15,8 +15,17 @@ from ..passes.seen import Seen
 from ..passes.sinks import Sink
 from ..progress import Report
 from ..review.duplicates import small_pictures
+from ..review.pictures import picture_measures
 from .feature_files import rounded
-from .kept_features import Kept, Source, keeping, present, source_of, thumbnails_source
+from .kept_features import (
+    Kept,
+    Source,
+    keeping,
+    measures_source,
+    present,
+    source_of,
+    thumbnails_source,
+)
 from .runs import Run
 
 Reader = Network | Callable[[torch.Tensor], torch.Tensor | np.ndarray]
@@ -68,7 +77,10 @@ def pixel_readers(size: int, resize: str) -> list[tuple[Source, Reader]]:
     Args:
         size, resize: how images are shown
     """
-    return [(thumbnails_source(size, resize), small_pictures)]
+    return [
+        (thumbnails_source(size, resize), small_pictures),
+        (measures_source(size, resize), picture_measures),
+    ]
 
 
 def feature_sinks(

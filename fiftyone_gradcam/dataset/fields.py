@@ -77,22 +77,27 @@ def whole(samples: fo.core.collections.SampleCollection) -> fo.core.collections.
 
 
 def refresh(dataset: fo.Dataset) -> None:
-    """Read the fields of a dataset again if the database knows others: another process has changed
-    them, or a call here was cut short. Only then, for samples at hand lose what was not saved."""
+    """Read a dataset again if the database knows other fields, facts or runs: another process has
+    changed them, or a call here was cut short. Only then, for samples at hand lose what was not
+    saved, and it takes FiftyOne a while."""
 
     def stored(fields: list[dict], prefix: str = "") -> dict[str, dict | None]:
         found = {}
         for field in fields:
-            path = prefix + ("id" if field["name"] == "_id" else field["name"])
-            found[path] = field.get("info") or None
-            found |= stored(field.get("fields") or [], f"{path}.")
+            name = "id" if field["name"] == "_id" else field["name"]
+            if not name.startswith("_"):  # FiftyOne's own, which no schema names
+                found[prefix + name] = field.get("info") or None
+                found |= stored(field.get("fields") or [], f"{prefix}{name}.")
         return found
 
-    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": 1})
-    known = {
-        path: field.info or None for path, field in dataset.get_field_schema(flat=True).items()
-    }
-    if record is None or stored(record["sample_fields"]) != known:
+    parts = dict.fromkeys(("sample_fields", "info", "runs"), 1)
+    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, parts)
+    fields = dataset.get_field_schema(flat=True).items()
+    if record is None or (
+        stored(record["sample_fields"]) != {path: field.info or None for path, field in fields}
+        or (record.get("info") or {}) != (dataset._doc.info or {})
+        or (record.get("runs") or {}).keys() != dataset._doc.runs.keys()
+    ):
         dataset.reload()
 
 

@@ -1,54 +1,128 @@
-"""How label issues are stored."""
+"""How label issues are stored, and what is known of a dataset's labels as a whole."""
 
 from __future__ import annotations
 
-import fiftyone as fo
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
-from ..review.label_issues import LabelIssues
+import fiftyone as fo
+import numpy as np
+
+from ..review.kinds import Issue
+from ..review.verdict import Verdict
+from .label_totals import INFO
 from .prediction_fields import document
+from .review_state import VOUCHED
 from .spool import replace_values
 from .storing import Declared
+
+MOST_PAIRS = 50
+LEAST_COUNT = 0.5  # of wrong labels of a pair of classes that is listed
 
 
 def write_label_issues(
     dataset: fo.Dataset,
-    ids: list[str],
-    unjudged: list[str],
-    found: LabelIssues,
+    ids: Sequence[str],
+    judged: Mapping[int, int],
+    unjudged: Sequence[str],
+    verdict: Verdict,
+    issues: Mapping[int, Issue],
     classes: list[str],
-    quality_field: str,
-    suggestion_field: str,
+    names: tuple[str, str, str],
     label_field: str,
+    vouched: Collection[int] = (),
 ) -> None:
-    """Store the quality of each label, and another class where one is more probable.
+    """Store the quality of each label, another class where one is more probable, and the issues.
 
     Args:
         dataset: where to
-        ids: the judged samples, in the order of `found`
-        unjudged: other samples, which lose what an earlier check said of them
-        found: the verdict
-        classes: names of the class indexes in `found`
-        quality_field, suggestion_field: where to put it; values of earlier checks of these
+        ids: of all samples that positions refer to
+        judged: row in the verdict of each judged position
+        unjudged: ids of samples that lose what an earlier check said of them
+        verdict: on the judged
+        issues: by position
+        classes: names of the class indexes in the verdict
+        names: of the fields of qualities, suggestions and issues; values of earlier checks of these
             samples are replaced
         label_field: the labels that were judged, for the record
+        vouched: positions of labels that a person has chosen or confirmed: nothing is said against
+            them
     """
+    quality_field, suggestion_field, issue_field = names
     facts = {"classes": classes, "label_field": label_field}
-    low = f"Out-of-fold probability of the label in {label_field!r}; low is suspicious"
+    low = f"Probability of the label in {label_field!r} without this image; low is suspicious"
     other = f"A class more probable than the label in {label_field!r}"
+    what = f"What may be the matter with the image or its label in {label_field!r}, and why"
+    attributes = {"evidence": "text", "neighbors": "list", "sure": "bool"}
     fields = {
         quality_field: Declared("float", low, facts, {}),
         suggestion_field: Declared("classification", other, facts, {}),
+        issue_field: Declared("classification", what, facts, attributes),
     }
     rows = {i: dict.fromkeys(fields) for i in unjudged}
-    verdicts = zip(
-        ids,
-        found.quality.tolist(),
-        found.suggested.tolist(),
-        found.suggested_score.tolist(),
-        found.issues.tolist(),
-        strict=True,
-    )
-    for sample_id, quality, index, score, differs in verdicts:
-        another = document(fo.Classification, label=classes[index], confidence=score)
-        rows[sample_id] = {quality_field: quality, suggestion_field: another if differs else None}
+    found = verdict.issues
+    for place, row in judged.items():
+        label, score = classes[found.suggested[row]], float(found.suggested_score[row])
+        another = document(fo.Classification, label=label, confidence=score)
+        rows[ids[place]] = {
+            quality_field: float(found.quality[row]),
+            suggestion_field: another if found.issues[row] else None,
+            issue_field: None,
+        }
+    for place in vouched:
+        rows[ids[place]] = dict.fromkeys(fields) | {quality_field: VOUCHED}
+    for place in issues.keys() - set(vouched):
+        issue = issues[place]
+        rows.setdefault(ids[place], dict.fromkeys(fields))[issue_field] = document(
+            fo.Classification,
+            label=issue.kind,
+            confidence=issue.confidence,
+            evidence=issue.evidence,
+            neighbors=[ids[i] for i in issue.neighbors],
+            sure=issue.sure,
+        )
     replace_values(dataset, fields, rows)
+
+
+def note_label_issues(
+    dataset: fo.Dataset,
+    verdict: Verdict,
+    issues: Mapping[int, Issue],
+    classes: Sequence[str],
+    too_few: Mapping[str, int],
+    facts: dict,
+) -> dict:
+    """Keep in `dataset.info["label_issues"]` how many labels are wrong.
+
+    Args:
+        dataset: where to
+        verdict, issues, classes: see `write_label_issues`
+        too_few: numbers of images of the classes that are too small to be judged
+        facts: how they were judged, for the record
+
+    Returns:
+        what is kept: beside `facts` "judged", "estimate", "low" and "high" (95% interval),
+        "pairs" (a list of "label", "class" and "count", the largest first), "kinds" (numbers of
+        issues by kind), "too_few" (a list of "class" and "count")
+    """
+    estimate, pairs = verdict.estimate, []
+    order = np.argsort(-estimate.pairs, axis=None, kind="stable")[:MOST_PAIRS]
+    for true, given in zip(*np.unravel_index(order, estimate.pairs.shape), strict=True):
+        count = float(estimate.pairs[true, given])
+        if count >= LEAST_COUNT:
+            pair = {"label": classes[given], "class": classes[true], "count": round(count, 1)}
+            pairs.append(pair)
+    noted = {
+        **facts,
+        "judged": len(verdict.wrong),
+        "estimate": round(estimate.count),
+        "low": int(np.floor(estimate.low)),
+        "high": int(np.ceil(estimate.high)),
+        "pairs": pairs,
+        "kinds": dict(Counter(issue.kind for issue in issues.values())),
+        # Classes have any name, and keys of the database have not.
+        "too_few": [{"class": name, "count": count} for name, count in too_few.items()],
+    }
+    dataset.info[INFO] = noted
+    dataset.save()
+    return noted

@@ -75,6 +75,11 @@ def thumbnails_source(size: int, resize: str) -> Source:
     return Source(f"thumbnails-{size}-{resize}", f"thumbnails of images of {size} pixels, {resize}")
 
 
+def measures_source(size: int, resize: str) -> Source:
+    """How light, sharp and rich images are (see `review.pictures.picture_measures`)."""
+    return Source(f"measures-{size}-{resize}", f"measures of images of {size} pixels, {resize}")
+
+
 def folder_of(dataset: fo.Dataset, source: Source) -> str:
     """Where the features of a source are."""
     return os.path.join(dataset_folder(dataset), FEATURES, source.digest)
@@ -252,10 +257,8 @@ def useless_features(dataset_id: str) -> set[str]:
     for name in os.listdir(home) if os.path.isdir(home) else ():
         folder = os.path.join(home, name)
         note = _noted(folder)
-        is_used = bool(note) and (
-            bool(note.get("runs")) or time.time() - _used(folder) < UNUSED_SECONDS
-        )
-        if not is_used or is_gone(folder, versions):
+        is_used = note["network"] and time.time() - _used(folder) < UNUSED_SECONDS
+        if not (note["runs"] or is_used) or is_gone(folder, versions):
             found.add(name)
     return found
 
@@ -272,26 +275,26 @@ def is_gone(folder: str, versions: Collection[str]) -> bool:
         folder: of a source
         versions: of the runs that there are
     """
-    runs = _noted(folder).get("runs")
+    runs = _noted(folder)["runs"]
     return bool(runs) and not set(runs) & set(versions)
 
 
 def _noted(folder: str) -> dict:
-    """What is noted of a source."""
+    """What is noted of a source: "network", words; empty if nothing can be read. And "runs", the
+    versions of the runs that it is of, none for what outlives them."""
     try:
         with open(os.path.join(folder, NOTE), encoding="utf-8") as file:
             note = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) else {}
+        return {"network": str(note["network"]), "runs": list(map(str, note["runs"]))}
+    except (OSError, ValueError, TypeError, LookupError):
+        return {"network": "", "runs": []}
 
 
 def _note(folder: str, source: Source) -> None:
     """Note what the features in a folder are of."""
-    before = _noted(folder)
-    runs = None
-    if source.run is not None and (not before or before.get("runs")):
-        runs = sorted({*(before.get("runs") or ()), source.run})
+    before, runs = _noted(folder), []
+    if source.run is not None and (before["runs"] or not before["network"]):
+        runs = sorted({*before["runs"], source.run})
     note = {"network": source.words, "runs": runs}
     if note != before:
         with whole_file(os.path.join(folder, NOTE)) as part, open(part, "w", encoding="utf-8") as f:

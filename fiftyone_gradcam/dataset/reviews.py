@@ -282,6 +282,16 @@ def without_left_out(
     return samples.exclude([i for ids in found.values() for i in ids])
 
 
+def vouched(dataset: fo.Dataset, label_field: str) -> dict[str, str]:
+    """Labels that a person has chosen or confirmed, by the ids of their samples."""
+    decided = {
+        f"{REVIEW}.label_field": label_field,
+        f"{REVIEW}.label": {"$in": [x for x in DECISIONS if x not in LEFT_OUT]},
+    }
+    rows = dataset._sample_collection.find(decided, [f"{REVIEW}.new_label"])
+    return {str(row["_id"]): row[REVIEW].get("new_label") for row in rows}
+
+
 def left_out_words(found: Mapping[str, Sequence[str]]) -> str:
     """How many samples are left out and why, in words."""
     names = {"exclude": "excluded", "unclear": "unclear"}

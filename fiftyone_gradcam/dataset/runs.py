@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
 from mongoengine.errors import DoesNotExist
 
 from ..folders.path_names import check_name, same
@@ -411,8 +412,12 @@ def _when(info: fo.core.runs.RunInfo) -> str:
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
     """Whether a dataset has a run, of any kind, of a key; another process may have made it."""
-    if key not in dataset.list_runs():
-        dataset.reload()
+    if key in dataset.list_runs():
+        return True
+    record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"runs": 1})
+    if record is None or key not in (record.get("runs") or {}):
+        return False
+    dataset.reload()  # which takes FiftyOne a while
     return key in dataset.list_runs()
 
 

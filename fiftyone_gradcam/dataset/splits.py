@@ -29,6 +29,7 @@ def write_split(
     seed: int,
     groups: Sequence[Hashable] | None = None,
     without: Collection[str] = (),
+    even: bool = False,
 ) -> dict[str, dict[str, int]]:
     """Tag samples with their split; the tags of any earlier split are taken away.
 
@@ -36,6 +37,7 @@ def write_split(
         samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
         groups: of each sample, in the order of the samples; see `folders.assignment`
         without: ids of samples that get no tag
+        even: no split comes before another; see `folders.assignment`
 
     Returns:
         number of samples by split and class
@@ -46,7 +48,7 @@ def write_split(
     labels = [None if i in out else label for i, label in zip(ids, labels, strict=True)]
     if not any(labels):
         raise ValueError(f"No sample of {dataset.name!r} has a label in {label_field!r}")
-    assigned = assign(labels, fractions, seed, groups)
+    assigned = assign(labels, fractions, seed, groups, even)
     old = split_tags(dataset) | set(fractions)
     # Tags of this split are known as such before the first is written, and those of the last one
     # until they are gone: a split that is cut off leaves no tag that the next one does not know.

@@ -18,7 +18,13 @@ from .fields import OWNER, describe_fields, field_info, has_values
 # Values of samples: by the sample's id, by the path of the field.
 Rows = Mapping[str, Mapping[str, Any]]
 DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
-TYPES = {"float": fo.FloatField, "int": fo.IntField, "text": fo.StringField, "list": fo.ListField}
+TYPES = {
+    "float": fo.FloatField,
+    "int": fo.IntField,
+    "text": fo.StringField,
+    "list": fo.ListField,
+    "bool": fo.BooleanField,
+}
 PLAIN = {"float": fo.FloatField, "text": fo.StringField, "vector": fo.VectorField}
 LISTS = {"floats": fo.FloatField, "texts": fo.StringField}
 AT_ONCE = 20_000  # ids in one question to the database
@@ -33,7 +39,7 @@ class Declared:
             "vector" for an array
         words: the description that the App shows
         info: facts for code; that the field is this plugin's goes without saying
-        attributes: of a label, by name: "float", "int", "text" or "list"
+        attributes: of a label, by name: "float", "int", "text", "list" or "bool"
     """
 
     kind: str

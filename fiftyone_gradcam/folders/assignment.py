@@ -52,6 +52,7 @@ def assign(
     fractions: dict[str, float],
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
+    even: bool = False,
 ) -> list[str | None]:
     """Deal samples to splits, each class in the same proportions.
 
@@ -66,6 +67,8 @@ def assign(
             Or numbers of images of each class; of a class with fewer, in the same proportions
         seed: of the shuffle
         groups: samples of equal values stay together; None of one that is alone
+        even: no split comes before another: a class with too few samples goes to those that are
+            the smallest so far, as it must for folds to be of equal size
 
     Returns:
         the split of each sample, or None
@@ -81,7 +84,7 @@ def assign(
     result: list[str | None] = [None] * len(labels)
     if groups is not None and len({g for g in groups if g is not None}) < len(labels):
         ideal = [[len(own) * x for x in shares[len(own)]] for own in map(members.get, classes)]
-        found = _deal_groups(labels, classes, ideal, groups, random)
+        found = _deal_groups(labels, classes, ideal, groups, random, even)
         return [names[i] if i is not None and i < len(names) else None for i in found]
     owed = [0.0] * (len(names) + 1)
     for label in classes:
@@ -91,7 +94,8 @@ def assign(
         for _ in range(len(own) - sum(counts)):
             lacking = np.subtract(ideal, counts) + owed
             counts[int(lacking.round(9).argmax())] += 1
-        _seat_everyone(counts, min(len(names), len(own)))
+        if not even:
+            _seat_everyone(counts, min(len(names), len(own)))
         owed = [debt + (x - n) for x, n, debt in zip(ideal, counts, owed, strict=True)]
         start = 0
         for name, count in zip(names, counts, strict=False):
@@ -124,6 +128,7 @@ def _deal_groups(
     ideal: list[list[float]],
     groups: Sequence[Hashable],
     random: np.random.Generator,
+    even: bool,
 ) -> list[int | None]:
     """The place of each sample's split; `ideal` (K, S) are numbers of samples.
 
@@ -142,13 +147,18 @@ def _deal_groups(
     weights = [[1 / max(x, 1e-9) if x > 0 else 0.0 for x in row] for row in ideal]
     # A split that is to get nothing takes no group.
     open_splits = [j for j, column in enumerate(zip(*ideal, strict=True)) if sum(column) > 0]
+    taken = [0] * len(ideal[0]) if ideal else []
     for bag in bags:
         counts = sorted(Counter(place[labels[i]] for i in bag).items())
         scores = {
             j: sum(count * lacking[k][j] * weights[k][j] for k, count in counts)
             for j in open_splits
         }
-        split = max(scores, key=scores.get)  # the first of those that lack most
+        if even:  # the smallest of those that lack most of these classes
+            split = max(scores, key=lambda j: (round(scores[j], 9), -taken[j]))
+        else:
+            split = max(scores, key=scores.get)  # the first of those that lack most
+        taken[split] += len(bag)
         for k, count in counts:
             lacking[k][split] -= count
         for i in bag:

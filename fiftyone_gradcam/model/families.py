@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -17,6 +18,9 @@ from torch.nn.functional import relu
 Head = Callable[[torch.Tensor], torch.Tensor]
 Split = Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, Head]]
 Gradient = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+MeanGradient = Callable[
+    [nn.Module, torch.Tensor], tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Family:
             logits too
         gradient: closed form of the gradient, where there is one that saves a backward pass:
             (model, target tensor, classes (N,)) -> d logit of the class / d target tensor
+        mean_gradient: the mean of the gradient over the cells, where it can be had for less than
+            the gradient itself: (model, target tensor) -> logits, and what makes of classes (N,)
+            means (N, C, 1, 1)
         tokens_last: whether tensors within the network are (N, h, w, C), not (N, C, h, w)
         layer: where the target tensor stands in the model, for people
         last_layer: name of the layer that makes the logits
@@ -48,6 +55,7 @@ class Family:
     scratch_learning_rate: float = 1e-3
     averages: bool = True
     gradient: Gradient | None = None
+    mean_gradient: MeanGradient | None = None
     tokens_last: bool = False
     options: tuple[tuple[str, object], ...] = ()
     size_option: str | None = None
@@ -118,6 +126,46 @@ def _vgg(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
     )
 
 
+def _vgg_mean_gradient(
+    model: nn.Module, target: torch.Tensor
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    """The first linear layer, by far the largest, sees each cell of the pooled target tensor by
+    weights of its own. The mean of the gradient needs their sum over the cells alone, for pooling
+    averages: what it takes from the target tensor's cells adds up to 1 for each cell that it makes.
+    """
+    layers = list(model.classifier)
+    first = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear))
+    with torch.no_grad():
+        hidden = nn.Sequential(*layers[: first + 1])(model.avgpool(target).flatten(1))
+    leaf = hidden.requires_grad_()
+    with torch.enable_grad():
+        logits = nn.Sequential(*layers[first + 1 :])(leaf.clone())  # what follows works in place
+    channels, cells = target.shape[1], target.shape[2] * target.shape[3]
+
+    def mean_gradient(classes: torch.Tensor) -> torch.Tensor:
+        one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
+        (found,) = torch.autograd.grad(logits, leaf, one_hot, retain_graph=True)
+        return (found @ _over_cells(layers[first], channels) / cells)[:, :, None, None]
+
+    return logits, mean_gradient
+
+
+# Of linear layers: the weights that they were added up from, and the sums.
+_sums: WeakKeyDictionary[nn.Linear, tuple[tuple, torch.Tensor]] = WeakKeyDictionary()
+
+
+def _over_cells(layer: nn.Linear, channels: int) -> torch.Tensor:
+    """The weights (outputs, channels x cells) of a layer added up over the cells."""
+    weight = layer.weight
+    own = (weight.data_ptr(), weight._version, weight.device, weight.dtype, channels)
+    found = _sums.get(layer)
+    if found is None or found[0] != own:
+        with torch.no_grad():
+            found = own, weight.unflatten(1, (channels, -1)).sum(2)
+        _sums[layer] = found
+    return found[1]
+
+
 def _swin(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
     target = model.permute(model.norm(model.features(images)))
     return target, lambda target: model.head(target.mean((2, 3)))
@@ -177,8 +225,17 @@ FAMILIES = {
         averages=False,
         gradient=_squeezenet_gradient,
     ),
-    "vgg": Family(_vgg, "features", "classifier.6", scratch_learning_rate=1e-4, averages=False),
-    "alexnet": Family(_vgg, "features", "classifier.6", scratch_learning_rate=1e-4, averages=False),
+    **dict.fromkeys(
+        ("vgg", "alexnet"),
+        Family(
+            _vgg,
+            "features",
+            "classifier.6",
+            scratch_learning_rate=1e-4,
+            averages=False,
+            mean_gradient=_vgg_mean_gradient,
+        ),
+    ),
     "swin": Family(_swin, "permute", "head", scratch_learning_rate=1e-4, tokens_last=True),
     "maxvit": Family(
         _maxvit, "blocks.3", "classifier.5", scratch_learning_rate=1e-4, size_option="input_size"

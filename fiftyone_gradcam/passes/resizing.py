@@ -18,7 +18,7 @@ from ..model.network import Network
 from ..progress import Report
 from ..review.linear import LeaveOneOut, leave_one_out
 from ..training.recipe import AUTO, Recipe
-from .features import frozen_network
+from .frozen import frozen_network
 
 MOST_IMAGES = 300
 MOST_KNOWN = 16

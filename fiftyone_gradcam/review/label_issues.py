@@ -38,19 +38,25 @@ def check_folds(folds: int) -> None:
         raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
 
 
-def folds_of(labels: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+def folds_of(
+    labels: np.ndarray, folds: int, seed: int = 0, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Deal images to stratified folds.
 
     Args:
         labels: (N,) class indexes
         folds: wanted number, at least 2; at most as many as the largest class has images are made
         seed: of the shuffle
+        groups: (N,) equal for near duplicates, which are in one fold; None if there are none
 
     Returns:
         (N,) fold of each image. A class of two or more is never in one fold alone, so that each
         of its images is judged by a model that knows the class.
     """
     check_folds(folds)
+    if groups is not None:
+        _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+        return folds_of(labels[first], folds, seed)[inverse]
     folds = min(folds, int(np.bincount(labels).max()))
     if folds < 2:
         raise ValueError("No class has two images: no label can be judged by another")
@@ -82,6 +88,7 @@ def out_of_fold_probabilities(
     folds: int = 5,
     seed: int = 0,
     on_step: Callable[[int, int], None] = lambda done, total: None,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Class probabilities of each image from a model fitted without its fold.
 
@@ -92,14 +99,14 @@ def out_of_fold_probabilities(
         features: (N, D) finite
         labels: (N,) class indexes in [0, num_classes), each class at least twice
         num_classes: K
-        folds, seed: see `folds_of`
+        folds, seed, groups: see `folds_of`
         on_step: called with (folds done, folds in all)
 
     Returns:
         (N, K), rows add up to 1
     """
     probabilities = np.zeros((len(labels), num_classes))
-    fold = folds_of(labels, folds, seed)
+    fold = folds_of(labels, folds, seed, groups)
     total = int(fold.max()) + 1
     for number in range(total):
         held_out = fold == number

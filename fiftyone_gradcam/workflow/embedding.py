@@ -16,7 +16,7 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..passes.features import frozen_network
+from ..passes.frozen import frozen_network
 from ..progress import Progress, reporting, tell_failures
 from ..training.recipes import make_recipe
 from .predicting import find_classifier
@@ -151,21 +151,28 @@ def embeddings_by(
     images = Images(
         paths, network.image_size, resize=network.resize, decode_options=decode_options(dataset)
     )
-    what = f"run {run.key!r}" if run is not None else str(network)
-    with reporting(progress, f"Embedding {len(ids)} images by {what}") as report:
+    by = words_of(network, run)
+    with reporting(progress, f"Computing embeddings of {len(ids)} images by {by}") as report:
         found = features_of(dataset, ids, images, network, report, run)
     tell_failures(images.failures)
     images.check_readable()
     return found
 
 
+def words_of(network: Network, run: runs.Run | None) -> str:
+    """What sees the images, in words."""
+    if run is not None and not isinstance(run, runs.Pretrained):
+        return f"run {run.key!r}"
+    return str(network).partition(",")[0]
+
+
 def _declared(network: Network, run: runs.Run | None) -> Declared:
     """A field of embeddings as it is to be."""
     facts = {"kind": "embeddings", "network": network.digest}
-    if run is None or isinstance(run, runs.Pretrained):
-        return Declared("vector", f"What {network} sees in the image", facts, {})
-    words = f"What run {run.key!r} sees in the image"
-    return Declared("vector", words, {**facts, "run": run.key}, {})
+    words = f"What {words_of(network, run)} sees in the image"
+    if run is not None and not isinstance(run, runs.Pretrained):
+        facts["run"] = run.key
+    return Declared("vector", words, facts, {})
 
 
 def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:

@@ -12,6 +12,7 @@ from ..arguments import checked
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import columns_of
 from ..dataset.reviews import Review, adopt_edits, journal, reviewing
+from ..dataset.writing import alone_in
 from ..disk import plain_errors, whole_file
 
 Samples = fo.core.collections.SampleCollection
@@ -61,7 +62,11 @@ def export_reviews(samples: Samples, csv_path: str, overwrite: bool = False) -> 
     with plain_errors():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         text = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-        with whole_file(path) as part, open(part, "w", **text) as file:
+        with (
+            alone_in(os.path.dirname(path)),
+            whole_file(path) as part,
+            open(part, "w", **text) as file,
+        ):
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
             rows.writerows([getattr(one, name) for name in COLUMNS] for one in found)

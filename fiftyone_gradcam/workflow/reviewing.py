@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, shown, views
-from ..dataset.features import features_of
-from ..dataset.import_record import decode_options
-from ..dataset.issues import write_label_issues
+from ..dataset import fields, reviews, shown, views
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
+from ..dataset.files import dataset_folder
+from ..dataset.issues import in_words, note_label_issues, write_label_issues
+from ..dataset.looks import Looks, looks_of
+from ..dataset.pretrained import pick_backbone
+from ..dataset.probabilities import given_probabilities
 from ..dataset.resizing import settled_for
-from ..dataset.training_sets import CACHE_BYTES, class_indexes
+from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
-from ..images.batches import Images
 from ..jobs.delegating import delegable
-from ..model.backbones import get_backbone
-from ..model.device import pick_device
-from ..passes.engine import run_pass
-from ..passes.features import frozen_network, pick_backbone
-from ..passes.sinks import Logits
+from ..model.network import Network
+from ..passes.per_fold import probabilities_per_fold
 from ..progress import Progress, Report, reporting, some, tell_failures
-from ..review.label_issues import check_folds, folds_of, label_issues, out_of_fold_probabilities
-from ..review.scores import softmax
-from ..training.history import Hooks
-from ..training.loop import train
+from ..review.issue_facts import issues_of
+from ..review.kinds import LEAST_IMAGES
+from ..review.label_issues import check_folds, folds_of, out_of_fold_probabilities
+from ..review.leaks import equal_files
+from ..review.twins import judgeable, left_out_together, twins_of
+from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
+from ..similar import did_you_mean
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
-from ..training.sources import InTraining, Labelled
+from .embedding import embeddings_for
+
+METHODS = ("features", "folds", "fine-tune")
+LEAST = 1e-12  # of a probability
+FOLDS = "folds"  # folder of what trainings of an unfinished call said
 
 
-@delegable
+def _check(samples, embeddings=None, probabilities=None, **_) -> None:
+    """Raise at once what is wrong with a call that is handed to a job."""
+    check_can_wait(embeddings)
+    if probabilities is not None:
+        raise ValueError("A job cannot be given probabilities. Call without delegate=True")
+
+
+@delegable(check=_check)
 @exclusive
 def find_label_issues(
     samples: fo.core.collections.SampleCollection,
     label_field: str = "ground_truth",
     folds: int = 5,
-    backbone: str | None = None,
+    backbone: Network | str | None = None,
     weights: str | None = None,
     seed: int = 0,
     quality_field: str = "label_quality",
@@ -45,153 +62,232 @@ def find_label_issues(
     device: str | None = None,
     progress: Progress = None,
     delegate: bool = False,
+    method: str | None = None,
+    embeddings: Embeddings | None = None,
+    probabilities: np.ndarray | None = None,
+    issue_field: str = "issue",
     **choices,
 ) -> fo.DatasetView:
     """Score each label by a model that never saw its image, the most suspicious first.
 
-    With pretrained weights: the images' features come from the frozen backbone, and a logistic
-    regression is fitted once per fold. Without: the backbone is trained from scratch once per
-    fold. Written are `label_quality` (out-of-fold probability of the given label: 0 to 1, low is
-    suspicious) and, where another class is more probable, `suggested_label` with its confidence.
+    Written are `label_quality` (the probability of the given label without this image: 0 to 1, low
+    is suspicious), where another class is more probable `suggested_label` with its confidence, and
+    `issue`: what may be the matter, with `evidence` in words and the ids of the most similar images
+    (`neighbors`). Its label is "wrong label" (sure enough to be accepted in bulk), "ambiguous",
+    "outlier", "equal files, two labels", "near duplicates, two labels", "dark", "light", "blurry",
+    "low information", "odd size", "odd aspect ratio" or "too few to judge". How many labels are
+    wrong, in all and by pairs of classes, is printed and kept in `dataset.info["label_issues"]`.
+    `issue.sure` marks labels that may be corrected in bulk.
+
+    Equal files and near duplicates do not vouch for each other. Classes with fewer than five images
+    that differ are not judged. Labels that reviews have confirmed or corrected have the quality 1;
+    samples that reviews have excluded or called unclear are left out.
 
     Args:
         samples: a dataset or view
         label_field: the labels to check
-        folds: number of folds, at least 2
+        folds: number of folds of "folds" and "fine-tune", at least 2
         backbone: None takes that of the newest run that began with a weights file, or else one
             whose ImageNet weights are cached or can be downloaded, or else "small_cnn", from
-            scratch
+            scratch; a `Network` of your own is taken as it is
         weights: "imagenet", "none", or the path of a file of weights of `backbone`; None takes
             "imagenet" where the backbone has such weights
         seed: of the folds and of training
-        quality_field, suggestion_field: fields to write
+        quality_field, suggestion_field, issue_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
+        method: "features" compares features of a pretrained network, which are kept for other
+            verbs, by a regression that leaves each image out (no folds, no seed); "folds" fits a
+            logistic regression on them per fold; "fine-tune" trains the network once per fold, and
+            resumes when it is called again after it was cancelled. None takes "features", or
+            "fine-tune" without pretrained weights
+        embeddings: in the place of a network's features: an array (N, C) in the order of the
+            samples, or the name of a field of vectors (see `compute_embeddings`)
+        probabilities: your own model's, in the place of a method: (N, K) in the order of the
+            samples and of the classes' names, each row by a model that never saw its image
+            (out-of-fold)
         **choices: choices of the training per fold, as in `fine_tune`
 
     Returns:
         the judged samples, lowest quality first
 
     Raises:
-        ValueError: if there are fewer than two classes with two images, or if an argument is not
+        ValueError: if there are fewer than two classes with five images, or if an argument is not
             understood
         FileNotFoundError, ConnectionError: as `fine_tune`
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
-    kinds = {quality_field: None, suggestion_field: fo.Classification}
-    fields.check_writable(dataset, kinds, overwrite)
-    ids, paths, labels = fields.labels_of(samples, label_field)
-    every = ids
-    labelled = [i for i, label in enumerate(labels) if label is not None]
-    ids, paths, labels = ([values[i] for i in labelled] for values in (ids, paths, labels))
-    _, classes, _ = _judgeable(labels)
+    names = (quality_field, suggestion_field, issue_field)
+    kinds = (None, fo.Classification, fo.Classification)
+    fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
     check_folds(folds)
-    backbone, weights = pick_backbone(
-        dataset, backbone, weights, "training small_cnn from scratch once per fold"
+    _check_method(method, embeddings, probabilities, backbone, weights)
+    every, paths, labels = fields.labels_of(samples, label_field)
+    left_out = reviews.left_out(samples)
+    gone = {i for own in left_out.values() for i in own}
+    labels = [None if i in gone else label for i, label in zip(every, labels, strict=True)]
+    _check_classes(labels, np.arange(len(labels)))
+    known = list(fields.class_counts(labels))
+    embeddings = embeddings_for(samples, embeddings, backbone, weights, device, progress)
+    if probabilities is not None:
+        probabilities = given_probabilities(probabilities, labels, known)
+    recipe = None
+    if embeddings is None and probabilities is None:
+        backbone, weights = pick_backbone(
+            dataset, backbone, weights, "training small_cnn from scratch once per fold"
+        )
+        recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
+        recipe = settled_for(samples, recipe, label_field, device, progress)
+    elif choices:
+        raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
+    own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
+    ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
+    way = _Way(
+        "probabilities" if probabilities is not None else _method_for(method, recipe),
+        recipe,
+        None if embeddings is None else embeddings[own],
+        None if probabilities is None else probabilities[own],
+        folds,
+        seed,
+        device,
     )
-    recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
-    recipe = settled_for(samples, recipe, label_field, device, progress)
-    images = Images(
-        paths,
-        recipe.image_size,
-        CACHE_BYTES if recipe.from_scratch else 0,
-        resize=recipe.resize,
-        decode_options=decode_options(dataset),
+    with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
+        looks = looks_of(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
+        twins, group = twins_of(equal_files(paths), looks.kinds())
+        readable = [label if ok else None for label, ok in zip(labels, looks.usable(), strict=True)]
+        classes, too_few = _check_classes(readable, group)
+        targets = class_indexes(readable, classes)
+        places = np.flatnonzero(targets >= 0)
+        columns = [known.index(label) for label in classes]
+        verdict = _judge(dataset, looks, places, targets[places], group, way, columns, report)
+    issues = issues_of(
+        labels, readable, classes, places, verdict, looks.features, twins, group, looks.poor()
     )
-    with reporting(progress, f"Checking {len(ids)} labels with {backbone}") as report:
-        features = None
-        if recipe.from_scratch:
-            _decode_all(images)
-        else:
-            network = frozen_network(recipe, device)
-            features = features_of(dataset, ids, images, network, report)
-        readable = [None if i in images.failures else label for i, label in enumerate(labels)]
-        judged, classes, alone = _judgeable(readable)
-        targets = class_indexes([labels[i] for i in judged], classes)
-        if features is None:
-            probabilities = _train_per_fold(
-                images, judged, targets, len(classes), folds, recipe, device, report
-            )
-        else:
-            probabilities = out_of_fold_probabilities(
-                features[judged], targets, len(classes), folds, seed
-            )
-    found = label_issues(probabilities, targets)
-    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
-    judged_ids = [ids[i] for i in judged]
+    away = {ids[i] for i, error in looks.failures.items() if is_away(error)}
+    judged = {place: row for row, place in enumerate(places.tolist())}
+    unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
+    decided = reviews.vouched(dataset, label_field)
+    vouched = [place for place in judged if decided.get(ids[place]) == labels[place]]
     write_label_issues(
-        dataset,
-        judged_ids,
-        sorted(set(every) - set(judged_ids) - set(away)),
-        found,
-        classes,
-        quality_field,
-        suggestion_field,
-        label_field,
+        dataset, ids, judged, unjudged, verdict, issues, classes, names, label_field, vouched
     )
-    shown.show_fields(dataset, [quality_field, suggestion_field])
-    tell_failures(images.failures)
-    if kept := len(dataset.select(away).exists(quality_field)):
-        print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
-    if alone:
-        print(f"Not judged, being the only image of its class: {some(alone)}")
-    print(
-        f"{len(judged)} labels judged; another class is more probable for "
-        f"{found.issues.sum()} of them"
-    )
+    facts = {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
+    noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
+    shown.show_fields(dataset, list(names))
+    tell_failures(looks.failures)
+    kept = len(dataset.select(list(away)).exists(quality_field)) if away else 0
+    _tell(noted, left_out, kept, quality_field)
     return views.label_issues(samples, quality_field)
 
 
-def _judgeable(labels: list[str | None]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Positions with a label that others share, their classes, and the classes of one image."""
-    counts = fields.class_counts(labels)
-    classes = [label for label, count in counts.items() if count > 1]
+@dataclass(frozen=True)
+class _Way:
+    """How labels are judged: by "probabilities" that are given, or by one of `METHODS`."""
+
+    method: str
+    recipe: Recipe | None
+    embeddings: np.ndarray | None
+    probabilities: np.ndarray | None
+    folds: int
+    seed: int
+    device: str | None
+
+    @property
+    def by(self) -> str:
+        """What judges, in words."""
+        if self.probabilities is not None:
+            return "your probabilities"
+        return "your embeddings" if self.recipe is None else self.recipe.backbone
+
+
+def _check_method(method, embeddings, probabilities, backbone, weights) -> None:
+    """Refuse arguments that contradict each other."""
+    if method is not None and method not in METHODS:
+        raise ValueError(
+            f"method {method!r} is none of {', '.join(map(repr, METHODS))}. "
+            f"{did_you_mean(method, METHODS)}".rstrip()
+        )
+    check_one_source(embeddings, backbone=backbone, weights=weights)
+    if probabilities is not None:
+        for name, value in (("method", method), ("backbone", backbone), ("weights", weights)):
+            if value is not None:
+                raise ValueError(
+                    f"Give probabilities or {name}={value!r}, not both: they take the place of it"
+                )
+    if embeddings is not None and method == "fine-tune":
+        raise ValueError("Give embeddings or method='fine-tune', not both: it trains on images")
+
+
+def _method_for(method: str | None, recipe: Recipe | None) -> str:
+    """The method that is chosen, or suits a recipe (None: embeddings are given)."""
+    from_scratch = recipe is not None and recipe.from_scratch
+    if method in ("features", "folds") and from_scratch:
+        raise ValueError(
+            f"method={method!r} needs features of a pretrained network, and {recipe.backbone} has "
+            f"weights={recipe.weights!r}. Choose weights or another backbone, or method='fine-tune'"
+        )
+    return method or ("fine-tune" if from_scratch else "features")
+
+
+def _check_classes(
+    labels: Sequence[str | None], group: np.ndarray
+) -> tuple[list[str], dict[str, int]]:
+    """Classes that can be judged, and the sizes of the others."""
+    classes, too_few = judgeable(labels, group, LEAST_IMAGES)
     if len(classes) < 2:
+        counts = fields.class_counts(list(labels))
         present = ", ".join(f"{label!r} ({count})" for label, count in counts.items()) or "none"
         raise ValueError(
-            f"Label issues need at least two classes with two images each; there are: {present}"
+            f"Label issues need at least two classes with five images each that differ; there are: "
+            f"{present}"
         )
-    known = set(classes)
-    judged = np.array([i for i, label in enumerate(labels) if label in known], np.int64)
-    return judged, classes, [label for label, count in counts.items() if count == 1]
+    return classes, too_few
 
 
-def _decode_all(images: Images) -> None:
-    """Find out which images cannot be decoded; what fits is kept for training."""
-    run_pass(images, None, [])
-
-
-def _train_per_fold(
-    images: Images,
-    judged: np.ndarray,
+def _judge(
+    dataset: fo.Dataset,
+    looks: Looks,
+    places: np.ndarray,
     targets: np.ndarray,
-    num_classes: int,
-    folds: int,
-    recipe: Recipe,
-    device: str | None,
+    group: np.ndarray,
+    way: _Way,
+    columns: list[int],
     report: Report,
-) -> np.ndarray:
-    """Out-of-fold probabilities (N, K) of the judged positions, from one training per fold."""
-    backbone = get_backbone(recipe.backbone)
-    labels = np.zeros(len(images), np.int64)
-    labels[judged] = targets
-    fold = folds_of(targets, folds, recipe.seed)
-    count = int(fold.max()) + 1
-    probabilities = np.zeros((len(judged), num_classes))
-    rows = np.full(len(images), -1, np.int64)
-    rows[judged] = np.arange(len(judged))
-    for number in range(count):
+) -> Verdict:
+    """The verdict on the labels at some places; `columns` are those of the probabilities."""
+    group = group[places]
+    if way.method == "probabilities":
+        found = np.maximum(way.probabilities[places][:, columns], LEAST)
+        found /= found.sum(1, keepdims=True)
+    elif way.method == "features":
+        groups = left_out_together(group)
+        return verdict_by_features(looks.features[places], targets, len(columns), groups)
+    elif way.method == "folds":
+        found = out_of_fold_probabilities(
+            looks.features[places], targets, len(columns), way.folds, way.seed, groups=group
+        )
+    else:
+        fold = folds_of(targets, way.folds, way.seed, group)
+        home = os.path.join(dataset_folder(dataset), FOLDS)
+        found = probabilities_per_fold(
+            looks.images, places, targets, fold, way.recipe, way.device, report, home
+        )
+    return verdict_by_probabilities(found, targets)
 
-        def on_step(done: int, total: int, epoch: object, number: int = number) -> None:
-            report(number * total + done, count * total, f"Training fold {number + 1} of {count}")
 
-        rest = Labelled(images, labels, judged[fold != number])
-        trained = train(recipe, num_classes, rest, device=device, hooks=Hooks(on_step))
-        network = InTraining(trained.model, backbone, pick_device(device))
-        sink, asked = Logits(len(images)), judged[fold == number]
-        run_pass(images, network, [sink], recipe.batch_size, positions=asked)
-        seen = asked[np.isfinite(sink.rows[asked]).all(1)]
-        probabilities[rows[seen]] = softmax(sink.rows[seen])
-    return probabilities
+def _tell(noted: dict, left_out: dict[str, list[str]], kept: int, quality_field: str) -> None:
+    """Print what was found."""
+    if left_out:
+        print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
+    if kept:
+        print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
+    if noted["too_few"]:
+        few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]
+        print(f"Too few images that differ to judge: {some(few)}")
+    print(in_words(noted))
+    for pair in noted["pairs"][:5]:
+        print(f"  about {pair['count']:.0f} of {pair['class']!r} labeled {pair['label']!r}")
+    if noted["kinds"]:
+        print("Issues: " + ", ".join(f"{n} {kind}" for kind, n in noted["kinds"].items()))

@@ -7,14 +7,15 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..passes.features import frozen_network, pick_backbone
+from ..passes.frozen import frozen_network
 from ..progress import Progress
 from ..review.layout import layout, pick_method
 from ..training.recipes import make_recipe
-from .embedding import embeddings_by, network_of
+from .embedding import embeddings_by, network_of, words_of
 
 WITHOUT = "there is nothing to see the images with"
 SIGNATURE = "(gradcam)"  # at the end of what the record of a layout says it is of
@@ -81,7 +82,7 @@ def show_embeddings(
     method = pick_method(method, len(samples))
     if embeddings is None:
         network, run = _network(samples, run_or_backbone, weights, resize, device)
-        found, of = embeddings_by(samples, network, run, progress), _words(network, run)
+        found, of = embeddings_by(samples, network, run, progress), words_of(network, run)
     else:
         found, of = given_embeddings(samples, embeddings), "your embeddings"
     there = np.flatnonzero(np.isfinite(found).all(1))
@@ -143,10 +144,6 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
             f"Brain run {key!r} of {dataset.name!r} was not made by show_embeddings. Choose "
             f"another name, or pass overwrite=True to replace it"
         )
-
-
-def _words(network: Network, run: runs.Run | None) -> str:
-    return f"run {run.key!r}" if run is not None else str(network).partition(",")[0]
 
 
 def _sign(dataset: fo.Dataset, key: str, model: str) -> None:

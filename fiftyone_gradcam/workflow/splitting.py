@@ -100,7 +100,8 @@ def split(
     else:
         together = None if groups is None else _groups(samples, groups)
     out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
-    counts = splits.write_split(samples, fractions, label_field, seed, together, out)
+    even = folds is not None
+    counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
     for name, classes in counts.items():
         print(f"{name}: {sum(classes.values())} images")
         absent = sorted(set().union(*counts.values()) - set(classes))

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
-    from fiftyone_gradcam.passes.features import frozen_network
+    from fiftyone_gradcam.passes.frozen import frozen_network
     from fiftyone_gradcam.training.recipe import Recipe
 
     recipe = Recipe(backbone=options.backbone, weights=options.weights, resize="crop")

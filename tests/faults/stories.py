@@ -236,7 +236,7 @@ STORIES = [
     ),
     Story(
         "explanation_quality", predicted,
-        lambda p: fg.explanation_quality(p.dataset, "a", steps=2, **QUIET),
+        lambda p: fg.explanation_quality(p.dataset.limit(3), "a", steps=2, **QUIET),
     ),
     Story(
         "rename_run", predicted, lambda p: fg.rename_run(p.dataset, "a", "c"),

@@ -1,5 +1,6 @@
 """The verbs as operators: a thin form each, one room each."""
 
+from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
@@ -24,6 +25,7 @@ OPERATORS = (
     Predict,
     FindLabelIssues,
     FindLeaks,
+    FindAnomalies,
     ShowEmbeddings,
     LowestScores,
     HighestScores,

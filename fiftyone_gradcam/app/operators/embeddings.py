@@ -98,7 +98,7 @@ class ShowEmbeddings(Verb):
             f"Embeddings panel. Images amid those of another class may have wrong labels",
             "panel": {
                 "name": "Embeddings",
-                "state": {"openKey": result.key, "colorField": color_field(dataset)},
+                "data": {"openKey": result.key, "colorField": color_field(dataset)},
             },
         }
 

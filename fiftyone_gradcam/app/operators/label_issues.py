@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
+from ...dataset.embeddings import vector_fields
+from ...dataset.fields import root_dataset
+from ...dataset.label_totals import in_words, label_issues_info
 from ..showing import view_as_text
 from .forms import (
     AUTOMATIC,
     FEATURES,
     backbone_inputs,
+    choice_input,
     chosen_features,
     label_field_input,
     more,
 )
 from .verb import Verb
+
+METHODS = {
+    AUTOMATIC: "Automatic: by features, or by training where there are no pretrained weights",
+    "features": "Features of a pretrained network, each image left out in turn",
+    "folds": "Features, a logistic regression per fold",
+    "fine-tune": "Train the network once per fold: slow; resumes after it was cancelled",
+}
+NETWORK = "network"
 
 
 class FindLabelIssues(Verb):
@@ -25,20 +37,32 @@ class FindLabelIssues(Verb):
     description = "Score each label by a model that never saw its image"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Label field and backbone; the rest under Advanced."""
+        """Label field, method and backbone; the rest under Advanced."""
         ctx.target_view()
         label_field_input(ctx, inputs)
-        backbone_inputs(ctx, inputs, AUTOMATIC, FEATURES)
-        if more(ctx, inputs):
-            inputs.int("folds", default=5, min=2, label="Folds")
-            inputs.int(
-                "epochs",
-                min=1,
-                label="Epochs",
-                description="Of each training, where there are no pretrained weights. Default: 5, "
-                "or more where images are few",
-            )
-            inputs.int("seed", default=0, min=0, label="Seed")
+        fields = vector_fields(ctx.dataset)
+        if fields:
+            choices = {NETWORK: "Computed by a pretrained network", **{x: x for x in fields}}
+            choice_input(inputs, "embeddings", choices, NETWORK, "Features", required=False)
+        if _embeddings(ctx) is None:
+            backbone_inputs(ctx, inputs, AUTOMATIC, FEATURES)
+        if not more(ctx, inputs):
+            return
+        methods = dict(METHODS)
+        if _embeddings(ctx) is not None:
+            methods.pop("fine-tune")
+        choice_input(inputs, "method", methods, AUTOMATIC, "Method", required=False)
+        if ctx.params.get("method") == "features":
+            return
+        inputs.int("folds", default=5, min=2, label="Folds")
+        inputs.int(
+            "epochs",
+            min=1,
+            label="Epochs",
+            description="Of each training, where networks are trained. Default: 5, or more where "
+            "images are few",
+        )
+        inputs.int("seed", default=0, min=0, label="Seed")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -49,16 +73,26 @@ class FindLabelIssues(Verb):
             "folds": params.get("folds") or 5,
             "seed": params.get("seed") or 0,
         }
+        if params.get("method") not in (None, "", AUTOMATIC):
+            options["method"] = params["method"]
+        embeddings = _embeddings(ctx)
+        if embeddings is not None:
+            return options | {"embeddings": embeddings}
         if params.get("epochs"):
             options["epochs"] = params["epochs"]
         return options | chosen_features(ctx)
 
     def outcome(self, result, given: dict) -> dict:
-        """The samples, most suspicious first."""
-        count = len(result.exists("suggested_label"))
+        """The samples, most suspicious first, and how many labels are wrong."""
+        totals = in_words(label_issues_info(root_dataset(result)))
         return {
-            "summary": f"{len(result)} labels judged, the most suspicious first; another class is "
-            f"more probable for {count} of them",
+            "summary": f"{totals}. The most suspicious come first",
             "view": view_as_text(result),
-            "fields": ["suggested_label", "label_quality"],
+            "fields": ["issue", "suggested_label", "label_quality"],
         }
+
+
+def _embeddings(ctx) -> str | None:
+    """The field of vectors that was chosen."""
+    chosen = ctx.params.get("embeddings")
+    return None if chosen in (None, "", NETWORK) else chosen

@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
             *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
             *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
-            *("vertical_flip", "colormap", "old", "new", "field", "embeddings"),
+            *("vertical_flip", "colormap", "old", "new", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
             *("decision", "new_class", "csv_path", "a", "b"),
         ],
@@ -83,7 +83,7 @@ KINDS: dict[str, Kind] = {
         [
             *("learning_rate", "head_lr_factor", "weight_decay", "dropout", "label_smoothing"),
             *("rotation", "brightness", "contrast", "noise", "cutout", "elastic", "mixup"),
-            *("alpha", "train", "val", "test"),
+            *("alpha", "train", "val", "test", "false_alarms"),
         ],
         NUMBER,
     ),
@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
-            *("include_excluded", "sure", "temperature"),
+            *("include_excluded", "sure", "temperature", "heatmaps"),
         ],
         SWITCH,
     ),

@@ -10,7 +10,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...jobs.job import Job
-from ..showing import color_heatmaps, show
+from ..showing import color_heatmaps, show, turn_panel
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
 from .next_step import next_step
@@ -22,6 +22,7 @@ PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
 TABS = {"jobs": "Jobs and training", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
+TURNS = 3  # looks at which a panel that opens is told what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
@@ -52,7 +53,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""
-        for name in ("shown_run", "own", "prediction_field", "part", "colored", "card"):
+        for name in ("shown_run", "own", "prediction_field", "part", "colored", "card", "turning"):
             ctx.panel.set_state(name, None)
         ctx.panel.state.loaded = time.time()
         self.read(ctx)
@@ -85,6 +86,8 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
             ctx.dataset.reload()
             ctx.panel.state.next = list(next_step(ctx.dataset))
             self._show_ended(ctx, ended)
+        elif ctx.panel.state.turning:
+            self._turn(ctx)
         elif time.time() > (ctx.panel.state.loaded or 0) + LOAD_SECONDS:
             self._color(ctx)
 
@@ -110,8 +113,18 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
                 ctx.panel.state.own = None
                 if job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
+                    if panel := job.outcome.get("panel"):
+                        state.turning, state.is_busy = {**panel, "left": TURNS}, True
             elif job.state == "completed":
                 ctx.ops.reload_dataset()
+
+    def _turn(self, ctx) -> None:
+        """Let a panel that was opened a moment ago show what it was opened for."""
+        panel, state = ctx.panel.state.turning, ctx.panel.state
+        left = panel["left"] - 1
+        is_done = turn_panel(ctx, panel) and left <= 0
+        state.turning = None if is_done or left < -TURNS else {**panel, "left": left}
+        state.is_busy = state.is_busy or state.turning is not None
 
     def read(self, ctx) -> None:
         """Read what the tab shows."""

@@ -53,9 +53,9 @@ class ReviewTab:
             panel.define_property("review_card", types.Object(), view=view)
             panel.btn("buttons", label="No card here? Review by buttons", on_click=self.on_buttons)
             return
-        self._draw_card(ctx, panel)
+        self._draw_by_buttons(ctx, panel)
 
-    def _draw_card(self, ctx, panel: types.Object) -> None:
+    def _draw_by_buttons(self, ctx, panel: types.Object) -> None:
         state, card = ctx.panel.state, ctx.panel.state.card
         panel.md(markdown(state.review_words or ""), name="review_words")
         actions = panel.h_stack("review_decisions", gap=2)

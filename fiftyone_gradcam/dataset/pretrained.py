@@ -1,4 +1,4 @@
-"""Features of images by a pretrained network, and which network is at hand."""
+"""Pretrained networks: which one is at hand, and with which weights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 
 import fiftyone as fo
 
-from ..dataset.runs import list_runs, load_run
 from ..model.backbones import get_backbone
-from ..model.network import Network
-from ..model.weights import create_model, imagenet_weights_file, load_weights
-from ..training.recipe import Recipe
+from ..model.weights import imagenet_weights_file, load_weights
+from .runs import list_runs, load_run
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 
@@ -54,19 +52,3 @@ def pick_backbone(
         )
         return "small_cnn", "none"
     return PREFERRED_FEATURES[0], "imagenet"
-
-
-def frozen_network(recipe: Recipe, device: str | None) -> Network:
-    """The pretrained backbone of a recipe; what it makes of its features is random.
-
-    Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `create_model`
-    """
-    return Network.of_backbone(
-        get_backbone(recipe.backbone),
-        create_model(recipe.backbone, 2, recipe.weights),
-        ("", ""),
-        recipe.image_size,
-        recipe.resize,
-        device,
-    )

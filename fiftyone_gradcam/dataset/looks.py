@@ -1,0 +1,108 @@
+"""What is known of images before their labels are judged: features, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+import numpy as np
+
+from ..images.batches import Images
+from ..images.decode import ImageError
+from ..passes.frozen import frozen_network
+from ..progress import Report
+from ..review.pictures import poor_pictures
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
+from .appearance import BATCH, THUMBNAILS_OF
+from .features import pixel_readers, read_features
+from .import_record import decode_options
+from .kept_features import source_of
+from .training_sets import CACHE_BYTES
+
+SHAPE = ("metadata.width", "metadata.height")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is known of N images.
+
+    Attributes:
+        images: their files; None if none is read
+        features: (N, C), rows of NaN for images that cannot be judged; (N, 0) if there are none
+        thumbnails: (N, 256), see `review.duplicates.thumbnails`; (N, 0) if there are none
+        measures: (N, 4), see `review.pictures`; (N, 0) if there are none
+        sizes: (N, 2) width and height; NaN where they are not known
+        failures: errors of images that cannot be decoded, by position
+    """
+
+    images: Images | None
+    features: np.ndarray
+    thumbnails: np.ndarray
+    measures: np.ndarray
+    sizes: np.ndarray
+    failures: dict[int, ImageError] = field(default_factory=dict)
+
+    def kinds(self) -> list[np.ndarray]:
+        """What near duplicates are found by."""
+        return [values for values in (self.thumbnails, self.features) if values.shape[1]]
+
+    def usable(self) -> np.ndarray:
+        """(N,) which images can be judged."""
+        there = np.array([i not in self.failures for i in range(len(self.sizes))], bool)
+        return there & np.isfinite(self.features).all(1)
+
+    def poor(self) -> list[tuple[str, str] | None]:
+        """What is poor about each picture, and evidence; see `review.pictures`."""
+        return poor_pictures(self.measures, *self.sizes.T)
+
+
+def looks_of(
+    dataset: fo.Dataset,
+    ids: Sequence[str],
+    paths: Sequence[str],
+    method: str,
+    recipe: Recipe | None,
+    embeddings: np.ndarray | None,
+    device: str | None,
+    report: Report,
+) -> Looks:
+    """Find out what is known of images, in one pass at most.
+
+    Args:
+        dataset: that the samples are of
+        ids, paths: of the samples
+        method: of `find_label_issues`; images are not read for the user's "probabilities"
+        recipe: whose backbone makes features; None where they are given
+        embeddings: (N, C) that the user gives in the place of features
+        device, report: of the pass
+    """
+    sizes = _sizes(dataset, ids)
+    nothing = np.empty((len(ids), 0), np.float32)
+    given = nothing if embeddings is None else embeddings
+    if method == "probabilities":
+        return Looks(None, given, nothing, nothing, sizes)
+    trains = method == "fine-tune"
+    shown = recipe or make_recipe(backbone=THUMBNAILS_OF, weights="none", resize="crop")
+    images = Images(
+        paths,
+        shown.image_size,
+        CACHE_BYTES if trains else 0,
+        resize=shown.resize,
+        decode_options=decode_options(dataset),
+    )
+    readers = pixel_readers(shown.image_size, shown.resize)
+    if recipe is not None and not trains:
+        network = frozen_network(recipe, device)
+        readers.append((source_of(dataset, network), network))
+    found = read_features(dataset, ids, images, readers, BATCH, report)
+    images.check_readable()
+    features = found[2] if len(found) > 2 else given
+    return Looks(images, features, found[0], found[1], sizes, dict(images.failures))
+
+
+def _sizes(dataset: fo.Dataset, ids: Sequence[str]) -> np.ndarray:
+    """Width and height (N, 2) of the samples' images as their metadata say."""
+    columns = dataset.select(list(ids), ordered=True).values(list(SHAPE))
+    return np.array(columns, np.float64).T.reshape(-1, 2)

@@ -1,0 +1,53 @@
+"""Out-of-fold probabilities that a user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+ADD_UP = 0.01  # how far from 1 a row may add up to
+
+
+def given_probabilities(
+    probabilities: np.ndarray, labels: Sequence[str | None], classes: Sequence[str]
+) -> np.ndarray:
+    """Probabilities of classes, checked.
+
+    Args:
+        probabilities: (N, K), a row for each sample in their order, a column for each class in
+            alphabetical order; rows of samples without a label do not count
+        labels: of the samples
+        classes: of the labels, in alphabetical order
+
+    Returns:
+        (N, K) float64; rows add up to 1
+
+    Raises:
+        ValueError: saying what is wrong with them, and of which row
+    """
+    try:
+        values = np.asarray(probabilities, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"probabilities must be an array of numbers (N, K): {error}") from None
+    wanted = (len(labels), len(classes))
+    if values.shape != wanted:
+        names = ", ".join(map(repr, classes[:10])) + (" ..." if len(classes) > 10 else "")
+        raise ValueError(
+            f"probabilities has the shape {values.shape}, not {wanted}: pass a row for each of the "
+            f"{wanted[0]} samples in their order, and a column for each of the {wanted[1]} classes "
+            f"in alphabetical order: {names}"
+        )
+    counted = np.array([label is not None for label in labels], bool)
+    sums = values.sum(1)
+    wrong = counted & ~(
+        np.isfinite(values).all(1) & (values >= 0).all(1) & (np.abs(sums - 1) <= ADD_UP)
+    )
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{wrong.sum()} rows of probabilities are no probabilities, such as row {row}, which "
+            f"adds up to {sums[row]:.4g} and has {values[row].min():.4g} as its least value. Rows "
+            f"must be at least 0 and add up to 1; of logits, pass the softmax"
+        )
+    return values / np.where(counted, sums, 1.0)[:, None]

@@ -1,0 +1,162 @@
+"""What kind of issue an image has, and the evidence in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+EQUAL = "equal files, two labels"
+NEAR = "near duplicates, two labels"
+WRONG = "wrong label"
+OUTLIER = "outlier"
+AMBIGUOUS = "ambiguous"
+TOO_FEW = "too few to judge"
+POOR = ("dark", "light", "low information", "blurry", "odd aspect ratio", "odd size")
+KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, *POOR, TOO_FEW)  # the first that fits counts
+
+LEAST_IMAGES = 5  # of a class that can be judged
+BOTH_HIGH = 0.3  # probability of the second class of an ambiguous image
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What is the matter with an image.
+
+    Attributes:
+        kind: one of `KINDS`
+        confidence: how sure that is, in [0, 1]
+        evidence: in words
+        neighbors: positions of the most similar images, the nearest first
+        sure: whether the label is wrong by the robust rule, so that its suggestion may be accepted
+            without a look
+    """
+
+    kind: str
+    confidence: float
+    evidence: str
+    neighbors: tuple[int, ...] = ()
+    sure: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of N images, by position.
+
+    Attributes:
+        labels: the given classes' names
+        classes: names of the K classes that are judged
+        rows: position in the arrays below of each image that is judged, by its position
+        probabilities: (n, K) without the image itself
+        wrong: (n,) bool, whose labels are surely wrong
+        chances: (n,) of the labels to be wrong
+        strange: (n,) bool, outliers
+        distances: (n,) to the most similar images, of which the outliers' are high
+        twins: positions of other images that are the same, by position, with "equal" or "near"
+        poor: fault and evidence of each image's picture, or None
+    """
+
+    labels: Sequence[str]
+    classes: Sequence[str]
+    rows: Mapping[int, int]
+    probabilities: np.ndarray
+    wrong: np.ndarray
+    chances: np.ndarray
+    strange: np.ndarray
+    distances: np.ndarray
+    twins: Mapping[int, Mapping[int, str]]
+    poor: Sequence[tuple[str, str] | None]
+
+
+def ambiguous(probabilities: np.ndarray) -> np.ndarray:
+    """Which images (n,) have two classes that are both probable."""
+    return np.partition(probabilities, -2, axis=1)[:, -2] >= BOTH_HIGH
+
+
+def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[int, Issue]:
+    """Name the issue of each image that has one.
+
+    Args:
+        facts: of all images
+        neighbors: positions of the most similar images of those of `with_issues`
+    """
+    doubtful = ambiguous(facts.probabilities) if facts.rows else np.zeros(0, bool)
+    usual = float(np.nanmedian(facts.distances)) if len(facts.distances) else 0.0
+    sizes: dict[str, int] = {}
+    for label in facts.labels:
+        sizes[label] = sizes.get(label, 0) + 1
+    found = {}
+    for place, label in enumerate(facts.labels):
+        kinds: list[tuple[str, float, str]] = []
+        others = [
+            (t, kind) for t, kind in facts.twins.get(place, {}).items() if facts.labels[t] != label
+        ]
+        row = facts.rows.get(place)
+        if others:
+            is_equal = any(kind == "equal" for _, kind in others)
+            names = sorted({facts.labels[twin] for twin, _ in others})
+            words = f"{'the same file' if is_equal else 'nearly the same image'} is labeled " + (
+                " and ".join(map(repr, names))
+            )
+            kinds.append((EQUAL if is_equal else NEAR, 1.0 if is_equal else 0.9, words))
+        if row is not None:
+            if facts.wrong[row]:
+                kinds.append((WRONG, float(facts.chances[row]), ""))
+            if facts.strange[row]:
+                distance = facts.distances[row]
+                words = f"far from all classes: {distance / max(usual, 1e-12):.1f} times as far "
+                words += "from the most similar images as usual"
+                kinds.append((OUTLIER, float(1 - usual / max(distance, 1e-12)), words))
+            if doubtful[row]:
+                second = float(np.partition(facts.probabilities[row], -2)[-2])
+                kinds.append((AMBIGUOUS, 2 * second, ""))
+        if facts.poor[place] is not None:
+            kind, words = facts.poor[place]
+            kinds.append((kind, 1.0, f"{kind}: {words}"))
+        if row is None:
+            words = f"{sizes[label]} images of {label!r}, of which {LEAST_IMAGES} are needed that "
+            kinds.append((TOO_FEW, 1.0, words + "differ"))
+        if kinds:
+            kind, confidence, _ = kinds[0]
+            close = tuple(neighbors.get(place, ()))
+            said = [words for _, _, words in kinds if words]
+            if row is not None:
+                said.insert(
+                    0 if kind in (WRONG, AMBIGUOUS) else len(said),
+                    _judgment(facts, place, row, close),
+                )
+            found[place] = Issue(
+                kind,
+                min(max(confidence, 0.0), 1.0),
+                "; ".join(said),
+                close,
+                row is not None and bool(facts.wrong[row]),
+            )
+    return found
+
+
+def with_issues(facts: Facts) -> list[int]:
+    """Positions of the judged images that have an issue, whose neighbors are of interest."""
+    return [place for place in find_issues(facts, {}) if place in facts.rows]
+
+
+def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) -> str:
+    """Such as "dog .94, cat .02 without this image; 9 of 10 most similar images are 'dog'"."""
+    own = facts.probabilities[row]
+    order = np.argsort(-own, kind="stable")[:2].tolist()
+    label = facts.labels[place]
+    given = list(facts.classes).index(label)
+    shown = order if given in order else [order[0], given]
+    words = ", ".join(f"{facts.classes[k]} {_short(own[k])}" for k in shown) + " without this image"
+    if neighbors:
+        names = [facts.labels[i] for i in neighbors]
+        most = max(sorted(set(names)), key=names.count)
+        words += f"; {names.count(most)} of {len(names)} most similar images are labeled {most!r}"
+    return words
+
+
+def _short(probability: float) -> str:
+    """.94, as long as it is no 1."""
+    words = f"{probability:.2f}"
+    return words.removeprefix("0") if words != "0.00" else "0"

@@ -1,0 +1,95 @@
+"""Anomalies: scores, threshold and heatmaps learned from normal images alone."""
+
+import os
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.review.anomalies import find_anomalies_in
+
+
+def test_scores_and_false_alarms_by_construction():
+    random = np.random.default_rng(0)
+    features = random.gamma(4, 1, (460, 30)).astype(np.float32)
+    features[400:, :5] *= 4
+    normal = np.arange(460) < 400
+    found = find_anomalies_in(features, normal, 0.05)
+    assert found.anomalous[normal].mean() == 0.05
+    assert found.anomalous[~normal].mean() > 0.9
+    assert roc_auc_score(~normal, found.scores) > 0.98
+    assert (found.anomalous == (found.scores > found.threshold)).all()
+    # Of 400 normal images the most unusual one is alone, and the k-th is one of k.
+    order = np.argsort(-found.scores[:400])
+    assert found.shares[order[[0, 9, 399]]] == pytest.approx([1 / 400, 10 / 400, 1])
+    least = find_anomalies_in(features, normal, 0.2)
+    assert least.anomalous[normal].mean() == 0.2
+    assert (least.scores == found.scores).all()  # nothing is drawn at random
+
+
+def test_a_normal_image_is_judged_by_what_has_not_seen_it():
+    """All are alike: held out, a share of normal images is as unusual as of others."""
+    random = np.random.default_rng(1)
+    features = random.normal(0, 1, (600, 200)).astype(np.float32)
+    normal = np.arange(600) < 300
+    found = find_anomalies_in(features, normal, 0.1)
+    assert roc_auc_score(~normal, found.scores) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """60 plain noisy tiles, and 12 with a white square in the upper left quarter."""
+    root, random = tmp_path_factory.mktemp("anomalies"), np.random.default_rng(0)
+    for number in range(72):
+        pixels = random.integers(90, 130, (96, 96, 3)).astype(np.uint8)
+        kind = "good" if number < 60 else "bad"
+        if kind == "bad":
+            pixels[10:40, 8:38] = 250
+        (root / kind).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(root / kind / f"{number}.png")
+    dataset = fg.import_folders(str(root), f"anomalies {root.name}")
+    yield dataset
+    dataset.delete()
+
+
+def test_anomalies_and_where_they_are(tiles, real, capsys):
+    weights = str(real / "weights" / "squeezenet1_1.pth")
+    options = {"backbone": "squeezenet1_1", "weights": weights, "progress": False}
+    view = fg.find_anomalies(tiles, "good", **options)
+    assert set(view.limit(12).values("ground_truth.label")) == {"bad"}
+    assert set(view.limit(12).values("anomaly.label")) == {"anomaly"}
+    scores = view.values("anomaly.score")
+    assert scores == sorted(scores, reverse=True)
+    assert view.skip(12).count_values("anomaly.label") == {"anomaly": 3, "normal": 57}  # 5% of 60
+    assert "12 of 12 images that are not among 'good' are anomalies" in capsys.readouterr().out
+    for sample in view.limit(12):
+        pixels = np.asarray(Image.open(sample.anomaly_map.map_path)).astype(float)
+        assert pixels.shape == (96, 96)
+        assert pixels[:48, :48].mean() > 2 * pixels[48:, 48:].mean()
+    files = view.values("anomaly_map.map_path")
+    again = fg.find_anomalies(tiles, tiles.match_tags("none").concat(
+        tiles.match({"ground_truth.label": "good"})), false_alarms=0.2, **options)  # fmt: skip
+    assert again.skip(12).count_values("anomaly.label")["anomaly"] == 12
+    assert not any(map(os.path.exists, files))  # the old heatmaps went with their values
+    assert all(map(os.path.exists, again.values("anomaly_map.map_path")))
+
+
+def test_anomalies_refuse_what_cannot_be(tiles, name):
+    other = fo.Dataset(name)
+
+    for arguments, words in (
+        ({"normal": "god"}, "No sample has the label 'god' .* Did you mean 'good'"),
+        ({"normal": other.view()}, f"view of '{name}'"),
+        ({"normal": "good", "false_alarms": 0.7}, "at most 0.5, not 0.7"),
+        ({"normal": "good", "backbone": "small_cnn"}, "weights='none'"),
+        ({"normal": "good", "anomaly_field": "ground_truth"}, "not written by this plugin"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            fg.find_anomalies(tiles, **arguments)
+    with pytest.raises(TypeError, match="label or a view, not int"):
+        fg.find_anomalies(tiles, 3)
+    with pytest.raises(ValueError, match="12 normal images are too few to learn from: 20"):
+        fg.find_anomalies(tiles, "bad")

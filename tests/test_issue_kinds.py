@@ -1,0 +1,112 @@
+"""What kind of issue an image has, by hand-worked cases."""
+
+import numpy as np
+import pytest
+import torch
+
+from fiftyone_gradcam.review.kinds import Facts, find_issues
+from fiftyone_gradcam.review.neighbors import distances_to_others, nearest, outliers
+from fiftyone_gradcam.review.pictures import picture_measures, poor_pictures
+
+
+def test_kinds_and_evidence_by_hand():
+    labels = ["cat"] * 6 + ["dog"] * 6 + ["owl"] * 2
+    probabilities = np.array(
+        [[0.9, 0.1], [0.03, 0.97], [0.55, 0.45], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]
+        + [[0.1, 0.9]] * 6
+    )
+    wrong = np.arange(12) == 1
+    facts = Facts(
+        labels=labels,
+        classes=["cat", "dog"],
+        rows={i: i for i in range(12)},
+        probabilities=probabilities,
+        wrong=wrong,
+        chances=np.where(wrong, 0.94, 0.01),
+        strange=np.arange(12) == 3,
+        distances=np.where(np.arange(12) == 3, 0.9, 0.3),
+        twins={4: {6: "near"}, 6: {4: "near"}, 7: {8: "equal"}, 8: {7: "equal"}},
+        poor=[None] * 5 + [("dark", "99% of it is darker than 0.10 of white")] + [None] * 8,
+    )
+    found = find_issues(facts, {1: (6, 7, 8, 0)})
+    kinds = {place: issue.kind for place, issue in found.items()}
+    assert kinds == {
+        1: "wrong label",
+        2: "ambiguous",
+        3: "outlier",
+        4: "near duplicates, two labels",
+        5: "dark",
+        6: "near duplicates, two labels",
+        12: "too few to judge",
+        13: "too few to judge",
+    }  # 7 and 8 are equal files with one label: no issue
+    assert found[1].evidence == (
+        "dog .97, cat .03 without this image; 3 of 4 most similar images are labeled 'dog'"
+    )
+    assert found[1].confidence == pytest.approx(0.94)
+    assert found[1].neighbors == (6, 7, 8, 0)
+    assert found[2].evidence == "cat .55, dog .45 without this image"
+    assert found[3].evidence.startswith("far from all classes: 3.0 times as far")
+    assert found[3].confidence == pytest.approx(1 - 0.3 / 0.9)
+    assert found[4].evidence.startswith("nearly the same image is labeled 'dog'; cat .90")
+    assert found[5].evidence.startswith("dark: 99% of it is darker than 0.10 of white; cat .90")
+    assert found[12].evidence == "2 images of 'owl', of which 5 are needed that differ"
+
+
+def test_neighbors_by_hand_leave_twins_out():
+    angles = np.radians([0, 1, 10, 30, 90])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    group = np.array([0, 0, 2, 3, 4])
+    found, cosines = nearest(vectors, np.array([0, 3]), group, 3)
+    assert found.tolist() == [[2, 3, 4], [2, 1, 0]]
+    assert cosines[0] == pytest.approx(np.cos(np.radians([10, 30, 90])), abs=1e-6)
+    found, _ = nearest(vectors, np.array([0]), group, 4)
+    assert found.tolist() == [[2, 3, 4, -1]]
+
+
+def test_an_image_like_no_other_is_an_outlier():
+    random = np.random.default_rng(0)
+    vectors = np.concatenate([random.normal(5, 1, (200, 30)), random.normal(-5, 1, (1, 30))])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = distances_to_others(vectors, np.arange(201))
+    assert np.flatnonzero(outliers(distances)).tolist() == [200]
+
+
+def pictures():
+    """Uint8 images (40, 3, 64, 64) of random blocks, some of which are poor."""
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 256, (40, 3, 16, 16))
+    images = np.kron(blocks, np.ones((1, 1, 4, 4), int))
+    images[3] = images[3] // 10  # darker than a tenth of white
+    images[5] = 255 - images[5] // 20
+    images[8] = 130
+    ramp = np.linspace(100, 150, 64)[None, :, None]
+    images[9] = np.broadcast_to(ramp + np.linspace(0, 10, 64), (3, 64, 64))
+    return torch.from_numpy(images.astype(np.uint8))
+
+
+def test_poor_pictures_by_their_names():
+    measures = picture_measures(pictures()).numpy()
+    widths, heights = np.full(40, 300.0), np.full(40, 200.0)
+    widths[11], heights[12], widths[13] = 900, 30, np.nan
+    widths[20], heights[20] = 3000, 2000
+    found = poor_pictures(measures, widths, heights)
+    kinds = {i: fault[0] for i, fault in enumerate(found) if fault is not None}
+    assert kinds == {
+        3: "dark",
+        5: "light",
+        8: "low information",
+        9: "blurry",
+        11: "odd aspect ratio",
+        12: "odd aspect ratio",
+        20: "odd size",
+    }
+    assert measures[3, 0] == pytest.approx(25 / 255, abs=0.01)
+    assert measures[8, 3] == pytest.approx(np.log2(3) / 10, abs=1e-4)  # three bands of one value
+    assert found[20][1] == "3000 x 2000 pixels, where the usual side is 245"
+
+
+def test_what_most_images_share_is_no_issue():
+    dark = pictures() // 10
+    found = poor_pictures(picture_measures(dark).numpy(), np.full(40, 300.0), np.full(40, 200.0))
+    assert not any(fault and fault[0] == "dark" for fault in found)

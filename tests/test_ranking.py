@@ -1,0 +1,197 @@
+"""Labels judged without themselves, against refitting for each image; errors planted in data."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from fiftyone_gradcam.review.kernel import (
+    LAMBDAS,
+    choose_strength,
+    directions,
+    left_out_scores,
+    refit_scores,
+    spectrum_of,
+)
+from fiftyone_gradcam.review.noise import estimate_wrong
+from fiftyone_gradcam.review.robust import judge_labels, surely_wrong
+from fiftyone_gradcam.review.twins import judgeable, left_out_together, twins_of
+from fiftyone_gradcam.review.verdict import verdict_by_features
+
+GROUPS = [np.array([4, 5, 6, 20]), np.array([30, 31])]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """60 images of three classes, some of them twins; their kernel matrix in float64."""
+    random = np.random.default_rng(0)
+    features, labels = np.abs(random.normal(size=(60, 20))), random.integers(0, 3, 60)
+    features[np.arange(60), labels] += 1
+    features[[5, 6, 20]] = features[4]
+    vectors = directions(features).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = np.maximum(1 - vectors @ vectors.T, 0)
+    median = np.median(distances[np.triu_indices(60, 1)])
+    return vectors, labels, np.exp(-distances / median) + 1
+
+
+def refitted(kernel, targets, strength, kept, place):
+    """The scores of one image by a regression on some others, solved from the start."""
+    inner = kernel[np.ix_(kept, kept)] + strength * np.eye(len(kept))
+    return kernel[place, kept] @ np.linalg.solve(inner, targets[kept])
+
+
+def without_group(place):
+    return [i for i in range(60) if not any({i, place} <= set(g) for g in GROUPS) and i != place]
+
+
+@pytest.mark.parametrize("strength", [0.01, 1.0, 100.0])
+def test_leaving_groups_out_is_refitting_without_them(small, strength):
+    vectors, labels, kernel = small
+    targets, spectrum = np.eye(3)[labels], spectrum_of(vectors, labels)
+    left_out = np.zeros(60, bool)
+    left_out[[5, 6, 30, 40, 50]] = True
+    found = left_out_scores(spectrum, targets, strength, GROUPS)
+    again = refit_scores(spectrum, targets, strength, left_out, GROUPS)
+    for place in range(60):
+        kept = without_group(place)
+        assert found[place] == pytest.approx(
+            refitted(kernel, targets, strength, kept, place), abs=1e-9
+        )
+        kept = [i for i in kept if not left_out[i]]
+        assert again[place] == pytest.approx(
+            refitted(kernel, targets, strength, kept, place), abs=1e-9
+        )
+
+
+def test_the_strength_is_that_of_least_error_on_what_is_left_out(small):
+    vectors, labels, kernel = small
+    targets = np.eye(3)[labels]
+    errors = [
+        sum(
+            np.square(refitted(kernel, targets, s, without_group(i), i) - targets[i]).sum()
+            for i in range(60)
+        )
+        for s in LAMBDAS
+    ]
+    assert (
+        choose_strength(spectrum_of(vectors, labels), targets, GROUPS) == LAMBDAS[np.argmin(errors)]
+    )
+
+
+def test_as_many_landmarks_as_images_are_exact(small):
+    vectors, labels, _ = small
+    targets = np.eye(3)[labels]
+    exact = spectrum_of(vectors, labels)
+    landmarks = spectrum_of(vectors, labels, most_exact=10, landmarks=60)
+    left_out = np.arange(60) % 7 == 0
+    for strength in (0.1, 10.0):
+        assert left_out_scores(landmarks, targets, strength, GROUPS) == pytest.approx(
+            left_out_scores(exact, targets, strength, GROUPS), abs=2e-3
+        )
+        assert refit_scores(landmarks, targets, strength, left_out, GROUPS) == pytest.approx(
+            refit_scores(exact, targets, strength, left_out, GROUPS), abs=2e-3
+        )
+
+
+def test_surely_wrong_labels_by_hand():
+    probabilities = np.array(
+        [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.45, 0.55], [0.3, 0.7], [0.1, 0.9], [0.9, 0.1]]
+    )
+    labels = np.array([0, 0, 0, 0, 1, 1, 1])
+    # Thresholds: (.9 + .8 + .2 + .45) / 4 = .5875 and (.7 + .9 + .1) / 3 = .5667. The fourth is
+    # below its own, and no class reaches its threshold; the last belongs to the first class.
+    assert surely_wrong(probabilities, labels).tolist() == [False] * 2 + [True] + [False] * 3 + [
+        True
+    ]
+    # Never more than half of a class: of three, the one that is most surely wrong.
+    probabilities = np.array([[0.9, 0.1]] * 5 + [[0.7, 0.3], [0.95, 0.05], [0.02, 0.98]])
+    labels = np.array([0] * 5 + [1] * 3)
+    assert np.flatnonzero(surely_wrong(probabilities, labels)).tolist() == [6]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """600 digits, 60 of them with a wrong label."""
+    digits = load_digits()
+    random = np.random.default_rng(1)
+    features, truth = digits.data[:600].astype(np.float32), digits.target[:600]
+    labels = truth.copy()
+    planted = random.choice(600, 60, replace=False)
+    labels[planted] = (truth[planted] + random.integers(1, 10, 60)) % 10
+    return features, truth, labels
+
+
+def test_planted_errors_come_to_the_top_and_are_counted(noisy):
+    features, truth, labels = noisy
+    verdict = verdict_by_features(features, labels, 10)
+    wrong = labels != truth
+    assert roc_auc_score(wrong, -verdict.issues.quality) > 0.995
+    assert average_precision_score(wrong, -verdict.issues.quality) > 0.97
+    assert (verdict.issues.suggested[wrong] == truth[wrong]).mean() > 0.95
+    assert verdict.estimate.low <= 60 <= verdict.estimate.high
+    assert verdict.estimate.count == pytest.approx(60, rel=0.15)
+    assert verdict.wrong[wrong].mean() > 0.8
+    assert verdict.wrong[~wrong].mean() < 0.01
+    clean = verdict_by_features(features, truth, 10)
+    assert clean.estimate.count <= 0.02 * 600
+    again = verdict_by_features(features, labels, 10)
+    assert (again.probabilities == verdict.probabilities).all()  # no seed
+
+
+def test_twins_of_a_wrong_label_do_not_hide_it(noisy):
+    features, truth, labels = noisy
+    wrong = np.flatnonzero(labels != truth)
+    twins = np.repeat(wrong, 3)
+    random = np.random.default_rng(2)
+    copies = features[twins] * random.normal(1, 0.01, (len(twins), 64))
+    features = np.concatenate([features, copies.astype(np.float32)])
+    labels = np.concatenate([labels, labels[twins]])
+    group = np.concatenate([np.arange(600), twins])
+    own = np.arange(len(labels)), labels
+
+    def precision(groups):
+        quality = judge_labels(features, labels, 10, groups).probabilities[own][:600]
+        return average_precision_score(np.isin(np.arange(600), wrong), -quality)
+
+    assert precision(left_out_together(group)) > 0.95
+    assert precision([]) < 0.8
+
+
+def test_the_number_of_wrong_labels_by_pairs_of_classes():
+    """Probabilities that are right: drawn labels differ from the classes as they were drawn."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 3000)
+    probabilities = np.full((3000, 3), 0.02)
+    probabilities[np.arange(3000), truth] = 0.96
+    labels = truth.copy()
+    ones = np.flatnonzero(truth == 1)[:150]
+    labels[ones] = 2  # 150 of class 1 are labelled 2, and nothing else is wrong
+    found = estimate_wrong(probabilities, labels)
+    assert found.count == pytest.approx(150, abs=8)
+    assert found.low <= 150 <= found.high
+    assert found.pairs[1, 2] == pytest.approx(150, abs=8)
+    assert found.pairs.sum() == pytest.approx(found.count)
+    assert found.pairs.sum() - found.pairs[1, 2] < 5
+    assert np.sort(found.chances)[-150:].min() > 0.5 > np.sort(found.chances)[:-150].max()
+
+
+def test_twins_and_the_classes_that_can_be_judged():
+    random = np.random.default_rng(0)
+    look = random.normal(size=(40, 30))
+    look[7] = look[3] + 1e-4
+    digests = [None] * 40
+    digests[0] = digests[1] = digests[2] = "same"
+    twins, group = twins_of(digests, [look])
+    assert twins == {
+        0: {1: "equal", 2: "equal"},
+        1: {0: "equal", 2: "equal"},
+        2: {0: "equal", 1: "equal"},
+        3: {7: "near"},
+        7: {3: "near"},
+    }
+    assert [part.tolist() for part in left_out_together(group)] == [[0, 1, 2], [3, 7]]
+    labels = ["a"] * 6 + ["b"] * 30 + [None] * 2 + ["c"] * 2
+    # Of six images of "a" three are the same: four that differ.
+    assert judgeable(labels, group, 5) == (["b"], {"a": 6, "c": 2})
+    assert judgeable(labels, group, 4) == (["a", "b"], {"c": 2})

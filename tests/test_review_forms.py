@@ -1,0 +1,175 @@
+"""Bulk decisions, the queue and the tab, on real contexts without a browser."""
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from PIL import Image
+from test_panel import context, requests
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.app.panels.review import progress_words
+from fiftyone_gradcam.dataset.review_queue import Filters, queue, queue_ids, sure_ids
+from fiftyone_gradcam.dataset.review_state import columns_of
+from fiftyone_gradcam.dataset.storing import Declared, declare
+
+URI = "@gradcam/classifier/"
+#        label, quality, suggestion, kind of issue, sure
+ROWS = [
+    ("a", 0.30, "b", "wrong label", False),
+    ("b", 0.10, "c", "wrong label", True),
+    ("a", 0.20, "b", "wrong label", True),
+    ("c", 0.90, None, "poor image", False),
+    ("b", 0.95, None, None, False),
+    ("a", None, None, None, False),
+]
+
+
+@pytest.fixture
+def dataset(name, tmp_path):
+    dataset = fo.Dataset(name)
+    facts = {"classes": ["a", "b", "c"], "label_field": "own"}
+    declare(dataset, "label_quality", Declared("float", "", facts, {}))
+    declare(dataset, "suggested_label", Declared("classification", "", facts, {}))
+    declare(dataset, "issue", Declared("classification", "", facts, {"evidence": "text"}))
+    samples = []
+    for number, (label, quality, other, kind, sure) in enumerate(ROWS):
+        path = str(tmp_path / f"{number}.png")
+        Image.fromarray(np.full((20, 30, 3), 40 * number, np.uint8)).save(path)
+        sample = fo.Sample(filepath=path, own=fo.Classification(label=label), label_quality=quality)
+        sample["suggested_label"] = other and fo.Classification(label=other, confidence=0.8)
+        sample["issue"] = kind and fo.Classification(label=kind, evidence="why", sure=sure)
+        samples.append(sample)
+    dataset.add_samples(samples, dynamic=True)
+    return dataset
+
+
+def places(dataset, ids) -> list[int]:
+    every = dataset.values("id")
+    return [every.index(i) for i in ids]
+
+
+def form(verb: str, dataset, selected=(), **params) -> dict:
+    ctx = foo.executor.ExecutionContext(
+        request_params={
+            "dataset_name": dataset.name, "params": params, "selected": list(selected)
+        },
+        operator_uri=URI + verb,
+    )  # fmt: skip
+    return foo.get_operator(URI + verb).resolve_input(ctx).type.properties
+
+
+def execute(verb: str, dataset, selected=(), **params):
+    ctx = {"dataset": dataset, "params": params, "selected": list(selected)}
+    return foo.execute_operator(URI + verb, ctx)
+
+
+def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
+    columns = columns_of(dataset)
+    assert columns.label_field == "own"
+
+    def found(**chosen) -> list[int]:
+        return places(dataset, queue_ids(dataset, columns, Filters(**chosen)))
+
+    assert found() == [1, 2, 0, 3, 4]
+    assert found(kind="poor image") == [3]
+    assert found(label="a") == [2, 0]
+    assert found(label="a", suggestion="b") == [2, 0]
+    assert found(label="b", suggestion="a") == []
+    assert found(below=0.2) == [1]
+    fg.review(dataset.select(dataset.values("id")[2]), "keep")
+    assert found() == [1, 0, 3, 4]
+    dataset.set_values("own.label", {dataset.values("id")[2]: "c"}, key_field="id")
+    assert found() == [1, 0, 3, 4, 2]  # the label has changed since: its quality is that of "keep"
+    shown = queue(dataset, None, Filters())
+    assert shown["classes"] == ["a", "b", "c"]
+    assert shown["kinds"] == ["poor image", "wrong label"]
+    assert shown["pairs"] == [["a", "b", 1], ["b", "c", 1], ["c", "b", 1]]
+    assert [card["evidence"] for card in shown["cards"][:1]] == ["wrong label: why"]
+
+
+def test_progress_in_words(dataset):
+    fg.review(dataset.limit(2), "accept")
+    fg.review(dataset.skip(2).limit(1), "keep")
+    progress = queue(dataset, None, Filters())["progress"]
+    assert progress_words(progress) == "3 of 3 suspicious reviewed, 2 corrected"
+    dataset.info["label_issues"] = {"estimate": 27}
+    dataset.save()
+    progress = queue(dataset, None, Filters())["progress"]
+    assert progress_words(progress) == "3 of about 27 reviewed, 2 corrected"
+
+
+def test_selected_samples_are_reviewed_in_bulk(dataset):
+    ids = dataset.values("id")
+    assert "none_selected" in form("review", dataset)
+    fields = form("review", dataset, ids[:2], decision="relabel")
+    assert fields["label"].type.values == ["a", "b", "c"]
+    execute("review", dataset, ids[:2], decision="accept")
+    assert dataset.values("own.label")[:3] == ["b", "c", "a"]
+    execute("review", dataset, ids[3:5], decision="relabel", label="a")
+    execute("review", dataset, ids[5:], decision="relabel", new_class="new")
+    assert dataset.values("own.label")[3:] == ["a", "a", "new"]
+    assert {one.source for one in fg.list_reviews(dataset)} == {"App, selection"}
+    execute("undo_review", dataset, count=2)
+    assert dataset.values("own.label") == ["b", "c", "a", "c", "b", "a"]
+    with pytest.raises(Exception, match="Select samples in the grid"):
+        execute("review", dataset, decision="keep")
+
+
+def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(dataset):
+    assert places(dataset, sure_ids(dataset, columns_of(dataset))) == [1, 2]
+    fields = form("accept_sure", dataset)
+    assert fields["count"].view.label == "2 labels get the class that is suggested"
+    assert "data:image/jpeg;base64," in fields["sheet"].default
+    assert fields["look"].invalid
+    with pytest.raises(Exception, match="Look at the pictures first"):
+        execute("accept_sure", dataset)
+    execute("accept_sure", dataset, sure=True)
+    assert dataset.values("own.label") == ["a", "c", "b", "c", "b", "a"]
+    assert "none" in form("accept_sure", dataset)
+    assert len(fg.undo_review(dataset)) == 2
+    assert dataset.values("own.label") == [row[0] for row in ROWS]
+
+
+def test_the_tab_reviews_by_buttons(dataset):
+    panel, state = ClassifierPanel(), {"tab": "review", "by_buttons": True}
+    panel.read(context(dataset, state))
+    assert state["card"]["id"] == dataset.values("id")[1]
+    drawn = panel.render(context(dataset, state)).type.properties
+    assert {"review_words", "review_evidence"} <= set(drawn)
+    asked = {"id": state["card"]["id"], "shown": "b", "decision": "relabel", "label": "a"}
+    panel.on_decide(context(dataset, state, **asked))
+    assert dataset.values("own.label")[1] == "a"
+    assert state["card"]["id"] == dataset.values("id")[2]
+    assert state["review_words"] == "1 of 3 suspicious reviewed, 1 corrected"
+    ctx = context(dataset, state, **asked)  # by somebody who saw what was there before
+    panel.on_decide(ctx)
+    (told,) = requests(ctx, "notify")
+    assert "somebody has changed it" in told["message"]
+    panel.on_undo_review(context(dataset, state))
+    assert dataset.values("own.label")[1] == "b"
+    panel.on_buttons(context(dataset, state))
+    card = panel.render(context(dataset, state)).type.properties["review_card"]
+    assert card.view.to_json()["component"] == "GradcamReviewCard"
+
+
+def test_the_script_of_the_card_names_what_the_server_offers():
+    """A name that one of them changes would leave the other without an answer."""
+    from conftest import REPOSITORY
+
+    script = (REPOSITORY / "fiftyone_gradcam" / "app" / "review.js").read_text()
+    for name in ("review_cards", "review_decide", "review_undo"):
+        assert f'call("{name}"' in script
+        assert foo.get_operator(URI + name).config.unlisted
+    for source in ("App, sample modal", "App, Review tab"):
+        assert source in script
+
+
+def test_reviews_are_exported_by_a_form(dataset, tmp_path):
+    fg.review(dataset.limit(1), "accept")
+    path = tmp_path / "reviews.csv"
+    execute("export_reviews", dataset, csv_path=str(path))
+    assert "wrong label: why" in path.read_text()
+    assert form("export_reviews", dataset, csv_path=str(path))["exists"].invalid
+    assert form("export_reviews", dataset, csv_path=str(tmp_path))["folder"].invalid
