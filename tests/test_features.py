@@ -185,7 +185,7 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
     run, other = make_run(dataset, "a"), make_run(dataset, "b", seed=1)
     fg.predict(dataset, "a", progress=False)
     kept_of(dataset, other)
-    assert len(features_in(dataset)) == 3  # of both, and thumbnails
+    assert len(features_in(dataset)) == 4  # of both, thumbnails, and measures
     fg.rename_run(dataset, "a", "c")
     with counting() as counts:
         kept_of(dataset, fg.load_run(dataset, "c"))
@@ -194,6 +194,7 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
     assert {Path(folder).name for folder in features_in(dataset)} == {
         Path(folder_of(dataset, other)).name,
         f"thumbnails-{SIZE}-{run.recipe['resize']}",
+        f"measures-{SIZE}-{run.recipe['resize']}",
     }
     fg.delete_run(dataset, "b")
     assert features_in(dataset) == []
@@ -332,8 +333,8 @@ def test_a_full_disk_is_told_and_nothing_else_fails(dataset, monkeypatch, capsys
     monkeypatch.setattr(FeatureWriter, "add", full)
     view = fg.predict(dataset, "a", progress=False)
     assert len(view) == len(dataset)
-    assert len(calls) == 2  # once for the features, once for the thumbnails
-    assert capsys.readouterr().out.count("The disk is full. They are computed again") == 2
+    assert len(calls) == 3  # once for the features, once for thumbnails, and once for measures
+    assert capsys.readouterr().out.count("The disk is full. They are computed again") == 3
     assert not list(Path(dataset_folder(dataset)).rglob("features/*/*"))
     monkeypatch.undo()
     assert kept_of(dataset, run) == pytest.approx(fresh_of(dataset, run), **CLOSE)
