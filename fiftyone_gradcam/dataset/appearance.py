@@ -51,15 +51,15 @@ def appearance_of(
         resize=recipe.resize,
         decode_options=decode_options(dataset),
     )
-    readers = pixel_readers(recipe.image_size, recipe.resize)
-    others = len(readers) - 1  # beside thumbnails: kept for other verbs, now that pixels are seen
+    readers = pixel_readers(recipe.image_size, recipe.resize)  # for other verbs too
+    pixels = len(readers)
     if weights != "none":
         network = frozen_network(recipe, device)
         readers.append((source_of(dataset, network), network))
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     by = "by your embeddings" if embeddings is not None else by
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:
-        thumbnails, *found = read_features(dataset, ids, images, readers, BATCH, report)
-        looks = [thumbnails, *found[others:]]
+        found = read_features(dataset, ids, images, readers, BATCH, report)
     tell_failures(images.failures)
-    return looks if embeddings is None else [*looks, embeddings]
+    features = found[pixels:] if embeddings is None else [embeddings]
+    return [found[0], *features]
