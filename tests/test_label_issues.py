@@ -179,6 +179,9 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     one = dataset.match(F("ground_truth.label") == "digit 1")
     with pytest.raises(ValueError, match=r"two classes with five images.*'digit 1' \(8\)"):
         fg.find_label_issues(one, **options)
+    root.rename(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"None of 20 files can be read"):
+        fg.find_label_issues(dataset, **options)
 
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):

@@ -123,6 +123,16 @@ def test_leaks_are_told_by_it(dataset, network, tmp_path):
         dataset.delete_samples([twin])
 
 
+def test_labels_are_judged_by_its_features(dataset, network):
+    found = fg.compute_embeddings(dataset, network, device="cpu", progress=False)
+    options = {"progress": False, "overwrite": True}
+    fg.find_label_issues(dataset, embeddings=found, **options)
+    wanted = dataset.values("label_quality")
+    fg.find_label_issues(dataset, backbone=network, device="cpu", **options)
+    assert dataset.values("label_quality") == pytest.approx(wanted)
+    assert len(set(wanted)) == len(dataset)
+
+
 def test_what_it_cannot_do_is_said(dataset, network):
     with pytest.raises(ValueError, match="a Network cannot be written down. Pass plain values, or"):
         fg.predict(dataset, network, delegate=True)

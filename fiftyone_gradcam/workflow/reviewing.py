@@ -10,7 +10,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, reviews, shown, views
-from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
 from ..dataset.files import dataset_folder
 from ..dataset.issues import note_label_issues, write_label_issues
 from ..dataset.label_totals import in_words
@@ -22,6 +22,7 @@ from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
+from ..model.network import Network
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
@@ -33,6 +34,7 @@ from ..similar import did_you_mean
 from ..training.per_fold import probabilities_per_fold
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
+from .embedding import embeddings_for
 
 METHODS = ("features", "folds", "fine-tune")
 LEAST = 1e-12  # of a probability
@@ -52,7 +54,7 @@ def find_label_issues(
     samples: fo.core.collections.SampleCollection,
     label_field: str = "ground_truth",
     folds: int = 5,
-    backbone: str | None = None,
+    backbone: Network | str | None = None,
     weights: str | None = None,
     seed: int = 0,
     quality_field: str = "label_quality",
@@ -88,7 +90,7 @@ def find_label_issues(
         folds: number of folds of "folds" and "fine-tune", at least 2
         backbone: None takes that of the newest run that began with a weights file, or else one
             whose ImageNet weights are cached or can be downloaded, or else "small_cnn", from
-            scratch
+            scratch; a `Network` of your own is taken as it is
         weights: "imagenet", "none", or the path of a file of weights of `backbone`; None takes
             "imagenet" where the backbone has such weights
         seed: of the folds and of training
@@ -129,8 +131,7 @@ def find_label_issues(
     labels = [None if i in gone else label for i, label in zip(every, labels, strict=True)]
     _check_classes(labels, np.arange(len(labels)))
     known = list(fields.class_counts(labels))
-    if embeddings is not None:
-        embeddings = given_embeddings(samples, embeddings)
+    embeddings = embeddings_for(samples, embeddings, backbone, weights, device, progress)
     if probabilities is not None:
         probabilities = given_probabilities(probabilities, labels, known)
     recipe = None

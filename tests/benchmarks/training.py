@@ -85,7 +85,9 @@ def speed(data: Path, weights: Path, rounds: int = 3) -> None:
     """Epochs beside a bare loop, the first one (with decoding) too."""
     print("epochs: seconds of a bare loop, ours / bare (asked 1.05), first epoch / bare (1.25)")
     for name in NETWORKS:
-        recipe = make_recipe(backbone=name, weights=str(weights / f"{name}.pth"), epochs=4)
+        recipe = make_recipe(
+            backbone=name, weights=str(weights / f"{name}.pth"), epochs=4, resize="crop"
+        )
         recipe = make_recipe(recipe, head_epochs=0, ema=0.0)
         source = photos(data / "hymenoptera" / "train", recipe)
         order = np.random.default_rng(0).permutation(len(source))
@@ -172,7 +174,7 @@ def tutorial(data: Path, weights: Path, goal: float = 0.92) -> None:
     ours, theirs = [], []
     for seed in SEEDS:
         file = str(weights / "squeezenet1_1.pth")
-        recipe = make_recipe(backbone="squeezenet1_1", weights=file, seed=seed)
+        recipe = make_recipe(backbone="squeezenet1_1", weights=file, seed=seed, resize="crop")
         mine, whole, found = time_to(data, recipe, goal)
         other, best = tutorial_time_to(data, weights, seed, goal)
         ours.append(mine if mine is not None else float("inf"))
@@ -190,7 +192,7 @@ def frozen(data: Path, weights: Path) -> None:
     print("frozen backbone, 30 epochs / one pass (asked 1.3): decoding and forward; forward alone")
     for name in NETWORKS:
         file = str(weights / f"{name}.pth")
-        recipe = make_recipe("linear-probe", backbone=name, weights=file)
+        recipe = make_recipe("linear-probe", backbone=name, weights=file, resize="crop")
         backbone = get_backbone(name)
         model = create_model(name, 2, file).eval().to(DEVICE, memory_format=torch.channels_last)
         passes, forwards, whole = [], [], []
@@ -228,7 +230,7 @@ def accuracy(data: Path, weights: Path) -> None:
         found = []
         for seed in SEEDS:
             file = str(weights / f"{name}.pth")
-            recipe = make_recipe(backbone=name, weights=file, seed=seed)
+            recipe = make_recipe(backbone=name, weights=file, seed=seed, resize="crop")
             _, seconds, trained = time_to(data, recipe, 2.0)
             found.append(trained.val_accuracy)
             print(f"  {name} seed {seed}: {found[-1]:.3f}, {seconds:.0f} s", flush=True)
@@ -266,7 +268,9 @@ def cracks(data: Path, weights: Path) -> None:
     for label, recipe_name in (("default", "default"), ("matlab-cracks", "matlab-cracks")):
         for seed in SEEDS:
             file = str(weights / "squeezenet1_1.pth")
-            recipe = make_recipe(recipe_name, backbone="squeezenet1_1", weights=file, seed=seed)
+            recipe = make_recipe(
+                recipe_name, backbone="squeezenet1_1", weights=file, seed=seed
+            ).shown_by("crop")
             source = photos(data / "cracks", recipe)
             parts = np.array(grouped_split(source, weights, fractions, seed))
             sets = [
@@ -305,7 +309,7 @@ def recipes(data: Path, weights: Path) -> None:
         choices = {"weights": "none"}
         if backbone:
             choices = {"backbone": backbone, "weights": str(weights / f"{backbone}.pth")}
-        recipe = make_recipe(name, **choices)
+        recipe = make_recipe(name, **choices).shown_by("crop")
         _, seconds, trained = time_to(data, recipe, 2.0)
         start = "ImageNet" if backbone else "from scratch"
         print(
