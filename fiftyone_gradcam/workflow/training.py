@@ -80,7 +80,7 @@ def fine_tune(
     Args:
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
-        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, such as "default" or
+        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
             "matlab-cracks", or a `Recipe`; None takes "default", or what `resume` goes on with
         label_field: field of the classes
         resume: go on with an interrupted training of this key, or with a finished one if `epochs`
@@ -93,7 +93,7 @@ def fine_tune(
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
-        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
 
     Raises:
