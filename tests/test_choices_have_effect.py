@@ -13,7 +13,7 @@ from torch import nn
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.passes import per_fold
+from fiftyone_gradcam.training import per_fold
 from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
 from fiftyone_gradcam.training.loop import train
 from fiftyone_gradcam.training.sources import Batch, Labelled

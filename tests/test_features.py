@@ -34,7 +34,7 @@ CLOSE = {"rel": 2**-10, "abs": 1e-5}  # of float16, and of folded batch norms
 @pytest.fixture
 def dataset(tmp_path, name):
     """Some digits of three classes."""
-    yield from some_digits(tmp_path / "digits", name)
+    yield from some_digits(tmp_path / "digits", name, per_class=5)
 
 
 class Counts:
@@ -185,7 +185,7 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
     run, other = make_run(dataset, "a"), make_run(dataset, "b", seed=1)
     fg.predict(dataset, "a", progress=False)
     kept_of(dataset, other)
-    assert len(features_in(dataset)) == 3  # of both, and thumbnails
+    assert len(features_in(dataset)) == 4  # of both, and two kinds that are of pixels alone
     fg.rename_run(dataset, "a", "c")
     with counting() as counts:
         kept_of(dataset, fg.load_run(dataset, "c"))
@@ -193,7 +193,7 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
     fg.delete_run(dataset, "c")
     assert {Path(folder).name for folder in features_in(dataset)} == {
         Path(folder_of(dataset, other)).name,
-        f"thumbnails-{SIZE}-{run.recipe['resize']}",
+        *(f"{kind}-{SIZE}-{run.recipe['resize']}" for kind in ("measures", "thumbnails")),
     }
     fg.delete_run(dataset, "b")
     assert features_in(dataset) == []
@@ -332,8 +332,8 @@ def test_a_full_disk_is_told_and_nothing_else_fails(dataset, monkeypatch, capsys
     monkeypatch.setattr(FeatureWriter, "add", full)
     view = fg.predict(dataset, "a", progress=False)
     assert len(view) == len(dataset)
-    assert len(calls) == 2  # once for the features, once for the thumbnails
-    assert capsys.readouterr().out.count("The disk is full. They are computed again") == 2
+    assert len(calls) == 3  # once for the features, and once for each kind of pixels
+    assert capsys.readouterr().out.count("The disk is full. They are computed again") == 3
     assert not list(Path(dataset_folder(dataset)).rglob("features/*/*"))
     monkeypatch.undo()
     assert kept_of(dataset, run) == pytest.approx(fresh_of(dataset, run), **CLOSE)

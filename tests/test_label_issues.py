@@ -133,7 +133,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
 
 
 def test_trainings_per_fold_resume_after_they_were_cancelled(mislabelled, monkeypatch):
-    from fiftyone_gradcam.passes import per_fold
+    from fiftyone_gradcam.training import per_fold
 
     dataset, _ = mislabelled
     options = {**QUICK, "epochs": 1, "folds": 3, "method": "fine-tune"}
@@ -179,6 +179,9 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     one = dataset.match(F("ground_truth.label") == "digit 1")
     with pytest.raises(ValueError, match=r"two classes with five images.*'digit 1' \(8\)"):
         fg.find_label_issues(one, **options)
+    root.rename(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"None of 20 files can be read"):
+        fg.find_label_issues(dataset, **options)
 
 
 def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):

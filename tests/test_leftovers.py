@@ -100,7 +100,7 @@ def test_files_of_a_deleted_dataset_go_but_for_what_its_clone_shows(dataset, nam
     assert {path for path in files if not path.startswith("features")} == {
         f"runs/a/{file}" for file in FILES
     }
-    assert len(files) == len(FILES) + 4  # features of the run, and thumbnails, each with a note
+    assert len(files) == len(FILES) + 6  # features, thumbnails and measures, each with a note
     free(found)
     assert {*tree(folder)} == shown
     assert all(map(os.path.isfile, clone.values("gradcam.map_path")))

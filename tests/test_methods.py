@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.explain.methods import METHODS, eigen_cam, grad_cam_plus_plus
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.model.families import FAMILIES
 from fiftyone_gradcam.model.folding import fold_batch_norms
 
 
@@ -347,3 +349,19 @@ def test_the_mean_gradient_of_large_heads_is_that_of_autograd(side):
         with torch.no_grad():
             next(x for x in model.classifier if isinstance(x, torch.nn.Linear)).weight.mul_(-1.5)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_grad_cam_takes_means_and_other_methods_all_cells(monkeypatch):
+    torch.manual_seed(0)
+    backbone = get_backbone("alexnet")
+    model, asked = backbone.build(3).eval(), []
+    own = backbone.family.mean_gradient
+    counting = replace(backbone.family, mean_gradient=lambda *x: asked.append(1) or own(*x))
+    x = torch.randn(2, 3, 96, 96)
+    right = explain(model, backbone, x)
+    monkeypatch.setitem(FAMILIES, "alexnet", counting)
+    torch.testing.assert_close(explain(model, backbone, x).maps, right.maps)
+    assert asked == [1]
+    for method in ("hirescam", "layercam", "gradcam++", "eigencam"):
+        explain(model, backbone, x, method=method)
+    assert asked == [1]

@@ -340,7 +340,6 @@ def test_every_verb_says_so_when_all_files_are_gone(predicted, tmp_path):
     calls = {
         "predict": lambda: fg.predict(dataset, "run", progress=False),
         "fine_tune": lambda: fg.fine_tune(dataset, "second", **choices),
-        "label issues": lambda: fg.find_label_issues(dataset, folds=2, **choices),
         "leaks": lambda: fg.find_leaks(dataset, weights="none", progress=False),
         "folders": lambda: fg.export_folders(dataset, str(tmp_path / "out")),
         "overlays": lambda: fg.export_overlays(dataset, str(tmp_path / "o"), progress=False),

@@ -155,6 +155,14 @@ def test_scores_are_handed_on_batch_by_batch(way, network, paths):
     assert all(1 / 3 <= one <= 1 for one in found.values())
 
 
+def assert_nothing_runs():
+    """No thread of a pass, or of its decoding, which may be ending its last image."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("decode", "gradcam")):
+            thread.join(30)
+            assert not thread.is_alive(), thread
+
+
 class Broken(Sink):
     def __init__(self, step):
         self.taken = 0
@@ -169,17 +177,13 @@ class Broken(Sink):
 
 @pytest.mark.parametrize("step", ["compute", "write", "take"])
 def test_a_fault_in_a_sink_ends_the_pass(way, network, paths, step):
-    before = threading.active_count()
     with pytest.raises(ZeroDivisionError):
         run_pass(Images(paths, 32), network, [Broken(step)], 2)
-    for thread in threading.enumerate():
-        if thread.name.startswith("decode"):
-            thread.join(10)
-    assert threading.active_count() == before
+    assert_nothing_runs()
 
 
 def test_a_pass_that_is_cancelled_ends_and_keeps_what_was_taken(way, network, paths):
-    before, sink = threading.active_count(), Logits(23)
+    sink = Logits(23)
 
     def report(done, total, message):
         if done >= 6:
@@ -187,10 +191,7 @@ def test_a_pass_that_is_cancelled_ends_and_keeps_what_was_taken(way, network, pa
 
     with pytest.raises(CancelledError):
         run_pass(Images(paths, 32), network, [sink], 2, report)
-    for thread in threading.enumerate():
-        if thread.name.startswith("decode"):
-            thread.join(10)
-    assert threading.active_count() == before
+    assert_nothing_runs()
     assert np.isfinite(sink.rows).all(1).sum() == 5  # six, of which one cannot be decoded
 
 

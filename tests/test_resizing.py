@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.network import Network
-from fiftyone_gradcam.passes import resizing
-from fiftyone_gradcam.passes.resizing import compare_resizes, images_to_compare, settle_resize
 from fiftyone_gradcam.review.linear import RIDGES, leave_one_out
+from fiftyone_gradcam.training import resizing
 from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.resizing import compare_resizes, images_to_compare, settle_resize
 
 
 def test_leave_one_out_equals_fits_without_each_image():
@@ -126,7 +126,7 @@ def test_square_images_have_no_letterbox(tmp_path, recipe):
 
 
 def network_of(recipe: Recipe) -> Network:
-    from fiftyone_gradcam.passes.frozen import frozen_network
+    from fiftyone_gradcam.training.frozen import frozen_network
 
     return frozen_network(dataclasses.replace(recipe, resize="crop"), "cpu")
 

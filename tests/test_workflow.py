@@ -1,6 +1,7 @@
 """The verbs on real FiftyOne datasets."""
 
 import os
+from types import SimpleNamespace
 
 import fiftyone as fo
 import numpy as np
@@ -13,7 +14,8 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
-from fiftyone_gradcam.dataset.training_sets import training_data
+from fiftyone_gradcam.dataset.training_sets import digest_of, training_data
+from fiftyone_gradcam.dataset.views import accuracy
 from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -274,6 +276,15 @@ def test_unlabelled_images_can_be_predicted(tmp_path, trained, name):
     assert len(fg.predict(bare, fg.load_run(trained, "quick"))) == 3
     assert bare.values("prediction.label_score") == [None] * 3
     assert len(fg.lowest_scores(bare)) == len(fg.highest_scores(bare)) == 0
+    bare.add_sample_field(
+        "ground_truth", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
+    )
+    assert len(fg.mistakes(bare)) == 0  # what has no label is no mistake
+    assert accuracy(bare) is None
+    sample = bare.first()
+    sample["ground_truth"] = fo.Classification(label=sample.prediction.label)
+    sample.save()
+    assert accuracy(bare) == 1.0
     with pytest.raises(ValueError, match="no classification field"):
         fg.predict(bare, fg.load_run(trained, "quick"), label_field="ground_truth")
 
@@ -325,6 +336,19 @@ def test_a_view_without_validation_images_is_judged_by_those_of_its_dataset(trai
     own = trained.select([*train.values("id"), *part.values("id")])
     _, _, judged = training_data(own, "ground_truth", recipe)
     assert judged.images.paths == part.values("filepath")
+    for tags in ("val", "test", ["val", "test"]):  # and none of them is ever trained on
+        with pytest.raises(ValueError, match="all of these samples are tagged 'val' or 'test'"):
+            training_data(trained.match_tags(tags), "ground_truth", recipe)
+
+
+def test_a_training_knows_its_images_and_labels_again():
+    def data(labels: list[int], *paths: str) -> SimpleNamespace:
+        return SimpleNamespace(images=SimpleNamespace(paths=paths), labels=np.array(labels))
+
+    own = digest_of(data([0, 1], "a", "b"), None)
+    assert digest_of(data([0, 1], "a", "b")) == own
+    for other in (data([0, 0], "a", "b"), data([0, 1], "a", "c"), data([1, 0], "a", "b")):
+        assert digest_of(other) != own
 
 
 def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):

@@ -8,13 +8,12 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..passes.frozen import frozen_network
 from ..progress import Progress, reporting, tell_failures
-from ..review.duplicates import small_pictures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
-from .features import read_features
+from .features import pixel_readers, read_features
 from .import_record import decode_options
-from .kept_features import source_of, thumbnails_source
+from .kept_features import source_of
 from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
@@ -52,13 +51,15 @@ def appearance_of(
         resize=recipe.resize,
         decode_options=decode_options(dataset),
     )
-    readers = [(thumbnails_source(recipe.image_size, recipe.resize), small_pictures)]
+    readers = pixel_readers(recipe.image_size, recipe.resize)  # for other verbs too
+    pixels = len(readers)
     if weights != "none":
         network = frozen_network(recipe, device)
         readers.append((source_of(dataset, network), network))
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     by = "by your embeddings" if embeddings is not None else by
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:
-        looks = read_features(dataset, ids, images, readers, BATCH, report)
+        found = read_features(dataset, ids, images, readers, BATCH, report)
     tell_failures(images.failures)
-    return looks if embeddings is None else [*looks, embeddings]
+    features = found[pixels:] if embeddings is None else [embeddings]
+    return [found[0], *features]

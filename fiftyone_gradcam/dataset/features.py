@@ -72,7 +72,8 @@ class Keep(Sink):
 
 
 def pixel_readers(size: int, resize: str) -> list[tuple[Source, Reader]]:
-    """What is kept of images, beside what a network sees in them, and what reads it.
+    """What is kept of images, beside what a network sees in them, and what reads it: thumbnails
+    first.
 
     Args:
         size, resize: how images are shown

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..images.batches import Images
 from ..images.decode import ImageError
-from ..passes.frozen import frozen_network
 from ..progress import Report
 from ..review.pictures import poor_pictures
+from ..training.frozen import frozen_network
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 from .appearance import BATCH, THUMBNAILS_OF

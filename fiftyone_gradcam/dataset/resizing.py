@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fiftyone as fo
 
-from ..passes.resizing import settle_resize
 from ..progress import Progress, reporting
 from ..training.recipe import AUTO, Recipe
+from ..training.resizing import settle_resize
 from . import fields
 from .import_record import decode_options
 from .training_sets import class_indexes
@@ -21,7 +21,7 @@ def settled_for(
     otherwise: str = "crop",
 ) -> Recipe:
     """A recipe whose way to make images square is named, by the labelled images of a collection:
-    those tagged "train" if there are (see `passes.resizing.settle_resize`).
+    those tagged "train" if there are (see `training.resizing.settle_resize`).
 
     Args:
         samples: a dataset or view

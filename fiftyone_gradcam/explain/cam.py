@@ -109,6 +109,7 @@ class Forward:
         splitter: where it is split
         inputs: normalized images (N, 3, S, S) on its device
         explains: whether maps by gradients will be asked for
+        cellwise: whether by more than the means of gradients over the cells, which Grad-CAM takes
         reduced: run the network up to its target tensor in bfloat16; what follows is computed in
             float32 where the place of the split allows
     """
@@ -119,6 +120,7 @@ class Forward:
         splitter: Splitter,
         inputs: torch.Tensor,
         explains: bool = True,
+        cellwise: bool = True,
         reduced: bool = False,
     ):
         self.module, self.inputs = module, inputs
@@ -134,7 +136,12 @@ class Forward:
         self.features = features.detach().float() if reduced else features.detach()
         self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
         with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
-            if explains:
+            means = None
+            if explains and not cellwise:
+                means = splitter.mean_gradient(module, self.features)
+            if means is not None:
+                found, self.gradient_of = means
+            elif explains:
                 found, self.gradient_of = _differentiable(module, splitter, self.features, head)
             else:
                 found = head(self.features)
@@ -214,9 +221,9 @@ def _explain(
     method: str,
     signed: bool,
 ) -> Explained:
-    by_gradient = check_method(method).from_gradient is not None
+    chosen = check_method(method)
     with eval_mode(model):
-        forward = Forward(model, splitter, images, by_gradient)
+        forward = Forward(model, splitter, images, chosen.explains, chosen.cellwise)
         maps, classes = forward.maps(targets, method, signed)
         return Explained(forward.logits, maps, classes, splitter.layer)
 

@@ -115,6 +115,16 @@ class Method:
     words: str
     from_gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
 
+    @property
+    def explains(self) -> bool:
+        """Whether it needs gradients."""
+        return self.from_gradient is not None
+
+    @property
+    def cellwise(self) -> bool:
+        """Whether it needs more of a gradient than its mean over the cells."""
+        return self.from_gradient not in (None, grad_cam)
+
 
 METHODS = {
     "gradcam": Method("Grad-CAM", "channels weighted by their mean gradient", grad_cam),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -92,17 +93,24 @@ class Images:
         left, top, right, bottom = np.clip(boxes.reshape(-1, 4).T, 0, 1)
         return 1 - float(((right - left) * (bottom - top)).mean()) if frames else 0.0
 
-    def batches(self, batch_size: int, order: Sequence[int] | None = None) -> Iterator[Batch]:
+    def batches(
+        self, batch_size: int, order: Sequence[int] | None = None, processes: int = 0
+    ) -> Iterator[Batch]:
         """Yield batches of `batch_size` images, in the given order of positions.
 
         A batch is smaller where files could not be decoded, and never empty.
+
+        Args:
+            batch_size: images in a batch
+            order: positions; None takes all, one after the other
+            processes: see `chunks`
 
         Raises:
             ValueError: at the end, if none of all the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         starts = range(0, len(order), batch_size)
-        for batch in self.chunks([order[i : i + batch_size] for i in starts]):
+        for batch in self.chunks([order[i : i + batch_size] for i in starts], processes):
             if len(batch.positions):
                 yield batch
         self.check_readable()
@@ -118,17 +126,19 @@ class Images:
         """
         largest = max(map(len, chunks), default=0)
         with ExitStack() as stack:
-            workers, decode = processes or self.workers, self._submit
-            if processes and CAN_SHARE:
-                rows = largest * (BATCHES_AHEAD + 1)
+            workers, decode, ahead = processes or self.workers, self._submit, BATCHES_AHEAD
+            if processes and CAN_SHARE and largest:
+                # Two groups for each process: one in work, and one that waits for it.
+                ahead = max(ahead, math.ceil(2 * GROUP * processes / largest))
+                rows = largest * (ahead + 1)
                 others = decoders(processes, rows, self.size, self.resize, self.decode_options)
-                remote = _Remote(self, stack.enter_context(others), largest)
+                remote = _Remote(self, stack.enter_context(others), largest, ahead + 1)
                 decode = remote.submit
             pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
             # A reader that stops early does not wait for what it will not read.
             stack.callback(lambda: pool.shutdown(wait=bool(processes), cancel_futures=True))
             rest = iter(chunks)
-            waiting = [decode(pool, chunk) for chunk in islice(rest, BATCHES_AHEAD)]
+            waiting = [decode(pool, chunk) for chunk in islice(rest, ahead)]
             while waiting:
                 batch = self._collect(*waiting.pop(0))
                 waiting.extend(decode(pool, chunk) for chunk in islice(rest, 1))
@@ -226,16 +236,17 @@ class _Remote:
         images: which
         others: the processes, with room for one batch more than are on their way
         largest: number of images in a batch, at most
+        room: batches that the memory of the processes has room for
     """
 
-    def __init__(self, images: Images, others: Decoders, largest: int):
-        self.images, self.others, self.largest = images, others, largest
+    def __init__(self, images: Images, others: Decoders, largest: int, room: int):
+        self.images, self.others, self.largest, self.room = images, others, largest, room
         self.count = 0
 
     def submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
         """As `Images._submit`."""
         chunk = np.array([i for i in chunk if i not in self.images.failures], np.int64)
-        first = self.count % (BATCHES_AHEAD + 1) * self.largest
+        first = self.count % self.room * self.largest
         self.count += 1
         futures: list[Future | None] = [
             None if self.images.is_kept(position) else Future() for position in chunk

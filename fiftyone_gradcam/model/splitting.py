@@ -15,6 +15,8 @@ from .nodes import Tokens, check_layer, split_at
 
 # (target tensor (N, C, h, w), classes (N,)) -> d logit of the class / d target tensor
 Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# classes (N,) -> its mean over the cells (N, C, 1, 1)
+MeanGradient = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Splitter(ABC):
@@ -47,6 +49,13 @@ class Splitter(ABC):
 
     def closed_form(self, module: nn.Module) -> Gradient | None:
         """The gradient of a logit at the target tensor, where it needs no backward pass."""
+        return None
+
+    def mean_gradient(
+        self, module: nn.Module, target: torch.Tensor
+    ) -> tuple[torch.Tensor, MeanGradient] | None:
+        """The logits, and the means of their gradients over the cells of the target tensor, where
+        these cost less than the gradients themselves."""
         return None
 
     def at_once(
@@ -86,6 +95,13 @@ class BackboneSplitter(Splitter):
         ):
             return None
         return lambda target, classes: family.gradient(module, target, classes)
+
+    def mean_gradient(
+        self, module: nn.Module, target: torch.Tensor
+    ) -> tuple[torch.Tensor, MeanGradient] | None:
+        """See `Splitter`."""
+        family = self.backbone.family
+        return family.mean_gradient and family.mean_gradient(module, target)
 
 
 @dataclass(frozen=True)

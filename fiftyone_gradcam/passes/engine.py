@@ -128,6 +128,7 @@ class _Work:
         self.network, self.sinks, self.device, self.reduced = network, sinks, device, reduced
         self.splits = any(sink.splits for sink in sinks)
         self.explains = any(sink.explains for sink in sinks)
+        self.cellwise = any(sink.cellwise for sink in sinks)
 
     def compute(self, batch: Batch, pixels: torch.Tensor) -> Found:
         """What each sink wants of a batch, on the device."""
@@ -138,6 +139,7 @@ class _Work:
             self.network,
             self.splits,
             self.explains,
+            self.cellwise,
             self.reduced,
         )
         return [sink.compute(seen) for sink in self.sinks]
@@ -191,11 +193,13 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
             except queue.Full:
                 continue
 
+    processes = decoding_processes(sum(map(len, chunks)))
+
     def feed() -> None:
         try:
             with (
                 _stream(work.device),
-                _closed(images.chunks(chunks, _processes(chunks))) as batches,
+                _closed(images.chunks(chunks, processes)) as batches,
             ):
                 for batch in batches:
                     if stopped.is_set():
@@ -219,11 +223,10 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
         pool.shutdown(cancel_futures=True)
 
 
-def _processes(chunks: list[np.ndarray]) -> int:
-    """In how many processes images are decoded; 0 where threads do."""
+def decoding_processes(count: int) -> int:
+    """In how many processes so many images are decoded for a GPU; 0 where threads do."""
     processors = os.cpu_count() or 1
-    is_worth = processors >= MANY and sum(map(len, chunks)) >= WORTH
-    return min(processors, MOST) if is_worth else 0
+    return min(processors, MOST) if processors >= MANY and count >= WORTH else 0
 
 
 def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:

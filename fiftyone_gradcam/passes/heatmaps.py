@@ -69,8 +69,8 @@ class Heatmaps(Sink):
     ):
         self.kinds, self.options, self.labels, self.resize = list(kinds), options, labels, resize
         self.path_of, self.add = path_of, add
-        by_gradient = check_method(options.method).from_gradient is not None
-        self.explains = bool(self.kinds) and by_gradient
+        method = check_method(options.method)
+        self.explains, self.cellwise = method.explains and bool(self.kinds), method.cellwise
         self.own = [kind for kind in self.kinds if not kind.startswith(AGAINST)]
         self.wanted = [kind for kind in self.own if kind != CONTRAST]
         if CONTRAST in self.own:

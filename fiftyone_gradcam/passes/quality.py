@@ -38,7 +38,8 @@ class Quality(Sink):
 
     def __init__(self, options: HeatmapOptions, steps: int, seed: int):
         self.options, self.steps, self.seed = options, steps, seed
-        self.explains = check_method(options.method).from_gradient is not None
+        method = check_method(options.method)
+        self.explains, self.cellwise = method.explains, method.cellwise
         self.found: dict[int, dict[str, float]] = {}
 
     @torch.no_grad()

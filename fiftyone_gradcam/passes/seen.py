@@ -35,7 +35,7 @@ class Seen:
         frames: (n, 2) int64, width and height of each whole upright image in pixels
         pixels: (n, 3, S, S) uint8, on the device of the network
         network: None of a pass that has none
-        splits, explains: whether anyone will ask for more than the logits, for gradients
+        splits, explains, cellwise: see `sinks.Sink`; whether any of them does
         reduced: run the network in bfloat16
     """
 
@@ -47,11 +47,12 @@ class Seen:
         network: Classifier | None,
         splits: bool,
         explains: bool,
+        cellwise: bool,
         reduced: bool = False,
     ):
         self.positions, self.frames, self.pixels = positions, frames, pixels
         self.network, self.reduced = network, reduced
-        self.splits, self.explains = splits, explains
+        self.splits, self.explains, self.cellwise = splits, explains, cellwise
 
     @cached_property
     def inputs(self) -> torch.Tensor:
@@ -62,7 +63,8 @@ class Seen:
     def forward(self) -> Forward:
         """The pass through the network, up to its target tensor and on."""
         network = self.network
-        return Forward(network.module, network.splitter, self.inputs, self.explains, self.reduced)
+        asked = self.explains, self.cellwise, self.reduced
+        return Forward(network.module, network.splitter, self.inputs, *asked)
 
     @cached_property
     def logits(self) -> torch.Tensor:

@@ -18,9 +18,10 @@ class Sink:
     Attributes:
         splits: whether it asks for more of the network than logits
         explains: whether it asks for gradients
+        cellwise: whether for more than their means over the cells of the target tensor
     """
 
-    splits = explains = False
+    splits = explains = cellwise = False
 
     def compute(self, seen: Seen) -> Any:
         """What it wants of a batch, computed on the device for all images at once: a tensor, or a

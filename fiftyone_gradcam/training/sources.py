@@ -14,7 +14,7 @@ from ..images.batches import Images
 from ..model.backbones import Backbone
 from ..model.heads import dropout_before, new_layers
 from ..model.splitting import Splitter, splitter_of
-from ..passes.engine import run_pass
+from ..passes.engine import decoding_processes, run_pass
 from ..passes.seen import Seen
 from ..passes.sinks import Sink
 from .augment import augment, mix
@@ -92,7 +92,10 @@ class Pictures:
         self, order: np.ndarray, random: np.random.Generator | None = None
     ) -> Iterator[Batch]:
         """Yield batches in an order of positions; with `random` they are augmented."""
-        for batch in self.data.images.batches(self.recipe.batch_size, order):
+        source, processes = self.data.images, 0
+        if self.device.type != "cpu":  # which would share its processors with them
+            processes = decoding_processes(sum(not source.is_kept(i) for i in order))
+        for batch in source.batches(self.recipe.batch_size, order, processes):
             labels = torch.from_numpy(self.data.labels[batch.positions]).to(self.device)
             images = batch.images.to(self.device, non_blocking=True)
             if random is not None:

@@ -16,8 +16,8 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..passes.frozen import frozen_network
 from ..progress import Progress, reporting, tell_failures
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .predicting import find_classifier
 
@@ -50,8 +50,7 @@ def compute_embeddings(
             "mobilenet_v2", to use it as it was pretrained
         field: field to write them to, as vectors; None writes none
         weights: of a backbone: "imagenet" (as if None), or the path of a file
-        resize: how a backbone is shown images: "squash", "crop" or "letterbox"; None takes what
-            other verbs take
+        resize: how a backbone is shown images: "crop" (as if None), "squash" or "letterbox"
         overwrite: also replace a field that this plugin did not write, and embeddings of another
             network of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand

@@ -144,7 +144,9 @@ def evaluate(
     chosen, notes = held_out(samples, label_field, include_excluded)
     name = field_of_run(dataset, run) or _free_field(dataset, run)
     _check_key(dataset, key, name, label_field)
-    predict(chosen, run, name, (), label_field=label_field, resume=True, progress=progress)
+    if dataset.get_field(name) is None or len(chosen.exists(f"{name}_scores")) < len(chosen):
+        options = {"resume": True, "device": device, "progress": progress}
+        predict(chosen, run, name, (), label_field=label_field, **options)
     path = fields.label_path(dataset, label_field)
     judged = chosen.exists(path).exists(f"{name}_scores")
     if missing := len(chosen) - len(judged):

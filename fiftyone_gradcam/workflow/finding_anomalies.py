@@ -14,11 +14,11 @@ from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..images.batches import Images
 from ..jobs.delegating import delegable
-from ..passes.frozen import frozen_network
 from ..passes.unusual import NormalCells
 from ..progress import Progress, reporting, tell_failures
 from ..review.anomalies import LEAST_NORMAL, find_anomalies_in
 from ..similar import did_you_mean
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 
 NEEDS = "without pretrained weights, anomalies cannot be found"

@@ -12,7 +12,8 @@ import numpy as np
 from ..dataset import fields, reviews, shown, views
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
 from ..dataset.files import dataset_folder
-from ..dataset.issues import in_words, note_label_issues, write_label_issues
+from ..dataset.issues import note_label_issues, write_label_issues
+from ..dataset.label_totals import in_words
 from ..dataset.looks import Looks, looks_of
 from ..dataset.pretrained import pick_backbone
 from ..dataset.probabilities import given_probabilities
@@ -22,7 +23,6 @@ from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..passes.per_fold import probabilities_per_fold
 from ..progress import Progress, Report, reporting, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
@@ -31,6 +31,7 @@ from ..review.leaks import equal_files
 from ..review.twins import judgeable, left_out_together, twins_of
 from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
 from ..similar import did_you_mean
+from ..training.per_fold import probabilities_per_fold
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 from .embedding import embeddings_for

@@ -11,9 +11,9 @@ from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..passes.frozen import frozen_network
 from ..progress import Progress
 from ..review.layout import layout, pick_method
+from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 

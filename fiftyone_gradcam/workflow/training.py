@@ -24,7 +24,6 @@ from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_checkpoint, save_state
 from ..model.state_file import check_weights_file
-from ..passes.resizing import settle_resize
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
@@ -33,6 +32,7 @@ from ..training.history import Epoch, Hooks, Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
+from ..training.resizing import settle_resize
 from ..training.sources import Labelled
 from ..training.watching import Watch
 

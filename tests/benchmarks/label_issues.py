@@ -14,13 +14,14 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import groupby, product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from fiftyone.brain.internal.core.mistakenness import _compute_mistakenness_class_conf
-from label_sets import NETWORKS, features_of, files_of, likeness_of, plant, twins_of
+from label_sets import NETWORKS, Planted, features_of, files_of, likeness_of, plant, twins_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -86,60 +87,54 @@ def cases(sets: Sets, names=SETS, shares=SHARES):
 
 def ranking(sets: Sets) -> None:
     """Ranks, beside other scores, and counts."""
-    rows: dict[tuple, list[dict]] = {}
-    inside, near, total = 0, 0, 0
-    for key, features, truth, planted in cases(sets):
-        labels, wrong, classes = planted.labels, planted.wrong, int(truth.max()) + 1
-        own = np.arange(len(labels)), labels
-        verdict = verdict_by_features(features, labels, classes)
-        folds = out_of_fold_probabilities(features, labels, classes)
-        found = {
-            "ours": quality(wrong, verdict.issues.quality),
-            "folds": quality(wrong, folds[own]),
-        }
-        differs = folds.argmax(1) != labels
-        found["mistakenness"] = quality(
-            wrong, -_compute_mistakenness_class_conf(folds.max(1), 1.0 - differs)
-        )
-        if get_label_quality_scores is not None:
-            for method in CLEANLAB:
-                scores = get_label_quality_scores(labels, folds, method=method)
-                found[method] = quality(wrong, scores)
-        estimate, count = verdict.estimate, int(wrong.sum())
-        found["count"] = count, estimate.count, estimate.low, estimate.high
-        inside += estimate.low <= count <= estimate.high
-        near += abs(estimate.count - count) <= 0.3 * count
-        total += 1
-        rows.setdefault(key, []).append(found)
     print("\n## ranking: AUROC/AP, mean of three seeds; planted and estimated numbers\n")
-    contestants = [name for name in next(iter(rows.values()))[0] if name != "count"]
+    contestants = ["ours", "folds", "mistakenness"]
+    contestants += CLEANLAB if get_label_quality_scores is not None else []
     print(f"| set | network | noise | {' | '.join(contestants)} | planted: estimates |")
     print("|" + " --- |" * (len(contestants) + 4))
-    means = []
-    for (name, network, share, towards), found in rows.items():
+    means, counts = [], []
+    for (name, network, share, towards), group in groupby(cases(sets), lambda case: case[0]):
+        found = [_judged(*case[1:]) for case in group]
         mean = {c: np.mean([one[c] for one in found], 0) for c in contestants}
+        own = [one["count"] for one in found]
         means.append(mean)
+        counts += own
         cells = " | ".join(f"{a:.3f}/{p:.3f}" for a, p in mean.values())
-        counts = ", ".join(
-            f"{c[1]:.0f} [{c[2]:.0f}, {c[3]:.0f}]" for c in (one["count"] for one in found)
-        )
+        estimates = ", ".join(f"{e:.0f} [{low:.0f}, {high:.0f}]" for _, e, low, high in own)
         print(
-            f"| {name} | {network} | {share:.0%} {towards} | {cells} | "
-            f"{found[0]['count'][0]}: {counts} |",
+            f"| {name} | {network} | {share:.0%} {towards} | {cells} | {own[0][0]}: {estimates} |",
             flush=True,
         )
     overall = {c: np.mean([m[c] for m in means], 0) for c in contestants}
     print("| mean | | | " + " | ".join(f"{a:.3f}/{p:.3f}" for a, p in overall.values()) + " | |")
-    print(f"\nplanted number inside the interval: {inside} of {total} ({inside / total:.0%})")
-    print(f"estimate within 30%: {near} of {total} ({near / total:.0%})")
-    for name in SETS:
-        for network in NETWORKS:
-            _, features, truth, resize = sets.read(name, network)
-            found = verdict_by_features(features, truth, int(truth.max()) + 1).estimate
-            print(
-                f"none planted, {name}, {network} ({resize}): {found.count:.1f} of {len(truth)} = "
-                f"{found.count / len(truth):.1%} [{found.low:.0f}, {found.high:.0f}]"
-            )
+    inside = np.mean([low <= count <= high for count, _, low, high in counts])
+    near = np.mean([abs(estimate - count) <= 0.3 * count for count, estimate, _, _ in counts])
+    print(f"\nof {len(counts)} cases: planted number inside the interval {inside:.1%}, estimate "
+          f"within 30% {near:.1%}")  # fmt: skip
+    for name, network in product(SETS, NETWORKS):
+        _, features, truth, resize = sets.read(name, network)
+        found = verdict_by_features(features, truth, int(truth.max()) + 1).estimate
+        print(
+            f"none planted, {name}, {network} ({resize}): {found.count:.1f} of {len(truth)} = "
+            f"{found.count / len(truth):.1%} [{found.low:.0f}, {found.high:.0f}]"
+        )
+
+
+def _judged(features: np.ndarray, truth: np.ndarray, planted: Planted) -> dict[str, tuple]:
+    """Quality of each ranking, and the planted and estimated numbers."""
+    labels, wrong, classes = planted.labels, planted.wrong, int(truth.max()) + 1
+    verdict = verdict_by_features(features, labels, classes)
+    folds = out_of_fold_probabilities(features, labels, classes)
+    own = folds[np.arange(len(labels)), labels]
+    found = {"ours": quality(wrong, verdict.issues.quality), "folds": quality(wrong, own)}
+    right = 1.0 * (folds.argmax(1) == labels)
+    mistakenness = _compute_mistakenness_class_conf(folds.max(1), right)
+    found["mistakenness"] = quality(wrong, -mistakenness)
+    for method in CLEANLAB if get_label_quality_scores is not None else ():
+        scores = get_label_quality_scores(labels, folds, method=method)
+        found[method] = quality(wrong, scores)
+    estimate = verdict.estimate
+    return found | {"count": (int(wrong.sum()), estimate.count, estimate.low, estimate.high)}
 
 
 def twins(sets: Sets) -> None:

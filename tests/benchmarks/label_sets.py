@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.passes.engine import run_pass
-from fiftyone_gradcam.passes.frozen import frozen_network
 from fiftyone_gradcam.passes.sinks import Pooled, Thumbnails
+from fiftyone_gradcam.training.frozen import frozen_network
 from fiftyone_gradcam.training.recipes import make_recipe
 
 NETWORKS = ("mobilenet_v2", "squeezenet1_1")

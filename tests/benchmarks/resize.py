@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
-    from fiftyone_gradcam.passes.frozen import frozen_network
+    from fiftyone_gradcam.training.frozen import frozen_network
     from fiftyone_gradcam.training.recipe import Recipe
 
     recipe = Recipe(backbone=options.backbone, weights=options.weights, resize="crop")
@@ -55,8 +55,8 @@ def main() -> None:
 
 def _row(name: str, paths: list[str], labels: np.ndarray, network, draws: int) -> str:
     from fiftyone_gradcam.images.decode import DEFAULT
-    from fiftyone_gradcam.passes import resizing
     from fiftyone_gradcam.review.linear import leave_one_out
+    from fiftyone_gradcam.training import resizing
 
     began = time.perf_counter()
     features, kept = resizing.features_by_way(paths, network, DEFAULT, lambda *_: None)

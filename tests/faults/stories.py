@@ -110,6 +110,13 @@ def split(place: Place) -> None:
     fg.split(place.dataset, {"train": 0.5, "val": 0.25, "test": 0.25})
 
 
+def larger(place: Place) -> None:
+    """Enough photos of each class to judge their labels, and split."""
+    save_digits(place.photos, per_class=6)
+    fg.import_folders(str(place.photos), place.name, progress=False)
+    fg.split(place.dataset, {"train": 0.5, "val": 0.25, "test": 0.25})
+
+
 def with_runs(place: Place) -> None:
     """And two runs, which no training made."""
     split(place)
@@ -224,11 +231,11 @@ STORIES = [
     ),
     Story(
         "find_label_issues",
-        split,
+        larger,
         lambda p: fg.find_label_issues(
             p.dataset, folds=2, epochs=1, backbone="small_cnn", weights="none", **QUIET
         ),
-        writes_into=("label_quality", "suggested_label"),
+        writes_into=("label_quality", "suggested_label", "issue"),
     ),
     Story(
         "find_leaks", with_twins, lambda p: fg.find_leaks(p.dataset, near=False),

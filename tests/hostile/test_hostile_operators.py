@@ -91,6 +91,8 @@ def usual(verb: str, root) -> dict:
         "predict": {"run": "a", "label_field": "ground_truth"},
         "find_label_issues": {"label_field": "ground_truth", "folds": 2, **QUICK},
         "find_leaks": {"near": False},
+        "find_anomalies": {"label_field": "ground_truth", "normal": "digit 0"},
+        "show_embeddings": {"run": "a", "method": "pca"},
         "lowest_scores": {"prediction_field": "prediction", "count": 2},
         "highest_scores": {"prediction_field": "prediction", "count": 2},
         "mistakes": {"prediction_field": "prediction"},

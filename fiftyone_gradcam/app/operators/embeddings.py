@@ -41,7 +41,7 @@ def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
         networks = {name: shown for name, shown in BACKBONES.items() if name != "small_cnn"}
         backbone_inputs(ctx, inputs, "mobilenet_v2", networks, from_scratch=False)
         if more(ctx, inputs):
-            choices = {AUTOMATIC: "what other verbs take", **RESIZES}
+            choices = {AUTOMATIC: "cropping, as other verbs do", **RESIZES}
             choice_input(inputs, "resize", choices, AUTOMATIC, "Images become square by")
 
 

@@ -13,14 +13,14 @@ from ..disk import whole_file
 from ..images.batches import Images
 from ..model.backbones import get_backbone
 from ..model.device import pick_device
+from ..passes.engine import run_pass
+from ..passes.sinks import Logits
 from ..progress import Report
 from ..review.scores import softmax
-from ..training.history import Hooks
-from ..training.loop import train
-from ..training.recipe import Recipe
-from ..training.sources import InTraining, Labelled
-from .engine import run_pass
-from .sinks import Logits
+from .history import Hooks
+from .loop import train
+from .recipe import Recipe
+from .sources import InTraining, Labelled
 
 
 def probabilities_per_fold(

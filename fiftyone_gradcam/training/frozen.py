@@ -1,11 +1,11 @@
-"""A pretrained backbone as a network whose features are asked for."""
+"""The frozen network of a recipe, whose features say what images show."""
 
 from __future__ import annotations
 
 from ..model.backbones import get_backbone
 from ..model.network import Network
 from ..model.weights import create_model
-from ..training.recipe import Recipe
+from .recipe import Recipe
 
 
 def frozen_network(recipe: Recipe, device: str | None) -> Network:
