@@ -116,8 +116,9 @@ def fine_tune(
     else:
         recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
-    classes, train_set, val_set = training_data(samples, label_field, recipe, include_excluded)
-    recipe = recipe.settled(train_set.labels)
+    shown = recipe.shown_by("crop")
+    classes, train_set, val_set = training_data(samples, label_field, shown, include_excluded)
+    recipe, train_set, val_set = _settled(recipe, train_set, val_set, device, progress)
     digest = digest_of(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
