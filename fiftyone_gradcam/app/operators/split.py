@@ -99,9 +99,10 @@ class Split(Verb):
             "samples": ctx.target_view(),
             "label_field": ctx.params["label_field"],
             "seed": ctx.params.get("seed") or 0,
-            "include_excluded": bool(ctx.params.get("include_excluded")),
             "groups": None if groups in (None, AUTOMATIC) else groups,
         }
+        if ctx.params.get("include_excluded"):
+            given["include_excluded"] = True
         if ctx.params.get("way") == "folds":
             given["folds"] = ctx.params.get("folds") or 5
         else:
