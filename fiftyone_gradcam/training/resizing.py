@@ -17,13 +17,8 @@ from ..images.geometry import RESIZES, smallest_side, to_square
 from ..model.network import Network
 from ..progress import Report
 from ..review.linear import LeaveOneOut, leave_one_out
-<<<<<<< HEAD:fiftyone_gradcam/training/resizing.py
 from .frozen import frozen_network
 from .recipe import AUTO, Recipe
-=======
-from ..training.recipe import AUTO, Recipe
-from .frozen import frozen_network
->>>>>>> network:fiftyone_gradcam/passes/resizing.py
 
 MOST_IMAGES = 300
 MOST_KNOWN = 16

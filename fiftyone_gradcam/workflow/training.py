@@ -117,7 +117,7 @@ def fine_tune(
         recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
     classes, train_set, val_set = training_data(samples, label_field, recipe, include_excluded)
-    recipe = recipe.settled(train_set.labels)
+    recipe, train_set, val_set = _settled(recipe, train_set, val_set, device, progress)
     digest = digest_of(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
