@@ -72,18 +72,18 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Samples tagged "val" are watched, and the weights that do best on them are kept. A view without
+    Validates on samples tagged "val" and keeps the weights that do best on them. A view without
     "train" tags is trained on as a whole, without its samples tagged "val" or "test". After each
-    epoch all that is needed to go on is written: a training that was interrupted goes on with
-    `resume=True`, and ends as it would have ended without the pause.
+    epoch all that is needed to resume is written: `resume=True` resumes a training that was
+    interrupted, and ends as it would have ended without the interruption.
 
     Args:
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
         recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
-            "matlab-cracks", or a `Recipe`; None takes "default", or what `resume` goes on with
+            "matlab-cracks", or a `Recipe`; None takes "default", or that of the training to resume
         label_field: field of the classes
-        resume: go on with an interrupted training of this key, or with a finished one if `epochs`
+        resume: resume an interrupted training of this key, or extend a finished one if `epochs`
             is more than it has; other choices stay as they were
         overwrite: replace a run, or an interrupted training, of this key
         watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
@@ -98,11 +98,11 @@ def fine_tune(
 
     Raises:
         ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
-            there are fewer than two classes, or there is nothing to go on with
+            there are fewer than two classes, or there is nothing to resume
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
         CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
-            `resume=True` goes on
+            `resume=True` resumes
     """
     dataset = fields.root_dataset(samples)
     state_path = _state_path(dataset, key, overwrite or resume)
