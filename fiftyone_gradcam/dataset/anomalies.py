@@ -13,8 +13,9 @@ import numpy as np
 from ..explain.render import render_heatmap, save_heatmap
 from ..images.geometry import seen_box
 from ..review.anomalies import Anomalies
+from .documents import document
 from .files import claim_folder, heatmap_folder, sweep_heatmaps
-from .prediction_fields import HEATMAP_ATTRIBUTES, document
+from .prediction_fields import HEATMAP_ATTRIBUTES
 from .spool import replace_values
 from .storing import Declared
 

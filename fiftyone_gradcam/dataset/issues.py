@@ -10,8 +10,8 @@ import numpy as np
 
 from ..review.kinds import Issue
 from ..review.verdict import Verdict
+from .documents import document
 from .label_totals import INFO
-from .prediction_fields import document
 from .review_state import VOUCHED
 from .spool import replace_values
 from .storing import Declared

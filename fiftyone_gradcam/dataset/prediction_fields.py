@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-import fiftyone as fo
-import numpy as np
-from bson import SON, Binary, ObjectId
-from fiftyone.core.utils import serialize_numpy_array
-
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
@@ -71,17 +64,3 @@ def declared_fields(
             info["against"] = against
         found[name] = Declared("heatmap", text, info, HEATMAP_ATTRIBUTES)
     return found
-
-
-@cache
-def _empty(kind: type) -> dict:
-    return kind().to_dict()
-
-
-def document(kind: type[fo.Label], **values) -> SON:
-    """A label as FiftyOne stores it, without the cost of building the label first, which is more
-    than that of everything else that is done for an image here."""
-    for name, value in values.items():
-        if isinstance(value, np.ndarray):
-            values[name] = Binary(serialize_numpy_array(value))
-    return SON({**_empty(kind), "_id": ObjectId(), "tags": [], **values})

@@ -12,9 +12,10 @@ import numpy as np
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..review.scores import Scores
+from .documents import document
 from .fields import check_writable, field_info, index, label_fields, label_path
 from .files import claim_folder, heatmap_folder, remove_heatmap_files
-from .prediction_fields import declared_fields, document
+from .prediction_fields import declared_fields
 from .runs import Pretrained, Run
 from .spool import Spool, make_header, spools
 from .storing import declare, describe, is_other, write_rows

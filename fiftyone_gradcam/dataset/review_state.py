@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone as fo
 from bson import ObjectId
 
+from .documents import document
 from .fields import (
     classification_fields,
     field_info,
@@ -21,7 +22,6 @@ from .fields import (
     path_in,
 )
 from .import_record import IMPORTED_LABEL, INFO_KEY
-from .prediction_fields import document
 
 REVIEW, HISTORY = "review", "review_history"
 QUALITY, SUGGESTION, ISSUE = "label_quality", "suggested_label", "issue"

@@ -21,8 +21,8 @@ from pymongo import UpdateOne
 
 from ..locks import locked
 from ..progress import some
+from .documents import document
 from .fields import index, refresh, root_dataset
-from .prediction_fields import document
 from .review_state import (
     HISTORY,
     REVIEW,

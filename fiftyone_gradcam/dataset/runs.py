@@ -38,7 +38,7 @@ class Run:
         key: the name of the run on its dataset
         dataset_name: the dataset
         classes: class names, in the order of all score vectors
-        recipe: every choice of the training (see `fiftyone_gradcam.model.recipe.Recipe`)
+        recipe: every choice of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
         history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
             val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
         best_epoch: the epoch whose weights were kept

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..dataset import fields, shown, splits
 from ..dataset.appearance import appearance_of
+from ..dataset.documents import document
 from ..dataset.embeddings import Embeddings, check_can_wait
-from ..dataset.prediction_fields import document
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive

@@ -80,7 +80,7 @@ def fine_tune(
     Args:
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
-        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, such as "default" or
+        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
             "matlab-cracks", or a `Recipe`; None takes "default", or what `resume` goes on with
         label_field: field of the classes
         resume: go on with an interrupted training of this key, or with a finished one if `epochs`
@@ -93,7 +93,7 @@ def fine_tune(
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
-        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
 
     Raises:
@@ -116,8 +116,8 @@ def fine_tune(
     else:
         recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
-    classes, train_set, val_set = training_data(samples, label_field, recipe, include_excluded)
-    recipe = recipe.settled(train_set.labels)
+    data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
+    recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
     digest = digest_of(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
@@ -161,12 +161,13 @@ def fine_tune(
 
 def _settled(
     recipe: Recipe,
+    classes: list[str],
     train_set: Labelled,
     val_set: Labelled | None,
     device: str | None,
     progress: Progress,
-) -> tuple[Recipe, Labelled, Labelled | None]:
-    """A recipe with what was left to the images, and the images as it shows them."""
+) -> tuple[Recipe, list[str], Labelled, Labelled | None]:
+    """A recipe with what was left to the images, and `training_data` as it shows them."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
@@ -176,7 +177,7 @@ def _settled(
             )
         train_set = train_set.shown_by(recipe.resize)
         val_set = val_set and val_set.shown_by(recipe.resize)
-    return recipe, train_set, val_set
+    return recipe, classes, train_set, val_set
 
 
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
