@@ -96,6 +96,8 @@ def looks_of(
     if recipe is not None and not trains:
         network = frozen_network(recipe, device)
         readers.append((source_of(dataset, network), network))
+    if trains:  # which tells how far it is from its own beginning
+        report = no_report
     found = read_features(dataset, ids, images, readers, BATCH, report)
     images.check_readable()
     features = found[2] if len(found) > 2 else given
