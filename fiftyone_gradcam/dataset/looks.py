@@ -10,6 +10,7 @@ import numpy as np
 
 from ..images.batches import Images
 from ..images.decode import ImageError
+from ..passes.engine import no_report
 from ..progress import Report
 from ..review.pictures import poor_pictures
 from ..training.frozen import frozen_network
