@@ -10,6 +10,7 @@ import numpy as np
 
 from ..images.batches import Images
 from ..images.decode import ImageError
+from ..passes.engine import no_report
 from ..progress import Report
 from ..review.pictures import poor_pictures
 from ..training.frozen import frozen_network
@@ -96,6 +97,8 @@ def looks_of(
     if recipe is not None and not trains:
         network = frozen_network(recipe, device)
         readers.append((source_of(dataset, network), network))
+    if trains:  # which tells how far it is from its own beginning
+        report = no_report
     found = read_features(dataset, ids, images, readers, BATCH, report)
     images.check_readable()
     features = found[2] if len(found) > 2 else given
