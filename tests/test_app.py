@@ -127,7 +127,7 @@ def test_label_issues_by_button(app, app_server, dataset):
     app.fill("Epochs", "3")
     app.screenshot("10 label issues form")
     app.execute()
-    app.wait_for_text("60 labels judged, the most suspicious first", 120)
+    app.wait_for_text("of 60 labels", 120)
     until(lambda: app_server[0].view is not None)  # as the App has told its session
     app.screenshot("11 label issues")
     dataset.reload()

@@ -281,7 +281,10 @@ import fiftyone as fo
 import torch
 import fiftyone_gradcam as fg
 dataset, seen = fo.load_dataset(sys.argv[1]), []
-hook = torch.nn.modules.module.register_module_forward_hook(lambda *_: seen.append(1))
+def see(module, inputs, output):
+    if torch.is_tensor(output):  # what is traced makes none
+        seen.append(module)
+hook = torch.nn.modules.module.register_module_forward_hook(see)
 fg.load_run(dataset, "a").load_model()
 print("ready", flush=True)
 found = fg.compute_embeddings(dataset, "a", progress=False)
@@ -377,7 +380,7 @@ def test_many_small_files_become_one_with_the_newest_rows(dataset, monkeypatch):
 FINITE = st.floats(-(2.0**127), 2.0**127, width=32)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.lists(FINITE, min_size=3, max_size=3), min_size=1, max_size=4))
 def test_any_size_of_number_keeps_ten_bits(tmp_path_factory, rows):
     values = np.array(rows, np.float32)

@@ -146,6 +146,15 @@ def test_the_users_module_stays_as_it_was():
     assert isinstance(network.module[1], nn.Identity)  # its batch norm is folded
 
 
+def found_at_a_convolution() -> torch.Tensor:
+    """What a ReLU that follows works on in place."""
+    module = seeded(sequential)
+    module[4].inplace = True
+    network = fg.Network(module, CLASSES, image_size=SIZE, layer="3")
+    assert not network.untraced
+    return network.split(network.normalize(images()))[0]
+
+
 def test_a_layer_can_be_named():
     network = own(sequential, layer="2")
     assert network.split(network.normalize(images()))[0].shape == (3, 8, 16, 16)
@@ -153,6 +162,7 @@ def test_a_layer_can_be_named():
     plain = seeded(sequential)
     inputs = network.normalize(images())
     assert torch.allclose(network.split(inputs)[0], plain[0](inputs), atol=1e-6)
+    torch.testing.assert_close(found_at_a_convolution(), plain[3](plain[:3](inputs)))
     with pytest.raises(ValueError, match="There is no layer 'secnd' in the network. Similar: sec"):
         own(Functions, layer="secnd")
     with pytest.raises(ValueError, match="no module 'blok' in the network. Did you mean 'block'"):

@@ -194,7 +194,7 @@ def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, 
     torch.save(module.state_dict(), path)
     options = {"heatmaps": (), "weights": path, "device": "cpu", "progress": False}
     fg.predict(dataset.limit(4), "squeezenet1_1", "few", **options)
-    version = dataset.get_field("few").info["fiftyone_gradcam"]["version"]
+    version = dataset.get_field("few").info["version"]
     assert version == f"{path}, squash"  # too few to compare
     fg.predict(dataset.limit(4), "squeezenet1_1", "named", resize="crop", **options)
     run = predicting.find_classifier(dataset, "squeezenet1_1", path)

@@ -48,7 +48,7 @@ def show(ctx, outcome: dict) -> Iterator:
             yield ctx.ops.set_active_fields(wanted)
     if "panel" in outcome:
         panel = outcome["panel"]
-        yield ctx.ops.open_panel(panel["name"], layout="horizontal", data=panel["data"])
+        yield ctx.ops.open_panel(panel["name"], layout="vertical", data=panel["data"])
 
 
 def color_heatmaps(ctx, known: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ class Run:
         key: the name of the run on its dataset
         dataset_name: the dataset
         classes: class names, in the order of all score vectors
-        recipe: every choice of the training (see `fiftyone_gradcam.model.recipe.Recipe`)
+        recipe: every choice of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
         history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
             val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
         best_epoch: the epoch whose weights were kept
@@ -47,12 +47,12 @@ class Run:
         watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
             with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
             predicted) and of "strip" (a picture of how the focus moved); None of others
-        validations: one dictionary per look at the watched images: iteration, epoch, val_loss,
+        validations: one dictionary per validation: iteration, epoch, val_loss,
             val_accuracy, learning_rate, seconds
         findings: what is to be said of the training, each with name, severity and message
         curves: path of a picture of the losses and accuracies; None if there is none
-        val_accuracy: of the kept weights on the watched images; None if none were watched
-        val_images: how many were watched; None of runs of earlier versions
+        val_accuracy: of the kept weights on the validation images; None if there were none
+        val_images: how many there were; None of runs of earlier versions
         measured: what tells the samples, and their labels, on which val_accuracy was measured from
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
         temperature: by which logits are divided to make probabilities that can be believed, as

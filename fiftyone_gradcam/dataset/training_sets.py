@@ -77,11 +77,7 @@ def _labelled(
     strangers = sorted({x for x in labels if x is not None} - set(classes))
     options = decode_options(fields.root_dataset(samples))
     images = Images(
-        known,
-        recipe.image_size,
-        cache_bytes,
-        resize=recipe.shown_by("crop").resize,  # which way is chosen when the images are known
-        decode_options=options,
+        known, recipe.image_size, cache_bytes, resize=recipe.resize, decode_options=options
     )
     return Labelled(images, indexes[indexes >= 0]), strangers
 

@@ -31,12 +31,16 @@ class Output:
     value: torch.Tensor
 
 
-def outputs_of(module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, list[Output]]:
+def outputs_of(
+    module: nn.Module, inputs: torch.Tensor, only: str | None = None
+) -> tuple[torch.Tensor, list[Output]]:
     """Run a module; its output, and those of the modules within, in the order of their last calls.
 
     Args:
         module: is left as it was
         inputs: normalized images (N, 3, S, S)
+        only: name of the module whose output is kept, as a copy that what follows cannot change in
+            place; None keeps all, for their shapes
     """
     found: dict[str, torch.Tensor] = {}
 
@@ -44,14 +48,14 @@ def outputs_of(module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, l
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             found.pop(name, None)
             if isinstance(output, torch.Tensor):
-                found[name] = output
+                found[name] = output if only is None else output.clone()
 
         return hook
 
     handles = [
         one.register_forward_hook(keep(name))
         for name, one in module.named_modules()
-        if name and not isinstance(one, _PASSIVE)
+        if name and (name == only if only else not isinstance(one, _PASSIVE))
     ]
     try:
         result = module(inputs)
@@ -196,10 +200,9 @@ def _traced(
         splitter = TracedSplitter(layer, is_tokens_last(shape) and tokens is None, tokens)
         # What depends on the number of images, or on what is in them, is fixed by a trace.
         for part in (inputs, inputs[:1], -inputs):
-            logits, outputs = outputs_of(module, part)
+            logits, outputs = outputs_of(module, part, layer)
             target, found = splitter.run(module, part)
-            same = [one.value for one in outputs if one.name == layer]
-            same = [as_map(x, layer, splitter.tokens_last, tokens)[0] for x in same]
+            same = [as_map(x.value, layer, splitter.tokens_last, tokens)[0] for x in outputs]
             if not agree(found, logits) or not all(agree(target, x) for x in same):
                 raise OtherLogitsError("its trace gives other values than its forward")
     return splitter

@@ -57,7 +57,7 @@ def preview_augmentation(
         copies: augmented versions of each sample, from 1 to 100
         label_field: the samples' own labels; samples without one are left out, as in training
         overwrite: replace a file that is at `path` already
-        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe
 
     Returns:

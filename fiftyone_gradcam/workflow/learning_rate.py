@@ -38,7 +38,7 @@ def find_learning_rate(
     **choices,
 ) -> LearningRateTest:
     """Let the learning rate rise over some steps of a recipe's training, draw the loss over it,
-    and suggest one (see `fiftyone_gradcam.model.learning_rate`). Nothing is trained for good.
+    and suggest one (see `fiftyone_gradcam.training.learning_rate`). Nothing is trained for good.
 
     Args:
         samples: a dataset or view, as for `fine_tune`
@@ -51,7 +51,7 @@ def find_learning_rate(
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
         overwrite: replace a file at `path`
-        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe
 
     Returns:

@@ -126,14 +126,14 @@ def find_label_issues(
     check_folds(folds)
     _check_method(method, embeddings, probabilities, backbone, weights)
     every, paths, labels = fields.labels_of(samples, label_field)
+    known = list(fields.class_counts(labels))
+    if probabilities is not None:
+        probabilities = given_probabilities(probabilities, labels, known)
     left_out = reviews.left_out(samples)
     gone = {i for own in left_out.values() for i in own}
     labels = [None if i in gone else label for i, label in zip(every, labels, strict=True)]
     _check_classes(labels, np.arange(len(labels)))
-    known = list(fields.class_counts(labels))
     embeddings = embeddings_for(samples, embeddings, backbone, weights, device, progress)
-    if probabilities is not None:
-        probabilities = given_probabilities(probabilities, labels, known)
     recipe = None
     if embeddings is None and probabilities is None:
         backbone, weights = pick_backbone(

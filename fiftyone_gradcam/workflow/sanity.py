@@ -38,7 +38,7 @@ def sanity_check(
 
     Args:
         samples: a dataset or view; its samples tagged "train", if any are
-        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, or a `Recipe`
+        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, or a `Recipe`
         images: how many, drawn at random and as many of each class; at least 2
         steps: at most so many steps, at least 1; it ends sooner where all is learnt sooner
         label_field: field of the classes

@@ -72,18 +72,18 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Samples tagged "val" are watched, and the weights that do best on them are kept. A view without
+    Validates on samples tagged "val" and keeps the weights that do best on them. A view without
     "train" tags is trained on as a whole, without its samples tagged "val" or "test". After each
-    epoch all that is needed to go on is written: a training that was interrupted goes on with
-    `resume=True`, and ends as it would have ended without the pause.
+    epoch all that is needed to resume is written: `resume=True` resumes a training that was
+    interrupted, and ends as it would have ended without the interruption.
 
     Args:
         samples: a dataset or view
         key: name of the run; letters, digits and underscores
-        recipe: a name of `fiftyone_gradcam.model.known_recipes.RECIPES`, such as "default" or
-            "matlab-cracks", or a `Recipe`; None takes "default", or what `resume` goes on with
+        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
+            "matlab-cracks", or a `Recipe`; None takes "default", or that of the training to resume
         label_field: field of the classes
-        resume: go on with an interrupted training of this key, or with a finished one if `epochs`
+        resume: resume an interrupted training of this key, or extend a finished one if `epochs`
             is more than it has; other choices stay as they were
         overwrite: replace a run, or an interrupted training, of this key
         watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
@@ -93,16 +93,16 @@ def fine_tune(
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`
-        **choices: any choices of `fiftyone_gradcam.model.recipe.Recipe`, instead of those of the
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
 
     Raises:
         ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
-            there are fewer than two classes, or there is nothing to go on with
+            there are fewer than two classes, or there is nothing to resume
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
         CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
-            `resume=True` goes on
+            `resume=True` resumes
     """
     dataset = fields.root_dataset(samples)
     state_path = _state_path(dataset, key, overwrite or resume)
@@ -116,8 +116,8 @@ def fine_tune(
     else:
         recipe = make_recipe(recipe or "default", **choices)
         _check_not_interrupted(state_path, key, is_finished or overwrite)
-    classes, train_set, val_set = training_data(samples, label_field, recipe, include_excluded)
-    recipe, train_set, val_set = _settled(recipe, train_set, val_set, device, progress)
+    data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
+    recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
     digest = digest_of(train_set, val_set)
     if state is not None:
         _check_same_data(state, classes, digest)
@@ -161,12 +161,13 @@ def fine_tune(
 
 def _settled(
     recipe: Recipe,
+    classes: list[str],
     train_set: Labelled,
     val_set: Labelled | None,
     device: str | None,
     progress: Progress,
-) -> tuple[Recipe, Labelled, Labelled | None]:
-    """A recipe with what was left to the images, and the images as it shows them."""
+) -> tuple[Recipe, list[str], Labelled, Labelled | None]:
+    """A recipe with what was left to the images, and `training_data` as it shows them."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
@@ -176,7 +177,7 @@ def _settled(
             )
         train_set = train_set.shown_by(recipe.resize)
         val_set = val_set and val_set.shown_by(recipe.resize)
-    return recipe, train_set, val_set
+    return recipe, classes, train_set, val_set
 
 
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:

@@ -33,18 +33,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fiftyone-gradcam-features-") as home:
         _own_fiftyone(Path(home))
-        rows = []
-        for number in range(options.rounds + 1):  # the first one loads code and files
+        print(f"find_label_issues with {options.backbone}, seconds")
+        ratios = []
+        for number in range(options.rounds + 1):
             with contextlib.redirect_stdout(io.StringIO()):
-                rows.append(_round(options, number))
-    print(f"find_label_issues with {options.backbone}, seconds")
-    for alone, after, predicted in rows[1:]:
-        print(
-            f"  alone {alone:6.2f}, after predict {after:6.2f} ({predicted:.2f}): "
-            f"ratio {after / alone:.3f}"
-        )
-    ratio = statistics.median(after / alone for alone, after, _ in rows[1:])
-    print(f"median of the ratios {ratio:.3f}, asked: at most .1")
+                alone, after, predicted = _round(options, number)
+            ratios.append(after / alone)
+            print(
+                f"  alone {alone:6.2f}, after predict {after:6.2f} ({predicted:.2f}): "
+                f"ratio {ratios[-1]:.3f}" + " (loads code and files)" * (not number),
+                flush=True,
+            )
+    print(f"median of the ratios {statistics.median(ratios[1:]):.3f}, asked: at most .1")
 
 
 def _own_fiftyone(home: Path) -> None:

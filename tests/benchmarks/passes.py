@@ -264,7 +264,7 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     try:
         if options.memory:
-            paths = make_photos(options.photos, 0.03, 200, folder)
+            paths = make_photos(options.photos, 0.003, 100, folder)
             small, large = (peak_memory(paths, folder, options, n) for n in (1_000, 20_000))
             print(f"Peak memory: 1,000 images {small:.0f} MiB, 20,000 images {large:.0f} MiB")
             return None
