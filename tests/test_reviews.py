@@ -62,9 +62,8 @@ def stored(dataset) -> str:
     rows = list(dataset._sample_collection.find({}, sort=[("_id", 1)]))
     for row in rows:
         row.pop("last_modified_at")
-        for name in ("review", "review_history"):  # a field that is new is as good as empty
-            if row.get(name) is None:
-                row.pop(name, None)
+        for name in [name for name, value in row.items() if value is None]:
+            row.pop(name)  # to FiftyOne a value that is empty and one that is missing are the same
     return json_util.dumps(rows)
 
 

@@ -83,7 +83,7 @@
       h("img", {
         src: source(card.path), alt: "", "data-cy": "gradcam-image",
         onLoad: (e) => setSides([e.target.naturalWidth, e.target.naturalHeight]),
-        style: { width: "100%", height: "100%", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
+        style: { width: "100%", height: "100%", objectFit: "contain", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
       }),
       one && h(Heat, { key: one.path, map: one, scale, color: COLORS[shown] }));
   }

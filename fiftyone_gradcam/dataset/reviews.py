@@ -134,6 +134,7 @@ def decide(
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
         if now != label:
             raise ValueError(_changed(rows[sample_id], label, now))
+    declare_review(dataset)  # now that nothing is refused any more
     time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id in ids:

@@ -17,7 +17,7 @@ from ..dataset.review_state import (
     label_in,
     suggestion_in,
 )
-from ..dataset.reviews import DECISIONS, Review, decide, declare_review, reviewing, undo
+from ..dataset.reviews import DECISIONS, Review, decide, reviewing, undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -82,7 +82,6 @@ def review(
             _check_class(dataset, columns.label_field, label, new_class)
         if decision == "accept":
             _check_suggestions(samples, columns)
-        declare_review(dataset)
 
         def new_label(_: str, row: Mapping) -> str | None:
             if decision == "accept":

@@ -67,7 +67,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "old", "new", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
-            *("decision", "new_class", "csv_path", "a", "b"),
+            *("decision", "new_class", "csv_path", "a", "b", "precision"),
         ],
         TEXT,
     ),
