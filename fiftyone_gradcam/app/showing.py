@@ -51,37 +51,40 @@ def show(ctx, outcome: dict) -> Iterator:
         yield ctx.ops.open_panel(panel["name"], layout="vertical", data=panel["data"])
 
 
-def color_heatmaps(ctx, known: list[str]) -> list[str]:
-    """Give an App that had opened the dataset before the colors that are stored since.
+def lacking_colors(ctx, known: list[str]) -> list[str]:
+    """Fields whose stored colors an App does not have that had opened the dataset before.
+
+    Args:
+        ctx: of the panel
+        known: fields that need none, whatever was chosen for them in the App
+    """
+    shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
+    if shown is None or stored is None:
+        return []
+    colored = {entry.get("path") for entry in shown.fields or [] if entry.get("fieldColor")}
+    return [path for path in stored.colors if path not in known and path not in colored]
+
+
+def color_heatmaps(ctx, fields: list[str]) -> None:
+    """Give the App the stored colors of some fields.
 
     It reads them only when it opens a dataset. To be called while no tile loads, and some time
     before heatmaps are switched: tiles that load lose their maps when colors are set.
 
     Args:
         ctx: of the panel
-        known: fields that need none, whatever was chosen for them in the App
-
-    Returns:
-        names of the fields that got a color; none if the App has all
+        fields: as `lacking_colors` found them
     """
     shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
-    if shown is None or stored is None:
-        return []
+    if not fields or shown is None or stored is None:
+        return
     entries = {entry["path"]: entry for entry in shown.fields or [] if entry.get("path")}
-    missing = [
-        path
-        for path in stored.colors
-        if path not in known and not entries.get(path, {}).get("fieldColor")
-    ]
-    if not missing:
-        return []
-    for path in missing:
+    for path in fields:
         entries[path] = {**entries.get(path, {"path": path}), "fieldColor": stored.colors[path]}
     scheme = {"fields": list(entries.values())}
     if is_earlier(shown):
         scheme |= {"color_by": stored.color_by, "opacity": stored.opacity}
     ctx.trigger("set_color_scheme", scheme)
-    return missing
 
 
 def _scheme_in_app(ctx) -> fo.ColorScheme | None:

@@ -10,13 +10,18 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...jobs.job import Job
-from ..showing import color_heatmaps, show, turn_panel
+from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
 from .jobs import JobsTab
 from .next_step import next_step
 from .review import ReviewTab
 from .runs import RunsTab
 
+# Values of the state that are of one dataset.
+OF_A_DATASET = (
+    *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
+    "repainting",
+)
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
@@ -53,7 +58,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""
-        for name in ("shown_run", "own", "prediction_field", "part", "colored", "card", "turning"):
+        for name in OF_A_DATASET:
             ctx.panel.set_state(name, None)
         ctx.panel.state.loaded = time.time()
         self.read(ctx)
@@ -88,21 +93,38 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
             self._show_ended(ctx, ended)
         elif ctx.panel.state.turning:
             self._turn(ctx)
-        elif time.time() > (ctx.panel.state.loaded or 0) + LOAD_SECONDS:
-            self._color(ctx)
+        elif ctx.panel.state.repainting:
+            self._repaint(ctx)
+        elif self._color(ctx):
+            ctx.panel.state.repainting = ctx.panel.state.is_busy = True
 
     def _color(self, ctx) -> bool:
-        """Give the App the colors of heatmaps that are new to it; returns whether there are."""
-        known = ctx.panel.state.colored or []
-        colored = color_heatmaps(ctx, known)
-        ctx.panel.state.colored = [*known, *colored]
-        return bool(colored)
+        """Give the App the colors of heatmaps that are new to it.
+
+        Returns:
+            whether there are any that it does not show as yet
+        """
+        state = ctx.panel.state
+        known = state.colored or []
+        lacking = lacking_colors(ctx, known)
+        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # no tile loads any more
+            color_heatmaps(ctx, lacking)
+            state.colored, state.colored_at = [*known, *lacking], time.time()
+        return bool(lacking)
+
+    def _repaint(self, ctx) -> None:
+        """Load the tiles again when colors have been set: some may have been loading then."""
+        state = ctx.panel.state
+        waits = self._color(ctx) or time.time() < (state.colored_at or 0) + PAINT_SECONDS
+        if not waits:
+            state.repainting = None
+            ctx.ops.reload_samples()
+        state.is_busy = state.is_busy or waits
 
     def _show_ended(self, ctx, ended: list[Job]) -> None:
         state = ctx.panel.state
-        if any(job.state == "completed" for job in ended) and self._color(ctx):
-            state.colored_at = time.time()
-        if ended and time.time() < (state.colored_at or 0) + PAINT_SECONDS:
+        waits = any(job.state == "completed" for job in ended) and self._color(ctx)
+        if ended and (waits or time.time() < (state.colored_at or 0) + PAINT_SECONDS):
             state.going, state.is_busy = [*state.going, *(job.id for job in ended)], True
             return  # until the next look
         if ended:
