@@ -202,7 +202,7 @@ def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
     a[:, 5], b[:, 5] = 1.0, 7.0  # says nothing of a
     whole = near_duplicates(a, b)
     assert sorted(map(tuple, whole[0])) == [(8, 17), (8, 29), (40, 3)]
-    monkeypatch.setattr("fiftyone_gradcam.review.duplicates.BLOCK", 2)
+    monkeypatch.setattr(duplicates, "BLOCK", 2)
     parts = near_duplicates(a, b)
     assert sorted(map(tuple, parts[0])) == sorted(map(tuple, whole[0]))
     assert len(near_duplicates(a[:11], a[:11])[0]) == 0  # too few to tell what is usual

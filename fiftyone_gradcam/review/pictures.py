@@ -32,8 +32,17 @@ def picture_measures(images: torch.Tensor) -> torch.Tensor:
     pixels = images[:, :, ::STEP, ::STEP].float()
     weights = torch.tensor(LUMINANCE, device=images.device)
     bright = torch.einsum("nchw,c->nhw", pixels.square(), weights).sqrt().flatten(1) / 255
-    low, high = torch.quantile(bright, torch.tensor([0.05, 0.99], device=images.device), dim=1)
+    ordered = bright.sort(1).values
+    low, high = _quantile(ordered, 0.05), _quantile(ordered, 0.99)
     return torch.stack([high, 1 - low, _sharpness(images), _information(pixels)], 1)
+
+
+def _quantile(ordered: torch.Tensor, share: float) -> torch.Tensor:
+    """That of sorted rows, as `torch.quantile`, which uses float64: Apple's GPUs know none."""
+    place = share * (ordered.shape[1] - 1)
+    below = int(place)
+    above = min(below + 1, ordered.shape[1] - 1)
+    return torch.lerp(ordered[:, below], ordered[:, above], place - below)
 
 
 def poor_pictures(
