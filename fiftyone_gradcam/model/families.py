@@ -133,7 +133,8 @@ def _vgg_mean_gradient(
     weights of its own. The mean of the gradient needs their sum over the cells alone, for pooling
     averages: what it takes from the target tensor's cells adds up to 1 for each cell that it makes.
     """
-    layers = list(model.classifier)
+    head = model.classifier
+    layers = list(head) if isinstance(head, nn.Sequential) else [head]
     first = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear))
     with torch.no_grad():
         hidden = nn.Sequential(*layers[: first + 1])(model.avgpool(target).flatten(1))
