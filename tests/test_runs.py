@@ -170,7 +170,7 @@ def test_a_deletion_that_fails_can_be_finished(dataset):
     with failing(fo.Dataset, "delete_run"):
         fg.delete_run(dataset, "a")
     assert fg.load_run(dataset, "a").load_model() is not None
-    with failing(os, "unlink"):
+    with failing(os, "unlink", always=True):
         fg.delete_run(dataset, "a")
     assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
     fg.delete_run(dataset, "a")

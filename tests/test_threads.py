@@ -46,7 +46,7 @@ def test_predictions_at_a_named_layer_are_those_of_one_image_after_the_other(pho
     dataset, file = photos
     monkeypatch.setattr(os, "cpu_count", lambda: 4)  # as many threads, on any machine
     view = dataset.limit(40)
-    given = {"weights": file, "storage": "database"}
+    given = {"weights": file, "storage": "database", "resize": "squash"}
     fg.predict(view, "squeezenet1_1", layer=LAYER, heatmap_field="inner", **given)
     model, backbone = (
         create_model("squeezenet1_1", 1000, file).eval(),

@@ -166,8 +166,8 @@ def test_new_layers_first(digits, pretrained):
 def test_features_are_computed_once_where_nothing_else_changes(digits, pretrained, monkeypatch):
     choices = {"weights": pretrained, "freeze": "backbone", "dropout": 0.0, "epochs": 3}
     reads = []
-    original = Images._decode
-    monkeypatch.setattr(Images, "_decode", lambda self, i: reads.append(i) or original(self, i))
+    original = Images.decode_now
+    monkeypatch.setattr(Images, "decode_now", lambda self, i: reads.append(i) or original(self, i))
 
     def fresh():  # without a cache of images each pass decodes them
         paths = digits[0].images.paths

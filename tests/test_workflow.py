@@ -286,7 +286,7 @@ def test_unlabelled_images_can_be_predicted(tmp_path, trained, name):
     sample.save()
     assert accuracy(bare) == 1.0
     with pytest.raises(ValueError, match="no classification field"):
-        fg.predict(bare, fg.load_run(trained, "quick"), label_field="ground_truth")
+        fg.predict(bare, fg.load_run(trained, "quick"), label_field="truth")
 
 
 def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
