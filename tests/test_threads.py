@@ -64,7 +64,7 @@ def test_predictions_at_a_named_layer_are_those_of_one_image_after_the_other(pho
             options.resolution, options.interpolation,
         )  # fmt: skip
         assert heatmap.layer == LAYER
-        assert heatmap.peak == pytest.approx(peak_of(cam), rel=1e-4)
+        assert heatmap.peak == pytest.approx(peak_of(cam), rel=1e-3)  # of batches, in float32
         assert np.abs(heatmap_pixels(heatmap).astype(int) - expected).max() <= 1
     # The process is as it was: another layer, and the network's own.
     fg.predict(view, "squeezenet1_1", layer="features.5", heatmap_field="inner", **given)
