@@ -67,7 +67,7 @@ class AppPage:
         page.on("requestfinished", lambda request: self._count(self._ended, request))
         page.on("requestfailed", lambda request: self._count(self._ended, request))
         page.on("domcontentloaded", lambda _: self._ended.update(self._asked - self._ended))
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)  # a machine may be busy
 
     def _note(self, message) -> None:
         if message.type == "error":
