@@ -108,6 +108,14 @@ def usual(verb: str, root) -> dict:
         "import_run": {"folder": str(root / "exported"), "key": "c"},
         "rename_run": {"key": "a", "new_key": "d"},
         "delete_run": {"key": "a"},
+        "review": {"decision": "keep"},
+        "undo_review": {"count": 1},
+        "accept_sure": {"sure": True},
+        "export_reviews": {"csv_path": out},
+        "compare_runs": {"a": "a", "b": "a", "label_field": "ground_truth"},
+        "retrain": {"run": "a", "key": "e"},
+        "evaluate": {"run": "a", "label_field": "ground_truth"},
+        "save_views": {"prediction_field": "prediction"},
     }
     return own[verb]
 
@@ -159,6 +167,8 @@ def request(verb: str, place, root, source: random.Random) -> tuple[str, dict]:
     dataset, other, _ = place
     params: object = usual(verb, root)
     asked = {"dataset_name": dataset.name, "params": params}
+    if verb == "review":
+        asked["selected"] = [str(dataset.first().id)]
     known, marker = [*(KINDS | KINDS_IN.get(verb, {})), *params], str(root / MARKER)
     way = source.randrange(12)
     if way < 5:
