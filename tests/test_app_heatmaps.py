@@ -10,8 +10,6 @@ from tiles import CYAN, MAGENTA, TOLERANCE, check_tiles, difference, expected_ti
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.shown import active_heatmaps
 
-LOADS = 20
-
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
@@ -40,7 +38,8 @@ def test_a_missing_heatmap_is_noticed(dataset):
     dataset.delete_sample_fields(["seen", "seen_scores", "seen_cam"])
 
 
-def test_heatmaps_are_there_when_a_job_ends_and_in_twenty_loads(app, dataset):
+@pytest.mark.parametrize("loads", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_heatmaps_are_there_when_a_job_ends_and_in_all_loads(app, dataset, loads):
     # The App has opened the dataset before there is any heatmap.
     app.open(dataset.name)
     app.open_panel()
@@ -53,8 +52,8 @@ def test_heatmaps_are_there_when_a_job_ends_and_in_twenty_loads(app, dataset):
     app.screenshot("61 a job has ended")
     # Another one writes the same heatmaps into other files meanwhile.
     job = fg.predict(dataset, "made", delegate=True)
-    for load in range(LOADS):
-        if load == LOADS // 2:
+    for load in range(loads):
+        if load == loads // 2:
             job.wait(180)
             check_tiles(app.page, expected)
             # Other heatmaps, made outside of the App, and a tab that remembers nothing.
