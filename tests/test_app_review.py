@@ -120,12 +120,16 @@ def press_until_next(app, key: str) -> float:
 @contextmanager
 def unanswered(app) -> Iterator[None]:
     """The server is asked for nothing until the end of what is within."""
-    route, asked = "**/operators/execute", []
-    app.page.route(route, asked.append)
+    address, asked = "**/operators/execute", []
+
+    def keep(route) -> None:
+        asked.append(route)
+
+    app.page.route(address, keep)
     yield
-    app.page.unroute(route)
     for one in asked:
         one.continue_()
+    app.page.unroute(address)  # which lets those go that have come since
 
 
 def stored(app, count: int) -> None:
