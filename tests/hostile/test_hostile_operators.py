@@ -166,9 +166,8 @@ def request(verb: str, place, root, source: random.Random) -> tuple[str, dict]:
     """A request that is wrong somewhere, and what about it is."""
     dataset, other, _ = place
     params: object = usual(verb, root)
-    asked = {"dataset_name": dataset.name, "params": params}
-    if verb == "review":
-        asked["selected"] = [str(dataset.first().id)]
+    selected = {"selected": [dataset.first().id]} if verb == "review" else {}
+    asked = {"dataset_name": dataset.name, "params": params, **selected}
     known, marker = [*(KINDS | KINDS_IN.get(verb, {})), *params], str(root / MARKER)
     way = source.randrange(12)
     if way < 5:
