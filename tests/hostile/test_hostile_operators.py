@@ -166,7 +166,7 @@ def request(verb: str, place, root, source: random.Random) -> tuple[str, dict]:
     """A request that is wrong somewhere, and what about it is."""
     dataset, other, _ = place
     params: object = usual(verb, root)
-    selected = {"selected": [str(dataset.first().id)]} if verb == "review" else {}
+    selected = {"selected": [dataset.first().id]} if verb == "review" else {}
     asked = {"dataset_name": dataset.name, "params": params, **selected}
     known, marker = [*(KINDS | KINDS_IN.get(verb, {})), *params], str(root / MARKER)
     way = source.randrange(12)
