@@ -16,6 +16,7 @@ from fiftyone_gradcam.dataset.heatmaps import against_field, heatmap_pixels, is_
 from fiftyone_gradcam.dataset.shown import (
     CLASS_COLORS,
     COLORS,
+    USUAL,
     active_heatmaps,
     color_of,
     show_fields,
@@ -48,7 +49,28 @@ def scheme_of(dataset) -> fo.ColorScheme:
 
 
 def field_colors(dataset) -> dict[str, str]:
-    return {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
+    """Of fields, and of what is no field and was not prepared."""
+    colors = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
+    return {
+        name: color
+        for name, color in colors.items()
+        if dataset.get_field(name) or name not in USUAL
+    }
+
+
+def test_a_new_dataset_has_the_colors_of_its_heatmaps_to_come(dataset):
+    prepared = {
+        "gradcam": MAGENTA,
+        "gradcam_label": CYAN,
+        "gradcam_runner_up": COLORS["runner_up"][0],
+        "gradcam_contrast": COLORS["contrast"][0],
+        "gradcam_contrast_against": COLORS["contrast"][1],
+    }
+    found = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
+    assert found == prepared
+    fg.predict(dataset, "a", heatmaps=("label",))
+    found = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
+    assert found == prepared  # and the others are prepared still
 
 
 def active_of(dataset) -> list[str]:

@@ -20,6 +20,7 @@ from .known_files import restore_files, write_files
 from .label_schema import activate_labels, keep_imported_labels
 from .names import check_name
 from .replacing import MARK, clear_up, delete_with_files, successor_of, take_place
+from .shown import prepare_colors
 from .writing import import_lock, lock_of, patience
 
 FILES = ("table", "class_names")  # choices that are paths
@@ -182,6 +183,8 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
     if INFO_KEY not in dataset.info:
         dataset.info[INFO_KEY] = own
         dataset.save()
+    if is_new:
+        prepare_colors(dataset)
     if dataset.get_field(own["label_field"]) is None:
         dataset.add_sample_field(
             own["label_field"], fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification

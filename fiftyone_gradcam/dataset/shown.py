@@ -28,8 +28,26 @@ COLORS = {
 }
 CLASS_COLORS = ("#4040ff", "#bfff00", "#ff0080", "#00ff80", "#9050ff", "#00bfff", "#ff4040")
 OTHER_COLOR = "#ff00ff"
+# Fields of `predict` unless others are named, and their kinds.
+USUAL = {
+    "gradcam": "predicted",
+    "gradcam_label": "label",
+    "gradcam_runner_up": "runner_up",
+    "gradcam_contrast": "contrast",
+    "gradcam_contrast_against": AGAINST + "contrast",
+}
 # Earlier versions stored this, with nothing else, in every dataset without a scheme.
 EARLIER = {"color_by": "value", "opacity": 0.4, "default_colorscale": "jet"}
+
+
+def prepare_colors(dataset: fo.Dataset) -> None:
+    """Store the colors of heatmaps that a new dataset has not as yet.
+
+    An App that opens it has them before there are maps. Colors that are set while tiles show maps
+    take these away from its workers.
+    """
+    dataset.app_config.color_scheme = fo.ColorScheme(fields=_prepared())
+    dataset.save()
 
 
 def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
@@ -173,7 +191,13 @@ def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
     colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
     is_ours = entry.get("fieldColor") in colors
     is_ours = is_ours and not any(entry.get(key) for key in entry.keys() - {"path", "fieldColor"})
-    return is_ours and dataset.get_field(entry.get("path")) is None
+    is_prepared = {key: entry.get(key) for key in ("path", "fieldColor")} in _prepared()
+    return is_ours and not is_prepared and dataset.get_field(entry.get("path")) is None
+
+
+def _prepared() -> list[dict]:
+    """The color of each usual heatmap field."""
+    return [{"path": name, "fieldColor": color_of(kind, [])} for name, kind in USUAL.items()]
 
 
 def _read_again(dataset: fo.Dataset) -> None:
