@@ -6,7 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import label_path
 from ..showing import view_as_text
-from .forms import choice_input, chosen_backbone, pretrained_inputs, label_field_input, refuse
+from .forms import choice_input, chosen_backbone, label_field_input, pretrained_inputs, refuse
 from .verb import Verb
 
 MOST_LISTED = 500  # labels of a drop-down list
