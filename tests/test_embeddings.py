@@ -287,6 +287,28 @@ def test_a_button_lays_the_images_out_and_opens_the_panel(dataset):
     dataset.delete_sample_fields(["by_form", "leak"])
 
 
+def test_forms_take_a_network_or_a_field_of_embeddings_and_no_probabilities(dataset):
+    fg.compute_embeddings(dataset, "a", "seen", progress=False)
+    fg.predict(dataset, "a", heatmaps=(), progress=False)
+    assert form("find_label_issues", dataset)["embeddings"]["type"]["values"] == [
+        "automatic",
+        "seen",
+    ]
+    assert form("show_embeddings", dataset)["run"]["type"]["values"][-1] == "field seen"
+    assert "embeddings" not in form("find_anomalies", dataset)  # which takes none
+    given = {}
+    for chosen in ("automatic", "seen"):
+        params = {"label_field": "ground_truth", "embeddings": chosen, "backbone": "small_cnn"}
+        request = {"dataset_name": dataset.name, "params": {**params, "epochs": 3}}
+        operator = foo.get_operator("@gradcam/classifier/find_label_issues")
+        given[chosen] = operator.given(foo.executor.ExecutionContext(request))
+        given[chosen].pop("samples")
+    plain = {"label_field": "ground_truth", "folds": 5, "seed": 0}
+    network = {"epochs": 3, "backbone": "small_cnn", "weights": "none"}
+    assert given == {"automatic": plain | network, "seen": plain | {"embeddings": "seen"}}
+    dataset.delete_sample_fields(["prediction", "prediction_scores"])
+
+
 def test_the_panel_that_opens_is_told_what_to_show(dataset):
     """It forgets what it is to show when it opens: a look later it is told once more."""
     asked = {"name": "Embeddings", "data": {"openKey": "embeddings", "colorField": "label_quality"}}

@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..similar import did_you_mean
-from .fields import root_dataset, whole
+from .fields import is_owned, root_dataset, whole
 
 Embeddings = np.ndarray | str
 VECTORS = (fo.VectorField, fo.ArrayField, fo.ListField)
@@ -108,6 +108,17 @@ def vector_fields(dataset: fo.Dataset) -> list[str]:
         if isinstance(field, fo.VectorField | fo.ArrayField) or is_numbers:
             found[name] = field
     return list(found)
+
+
+def embedding_fields(dataset: fo.Dataset) -> list[str]:
+    """Those of `vector_fields` that images can be compared by: not the class probabilities that
+    `predict` has written."""
+    lists = {
+        name: field
+        for name, field in dataset.get_field_schema(ftype=fo.ListField).items()
+        if is_owned(field)
+    }
+    return [name for name in vector_fields(dataset) if name not in lists]
 
 
 def check_one_source(

@@ -6,7 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import label_path
 from ..showing import view_as_text
-from .forms import choice_input, chosen_features, features_inputs, label_field_input, refuse
+from .forms import choice_input, chosen_backbone, label_field_input, pretrained_inputs, refuse
 from .verb import Verb
 
 MOST_LISTED = 500  # labels of a drop-down list
@@ -41,7 +41,7 @@ class FindAnomalies(Verb):
             description="Share of the normal images that are called anomalies",
         )
         inputs.bool("heatmaps", default=True, label="Draw what is unusual")
-        features_inputs(ctx, inputs)
+        pretrained_inputs(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -53,7 +53,7 @@ class FindAnomalies(Verb):
             "false_alarms": params.get("false_alarms") or 0.05,
             "heatmaps": bool(params.get("heatmaps", True)),
         }
-        return options | chosen_features(ctx)
+        return options | chosen_backbone(ctx)
 
     def outcome(self, result, given: dict) -> dict:
         """The samples, the most unusual first."""

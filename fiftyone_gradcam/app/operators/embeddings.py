@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone.operators import types
 
-from ...dataset.embeddings import vector_fields
+from ...dataset.embeddings import embedding_fields
 from ...dataset.fields import field_info, label_fields, path_in
 from ...dataset.runs import list_runs
 from ...review.layout import METHODS, has_umap
@@ -34,7 +34,7 @@ def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
     choices = {key: f"run {key}" for key in keys}
     choices[PRETRAINED] = "A pretrained network as it is"
     if fields:
-        choices |= {FIELD + name: f"the field {name}" for name in vector_fields(ctx.dataset)}
+        choices |= {FIELD + name: f"the field {name}" for name in embedding_fields(ctx.dataset)}
     default = keys[-1] if keys else PRETRAINED
     choice_input(inputs, "run", choices, default, "As seen by", "A run, or a network as it is")
     if (ctx.params.get("run") or default) == PRETRAINED:

@@ -7,7 +7,7 @@ import os
 
 from fiftyone.operators import types
 
-from ...dataset.embeddings import vector_fields
+from ...dataset.embeddings import embedding_fields
 from ...dataset.fields import label_fields
 from ...dataset.reviews import left_out, left_out_words
 from ...training.known_recipes import RECIPES, find_recipe
@@ -166,32 +166,46 @@ def chosen_weights(ctx, backbone: str) -> str:
     return ctx.params.get("weights_file") if weights == "file" else weights
 
 
-def features_inputs(ctx, inputs: types.Object) -> None:
-    """Let the user choose what near duplicates are told by: a network, or embeddings in a field."""
-    if names := vector_fields(ctx.dataset):
+def embeddings_input(ctx, inputs: types.Object) -> str | None:
+    """Let the user choose what images are compared by; returns the field of embeddings that is
+    chosen, None where a network is to compute some."""
+    if names := embedding_fields(ctx.dataset):
         choices = {AUTOMATIC: "features of a pretrained network"}
         choices |= {name: f"the field {name}" for name in names}
         choice_input(
             inputs, "embeddings", choices, AUTOMATIC, "Images are compared by", required=False
         )
-    if _chosen_field(ctx):
-        return
+    return chosen_embeddings(ctx)
+
+
+def pretrained_inputs(ctx, inputs: types.Object) -> None:
+    """Let the user choose the pretrained network that images are compared by."""
     networks = {name: shown for name, shown in FEATURES.items() if name != "small_cnn"}
     backbone_inputs(ctx, inputs, AUTOMATIC, networks, from_scratch=False)
+
+
+def features_inputs(ctx, inputs: types.Object) -> None:
+    """Let the user choose what near duplicates are told by: a network, or embeddings in a field."""
+    if embeddings_input(ctx, inputs) is None:
+        pretrained_inputs(ctx, inputs)
 
 
 def chosen_features(ctx) -> dict[str, str]:
     """The verb's `embeddings`, or its `backbone` and `weights` arguments; nothing if they are left
     to it."""
-    if field := _chosen_field(ctx):
-        return {"embeddings": field}
+    field = chosen_embeddings(ctx)
+    return {"embeddings": field} if field else chosen_backbone(ctx)
+
+
+def chosen_backbone(ctx) -> dict[str, str]:
+    """The verb's `backbone` and `weights` arguments; nothing if they are left to it."""
     backbone = ctx.params.get("backbone") or AUTOMATIC
     if backbone == AUTOMATIC:
         return {}
     return {"backbone": backbone, "weights": chosen_weights(ctx, backbone)}
 
 
-def _chosen_field(ctx) -> str | None:
+def chosen_embeddings(ctx) -> str | None:
     """The field of embeddings that was chosen, if one was."""
     field = ctx.params.get("embeddings")
     return None if field in (None, "", AUTOMATIC) else field

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.embeddings import vector_fields
 from ...dataset.fields import root_dataset
 from ...dataset.label_totals import in_words, label_issues_info
 from ..showing import view_as_text
@@ -13,7 +12,9 @@ from .forms import (
     FEATURES,
     backbone_inputs,
     choice_input,
+    chosen_embeddings,
     chosen_features,
+    embeddings_input,
     label_field_input,
     more,
 )
@@ -25,7 +26,6 @@ METHODS = {
     "folds": "Features, a logistic regression per fold",
     "fine-tune": "Train the network once per fold: slow; resumes after it was cancelled",
 }
-NETWORK = "network"
 
 
 class FindLabelIssues(Verb):
@@ -40,16 +40,13 @@ class FindLabelIssues(Verb):
         """Label field, method and backbone; the rest under Advanced."""
         ctx.target_view()
         label_field_input(ctx, inputs)
-        fields = vector_fields(ctx.dataset)
-        if fields:
-            choices = {NETWORK: "Computed by a pretrained network", **{x: x for x in fields}}
-            choice_input(inputs, "embeddings", choices, NETWORK, "Features", required=False)
-        if _embeddings(ctx) is None:
+        embeddings = embeddings_input(ctx, inputs)
+        if embeddings is None:
             backbone_inputs(ctx, inputs, AUTOMATIC, FEATURES)
         if not more(ctx, inputs):
             return
         methods = dict(METHODS)
-        if _embeddings(ctx) is not None:
+        if embeddings is not None:
             methods.pop("fine-tune")
         choice_input(inputs, "method", methods, AUTOMATIC, "Method", required=False)
         if ctx.params.get("method") == "features":
@@ -75,10 +72,7 @@ class FindLabelIssues(Verb):
         }
         if params.get("method") not in (None, "", AUTOMATIC):
             options["method"] = params["method"]
-        embeddings = _embeddings(ctx)
-        if embeddings is not None:
-            return options | {"embeddings": embeddings}
-        if params.get("epochs"):
+        if params.get("epochs") and chosen_embeddings(ctx) is None:  # or nothing is trained
             options["epochs"] = params["epochs"]
         return options | chosen_features(ctx)
 
@@ -90,9 +84,3 @@ class FindLabelIssues(Verb):
             "view": view_as_text(result),
             "fields": ["issue", "suggested_label", "label_quality"],
         }
-
-
-def _embeddings(ctx) -> str | None:
-    """The field of vectors that was chosen."""
-    chosen = ctx.params.get("embeddings")
-    return None if chosen in (None, "", NETWORK) else chosen
