@@ -131,12 +131,12 @@ def test_a_training_says_beforehand_what_it_will_do(trained):
     words = form()["summary"]["view"]["label"]
     counts = trained.match_tags("train").count_values("ground_truth.label")
     told = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
-    assert f"{sum(counts.values())} images to learn from ({told})" in words
-    assert f"{len(trained.match_tags('val'))} are watched" in words
+    assert f"{sum(counts.values())} images to train on ({told})" in words
+    assert f"{len(trained.match_tags('val'))} validation images" in words
     assert "All layers learn" in words
     assert "it takes about" in words or "is being measured" in words
     few = form(images_per_class=2, advanced=True)["summary"]["view"]["label"]
-    assert "6 images to learn from (digit 0 2, digit 1 2, digit 2 2)" in few
+    assert "6 images to train on (digit 0 2, digit 1 2, digit 2 2)" in few
 
 
 def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
@@ -151,7 +151,7 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     assert estimate_seconds(speed, linear, 100, 20) == 120 + 120 * 2
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "learnt": 108, "watched": 36, "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "learnt": 108, "val_images": 36, "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     found = main(request)
     assert found["device"] in ("cpu", "cuda", "mps")
@@ -168,7 +168,7 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(trained)
     measurements = Measurements()
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "learnt": 108, "watched": 36, "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "learnt": 108, "val_images": 36, "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     other = {**request, "choices": {**request["choices"], "batch_size": 3}}
     assert measurements.look(request, 0.0) is None

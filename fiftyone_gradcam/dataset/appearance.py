@@ -31,12 +31,12 @@ def appearance_of(
     device: str | None,
     progress: Progress,
 ) -> list[np.ndarray]:
-    """What near duplicates are told by, arrays (N, C): thumbnails, and features of the pretrained
+    """What near duplicates are found by, arrays (N, C): thumbnails, and features of the pretrained
     backbone if there are weights. What earlier calls and `predict` have kept is used.
 
     Args:
         dataset: that the images are of
-        ids, paths: of their samples; what cannot be decoded is told, and has rows of NaN
+        ids, paths: of their samples; what cannot be decoded is reported, and has rows of NaN
         backbone, weights, device, progress: see `find_leaks`
         embeddings: (N, C) of the user's, in the place of features
     """

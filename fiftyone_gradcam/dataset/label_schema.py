@@ -16,7 +16,7 @@ FEW = 5  # classes that FiftyOne shows as buttons; more are a list
 def keep_imported_labels(
     dataset: fo.Dataset, label_field: str, labels: Mapping[str, str | None]
 ) -> None:
-    """Have a field for the labels as they were imported, so that edits can be told.
+    """Have a field for the labels as they were imported, so that edits are recognized.
 
     Samples of an import by an earlier version get what their folder says; a field of this name that
     is somebody else's is left alone.

@@ -166,7 +166,7 @@ def decide(
 def undo(dataset: fo.Dataset, count: int) -> list[Review]:
     """Take the last steps back: labels, scores and `review` are what they were.
 
-    What was stored anew since, such as predictions of another run, stays, with the score of the
+    What was stored again since, such as predictions of another run, stays, with the score of the
     label that is back. The caller holds the dataset by `reviewing`.
 
     Raises:
@@ -207,8 +207,8 @@ def journal(samples: fo.core.collections.SampleCollection) -> list[Review]:
 def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
     """Take labels that were edited elsewhere, such as by Annotate, into the journal as corrections.
 
-    They are told by the last decision, or else by the label as it was imported. Their scores follow
-    as if they had been reviewed. The caller holds the dataset by `reviewing`.
+    They differ from the last decision, or else from the label as it was imported. Their scores
+    follow as if they had been reviewed. The caller holds the dataset by `reviewing`.
     """
     edited = _edited(dataset, columns)
     if not edited:

@@ -26,7 +26,7 @@ from .runs import list_runs, load_run
 from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
 
 WAITING, READY = ".waiting", ".ready"
-ONCE = "once"  # in the header of values that nobody goes on with before they are decided
+ONCE = "once"  # in the header of values that nobody resumes before they are decided
 ROWS_AT_ONCE = 128
 
 
@@ -191,7 +191,7 @@ def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:
 
 def settle(dataset: fo.Dataset) -> int:
     """Complete the replacements that were decided and cut short, and give up the values of runs
-    that are gone, and those that nobody goes on with.
+    that are gone, and those that nobody resumes.
 
     Returns:
         how many files of values there were

@@ -98,8 +98,8 @@ def measured(request: dict, patience: float) -> dict | None:
     on for another request is ended.
 
     Args:
-        request: "recipe", its name; "choices" of it; "classes", "learnt" and "watched", numbers of
-            classes and images; "paths", some training images
+        request: "recipe", its name; "choices" of it; "classes", "learnt" and "val_images", numbers
+            of classes and images; "paths", some training images
         patience: seconds to wait for a measurement; it goes on after them
 
     Returns:
@@ -127,7 +127,7 @@ def main(request: dict) -> dict:
     except (ValueError, OSError) as error:
         return {"error": str(error)}
     one, two = (
-        estimate_seconds(speed, replace(recipe, epochs=n), request["learnt"], request["watched"])
+        estimate_seconds(speed, replace(recipe, epochs=n), request["learnt"], request["val_images"])
         for n in (1, 2)
     )
     return {

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 THUMBNAIL = 16  # pixels
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+GRAY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 SIMILAR, RATIO, FALSE_PAIRS = 0.85, 0.35, 0.5  # see `near_duplicates`
 NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # the usual one, and the last one that is asked
 ROUNDING = 1e-5  # of distances in float32
@@ -109,7 +109,7 @@ def thumbnails(images: torch.Tensor) -> np.ndarray:
 def small_pictures(images: torch.Tensor) -> torch.Tensor:
     """Small gray pictures, of one brightness and contrast.
 
-    They tell copies that were re-encoded, resized, lightened or made grey, better than features of
+    They tell copies that were re-encoded, resized, lightened or made gray, better than features of
     a network do, and nothing of cropped or mirrored ones.
 
     Args:
@@ -118,8 +118,8 @@ def small_pictures(images: torch.Tensor) -> torch.Tensor:
     Returns:
         (n, 256) float32, on the device of the images
     """
-    grey = torch.einsum("nchw,c->nhw", images.float(), torch.tensor(GREY, device=images.device))
-    small = F.adaptive_avg_pool2d(grey, THUMBNAIL).flatten(1)
+    gray = torch.einsum("nchw,c->nhw", images.float(), torch.tensor(GRAY, device=images.device))
+    small = F.adaptive_avg_pool2d(gray, THUMBNAIL).flatten(1)
     small = small - small.mean(1, keepdim=True)
     # What is plain has no picture, and rounding is not to become one.
     return small / small.std(1, keepdim=True).clamp(min=1.0)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .duplicates import GREY
+from .duplicates import GRAY
 
 STEP = 2  # of the pixels that brightness is measured on, every second one
 LUMINANCE = (0.241, 0.691, 0.068)  # of squared red, green and blue
@@ -107,7 +107,7 @@ def _odd(sizes: np.ndarray) -> np.ndarray:
 
 def _sharpness(images: torch.Tensor) -> torch.Tensor:
     """Edges and contrast of small gray pictures, in [0, 1]."""
-    weights = torch.tensor(GREY, device=images.device)
+    weights = torch.tensor(GRAY, device=images.device)
     gray = torch.einsum("nchw,c->nhw", images.float(), weights)[:, None]
     if gray.shape[-1] > SMALL:
         gray = F.adaptive_avg_pool2d(gray, SMALL)

@@ -20,7 +20,7 @@ SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
 TRAIN = {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "training"}
 VAL = {"color": "#D55E00", "linestyle": "--", "marker": "s", "label": "validation"}
 RATE = {"color": "#444444", "linestyle": "-", "marker": "o"}
-GREY = "#666666"
+GRAY = "#666666"
 MANY = 40  # points: more of them get no markers
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 
@@ -97,7 +97,7 @@ def _mark_best(
         ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "linestyle": "none"}
         panels[1].plot([place], [best], color=VAL["color"], **ring)
     for panel in panels:
-        panel.axvline(place, color=GREY, linewidth=1.5, linestyle=":", zorder=1, label=label)
+        panel.axvline(place, color=GRAY, linewidth=1.5, linestyle=":", zorder=1, label=label)
 
 
 def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
@@ -113,7 +113,7 @@ def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
         label = f"suggested: {test.suggestion:.1e}"
         panel.axvline(test.suggestion, color=VAL["color"], linewidth=2, linestyle="--", label=label)
     label = f"recipe: {test.recipe_rate:.1e}"
-    panel.axvline(test.recipe_rate, color=GREY, linewidth=2, linestyle=":", label=label)
+    panel.axvline(test.recipe_rate, color=GRAY, linewidth=2, linestyle=":", label=label)
     # Where a network is spoilt the loss is so high that nothing else would be seen.
     bottom = smoothed.index(min(smoothed))
     highest = max(*test.losses[: bottom + 1], 1.5 * max(smoothed[: bottom + 1]))

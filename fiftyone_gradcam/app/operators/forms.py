@@ -185,7 +185,7 @@ def pretrained_inputs(ctx, inputs: types.Object) -> None:
 
 
 def features_inputs(ctx, inputs: types.Object) -> None:
-    """Let the user choose what near duplicates are told by: a network, or embeddings in a field."""
+    """Let the user choose what finds near duplicates: a network, or embeddings in a field."""
     if embeddings_input(ctx, inputs) is None:
         pretrained_inputs(ctx, inputs)
 

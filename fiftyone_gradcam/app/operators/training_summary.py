@@ -24,7 +24,7 @@ def summary_view(inputs: types.Object, given: dict) -> None:
         inputs: the form
         given: the arguments of `fine_tune`, by name
     """
-    learnt, watched, paths = _images(given)
+    learnt, val_count, paths = _images(given)
     if len(learnt) < 2:
         refuse(
             inputs,
@@ -36,19 +36,19 @@ def summary_view(inputs: types.Object, given: dict) -> None:
     total = sum(learnt.values())
     names = [f"{name} {count}" for name, count in list(learnt.items())[:MOST_NAMES]]
     more = f" and {len(learnt) - MOST_NAMES} more classes" if len(learnt) > MOST_NAMES else ""
-    parts = [f"{total} images to learn from ({', '.join(names)}{more})", _watched(watched)]
+    parts = [f"{total} images to train on ({', '.join(names)}{more})", _validation(val_count)]
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
     learns = {"none": "All layers learn", "backbone": "Only the new layers learn"}
     parts.append(learns.get(frozen, f"All but the first {frozen} stages learn"))
     choices = {name: value for name, value in given.items() if name not in NOT_CHOICES}
     request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
-    request |= {"learnt": total, "watched": watched, "paths": paths}
+    request |= {"learnt": total, "val_images": val_count, "paths": paths}
     parts.append(_time(measured(request, PATIENCE_SECONDS)))
     tell(inputs, "summary", ". ".join(parts))
 
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
-    """Training images by class, number of watched images, and paths of some."""
+    """Training images by class, number of validation images, and paths of some."""
     samples = whole(given["samples"])
     label = path_in(root_dataset(samples), given["label_field"])
     train_view = samples.match_tags("train")
@@ -57,18 +57,18 @@ def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
     counts = {k: v for k, v in train_view.count_values(label).items() if k is not None}
     if most := given.get("images_per_class"):
         counts = {name: min(count, most) for name, count in counts.items()}
-    watched = samples.match_tags("val").exists(label).count()
-    return dict(sorted(counts.items())), watched, _some_paths(train_view)
+    val_count = samples.match_tags("val").exists(label).count()
+    return dict(sorted(counts.items())), val_count, _some_paths(train_view)
 
 
 def _some_paths(samples: fo.DatasetView) -> list[str]:
     return samples.limit(8).values("filepath")
 
 
-def _watched(count: int) -> str:
-    return (
-        f"{count} are watched" if count else "None are watched: tag some as 'val' to see how well"
-    )
+def _validation(count: int) -> str:
+    if count:
+        return f"{count} validation images"
+    return "No validation images: tag some as 'val' to see how well it learns"
 
 
 def _time(found: dict | None) -> str:

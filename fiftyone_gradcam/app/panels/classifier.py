@@ -27,7 +27,7 @@ PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
 TABS = {"jobs": "Jobs and training", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
 TICK_MILLISECONDS = 1000
-TURNS = 3  # looks at which a panel that opens is told what to show, until it listens
+TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 

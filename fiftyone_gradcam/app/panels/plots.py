@@ -14,7 +14,7 @@ from ..texts import percent, plotly
 
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
-GREY = "#888888"  # read on dark and on light
+GRAY = "#888888"  # read on dark and on light
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 MOST_NAMES = 40  # classes: of more, names would lie over each other
 MOST_NUMBERS = 15  # classes: of more, the cells have no room for a number
@@ -99,8 +99,8 @@ def _line(
 def _axis(title: str) -> dict:
     """What all axes share; FiftyOne gives its colours to the first of a plot alone."""
     return {
-        "title": {"text": title, "font": {"size": 12, "color": GREY}},
-        "tickfont": {"size": 11, "color": GREY},
+        "title": {"text": title, "font": {"size": 12, "color": GRAY}},
+        "tickfont": {"size": 11, "color": GRAY},
         "gridcolor": "rgba(128,128,128,0.25)",
         "zeroline": False,
         "exponentformat": "e",
@@ -188,7 +188,7 @@ def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:
         "text": [str(one.count) if one.count else "" for one in bins],
         "hovertext": texts,
         "hoverinfo": "text",
-        "marker": {"color": TRAIN, "line": {"color": GREY, "width": 1}},
+        "marker": {"color": TRAIN, "line": {"color": GRAY, "width": 1}},
         "showlegend": False,
     }
     line = {
