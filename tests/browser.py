@@ -201,7 +201,7 @@ class AppPage:
 
     def points(self, trace: int = 0) -> int:
         """How many points a trace of the panel's first plot has; 0 if there is no plot."""
-        code = f"() => document.querySelector('.js-plotly-plot')?.data?.[{trace}]?.x.length ?? 0"
+        code = f"() => document.querySelector('.js-plotly-plot')?.data?.[{trace}]?.x?.length ?? 0"
         return self.page.evaluate(code)
 
     def wait_for_points(self, beyond: int, seconds: float = 60) -> None:

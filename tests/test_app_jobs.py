@@ -165,7 +165,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     for key, epochs in (("tiny", 1), ("seen", 2), ("tiny", 1)):
         app.choose_in_panel("Run", key)
         app.page.wait_for_function(
-            f"() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x.length === {epochs}"
+            f"() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length === {epochs}"
         )
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
