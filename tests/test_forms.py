@@ -349,9 +349,10 @@ def test_a_second_run_gets_new_fields_or_replaces_those_of_the_first(dataset):
     [
         ("pass overwrite=True", "turn on “Replace what is there”"),
         ("Pass keep_masks=False", "Turn off “Keep masks”"),
+        ("another name, or overwrite=True", "another name, or turn on “Replace what is there”"),
         ("Pass label_from='folder' or more", "Set “Classes come from” to “folder” or more"),
         ("weights='none' is not", "“Pretrained weights” set to “none” is not"),
-        ("pass weights= with a file", "pass “Pretrained weights” =  with a file"),
+        ("pass weights= with a file", "pass “Pretrained weights” with a file"),
         ("by split_from here", "by “Splits come from” here"),
         ("count must be at least 1, not 0", "“Number of samples” must be at least 1, not 0"),
         ("Call split() again", "Call “Split into train, val and test” again"),
@@ -413,7 +414,7 @@ def shown_texts() -> list[tuple[str, str]]:
             (path.name, node.value)
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            and id(node) not in documents
+            and id(node) not in documents and " " in node.value.strip()
         ]  # fmt: skip
     return found
 
@@ -425,7 +426,7 @@ def test_forms_are_in_plain_american_english_and_cite_nothing():
         re.IGNORECASE,
     )
     texts = shown_texts()
-    assert len(texts) > 500
+    assert len(texts) > 300
     assert [x for x in texts if wrong.search(x[1])] == []
     assert len(set(LABELS.values())) > 80
     for name, label in LABELS.items():

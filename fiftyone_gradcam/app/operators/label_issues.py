@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.fields import root_dataset
+from ...dataset.fields import path_in, root_dataset
 from ...dataset.label_totals import in_words, label_issues_info
 from ..showing import view_as_text
 from .backbone_fields import (
@@ -13,7 +13,7 @@ from .backbone_fields import (
     embeddings_input,
     pretrained_inputs,
 )
-from .forms import AUTOMATIC, choice_input, more
+from .forms import AUTOMATIC, choice_input, more, tell
 from .labels import LABELS
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
@@ -37,8 +37,13 @@ class FindLabelIssues(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """What is compared; the rest behind a switch."""
-        if label_field_input(ctx, inputs, is_rare=True) is None:
+        name = label_field_input(ctx, inputs, is_rare=True)
+        if name is None:
             return
+        counts = ctx.target_view().count_values(path_in(ctx.dataset, name))
+        counts.pop(None, None)
+        classes = f"{len(counts)} class{'es' * (len(counts) != 1)}"
+        tell(inputs, "summary", f"{sum(counts.values())} labels in {classes} are checked")
         embeddings = embeddings_input(ctx, inputs)
         if embeddings is None:
             pretrained_inputs(ctx, inputs, from_scratch=True)

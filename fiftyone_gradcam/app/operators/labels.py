@@ -80,6 +80,7 @@ LABELS = {
     "prediction_field": "Field for predictions",
     "recipe": "Recipe",
     "resize": "Resize by",
+    "resume": "Resume",
     "resolution": "Heatmap size",
     "rotation": "Rotation",
     "run": "Run",
@@ -148,14 +149,14 @@ def in_labels(text: str, verb: str = "") -> str:
 
     def setting(found: re.Match) -> str:
         before, name, value = found.groups()
-        word = {"True": "turn on", "False": "turn off"}.get(value, "set")
-        words = shown(name) if word != "set" else f"{shown(name)} to {_unquoted(value)}"
-        if before is None:
-            return words if word != "set" else f"{shown(name)} set to {_unquoted(value)}"
-        return f"{word.capitalize() if before[0].isupper() else word} {words}"
+        switch = {"True": "turn on", "False": "turn off"}.get(value)
+        if before is None and switch is None:
+            return f"{shown(name)} set to {_unquoted(value)}"
+        words = f"{switch} {shown(name)}" if switch else f"set {shown(name)} to {_unquoted(value)}"
+        return words[0].upper() + words[1:] if before and before[0].isupper() else words
 
     text = re.sub(rf"(?:\b([Pp]ass|[Gg]ive) )?(?<![\w.])({names})={_VALUE}", setting, text)
-    text = re.sub(rf"(?<![\w.'“/\\])({names})=", lambda x: f"{shown(x[1])} = ", text)
+    text = re.sub(rf"(?<![\w.'“/\\])({names})=", lambda x: shown(x[1]), text)
     text = re.sub(
         rf"(?<![\w.'“/\\])({names})(?![\w'”/\\(.=])",
         lambda x: shown(x[1]) if "_" in x[1] else x[0],

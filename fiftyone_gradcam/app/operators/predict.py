@@ -9,7 +9,7 @@ from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
 from .backbone_fields import backbone_inputs, chosen_weights
-from .forms import choice_input, heading, more, refuse, text_input
+from .forms import choice_input, heading, more, refuse, tell, text_input
 from .labels import LABELS, label_of
 from .predicted_fields import DEFAULTS, PRETRAINED, field_names, store_input
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
@@ -78,6 +78,8 @@ class Predict(Verb):
             backbone_inputs(ctx, inputs, "resnet18", from_scratch=False)
         if run == PRETRAINED or run in runs:  # or the form refuses it
             store_input(ctx, inputs, run)
+            names = " and ".join(field_names(ctx, run).values())
+            tell(inputs, "summary", f"{len(samples)} images. The results are stored in {names}")
         for kind in FIRST:
             inputs.bool(kind, default=KINDS[kind][1], label=KINDS[kind][0])
         _others_input(ctx, inputs, samples, run)

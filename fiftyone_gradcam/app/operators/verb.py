@@ -20,7 +20,7 @@ from ...jobs import calls, queue
 from ...jobs.job import Job, JobError
 from ...jobs.reporter import Reporter
 from ..showing import show, show_job
-from .forms import refuse
+from .forms import mark_fields, refuse
 from .labels import in_labels
 from .params import check_params, check_view, faults
 from .sample_fields import DATASET, settle_target, target_input
@@ -102,6 +102,7 @@ class Verb(foo.Operator):
             logger.debug("The form of %s cannot be built", self.verb, exc_info=True)
             refuse(refused, "wrong", in_labels(_words(error), self.verb))
         refused.properties.update(inputs.properties)  # what is refused comes first
+        mark_fields(refused)
         view = types.PromptView(label=self.label, submit_button_label=self.action)
         return types.Property(refused, view=view)
 
