@@ -121,19 +121,31 @@ def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_pat
 @pytest.mark.parametrize(
     ("verb", "params", "message"),
     [
-        ("fine_tune", {"epochs": "many"}, "epochs must be a whole number, not 'many'"),
-        ("fine_tune", {"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
+        ("fine_tune", {"epochs": "many"}, "“Epochs” must be a whole number, not 'many'"),
+        ("fine_tune", {"epochs": 2.5}, "“Epochs” must be a whole number, not 2.5"),
         ("fine_tune", {"epochs": 0}, "Epochs must be at least 1, not 0"),
-        ("fine_tune", {"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
+        ("fine_tune", {"learning_rate": float("nan")}, "“Learning rate” must be a number, not nan"),
         ("fine_tune", {"backbone": "nonsense"}, "Network: 'nonsense' is not among automatic, "),
         ("fine_tune", {"label_field": "filepath"}, "Label field: 'filepath' is not among ground_"),
-        ("fine_tune", {"key": ["a"]}, "key must be a text of at most 4096 letters, not ['a']"),
-        ("fine_tune", {"key": "x" * 5000}, "key must be a text of at most 4096 letters, not 'xxx"),
-        ("predict", {"scale": 0.5}, "scale must be a text"),
-        ("predict", {"heatmap_classes": "cat"}, "heatmap_classes must be a list of texts, not"),
-        ("predict", {"advanced": "yes"}, "advanced must be true or false, not 'yes'"),
+        (
+            "fine_tune",
+            {"key": ["a"]},
+            "“Name of the run” must be a text of at most 4096 letters, not ['a']",
+        ),
+        (
+            "fine_tune",
+            {"key": "x" * 5000},
+            "“Name of the run” must be a text of at most 4096 letters, not 'xxx",
+        ),
+        ("predict", {"scale": 0.5}, "“Heatmap scale” must be a text"),
+        (
+            "predict",
+            {"heatmap_classes": "cat"},
+            "“Heatmaps of these classes too” must be a list of texts, not",
+        ),
+        ("predict", {"advanced": "yes"}, "“More choices” must be true or false, not 'yes'"),
         ("split", {"train": 1.5}, "Training share must be at most 1, not 1.5"),
-        ("import_folders", {"path": "a\0"}, "path must be a text"),
+        ("import_folders", {"path": "a\0"}, "“Folder” must be a text"),
         ("split", {"groups": "no field"}, "Keep together: 'no field' is not among"),
     ],
 )
@@ -154,7 +166,7 @@ def test_what_is_wanting_is_named(dataset):
     ]
     (gone,) = refusals("split", None, {}, dataset_name="gone")
     assert "gone" in gone
-    assert refusals("import_folders", None, {}) == []
+    assert refusals("import_folders", None, {}) == ["Folder is missing"]
     with pytest.raises(ValueError, match="Parameters must be names and values, not a list"):
         check_params("split", [])
 

@@ -12,6 +12,7 @@ from functools import cache
 # By the name of an argument. A form that calls something else, says so in `OF_VERBS`.
 LABELS = {
     "a": "Run",
+    "advanced": "More choices",
     "alpha": "Heatmap opacity",
     "backbone": "Network",
     "batch_size": "Batch size",

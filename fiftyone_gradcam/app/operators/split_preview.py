@@ -70,7 +70,8 @@ def parts_of(given: dict) -> tuple[dict[str, dict[str, int]], int, int]:
         labels = [None if i in out else label for i, label in zip(ids, labels, strict=True)]
     folds = given.get("folds")
     fractions = given.get("fractions") or {f"fold_{n}": 1 / folds for n in range(1, folds + 1)}
-    together = samples.values(groups) if groups not in (None, EQUAL, NEAR) else None
+    is_field = groups in samples.get_field_schema()  # or it is found by the images themselves
+    together = samples.values(groups) if is_field else None
     found = assign(labels, fractions, given["seed"], together, bool(folds))
     parts: dict[str, dict[str, int]] = {name: {} for name in fractions}
     for label, name in zip(labels, found, strict=True):
