@@ -1,5 +1,5 @@
-"""The loop on real photos: wrong labels are planted, found, corrected by one who knows the right ones
-and decides the first of the queue, and the network is trained again; accuracy on clean test images.
+"""The loop on real photos: wrong labels are planted and found, the first of the queue are decided
+by who knows the right ones, and the network is trained again; accuracy on clean test images.
 
 FIFTYONE_GRADCAM_TEST_DATA=... python tests/benchmarks/corrected.py [--sets hymenoptera ...]
 
