@@ -11,6 +11,7 @@ from fiftyone_gradcam.app.operators.predict import HOW, KINDS
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.fields import field_name
 from fiftyone_gradcam.dataset.predictions import PredictionWriter
+from fiftyone_gradcam.dataset.run import pretrained
 from fiftyone_gradcam.explain.render import HeatmapOptions
 
 URI = "@gradcam/classifier/predict"
@@ -56,7 +57,7 @@ def would_delete(samples, params: dict) -> bool:
         field, heat = start, maps
     field, maps = params.get(f"{start}_to", field), params.get(f"{maps}_to", heat)
     if run == PRETRAINED:
-        run = runs.pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
+        run = pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
     else:
         run = fg.load_run(dataset, run)
     names = {k: f"{maps}_{k}" for k, (_, on) in KINDS.items() if params.get(k, on)}
