@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from bson import ObjectId
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
@@ -14,6 +13,7 @@ from .contact_sheet import SHEET_PICTURES, contact_sheet
 from .forms import choice_input, refuse, search_input, tell, text_input, wait_for
 from .labels import LABELS, label_of
 from .path_fields import path_input, path_of
+from .sample_fields import selected_ids
 from .verb import Verb
 
 WORDS = {
@@ -23,12 +23,6 @@ WORDS = {
     "unclear": "Unclear: leave it out of training",
     "exclude": "Exclude it from training",
 }
-
-
-def _selected(ctx) -> list[str]:
-    """Ids of the samples that are selected in the grid; what is no id is left out."""
-    selected = ctx.selected if isinstance(ctx.selected, list) else []
-    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 class Review(Verb):
@@ -47,11 +41,11 @@ class Review(Verb):
         if not label_fields(ctx.dataset):
             refuse(inputs, "no_labels", "There are no labels here. Import labeled folders first")
             return
-        if not _selected(ctx):
+        if not selected_ids(ctx):
             refuse(inputs, "none_selected", "Select samples in the grid first")
             return
         columns = columns_of(ctx.dataset, default_label_field(ctx.dataset))
-        count = len(_selected(ctx))
+        count = len(selected_ids(ctx))
         tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
         words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
         choice_input(inputs, "decision", words, None, LABELS["decision"])
@@ -64,7 +58,7 @@ class Review(Verb):
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
-        params, ids = ctx.params, _selected(ctx)
+        params, ids = ctx.params, selected_ids(ctx)
         if not ids:
             raise ValueError("Select samples in the grid first")
         given = {"samples": ctx.dataset.select(ids), "decision": params["decision"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from bson import ObjectId
 from fiftyone.operators import types
 from fiftyone.operators.constants import ViewTarget
 
@@ -27,7 +28,7 @@ def target_input(ctx, inputs: types.Object, scope: str) -> None:
         scope: DATASET or SHOWN
     """
     count = ctx.dataset.count()
-    view, chosen = ctx.view, ctx.selected
+    view, chosen = ctx.view, selected_ids(ctx)
     shown = len(view) if ctx.has_custom_view else count
     picked = len(view.select(chosen)) if chosen else 0
     inputs.view_target(
@@ -65,11 +66,17 @@ def default_target(ctx, scope: str) -> str:
         ctx: of the form
         scope: DATASET or SHOWN
     """
-    if scope == SHOWN and ctx.selected:
+    if scope == SHOWN and selected_ids(ctx):
         return ViewTarget.SELECTED_SAMPLES
     if scope == SHOWN and ctx.has_custom_view:
         return ViewTarget.CURRENT_VIEW
     return ViewTarget.BASE_VIEW if ctx.view._is_generated else ViewTarget.DATASET
+
+
+def selected_ids(ctx) -> list[str]:
+    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    selected = ctx.selected if isinstance(ctx.selected, list) else []
+    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 def own_label_fields(ctx) -> list[str]:
