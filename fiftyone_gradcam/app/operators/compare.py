@@ -171,7 +171,9 @@ class SaveViews(Verb):
             choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], label)
         elif not field_info(ctx.dataset, "label_quality"):
             refuse(inputs, "nothing", "There are no predictions yet. Predict first")
-        inputs.bool("overwrite", default=False, label="Replace other views of these names")
+        words = "Other views of these names too"
+        label = label_of("overwrite")
+        inputs.bool("overwrite", default=False, label=label, description=words)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

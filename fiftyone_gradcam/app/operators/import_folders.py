@@ -100,8 +100,8 @@ class ImportFolders(Verb):
             inputs.bool(
                 "overwrite",
                 default=False,
-                label=f"Replace the dataset {name!r}",
-                description="Otherwise only new images are added to it",
+                label=LABELS["overwrite"],
+                description=f"Delete the dataset {name!r}, and import everything again",
             )
         try:
             check_target(name, plan.root, given["label_field"], given["overwrite"])

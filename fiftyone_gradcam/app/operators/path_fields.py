@@ -66,8 +66,9 @@ def output_folder_input(ctx, inputs: types.Object, what: str) -> None:
     words = f"{what} are written here. A folder that is not there is created"
     folder = path_input(ctx, inputs, "folder", description=words)
     if folder and os.path.isdir(folder) and os.listdir(folder):
-        words = "Write into this folder, and replace files of the same names"
-        inputs.bool("overwrite", default=False, label=words)
+        words = "Files of the same names in this folder"
+        label = label_of("overwrite")
+        inputs.bool("overwrite", default=False, label=label, description=words)
         if not ctx.params.get("overwrite"):
             refuse(inputs, "not_empty", "This folder is not empty. Choose another or check the box")
     elif folder and os.path.exists(folder) and not os.path.isdir(folder):

@@ -175,7 +175,7 @@ class ExportReviews(Verb):
         if path and os.path.isdir(path):
             refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
         elif path and os.path.exists(path):
-            inputs.bool("overwrite", default=False, label="Replace this file")
+            inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
             if not ctx.params.get("overwrite"):
                 refuse(inputs, "exists", "This file exists. Choose another name, or check the box")
 
