@@ -130,9 +130,9 @@ def test_the_button_says_what_it_does_and_stands_alone(dataset, verb, monkeypatc
     assert operator.resolve_execution_options(ctx).allow_delegated_execution == operator.is_long
 
 
-@pytest.mark.parametrize("verb", [x for x in FORMS if x not in ("review", "accept_sure")])
+@pytest.mark.parametrize("verb", [x for x in FORMS if x != "accept_sure"])
 def test_nothing_is_red_before_anything_is_typed(dataset, verb, in_app):
-    for name, field in form(verb, dataset).items():
+    for name, field in form(verb, dataset, selected=dataset.values("id")[:2]).items():
         assert field["view"]["name"] != "Error", (verb, name)
         assert not field["required"] or field["default"] is not None, (verb, name)
 

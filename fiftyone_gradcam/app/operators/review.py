@@ -48,7 +48,9 @@ class Review(Verb):
         count = len(selected_ids(ctx))
         tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
         words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
-        choice_input(inputs, "decision", words, None, LABELS["decision"])
+        choice_input(inputs, "decision", words, None, LABELS["decision"], required=False)
+        if not ctx.params.get("decision"):
+            wait_for(inputs, "no_decision", "Choose a decision")
         if ctx.params.get("decision") == "relabel":
             names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
             search_input(inputs, "label", names, None, LABELS["label"], required=False)
