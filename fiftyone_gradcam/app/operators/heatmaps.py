@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
+from ...explain.faithfulness import HIGH_IS_GOOD
 from .forms import choice_input, more, refuse
 from .verb import Verb
 
@@ -135,6 +136,7 @@ class ExplanationQuality(Verb):
         if more(ctx, inputs):
             inputs.int("steps", default=10, min=2, label="Steps")
             inputs.int("seed", default=0, min=0, label="Seed")
+            inputs.bool("road", default=False, label="Also ROAD, which takes seconds per image")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -146,6 +148,7 @@ class ExplanationQuality(Verb):
             "heatmap_field": name,
             "steps": ctx.params.get("steps") or 10,
             "seed": ctx.params.get("seed") or 0,
+            "road": bool(ctx.params.get("road")),
         }
 
     def outcome(self, result, given: dict) -> dict:
@@ -155,4 +158,6 @@ class ExplanationQuality(Verb):
             for measure, row in result.items()
         ]
         means = f"Means: {', '.join(parts)}"
-        return {"summary": f"{means}. For insertion high is good, for the others low"}
+        high = [measure for measure in result if measure in HIGH_IS_GOOD]
+        good = f"For {' and '.join(high)} high is good, for the others low"
+        return {"summary": f"{means}. {good}"}

@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
         [
             *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
-            *("include_excluded", "sure", "temperature", "heatmaps"),
+            *("include_excluded", "sure", "temperature", "heatmaps", "road"),
         ],
         SWITCH,
     ),
