@@ -1,4 +1,4 @@
-"""ROAD: removed pixels by hand, and all of it against grad-cam, which runs the authors' own code."""
+"""ROAD: removed pixels by hand, and the score against grad-cam, which runs the authors' own code."""
 
 import numpy as np
 import pytest
