@@ -1,4 +1,4 @@
-"""The command line: demo, plan, run, relocate, doctor."""
+"""The command line: demo, plan, run, report, relocate, doctor."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "plan":  # needs no database
             return _plan(options)
-        if options.command == "relocate":
+        if options.command in ("relocate", "report"):
             doctor.mend_database()
-            return _relocate(options)
+            return (_relocate if options.command == "relocate" else _report)(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
         doctor.mend_database()
@@ -52,13 +52,13 @@ def _in_options(text: str) -> str:
     """A text that names arguments of a layout, with the options of the command line instead."""
     names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
     text = re.sub(rf"\b({names})\b", _option, text)
-    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace(
-        "keep_masks=True", "--keep-masks"
-    )
+    text = re.sub(r"\blevel='(\w+)'", r"--level \1", text)
+    text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
+    return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
 
 
 def _option(found: re.Match) -> str:
-    return f"--{found[0].replace('_', '-')}"
+    return f"--{found[1].replace('_', '-')}"
 
 
 def _relocate(options: argparse.Namespace) -> int:
@@ -69,6 +69,24 @@ def _relocate(options: argparse.Namespace) -> int:
     if not fo.dataset_exists(options.dataset):
         raise ValueError(f"There is no dataset {options.dataset!r}")
     relocate(fo.load_dataset(options.dataset), options.old, options.new)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    import fiftyone as fo
+
+    from .workflow.reporting import report
+
+    if not fo.dataset_exists(options.dataset):
+        raise ValueError(f"There is no dataset {options.dataset!r}")
+    report(
+        fo.load_dataset(options.dataset),
+        options.out,
+        run=options.run,
+        label_field=options.label_field,
+        pictures=options.pictures,
+        overwrite=options.overwrite,
+    )
     return 0
 
 
@@ -160,6 +178,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
     run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
     run.add_argument("--epochs", type=int, help="instead of the recipe's")
+
+    report = commands.add_parser(
+        "report", help="one HTML file about a dataset, its classifier and its labels"
+    )
+    report.add_argument("dataset", help="its name")
+    report.add_argument(
+        "--out", default="report.html", metavar="FILE", help="the file (default: report.html)"
+    )
+    report.add_argument("--run", help="key of the run (default: the newest with predictions)")
+    report.add_argument("--label-field", metavar="FIELD", help="of the labels")
+    report.add_argument(
+        "--pictures", type=int, default=24, metavar="N", help="suspicious labels (default: 24)"
+    )
+    report.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
     moved = commands.add_parser(
         "relocate", help="make samples follow their files, after a folder was moved or renamed"

@@ -1,4 +1,4 @@
-"""ROAD: removed pixels by hand, and the score against grad-cam, which runs the authors' own code."""
+"""ROAD: removed pixels by hand, and the score of grad-cam, whose code is the authors'."""
 
 import numpy as np
 import pytest
