@@ -18,7 +18,7 @@ from made_runs import SIZE, make_run, some_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import feature_files, kept_features
+from fiftyone_gradcam.dataset import feature_files, feature_sources, kept_features
 from fiftyone_gradcam.dataset.feature_files import FeatureWriter, open_features
 from fiftyone_gradcam.dataset.features import features_of
 from fiftyone_gradcam.dataset.files import dataset_folder
@@ -110,8 +110,8 @@ def test_predict_leaves_its_features_behind(dataset, resize):
 
 def folder_of(dataset, run) -> str:
     """Where the features of a run are kept."""
-    return kept_features.folder_of(
-        dataset, kept_features.source_of(dataset, run.network("cpu"), run)
+    return feature_sources.folder_of(
+        dataset, feature_sources.source_of(dataset, run.network("cpu"), run)
     )
 
 
@@ -231,7 +231,7 @@ def test_doctor_lists_features_of_no_use_alone(dataset):
         kept_of(dataset, run)
     ids, paths = dataset.values(["id", "filepath"])
     for key in ("old", "new"):  # of no run, as those of a backbone are
-        kept = kept_features.Kept(dataset, kept_features.Source(key, "a backbone"), ids, paths)
+        kept = kept_features.Kept(dataset, feature_sources.Source(key, "a backbone"), ids, paths)
         kept.add(np.arange(2), np.ones((2, 3)))
         kept.close()
     month_ago = os.stat(paths[0]).st_mtime - 31 * 24 * 3600
@@ -361,7 +361,7 @@ def test_what_was_seen_before_a_pass_was_cancelled_is_kept(dataset):
 def test_many_small_files_become_one_with_the_newest_rows(dataset, monkeypatch):
     monkeypatch.setattr(kept_features, "MOST_FILES", 3)
     ids, paths = dataset.values(["id", "filepath"])
-    source = kept_features.Source("many", "a backbone")
+    source = feature_sources.Source("many", "a backbone")
 
     def keep(places, number):
         kept = kept_features.Kept(dataset, source, ids, paths)

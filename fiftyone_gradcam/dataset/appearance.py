@@ -11,9 +11,9 @@ from ..images.batches import Images
 from ..progress import Progress, reporting, tell_failures
 from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
+from .feature_sources import source_of
 from .features import pixel_readers, read_features
 from .import_record import decode_options
-from .kept_features import source_of
 from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"

@@ -17,16 +17,9 @@ from ..progress import Report
 from ..review.duplicates import small_pictures
 from ..review.pictures import picture_measures
 from .feature_files import rounded
-from .kept_features import (
-    Kept,
-    Source,
-    keeping,
-    measures_source,
-    present,
-    source_of,
-    thumbnails_source,
-)
-from .runs import Run
+from .feature_sources import Source, measures_source, source_of, thumbnails_source
+from .kept_features import Kept, keeping, present
+from .run import Run
 
 Reader = Network | Callable[[torch.Tensor], torch.Tensor | np.ndarray]
 
