@@ -10,7 +10,8 @@ import fiftyone as fo
 from ..reports.facts import Data, Training
 from .fields import path_in, root_dataset, whole
 from .import_record import INFO_KEY
-from .runs import Run, list_runs
+from .run import Run
+from .runs import list_runs
 from .splits import split_tags
 
 Samples = fo.core.collections.SampleCollection

@@ -14,7 +14,8 @@ from .import_record import decode_options
 from .report_data import import_root, shown_file
 from .report_pictures import overlay_of, picture_of
 from .reviews import left_out, left_out_words
-from .runs import Run, list_runs, load_run
+from .run import Run
+from .runs import list_runs, load_run
 
 Samples = fo.core.collections.SampleCollection
 WORST_CLASSES, MISTAKES = 4, 5  # classes, and mistakes of each

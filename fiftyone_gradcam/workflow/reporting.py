@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import fiftyone as fo
 
 from .. import __version__
-from ..dataset import fields, runs
+from ..dataset import fields
 from ..dataset.report_data import data_of, import_root, training_of
 from ..dataset.report_labels import decisions_of, suspects_of
 from ..dataset.report_results import (
@@ -19,6 +19,7 @@ from ..dataset.report_results import (
     shown_run,
 )
 from ..dataset.review_state import columns_of, default_label_field
+from ..dataset.run import Run
 from ..dataset.writing import alone_in
 from ..disk import check_folder, whole_file
 from ..jobs.delegating import delegable
@@ -36,7 +37,7 @@ ENDINGS = (".html", ".htm")
 def report(
     samples: Samples,
     out: str,
-    run: runs.Run | str | None = None,
+    run: Run | str | None = None,
     label_field: str | None = None,
     pictures: int = PICTURES,
     overwrite: bool = False,
@@ -112,7 +113,7 @@ def _exists(path: str) -> FileExistsError:
     return FileExistsError(f"{path!r} exists. Choose another name, or pass overwrite=True")
 
 
-def _label_field(dataset: fo.Dataset, given: str | None, run: runs.Run | None) -> str | None:
+def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str | None:
     """The labels that a report is about; None if the dataset has none."""
     if given is not None:
         fields.check_label_field(dataset, given)
@@ -123,7 +124,7 @@ def _label_field(dataset: fo.Dataset, given: str | None, run: runs.Run | None) -
     return name if name in fields.label_fields(dataset) else None
 
 
-def _facts(samples: Samples, run: runs.Run | None, label_field: str | None, pictures, tell):
+def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures, tell):
     """Read all that the page shows."""
     dataset = fields.root_dataset(samples)
     total = 4
