@@ -102,7 +102,10 @@ def _work(options: argparse.Namespace) -> int:
     from . import demo
 
     if options.command == "demo":
-        view, figures = demo.run_demo(options.seed)
+        if options.photos is None:
+            view, figures = demo.run_demo(options.seed)
+        else:
+            view, figures = demo.run_photo_demo(options.photos or None, options.seed)
     else:
         choices = {name: getattr(options, name) for name in ("backbone", "weights", "epochs")}
         view, figures = demo.run_folder(
@@ -138,8 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--port", type=int, help="of the App (default: FiftyOne's setting)")
     common.add_argument("--json", metavar="FILE", help="write the figures to this file")
 
-    commands.add_parser(
-        "demo", parents=[common], help="the whole loop on handwritten digits with planted errors"
+    demo = commands.add_parser(
+        "demo",
+        parents=[common],
+        help="the whole workflow on handwritten digits, or photos, with planted errors",
+    )
+    demo.add_argument(
+        "--photos",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="photos of ants and bees, which are downloaded (45 MB) unless FOLDER holds them",
     )
     layout = argparse.ArgumentParser(add_help=False)
     layout.add_argument("folder", help="of labelled images")
