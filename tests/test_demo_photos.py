@@ -82,8 +82,12 @@ def test_photos_are_downloaded_once_whole_or_not_at_all(served, tmp_path, capsys
         assert files(tmp_path / "home") == []
     archive(
         served,
-        [*all_names("hymenoptera_data/"), "hymenoptera_data/train/ants/../../../evil.jpg"]
-        + ["/hymenoptera_data/train/ants/evil.jpg", "hymenoptera_data/readme.txt"],
+        [
+            *all_names("hymenoptera_data/"),
+            "hymenoptera_data/train/ants/../../../evil.jpg",
+            "/hymenoptera_data/train/ants/evil.jpg",
+            "hymenoptera_data/readme.txt",
+        ],
     )
     found = find_photos(None, home)
     assert files(found) == sorted(all_names())
