@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         help="photos of ants and bees, which are downloaded (45 MB) unless FOLDER holds them",
     )
     layout = argparse.ArgumentParser(add_help=False)
-    layout.add_argument("folder", help="of labelled images")
+    layout.add_argument("folder", help="of labeled images")
     layout.add_argument("--label-from", choices=LABEL_FROM, help="where the class stands")
     layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
     layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")

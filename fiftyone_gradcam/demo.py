@@ -135,7 +135,7 @@ def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.Dataset
     source = find_photos(folder, _home())
     made = DemoFolders(_home() / "photos", make_photo_folders(source, _home() / "photos", seed))
     dataset = _import(made, PHOTOS_NAME)
-    backbone, weights = pick_backbone(dataset, None, None, "the demonstration cannot go on")
+    backbone, weights = pick_backbone(dataset, None, None, "the demonstration needs some")
     if weights == "none":
         raise ConnectionError(
             "Photos need a pretrained network, and no weights can be downloaded. Put the file of "

@@ -1,4 +1,4 @@
-"""Is everything in place? What is missing is said in plain words, and mended on request."""
+"""Is everything in place? What is missing is said in plain words, and fixed on request."""
 
 from __future__ import annotations
 

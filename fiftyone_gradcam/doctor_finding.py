@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of a check: whether all is well, what was found, and how to mend it.
+    """The outcome of a check: whether all is well, what was found, and how to fix it.
 
     Attributes:
         ok: whether the plugin works as it is

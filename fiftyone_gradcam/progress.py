@@ -61,14 +61,14 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
 
 def _quarters() -> Report:
     """Print a line when each quarter of the work is done."""
-    told = 0
+    printed = 0
 
     def report(done: int, total: int, message: str) -> None:
-        nonlocal told
+        nonlocal printed
         quarter = 4 * done // max(total, 1)
-        if told < quarter < 4:
+        if printed < quarter < 4:
             print(f"  {25 * quarter}%", flush=True)
-        told = max(told, quarter)
+        printed = max(printed, quarter)
 
     return report
 

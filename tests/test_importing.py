@@ -148,7 +148,7 @@ def cancelling_after(count: int):
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(adding, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
-    message = f"12 images are imported; importing {str(root)!r} into {name!r} again goes on"
+    message = f"12 images are imported; importing {str(root)!r} into {name!r} again adds"
     with pytest.raises(fg.CancelledError, match=message):
         fg.import_folders(str(root), name, progress=cancelling_after(12))
     part = fo.load_dataset(name)

@@ -58,7 +58,7 @@ def test_a_sound_set_up_learns_a_handful_by_heart(files, choices):
     assert (found.passed, found.accuracy, found.cause) == (True, 1.0, None)
     assert found.loss < math.log(3) / 2
     assert steps == [(n, 100) for n in range(1, len(found.losses) + 1)]
-    assert str(found).startswith("This set-up can learn: 15 of 15 images were learnt by heart")
+    assert str(found).startswith("This set-up can learn: 15 of 15 images are known by heart")
     assert overfit(recipe(**choices), 3, data, 100, "cpu").losses == pytest.approx(found.losses)
 
 

@@ -102,9 +102,9 @@ CASES = {
         {f"{i}.png": (x, None) for i, x in zip("12345", ("a", None, None, "c", None), strict=True)},
         {},
         [
-            "1 in the table without a class, and left unlabelled, such as row 3: 2",
-            "1 in the table with several classes, and left unlabelled, such as row 4: 3",
-            "1 in the table with other values than 0 and 1, and left unlabelled, such as row 6: 5",
+            "1 in the table without a class, and left unlabeled, such as row 3: 2",
+            "1 in the table with several classes, and left unlabeled, such as row 4: 3",
+            "1 in the table with other values than 0 and 1, and left unlabeled, such as row 6: 5",
         ],
     ),
     "a class called train": (

@@ -123,7 +123,7 @@ def own_labels(
     """The field of the samples' own labels, and their class indexes, -1 where there is none."""
     dataset = root_dataset(samples)
     if label_field is None and dataset.get_field(run.label_field) is None:
-        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labelled yet
+        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labeled yet
     label_field = label_field or run.label_field
     _, _, labels = labels_of(samples, label_field)
     indexes = class_indexes(labels, run.classes)

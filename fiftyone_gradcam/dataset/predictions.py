@@ -59,7 +59,7 @@ class PredictionWriter:
     _spool: Spool | None = field(default=None, init=False)
 
     def __post_init__(self):
-        # A new name for each pass, or the browser would go on showing the pictures it knows.
+        # A new name for each pass, or the browser would keep showing the pictures it knows.
         self._stamp = uuid.uuid4().hex[:8]
         kinds = {
             self.prediction_field: fo.Classification,
@@ -131,7 +131,7 @@ class PredictionWriter:
                 )
 
     def resume(self) -> list[int]:
-        """Go on with a pass; returns the positions of samples that lack anything."""
+        """Continue a pass; returns the positions of samples that lack anything."""
         if self.options.scale == "run":  # maps that share one scale are made together
             return list(range(len(self.ids)))
         left = self._not_waiting() if self.replaces else self._lacking()

@@ -69,7 +69,7 @@ class Run:
 
     @property
     def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, unless told otherwise."""
+        """Where Grad-CAM takes the target tensor, by default."""
         from ..model.backbones import get_backbone
 
         return get_backbone(self.recipe["backbone"]).family.layer

@@ -151,7 +151,7 @@ def load_run(
         if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
-                f"fine_tune(..., {key!r}, resume=True) goes on with it"
+                f"fine_tune(..., {key!r}, resume=True) resumes it"
             )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "

@@ -88,7 +88,7 @@ def accuracy(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> float | None:
-    """Share of the labelled and predicted samples whose prediction is their label; None of none."""
+    """Share of the labeled and predicted samples whose prediction is their label; None of none."""
     own = _label_path(samples, prediction_field, label_field)
     pairs = whole(samples).values([f"{prediction_field}.label", own])
     judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]

@@ -143,7 +143,7 @@ class Plan:
         lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
         lines += [f"Layout: {self.layout}", *self.table_words]
         for split, classes in self.counts().items():
-            parts = [f"{name or 'unlabelled'} {count}" for name, count in classes.items()]
+            parts = [f"{name or 'unlabeled'} {count}" for name, count in classes.items()]
             more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")

@@ -119,10 +119,10 @@ def plan_import(
     )
     readings = plan.layout.read_all(paths)
     if plan.tables:
-        told = [from_table.found.get(file, (None, None)) for file in files]
+        from_rows = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
             ((own if from_table.only_fills else None) or label, said or split)
-            for (label, said), (own, split) in zip(told, readings, strict=True)
+            for (label, said), (own, split) in zip(from_rows, readings, strict=True)
         ]
     plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [

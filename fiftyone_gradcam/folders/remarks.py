@@ -34,7 +34,7 @@ def remarks(
             found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
     unlabelled = sum(item.label is None for item in plan.items)
     if unlabelled and plan.classes:
-        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
+        found.append(f"{unlabelled} images have no class, and become unlabeled samples")
     folded = Counter(name.casefold() for name in plan.classes)
     alike = [name for name in plan.classes if folded[name.casefold()] > 1]
     if alike:

@@ -7,7 +7,7 @@ ends by itself when it has had nothing to do for a while, or when the code has c
 of other environment variables gets a nursery of its own.
 
 Where there is no safe fork (on Windows and macOS), or no nursery answers, workers are started as
-processes that import everything anew.
+processes that import everything again.
 """
 
 from __future__ import annotations

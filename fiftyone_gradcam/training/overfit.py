@@ -35,7 +35,7 @@ class SanityCheck:
     """Whether a set-up can learn at all.
 
     Attributes:
-        passed: whether all images were learnt by heart
+        passed: whether the network knows all images by heart
         accuracy, loss: of these images at the end, without dropout
         losses: training loss of each step
         cause: why not: "contradiction", "dead_head", "frozen_at_random", "frozen", "rate_too_low",
@@ -102,7 +102,7 @@ def overfit(
             reason = f"{_contradiction(data, twins)} {reason}".strip()
     right = round(found.accuracy * len(labels))
     verdict = (
-        f"{right} of {len(labels)} images were learnt by heart in {len(losses)} steps; the loss "
+        f"{right} of {len(labels)} images are known by heart after {len(losses)} steps; the loss "
         f"went from {loss_words(losses[0])} to {loss_words(found.loss)}."
     )
     said = "This set-up can learn" if passed else "This set-up does not learn as it stands"

@@ -44,7 +44,7 @@ def preview_augmentation(
     """Write a sheet of images as a recipe changes them in training.
 
     Each row holds a sample: first as the network sees it elsewhere, squared but not augmented,
-    then augmented anew for each copy. With mixup the copies are mixtures of the samples of the
+    then augmented again for each copy. With mixup the copies are mixtures of the samples of the
     sheet.
 
     Args:

@@ -167,8 +167,8 @@ def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[s
         if unknown := [x for x in labels if x not in run.classes]:
             notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")
     if a.val_accuracy is not None and b.val_accuracy is not None:
-        told = difference({a.key: a.measured, b.key: b.measured})
-        if told:
+        differs = difference({a.key: a.measured, b.key: b.measured})
+        if differs:
             notes.append(
                 f"The val accuracies {a.val_accuracy:.3f} of {a.key!r} and {b.val_accuracy:.3f} of "
                 f"{b.key!r} were not measured on the same samples and labels"

@@ -1,4 +1,4 @@
-"""Evaluate a run on labelled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+"""Evaluate a run on labeled samples, so that FiftyOne's Model Evaluation panel shows it too."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def mean_heatmaps(
     """The mean heatmap of each class: where the network looks for it, over all its images.
 
     Each heatmap is stretched to the same square, so that positions are shares of the image, and
-    counts as much as any other: it is scaled by its own peak, or as `predict` was told to.
+    counts as much as any other: it is scaled by its own peak, or as `predict` was asked to.
 
     Args:
         samples: a dataset or view
@@ -147,7 +147,7 @@ def mean_heatmaps(
         by class, a float32 array (224, 224) in [0, 1]; signed heatmaps give [-1, 1]
 
     Raises:
-        ValueError: if there are no heatmaps of labelled samples
+        ValueError: if there are no heatmaps of labeled samples
         FileExistsError, NotADirectoryError: if the folder is not empty, or a file
     """
     dataset = fields.root_dataset(samples)

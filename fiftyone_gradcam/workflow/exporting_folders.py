@@ -1,4 +1,4 @@
-"""The way back: a tree of labelled folders, after labels were corrected."""
+"""The way back: a tree of labeled folders, after labels were corrected."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class _Folders:
         self.taken: dict[tuple, set[str]] = {}
 
     def of(self, parts: tuple[str | None, ...]) -> list[str]:
-        """The folders, one in the other, that stand for names; None is that of unlabelled ones."""
+        """The folders, one in the other, that stand for names; None is that of unlabeled ones."""
         found = []
         for depth in range(1, len(parts) + 1):
             *above, name = own = parts[:depth]

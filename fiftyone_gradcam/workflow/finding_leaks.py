@@ -45,10 +45,10 @@ def find_leaks(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
-    """Find images that are in more than one split: what is learnt from must not be tested on.
+    """Find images that are in more than one split: images to train on must not be tested on.
 
     Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, lightened, made grey, slightly cropped, mirrored; see
+    "near" (re-encoded, resized, lightened, made gray, slightly cropped, mirrored; see
     `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
 
     Args:

@@ -40,15 +40,15 @@ def import_folders(
     progress: Progress = None,
     delegate: bool = False,
 ) -> fo.Dataset:
-    """Make a persistent dataset of a folder of labelled images.
+    """Make a persistent dataset of a folder of labeled images.
 
-    Where classes and splits stand is guessed, as `plan_import` tells beforehand, unless it is
+    Where classes and splits stand is guessed, as `plan_import` shows, unless it is
     said, now or at an earlier import of the folder into the dataset. Splits become sample tags.
     Every file is decoded; those that are no usable images are left out, counted by reason,
     printed, and listed in `dataset.info["import_folders"]`, whose
     "report" names a file with all of them. Importing the same folder again adds only what is new,
     reads files again whose size or time has changed, reports labels that have changed and files
-    that are gone or broken, and goes on with an import that was cancelled or killed. Files that
+    that are gone or broken, and continues an import that was cancelled or killed. Files that
     were moved or renamed, or whose whole folder was, are recognized by their content: their
     samples keep all that they have, and follow (see also `relocate`).
 

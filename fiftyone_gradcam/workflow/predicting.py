@@ -30,7 +30,7 @@ from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
-_KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
+_KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
@@ -102,10 +102,10 @@ def predict(
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
             ratio lost), "crop", "letterbox", or "auto" (as if None): as it was shown those of which
             `prediction_field` holds what it said, or else as is best on features of up to 300
-            labelled images; "squash" where there are too few. A run sees what it was trained on
+            labeled images; "squash" where there are too few. A run sees what it was trained on
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         resume: leave samples alone that these fields hold already, of this run and made alike: so
-            that a pass that was cut short goes on. With scale "run", which is one scale for all
+            that a pass that was cut short continues. With scale "run", which is one scale for all
             heatmaps of a pass, it starts over
         overwrite: also replace fields that this plugin did not write, and what another run has
             said of other samples than these
@@ -174,7 +174,7 @@ def predict(
                 where = "that wait: the fields keep what they held until all are there"
             raise CancelledError(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
-                f"resume=True to go on"
+                f"resume=True to continue"
             ) from None
         except BaseException:  # what was stored so far stays
             with suppress(Exception):  # the next pass does it, if the database is out of reach

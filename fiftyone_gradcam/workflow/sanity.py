@@ -29,7 +29,7 @@ def sanity_check(
     delegate: bool = False,
     **choices,
 ) -> SanityCheck:
-    """Train on a handful of images alone until they are learnt by heart.
+    """Train on a handful of images alone until the network knows them by heart.
 
     A set-up that cannot do so cannot learn: its learning rate is too low or too high, too much is
     frozen, the last layer is dead, or labels contradict each other. The answer says which. The
@@ -40,7 +40,7 @@ def sanity_check(
         samples: a dataset or view; its samples tagged "train", if any are
         recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, or a `Recipe`
         images: how many, drawn at random and as many of each class; at least 2
-        steps: at most so many steps, at least 1; it ends sooner where all is learnt sooner
+        steps: at most so many steps, at least 1; it ends as soon as all are right
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
         progress, delegate: see `import_folders`

@@ -45,7 +45,7 @@ def split(
 ) -> dict[str, dict[str, int]]:
     """Tag samples as train, val and test, each class in the same proportions.
 
-    A sample has one of the tags or none; a second split replaces the first. Unlabelled samples
+    A sample has one of the tags or none; a second split replaces the first. Unlabeled samples
     get no tag. Every split gets at least one sample of each class that has enough of them.
 
     Args:
@@ -61,17 +61,17 @@ def split(
         include_excluded: also tag samples that reviews have excluded or called unclear, which get
             no tag otherwise
         folds: tag so many folds of equal size instead, "fold_1" and so on
-        backbone, weights, device: of the network that near duplicates are told by; see
+        backbone, weights, device: of the network that finds near duplicates; see
             `find_leaks`
         progress, delegate: see `import_folders`
-        embeddings: that near duplicates are told by, in the place of that network's features; see
+        embeddings: that find near duplicates, in the place of that network's features; see
             `find_leaks`
 
     Returns:
         number of samples by split and class
 
     Raises:
-        ValueError: if the fractions are no shares of a whole, nothing is labelled, or there is no
+        ValueError: if the fractions are no shares of a whole, nothing is labeled, or there is no
             such field
         FileNotFoundError, ConnectionError: if the weights cannot be had
     """

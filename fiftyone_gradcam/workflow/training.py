@@ -148,7 +148,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
+        raise CancelledError("Cancelled before anything was learned: nothing is kept") from None
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
@@ -193,7 +193,7 @@ def _kept(state_path: str, key: str) -> str:
     """What is left of a training that ended with an error, in words."""
     if not os.path.exists(state_path):
         return ""
-    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
 
 
 def _make_watch(
@@ -218,7 +218,7 @@ def _make_watch(
 
 
 def _reporter(report, recipe: Recipe, prints: bool):
-    """What a training tells while it goes on: a bar, and a line for each epoch."""
+    """What a training reports meanwhile: a bar, and a line for each epoch."""
     last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:

@@ -9,7 +9,6 @@ from fiftyone.operators import types
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
-from ...explain.faithfulness import HIGH_IS_GOOD
 from .forms import choice_input, more, refuse
 from .verb import Verb
 
@@ -153,6 +152,8 @@ class ExplanationQuality(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """The means, beside those of a Gaussian."""
+        from ...explain.faithfulness import HIGH_IS_GOOD  # torch, which no form needs
+
         parts = [
             f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"
             for measure, row in result.items()
