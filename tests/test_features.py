@@ -27,6 +27,7 @@ from fiftyone_gradcam.dataset.writing import writing
 from fiftyone_gradcam.images import batches
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.training import frozen
 
 CLOSE = {"rel": 2**-10, "abs": 1e-5}  # of float16, and of folded batch norms
 
@@ -179,6 +180,27 @@ def test_verbs_of_one_network_forward_once(dataset, digit_weights):
         assert fg.find_leaks(dataset, **options).values("id") == leaks.values("id")
     assert (counts.forwarded, counts.decoded) == (0, 0)
     assert len(judged) == len(dataset)
+
+
+def test_a_network_whose_features_are_kept_is_not_loaded_again(dataset, digit_weights, tmp_path):
+    file = tmp_path / "weights.pt"
+    shutil.copyfile(digit_weights, file)
+    options = {"backbone": "small_cnn", "weights": str(file), "progress": False}
+    fg.split(dataset, {"train": 0.5, "val": 0.5})
+    fg.find_leaks(dataset, **options)
+    with patch.object(frozen, "create_model", side_effect=AssertionError("loaded")):
+        fg.find_leaks(dataset, **options)
+        with pytest.raises(ValueError, match="'nowhere'"):
+            fg.find_leaks(dataset, **options, device="nowhere")
+    # Other weights in the place of the file are other features.
+    state = torch.load(file)
+    first = next(name for name, tensor in state.items() if tensor.ndim == 4)
+    torch.save({**state, first: -state[first]}, file)
+    with counting() as counts:
+        fg.find_leaks(dataset, **options)
+    assert counts.forwarded == len(dataset)
+    with patch.object(frozen, "create_model", side_effect=AssertionError("loaded")):
+        fg.find_leaks(dataset, **options)
 
 
 def test_a_run_that_is_deleted_frees_its_features(dataset):

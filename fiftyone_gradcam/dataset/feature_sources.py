@@ -14,6 +14,7 @@ import fiftyone as fo
 
 from ..disk import whole_file
 from ..model.network import Network
+from ..training.frozen import FrozenLater
 from . import references
 from .files import FEATURES, dataset_folder, files_folder
 from .run import Pretrained, Run
@@ -38,7 +39,9 @@ class Source:
     run: str | None = None
 
 
-def source_of(dataset: fo.Dataset, network: Network, run: Run | None = None) -> Source:
+def source_of(
+    dataset: fo.Dataset, network: Network | FrozenLater, run: Run | None = None
+) -> Source:
     """A network as a source of features.
 
     Args:

@@ -13,7 +13,7 @@ from ..images.decode import ImageError
 from ..passes.engine import no_report
 from ..progress import Report
 from ..review.pictures import poor_pictures
-from ..training.frozen import frozen_network
+from ..training.frozen import FrozenLater
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 from .appearance import BATCH, THUMBNAILS_OF
@@ -95,7 +95,7 @@ def image_facts(
     )
     readers = pixel_readers(shown.image_size, shown.resize)
     if recipe is not None and not trains:
-        network = frozen_network(recipe, device)
+        network = FrozenLater(recipe, device)
         readers.append((source_of(dataset, network), network))
     if trains:  # which tells how far it is from its own beginning
         report = no_report

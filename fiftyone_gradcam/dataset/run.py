@@ -160,6 +160,15 @@ class Pretrained(Run):
 
         return create_pretrained(self.recipe["backbone"], self.checkpoint)
 
+    def network(self, device: str | None = None, layer: str | None = None) -> Network:
+        """See `Run.network`."""
+        from ..model.digests import note_digest
+
+        network = super().network(device, layer)
+        if layer is None:
+            note_digest(network, self.recipe["backbone"], self.checkpoint)
+        return network
+
     def __str__(self) -> str:
         return f"{self.recipe['backbone']} with its {len(self.classes)} ImageNet classes"
 

@@ -26,6 +26,7 @@ from label_sets import files_of
 import fiftyone_gradcam as fg
 
 PARTS = {"train": 0.7, "test": 0.3}
+RESIZES = {"cracks": "squash"}  # other photos are cropped
 DECIDED = 2.0  # labels that are decided, as a multiple of those that are wrong
 
 
@@ -60,7 +61,12 @@ def main() -> None:
 def _row(name: str, share: float, seed: int, options: argparse.Namespace) -> tuple:
     """Wrong labels; decisions; wrong ones left; accuracies noisy, corrected, with right labels."""
     weights = str(options.home / "weights" / f"{options.backbone}.pth")
-    recipe = {"backbone": options.backbone, "weights": weights, "recipe": "linear-probe"}
+    network = {
+        "backbone": options.backbone,
+        "weights": weights,
+        "resize": RESIZES.get(name, "crop"),
+    }
+    recipe = {"recipe": "linear-probe", **network}
     with tempfile.TemporaryDirectory() as made, contextlib.redirect_stdout(io.StringIO()):
         paths, truth = files_of(name, options.home / "data", Path(made))
         names = [f"class {y}" for y in truth]
@@ -82,7 +88,7 @@ def _row(name: str, share: float, seed: int, options: argparse.Namespace) -> tup
         }  # fmt: skip
         dataset.set_values("ground_truth.label", given, key_field="id")
         fg.fine_tune(dataset, "noisy", seed=seed, **recipe)
-        queue = fg.find_label_issues(train, backbone=options.backbone, weights=weights)
+        queue = fg.find_label_issues(train, **network)
         first = queue.limit(round(DECIDED * len(wrong)))
         decided = len(first)
         for sample in first:
