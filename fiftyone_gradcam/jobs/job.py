@@ -120,7 +120,13 @@ class Job:
 
 
 def load_job(id: str | ObjectId) -> Job:
-    """A job by its id.
+    """A job by its id, which another process may have started.
+
+    Args:
+        id: as `Job.id` and the App have it
+
+    Returns:
+        the `Job`, as it is now
 
     Raises:
         ValueError: if there is none

@@ -111,7 +111,17 @@ def next_operation(target: str) -> DelegatedOperationDocument | None:
 
 
 def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
-    """The last jobs of a dataset, newest first; those whose process is gone count as lost."""
+    """The last jobs of a dataset, newest first; those whose process is gone count as lost.
+
+    Args:
+        samples: a dataset or view
+
+    Returns:
+        the `Job`s, of which each has a state, progress and message
+
+    Raises:
+        TypeError: if it is no FiftyOne dataset or view of images
+    """
     found = DelegatedOperationService().list_operations(
         dataset_id=root_dataset(samples)._doc.id,
         paging=DelegatedOperationPagingParams(limit=MOST),

@@ -76,7 +76,7 @@ def compare_runs(
     """Compare two runs on the same samples, with the labels as they are now.
 
     What a run has predicted already is read; the other samples are predicted now, and nothing is
-    written. McNemar's exact test says whether the images are enough to tell the runs apart.
+    written. McNemar's exact test says whether the images are enough to prefer one of them.
 
     Args:
         samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
@@ -85,7 +85,13 @@ def compare_runs(
         label_field: the samples' labels; None takes those that `a` was trained on
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+
+    Returns:
+        the `Comparison`: on how many samples each run is right, for each class too, and views of
+        the samples that are fixed, broken, and wrong in both; printing it says all that in words
 
     Raises:
         ValueError: if there is no such run, both are the same, or no sample has a label

@@ -130,7 +130,13 @@ def evaluate(
             store it with the run
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+
+    Returns:
+        the `Evaluation`: accuracy with its 95% interval, confusion matrix, precision, recall and F1
+        of each class, top-k shares and calibration error; printing it says all that in words
 
     Raises:
         ValueError: if there is no such run, no sample has a label, the key is none or taken by

@@ -61,7 +61,9 @@ def export_overlays(
         height: of each picture, in pixels, at least 32
         contact_sheet: whether to write sheets too
         overwrite: also write into a folder that is not empty, and replace files of these names
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         paths of the files, sheets last

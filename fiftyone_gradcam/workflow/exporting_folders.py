@@ -46,7 +46,9 @@ def export_folders(
         split_folders: whether train, val and test folders stand around the classes; None: if any
             sample has such a tag
         overwrite: also write into a folder that is not empty, and replace files of these names
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         path of the folder

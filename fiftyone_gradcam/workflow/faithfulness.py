@@ -61,7 +61,9 @@ def explanation_quality(
             of a CPU core, for each image
         weights, resize: as `predict` was called with, for a pretrained backbone
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **heatmap_options: method, signed and layer, as for `predict`; by default those that the
             field was made with
 

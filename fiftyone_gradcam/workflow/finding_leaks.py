@@ -60,7 +60,9 @@ def find_leaks(
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         embeddings: in the place of that network's features: an array (N, C) in the order of the
             samples, or the name of a field of vectors (see `compute_embeddings`)
 

@@ -57,8 +57,19 @@ def import_folders(
         name: of the dataset; None takes the folder's name, and adds to it what FiftyOne needs:
             图片 becomes "图片 images", food-set becomes "food-set 2" beside a dataset "Food Set"
         label_field: field for the classes
-        label_from, split_from, level, pattern, table, image_column, label_column, split_column,
-            class_names, skip, keep_masks: see `plan_import`
+        label_from: where the class stands: "folder", "file name", "pattern", "table" or "nothing";
+            None guesses; `plan_import` says more of this argument and those that follow
+        split_from: where the split stands: "outer folder", "inner folder" or "nothing"; None
+            guesses
+        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
+        pattern: a regular expression with a group named "label", and perhaps one named "split"
+        table: a CSV file, or several, of images, labels and, perhaps, splits; None takes those in
+            the folder
+        image_column, label_column, split_column: headers of these columns; None knows the usual
+            ones
+        class_names: a file that names the classes; None takes classes.txt or the like in the folder
+        skip: patterns of names or paths below the folder that are left out, such as "*_old.*"
+        keep_masks: import masks of images too (default: False)
         keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
             they go; what is missing is black, or gray in JPEG files
         max_pixels: width x height of the largest image that is decoded, by all verbs; None takes
@@ -68,6 +79,9 @@ def import_folders(
             called with (done, total, message)
         delegate: do the work in another process, as a job that outlives this one; a `Job` is
             returned at once, whose `wait()` waits for its end
+
+    Returns:
+        the dataset
 
     Raises:
         FileNotFoundError, NotADirectoryError: if the path is no folder

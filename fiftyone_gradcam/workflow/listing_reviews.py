@@ -28,6 +28,12 @@ def list_reviews(samples: Samples) -> list[Review]:
 
     Args:
         samples: a dataset, or a view to list the decisions about its samples alone
+
+    Returns:
+        a `Review` for each decision
+
+    Raises:
+        ValueError: if the dataset has no field of labels
     """
     dataset = root_dataset(samples)
     with reviewing(dataset):

@@ -114,7 +114,9 @@ def predict(
             networks); other devices compute in float32 whatever it is. Against "float32" labels
             are equal on at least 99.5% of photos whose margin is over .01, and maps correlate at
             .999
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
             ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed,
             layer, scale ("image", "pair", "run"), resolution, interpolation, storage ("file",

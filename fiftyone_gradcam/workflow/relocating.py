@@ -56,7 +56,9 @@ def relocate(
         samples: a dataset or view
         old: the folder as it is in the paths of the samples; it need not exist
         new: where it is now
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         how many samples have followed, and which have not

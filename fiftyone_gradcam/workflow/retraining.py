@@ -41,7 +41,9 @@ def retrain(
         key: of the new run; None takes `<key>_corrected`, with a number if that is taken
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         the comparison: `a` is the old run, `b` the new one

@@ -31,7 +31,7 @@ def sanity_check(
 ) -> SanityCheck:
     """Train on a handful of images alone until the network knows them by heart.
 
-    A set-up that cannot do so cannot learn: its learning rate is too low or too high, too much is
+    A setup that cannot do so cannot learn: its learning rate is too low or too high, too much is
     frozen, the last layer is dead, or labels contradict each other. The answer says which. The
     recipe is followed but for augmentation and class balance, which would hide the answer. Nothing
     is written.
@@ -43,8 +43,14 @@ def sanity_check(
         steps: at most so many steps, at least 1; it ends as soon as all are right
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
-        **choices: as in `fine_tune`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
+            recipe
+
+    Returns:
+        the `SanityCheck`: whether it `passed`, the `accuracy` that was reached, and a `message`
 
     Raises:
         ValueError: if a choice is not understood, there are fewer than two classes, or none of the

@@ -63,7 +63,9 @@ def split(
         folds: tag so many folds of equal size instead, "fold_1" and so on
         backbone, weights, device: of the network that finds near duplicates; see
             `find_leaks`
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         embeddings: that find near duplicates, in the place of that network's features; see
             `find_leaks`
 

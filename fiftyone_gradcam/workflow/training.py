@@ -93,9 +93,14 @@ def fine_tune(
         include_excluded: also train and validate on samples that reviews have excluded or called
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
+
+    Returns:
+        the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
 
     Raises:
         ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
