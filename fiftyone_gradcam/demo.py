@@ -19,6 +19,7 @@ from .dataset.pretrained import pick_backbone
 from .dataset.runs import free_key
 from .dataset.views import accuracy
 from .demo_photos import find_photos, make_photo_folders
+from .progress import counted
 from .workflow.importing import import_folders, plan_import
 from .workflow.predicting import predict
 from .workflow.reviewing import find_label_issues
@@ -182,7 +183,9 @@ def _home() -> Path:
 
 def _import(made: DemoFolders, name: str) -> fo.Dataset:
     """Import a tree, and tag the planted errors."""
-    print(f"Made {made.root}, with {len(made.planted)} images in a wrong folder on purpose")
+    print(
+        f"Made {made.root}, with {counted(len(made.planted), 'image')} in a wrong folder on purpose"
+    )
     dataset = import_folders(str(made.root), name, overwrite=True)
     dataset.info[INFO_KEY] = {"planted": len(made.planted)}
     dataset.save()

@@ -21,7 +21,7 @@ def test_a_plan_on_the_command_line(tmp_path, capsys):
     assert main(["plan", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "crack 5, fine 5" in printed
-    assert "5 files are masks of images and left out" in printed
+    assert "5 masks of images left out" in printed
     assert "To import them too, pass --keep-masks" in printed
     assert main(["plan", str(tmp_path), "--keep-masks"]) == 0
     assert "crack 10, fine 5" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from ..images.batches import Images
 from ..images.geometry import RESIZES, check_resize
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..progress import Progress, some
+from ..progress import Progress, counted, some
 from ..training.recipe import AUTO, Recipe
 from . import runs
 from .fields import field_info, labels_of, root_dataset
@@ -137,7 +137,8 @@ def own_labels(
     if strangers:
         count = sum(label in set(strangers) for label in labels)
         print(
-            f"{count} samples are of classes that {run.key!r} does not know, and get no "
+            f"{counted(count, 'sample is of a class', 'samples are of classes')} that "
+            f"{run.key!r} does not know: no "
             f"label_score: {some(strangers)}"
         )
     return label_field, indexes

@@ -13,7 +13,7 @@ from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
-from ..progress import CancelledError
+from ..progress import CancelledError, counted
 from .adding import OnStep, add
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
@@ -146,7 +146,8 @@ def carry_out(
             delete_with_files(dataset)
             raise CancelledError("Cancelled: nothing is imported, all is as it was") from None
         raise CancelledError(
-            f"Cancelled: {len(result.ids)} images are imported; importing {plan.root!r} into "
+            f"Cancelled: {counted(len(result.ids), 'image is', 'images are')} imported; "
+            f"importing {plan.root!r} into "
             f"{name!r} again adds the others"
         ) from None
     except PyMongoError as error:  # it takes no undoing either

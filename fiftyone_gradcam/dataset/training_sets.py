@@ -8,7 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..progress import some
+from ..progress import counted, some
 from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from . import fields, splits
@@ -54,7 +54,7 @@ def training_data(
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
     if unlabelled := labels.count(None):
-        print(f"{unlabelled} training samples have no label, and are left out")
+        print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..progress import counted
 from .layout import Layout
 from .remarks import MOST_NAMES, are_splits
 
@@ -140,7 +141,10 @@ class Plan:
             raise ValueError(reason)
 
     def __str__(self) -> str:
-        lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
+        lines = [
+            f"{self.root}: {counted(len(self.items), 'file')}, "
+            f"{counted(len(self.classes), 'class', 'classes')}"
+        ]
         lines += [f"Layout: {self.layout}", *self.table_words]
         for split, classes in self.counts().items():
             parts = [f"{name or 'unlabeled'} {count}" for name, count in classes.items()]

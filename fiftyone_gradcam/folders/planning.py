@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..arguments import checked
+from ..progress import counted
 from . import labelling
 from .cells import Images
 from .class_names import names_of
@@ -158,6 +159,6 @@ def _leave_out_masks(plan: Plan, found: Found) -> None:
     mask, image = masks.example()
     of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
     plan.warnings.append(
-        f"{len(masks.images)} files are masks of images and left out, such as "
+        f"{counted(len(masks.images), 'mask')} of images left out, such as "
         f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, pass keep_masks=True"
     )

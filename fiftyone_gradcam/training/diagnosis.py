@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
+from ..progress import counted
 from ..review.duplicates import Leak
 from .evidence import CHANCE, SURE, Evidence, Finding, exceeds
 from .history import Trained
@@ -180,7 +181,8 @@ def few_images(case: Evidence) -> Finding | None:
     if 0 < total < FEW_WATCHED:
         low, high = binomtest(case.right, total).proportion_ci(0.95, "wilson")
         parts.append(
-            f"Only {total} validation images. {case.right} of them are right, but of new images "
+            f"Only {counted(total, 'validation image')}. {case.right} of them are right, but of "
+            f"new images "
             f"it may be anything from {low:.0%} to {high:.0%} (Wilson's interval of 95%)."
         )
     return Finding("few_images", "warning", " ".join(parts)) if parts else None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..model.device import pick_device
+from ..progress import counted
 from .evidence import guessing_and_knowing, loss_words
 from .learner import Evaluation, Learner, Sums
 from .learning_faults import FAR_MOVED, UNMOVED
@@ -102,7 +103,8 @@ def overfit(
             reason = f"{_contradiction(data, twins)} {reason}".strip()
     right = round(found.accuracy * len(labels))
     verdict = (
-        f"{right} of {len(labels)} images are known by heart after {len(losses)} steps; the loss "
+        f"{right} of {len(labels)} images are known by heart after "
+        f"{counted(len(losses), 'step')}; the loss "
         f"went from {loss_words(losses[0])} to {loss_words(found.loss)}."
     )
     said = "This set-up can learn" if passed else "This set-up does not learn as it stands"

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import replace
 
-from ..progress import some
+from ..progress import counted, some
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
@@ -48,7 +48,8 @@ def resumed_recipe(
             )
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
-            f"This training has done its {state['epoch']} epochs. Pass epochs= with more to resume"
+            f"This training has done {counted(state['epoch'], 'epoch')}. Pass epochs= with more "
+            f"to resume"
         )
     return given
 

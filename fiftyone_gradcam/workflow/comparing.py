@@ -12,7 +12,7 @@ from ..dataset.class_probabilities import ClassProbabilities, class_probabilitie
 from ..dataset.measured import difference
 from ..dataset.reviews import left_out, left_out_words
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, some
+from ..progress import Progress, counted, reporting, some
 from ..review.comparison import Pairs
 
 Samples = fo.core.collections.SampleCollection
@@ -168,7 +168,9 @@ def _right(found: ClassProbabilities, labels: list[str | None]) -> np.ndarray:
 def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[str]:
     notes = []
     if unjudged:
-        notes.append(f"{unjudged} samples without a label, or that cannot be decoded, do not count")
+        notes.append(
+            f"Not counted: {counted(unjudged, 'sample')} without a label, or that cannot be decoded"
+        )
     for run in (a, b):
         if unknown := [x for x in labels if x not in run.classes]:
             notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")

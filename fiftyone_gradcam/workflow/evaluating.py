@@ -12,7 +12,7 @@ from ..dataset.class_probabilities import class_probabilities, field_of_run
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
-from ..progress import Progress, Report, reporting, some
+from ..progress import Progress, Report, counted, reporting, some
 from ..review.calibration import (
     Bin,
     expected_calibration_error,
@@ -97,7 +97,7 @@ class Evaluation:
             words = [f"{'–' if x is None else f'{x:.3f}'}" for x in shares]
             lines.append(
                 f"  {row.name}: precision {words[0]}, recall {words[1]}, F1 {words[2]} "
-                f"({row.labelled} samples, {row.predicted} predicted)"
+                f"({counted(row.labelled, 'sample')}, {row.predicted} predicted)"
             )
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
@@ -156,7 +156,9 @@ def evaluate(
     path = fields.label_path(dataset, label_field)
     judged = chosen.exists(path).exists(f"{name}_scores")
     if missing := len(chosen) - len(judged):
-        notes.append(f"{missing} samples without a label, or that cannot be decoded, do not count")
+        notes.append(
+            f"Not counted: {counted(missing, 'sample')} without a label, or that cannot be decoded"
+        )
     with reporting(progress, f"Evaluating {run.key!r}") as report:
         if temperature:
             runs.keep_temperature(dataset, run.key, _temperature(judged, run, label_field, report))

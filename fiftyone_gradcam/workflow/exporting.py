@@ -21,7 +21,7 @@ from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, counted, reporting, tell_failures
 
 SHEET = "contact_sheet"
 SHEET_PICTURES = 60
@@ -118,7 +118,7 @@ def export_overlays(
     tell_failures(failures)
     if not written:
         raise ValueError(none_readable(len(view), next(iter(failures.values()))))
-    print(f"Wrote {len(written)} overlays to {home}; contact sheets: {len(sheet_paths)}")
+    print(f"Wrote {counted(len(written), 'overlay')} to {home}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 
 
@@ -190,7 +190,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         pixels = 128 + 127 * share if signed else 1 + 254 * share
         file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
-    captions = [f"{name}\n{counts[name]} images" for name in means]
+    captions = [f"{name}\n{counted(counts[name], 'image')}" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
     with exporting(folder, overwrite) as home:
         for file, picture in pictures.items():

@@ -15,7 +15,7 @@ from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
 from ..images.opening import NOT_FOUND, ImageError, none_readable
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, some
+from ..progress import Progress, counted, reporting, some
 
 HOW = ("copy", "link", "list")
 LIST = "moves.csv"
@@ -89,7 +89,10 @@ def export_folders(
             for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
                 _write(path, names.inside(home, target), how)
                 report(number, len(paths), f"{number} of {len(paths)}")
-    print(f"Wrote {len(paths)} images to {home}, in folders of {len(folders)} classes")
+    print(
+        f"Wrote {counted(len(paths), 'image')} to {home}, in folders of "
+        f"{counted(len(folders), 'class', 'classes')}"
+    )
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
         print(f"Note: names that not every file system takes are changed: {some(renamed)}")
@@ -178,4 +181,4 @@ def _write_list(
             (path, os.path.join(folder, target), label or "", split or "")
             for path, target, label, split in zip(paths, targets, labels, own, strict=True)
         )
-    print(f"Wrote {path}: where {len(paths)} images would go")
+    print(f"Wrote {path}: where {counted(len(paths), 'image')} would go")

@@ -15,7 +15,7 @@ from ..folders.plan import Plan
 from ..folders.planning import plan_import
 from ..images.decode import DecodeOptions
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_left_out
+from ..progress import Progress, counted, reporting, tell_left_out
 
 
 @delegable
@@ -130,8 +130,9 @@ def _tell(plan: Plan, result: Imported) -> None:
     folder = os.path.basename(plan.root)
     of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""
     print(
-        f"Dataset {dataset.name!r}{of_folder}: {len(result.ids)} images added, {len(dataset)} in "
-        f"all, {len(plan.classes)} classes"
+        f"Dataset {dataset.name!r}{of_folder}: {counted(len(result.ids), 'image')} added, "
+        f"{len(dataset)} in "
+        f"all, {counted(len(plan.classes), 'class', 'classes')}"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
@@ -144,36 +145,43 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.duplicates:
         count = sum(len(paths) for paths in result.duplicates)
         pair = " and ".join(result.duplicates[0][:2])
-        print(f"Note: {count} files are equal to another, such as {pair}")
+        print(f"Note: {counted(count, 'file is', 'files are')} equal to another, such as {pair}")
     if result.contradictions:
         pair = " and ".join(result.contradictions[0][:2])
-        print(f"Note: {len(result.contradictions)} images are in two classes, such as {pair}")
+        print(
+            f"Note: {counted(len(result.contradictions), 'image is', 'images are')} in two "
+            f"classes, such as {pair}"
+        )
     if result.moved:
         old, path = result.moved[0]
         print(
-            f"Note: the files of {len(result.moved)} samples were moved, such as {old} to {path}: "
+            f"Note: the files of {counted(len(result.moved), 'sample')} were moved, such as "
+            f"{old} to {path}: "
             f"the samples follow"
         )
     if result.refreshed:
         print(
-            f"Note: {len(result.refreshed)} files have changed, such as {result.refreshed[0]}: "
+            f"Note: {counted(len(result.refreshed), 'file has', 'files have')} changed, such as "
+            f"{result.refreshed[0]}: "
             f"their metadata are new. Predictions and heatmaps are still those of the files before"
         )
     if result.broken:
         path, reason = result.broken[0]
         print(
-            f"Note: the files of {len(result.broken)} samples can no longer be used, such as "
+            f"Note: the files of {counted(len(result.broken), 'sample')} can no longer be used, "
+            f"such as "
             f"{path} ({reason}); the samples stay"
         )
     if result.changed:
         path, own, label = result.changed[0]
         print(
-            f"Note: {len(result.changed)} images have another label here than where they are from, "
+            f"Note: {counted(len(result.changed), 'image has', 'images have')} another label "
+            f"here than where they are from, "
             f"and keep it, such as {path}: {own!r}, there {label!r}"
         )
     if result.removed:
         print(
-            f"Note: the files of {len(result.removed)} samples are gone, such as "
+            f"Note: the files of {counted(len(result.removed), 'sample')} are gone, such as "
             f"{result.removed[0]}; the samples stay. To delete them: dataset.delete_samples("
             f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )

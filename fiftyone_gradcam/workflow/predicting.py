@@ -26,7 +26,7 @@ from ..jobs.queue import list_jobs
 from ..model.network import Network
 from ..passes.heatmaps import CONTRAST, KINDS
 from ..passes.precision import DEFAULT, check_precision
-from ..progress import CancelledError, Progress, reporting, some, tell_failures
+from ..progress import CancelledError, Progress, counted, reporting, some, tell_failures
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
@@ -162,7 +162,7 @@ def predict(
     network = run.network(device, options.layer)
     # What another layer sees is of use to nobody else.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
-    with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
+    with reporting(progress, f"Predicting {counted(len(ids), 'image')} with {run.key!r}") as report:
         try:
             with plain_errors(lambda: _KEPT), keeping(*(sink.kept for sink in sinks)):
                 store_predictions(
@@ -200,12 +200,15 @@ def _tell_maps(writer: PredictionWriter) -> None:
             if kind == "contrast":
                 why += ", and does not predict"
             name = writer.heatmap_fields[kind]
-            print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
+            print(f"{counted(writer.maps.get(kind, 0), 'heatmap')} in {name!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
             continue  # as many as speak for nothing
         name = writer.heatmap_fields[kind]
-        print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
+        print(
+            f"{counted(count, 'heatmap')} in {name!r} {'is' if count == 1 else 'are'} zero "
+            f"everywhere: no evidence for the class"
+        )
 
 
 def _tell_kept(
@@ -216,7 +219,8 @@ def _tell_kept(
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
         print(
-            f"{kept} images whose files cannot be read now keep what this classifier said of them "
+            f"{counted(kept, 'image')} that cannot be read now "
+            f"{'keeps' if kept == 1 else 'keep'} what this classifier said of them "
             f"earlier, in {prediction_field!r}"
         )
 

@@ -12,7 +12,7 @@ from ..dataset.review_state import columns_of
 from ..dataset.reviews import LEFT_OUT, journal, reviewing
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
-from ..progress import Progress
+from ..progress import Progress, counted
 from ..training.recipe import Recipe
 from .comparing import Comparison, compare_runs
 from .training import fine_tune
@@ -95,6 +95,7 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     if not corrected and not out:
         return f"No label was corrected since run {run.key!r} was trained"
     return (
-        f"Since run {run.key!r} was trained, {corrected} labels were corrected, and {out} samples "
+        f"Since run {run.key!r} was trained, {counted(corrected, 'label was', 'labels were')} "
+        f"corrected, and {counted(out, 'sample')} "
         f"excluded or called unclear"
     )

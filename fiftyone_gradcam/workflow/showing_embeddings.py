@@ -11,7 +11,7 @@ from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress
+from ..progress import Progress, counted
 from ..review.layout import layout, pick_method
 from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
@@ -98,7 +98,8 @@ def show_embeddings(
     results = fob.compute_visualization(view, points=points, brain_key=brain_key)
     _sign(dataset, brain_key, f"{of}, {method}")
     print(
-        f"{len(there)} images laid out by {method} of {of}: {brain_key!r} in the Embeddings panel"
+        f"{counted(len(there), 'image')} laid out by {method} of {of}: {brain_key!r} in the "
+        f"Embeddings panel"
     )
     return results
 

@@ -13,7 +13,7 @@ from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, some
+from ..progress import Progress, counted, some
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
 from ..similar import did_you_mean
@@ -105,7 +105,7 @@ def split(
     even = folds is not None
     counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
     for name, classes in counts.items():
-        print(f"{name}: {sum(classes.values())} images")
+        print(f"{name}: {counted(sum(classes.values()), 'image')}")
         absent = sorted(set().union(*counts.values()) - set(classes))
         if absent:
             print(f"  none of {some(absent)}: too few images of the class")
@@ -117,7 +117,7 @@ def split(
 def _folds(folds: int, count: int) -> dict[str, float]:
     """Shares of equal folds of so many images; of none, which is refused later, two will do."""
     if folds > count > 0:
-        raise ValueError(f"{count} images cannot be split into {folds} folds")
+        raise ValueError(f"{counted(count, 'image')} cannot be split into {folds} folds")
     folds = min(folds, max(count, 2))
     return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
@@ -151,7 +151,9 @@ def _twins(
         if digest is not None:
             pairs.append((equal.setdefault(digest, place), place))
     found = group_pairs(len(paths), pairs)
-    print(f"{len(paths)} images in {len(set(found))} groups of near duplicates")
+    print(
+        f"{counted(len(paths), 'image')} in {counted(len(set(found)), 'group')} of near duplicates"
+    )
     return found
 
 

@@ -21,7 +21,7 @@ from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_state
 from ..model.state_file import check_weights_file
-from ..progress import CancelledError, Progress, reporting, tell_failures
+from ..progress import CancelledError, Progress, counted, reporting, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
 from ..training.history import Epoch, Hooks, Trained
@@ -139,7 +139,7 @@ def fine_tune(
         save_state(state_path, {**found, **own})
 
     live = LiveTraining(dataset, key, recipe.epochs)
-    message = f"Training {recipe.backbone} on {len(train_set)} images"
+    message = f"Training {recipe.backbone} on {counted(len(train_set), 'image')}"
     try:
         with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             reporter = _reporter(report, recipe, prints=progress is not False)
