@@ -219,8 +219,7 @@ def _tell_kept(
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
         print(
-            f"{counted(kept, 'image')} that cannot be read now "
-            f"{'keeps' if kept == 1 else 'keep'} what this classifier said of them "
+            f"{kept} images whose files cannot be read now keep what this classifier said of them "
             f"earlier, in {prediction_field!r}"
         )
 
