@@ -390,3 +390,31 @@ def test_nothing_is_made_where_text_is_expected():
     assert tag("p", "<b>", tag("b", "&"), None, 3, title='"') == (
         '<p title="&quot;">&lt;b&gt;<b>&amp;</b>3</p>'
     )
+
+
+def test_a_browser_shows_it_whole_and_runs_nothing(browser, tmp_path):
+    names = [f"{HOSTILE[i % 6]} {i} {'long ' * (i % 20)}" for i in range(60)]
+    matrix = np.diag(np.full(60, 10)) + (np.arange(3600).reshape(60, 60) % 17 == 0)
+    data = Data("ground_truth", 600, 0, ["train"], {name: {"train": 10} for name in names})
+    facts = facts_of(names, data=data, results=Results("all", names, matrix, []))
+    path = tmp_path / "report.html"
+    path.write_text(page(facts), encoding="utf-8")
+    seen, inks = [], set()
+    for width, scheme in ((1600, "light"), (1100, "dark")):
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tab.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        tab.on("console", lambda message: seen.append(message.text))
+        tab.on("pageerror", lambda error: seen.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: seen.append(request.url) if not request.url.startswith("data:") else 0,
+        )
+        tab.goto(path.as_uri())
+        tab.mouse.move(300, 300)
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.locator("section").count() == 7
+        assert tab.title() == f"{re.sub('[^ -~]', '', names[0])}: report"
+        inks.add(tab.evaluate("getComputedStyle(document.body).color"))
+        tab.close()
+    assert seen == [path.as_uri()] * 2
+    assert len(inks) == 2  # light and dark
