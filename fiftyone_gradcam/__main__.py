@@ -23,11 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "plan":  # needs no database
             return _plan(options)
         if options.command in ("relocate", "report"):
-            doctor_database.mend_database()
+            doctor_database.fix_database()
             return (_relocate if options.command == "relocate" else _report)(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
-        doctor_database.mend_database()
+        doctor_database.fix_database()
         if not options.no_app:
             doctor.link_plugin()
         return _work(options)

@@ -54,7 +54,7 @@ class PredictionWriter:
     maps: dict[str, int] = field(default_factory=dict, init=False)
     zero_maps: dict[str, int] = field(default_factory=dict, init=False)
     _rows: dict[str, dict] = field(default_factory=dict, init=False)
-    _begun: bool = field(default=False, init=False)
+    _has_started: bool = field(default=False, init=False)
     _done: int = field(default=0, init=False)
     _spool: Spool | None = field(default=None, init=False)
 
@@ -251,9 +251,9 @@ class PredictionWriter:
 
     def _begin(self) -> None:
         """Make ready for the first values."""
-        if self._begun:
+        if self._has_started:
             return
-        self._begun = True
+        self._has_started = True
         claim_folder(self.dataset)
         for other in spools(self.dataset):  # of earlier passes into these fields, not resumed
             is_own = self._spool is not None and other.path == self._spool.path

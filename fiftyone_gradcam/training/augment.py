@@ -129,13 +129,13 @@ def _resampled(
     center + sign * window / size * turn (p + bend(p) - shift).
     """
     count, side = len(images), images.shape[-1]
-    windows, centres = _windows(recipe.crop, count, random)
+    windows, centers = _windows(recipe.crop, count, random)
     sizes = random.uniform(1 - recipe.scale, 1 + recipe.scale, (count, 1))
     angles = np.radians(random.uniform(-recipe.rotation, recipe.rotation, count))
     steps = windows / sizes
     turns = np.array([[np.cos(angles), np.sin(angles)], [-np.sin(angles), np.cos(angles)]])
     matrices = (signs * steps)[..., None] * turns.transpose(2, 0, 1)
-    offsets = centres - np.einsum("nij,nj->ni", matrices, 2 / side * shifts)
+    offsets = centers - np.einsum("nij,nj->ni", matrices, 2 / side * shifts)
     # As F.affine_grid, whose product of matrices takes longer than the sampling.
     matrix, offset = _tensor(matrices, images), _tensor(offsets, images)
     places = _tensor((np.arange(side) + 0.5) * (2 / side) - 1, images)[:, None]
@@ -157,7 +157,7 @@ def _resampled(
 
 
 def _windows(crop: float, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Sides of random crops as shares of the image, and their centres in [-1, 1]: (N, 2) each."""
+    """Sides of random crops as shares of the image, and their centers in [-1, 1]: (N, 2) each."""
     if crop == 1:
         return np.ones((count, 2)), np.zeros((count, 2))
     areas = random.uniform(crop, 1, count)
