@@ -70,7 +70,7 @@ def not_learning(case: Evidence) -> Finding | None:
     if case.has_random_frozen_part:
         reason = (
             f"The frozen part (freeze={recipe.freeze!r}) has random weights (weights='none'), and "
-            f"tells the classes not apart. Pass freeze='none', or pretrained weights."
+            f"cannot tell the classes apart. Pass freeze='none', or pretrained weights."
         )
     elif trained.head_change < UNMOVED:
         reason = (
@@ -92,7 +92,7 @@ def not_learning(case: Evidence) -> Finding | None:
         reason = (
             f"The learning rate is not plainly at fault. Train for more epochs, check the labels, "
             f"and see whether {recipe.image_size} pixels (image_size) show what tells the classes "
-            f"apart. sanity_check() says whether this set-up can learn at all."
+            f"apart. sanity_check() says whether this setup can learn at all."
         )
     return Finding(
         "not_learning",

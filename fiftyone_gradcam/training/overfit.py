@@ -33,7 +33,7 @@ PLAIN = {
 
 @dataclass(frozen=True)
 class SanityCheck:
-    """Whether a set-up can learn at all.
+    """Whether a setup can learn at all.
 
     Attributes:
         passed: whether the network knows all images by heart
@@ -70,7 +70,7 @@ def overfit(
     it was found.
 
     Args:
-        recipe: the set-up
+        recipe: the setup
         num_classes: number of classes K
         data: the images, of at least two classes
         steps: at most so many, at least 1
@@ -107,7 +107,7 @@ def overfit(
         f"{counted(len(losses), 'step')}; the loss "
         f"went from {loss_words(losses[0])} to {loss_words(found.loss)}."
     )
-    said = "This set-up can learn" if passed else "This set-up does not learn as it stands"
+    said = "This setup can learn" if passed else "This setup does not learn as it stands"
     message = f"{said}: {verdict}{' ' * (not passed)}{reason}"
     return SanityCheck(passed, found.accuracy, found.loss, losses, cause, message)
 
@@ -183,7 +183,7 @@ def _why(
         )
     elif not math.isfinite(losses[-1]):
         cause = "rate_too_high"
-        reason = f"The loss is no number any more: the learning rate is too high. {lower}"
+        reason = f"The loss is not a number: the learning rate is too high. {lower}"
     elif recipe.from_scratch and freeze not in ("none", 0):
         cause = "frozen_at_random"
         reason = (
@@ -200,7 +200,8 @@ def _why(
     elif moved > FAR_MOVED or last > max(first, 2 * guessing):
         cause = "rate_too_high"
         reason = (
-            f"The new layers moved by {moved:.3g} times their size, and to no avail: the learning "
+            f"The new layers moved by {moved:.3g} times their size, and the loss did not fall: "
+            f"the learning "
             f"rate is too high. {lower}"
         )
     elif freeze not in ("none", 0):

@@ -1,4 +1,4 @@
-"""Say whether a set-up can learn at all, before time is spent on a training."""
+"""Say whether a setup can learn at all, before time is spent on a training."""
 
 from __future__ import annotations
 
