@@ -35,10 +35,13 @@ section {
   background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 1.2rem 1.4rem; margin: 0 0 1.2rem;
 }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: .8rem; }
+.tiles {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .8rem;
+  margin-bottom: 1.2rem;
+}
 .tile {
   background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: .8rem 1rem; margin-bottom: 1.2rem;
+  padding: .8rem 1rem;
 }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.25; }
 .tile span { color: var(--soft); font-size: .87rem; }
@@ -65,7 +68,9 @@ dl div {
 }
 dt { color: var(--soft); }
 dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1rem; }
+.charts {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 1rem;
+}
 figure { margin: 0; }
 .chart figcaption { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; color: var(--ink); }
 .chart figcaption span { color: var(--soft); }
@@ -123,6 +128,7 @@ table.matrix thead th.across { text-align: center; }
 footer { color: var(--soft); font-size: .87rem; }
 @media print {
   @page { margin: 14mm; }
+  html { font-size: 11px; }
   body { background: #fff; padding: 0; font-size: 11px; }
   nav { display: none; }
   section, .tile { border-color: #ccc; }
