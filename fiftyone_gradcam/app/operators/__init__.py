@@ -12,6 +12,7 @@ from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
 from .relocate import Relocate
+from .report import Report
 from .review import AcceptSure, ExportReviews, Review, UndoReview
 from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
@@ -51,6 +52,7 @@ OPERATORS = (
     Retrain,
     Evaluate,
     SaveViews,
+    Report,
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
