@@ -6,6 +6,12 @@
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const AHEAD = 5; // cards left at which more are fetched
+  // FiftyOne draws the button that sends a form in gray, as it does the one that cancels it.
+  const style = document.createElement("style");
+  style.textContent = `[role=dialog]:has([data-gradcam-form]) [aria-label="split button"]
+    > button:first-of-type:not(:disabled) {
+      background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }`;
+  document.head.appendChild(style);
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
   if (missing.length) {
     console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons`);

@@ -17,6 +17,7 @@ from .review import AcceptSure, ExportReviews, Review, UndoReview
 from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
+from .training_summary import TrainingEstimate
 from .views import HighestScores, LowestScores, Mistakes
 
 OPERATORS = (
@@ -56,4 +57,5 @@ OPERATORS = (
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
+    TrainingEstimate,
 )

@@ -8,6 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.runs import list_runs
 from .forms import AUTOMATIC, choice_input, refuse
+from .labels import LABELS
 from .verb import Verb
 
 ENDINGS = (".html", ".htm")
@@ -18,19 +19,19 @@ class Report(Verb):
 
     verb = "report"
     label = "Write a report"
+    action = "Write"
     icon = "description"
     description = "One HTML file about the data, the classifier and the labels, to mail or print"
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """The file, and which run."""
-        ctx.target_view()
         default = _default_path(ctx.dataset.name)
         inputs.str(
             "out",
             required=True,
             default=default,
-            label="HTML file",
+            label=LABELS["out"],
             description="Its path, on the machine that runs the App",
         )
         path = os.path.expanduser(ctx.params.get("out") or default)
@@ -39,12 +40,12 @@ class Report(Verb):
         elif not path.lower().endswith(ENDINGS):
             refuse(inputs, "ending", f"HTML file must end in .html, not {os.path.basename(path)!r}")
         elif os.path.exists(path):
-            inputs.bool("overwrite", default=False, label="Replace the file that is there")
+            inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
             if not ctx.params.get("overwrite"):
-                refuse(inputs, "exists", f"{path!r} exists. Choose another name, or tick the box")
+                refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
         if keys := list_runs(ctx.dataset):
             choices = {AUTOMATIC: "the newest with predictions"} | {key: key for key in keys}
-            choice_input(inputs, "run", choices, AUTOMATIC, "Run", required=False)
+            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"], required=False)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
