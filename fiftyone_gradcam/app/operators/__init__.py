@@ -4,6 +4,7 @@ from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
+from .explain_call import ExplainSample
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -54,4 +55,5 @@ OPERATORS = (
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
+    ExplainSample,
 )
