@@ -1,7 +1,7 @@
 // What FiftyOne loads of this plugin: one script, which loads those beside it, in this order.
 (function () {
   "use strict";
-  const SCRIPTS = ["shared.js", "review.js", "why.js", "legend.js"];
+  const SCRIPTS = ["shared.js", "review.js", "why.js", "heatmaps.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
   if (missing.length) {
     console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons, no "Why?"`);

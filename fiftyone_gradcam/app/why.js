@@ -5,7 +5,7 @@
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
   const { call, source, text, buttonStyle, Button, Choice, Heat } = window.__gradcam__;
-  const FOR = [128, 255, 0], AGAINST = [128, 0, 255]; // as the fields of contrasts in the grid
+  const FOR = [255, 0, 255], AGAINST = [0, 255, 255]; // as the predicted class and the label in the grid
   const SLOW_MILLISECONDS = 1200; // the network is not in memory yet
   const MODES = ["predicted", "label", "contrast", "none"];
 
@@ -204,7 +204,7 @@
             h("div", null, `${found.label_field}: `, h("b", null, found.label || "no label"))),
           h("div", { style: { margin: "8px 0" } }, h(Bars, { found, mode: resolved, onPick: choose })),
           others.length > 0 && h(Choice, { label: `Heatmap of another of ${found.classes.length} classes`, name: "gradcam-why-class", value: "", options: others.map((x) => [x, x]), onChange: (x) => x && choose(x) }),
-          h("ul", { style: { paddingLeft: 18, margin: "8px 0", ...text(14) }, "data-cy": "gradcam-why-words" },
+          h("ul", { style: { paddingLeft: 18, listStyle: "disc", margin: "8px 0", ...text(14) }, "data-cy": "gradcam-why-words" },
             found.words.map((x) => h("li", { key: x, style: { marginBottom: 4 } }, x))),
           found.notes.map((x) => h("div", { key: x, role: "note", style: text(14, { color: "#ff6d04" }) }, x)),
           h(Neighbors, { found }),

@@ -121,7 +121,8 @@ def explain_sample(
             f"The stored prediction is {said!r}: the file or the network has changed since. "
             f"Predict again."
         )
-    evidence = evidence_in(row, columns) if columns else ""
+    has_issue = columns and columns.issue and (row.get(columns.issue) or {}).get("label")
+    evidence = evidence_in(row, columns) if has_issue else ""
     words = [
         *prediction_words(top, label, own, label_field),
         *([evidence[:1].upper() + evidence[1:] + "."] if evidence else []),

@@ -4,7 +4,7 @@ from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
-from .explain_call import ExplainSample
+from .explain_call import ExplainSample, ShowHeatmap
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -56,4 +56,5 @@ OPERATORS = (
     ReviewDecide,
     ReviewUndo,
     ExplainSample,
+    ShowHeatmap,
 )

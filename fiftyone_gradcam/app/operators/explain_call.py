@@ -1,4 +1,4 @@
-"""What the panel "Why?" asks of the server: to explain the sample that is open."""
+"""What the panel "Why?" and the row of heatmaps ask of the server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...dataset.fields import classification_fields, field_info
+from ...dataset.heatmap_choices import store_choice
 from ...explain.contrast import CONTRASTS, DIFFERENCE
 from ...explain.explanation import Explanation
 from ...explain.methods import METHODS
@@ -48,6 +49,19 @@ class ExplainSample(Call):
             way=given["way"] or DIFFERENCE,
         )
         return as_values(found) | {"prediction_field": field, "prediction_fields": known}
+
+
+class ShowHeatmap(Call):
+    """Keeps which heatmaps the grid shows, for the next time that the dataset is opened."""
+
+    name = "show_heatmap"
+    kinds: ClassVar = {"path": TEXT}
+
+    def answer(self, dataset, given: dict) -> dict:
+        """Nothing."""
+        dataset.reload()
+        store_choice(dataset, given["path"] or None)
+        return {}
 
 
 def _sample(dataset, sample_id: str):
