@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...dataset.fields import classification_fields, field_info
 from ...dataset.heatmap_choices import store_choice
-from ...explain.contrast import CONTRASTS, DIFFERENCE
-from ...explain.explanation import Explanation
-from ...explain.methods import METHODS
-from ...explain.render import png_bytes
-from ...workflow.explaining import explain_sample
 from .call import Call, checked_ids
 from .params import TEXT, TEXTS
+
+if TYPE_CHECKING:
+    from ...explain.explanation import Explanation
 
 TOP = 5
 MOST_CLASSES = 20  # maps at once
@@ -36,6 +34,9 @@ class ExplainSample(Call):
 
     def answer(self, dataset, given: dict) -> dict:
         """The explanation, and what else could be asked."""
+        from ...explain.contrast import CONTRASTS, DIFFERENCE
+        from ...workflow.explaining import explain_sample
+
         (sample_id,) = checked_ids([given["id"] or ""])
         if given["way"] not in (None, *CONTRASTS):
             raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
@@ -80,6 +81,8 @@ def predicted_fields(dataset) -> list[str]:
 
 def as_values(found: Explanation) -> dict:
     """An explanation as JSON can say it; pictures are gray PNG files as data URIs."""
+    from ...explain.methods import METHODS
+
     top = found.top(TOP)
     shown = dict.fromkeys([name for name, _ in top])
     rest = [one for one in found.maps if one.label not in shown]
@@ -121,4 +124,6 @@ def as_values(found: Explanation) -> dict:
 
 
 def _uri(pixels: np.ndarray) -> str:
+    from ...explain.render import png_bytes
+
     return f"data:image/png;base64,{base64.b64encode(png_bytes(pixels)).decode()}"
