@@ -10,7 +10,7 @@ import fiftyone as fo
 
 from ..model.network import Network
 from .own_network import OwnRun
-from .runs import Run
+from .run import Run
 
 MOST = 2  # networks: the run that is looked at, and one that it is compared with
 _ready: OrderedDict[tuple, Network] = OrderedDict()

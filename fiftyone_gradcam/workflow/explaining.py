@@ -10,12 +10,14 @@ import torch
 from bson import ObjectId
 
 from ..dataset import fields, runs
+from ..dataset.classifiers import find_classifier, way_before
 from ..dataset.heatmaps import heatmap_fields
 from ..dataset.import_record import decode_options
 from ..dataset.kept_features import source_of
 from ..dataset.kept_neighbors import nearest_kept
 from ..dataset.ready_networks import ready_network
 from ..dataset.review_state import Columns, columns_of, default_label_field, evidence_in, label_in
+from ..dataset.run import Pretrained, Run, pretrained
 from ..explain.cam import PREDICTED
 from ..explain.contrast import DIFFERENCE, contrast
 from ..explain.explanation import ClassMap, ContrastMap, Explanation, Neighbor
@@ -28,7 +30,6 @@ from ..model.network import Network
 from ..passes.one import see_one
 from ..passes.seen import Seen
 from ..similar import did_you_mean
-from .predicting import find_classifier, way_before
 
 NEIGHBORS = 6
 TRAIN = "train"
@@ -37,7 +38,7 @@ SLOW = "scorecam"
 
 def explain_sample(
     sample: fo.Sample,
-    run: runs.Run | Network | str | None = None,
+    run: Run | Network | str | None = None,
     classes: Sequence[str] = (),
     against: str | None = None,
     prediction_field: str = "prediction",
@@ -165,12 +166,12 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
 
 
 def _classifier(
-    dataset: fo.Dataset, run: runs.Run | Network | str | None, field: str, weights: str | None
-) -> tuple[runs.Run, list[str]]:
+    dataset: fo.Dataset, run: Run | Network | str | None, field: str, weights: str | None
+) -> tuple[Run, list[str]]:
     """What is asked, and what is to be said of it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
-        way = way_before(dataset, found, field) if type(found) is runs.Pretrained else None
+        way = way_before(dataset, found, field) if type(found) is Pretrained else None
         return (found if way is None else find_classifier(dataset, run, weights, way)), []
     if weights is not None:
         raise ValueError("weights are for a pretrained backbone. Name it in run")
@@ -189,7 +190,7 @@ def _classifier(
     if kind == "imagenet" and backbone:
         file, _, resize = version.rpartition(", ")
         if resize in RESIZES:
-            return runs.pretrained(dataset, backbone, file, resize), []
+            return pretrained(dataset, backbone, file, resize), []
     if kind == "network" and backbone:
         raise ValueError(
             f"The predictions in {field!r} are of your own network {backbone!r}, which is not kept "
@@ -202,7 +203,7 @@ def _classifier(
     return found, []
 
 
-def _stored_options(dataset: fo.Dataset, field: str, classifier: runs.Run) -> dict:
+def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
     """Method and layer of the stored heatmaps of the predicted class; the layer only where it is
     not the network's own."""
     for name in heatmap_fields(dataset):
@@ -259,7 +260,7 @@ def _contrast(
 def _neighbors(
     dataset: fo.Dataset,
     seen: Seen,
-    run: runs.Run,
+    run: Run,
     row: dict,
     columns: Columns | None,
     count: int,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import ClassVar
 
+from ...dataset.decisions import adopt_edits
 from ...dataset.review_queue import Filters, cards, progress_of, queue
 from ...dataset.review_state import columns_of
-from ...dataset.reviews import DECISIONS, adopt_edits, reviewing
+from ...dataset.reviews import DECISIONS, reviewing
 from ...workflow.deciding import review, undo_review
 from .call import Call, checked_ids
 from .params import NUMBER, SWITCH, TEXT, TEXTS
