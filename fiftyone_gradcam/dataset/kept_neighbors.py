@@ -13,8 +13,9 @@ from bson import ObjectId
 
 from ..review.kernel import signed_roots
 from .feature_files import ENDING, feature_files
+from .feature_sources import Source, folder_of
 from .import_record import decode_options
-from .kept_features import Source, folder_of, keys_of
+from .kept_features import keys_of
 
 AT_ONCE = 64  # candidates that the database is asked about
 MOST_ASKED = 16  # times

@@ -11,9 +11,9 @@ from bson import ObjectId
 
 from ..dataset import fields, runs
 from ..dataset.classifiers import find_classifier, way_before
+from ..dataset.feature_sources import source_of
 from ..dataset.heatmaps import heatmap_fields
 from ..dataset.import_record import decode_options
-from ..dataset.kept_features import source_of
 from ..dataset.kept_neighbors import nearest_kept
 from ..dataset.ready_networks import ready_network
 from ..dataset.review_state import Columns, columns_of, default_label_field, evidence_in, label_in
