@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import fiftyone as fo
 
 from ..explain.signed import AGAINST
-from .fields import field_info
+from .fields import field_info, field_name
 from .heatmaps import against_field, heatmap_fields
 from .shown import USUAL
 
@@ -50,6 +50,26 @@ def heatmap_choices(dataset: fo.Dataset) -> list[Choice]:
             found.append((_rank(kind), name, kind))
     found.sort(key=lambda one: (one[0], one[1] not in USUAL))
     return [_choice(dataset, name, kind) for _, name, kind in found]
+
+
+def heatmap_names(
+    kinds: Sequence[str], classes: Sequence[str], field: str, signed: bool
+) -> dict[str, str]:
+    """The field of each kind of heatmap that `predict` writes; a class stands as "class:<name>",
+    and what speaks against a class as "against:<kind>".
+
+    Args:
+        kinds, classes, field, signed: its arguments `heatmaps`, `heatmap_classes`,
+            `heatmap_field` and `signed`
+    """
+    names = {kind: f"{field}_{kind}" for kind in NAMES if kind in kinds}
+    if "predicted" in names:
+        names["predicted"] = field
+    for name in classes:
+        names[f"class:{name}"] = f"{field}_{field_name(name)}"
+    for kind in [kind for kind in names if signed or kind == "contrast"]:
+        names[AGAINST + kind] = f"{names[kind]}_against"
+    return names
 
 
 def with_choice(active: Sequence[str], maps: Sequence[str], choice: Choice | None) -> list[str]:

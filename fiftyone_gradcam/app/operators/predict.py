@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from fiftyone.operators import types
 
 from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
+from ..planned_colors import color_planned
 from .fine_tune import BACKBONES
 from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
@@ -147,6 +151,10 @@ class Predict(Verb):
             options["weights"] = chosen_weights(ctx, run)
             options["resize"] = params.get("resize") or AUTO
         return {"samples": ctx.target_view(), "run": run, **options}
+
+    def _queue(self, ctx, given: dict) -> Iterator:
+        messages = super()._queue(ctx, given)  # at once: the App shows what it raises
+        return chain(color_planned(ctx, given), messages)
 
     def job_label(self, given: dict) -> str:
         """Names the classifier."""
