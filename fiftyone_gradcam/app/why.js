@@ -7,7 +7,9 @@
   const { call, source, text, buttonStyle, Button, Choice, Heat } = window.__gradcam__;
   const FOR = [255, 0, 255], AGAINST = [0, 255, 255]; // as the predicted class and the label in the grid
   const SLOW_MILLISECONDS = 1200; // the network is not in memory yet
-  const MODES = ["predicted", "label", "contrast", "none"];
+  // What is shown over the image: "predicted", "label", "contrast", "none", or a class.
+  const ofClass = (name) => `class:${name}`; // for a class may be called "none"
+  const nameIn = (mode) => (mode.startsWith("class:") ? mode.slice(6) : null);
 
   // matplotlib's jet.
   function between(x, ...points) {
@@ -30,7 +32,7 @@
   const rgb = (color, alpha = 1) => `rgba(${color.join()},${alpha})`;
 
   // What a person chose stays for the next sample, and for the next modal.
-  const kept = { mode: "predicted", opacity: 0.5, way: null, field: null };
+  const kept = { mode: "predicted", opacity: 0.5, field: null };
 
   function useExplanation(id, asked) {
     const [state, setState] = useState({ found: null, error: "", isBusy: false, isSlow: false });
@@ -59,8 +61,8 @@
       const { own, against } = found.contrast;
       return [[own, "for", inOne(FOR)], [against, "against", inOne(AGAINST)]];
     }
-    const one = found.maps.find((x) => x.label === mode);
-    return one ? [[one.picture, mode, jet]] : [];
+    const one = found.maps.find((x) => x.label === nameIn(mode));
+    return one ? [[one.picture, one.label, jet]] : [];
   }
 
   function Outline({ box }) {
@@ -106,13 +108,13 @@
         h("span", null, bar(rgb(AGAINST)), `speaks for ${other}, against ${label}`));
     }
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
-    return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${mode}`,
+    return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
       found.maps.length > 1 ? " · one scale for all classes" : "");
   }
 
   function Bars({ found, mode, onPick }) {
     return h("div", { "data-cy": "gradcam-why-bars" }, found.bars.map(({ label, probability }) => {
-      const isLabel = label === found.label, isShown = mode === label;
+      const isLabel = label === found.label, isShown = mode === ofClass(label);
       return h("button", {
         key: label, onClick: () => onPick(label), "data-cy": "gradcam-why-bar", tabIndex: -1,
         title: `Show the heatmap of ${label}`, "aria-pressed": isShown,
@@ -149,35 +151,39 @@
 
   function Modes({ found, mode, set }) {
     const { predicted, label, contrast } = found;
-    const own = found.maps.map((x) => x.label);
-    const choices = own.map((name) => [name, name === predicted ? `${name} (predicted)` : name === label ? `${name} (label)` : name]);
-    if (contrast) choices.push(["contrast", `${contrast.label} or ${contrast.other}?`]);
-    choices.push(["none", "No heatmap"]);
-    return h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap" } }, choices.map(([value, words]) => h("button", {
-      key: value, onClick: () => set(value), "data-cy": `gradcam-why-${value === predicted ? "predicted" : value === label ? "label" : value}`,
+    const choices = found.maps.map(({ label: name }) => [ofClass(name),
+      name === predicted ? `${name} (predicted)` : name === label ? `${name} (label)` : name,
+      name === predicted ? "predicted" : name === label ? "label" : "other"]);
+    if (contrast) choices.push(["contrast", `${contrast.label} or ${contrast.other}?`, "contrast"]);
+    choices.push(["none", "No heatmap", "none"]);
+    return h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap" } }, choices.map(([value, words, name]) => h("button", {
+      key: value, onClick: () => set(value), "data-cy": `gradcam-why-${name}`,
       "aria-pressed": mode === value, title: words, tabIndex: -1, style: buttonStyle(mode === value),
     }, words)));
   }
 
   function Why({ id }) {
-    const [picked, setPicked] = useState(null); // a class, of this sample alone
+    const [picked, setPicked] = useState(null); // a class beside predicted class and label
     const [mode, setMode] = useState(kept.mode);
     const [opacity, setOpacity] = useState(kept.opacity);
     const [field, setField] = useState(kept.field);
     const asked = { ...(picked && { classes: [picked] }), ...(field && { prediction_field: field }) };
     const { found, error, isBusy, isSlow } = useExplanation(id, asked);
-    useEffect(() => setPicked(null), [id]);
-    const choose = (name) => {
-      // "predicted" and "label" are kept as such: the next sample has others.
-      const word = found && name === found.predicted ? "predicted" : found && name === found.label ? "label" : name;
-      kept.mode = MODES.includes(word) ? word : "predicted";
+    const has = (name) => found.maps.some((x) => x.label === name);
+    const choose = (value) => {
+      const name = nameIn(value);
+      // Kept as "predicted" or "label", for the next sample has others.
+      const word = name === found.predicted ? "predicted" : name === found.label ? "label" : value;
+      kept.mode = nameIn(word) === null ? word : "predicted";
       setMode(word);
-      if (found && !MODES.includes(word) && !found.maps.some((x) => x.label === name)) setPicked(name);
+      if (nameIn(word) !== null && !has(name)) setPicked(name);
     };
-    const resolved = !found ? "none" : mode === "predicted" ? found.predicted
-      : mode === "label" ? (found.maps.some((x) => x.label === found.label) ? found.label : found.predicted)
-      : mode === "contrast" && !found.contrast ? found.predicted
-      : MODES.includes(mode) || found.maps.some((x) => x.label === mode) || isBusy ? mode : found.predicted;
+    const resolve = () => {
+      if (mode === "none" || (mode === "contrast" && found.contrast)) return mode;
+      const name = mode === "label" ? found.label : nameIn(mode);
+      return ofClass(has(name) ? name : found.predicted);
+    };
+    const resolved = found ? resolve() : "none";
     const waits = isBusy && h("span", { role: "status", "data-cy": "gradcam-why-busy", style: text(13, { opacity: 0.75 }) },
       isSlow ? " Loading the network. This takes some seconds the first time …" : " Asking the network …");
     const others = found ? found.classes.filter((x) => !found.bars.some((y) => y.label === x)) : [];
@@ -202,8 +208,8 @@
           h("div", { style: text(15), "data-cy": "gradcam-why-labels" },
             h("div", null, `${found.prediction_field}: `, h("b", null, found.predicted)),
             h("div", null, `${found.label_field}: `, h("b", null, found.label || "no label"))),
-          h("div", { style: { margin: "8px 0" } }, h(Bars, { found, mode: resolved, onPick: choose })),
-          others.length > 0 && h(Choice, { label: `Heatmap of another of ${found.classes.length} classes`, name: "gradcam-why-class", value: "", options: others.map((x) => [x, x]), onChange: (x) => x && choose(x) }),
+          h("div", { style: { margin: "8px 0" } }, h(Bars, { found, mode: resolved, onPick: (name) => choose(ofClass(name)) })),
+          others.length > 0 && h(Choice, { label: `Heatmap of another of ${found.classes.length} classes`, name: "gradcam-why-class", value: "", options: others.map((x) => [x, x]), onChange: (x) => x && choose(ofClass(x)) }),
           h("ul", { style: { paddingLeft: 18, listStyle: "disc", margin: "8px 0", ...text(14) }, "data-cy": "gradcam-why-words" },
             found.words.map((x) => h("li", { key: x, style: { marginBottom: 4 } }, x))),
           found.notes.map((x) => h("div", { key: x, role: "note", style: text(14, { color: "#ff6d04" }) }, x)),
@@ -212,7 +218,7 @@
           found.prediction_fields.length > 1 && h(Choice, {
             label: "Predictions", name: "gradcam-why-field", value: found.prediction_field,
             options: found.prediction_fields.map((x) => [x, `explains ${x}`]),
-            onChange: (x) => { kept.field = x; setField(x); setMode("predicted"); },
+            onChange: (x) => { kept.field = x; setField(x); setPicked(null); setMode("predicted"); },
           }))));
   }
 
