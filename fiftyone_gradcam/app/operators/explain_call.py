@@ -41,7 +41,8 @@ class ExplainSample(Call):
         if given["way"] not in (None, *CONTRASTS):
             raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
         known = predicted_fields(dataset)
-        field = given["prediction_field"] or next(iter(known), "prediction")
+        field = given["prediction_field"]  # which another dataset may have had
+        field = field if field in known else next(iter(known), "prediction")
         found = explain_sample(
             _sample(dataset, sample_id),
             classes=(given["classes"] or [])[:MOST_CLASSES],
