@@ -35,7 +35,8 @@ OF_LABELS = [
     "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
     "evaluate", "save_views", "report",
 ]  # fmt: skip
-CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
+# Called by scripts in the browser.
+CALLS = ["review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap"]
 WAITS = ["training_estimate"]  # of the form of a training
 
 

@@ -4,6 +4,7 @@ from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
+from .explain_call import ExplainSample, ShowHeatmap
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
@@ -58,4 +59,6 @@ OPERATORS = (
     ReviewDecide,
     ReviewUndo,
     TrainingEstimate,
+    ExplainSample,
+    ShowHeatmap,
 )

@@ -12,6 +12,7 @@ from ...dataset.fields import OWNER
 from ...jobs.job import Job
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
+from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_step
 from .review import ReviewTab
@@ -20,7 +21,7 @@ from .runs import RunsTab
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    "repainting",
+    *("repainting", "heatmaps"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
@@ -32,7 +33,7 @@ IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
+class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, HeatmapsRow, foo.Panel):
     """Jobs and training, review, runs, evaluation: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
@@ -90,6 +91,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
         if ended := self.read_jobs(ctx):
             ctx.dataset.reload()
             ctx.panel.state.next = list(next_step(ctx.dataset))
+            self.read_heatmaps(ctx)
             self._show_ended(ctx, ended)
         elif ctx.panel.state.turning:
             self._turn(ctx)
@@ -154,6 +156,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
             return
         ctx.dataset.reload()
         ctx.panel.state.next = list(next_step(ctx.dataset))
+        self.read_heatmaps(ctx)
         self._show_ended(ctx, self.read_jobs(ctx))
         if ctx.panel.state.tab == "review":
             self.read_review(ctx)
@@ -174,6 +177,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
+        self.draw_heatmaps(ctx, panel)
         draw = {
             "jobs": self.draw_jobs,
             "review": self.draw_review,
