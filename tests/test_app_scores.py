@@ -54,7 +54,8 @@ def overflows(app) -> list[str]:
     """Tables of the panel that are wider than what holds them."""
     return app.page.evaluate(
         """() => [...document.querySelectorAll('.MuiTableContainer-root')]
-            .filter((x) => x.scrollWidth > x.clientWidth + 1).map((x) => x.innerText.slice(0, 40))"""
+            .filter((x) => x.scrollWidth > x.clientWidth + 1)
+            .map((x) => x.innerText.slice(0, 40))"""
     )
 
 

@@ -33,9 +33,13 @@ def draw_table(
         title: above the table
         on_row: called with the number of the row that was clicked as `row`; -1 is the head
         rows: with `names`: all of them, whole
-        names: columns of names, which are shown shortened
+        names: columns of names, the first ones: they are shown shortened, and wrap
     """
-    parts = {"table": {"sx": {"minWidth": 0}}, "tableBodyCell": {"sx": _CELL}}
+    numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # they are short: texts wrap, not these
+    parts = {
+        "table": {"sx": {"minWidth": 0, numbers: {"whiteSpace": "nowrap"}}},
+        "tableBodyCell": {"sx": _CELL},
+    }
     parts["tableHeadCell"] = {"sx": _HEAD}
     if on_row is not None:
         parts["tableBodyRow"] = {"sx": _ROW}
