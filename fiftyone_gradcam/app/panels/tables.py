@@ -19,7 +19,7 @@ def draw_table(
     panel: types.Object,
     name: str,
     columns: Mapping[str, str],
-    title: str,
+    title: str | None = None,
     on_row: Callable | None = None,
     rows: list[dict[str, str]] | None = None,
     names: tuple[str, ...] = (),
@@ -30,7 +30,7 @@ def draw_table(
         panel: to add it to
         name: in the panel's state, where its rows are
         columns: titles by keys
-        title: above the table
+        title: above the table; None has none
         on_row: called with the number of the row that was clicked as `row`; -1 is the head
         rows: with `names`: all of them, whole
         names: columns of names, the first ones: they are shown shortened, and wrap
