@@ -20,13 +20,13 @@ SHOWN = {"fixed": (False, True), "broken": (True, False), "both_wrong": (False, 
 class ComparisonPart:
     """Reads, draws and answers."""
 
-    def read_comparison(self, ctx, chosen: Chosen) -> None:
-        """Count what both have predicted."""
+    def read_comparison(self, ctx, chosen: Chosen) -> dict[str, list[float | None]]:
+        """Count what both have predicted; returns F1 before and now by class, if there are both."""
         state = ctx.panel.state
-        state.comparison_words, state.compared = "", None
+        state.comparison_words, state.is_compared = "", False
         if state.other not in state.prediction_fields or state.other == chosen.name:
             state.other = NONE
-            return
+            return {}
         key = ("two", *chosen.key, state.other)
         counts = cached(
             chosen.dataset,
@@ -36,7 +36,7 @@ class ComparisonPart:
         )
         if not counts:
             state.comparison_words = "No sample here has predictions of both."
-            return
+            return {}
         pairs = Pairs.counted(counts)
         state.compared_counts = {
             "fixed": pairs.only_b,
@@ -47,24 +47,15 @@ class ComparisonPart:
         words = markdown(pairs.words(state.other, chosen.name))
         state.comparison_words = f"**Accuracy {gain:+.1f} points** on the same images. {words}."
         classes = sorted({x for three in counts for x in three})
-        state.compared = {}
+        state.is_compared, compared = True, {}
         for place in (1, 2):
             for row in _rows(counts, classes, place):
-                state.compared.setdefault(row.name, []).append(row.f1)
+                compared.setdefault(row.name, []).append(row.f1)
+        return compared
 
     def compared_columns(self, ctx) -> dict[str, str]:
         """What the table of classes has more."""
-        return {"change": "F1 change"} if ctx.panel.state.compared else {}
-
-    def compared_cells(self, ctx, name: str) -> dict[str, str]:
-        """A class's cell in these columns."""
-        compared = ctx.panel.state.compared
-        if not compared:
-            return {}
-        before, after = compared.get(name, (None, None))
-        if before is None or after is None:
-            return {"change": percent(None)}
-        return {"change": f"{100 * (after - before):+.1f}"}
+        return {"change": "F1 change"} if ctx.panel.state.is_compared else {}
 
     def draw_comparison_choice(self, ctx, row: types.Object) -> None:
         """A list of other predictions, if there are any."""
@@ -80,7 +71,7 @@ class ComparisonPart:
         if not state.comparison_words:
             return
         panel.md(state.comparison_words, name="comparison_words")
-        if not state.compared:
+        if not state.is_compared:
             return
         buttons = panel.h_stack("comparison_buttons", gap=2)
         for name, count in state.compared_counts.items():
@@ -105,6 +96,15 @@ class ComparisonPart:
             chosen.samples, chosen.label_field, other, chosen.name, *SHOWN[ctx.params["shown"]]
         )
         show_samples(ctx, view, chosen.label_field, chosen.name)
+
+
+def compared_cells(compared: dict[str, list[float | None]], name: str) -> dict[str, str]:
+    """A class's cell in the columns of a comparison."""
+    if not compared:
+        return {}
+    before, now = compared.get(name, (None, None))
+    known = before is not None and now is not None
+    return {"change": f"{100 * (now - before):+.1f}" if known else percent(None)}
 
 
 def _rows(counts: dict[tuple[str, str, str], int], classes: list[str], place: int) -> list:

@@ -12,7 +12,7 @@ from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..texts import percent, shortened
 from .choices import choice
 from .chosen import Chosen, PredictionChoices
-from .comparison import ComparisonPart
+from .comparison import ComparisonPart, compared_cells
 from .data import plot_name, send_plot
 from .plots import STILL, confusion_plot, reliability_plot
 from .samples import show_samples
@@ -70,8 +70,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         rows = [row for row in rows if matches(row.name, state.search)]
         self._read_matrix(ctx, chosen, matrix, classes, [row.name for row in rows])
         self._read_pairs(ctx, matrix, classes)
-        self.read_comparison(ctx, chosen)
-        self._read_classes(ctx, rows)
+        self._read_classes(ctx, rows, self.read_comparison(ctx, chosen))
         self._read_reliability(ctx, chosen, bins)
 
     def _read_matrix(self, ctx, chosen: Chosen, matrix, classes: list, rows: list) -> None:
@@ -116,7 +115,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         ]
         state.pair_title = _title("Most confused pairs", len(state.pairs), len(found))
 
-    def _read_classes(self, ctx, rows: list) -> None:
+    def _read_classes(self, ctx, rows: list, compared: dict) -> None:
         state = ctx.panel.state
         rows = [row for row in rows if row.labelled]
         state.shown_classes = [row.name for row in rows[:MOST_ROWS]]
@@ -128,7 +127,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
                 "recall": percent(row.recall),
                 "precision": percent(row.precision),
                 "f1": percent(row.f1),
-                **self.compared_cells(ctx, row.name),
+                **compared_cells(compared, row.name),
             }
             for row in rows[:MOST_ROWS]
         ]

@@ -38,8 +38,7 @@ class ScoresTab(PredictionChoices):
         state, chosen = ctx.panel.state, self.read_choices(ctx)
         if chosen is None:
             return
-        known = field_info(chosen.dataset, chosen.name).get("classes") or []
-        state.scored_classes, state.scored_words = known, ""
+        known, state.scored_words = self._known(ctx), ""
         self._read_bars(ctx, chosen)
         if not known or chosen.dataset.get_field(f"{chosen.name}_scores") is None:
             state.scored, state.scored_words = None, "These predictions have no scores."
@@ -49,6 +48,10 @@ class ScoresTab(PredictionChoices):
             state.scored = (worst or known)[0]
         state.scored_class = str(known.index(state.scored))
         self._read_histogram(ctx, chosen)
+
+    def _known(self, ctx) -> list[str]:
+        """The classes that have scores; not in the panel's state, which goes to and fro."""
+        return field_info(ctx.dataset, ctx.panel.state.prediction_field).get("classes") or []
 
     def _scores(self, ctx, chosen: Chosen) -> ClassScores:
         label = ctx.panel.state.scored
@@ -124,7 +127,7 @@ class ScoresTab(PredictionChoices):
     def _draw_histogram(self, ctx, panel: types.Object) -> None:
         state = ctx.panel.state
         names = types.AutocompleteView(allow_user_input=False, allow_clearing=False)
-        for number, name in enumerate(state.scored_classes):
+        for number, name in enumerate(self._known(ctx)):
             names.add_choice(str(number), label=shortened(name, 60))
         panel.enum(  # not in a row, where it would be too narrow for names
             "scored_class", names.values(), label="Class", view=names, on_change=self.on_scored
@@ -158,7 +161,7 @@ class ScoresTab(PredictionChoices):
 
     def on_scored(self, ctx) -> None:
         """Look at another class."""
-        value, known = ctx.params.get("value"), ctx.panel.state.scored_classes
+        value, known = ctx.params.get("value"), self._known(ctx)
         if value is not None and str(value).isdigit() and int(value) < len(known):
             ctx.panel.state.scored = known[int(value)]
             self.read_scores(ctx)
@@ -216,7 +219,7 @@ class ScoresTab(PredictionChoices):
         state, chosen = ctx.panel.state, self.chosen(ctx)
         label, wrong = state.bar_classes[ctx.params["idx"]], ctx.params["trace_idx"] == 1
         view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, wrong)
-        if label in state.scored_classes:
+        if label in self._known(ctx):
             state.scored = label
             self.read_scores(ctx)
         if wrong and not len(view):
