@@ -69,14 +69,17 @@ def test_a_plot_of_a_matrix_says_what_each_cell_holds():
     (trace,), layout = confusion_plot(matrix, ["a", "<b>"], ["a", "<b>"])
     assert trace["z"] == [[0.75, 0.25], [0.0, 1.0]]
     assert trace["text"] == [
-        ["a predicted as a: 3", "a predicted as &lt;b&gt;: 1"],
-        ["", "&lt;b&gt; predicted as &lt;b&gt;: 4"],
+        [
+            "a<br>predicted as a:<br>3 (75.0% of the label)",
+            "a<br>predicted as &lt;b&gt;:<br>1 (25.0% of the label)",
+        ],
+        ["", "&lt;b&gt;<br>predicted as &lt;b&gt;:<br>4 (100.0% of the label)"],
     ]
     assert layout["yaxis"]["ticktext"] == ["a", "&lt;b&gt;"]
     assert [(x["x"], x["y"], x["text"]) for x in layout["annotations"]] == [
-        (0, 0, "3"),
-        (1, 0, "1"),
-        (1, 1, "4"),
+        (0, 0, "75"),
+        (1, 0, "25"),
+        (1, 1, "100"),
     ]
 
 
@@ -107,7 +110,7 @@ def test_a_plot_of_curves_holds_what_is_running(name):
 def test_texts_of_people_mean_nothing_to_markdown_and_plotly():
     assert texts.markdown("<img src=x> *a*_b_") == "&lt;img src=x\\> \\*a\\*\\_b\\_"
     assert texts.plotly("<b>" * 3) == "&lt;b&gt;&lt;b&gt;&lt;b&gt;"
-    assert texts.plotly("x" * 30) == "x" * 23 + "…"
+    assert texts.plotly("x" * 20 + "y" * 20) == "x" * 16 + "…" + "y" * 7  # ends tell names apart
     assert [texts.duration(s) for s in (0.2, 40, 600, 7500)] == [
         "1 s",
         "40 s",

@@ -305,6 +305,6 @@ def test_an_orchestrator_does_what_was_scheduled(dataset):
     service.execute_queued_operations(operator="@gradcam/classifier/fine_tune")
     done = job.wait(60)
     assert done.message == f"Saved {fg.load_run(dataset, 'scheduled')}"
-    with pytest.raises(ValueError, match="was not begun as a job of this plugin"):
+    with pytest.raises(ValueError, match="was not started as a job of this plugin"):
         queue.repeat_job(job.id)
     queue.forget_job(job.id)

@@ -33,9 +33,10 @@ VERBS = [
 OF_RUNS = ["export_run", "import_run", "rename_run", "delete_run"]  # buttons of the panel
 OF_LABELS = [
     "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
-    "evaluate", "save_views",
+    "evaluate", "save_views", "report",
 ]  # fmt: skip
-CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
+# Called by scripts in the browser.
+CALLS = ["review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap"]
 WAITS = ["training_estimate"]  # of the form of a training
 
 

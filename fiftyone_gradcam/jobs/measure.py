@@ -154,7 +154,7 @@ def measured(request: dict, patience: float) -> dict | None:
     Args:
         request: "recipe", its name; "choices" of it; "classes", "learnt" and "val_images", numbers
             of classes and images; "paths", some training images
-        patience: seconds to wait for a measurement; it goes on after them
+        patience: seconds to wait for a measurement; it continues after them
 
     Returns:
         "device" and "seconds"; or "error"; None if it is not there as yet

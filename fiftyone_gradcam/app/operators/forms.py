@@ -140,7 +140,7 @@ def refuse(inputs: types.Object, name: str, message: str) -> None:
 
 
 def mark_fields(inputs: types.Object) -> None:
-    """Let the browser tell this plugin's forms from others; see the style in `review.js`."""
+    """Let the browser tell this plugin's forms from others; see the style in `bundle.js`."""
     for field in inputs.properties.values():
         if field.view is not None:
             props = field.view.componentsProps or {}

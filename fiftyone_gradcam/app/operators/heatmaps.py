@@ -120,6 +120,7 @@ class ExplanationQuality(Verb):
         if more(ctx, inputs):
             inputs.int("steps", default=10, min=2, label=LABELS["steps"])
             inputs.int("seed", default=0, min=0, label=LABELS["seed"])
+            inputs.bool("road", default=False, label=LABELS["road"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -131,13 +132,18 @@ class ExplanationQuality(Verb):
             "heatmap_field": name,
             "steps": ctx.params.get("steps") or 10,
             "seed": ctx.params.get("seed") or 0,
+            "road": bool(ctx.params.get("road")),
         }
 
     def outcome(self, result, given: dict) -> dict:
         """The means, beside those of a Gaussian."""
+        from ...explain.faithfulness import HIGH_IS_GOOD  # torch, which no form needs
+
         parts = [
             f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"
             for measure, row in result.items()
         ]
         means = f"Means: {', '.join(parts)}"
-        return {"summary": f"{means}. For insertion high is good, for the others low"}
+        high = [measure for measure in result if measure in HIGH_IS_GOOD]
+        good = f"For {' and '.join(high)} high is good, for the others low"
+        return {"summary": f"{means}. {good}"}

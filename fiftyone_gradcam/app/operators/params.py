@@ -75,7 +75,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
-            *("decision", "new_class", "a", "b", "precision"),
+            *("decision", "new_class", "a", "b", "precision", "out"),
         ],
         TEXT,
     ),
@@ -83,7 +83,7 @@ KINDS: dict[str, Kind] = {
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
             *("images_per_class", "translation", "count", "steps", "height", "resolution"),
-            *("count_train", "count_val", "count_test", "max_pixels"),
+            *("count_train", "count_val", "count_test", "max_pixels", "pictures"),
         ],
         WHOLE,
     ),
@@ -99,7 +99,7 @@ KINDS: dict[str, Kind] = {
         [
             *("advanced", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
-            *("include_excluded", "sure", "temperature", "heatmaps"),
+            *("include_excluded", "sure", "temperature", "heatmaps", "road"),
         ],
         SWITCH,
     ),

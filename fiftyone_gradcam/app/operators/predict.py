@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from fiftyone.operators import types
 
 from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
+from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
 from .forms import choice_input, heading, more, refuse, tell, text_input
 from .labels import LABELS, label_of
@@ -149,6 +153,10 @@ class Predict(Verb):
             options["weights"] = chosen_weights(ctx, run)
             options["resize"] = params.get("resize") or AUTO
         return {"samples": ctx.target_view(), "run": run, **options}
+
+    def _queue(self, ctx, given: dict) -> Iterator:
+        messages = super()._queue(ctx, given)  # at once: the App shows what it raises
+        return chain(color_planned(ctx, given), messages)
 
     def job_label(self, given: dict) -> str:
         """Names the classifier."""
