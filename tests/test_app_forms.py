@@ -71,11 +71,12 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
 
 
 def browse(app, folder) -> None:
-    """A folder is chosen by clicks alone, after its parent was typed."""
+    """A folder is chosen by clicks; what was typed says where they start."""
     app.press("import_folders")
-    app.fill("Folder", str(folder.parent))
+    app.fill("Folder", str(folder.parent / "gone"))
+    app.dialog.get_by_text("gone").first.wait_for()
     app.dialog.locator("[title='Choose a directory'] button").click()
-    explorer = app.page.get_by_role("dialog").filter(has_text="to browse").last
+    explorer = app.page.get_by_role("dialog").filter(has_text="Modified")
     explorer.get_by_text(folder.name, exact=True).click()
     app.screenshot("73 browse")
     with app.form():
