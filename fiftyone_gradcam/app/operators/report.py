@@ -40,7 +40,7 @@ class Report(Verb):
                 refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
         if keys := list_runs(ctx.dataset):
             choices = {AUTOMATIC: "The newest with predictions"} | {key: key for key in keys}
-            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"], required=False)
+            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
