@@ -38,6 +38,7 @@ _HOMES = {
     "retrain": "workflow.retraining",
     **dict.fromkeys(("evaluate", "Evaluation"), "workflow.evaluating"),
     "save_views": "workflow.saving_views",
+    "report": "workflow.reporting",
     **dict.fromkeys(("review", "undo_review"), "workflow.deciding"),
     **dict.fromkeys(("list_reviews", "export_reviews"), "workflow.listing_reviews"),
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),

@@ -102,9 +102,9 @@ CASES = {
         {f"{i}.png": (x, None) for i, x in zip("12345", ("a", None, None, "c", None), strict=True)},
         {},
         [
-            "1 in the table without a class, and left unlabelled, such as row 3: 2",
-            "1 in the table with several classes, and left unlabelled, such as row 4: 3",
-            "1 in the table with other values than 0 and 1, and left unlabelled, such as row 6: 5",
+            "1 in the table without a class, and left unlabeled, such as row 3: 2",
+            "1 in the table with several classes, and left unlabeled, such as row 4: 3",
+            "1 in the table with other values than 0 and 1, and left unlabeled, such as row 6: 5",
         ],
     ),
     "a class called train": (
@@ -209,7 +209,7 @@ CASES = {
             "Left out: 1 in the table twice, with other labels, such as row 5: 2.jpg",
             "Left out: 2 in the table, but there is no such image, such as row 6: 9.jpg",
             "2 images have no class",
-            "1 images have no row in a table, such as 4.jpg",
+            "1 image has no row in a table, such as 4.jpg",
         ],
     ),
     "a row with a comma too many": (
@@ -337,7 +337,7 @@ CASES = {
             "test/5.jpg": ("dog", "test"),
         },
         {},
-        ["2 images that lie in no class folder have their class from a table", "Table test.csv: "],
+        ["2 images in no class folder: the class is that of a table", "Table test.csv: "],
     ),
     "class folders, and a table of other classes of others": (
         {"a.csv": "image,label\n4.jpg,sunny\n5.jpg,dark\n"},
@@ -605,15 +605,13 @@ def test_columns_are_chosen_in_the_form(tmp_path, name):
     (tmp_path / "a.csv").write_text(
         "Dateiname;Kategorie;;Teil\n1.jpg;Hund;;dev\n2.jpg;Katze;;test\n"
     )
-    chosen = {"path": str(tmp_path), "layout": True, "label_from": "table"}
+    chosen = {"path": str(tmp_path), "advanced": True, "label_from": "table"}
     fields = form("import_folders", dataset, **chosen)
-    labels = ("Column of the images", "Column of the classes", "Column of the splits")
+    labels = ("Image column", "Class column", "Split column")
     for column, label in zip(("image_column", "label_column", "split_column"), labels, strict=True):
         assert fields[column]["type"]["values"] == ["automatic", "Dateiname", "Kategorie", "Teil"]
         assert fields[column]["view"]["label"] == label
-    assert "Name them by “Column of the images” and “Column of the classes”" in str(
-        fields["no_plan"]
-    )
+    assert "Name them by “Image column” and “Class column”" in str(fields["no_plan"])
     chosen |= {"image_column": "Dateiname", "label_column": "Kategorie", "split_column": "Teil"}
     fields = form("import_folders", dataset, **chosen, table=str(tmp_path / "a.csv"))
     assert "no_plan" not in fields
@@ -638,7 +636,7 @@ def test_an_import_by_a_table_is_remembered(tmp_path, name, capsys):
     dataset = fg.import_folders(str(root), name, **columns, progress=False)
     assert dataset.count_values("ground_truth.label") == {"a": 6, "b": 5, None: 1}
     told = capsys.readouterr().out
-    assert "1 images have no row in a table" in told
+    assert "1 image has no row in a table" in told
     assert "1 rows of t.csv say what others do" in told
     assert dataset.info["import_folders"]["skipped"] == {
         "in the table, but there is no such image": 1

@@ -231,7 +231,7 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     view = fg.predict(dataset, run)
     assert len(view) == 35
     printed = capsys.readouterr().out
-    assert "Left out 1 images" in printed
+    assert "Left out 1 image:" in printed
     assert os.path.basename(victim.filepath) in printed
     victim.reload()
     assert victim.prediction is None
@@ -254,7 +254,7 @@ def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
     last.ground_truth = None
     last.save()
     fg.predict(other, run, heatmaps=("label",))
-    assert "1 samples are of classes that 'quick' does not know" in capsys.readouterr().out
+    assert "1 sample is of a class that 'quick' does not know" in capsys.readouterr().out
     sample.reload()
     last.reload()
     for unknown in (sample, last):
@@ -360,12 +360,12 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
         with pytest.raises(OSError, match="disk full"):
             fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
     assert trained.list_runs() == ["quick"]
-    assert "'broken', resume=True) goes on" in capsys.readouterr().out
+    assert "'broken', resume=True) resumes it" in capsys.readouterr().out
     with pytest.raises(ValueError, match="'broken' of .* was interrupted. Pass resume=True"):
         fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
     with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is no run yet"):
         fg.load_run(trained, "broken")
-    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot go on"):
+    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot resume"):
         fg.fine_tune(trained, "broken", "default", resume=True)
     with pytest.raises(ValueError, match="nothing to train on: all of these samples are tagged"):
         fg.fine_tune(trained.match_tags("val"), "view", **QUICK)
@@ -389,7 +389,7 @@ def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
         patch.setattr(training, "train", stop)  # before the first epoch has ended
         with pytest.raises(KeyboardInterrupt):
             fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
-    with pytest.raises(ValueError, match="no training 'begun' to go on with"):
+    with pytest.raises(ValueError, match="no training 'begun' to resume"):
         fg.fine_tune(trained, "begun", resume=True)
     with pytest.raises(ValueError, match="no training run 'begun'"):  # nothing is left of it
         fg.delete_run(trained, "begun")

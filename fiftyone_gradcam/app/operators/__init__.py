@@ -13,10 +13,12 @@ from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
 from .relocate import Relocate
+from .report import Report
 from .review import AcceptSure, ExportReviews, Review, UndoReview
 from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
+from .training_summary import TrainingEstimate
 from .views import HighestScores, LowestScores, Mistakes
 
 OPERATORS = (
@@ -52,9 +54,11 @@ OPERATORS = (
     Retrain,
     Evaluate,
     SaveViews,
+    Report,
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
+    TrainingEstimate,
     ExplainSample,
     ShowHeatmap,
 )

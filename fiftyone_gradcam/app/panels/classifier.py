@@ -17,23 +17,30 @@ from .jobs import JobsTab
 from .next_step import next_step
 from .review import ReviewTab
 from .runs import RunsTab
+from .scores import ScoresTab
 
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "heatmaps"),
+    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
-TABS = {"jobs": "Jobs and training", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
+TABS = {
+    "jobs": "Jobs and training",
+    "review": "Review",
+    "runs": "Runs",
+    "evaluate": "Evaluate",
+    "scores": "Scores",
+}
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, HeatmapsRow, foo.Panel):
+class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel):
     """Jobs and training, review, runs, evaluation: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
@@ -164,6 +171,8 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, HeatmapsRow, foo
             self.read_runs(ctx)
         if ctx.panel.state.tab == "evaluate":
             self.read_evaluation(ctx)
+        if ctx.panel.state.tab == "scores":
+            self.read_scores(ctx)
 
     def render(self, ctx) -> types.Property:
         """Draw the tabs and the one that is open."""
@@ -183,6 +192,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, HeatmapsRow, foo
             "review": self.draw_review,
             "runs": self.draw_runs,
             "evaluate": self.draw_evaluation,
+            "scores": self.draw_scores,
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
