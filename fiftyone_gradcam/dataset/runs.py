@@ -57,6 +57,8 @@ class Run:
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
         temperature: by which logits are divided to make probabilities that can be believed, as
             `evaluate` has fitted it; None if it was not asked to
+        basis: digests of the "split" and the "labels" that it was trained with (see
+            `fiftyone_gradcam.dataset.basis`); None of what is unknown
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -77,6 +79,7 @@ class Run:
     trained: str | None = None
     measured: dict | None = None
     temperature: float | None = None
+    basis: dict | None = None
 
     @property
     def version(self) -> str | None:
@@ -258,6 +261,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
         measured=run.measured,
+        basis=run.basis,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -379,6 +383,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         trained=_when(info),
         measured=getattr(config, "measured", None),
         temperature=getattr(config, "temperature", None),
+        basis=getattr(config, "basis", None),
     )
 
 
@@ -403,6 +408,11 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
     return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
+
+
+def trained_at(dataset: fo.Dataset, key: str) -> str:
+    """When a run of a dataset was recorded, which is its version: see `Run.trained`."""
+    return _when(dataset.get_run_info(key))
 
 
 def _when(info: fo.core.runs.RunInfo) -> str:

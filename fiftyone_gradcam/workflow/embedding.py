@@ -170,7 +170,7 @@ def _declared(network: Network, run: runs.Run | None) -> Declared:
     facts = {"kind": "embeddings", "network": network.digest}
     words = f"What {words_of(network, run)} sees in the image"
     if run is not None and not isinstance(run, runs.Pretrained):
-        facts["run"] = run.key
+        facts |= {"run": run.key, "version": run.version}
     return Declared("vector", words, facts, {})
 
 
