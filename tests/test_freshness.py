@@ -19,9 +19,8 @@ A, B, C = "digit 0", "digit 1", "digit 2"
 def digits_of(tmp_path_factory):
     """What each test has a clone of: 8 digits of each class, split, predicted and judged."""
     folder = tmp_path_factory.mktemp("freshness")
-    (dataset,) = (made := some_digits(folder / "digits", f"fresh {folder.name}", 8)) and [
-        next(made)
-    ]
+    made = some_digits(folder / "digits", f"fresh {folder.name}", 8)
+    dataset = next(made)
     fg.split(dataset)
     make_run(dataset, "first")
     fg.predict(dataset, "first", heatmaps=("predicted", "label", "contrast"))
@@ -119,9 +118,8 @@ def test_reviews_make_label_issues_stale_once_none_is_left(dataset):
     fg.undo_review(dataset, 2)
     assert said(dataset) == {}
     dataset.delete_samples(ids[5])
-    assert (
-        said(dataset)[("label issues", "label_quality")] == "labels or samples have changed since"
-    )
+    why = "labels or samples have changed since"
+    assert said(dataset)[("label issues", "label_quality")] == why
 
 
 def test_judging_a_part_again_does_not_vouch_for_the_rest(dataset):

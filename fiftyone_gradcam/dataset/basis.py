@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import fiftyone as fo
 
 from .fields import path_in, root_dataset
+from .review_state import default_label_field
 from .splits import split_tags
 
 LEARNED = ("train", "val")  # splits that a training uses
@@ -34,6 +35,12 @@ def basis_of_training(samples: fo.core.collections.SampleCollection, label_field
     snapshot = Snapshot(root_dataset(samples), label_field)
     found = {"split": snapshot.split()}
     return found | ({"labels": snapshot.learned()} if isinstance(samples, fo.Dataset) else {})
+
+
+def all_labels(samples: fo.core.collections.SampleCollection) -> str:
+    """A digest of the labels, that work on a dataset is about, of all its samples."""
+    dataset = root_dataset(samples)
+    return Snapshot(dataset, default_label_field(dataset)).all_labels()
 
 
 def now_text() -> str:

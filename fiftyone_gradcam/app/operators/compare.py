@@ -30,6 +30,7 @@ class CompareRuns(Verb):
     label = "Compare runs"
     icon = "compare_arrows"
     description = "Two classifiers on the same samples, with the labels as they are now"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
@@ -75,6 +76,7 @@ class Retrain(Verb):
     label = "Retrain on corrected labels"
     icon = "restart_alt"
     description = "Repeat the training of a run with the labels as they are now, and compare both"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
@@ -112,6 +114,7 @@ class Evaluate(Verb):
     label = "Evaluate a run"
     icon = "analytics"
     description = "Precision, recall, F1 and calibration, for the Model Evaluation panel too"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:

@@ -44,7 +44,10 @@ class FineTune(Verb):
         target = ctx.target_view()
         label_field_input(ctx, inputs)
         tags = target.count_sample_tags()
-        if not tags.get("train"):
+        if not tags and target is ctx.dataset:
+            words = "Not split yet: the images are split into train, val and test first"
+            inputs.view("splits_first", types.Notice(label=words))
+        elif not tags.get("train"):
             inputs.view(
                 "no_train",
                 types.Warning(

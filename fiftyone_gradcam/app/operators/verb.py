@@ -15,10 +15,11 @@ from bson.errors import InvalidId
 from fiftyone.operators import types
 from pymongo.errors import OperationFailure
 
+from ...dataset.basis import all_labels
 from ...jobs import calls, queue
 from ...jobs.job import Job, JobError
 from ...jobs.reporter import Reporter
-from ..showing import show, show_job
+from ..showing import RESTS_ON, show, show_job, show_panel
 from .forms import refuse
 from .params import check_params, check_view, faults
 
@@ -45,6 +46,7 @@ class Verb(foo.Operator):
     is_long = True
     has_button = True
     needs_dataset = True
+    rests_on_labels = False  # and keeps nothing in the dataset that says of which
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -180,14 +182,16 @@ class Verb(foo.Operator):
         """Do the work of a delegated operation; the process may be a worker's or another's."""
         with Reporter(ctx.request_params["run_doc"]) as reporter:
             reporter.tell("Starting")  # PyTorch takes seconds to load
+            basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
             reporter.tell(outcome["summary"], 1.0)
-        return outcome
+        return outcome | basis
 
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
-        job = queue.submit(self.verb, given, ctx.dataset)  # at once: the App shows what it raises
+        # At once: the App shows what it raises.
+        job = queue.submit(self.verb, given, ctx.dataset, dict(ctx.params))
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
@@ -196,13 +200,16 @@ class Verb(foo.Operator):
         It goes on if nobody follows any more.
         """
         while not job.refresh().has_ended:
-            yield ctx.ops.set_progress(label=job.message or job.label, progress=job.progress)
+            label = f"{job.message or job.label} (Done hides this; it goes on)"
+            yield ctx.ops.set_progress(label=label, progress=job.progress)
             time.sleep(FOLLOW_SECONDS)
         yield ctx.ops.set_progress(label=job.message, progress=job.progress)
         if job.state != "completed":
             yield ctx.ops.notify(job.message, variant="error")
             raise JobError(job.message)
         yield from show(ctx, job.outcome)
+        if "dataset" in job.outcome:
+            yield from show_panel(ctx, job.outcome["dataset"])
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
         """Call a verb that takes long with other arguments; the form closes by itself."""

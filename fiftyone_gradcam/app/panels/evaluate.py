@@ -120,7 +120,9 @@ class EvaluateTab:
         state = ctx.panel.state
         if not state.prediction_fields:
             panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
-            panel.btn("next", label=state.next[1], on_click=self.on_next, variant="contained")
+            label = state.next[0]["label"]
+            params = {"label": label}
+            panel.btn("next", label=label, on_click=self.on_next, params=params)
             return
         choices = panel.h_stack("choices", gap=2)
         choice(
