@@ -14,7 +14,7 @@ _HOMES = {
     **dict.fromkeys(("Job", "JobError", "load_job"), "jobs.job"),
     "list_jobs": "jobs.queue",
     "import_folders": "workflow.importing",
-    "plan_import": "folders.plan",
+    "plan_import": "folders.planning",
     **dict.fromkeys(("relocate", "Relocated"), "workflow.relocating"),
     "split": "workflow.splitting",
     "preview_augmentation": "workflow.augmentation",
@@ -41,7 +41,10 @@ _HOMES = {
     **dict.fromkeys(("list_reviews", "export_reviews"), "workflow.listing_reviews"),
     **dict.fromkeys(("lowest_scores", "highest_scores", "mistakes"), "dataset.views"),
     **dict.fromkeys(("Run", "load_run", "list_runs"), "dataset.runs"),
-    **dict.fromkeys(("export_run", "import_run", "rename_run", "delete_run"), "workflow.managing"),
+    "export_run": "workflow.exporting_runs",
+    "import_run": "workflow.importing_runs",
+    "rename_run": "workflow.renaming",
+    "delete_run": "workflow.deleting",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (resolved by __getattr__)

@@ -15,7 +15,7 @@ COLUMNS = ("image_column", "label_column", "split_column")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 well, 1 something is wrong, 2 not understood."""
     options = _parser().parse_args(arguments)
-    from . import doctor
+    from . import doctor, doctor_database
 
     if options.command == "doctor":
         return 0 if doctor.examine(options.fix, options.yes, options.free) else 1
@@ -23,11 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "plan":  # needs no database
             return _plan(options)
         if options.command == "relocate":
-            doctor.mend_database()
+            doctor_database.mend_database()
             return _relocate(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
-        doctor.mend_database()
+        doctor_database.mend_database()
         if not options.no_app:
             doctor.link_plugin()
         return _work(options)

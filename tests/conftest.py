@@ -60,10 +60,10 @@ os.environ["FIFTYONE_DATABASE_URI"] = DATABASE.uri
 # What tests and jobs need, for this process and for all that are forked from a copy of it.
 IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
 FOUND_NURSERY = """
-from fiftyone_gradcam.jobs import nursery, processes, queue, worker
+from fiftyone_gradcam.jobs import nursery, places, processes, queue, worker
 
 environment = processes.worker_environment(queue._settings())
-if target := nursery.found("", nursery.socket_path(environment)):
+if target := nursery.found("", places.socket_path(environment)):
     worker.main(target)  # in each worker that it forks
 """
 
@@ -109,9 +109,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def nursery() -> None:
     """Let the first job of a session start as quickly as those after it."""
-    from fiftyone_gradcam.jobs import nursery, processes, queue
+    from fiftyone_gradcam.jobs import places, processes, queue
 
-    place = nursery.socket_path(processes.worker_environment(queue._settings()))
+    place = places.socket_path(processes.worker_environment(queue._settings()))
     if forking.CAN_FORK and not place.exists():
         forking.run_python(FOUND_NURSERY)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pymongo
 
-from fiftyone_gradcam import doctor
+from fiftyone_gradcam import doctor_database
 
 START_SECONDS = 60
 
@@ -25,7 +25,7 @@ def find_mongod() -> Path:
     (package,) = find_spec("fiftyone").submodule_search_locations
     program = Path(package) / "db" / "bin" / "mongod"
     if not program.exists():
-        print(doctor._install_database())
+        print(doctor_database.install_database())
     return program
 
 

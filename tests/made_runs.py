@@ -12,7 +12,7 @@ import torch
 from conftest import save_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset import run_files, runs
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -69,7 +69,7 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
             scale = 2 / logits.std(0)
             last.bias.copy_((last.bias - logits.mean(0)) * scale)
             last.weight.mul_(scale[:, None])
-    path = runs.checkpoint_path(dataset, key)
+    path = run_files.checkpoint_path(dataset, key)
     folder = os.path.dirname(path)
     description = {"backbone": "small_cnn", "classes": CLASSES, "recipe": recipe.to_dict()}
     save_checkpoint(path, model.state_dict(), description)

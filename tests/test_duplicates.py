@@ -231,3 +231,45 @@ def test_near_duplicates_of_real_photos(real, tmp_path, backbone):
     assert {leak.kind for leak in leaks} == {"near"}
     assert all(planted.get(leak.val) == leak.train for leak in leaks)
     assert len(leaks) >= 36
+
+
+def strewn(count: int, seed: int) -> np.ndarray:
+    """Features (n, 64) most of whose variance is in a dozen directions, the last 40 images being
+    the first ones again, nearly."""
+    random = np.random.default_rng(seed)
+    turn = np.linalg.qr(random.normal(size=(64, 64)))[0]
+    features = (random.normal(size=(count, 64)) * 0.9 ** np.arange(64)) @ turn
+    features[-40:] = features[:40] + 0.01 * random.normal(size=(40, 64))
+    return features.astype(np.float32)
+
+
+@pytest.mark.parametrize("similar", [0.85, 0.4])
+def test_short_vectors_sort_out_no_pair(similar, monkeypatch):
+    a, b = strewn(3000, 0), strewn(1500, 1)
+    b[:30] = a[200:230] + 0.01
+    cosines = []
+    for few in (2**60, 0):
+        monkeypatch.setattr(duplicates, "FEW", few)
+        cosines.append([near_duplicates(a, b, similar), near_duplicates(a, None, similar)])
+    for direct, sorted_out in zip(*cosines, strict=True):
+        assert set(map(tuple, direct[0].tolist())) == set(map(tuple, sorted_out[0].tolist()))
+        assert np.allclose(np.sort(direct[1]), np.sort(sorted_out[1]), atol=1e-6)
+    assert {(200 + i, i) for i in range(30)} <= set(map(tuple, cosines[1][0][0].tolist()))
+    twins = {(i, 2960 + i) for i in range(40)}
+    found = set(map(tuple, cosines[1][1][0].tolist()))
+    assert twins <= found
+    assert not any(i == j for i, j in found)
+
+
+def test_only_rows_with_a_candidate_are_compared_in_full(monkeypatch):
+    monkeypatch.setattr(duplicates, "FEW", 0)
+    a = strewn(3000, 0)
+    mean, deviation = a.mean(0), a.std(0)
+    vectors = (a - mean) / deviation
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -1)
+    having = np.flatnonzero(cosines.max(1) >= 0.85)
+    asked = duplicates._rows_with_candidates(vectors, vectors, 0.85)
+    assert set(having) <= set(asked)
+    assert len(asked) < 1.2 * len(having) < 600

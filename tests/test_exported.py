@@ -25,8 +25,9 @@ from made_runs import (
 )
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import exported, runs
+from fiftyone_gradcam.dataset import exported
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
+from fiftyone_gradcam.dataset.run import pretrained
 from fiftyone_gradcam.training.recipe import Recipe
 
 
@@ -161,7 +162,7 @@ def test_nothing_is_exported_over_other_files(dataset, tmp_path):
         fg.export_run(dataset, "b", str(mine / "weights.pt"))
     with pytest.raises(ValueError, match="no training run 'c'. Its runs: a, b"):
         fg.export_run(dataset, "c", str(tmp_path / "c"))
-    network = runs.pretrained(dataset, "squeezenet1_1", "imagenet", "squash")
+    network = pretrained(dataset, "squeezenet1_1", "imagenet", "squash")
     with pytest.raises(ValueError, match="was not trained here"):
         fg.export_run(dataset, network, str(tmp_path / "c"))
     assert sorted(os.listdir(tmp_path)) == ["digits", "exported", "mine"]

@@ -18,7 +18,7 @@ from made_runs import SIZE, make_run, some_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import feature_files, kept_features
+from fiftyone_gradcam.dataset import feature_files, feature_sources, kept_features
 from fiftyone_gradcam.dataset.feature_files import FeatureWriter, open_features
 from fiftyone_gradcam.dataset.features import features_of
 from fiftyone_gradcam.dataset.files import dataset_folder
@@ -27,6 +27,7 @@ from fiftyone_gradcam.dataset.writing import writing
 from fiftyone_gradcam.images import batches
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
+from fiftyone_gradcam.training import frozen
 
 CLOSE = {"rel": 2**-10, "abs": 1e-5}  # of float16, and of folded batch norms
 
@@ -110,8 +111,8 @@ def test_predict_leaves_its_features_behind(dataset, resize):
 
 def folder_of(dataset, run) -> str:
     """Where the features of a run are kept."""
-    return kept_features.folder_of(
-        dataset, kept_features.source_of(dataset, run.network("cpu"), run)
+    return feature_sources.folder_of(
+        dataset, feature_sources.source_of(dataset, run.network("cpu"), run)
     )
 
 
@@ -181,6 +182,27 @@ def test_verbs_of_one_network_forward_once(dataset, digit_weights):
     assert len(judged) == len(dataset)
 
 
+def test_a_network_whose_features_are_kept_is_not_loaded_again(dataset, digit_weights, tmp_path):
+    file = tmp_path / "weights.pt"
+    shutil.copyfile(digit_weights, file)
+    options = {"backbone": "small_cnn", "weights": str(file), "progress": False}
+    fg.split(dataset, {"train": 0.5, "val": 0.5})
+    fg.find_leaks(dataset, **options)
+    with patch.object(frozen, "create_model", side_effect=AssertionError("loaded")):
+        fg.find_leaks(dataset, **options)
+        with pytest.raises(ValueError, match="'nowhere'"):
+            fg.find_leaks(dataset, **options, device="nowhere")
+    # Other weights in the place of the file are other features.
+    state = torch.load(file)
+    first = next(name for name, tensor in state.items() if tensor.ndim == 4)
+    torch.save({**state, first: -state[first]}, file)
+    with counting() as counts:
+        fg.find_leaks(dataset, **options)
+    assert counts.forwarded == len(dataset)
+    with patch.object(frozen, "create_model", side_effect=AssertionError("loaded")):
+        fg.find_leaks(dataset, **options)
+
+
 def test_a_run_that_is_deleted_frees_its_features(dataset):
     run, other = make_run(dataset, "a"), make_run(dataset, "b", seed=1)
     fg.predict(dataset, "a", progress=False)
@@ -231,7 +253,7 @@ def test_doctor_lists_features_of_no_use_alone(dataset):
         kept_of(dataset, run)
     ids, paths = dataset.values(["id", "filepath"])
     for key in ("old", "new"):  # of no run, as those of a backbone are
-        kept = kept_features.Kept(dataset, kept_features.Source(key, "a backbone"), ids, paths)
+        kept = kept_features.Kept(dataset, feature_sources.Source(key, "a backbone"), ids, paths)
         kept.add(np.arange(2), np.ones((2, 3)))
         kept.close()
     month_ago = os.stat(paths[0]).st_mtime - 31 * 24 * 3600
@@ -361,7 +383,7 @@ def test_what_was_seen_before_a_pass_was_cancelled_is_kept(dataset):
 def test_many_small_files_become_one_with_the_newest_rows(dataset, monkeypatch):
     monkeypatch.setattr(kept_features, "MOST_FILES", 3)
     ids, paths = dataset.values(["id", "filepath"])
-    source = kept_features.Source("many", "a backbone")
+    source = feature_sources.Source("many", "a backbone")
 
     def keep(places, number):
         kept = kept_features.Kept(dataset, source, ids, paths)

@@ -13,7 +13,7 @@ from fiftyone.factory import repo_factory
 from made_runs import logits_of, make_run, some_digits, tree
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import exported, runs
+from fiftyone_gradcam.dataset import exported, recording, run_files, runs
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
 from fiftyone_gradcam.workflow import training
 
@@ -27,23 +27,23 @@ FIRST = [
     (training, "save_state", 1, True),
     (training, "save_state", 1, False),
     (training, "save_state", 2, False),
-    (training, "save_checkpoint", 1, False),
+    (recording, "save_checkpoint", 1, False),
     (fo.Dataset, "register_run", 1, False),
-    (runs, "remove_others", 2, True),
+    (run_files, "remove_others", 2, True),
 ]
 REPLACING = [
     (training, "save_state", 1, False),
     (training, "save_state", 2, False),
-    (training, "save_checkpoint", 1, False),
+    (recording, "save_checkpoint", 1, False),
     (fo.Dataset, "update_run_config", 1, True),
     (fo.Dataset, "update_run_config", 1, False),
-    (runs, "remove_others", 2, True),
+    (run_files, "remove_others", 2, True),
 ]
 IMPORTING = [
     (exported, "save_checkpoint", 1, False),
     (os, "rename", 1, False),
     (fo.Dataset, "save_run_results", 1, False),
-    (runs, "remove_others", 1, True),
+    (run_files, "remove_others", 1, True),
 ]
 
 
@@ -123,7 +123,7 @@ def test_a_first_training_that_is_killed(dataset, whole, point):
     assert killed(point, train)
     dataset.reload()
     recorded = "a" in fg.list_runs(dataset)
-    has_state = runs.can_resume(dataset, "a")
+    has_state = run_files.can_resume(dataset, "a")
     assert has_state is (point != FIRST[0])
     if recorded:
         assert facts_of(dataset, fg.load_run(dataset, "a")) == whole

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 
-from fiftyone_gradcam.jobs import nursery, processes
+from fiftyone_gradcam.jobs import nursery, places, processes
 
 pytestmark = pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
 
@@ -27,8 +27,8 @@ import json, os, random, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from fiftyone_gradcam.jobs import nursery
-nursery._import_all, nursery._code = lambda: None, lambda: []
+from fiftyone_gradcam.jobs import nursery, places
+nursery._import_all, places.code = lambda: None, lambda: []
 nursery.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
 nursery.POLL_SECONDS, nursery.IDLE_SECONDS = 0.1, float(sys.argv[3])
 target = nursery.found("first", Path(sys.argv[2]))
@@ -64,16 +64,16 @@ def until(condition, seconds: float = 60.0):
 def own(monkeypatch) -> Path:
     """A folder of sockets of the test's own; the path of a socket must be short."""
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="n")))
-    monkeypatch.setattr(nursery, "own_folder", lambda: folder)
+    monkeypatch.setattr(places, "own_folder", lambda: folder)
     monkeypatch.setattr(nursery, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
-    monkeypatch.setattr(nursery, "_code", lambda: [])  # nor is a package that is installed now
+    monkeypatch.setattr(places, "code", lambda: [])  # nor is a package that is installed now
     yield folder
     shutil.rmtree(folder)
 
 
 def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
     """Start one as the first worker of a session does; returns what this worker wrote down."""
-    path = nursery.socket_path(environment)
+    path = places.socket_path(environment)
     command = [sys.executable, "-c", FOUNDER, str(REPOSITORY), str(path), str(idle)]
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -87,7 +87,7 @@ def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
 def nursery_pid(environment: dict[str, str]) -> int:
     """The number of the process that listens."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(nursery.socket_path(environment)))
+        connection.connect(str(places.socket_path(environment)))
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return struct.unpack("3i", peer)[0]
 
@@ -103,7 +103,7 @@ def environment(own) -> dict[str, str]:
     """Of a nursery, which is ended after the test."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(own), "WHOSE": "a test's"}
     yield environment
-    nursery.socket_path(environment).unlink(missing_ok=True)
+    places.socket_path(environment).unlink(missing_ok=True)
 
 
 def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
 
 def test_it_is_its_users_own(own, environment):
     found_nursery(environment)
-    assert nursery.socket_path(environment).stat().st_mode & 0o777 == 0o600
+    assert places.socket_path(environment).stat().st_mode & 0o777 == 0o600
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(json.dumps({"target": "t"}).encode())
@@ -145,7 +145,7 @@ def test_it_is_its_users_own(own, environment):
     for rubbish in (b"", b"{", b"[1]", b'{"target": 1, "more": 2}', b"\xff" * 100):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
-            connection.connect(str(nursery.socket_path(environment)))
+            connection.connect(str(places.socket_path(environment)))
             connection.sendall(rubbish)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b""
@@ -200,7 +200,7 @@ def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
     with monkeypatch.context() as impatient:
         impatient.setattr(nursery, "ANSWER_SECONDS", 0.3)
         assert nursery.bear("t", environment, own / "a.log") is None
-    assert not nursery.socket_path(environment).exists()
+    assert not places.socket_path(environment).exists()
     found_nursery(environment)
     assert nursery_pid(environment) != parent
     os.kill(parent, signal.SIGCONT)
@@ -224,7 +224,7 @@ def test_many_at_once_wait_for_each_other(own, environment):
 
 def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
     found_nursery(environment, idle=0.3)
-    path = nursery.socket_path(environment)
+    path = places.socket_path(environment)
     until(lambda: not path.exists())
     assert not path.with_suffix(nursery.FOUNDING).exists()
 
@@ -238,17 +238,17 @@ def test_only_one_is_founded_at_a_place(own, environment):
 
 def test_another_environment_or_code_is_another_nursery(tmp_path, monkeypatch):
     environment = {"FIFTYONE_DATABASE_NAME": "one", "HOME": "/home/one"}
-    path = nursery.socket_path(environment)
-    assert nursery.socket_path(environment | {"TERM": "x", "SSH_TTY": "y"}) == path
-    assert nursery.socket_path(environment | {"FIFTYONE_DATABASE_NAME": "two"}) != path
-    assert nursery.socket_path(environment | {"CUDA_VISIBLE_DEVICES": "1"}) != path
+    path = places.socket_path(environment)
+    assert places.socket_path(environment | {"TERM": "x", "SSH_TTY": "y"}) == path
+    assert places.socket_path(environment | {"FIFTYONE_DATABASE_NAME": "two"}) != path
+    assert places.socket_path(environment | {"CUDA_VISIBLE_DEVICES": "1"}) != path
     module = tmp_path / "code" / "module.py"
     module.parent.mkdir()
     module.write_text("a = 1")
-    monkeypatch.setattr(nursery, "ROOT", module.parent)
-    before = nursery.socket_path(environment)
+    monkeypatch.setattr(places, "ROOT", module.parent)
+    before = places.socket_path(environment)
     module.write_text("a = 11")
-    assert nursery.socket_path(environment) != before
+    assert places.socket_path(environment) != before
 
 
 def test_a_worker_is_marked_while_it_lives(own, monkeypatch):

@@ -11,6 +11,7 @@ from fiftyone_gradcam.app.operators.predict import HOW, KINDS
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.fields import field_name
 from fiftyone_gradcam.dataset.predictions import PredictionWriter
+from fiftyone_gradcam.dataset.run import pretrained
 from fiftyone_gradcam.explain.render import HeatmapOptions
 
 URI = "@gradcam/classifier/predict"
@@ -51,7 +52,7 @@ def would_delete(samples, params: dict) -> bool:
     maps = "imagenet_cam" if run == PRETRAINED else "gradcam"
     field, maps = params.get(f"{start}_to", start), params.get(f"{maps}_to", maps)
     if run == PRETRAINED:
-        run = runs.pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
+        run = pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
     else:
         run = fg.load_run(dataset, run)
     names = {k: f"{maps}_{k}" for k, (_, on) in KINDS.items() if params.get(k, on)}

@@ -10,6 +10,7 @@ from published import as_published, as_saved, cache, differences, first_mnasnet,
 from torch import nn
 
 from fiftyone_gradcam import doctor
+from fiftyone_gradcam.doctor_finding import Finding
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
@@ -101,9 +102,7 @@ def test_a_first_mnasnet_keeps_its_stem_through_training_and_checkpoints(home):
 def test_doctor_loads_the_weights_that_it_vouches_for(home):
     cache(home, "resnet18", as_published("resnet18"))
     cache(home, "mnasnet1_0", as_saved("mnasnet1_0"))
-    assert doctor.check_weights() == doctor.Finding(
-        True, "ImageNet weights cached: resnet18, mnasnet1_0"
-    )
+    assert doctor.check_weights() == Finding(True, "ImageNet weights cached: resnet18, mnasnet1_0")
     assert weights_at_hand("resnet18") == "imagenet"
     state = as_published("squeezenet1_1")
     state["features.3.squeeze.bias"][2] = float("nan")

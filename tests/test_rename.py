@@ -25,7 +25,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import run_fields, runs
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
-from fiftyone_gradcam.workflow import managing
+from fiftyone_gradcam.workflow import renaming
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
 
 STEPS = [
     (os, "rename"),
-    (managing, "_link_files"),
+    (renaming, "_link_files"),
     (runs, "update_paths"),
     (fo.Dataset, "rename_run"),
     (run_fields, "rename_run_in_fields"),

@@ -182,7 +182,7 @@ def test_runs_and_resumed_trainings_hold_what_was_chosen(dataset, recipe, capsys
 
 def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, monkeypatch):
     """And what a field was predicted with stays, whatever other images would say."""
-    from fiftyone_gradcam.workflow import predicting
+    from fiftyone_gradcam.dataset import classifiers
 
     module = Network.of_backbone(
         get_backbone("squeezenet1_1"),
@@ -197,7 +197,7 @@ def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, 
     version = dataset.get_field("few").info["version"]
     assert version == f"{path}, squash"  # too few to compare
     fg.predict(dataset.limit(4), "squeezenet1_1", "named", resize="crop", **options)
-    run = predicting.find_classifier(dataset, "squeezenet1_1", path)
-    assert predicting.way_before(dataset, run, "named") == "crop"
-    again = predicting.shown_best(dataset, run, "named", None, "cpu", False)
+    run = classifiers.find_classifier(dataset, "squeezenet1_1", path)
+    assert classifiers.way_before(dataset, run, "named") == "crop"
+    again = classifiers.shown_best(dataset, run, "named", None, "cpu", False)
     assert again.version == f"{path}, crop"

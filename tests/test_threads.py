@@ -13,7 +13,7 @@ from torch import nn
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels
-from fiftyone_gradcam.dataset.runs import pretrained
+from fiftyone_gradcam.dataset.run import pretrained
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.explain.render import HeatmapOptions, peak_of, render_heatmap
 from fiftyone_gradcam.images.batches import Images

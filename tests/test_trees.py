@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from fiftyone_gradcam.folders.plan import plan_import
+from fiftyone_gradcam.folders.planning import plan_import
 
 MASK = "a mask, left out"
 UNLABELLED = (None, None)

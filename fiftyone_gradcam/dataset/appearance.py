@@ -9,11 +9,11 @@ import numpy as np
 
 from ..images.batches import Images
 from ..progress import Progress, reporting, tell_failures
-from ..training.frozen import frozen_network
+from ..training.frozen import FrozenLater
 from ..training.recipes import make_recipe
+from .feature_sources import source_of
 from .features import pixel_readers, read_features
 from .import_record import decode_options
-from .kept_features import source_of
 from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
@@ -54,7 +54,7 @@ def appearance_of(
     readers = pixel_readers(recipe.image_size, recipe.resize)  # for other verbs too
     pixels = len(readers)
     if weights != "none":
-        network = frozen_network(recipe, device)
+        network = FrozenLater(recipe, device)
         readers.append((source_of(dataset, network), network))
     by = f"by {backbone}" if weights != "none" else "by thumbnails"
     by = "by your embeddings" if embeddings is not None else by

@@ -13,7 +13,7 @@ from ..review.scores import softmax
 from .evaluation import prediction_fields
 from .fields import field_info, root_dataset, whole
 from .import_record import decode_options
-from .runs import Run
+from .run import Run
 
 BATCH = 32
 

@@ -19,8 +19,9 @@ import torch
 from .. import __version__
 from ..disk import whole_file
 from ..model.checkpoint import load_checkpoint, save_checkpoint
+from .run import Run
 from .run_facts import check_facts, input_of, read_json
-from .runs import CHECKPOINT, Run
+from .run_files import CHECKPOINT
 
 FORMAT, VERSION = "fiftyone-gradcam run", 1
 WEIGHTS, FACTS = "weights.pt", "run.json"

@@ -16,19 +16,13 @@ from ..passes.sinks import Sink
 from ..progress import Report
 from ..review.duplicates import small_pictures
 from ..review.pictures import picture_measures
+from ..training.frozen import FrozenLater
 from .feature_files import rounded
-from .kept_features import (
-    Kept,
-    Source,
-    keeping,
-    measures_source,
-    present,
-    source_of,
-    thumbnails_source,
-)
-from .runs import Run
+from .feature_sources import Source, measures_source, source_of, thumbnails_source
+from .kept_features import Kept, keeping, present
+from .run import Run
 
-Reader = Network | Callable[[torch.Tensor], torch.Tensor | np.ndarray]
+Reader = Network | FrozenLater | Callable[[torch.Tensor], torch.Tensor | np.ndarray]
 
 
 class Keep(Sink):
@@ -37,7 +31,8 @@ class Keep(Sink):
     Args:
         kept: what there is
         reader: makes uint8 images (n, 3, S, S) features (n, C); or the network of the pass, whose
-            pooled features are kept: the means over the cells of its target tensor
+            pooled features are kept (the means over the cells of its target tensor), which is
+            loaded if it has anything to do
         collects: whether all of it is wanted too
 
     Attributes:
@@ -48,7 +43,7 @@ class Keep(Sink):
 
     def __init__(self, kept: Kept, reader: Reader, collects: bool = False):
         self.kept, self.reader = kept, reader
-        self.splits = isinstance(reader, Network)
+        self.splits = isinstance(reader, Network | FrozenLater)
         self.rows = kept.read() if collects else None
         self.lacking = ~(present(self.rows) if collects else kept.has())
 
@@ -159,6 +154,7 @@ def read_features(
     left = np.flatnonzero(np.any([sink.lacking for sink in sinks], 0))
     with keeping(*(sink.kept for sink in sinks)):
         if len(left):
+            network = network.network if isinstance(network, FrozenLater) else network
             message = "Extracting features"
             run_pass(images, network, sinks, batch_size, report, left, message)
     return [sink.rows for sink in sinks]

@@ -13,7 +13,7 @@ from ..model.state_file import check_weights_file
 from ..model.weights import create_classifier
 from ..training.recipe import Recipe
 from .fields import labels_of
-from .runs import CHECKPOINT
+from .run_files import CHECKPOINT
 
 
 def facts_of_weights(

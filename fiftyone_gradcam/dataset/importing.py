@@ -112,7 +112,7 @@ def carry_out(
     holds the dataset by `importing`.
 
     Args:
-        plan: see `fiftyone_gradcam.folders.plan.plan_import`
+        plan: see `fiftyone_gradcam.folders.planning.plan_import`
         name: of the dataset
         label_field: field for the classes
         overwrite: replace a dataset of this name

@@ -15,6 +15,7 @@ import fiftyone.core.odm as foo
 from ..locks import dataset_target, locked
 from . import references
 from .feature_files import PART
+from .feature_sources import useless_features
 from .files import (
     FEATURES,
     HEATMAPS,
@@ -28,8 +29,7 @@ from .files import (
     owner_of,
     remove_files,
 )
-from .kept_features import useless_features
-from .runs import STATE
+from .run_files import STATE
 
 # A file of a dataset that exists may be of a process on another machine, where no lock tells.
 LEAST_AGE_SECONDS = 3600.0

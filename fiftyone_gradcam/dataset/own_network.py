@@ -8,7 +8,7 @@ import fiftyone as fo
 from torch import nn
 
 from ..model.network import Network
-from .runs import Pretrained
+from .run import Pretrained
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import fiftyone as fo
+
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
-from .runs import Run
+from .run import Run
 from .storing import Declared
 
 PREDICTION_ATTRIBUTES = dict.fromkeys(("label_score", "margin", "entropy"), "float")
@@ -66,3 +70,45 @@ def declared_fields(
         attributes = HEATMAP_ATTRIBUTES | (VERSUS if of == "contrast" else {})
         found[name] = Declared("heatmap", text, info, attributes)
     return found
+
+
+def lacking(
+    dataset: fo.Dataset,
+    ids: Sequence[str],
+    labels: Sequence[int],
+    classes: Sequence[str],
+    prediction_field: str,
+    heatmap_fields: Mapping[str, str],
+) -> list[int]:
+    """Positions of samples without a prediction, or without a heatmap that is due.
+
+    Args:
+        dataset: that holds what was predicted so far
+        ids, labels: of N samples, and the indexes of their own classes, -1 for none
+        classes: names of the classes
+        prediction_field, heatmap_fields: see `PredictionWriter`
+    """
+    if dataset.get_field(prediction_field) is None:
+        return list(range(len(ids)))
+    rows = dataset.values(["id", f"{prediction_field}.label"])
+    predicted = {sample_id: label for sample_id, label in zip(*rows, strict=True) if label}
+    maps = {
+        kind: set(dataset.exists(name).values("id")) if dataset.get_field(name) else set()
+        for kind, name in heatmap_fields.items()
+    }
+
+    def is_due(kind: str, sample_id: str, own: int) -> bool:
+        kind = kind.removeprefix(AGAINST)
+        if kind not in ("label", "contrast"):
+            return True
+        differs = own >= 0 and classes[own] != predicted[sample_id]
+        return own >= 0 if kind == "label" else differs
+
+    return [
+        position
+        for position, (sample_id, own) in enumerate(zip(ids, labels, strict=True))
+        if sample_id not in predicted
+        or any(
+            is_due(kind, sample_id, own) and sample_id not in found for kind, found in maps.items()
+        )
+    ]

@@ -10,13 +10,12 @@ import fiftyone as fo
 import numpy as np
 
 from ..explain.render import HeatmapOptions
-from ..explain.signed import AGAINST
 from ..review.scores import Scores
 from .documents import document
 from .fields import check_writable, field_info, index, label_fields, label_path
 from .files import claim_folder, heatmap_folder, remove_heatmap_files
-from .prediction_fields import declared_fields
-from .runs import Pretrained, Run
+from .prediction_fields import declared_fields, lacking
+from .run import Pretrained, Run
 from .spool import Spool, make_header, spools
 from .storing import declare, describe, is_other, write_rows
 from .tidying import remove_leftovers
@@ -148,32 +147,8 @@ class PredictionWriter:
 
     def _lacking(self) -> list[int]:
         """Positions of samples without a prediction, or without a heatmap that is due."""
-        dataset = self.dataset
-        if dataset.get_field(self.prediction_field) is None:
-            return list(range(len(self.ids)))
-        rows = dataset.values(["id", f"{self.prediction_field}.label"])
-        predicted = {sample_id: label for sample_id, label in zip(*rows, strict=True) if label}
-        maps = {
-            kind: set(dataset.exists(name).values("id")) if dataset.get_field(name) else set()
-            for kind, name in self.heatmap_fields.items()
-        }
-
-        def is_due(kind: str, sample_id: str, own: int) -> bool:
-            kind = kind.removeprefix(AGAINST)
-            if kind not in ("label", "contrast"):
-                return True
-            differs = own >= 0 and self.run.classes[own] != predicted[sample_id]
-            return own >= 0 if kind == "label" else differs
-
-        return [
-            position
-            for position, (sample_id, own) in enumerate(zip(self.ids, self.labels, strict=True))
-            if sample_id not in predicted
-            or any(
-                is_due(kind, sample_id, own) and sample_id not in found
-                for kind, found in maps.items()
-            )
-        ]
+        own, names = (self.ids, self.labels, self.run.classes), self.heatmap_fields
+        return lacking(self.dataset, *own, self.prediction_field, names)
 
     def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
         """Store predictions of some samples: logits (N, K) and their scores."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,192 +15,14 @@ from ..folders.path_names import check_name, same
 from ..similar import did_you_mean
 from . import files
 from .fields import MOST_BYTES, root_dataset
-from .files import run_folder
 from .references import METHOD, config_paths, version_of
+from .run import Pretrained, Run
+from .run_files import can_resume
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
-    from ..model.network import Network
-    from .apply import RunModel
-
-CHECKPOINT, STATE = "model.pt", "state.pt"
 MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained classifier of a dataset.
-
-    Attributes:
-        key: the name of the run on its dataset
-        dataset_name: the dataset
-        classes: class names, in the order of all score vectors
-        recipe: every choice of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
-        history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
-            val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
-        best_epoch: the epoch whose weights were kept
-        label_field: the field that it was trained to predict
-        checkpoint: path of the file of weights
-        watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
-            with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
-            predicted) and of "strip" (a picture of how the focus moved); None of others
-        validations: one dictionary per validation: iteration, epoch, val_loss,
-            val_accuracy, learning_rate, seconds
-        findings: what is to be said of the training, each with name, severity and message
-        curves: path of a picture of the losses and accuracies; None if there is none
-        val_accuracy: of the kept weights on the validation images; None if there were none
-        val_images: how many there were; None of runs of earlier versions
-        measured: what tells the samples, and their labels, on which val_accuracy was measured from
-            others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
-        temperature: by which logits are divided to make probabilities that can be believed, as
-            `evaluate` has fitted it; None if it was not asked to
-        basis: digests of the "split" and the "labels" that it was trained with (see
-            `fiftyone_gradcam.dataset.basis`); None of what is unknown
-        trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
-    """
-
-    key: str
-    dataset_name: str
-    classes: list[str]
-    recipe: dict
-    history: list[dict]
-    best_epoch: int
-    label_field: str
-    checkpoint: str
-    watch: dict | None = None
-    validations: list[dict] = field(default_factory=list)
-    findings: list[dict] = field(default_factory=list)
-    curves: str | None = None
-    val_accuracy: float | None = None
-    val_images: int | None = None
-    trained: str | None = None
-    measured: dict | None = None
-    temperature: float | None = None
-    basis: dict | None = None
-
-    @property
-    def version(self) -> str | None:
-        """Tells it from others that have had its key."""
-        return self.trained
-
-    @property
-    def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, unless told otherwise."""
-        from ..model.backbones import get_backbone
-
-        return get_backbone(self.recipe["backbone"]).family.layer
-
-    def load_model(self) -> nn.Module:
-        """The torch module in eval mode, on the CPU.
-
-        Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
-        """
-        from ..model.checkpoint import load_checkpoint
-
-        return load_checkpoint(self.checkpoint)[0]
-
-    def network(self, device: str | None = None, layer: str | None = None) -> Network:
-        """This classifier on a device, ready for use.
-
-        Args:
-            device: such as "cpu" or "cuda"; None takes the best at hand
-            layer: where the target tensor is taken; None takes the backbone's
-
-        Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged, or if there is no
-                such layer or device
-        """
-        from ..model.backbones import get_backbone
-        from ..model.network import Network
-
-        return Network.of_backbone(
-            get_backbone(self.recipe["backbone"]),
-            self.load_model(),
-            self.classes,
-            self.recipe["image_size"],
-            self.recipe.get("resize", "squash"),
-            device,
-            layer,
-        )
-
-    def as_fiftyone_model(self, device: str | None = None) -> RunModel:
-        """This classifier for `dataset.apply_model(model, label_field=...)` and
-        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
-
-        Args:
-            device: such as "cpu" or "cuda"; None takes the best at hand
-
-        Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
-        """
-        from ..images.decode import DEFAULT
-        from .apply import RunModel
-        from .import_record import decode_options
-
-        name = self.dataset_name
-        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
-        return RunModel(self.network(device), options)
-
-    def __str__(self) -> str:
-        if not self.history:
-            what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
-            return f"run {self.key!r}: {what}, weights from a file"
-        accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
-        done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
-        epochs = f"{done}" if done == planned else f"{done} of {planned}"
-        return (
-            f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"
-        )
-
-
-class Pretrained(Run):
-    """A backbone with its ImageNet classes, as it comes: a `Run` that was never trained here.
-
-    `checkpoint` holds its `weights`: "imagenet", or the path of a file.
-    """
-
-    @property
-    def version(self) -> str:
-        """Tells it from the same backbone with other weights, or that sees images otherwise."""
-        return f"{self.checkpoint}, {self.recipe['resize']}"
-
-    def load_model(self) -> nn.Module:
-        """The torch module in eval mode, on the CPU.
-
-        Raises:
-            ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
-        """
-        from ..model.weights import create_pretrained
-
-        return create_pretrained(self.recipe["backbone"], self.checkpoint)
-
-    def __str__(self) -> str:
-        return f"{self.recipe['backbone']} with its {len(self.classes)} ImageNet classes"
-
-
-def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
-    """A backbone as a run of a dataset, for prediction alone.
-
-    Raises:
-        ValueError: if there is no such backbone or it has no ImageNet weights
-    """
-    from ..model.weights import imagenet_classes
-    from ..training.recipe import Recipe
-
-    recipe = Recipe(backbone=backbone, weights=weights, resize=resize)
-    return Pretrained(
-        key=f"{backbone}/imagenet",
-        dataset_name=dataset.name,
-        classes=imagenet_classes(),
-        recipe=recipe.to_dict(),
-        history=[],
-        best_epoch=0,
-        label_field="ground_truth",
-        checkpoint=weights,
-    )
 
 
 def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
@@ -396,13 +216,6 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
     return dataset.get_run_info(key)
 
 
-def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
-    """Whether a training has left what is needed to go on with it."""
-    if not key.isidentifier():  # no run is called so, and it is to be part of a path
-        return False
-    return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
-
-
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     """Keys of the trainings of a dataset, in the order in which they were made."""
     dataset = root_dataset(samples)
@@ -440,26 +253,6 @@ def free_key(dataset: fo.Dataset, name: str) -> str:
     return key
 
 
-def checkpoint_path(dataset: fo.Dataset, key: str) -> str:
-    """Where the checkpoint of a run that replaces none is written."""
-    return os.path.join(run_folder(dataset, key), CHECKPOINT)
-
-
-def new_folder(dataset: fo.Dataset, key: str) -> str:
-    """A folder for the files of a new run, where it overwrites none: until the new run is recorded
-    the old one is good, and clones of the dataset may go on showing it."""
-    folder = run_folder(dataset, key)
-    is_free = not os.path.exists(os.path.join(folder, CHECKPOINT))
-    return folder if is_free else os.path.join(folder, uuid.uuid4().hex[:8])
-
-
-def prepare_folder(dataset: fo.Dataset, key: str) -> None:
-    """Note whose the folder of a dataset is, and delete what a killed training of this key left,
-    but for its state."""
-    files.claim_folder(dataset)
-    remove_others(dataset, key)
-
-
 def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
     """Paths of the files that the record of a run names; none if there is no such training."""
     if not has_run(dataset, key):
@@ -468,15 +261,15 @@ def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
     return list(config_paths(vars(config))) if config.method == METHOD else []
 
 
-def remove_others(
-    dataset: fo.Dataset, key: str, replaced: Iterable[str] = (), keep_state: bool = True
-) -> None:
-    """Delete what is in the folder of a run and of no use: files of a run that it replaced, and
-    what a process that was killed has left.
-
-    Args:
-        dataset, key: of the run, or of a training that is no run yet
-        replaced: paths of the files of the run that it replaced
-        keep_state: keep what is needed to go on with the training
-    """
-    files.remove_run_files(dataset, key, replaced, [STATE] if keep_state else [])
+def key_on(dataset: fo.Dataset, key: Run | str) -> str:
+    """The key of a run of this dataset, whether or not there is one."""
+    if isinstance(key, Run):
+        if isinstance(key, Pretrained) or key.dataset_name != dataset.name:
+            raise ValueError(
+                f"{key} is no run of {dataset.name!r}, but of {key.dataset_name!r}. Pass the "
+                f"dataset it belongs to, or a key"
+            )
+        return key.key
+    if not isinstance(key, str) or not key.isidentifier():  # it becomes part of a path
+        load_run(dataset, key)
+    return key

@@ -13,7 +13,6 @@ processes that import everything anew.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import json
 import os
@@ -23,19 +22,15 @@ import signal
 import socket
 import struct
 import sys
-import sysconfig
 import time
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..locks import own_folder
+from . import places
 from .processes import open_log
 
-# Set for a worker that is to found a nursery, if there is none.
-FOUND = "FIFTYONE_GRADCAM_NURSERY"
 PACKAGE = __name__.rsplit(".", 2)[0]
-ROOT = Path(__file__).resolve().parents[1]
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 5.0
 ANSWER_SECONDS = 8.0  # a fork takes some hundredths; importing all on a busy machine, longer
@@ -43,14 +38,6 @@ WAITING = 128  # connections that may wait
 MOST_BYTES = 4 << 20
 FOUNDING = ".founding"
 PEER = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
-# Of a terminal or a desktop: no module looks at them when it is imported.
-PASSING = frozenset(
-    ["_", "SHLVL", "PWD", "OLDPWD", "LINES", "COLUMNS", "TERM", "COLORTERM", "LS_COLORS", FOUND]
-)
-PASSING_STARTS = (
-    *("SSH_", "XDG_SESSION", "DBUS_", "VSCODE_", "JPY_", "TERM_", "LC_TERMINAL", "WINDOW"),
-    *("TMUX", "PYTEST_", "GPG_", "INVOCATION_", "JOURNAL_"),
-)
 
 
 @dataclass(frozen=True)
@@ -77,42 +64,12 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def socket_path(environment: dict[str, str]) -> Path:
-    """Where the nursery for an environment listens.
-
-    It is another one when the code, the installed packages or FiftyOne's configuration changes.
-    """
-    own = {
-        name: value
-        for name, value in environment.items()
-        if name not in PASSING and not name.startswith(PASSING_STARTS)
-    }
-    facts = json.dumps([sys.executable, own, _code()], sort_keys=True)
-    return own_folder() / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.nursery"
-
-
-def _code() -> list:
-    """Facts that change with what would be imported."""
-    packages = Path(sysconfig.get_paths()["purelib"])
-    home = os.path.expanduser("~")
-    files = [packages, *sorted(ROOT.rglob("*.py"))]
-    files += sorted(Path(home, ".fiftyone").glob("*.json"))  # FiftyOne's settings
-    facts = []
-    for path in files:
-        try:
-            found = path.stat()
-        except OSError:
-            continue
-        facts.append([str(path), found.st_mtime_ns, found.st_size if path != packages else 0])
-    return facts
-
-
 def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
     """Have a worker forked; returns its number, None if no nursery answers.
 
     One that does not answer is given up: its place is free for another.
     """
-    path = socket_path(environment)
+    path = places.socket_path(environment)
     birth = Birth(target, environment, _here(), umask(), str(log))
     if not path.exists():
         return None
@@ -204,14 +161,14 @@ def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
     _redirect(os.devnull)
     os.chdir("/")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets workers that have ended
-    code, own, at = _code(), os.stat(path).st_ino, time.monotonic()
+    code, own, at = places.code(), os.stat(path).st_ino, time.monotonic()
     listener.settimeout(POLL_SECONDS)
     while True:
         try:
             connection, _ = listener.accept()
         except TimeoutError:
             is_idle = time.monotonic() - at > IDLE_SECONDS
-            if is_idle or _inode(path) != own or _code() != code:
+            if is_idle or _inode(path) != own or places.code() != code:
                 _end(path, own)
             continue
         at = time.monotonic()

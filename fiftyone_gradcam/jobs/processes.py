@@ -89,14 +89,14 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    from . import nursery
+    from . import nursery, places
 
     environment = worker_environment(settings)
     make_folder(str(log.parent))
     pid = None
     if nursery.can_fork():
         pid = nursery.bear(target, environment, log)
-        environment[nursery.FOUND] = str(nursery.socket_path(environment))
+        environment[places.FOUND] = str(places.socket_path(environment))
     worker = name_of(pid or _launch(target, environment, log))
     _mark(target, worker).touch(mode=0o600)
     return worker

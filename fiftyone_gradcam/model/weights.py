@@ -147,7 +147,7 @@ def _load_model(
     backbone, file = get_backbone(name), load_weights(name, weights)
     model = backbone.build(num_classes, hidden, dropout)
     with _of_the_cache(name, weights):
-        return model, load_into(model, backbone, file, _path_of(name, weights))
+        return model, load_into(model, backbone, file, path_of_weights(name, weights))
 
 
 def check_imagenet_weights(name: str) -> None:
@@ -159,7 +159,7 @@ def check_imagenet_weights(name: str) -> None:
     backbone, file = get_backbone(name), load_weights(name, "imagenet")
     blank = build_blank(backbone, len(imagenet_classes()))
     with _of_the_cache(name, "imagenet"):
-        path = _path_of(name, "imagenet")
+        path = path_of_weights(name, "imagenet")
         if not load_into(blank, backbone, file, path, assign=True).has_head:
             raise WeightsError(f"{path!r} has no last layer for the classes of ImageNet", "")
 
@@ -177,7 +177,8 @@ def load_weights(name: str, weights: str) -> WeightsFile:
         return read_weights_file(path)
 
 
-def _path_of(name: str, weights: str) -> str:
+def path_of_weights(name: str, weights: str) -> str:
+    """The file of a backbone's "imagenet" weights, or the file that is named."""
     return imagenet_weights_file(name) if weights == "imagenet" else os.path.expanduser(weights)
 
 

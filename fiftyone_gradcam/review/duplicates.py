@@ -15,6 +15,10 @@ SIMILAR, RATIO, FALSE_PAIRS = 0.85, 0.35, 0.5  # see `near_duplicates`
 NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # the usual one, and the last one that is asked
 ROUNDING = 1e-5  # of distances in float32
 BLOCK = 1024  # rows of cosines at a time
+FEW = 2**24  # cosines that are computed at once sooner than sorted out
+LEFT_OUT = 0.25  # of the squared lengths, by the short vectors that candidates are found with
+MOST_CANDIDATES = 0.02  # of a block's cosines; with more, no row is worth leaving out
+MARGIN = 1e-3  # of cosines, for rounding
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def same_content(digests_a: Sequence[bytes | str], digests_b: Sequence[bytes | s
 
 def near_duplicates(
     features_a: np.ndarray,
-    features_b: np.ndarray,
+    features_b: np.ndarray | None = None,
     similar: float = SIMILAR,
     ratio: float = RATIO,
     false_pairs: float = FALSE_PAIRS,
@@ -67,7 +71,8 @@ def near_duplicates(
 
     Args:
         features_a: (n, C) finite, of images that are searched
-        features_b: (m, C) finite, of images that are looked for
+        features_b: (m, C) finite, of images that are looked for; None compares the images of a
+            with each other
         similar: least cosine, in [-1, 1]
         ratio: highest distance (1 - cosine), as a share of that to the usual neighbour, in (0, 1];
             a smaller one where `false_pairs` asks for it
@@ -77,24 +82,31 @@ def near_duplicates(
         pairs (k, 2) int64 of indexes in a and in b, the most similar first; their cosines (k,).
         None if a has fewer than 12 images: nothing is usual there
     """
-    if len(features_a) < 2 + FAR_NEIGHBOUR or not len(features_b):
+    count = len(features_a if features_b is None else features_b)
+    if len(features_a) < 2 + FAR_NEIGHBOUR or not count:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
     mean, deviation = features_a.mean(0), features_a.std(0)
     # A feature that never changes in a says nothing, and must not be blown up.
     usable = deviation > 1e-6 * max(float(deviation.max()), 1e-30)
     a = _directions(features_a[:, usable], mean[usable], deviation[usable])
-    b = _directions(features_b[:, usable], mean[usable], deviation[usable])
+    b = a if features_b is None else features_b[:, usable]
+    if b is not a:
+        b = _directions(b, mean[usable], deviation[usable])
     # Of four images strewn evenly in a ball of d dimensions, whose radius is the distance to the
     # fifth, one is within a share s of that radius with a probability of nearly 4 s^d.
-    chance = false_pairs / (len(b) * (NEIGHBOUR - 1))
+    chance = false_pairs / (count * (NEIGHBOUR - 1))
     ratio = min(ratio, chance ** (2 / _dimension(a)))  # the cosine's distance goes as s^2
-    found: list[np.ndarray] = []
-    cosines: list[np.ndarray] = []
-    for start in range(0, len(b), BLOCK):  # n x m cosines at once might not fit into memory
-        block = b[start : start + BLOCK] @ a.T
+    found = [np.empty((0, 2), np.int64)]
+    cosines = [np.empty(0, np.float32)]
+    asked = _rows_with_candidates(a, b, similar)
+    for start in range(0, len(asked), BLOCK):  # n x m cosines at once might not fit into memory
+        own = asked[start : start + BLOCK]
+        block = b[own] @ a.T
         near = ratio * _distances(block, NEIGHBOUR)[:, -1]
+        if b is a:
+            block[np.arange(len(own)), own] = -1  # an image is no duplicate of itself
         columns, rows = np.nonzero((block >= similar) & (1 - block <= near[:, None]))
-        found.append(np.stack([rows, columns + start], 1))
+        found.append(np.stack([rows, own[columns]], 1))
         cosines.append(block[columns, rows])
     cosine = np.concatenate(cosines)
     order = np.argsort(-cosine, kind="stable")
@@ -139,15 +151,15 @@ def near_pairs(
     """
     found: dict[tuple[int, int], None] = {}
     for kind, a in enumerate(looks_a):
-        b = a if looks_b is None else looks_b[kind]
-        own_a, own_b = (np.flatnonzero(np.isfinite(x).all(1)) for x in (a, b))
-        pairs, _ = near_duplicates(a[own_a], b[own_b], false_pairs=FALSE_PAIRS / len(looks_a))
+        own_a = own_b = np.flatnonzero(np.isfinite(a).all(1))
+        b = None
+        if looks_b is not None:
+            own_b = np.flatnonzero(np.isfinite(looks_b[kind]).all(1))
+            b = looks_b[kind][own_b]
+        pairs, _ = near_duplicates(a[own_a], b, false_pairs=FALSE_PAIRS / len(looks_a))
         for i, j in pairs:
             pair = int(own_a[i]), int(own_b[j])
-            if looks_b is None:
-                pair = min(pair), max(pair)
-            if looks_b is not None or pair[0] != pair[1]:
-                found[pair] = None
+            found[pair if looks_b is not None else (min(pair), max(pair))] = None
     return list(found)
 
 
@@ -173,6 +185,50 @@ def group_pairs(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
         first, second = sorted((head(i), head(j)))
         group[second] = first
     return [head(i) for i in range(count)]
+
+
+def _rows_with_candidates(a: np.ndarray, b: np.ndarray, similar: float) -> np.ndarray:
+    """Rows of b (m, C) with a cosine of at least `similar` to a row of a (n, C), itself aside if b
+    is a; perhaps a few others. Vectors have length 1.
+
+    Few images have one, and only these are worth n cosines of C numbers. They are found by vectors
+    that are turned into the main directions of a and cut: what was cut off adds at most the product
+    of its lengths to a cosine. These lengths are one more number, so that a product of two short
+    vectors is that bound.
+    """
+    every = np.arange(len(b))
+    if len(a) * len(b) <= FEW:
+        return every
+    sample = a[:: -(-len(a) // (8 * BLOCK))].astype(np.float64)
+    energy, turn = np.linalg.eigh(sample.T @ sample)
+    kept = np.cumsum(energy) > LEFT_OUT * energy.sum()
+    turn = turn[:, kept].astype(np.float32)
+    if turn.shape[1] > a.shape[1] // 2:
+        return every
+    short_a = _short(a, turn)
+    short_b = short_a if b is a else _short(b, turn)
+    found = []
+    for start in range(0, len(b), BLOCK):
+        bounds = short_b[start : start + BLOCK] @ short_a.T
+        if b is a:
+            own = np.arange(len(bounds))
+            bounds[own, start + own] = -1
+        columns, rows = np.nonzero(bounds >= similar - MARGIN)
+        if len(rows) > MOST_CANDIDATES * bounds.size:
+            found.append(every[start : start + BLOCK])
+            continue
+        for part in range(0, len(rows), 8 * BLOCK):
+            chosen = start + columns[part : part + 8 * BLOCK]
+            cosine = np.einsum("ij,ij->i", b[chosen], a[rows[part : part + 8 * BLOCK]])
+            found.append(chosen[cosine >= similar - MARGIN])
+    return np.unique(np.concatenate(found)) if found else every[:0]
+
+
+def _short(vectors: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Vectors of length 1 (n, C) in some directions (C, k), and the length of what is left."""
+    short = vectors @ turn
+    left = np.sqrt(np.maximum(1 - np.square(short).sum(1, keepdims=True), 0))
+    return np.concatenate([short, left], 1)
 
 
 def _directions(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

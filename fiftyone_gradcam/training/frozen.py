@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..model.backbones import get_backbone
+from ..model.device import pick_device
+from ..model.digests import known_digest, note_digest
 from ..model.network import Network
 from ..model.weights import create_model
 from .recipe import Recipe
@@ -14,7 +18,7 @@ def frozen_network(recipe: Recipe, device: str | None) -> Network:
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as `create_model`
     """
-    return Network.of_backbone(
+    network = Network.of_backbone(
         get_backbone(recipe.backbone),
         create_model(recipe.backbone, 2, recipe.weights),
         ("", ""),
@@ -22,3 +26,37 @@ def frozen_network(recipe: Recipe, device: str | None) -> Network:
         recipe.resize,
         device,
     )
+    note_digest(network, recipe.backbone, recipe.weights)
+    return network
+
+
+class FrozenLater:
+    """The frozen network of a recipe, which is loaded only if something needs it.
+
+    Features that are kept are found by its digest, which is known without loading it if this
+    process has loaded it before.
+
+    Args:
+        recipe, device: see `frozen_network`
+
+    Raises:
+        ValueError: if there is no such device
+    """
+
+    def __init__(self, recipe: Recipe, device: str | None):
+        self._recipe, self._device = recipe, pick_device(device)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network; see `frozen_network` for what is raised."""
+        return frozen_network(self._recipe, self._device)
+
+    @property
+    def digest(self) -> str:
+        """See `Network.digest`."""
+        recipe = self._recipe
+        known = known_digest(recipe.backbone, recipe.weights, recipe.image_size, recipe.resize)
+        return known or self.network.digest
+
+    def __str__(self) -> str:
+        return f"{self._recipe.backbone}, {self._recipe.resize}"

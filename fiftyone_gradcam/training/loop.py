@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 
@@ -11,8 +10,9 @@ import torch
 
 from ..model.device import pick_device
 from ..progress import CancelledError
+from .course import Course
 from .history import Epoch, Hooks, Trained, Validation
-from .learner import Evaluation, Learner, Sums
+from .learner import Learner, Sums
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features
@@ -95,12 +95,7 @@ class Loop:
         self.since, self.before = time.perf_counter(), 0.0
         self.done, self.total, self.told = 0, 1, 0.0
         self.began, self.watching, self.sums = 0.0, 0.0, Sums()  # of the epoch
-        # What a training goes on with, beside the learner's weights.
-        self.epoch = self.iteration = 0
-        self.history: list[Epoch] = []
-        self.validations: list[Validation] = []
-        self.best: dict | None = None
-        self.dead = 0.0
+        self.course = Course()  # what a training goes on with, beside the learner's weights
 
     def start_draws(self, epoch: int) -> np.random.Generator:
         """Start the draws of an epoch, torch's and numpy's."""
@@ -115,31 +110,31 @@ class Loop:
 
     def run(self) -> Trained:
         """Train, from where it stands to the end."""
-        recipe = self.recipe
+        recipe, course = self.recipe, self.course
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
-        head_first = recipe.head_epochs and not (cached or recipe.from_scratch or self.history)
+        head_first = recipe.head_epochs and not (cached or recipe.from_scratch or course.history)
         watched = len(self.val_set) if self.val_set else 0
         once = (len(self.train_set) + watched) * bool(cached or head_first)
         validations = math.ceil(self.steps / recipe.validate_every) if recipe.validate_every else 0
         each = len(self.train_set) + watched * (validations / recipe.epochs or 1)
-        self.done, self.total = round(self.epoch * each), round(once + recipe.epochs * each)
+        self.done, self.total = round(course.epoch * each), round(once + recipe.epochs * each)
         diverged = cancelled = False
         try:
             if cached:
                 self.train_source, self.val_source = self._compute_features()
             elif head_first:
                 self.train_head()
-            while self.epoch < recipe.epochs and not self._is_stale():
-                self._run_epoch(self.epoch + 1)
+            while course.epoch < recipe.epochs and not course.is_stale(recipe.early_stopping):
+                self._run_epoch(course.epoch + 1)
         except DivergedError:
             diverged = True
-            if self.best is None:
+            if course.best is None:
                 raise ValueError(
                     f"The training loss is no longer finite at learning_rate="
                     f"{recipe.learning_rate:g}. Lower it, for example tenfold"
                 ) from None
         except CancelledError:
-            if self.best is None:
+            if course.best is None:
                 raise
             cancelled = True
         return self._finish(diverged, cancelled)
@@ -182,36 +177,37 @@ class Loop:
         self._end_epoch(0.0)
 
     def _begin_epoch(self, number: int) -> np.random.Generator:
-        self.epoch, self.began, self.watching = number, self.seconds, 0.0
+        self.course.epoch, self.began, self.watching = number, self.seconds, 0.0
         self.sums = Sums()
         return self.start_draws(number)
 
     def _run_epoch(self, number: int) -> None:
         recipe, learner, random = self.recipe, self.learner, self._begin_epoch(number)
+        course = self.course
         frozen = learner.freezer.frozen(number)
         learner.freezer.train(frozen)
         reader, rate = self.train_source.reader(learner.model), None
         order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
         for batch in self.train_source.batches(order, random):
-            factor = rate_factor(recipe.schedule, recipe.warmup, self.iteration, self.steps)
+            factor = rate_factor(recipe.schedule, recipe.warmup, course.iteration, self.steps)
             learner.learn(batch, reader, self.sums, factor)
             rate = recipe.learning_rate * factor if rate is None else rate
-            self.iteration += 1
-            checked = self.device.type == "cpu" or self.iteration % FINITE_EVERY == 0
+            course.iteration += 1
+            checked = self.device.type == "cpu" or course.iteration % FINITE_EVERY == 0
             if checked and not self.sums.is_finite:
                 raise DivergedError
             self.advance(len(batch.positions))
             self._tell_running()
-            if recipe.validate_every and self.iteration % recipe.validate_every == 0:
+            if recipe.validate_every and course.iteration % recipe.validate_every == 0:
                 self._validate(self.val_source)
                 learner.freezer.train(frozen)
-                if self._is_stale():
+                if course.is_stale(recipe.early_stopping):
                     break
         if not self.sums.is_finite:
             raise DivergedError
         self.check_decoded()
-        seen = self.validations[-1].iteration if self.validations else -1
-        if not recipe.validate_every or (number == recipe.epochs and seen < self.iteration):
+        seen = course.validations[-1].iteration if course.validations else -1
+        if not recipe.validate_every or (number == recipe.epochs and seen < course.iteration):
             self._validate(self.val_source)
         self._end_epoch(rate)
 
@@ -219,11 +215,11 @@ class Loop:
         """Tell of the epoch that is going on, about once a second."""
         if self.hooks.on_rows is None or self.seconds - self.told < TELL_SECONDS:
             return
-        self.told = self.seconds
+        self.told, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
-        place = self.epoch - 1 + count / len(self.train_set)
+        place = course.epoch - 1 + count / len(self.train_set)
         running = {"epoch": place, "train_loss": loss, "train_accuracy": accuracy}
-        self.hooks.on_rows(self.history, self.validations, running)
+        self.hooks.on_rows(course.history, course.validations, running)
 
     def _speed(self, count: int) -> float:
         """Training images per second of the epoch so far."""
@@ -231,92 +227,59 @@ class Loop:
 
     def _validate(self, source: Pictures | Features | None) -> None:
         """Look at the watched images, and keep the weights if they are the best so far."""
-        start = self.seconds
+        start, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
         speed, rate = self._speed(count), self.learner.rate
         found = source and self.learner.evaluate(source, self.advance)
         if found and not math.isfinite(found.loss):
             raise DivergedError
         if found and len(found.positions):
-            self.dead = found.dead
+            course.dead = found.dead
             own = (loss, accuracy, found.loss, found.accuracy, rate, start, speed)
-            self.validations.append(Validation(self.iteration, self.epoch, *own))
-            best = self.best and self.best["score"]  # None of weights that were not validated
-            if not best or (found.accuracy, -found.loss) > tuple(best):
-                self._keep([found.accuracy, -found.loss], found)
+            course.validations.append(Validation(course.iteration, course.epoch, *own))
+            if course.is_best(found):
+                course.keep(self.learner.kept, found)
             if self.hooks.on_rows is not None:
-                self.hooks.on_rows(self.history, self.validations, None)
+                self.hooks.on_rows(course.history, course.validations, None)
         self.watching += self.seconds - start
 
-    def _keep(self, score: list[float] | None = None, found: Evaluation | None = None) -> None:
-        none = np.empty(0, np.int64)
-        self.best = {
-            "score": score,
-            "epoch": self.epoch,
-            "validation": len(self.validations),
-            "positions": torch.from_numpy(found.positions if found else none),
-            "predicted": torch.from_numpy(found.predicted if found else none),
-            "weights": copy.deepcopy(self.learner.kept.state_dict()),
-        }
-
-    def _is_stale(self) -> bool:
-        """Whether validations have not improved for so long that the training is to end early."""
-        if not self.recipe.early_stopping or not self.best:
-            return False
-        return len(self.validations) - self.best["validation"] >= self.recipe.early_stopping
-
     def _end_epoch(self, rate: float) -> None:
-        loss, accuracy, count = self.sums.read()
-        own = [row for row in self.validations if row.epoch == self.epoch]
+        course, (loss, accuracy, count) = self.course, self.sums.read()
+        own = [row for row in course.validations if row.epoch == course.epoch]
         val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
         seconds, speed = self.seconds - self.began, self._speed(count)
-        self.history.append(Epoch(self.epoch, loss, accuracy, *val, rate, seconds, speed))
-        if not self.validations:  # nothing was watched so far: the last epoch counts
+        course.history.append(Epoch(course.epoch, loss, accuracy, *val, rate, seconds, speed))
+        if not course.validations:  # nothing was watched so far: the last epoch counts
             if not self.learner.is_finite():
                 raise DivergedError  # lost in the last step, after its loss
-            self.dead = self.sums.dead
-            self._keep()
+            course.dead = self.sums.dead
+            course.keep(self.learner.kept)
         if self.hooks.on_rows is not None:
-            self.hooks.on_rows(self.history, self.validations, None)
-        self.hooks.on_epoch(self.learner.kept, self.epoch)
+            self.hooks.on_rows(course.history, course.validations, None)
+        self.hooks.on_epoch(self.learner.kept, course.epoch)
         if self.hooks.on_state is not None:
-            self.hooks.on_state(self._state())
-        self.hooks.on_step(self.done, self.total, self.history[-1])
-
-    def _state(self) -> dict:
-        """All that is needed to go on, of tensors and plain values."""
-        return {
-            **self.learner.state(),
-            "epoch": self.epoch,
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "history": [row.to_dict() for row in self.history],
-            "validations": [row.to_dict() for row in self.validations],
-            "best": self.best,
-            "dead": self.dead,
-        }
+            self.hooks.on_state({**self.learner.state(), **course.state(), "seconds": self.seconds})
+        self.hooks.on_step(self.done, self.total, course.history[-1])
 
     def restore(self, state: dict) -> None:
         """Go on where a state was taken."""
         self.learner.restore(state)
-        self.epoch, self.iteration = state["epoch"], state["iteration"]
-        self.before, self.best, self.dead = state["seconds"], state["best"], state["dead"]
-        self.history = [Epoch(**row) for row in state["history"]]
-        self.validations = [Validation(**row) for row in state["validations"]]
+        self.before = state["seconds"]
+        self.course = Course.restored(state)
 
     def _finish(self, diverged: bool, cancelled: bool) -> Trained:
         change = self.learner.head_change()
-        model, best = self.learner.model, self.best
+        model, best = self.learner.model, self.course.best
         model.load_state_dict(best["weights"])
         return Trained(
             model=model.eval().requires_grad_(True),
-            history=self.history,
-            validations=self.validations,
+            history=self.course.history,
+            validations=self.course.validations,
             best_epoch=best["epoch"],
             val_accuracy=best["score"] and best["score"][0],
             val_positions=best["positions"].numpy(),
             val_predicted=best["predicted"].numpy(),
-            dead=self.dead,
+            dead=self.course.dead,
             head_change=change,
             diverged=diverged,
             cancelled=cancelled,

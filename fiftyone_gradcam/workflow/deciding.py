@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
+from ..dataset.decisions import decide, undo
 from ..dataset.fields import root_dataset, whole
 from ..dataset.label_schema import add_classes
 from ..dataset.review_state import (
@@ -17,7 +18,7 @@ from ..dataset.review_state import (
     label_in,
     suggestion_in,
 )
-from ..dataset.reviews import DECISIONS, Review, decide, reviewing, undo
+from ..dataset.reviews import DECISIONS, Review, reviewing
 from ..progress import some
 from ..similar import did_you_mean
 

@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.classifiers import find_classifier
 from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
@@ -19,7 +20,6 @@ from ..model.network import Network
 from ..progress import Progress, reporting, tell_failures
 from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
-from .predicting import find_classifier
 
 ROWS_AT_ONCE = 1000
 

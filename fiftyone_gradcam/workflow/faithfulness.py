@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.classifiers import find_classifier, images_for, way_before
 from ..dataset.heatmaps import check_heatmap_field
 from ..dataset.storing import write_rows
 from ..dataset.writing import exclusive
@@ -16,7 +17,7 @@ from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.quality import Quality
 from ..progress import Progress, reporting, tell_failures
-from .predicting import find_classifier, images_for, make_options, way_before
+from .predicting import make_options
 
 
 @delegable

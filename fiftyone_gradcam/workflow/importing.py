@@ -11,7 +11,8 @@ import fiftyone as fo
 from ..dataset import importing
 from ..dataset.import_record import INFO_KEY, Imported
 from ..dataset.names import name_for
-from ..folders.plan import Plan, plan_import
+from ..folders.plan import Plan
+from ..folders.planning import plan_import
 from ..images.decode import DecodeOptions
 from ..jobs.delegating import delegable
 from ..progress import Progress, reporting, tell_left_out

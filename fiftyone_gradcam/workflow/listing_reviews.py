@@ -9,9 +9,10 @@ from dataclasses import fields
 import fiftyone as fo
 
 from ..arguments import checked
+from ..dataset.decisions import adopt_edits
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import columns_of
-from ..dataset.reviews import Review, adopt_edits, journal, reviewing
+from ..dataset.reviews import Review, journal, reviewing
 from ..dataset.writing import alone_in
 from ..disk import plain_errors, whole_file
 

@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import fiftyone as fo
-import numpy as np
 
 from ..dataset import fields, runs, shown
+from ..dataset.classifiers import find_classifier, images_for, own_labels, shown_best
 from ..dataset.features import feature_sinks
-from ..dataset.import_record import decode_options
 from ..dataset.kept_features import keeping
-from ..dataset.own_network import own_run
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
-from ..dataset.resizing import settled_for
-from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
@@ -25,18 +21,15 @@ from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..images.away import away_files, is_away
 from ..images.batches import Images
-from ..images.geometry import RESIZES, check_resize
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
-from ..model.backbones import BACKBONES
 from ..model.network import Network
 from ..passes.heatmaps import CONTRAST, KINDS
 from ..passes.precision import DEFAULT, check_precision
 from ..progress import CancelledError, Progress, reporting, some, tell_failures
 from ..similar import did_you_mean
-from ..training.recipe import AUTO, Recipe
+from ..training.recipe import AUTO
 
-OTHERWISE = "squash"  # where images have too few labels to compare ways
 _KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
 
 
@@ -226,99 +219,6 @@ def _tell_kept(
         )
 
 
-def find_classifier(
-    samples: fo.core.collections.SampleCollection,
-    run: runs.Run | Network | str,
-    weights: str | None = None,
-    resize: str | None = None,
-) -> runs.Run:
-    """A run by its key, a pretrained classifier by its backbone's name, or a network as a run.
-
-    Raises:
-        ValueError: if there is neither
-    """
-    dataset = fields.root_dataset(samples)
-    if isinstance(run, Network):
-        if weights is not None or resize is not None:
-            raise ValueError("A Network has its own weights and resize. Leave them out")
-        return own_run(dataset, run)
-    known = isinstance(run, runs.Run) or (weights is None and runs.has_run(dataset, run))
-    if isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained):
-        _check_is_there(dataset, run)
-    if (
-        not known
-        and isinstance(run, str)
-        and run in BACKBONES
-        and BACKBONES[run].has_imagenet_weights
-    ):
-        resize = resize or AUTO
-        check_resize(resize, (*RESIZES, AUTO))
-        way = OTHERWISE if resize == AUTO else resize
-        return runs.pretrained(dataset, run, weights or "imagenet", way)
-    found = runs.load_run(dataset, run, others=BACKBONES)
-    if weights is not None or resize is not None:
-        raise ValueError(
-            f"weights and resize are for a pretrained backbone; run {found.key!r} is used as it "
-            f"was trained. Leave them out"
-        )
-    return found
-
-
-def _check_is_there(dataset: fo.Dataset, run: runs.Run) -> None:
-    """Refuse a run of this dataset that was deleted or replaced since it was looked up."""
-    if run.dataset_name != dataset.name or run.trained is None:
-        return
-    if runs.load_run(dataset, run.key).version != run.version:
-        raise ValueError(
-            f"Run {run.key!r} was trained again since you looked it up. Pass its key instead"
-        )
-
-
-def shown_best(
-    samples: fo.core.collections.SampleCollection,
-    run: runs.Pretrained,
-    field: str,
-    label_field: str | None,
-    device: str | None,
-    progress: Progress,
-) -> runs.Pretrained:
-    """A pretrained classifier that is shown images as before, or else in the best way.
-
-    Args:
-        samples: to be predicted; of those with labels, the ones tagged "train" decide if there are
-        run: shown images in any way
-        field: that may hold what it said, of predictions or heatmaps
-        label_field: of the samples; None takes the run's
-        device, progress: see `predict`
-    """
-    dataset = fields.root_dataset(samples)
-    way = way_before(dataset, run, field)
-    if way is None:
-        recipe = Recipe(backbone=run.recipe["backbone"], weights=run.checkpoint)
-        field = label_field or run.label_field
-        way = settled_for(samples, recipe, field, device, progress, OTHERWISE).resize
-    return runs.pretrained(dataset, run.recipe["backbone"], run.checkpoint, way)
-
-
-def way_before(dataset: fo.Dataset, run: runs.Pretrained, field: str) -> str | None:
-    """How a pretrained classifier was shown the images of which a field holds what it said; None
-    if there is none."""
-    info = fields.field_info(dataset, field)
-    weights, _, way = str(info.get("version")).rpartition(", ")
-    is_same = info.get("run") == run.key and weights == run.checkpoint and way in RESIZES
-    return way if is_same else None
-
-
-def images_for(run: runs.Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
-    """Image files of a dataset as a run sees them."""
-    return Images(
-        paths,
-        run.recipe["image_size"],
-        resize=run.recipe.get("resize", "squash"),
-        decode_options=decode_options(dataset),
-    )
-
-
 def make_options(options: dict) -> HeatmapOptions:
     """Heatmap options from a verb's further arguments.
 
@@ -356,29 +256,3 @@ def _heatmap_names(
     for kind in [kind for kind in names if signed or kind == CONTRAST]:
         names[AGAINST + kind] = f"{names[kind]}_against"
     return names
-
-
-def own_labels(
-    samples: fo.core.collections.SampleCollection, run: runs.Run, label_field: str | None
-) -> tuple[str, np.ndarray]:
-    """The field of the samples' own labels, and their class indexes, -1 where there is none."""
-    dataset = fields.root_dataset(samples)
-    if label_field is None and dataset.get_field(run.label_field) is None:
-        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labelled yet
-    label_field = label_field or run.label_field
-    _, _, labels = fields.labels_of(samples, label_field)
-    indexes = class_indexes(labels, run.classes)
-    strangers = sorted({x for x in labels if x is not None} - set(run.classes))
-    if strangers and (indexes < 0).all() and not isinstance(run, runs.Pretrained):
-        raise ValueError(
-            f"Run {run.key!r} was trained on other classes ({some(run.classes)}) than "
-            f"{label_field!r} holds ({some(strangers)}). Choose another run, or another "
-            f"label_field"
-        )
-    if strangers:
-        count = sum(label in set(strangers) for label in labels)
-        print(
-            f"{count} samples are of classes that {run.key!r} does not know, and get no "
-            f"label_score: {some(strangers)}"
-        )
-    return label_field, indexes

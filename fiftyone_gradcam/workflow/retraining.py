@@ -7,8 +7,9 @@ from dataclasses import fields as fields_of
 import fiftyone as fo
 
 from ..dataset import fields, runs
+from ..dataset.decisions import adopt_edits
 from ..dataset.review_state import columns_of
-from ..dataset.reviews import LEFT_OUT, adopt_edits, journal, reviewing
+from ..dataset.reviews import LEFT_OUT, journal, reviewing
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..progress import Progress

@@ -13,11 +13,11 @@ from ..dataset import fields, reviews, shown, views
 from ..dataset.basis import now_text
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
 from ..dataset.files import dataset_folder
+from ..dataset.given_probabilities import given_probabilities
+from ..dataset.image_facts import ImageFacts, image_facts
 from ..dataset.issues import note_label_issues, write_label_issues
 from ..dataset.label_totals import in_words, label_issues_info
-from ..dataset.looks import Looks, looks_of
 from ..dataset.pretrained import pick_backbone
-from ..dataset.probabilities import given_probabilities
 from ..dataset.resizing import settled_for
 from ..dataset.since_judged import are_mixed, basis_of_issues
 from ..dataset.training_sets import class_indexes
@@ -157,7 +157,7 @@ def find_label_issues(
         device,
     )
     with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
-        looks = looks_of(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
+        looks = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
         twins, group = twins_of(equal_files(paths), looks.kinds())
         readable = [label if ok else None for label, ok in zip(labels, looks.usable(), strict=True)]
         classes, too_few = _check_classes(readable, group)
@@ -256,7 +256,7 @@ def _check_classes(
 
 def _judge(
     dataset: fo.Dataset,
-    looks: Looks,
+    looks: ImageFacts,
     places: np.ndarray,
     targets: np.ndarray,
     group: np.ndarray,

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, runs
+from ..dataset import fields, run_files, runs
 from ..dataset.basis import basis_of_training
 from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
-from ..dataset.measured import measured_on
+from ..dataset.recording import record
 from ..dataset.training_sets import digest_of, training_data
 from ..dataset.watched import choose_watched
 from ..dataset.writing import exclusive
 from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
-from ..model.checkpoint import load_state, save_checkpoint, save_state
+from ..model.checkpoint import load_state, save_state
 from ..model.state_file import check_weights_file
-from ..progress import CancelledError, Progress, reporting, some, tell_failures
+from ..progress import CancelledError, Progress, reporting, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
-from ..training.drawn_curves import draw_curves
 from ..training.history import Epoch, Hooks, Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
 from ..training.resizing import settle_resize
+from ..training.resuming import (
+    check_not_interrupted,
+    check_same_data,
+    is_recorded,
+    resumed_recipe,
+)
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
 
 Samples = fo.core.collections.SampleCollection
-CURVES = "curves.png"
 
 
 def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
@@ -113,23 +114,23 @@ def fine_tune(
     state = None
     if resume:
         state = load_state(state_path, key)
-        is_recorded = is_finished and _is_recorded(runs.load_run(dataset, key), state)
-        recipe = _resumed_recipe(state, recipe, choices, is_recorded)
+        is_complete = is_finished and is_recorded(runs.load_run(dataset, key).history, state)
+        recipe = resumed_recipe(state, recipe, choices, is_complete)
         label_field = state["label_field"]
     else:
         given, recipe = recipe, make_recipe(recipe or "default", **choices)
-        _check_not_interrupted(state_path, key, is_finished or overwrite)
+        check_not_interrupted(state_path, key, is_finished or overwrite)
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
     digest = digest_of(train_set, val_set)
     if state is not None:
-        _check_same_data(state, classes, digest)
+        check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
     elif not is_finished and os.path.exists(state_path):
         os.remove(state_path)  # of what starts over: nothing must resume it
-    runs.prepare_folder(dataset, key)
+    run_files.prepare_folder(dataset, key)
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
@@ -147,7 +148,7 @@ def fine_tune(
         _tell_images(train_set, val_set)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
-            run = _record(
+            run = record(
                 *(dataset, key, label_field, classes, recipe, trained, findings),
                 *(recorder, val_set, basis),
             )
@@ -189,7 +190,7 @@ def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
     runs.check_key(dataset, key, overwrite)
     folder = run_folder(dataset, key)
     check_folder(folder)
-    return os.path.join(folder, runs.STATE)
+    return os.path.join(folder, run_files.STATE)
 
 
 def _kept(state_path: str, key: str) -> str:
@@ -264,57 +265,6 @@ def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
         )
 
 
-def _check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
-    if os.path.exists(state_path) and not may_replace:
-        raise ValueError(
-            f"A training {key!r} of this dataset was interrupted. Pass resume=True to go on with "
-            f"it, or overwrite=True to begin anew"
-        )
-
-
-def _is_recorded(run: runs.Run, state: dict) -> bool:
-    """Whether a recorded run is all that the training of a state has come to.
-
-    It is not where the process was killed before it recorded the run, or while it was training one
-    that is to replace another.
-    """
-    rows = [json.dumps(row, sort_keys=True) for row in run.history]
-    own = [json.dumps(row, sort_keys=True) for row in state["history"]]
-    return own == rows[: len(own)]
-
-
-def _resumed_recipe(
-    state: dict, recipe: str | Recipe | None, choices: dict, is_recorded: bool
-) -> Recipe:
-    """The recipe that a training began with, with more epochs if these are asked for."""
-    began = Recipe(**state["recipe"])
-    given = make_recipe(recipe or began, **choices)
-    if given.epochs is None:
-        given = replace(given, epochs=began.epochs)
-    given = given.shown_by(began.resize)
-    for name, value in given.to_dict().items():
-        if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
-            raise ValueError(
-                f"This training began with {name}={state['recipe'][name]!r}, and cannot go on "
-                f"with {value!r}. Leave it out, or begin anew with overwrite=True"
-            )
-    if given.epochs <= state["epoch"] and is_recorded:
-        raise ValueError(
-            f"This training has done its {state['epoch']} epochs. Pass epochs= with more to go on"
-        )
-    return given
-
-
-def _check_same_data(state: dict, classes: list[str], digest: str) -> None:
-    if classes != state["classes"]:
-        raise ValueError(
-            f"This training began with the classes {some(state['classes'])}; now there are "
-            f"{some(classes)}. Begin anew with overwrite=True"
-        )
-    if digest != state["digest"]:
-        print("The images or labels have changed since this training began: it goes on with them")
-
-
 def _findings(
     recipe: Recipe,
     classes: list[str],
@@ -328,64 +278,3 @@ def _findings(
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)
     val_labels = np.empty(0, np.int64) if val_set is None else val_set.labels[trained.val_positions]
     return diagnose(recipe, classes, trained, train_set.labels, val_labels, leaks)
-
-
-def _measured(
-    dataset: fo.Dataset, classes: list[str], val_set: Labelled | None, trained: Trained
-) -> dict | None:
-    """On which samples and labels the accuracy was measured."""
-    if val_set is None:
-        return None
-    positions = trained.val_positions
-    paths = [val_set.images.paths[i] for i in positions]
-    return measured_on(dataset, paths, [classes[i] for i in val_set.labels[positions]])
-
-
-def _record(
-    dataset: fo.Dataset,
-    key: str,
-    label_field: str,
-    classes: list[str],
-    recipe: Recipe,
-    trained: Trained,
-    findings: list[Finding],
-    recorder: Watch | None,
-    val_set: Labelled | None,
-    basis: dict,
-) -> runs.Run:
-    """Write a finished training: first its files, then the run; then delete those it replaces."""
-    replaced = runs.paths_of(dataset, key)
-    folder = runs.new_folder(dataset, key)
-    checkpoint = os.path.join(folder, runs.CHECKPOINT)
-    history = [row.to_dict() for row in trained.history]
-    validations = [row.to_dict() for row in trained.validations]
-    curves = os.path.join(folder, CURVES)
-    try:
-        draw_curves(history, validations, curves, f"{key}: {recipe.backbone}", trained.best_epoch)
-        run = runs.Run(
-            key=key,
-            dataset_name=dataset.name,
-            classes=classes,
-            recipe=recipe.to_dict(),
-            history=history,
-            validations=validations,
-            findings=[finding.to_dict() for finding in findings],
-            best_epoch=trained.best_epoch,
-            val_accuracy=trained.val_accuracy,
-            val_images=len(trained.val_positions),
-            label_field=label_field,
-            checkpoint=checkpoint,
-            curves=curves,
-            watch=recorder.save(folder) if recorder else None,
-            measured=_measured(dataset, classes, val_set, trained),
-            basis=basis,
-        )
-        description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
-        save_checkpoint(checkpoint, trained.model.state_dict(), description)
-        run = runs.save_run(dataset, run)
-    except BaseException:
-        with contextlib.suppress(Exception):  # of the database: the next call tidies up
-            runs.remove_others(dataset, key)
-        raise
-    runs.remove_others(dataset, key, replaced)
-    return run

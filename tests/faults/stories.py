@@ -188,7 +188,7 @@ def _mean_heatmaps(place: Place, **options) -> object:
 
 
 def _resume(place: Place) -> object:
-    from fiftyone_gradcam.dataset.runs import can_resume
+    from fiftyone_gradcam.dataset.run_files import can_resume
 
     own = {"resume": True} if can_resume(place.dataset, "first") else TRAINING
     return fg.fine_tune(place.dataset, "first", **{**own, "progress": False})

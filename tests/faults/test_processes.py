@@ -16,7 +16,7 @@ from made_runs import make_run
 from stories import Place
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.runs import can_resume
+from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.jobs.processes import is_alive
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,8 @@ from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
 from ...folders.at_hand import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
-from ...folders.plan import Plan, plan_import
+from ...folders.plan import Plan
+from ...folders.planning import plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ..texts import markdown

@@ -12,9 +12,10 @@ from typing import ClassVar
 import fiftyone.operators as foo
 from bson import ObjectId
 
+from ...dataset.decisions import adopt_edits
 from ...dataset.review_queue import Filters, cards, progress_of, queue
 from ...dataset.review_state import columns_of
-from ...dataset.reviews import DECISIONS, adopt_edits, reviewing
+from ...dataset.reviews import DECISIONS, reviewing
 from ...workflow.deciding import review, undo_review
 from .params import NUMBER, SWITCH, TEXT, TEXTS, Kind
 

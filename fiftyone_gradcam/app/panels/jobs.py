@@ -10,7 +10,8 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
-from ...dataset.runs import can_resume, list_runs, load_run
+from ...dataset.run_files import can_resume
+from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, list_jobs, repeat_job
 from ..texts import duration, markdown, picture_as_text

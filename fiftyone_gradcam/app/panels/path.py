@@ -9,7 +9,6 @@ from ...dataset.basis import all_labels
 from ...dataset.fields import OWNER
 from ...dataset.freshness import SCORES, Stale, refresh_label_scores, stale_values
 from ...dataset.overview import Overview, cached_weights, overview
-from ...dataset.pretrained import PREFERRED_FEATURES
 from ...dataset.runs import free_key
 from ...jobs import queue
 from ..showing import RESTS_ON
@@ -20,6 +19,7 @@ from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
 DONE, NOW, LATER = "✓", "➤", "○"
 MOST_STALE = 6  # notices; more would hide the jobs
 BACKBONE = "resnet18"  # of the recipe "default"
+OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # if their weights are at hand, not its own
 
 
 class PathTab:
@@ -142,7 +142,7 @@ class PathTab:
 
 def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     """What to do next with a dataset, with a network that is at hand."""
-    at_hand = next((x for x in (BACKBONE, *PREFERRED_FEATURES) if cached_weights(x)), None)
+    at_hand = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
     backbone = None if at_hand == BACKBONE else at_hand
     return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
 

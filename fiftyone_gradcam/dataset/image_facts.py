@@ -13,20 +13,20 @@ from ..images.decode import ImageError
 from ..passes.engine import no_report
 from ..progress import Report
 from ..review.pictures import poor_pictures
-from ..training.frozen import frozen_network
+from ..training.frozen import FrozenLater
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 from .appearance import BATCH, THUMBNAILS_OF
+from .feature_sources import source_of
 from .features import pixel_readers, read_features
 from .import_record import decode_options
-from .kept_features import source_of
 from .training_sets import CACHE_BYTES
 
 SHAPE = ("metadata.width", "metadata.height")
 
 
 @dataclass(frozen=True)
-class Looks:
+class ImageFacts:
     """What is known of N images.
 
     Attributes:
@@ -59,7 +59,7 @@ class Looks:
         return poor_pictures(self.measures, *self.sizes.T)
 
 
-def looks_of(
+def image_facts(
     dataset: fo.Dataset,
     ids: Sequence[str],
     paths: Sequence[str],
@@ -68,7 +68,7 @@ def looks_of(
     embeddings: np.ndarray | None,
     device: str | None,
     report: Report,
-) -> Looks:
+) -> ImageFacts:
     """Find out what is known of images, in one pass at most.
 
     Args:
@@ -83,7 +83,7 @@ def looks_of(
     nothing = np.empty((len(ids), 0), np.float32)
     given = nothing if embeddings is None else embeddings
     if method == "probabilities":
-        return Looks(None, given, nothing, nothing, sizes)
+        return ImageFacts(None, given, nothing, nothing, sizes)
     trains = method == "fine-tune"
     shown = recipe or make_recipe(backbone=THUMBNAILS_OF, weights="none", resize="crop")
     images = Images(
@@ -95,14 +95,14 @@ def looks_of(
     )
     readers = pixel_readers(shown.image_size, shown.resize)
     if recipe is not None and not trains:
-        network = frozen_network(recipe, device)
+        network = FrozenLater(recipe, device)
         readers.append((source_of(dataset, network), network))
     if trains:  # which tells how far it is from its own beginning
         report = no_report
     found = read_features(dataset, ids, images, readers, BATCH, report)
     images.check_readable()
     features = found[2] if len(found) > 2 else given
-    return Looks(images, features, found[0], found[1], sizes, dict(images.failures))
+    return ImageFacts(images, features, found[0], found[1], sizes, dict(images.failures))
 
 
 def _sizes(dataset: fo.Dataset, ids: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,198 @@
+"""A training run as a value, and a pretrained backbone as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import fiftyone as fo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.network import Network
+    from .apply import RunModel
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier of a dataset.
+
+    Attributes:
+        key: the name of the run on its dataset
+        dataset_name: the dataset
+        classes: class names, in the order of all score vectors
+        recipe: every choice of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
+        history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
+            val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
+        best_epoch: the epoch whose weights were kept
+        label_field: the field that it was trained to predict
+        checkpoint: path of the file of weights
+        watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
+            with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
+            predicted) and of "strip" (a picture of how the focus moved); None of others
+        validations: one dictionary per validation: iteration, epoch, val_loss,
+            val_accuracy, learning_rate, seconds
+        findings: what is to be said of the training, each with name, severity and message
+        curves: path of a picture of the losses and accuracies; None if there is none
+        val_accuracy: of the kept weights on the validation images; None if there were none
+        val_images: how many there were; None of runs of earlier versions
+        measured: what tells the samples, and their labels, on which val_accuracy was measured from
+            others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
+        temperature: by which logits are divided to make probabilities that can be believed, as
+            `evaluate` has fitted it; None if it was not asked to
+        basis: digests of the "split" and the "labels" that it was trained with (see
+            `fiftyone_gradcam.dataset.basis`); None of what is unknown
+        trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
+    """
+
+    key: str
+    dataset_name: str
+    classes: list[str]
+    recipe: dict
+    history: list[dict]
+    best_epoch: int
+    label_field: str
+    checkpoint: str
+    watch: dict | None = None
+    validations: list[dict] = field(default_factory=list)
+    findings: list[dict] = field(default_factory=list)
+    curves: str | None = None
+    val_accuracy: float | None = None
+    val_images: int | None = None
+    trained: str | None = None
+    measured: dict | None = None
+    temperature: float | None = None
+    basis: dict | None = None
+
+    @property
+    def version(self) -> str | None:
+        """Tells it from others that have had its key."""
+        return self.trained
+
+    @property
+    def layer(self) -> str:
+        """Where Grad-CAM takes the target tensor, unless told otherwise."""
+        from ..model.backbones import get_backbone
+
+        return get_backbone(self.recipe["backbone"]).family.layer
+
+    def load_model(self) -> nn.Module:
+        """The torch module in eval mode, on the CPU.
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+        """
+        from ..model.checkpoint import load_checkpoint
+
+        return load_checkpoint(self.checkpoint)[0]
+
+    def network(self, device: str | None = None, layer: str | None = None) -> Network:
+        """This classifier on a device, ready for use.
+
+        Args:
+            device: such as "cpu" or "cuda"; None takes the best at hand
+            layer: where the target tensor is taken; None takes the backbone's
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged, or if there is no
+                such layer or device
+        """
+        from ..model.backbones import get_backbone
+        from ..model.network import Network
+
+        return Network.of_backbone(
+            get_backbone(self.recipe["backbone"]),
+            self.load_model(),
+            self.classes,
+            self.recipe["image_size"],
+            self.recipe.get("resize", "squash"),
+            device,
+            layer,
+        )
+
+    def as_fiftyone_model(self, device: str | None = None) -> RunModel:
+        """This classifier for `dataset.apply_model(model, label_field=...)` and
+        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
+
+        Args:
+            device: such as "cpu" or "cuda"; None takes the best at hand
+
+        Raises:
+            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+        """
+        from ..images.decode import DEFAULT
+        from .apply import RunModel
+        from .import_record import decode_options
+
+        name = self.dataset_name
+        options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
+        return RunModel(self.network(device), options)
+
+    def __str__(self) -> str:
+        if not self.history:
+            what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
+            return f"run {self.key!r}: {what}, weights from a file"
+        accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
+        epochs = f"{done}" if done == planned else f"{done} of {planned}"
+        return (
+            f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
+            f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"
+        )
+
+
+class Pretrained(Run):
+    """A backbone with its ImageNet classes, as it comes: a `Run` that was never trained here.
+
+    `checkpoint` holds its `weights`: "imagenet", or the path of a file.
+    """
+
+    @property
+    def version(self) -> str:
+        """Tells it from the same backbone with other weights, or that sees images otherwise."""
+        return f"{self.checkpoint}, {self.recipe['resize']}"
+
+    def load_model(self) -> nn.Module:
+        """The torch module in eval mode, on the CPU.
+
+        Raises:
+            ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
+        """
+        from ..model.weights import create_pretrained
+
+        return create_pretrained(self.recipe["backbone"], self.checkpoint)
+
+    def network(self, device: str | None = None, layer: str | None = None) -> Network:
+        """See `Run.network`."""
+        from ..model.digests import note_digest
+
+        network = super().network(device, layer)
+        if layer is None:
+            note_digest(network, self.recipe["backbone"], self.checkpoint)
+        return network
+
+    def __str__(self) -> str:
+        return f"{self.recipe['backbone']} with its {len(self.classes)} ImageNet classes"
+
+
+def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
+    """A backbone as a run of a dataset, for prediction alone.
+
+    Raises:
+        ValueError: if there is no such backbone or it has no ImageNet weights
+    """
+    from ..model.weights import imagenet_classes
+    from ..training.recipe import Recipe
+
+    recipe = Recipe(backbone=backbone, weights=weights, resize=resize)
+    return Pretrained(
+        key=f"{backbone}/imagenet",
+        dataset_name=dataset.name,
+        classes=imagenet_classes(),
+        recipe=recipe.to_dict(),
+        history=[],
+        best_epoch=0,
+        label_field="ground_truth",
+        checkpoint=weights,
+    )

@@ -1,0 +1,163 @@
+"""Say what would be made of a folder, before anything is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..arguments import checked
+from . import labelling
+from .cells import Images
+from .class_names import names_of
+from .columns import Named
+from .files import Found, find_files
+from .guessing import guess, with_choices
+from .layout import Layout
+from .masks import find_masks
+from .plan import Item, Plan
+from .remarks import remarks
+
+
+@checked
+def plan_import(
+    path: str,
+    label_from: str | None = None,
+    split_from: str | None = None,
+    level: str | None = None,
+    pattern: str | None = None,
+    table: str | Sequence[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    class_names: str | None = None,
+    skip: Sequence[str] = (),
+    keep_masks: bool = False,
+) -> Plan:
+    """Say what `import_folders` would make of a folder; print it.
+
+    No file is opened, but for some of those that may be masks. Masks of images are left out: files
+    that have the name of an image and another extension (`1.jpg`, `1.png`), an ending such as
+    `_mask`, or a folder called masks, ground_truth or the like, and that look like masks.
+
+    Args:
+        path: the folder
+        label_from: where the class stands: "folder", "file name" (what comes before the number of
+            `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
+        split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
+            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, val,
+            valid, validation, dev, eval, test or holdout, in any case, with words such as set or
+            images and with numbers: training_set, "Train Data", val2017, seg_test beside seg_train
+        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
+        pattern: a regular expression with a group named "label", and perhaps one named "split",
+            that is searched in the path below the folder, for a second at most
+        table: a CSV file, or several, with columns for images and labels (or one of 0 and 1 for
+            each class) and, perhaps, splits; None takes those in the folder
+        image_column, label_column, split_column: headers of these columns; None knows the usual
+            ones, such as "filename", "class" and "subset"
+        class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
+            called, by what stands for them; None takes classes.txt or the like in the folder, if
+            it names all of them
+        skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
+        keep_masks: take masks for images, too
+
+    Returns:
+        the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
+        `examples()`; printing it shows all that in words
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: if the path is no folder, or there is no such file
+        ValueError: if an argument, the table or the file of names is not understood
+    """
+    root = os.path.abspath(os.path.expanduser(path))
+    if not os.path.exists(root):
+        raise FileNotFoundError(f"No folder at {root!r}")
+    if not os.path.isdir(root):
+        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+    skip = [skip] if isinstance(skip, str) else skip
+    if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
+        raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
+    given = [table] if isinstance(table, str) else list(table or ())
+    given, class_names = [_given(x, root) for x in given], _given(class_names, root)
+    named = Named(image_column, label_column, split_column)
+    choices = {
+        "label_from": label_from,
+        "split_from": split_from,
+        "level": level,
+        "pattern": pattern,
+        "table": given[0] if len(given) == 1 else given or None,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "class_names": class_names,
+        "skip": skip or None,
+        "keep_masks": keep_masks or None,
+    }
+    found = find_files(root, tuple(skip))
+    plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
+    plan.archives, plan.stopped = found.archives, found.stopped
+    plan.warnings = [*found.notes, *([found.stopped] if found.stopped else [])]
+    if not keep_masks:
+        _leave_out_masks(plan, found)
+    files = found.files
+    paths = [os.path.relpath(file, root).split(os.sep) for file in files]
+    guessed = guess(paths)
+    must = label_from == "table" or bool(given) or named.any
+    from_table = labelling.Labelling()
+    if must or (label_from is None and pattern is None):
+        classes = [label for label, _ in guessed.read_all(paths)]
+        guesses = dict(zip(files, classes, strict=True))
+        are_folders = guessed.label_from == "folder"
+        from_table = labelling.labels_of_folder(
+            Images(root, files), guesses, are_folders, given, named, must
+        )
+    plan.tables, plan.unused = from_table.tables, from_table.unused
+    plan.skipped += from_table.left_out
+    plan.warnings += from_table.notes
+    label_from = "table" if plan.tables and not from_table.only_fills else label_from
+    plan.layout = with_choices(
+        guessed, paths, label_from=label_from, split_from=split_from, level=level, pattern=pattern
+    )
+    readings = plan.layout.read_all(paths)
+    if plan.tables:
+        told = [from_table.found.get(file, (None, None)) for file in files]
+        readings = [
+            ((own if from_table.only_fills else None) or label, said or split)
+            for (label, said), (own, split) in zip(told, readings, strict=True)
+        ]
+    plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
+    plan.items = [
+        Item(file, plan.names.get(label, label) if label is not None else None, split, size)
+        for file, size, (label, split) in zip(files, found.sizes, readings, strict=True)
+    ]
+    plan.warnings += remarks(plan, paths, readings, found.same)
+    plan.choices = {name: value for name, value in choices.items() if value is not None}
+    return plan
+
+
+def _given(path: str | None, root: str) -> str | None:
+    """A file that was named, here or in the folder."""
+    if path is None:
+        return None
+    path = os.path.expanduser(path)
+    for found in (os.path.abspath(path), os.path.join(root, path)):
+        if os.path.isfile(found):
+            return found
+    raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
+
+
+def _leave_out_masks(plan: Plan, found: Found) -> None:
+    """Take the masks from the files."""
+    masks = find_masks(found.files, plan.root)
+    if not masks.images:
+        return
+    kept = [
+        pair for pair in zip(found.files, found.sizes, strict=True) if pair[0] not in masks.images
+    ]
+    found.files, found.sizes = [path for path, _ in kept], [size for _, size in kept]
+    plan.passed_over.update(masks.reasons)
+    mask, image = masks.example()
+    of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
+    plan.warnings.append(
+        f"{len(masks.images)} files are masks of images and left out, such as "
+        f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, pass keep_masks=True"
+    )

@@ -1,0 +1,64 @@
+"""Whether, and how, a training that was interrupted is resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+from ..progress import some
+from ..training.recipe import Recipe
+from ..training.recipes import make_recipe
+
+
+def check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
+    """Refuse a new training where an interrupted one of its key would be lost."""
+    if os.path.exists(state_path) and not may_replace:
+        raise ValueError(
+            f"A training {key!r} of this dataset was interrupted. Pass resume=True to go on with "
+            f"it, or overwrite=True to begin anew"
+        )
+
+
+def is_recorded(history: list[dict], state: dict) -> bool:
+    """Whether a recorded run is all that the training of a state has come to.
+
+    It is not where the process was killed before it recorded the run, or while it was training one
+    that is to replace another.
+    """
+    rows = [json.dumps(row, sort_keys=True) for row in history]
+    own = [json.dumps(row, sort_keys=True) for row in state["history"]]
+    return own == rows[: len(own)]
+
+
+def resumed_recipe(
+    state: dict, recipe: str | Recipe | None, choices: dict, is_recorded: bool
+) -> Recipe:
+    """The recipe that a training began with, with more epochs if these are asked for."""
+    began = Recipe(**state["recipe"])
+    given = make_recipe(recipe or began, **choices)
+    if given.epochs is None:
+        given = replace(given, epochs=began.epochs)
+    given = given.shown_by(began.resize)
+    for name, value in given.to_dict().items():
+        if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
+            raise ValueError(
+                f"This training began with {name}={state['recipe'][name]!r}, and cannot go on "
+                f"with {value!r}. Leave it out, or begin anew with overwrite=True"
+            )
+    if given.epochs <= state["epoch"] and is_recorded:
+        raise ValueError(
+            f"This training has done its {state['epoch']} epochs. Pass epochs= with more to go on"
+        )
+    return given
+
+
+def check_same_data(state: dict, classes: list[str], digest: str) -> None:
+    """Refuse to resume with other classes; say so if images or labels have changed."""
+    if classes != state["classes"]:
+        raise ValueError(
+            f"This training began with the classes {some(state['classes'])}; now there are "
+            f"{some(classes)}. Begin anew with overwrite=True"
+        )
+    if digest != state["digest"]:
+        print("The images or labels have changed since this training began: it goes on with them")

@@ -1,0 +1,67 @@
+"""Delete a run, with its files and fields."""
+
+from __future__ import annotations
+
+import os
+
+import fiftyone as fo
+
+from ..dataset import files, run_fields, runs
+from ..dataset.feature_sources import remove_gone
+from ..dataset.fields import root_dataset
+from ..dataset.files import run_folder
+from ..dataset.live import LiveTraining
+from ..dataset.tidying import make_ready
+from ..dataset.writing import exclusive
+
+Samples = fo.core.collections.SampleCollection
+
+
+@exclusive
+def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
+    """Delete a run: its record and its files; or what is left of an interrupted training.
+
+    First go the fields, then the record, then the features that its network said of images, then
+    the files: a second call finishes what was cut short. Files that another dataset uses, such as a
+    clone, stay.
+
+    Args:
+        samples: a dataset or view
+        key: the run, or its key
+        fields: delete the fields of its predictions too, with their heatmaps: those that this
+            plugin wrote and that name this run, on the whole dataset
+
+    Returns:
+        names of the deleted fields
+
+    Raises:
+        ValueError: if there is no such run
+        PermissionError: if its files are in a folder that is read-only; nothing is deleted then
+    """
+    dataset = root_dataset(samples)
+    dataset.reload()  # another process may have made the run, or written fields for it
+    key = runs.key_on(dataset, key)
+    folder = run_folder(dataset, key)
+    names = run_fields.fields_of_run(dataset, key) if fields else []
+    is_recorded = key in runs.list_runs(dataset)
+    if not (is_recorded or names or os.path.isdir(folder)):
+        runs.load_run(dataset, key)  # says that there is none, and which there are
+    files.check_deletable([folder, *(files.heatmap_folder(dataset, name) for name in names)])
+    paths = runs.paths_of(dataset, key) if is_recorded else []
+    if names:
+        count = run_fields.delete_fields(dataset, names)
+        print(f"Deleted the fields {', '.join(names)}, and {count} heatmap files")
+    run_fields.sweep_deleted_fields(dataset)  # of a deletion that was cut short
+    if is_recorded:
+        dataset.delete_run(key)
+        print(f"Deleted run {key!r} of {dataset.name!r}")
+    remove_gone(dataset)  # what its network said of images
+    LiveTraining(dataset, key).forget()
+    had_files = os.path.isdir(folder)
+    files.remove_run_files(dataset, key, paths)
+    if any(map(os.path.exists, paths)):
+        print(f"Files of {key!r} stay, for another dataset uses them")
+    elif had_files:
+        print(f"Deleted {folder}")
+    make_ready(dataset)  # values of the run that waited go
+    return names
