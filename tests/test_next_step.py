@@ -104,7 +104,7 @@ def test_each_step_says_a_fact():
     ]
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
-        ("Split", False, "done by training, if it is not"),
+        ("Split", False, "done with training"),
         ("Train", False, ""),
         ("Predict", True, "398 of 398 by 'resnet18/imagenet'"),
         ("Review", False, "17 suspicious labels to look at, 0 corrected"),

@@ -24,7 +24,7 @@ from .forms import refuse
 from .params import check_params, check_view, faults
 
 logger = logging.getLogger(__name__)
-FOLLOW_SECONDS = 0.5
+FOLLOW_SECONDS, SAY_SECONDS = 0.5, 4.0
 # What FiftyOne raises about requests that it cannot read.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
@@ -195,18 +195,21 @@ class Verb(foo.Operator):
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
-        """Show how far a job is that no panel shows, for there is no dataset as yet.
+        """Say how far a job is that no panel shows, for there is no dataset yet.
 
-        It goes on if nobody follows any more.
+        It goes on if nobody follows any more. FiftyOne's own window of progress would have a button
+        "Done" from the start.
         """
+        said = -SAY_SECONDS
         while not job.refresh().has_ended:
-            label = f"{job.message or job.label} (Done hides this; it goes on)"
-            yield ctx.ops.set_progress(label=label, progress=job.progress)
+            if time.monotonic() - said >= SAY_SECONDS:
+                said = time.monotonic()
+                yield ctx.ops.notify(f"{job.label}: {job.progress:.0%} {job.message}", "info")
             time.sleep(FOLLOW_SECONDS)
-        yield ctx.ops.set_progress(label=job.message, progress=job.progress)
         if job.state != "completed":
             yield ctx.ops.notify(job.message, variant="error")
             raise JobError(job.message)
+        yield ctx.ops.notify(job.message, variant="success")
         yield from show(ctx, job.outcome)
         if "dataset" in job.outcome:
             yield from show_panel(ctx, job.outcome["dataset"])

@@ -61,7 +61,7 @@ def steps(found: Overview, exported: bool = False) -> list[Step]:
     """
     return [
         _import(found),
-        Step("Split", "train" in found.parts, _parts(found) or "done by training, if it is not"),
+        Step("Split", "train" in found.parts, _parts(found) or "done with training"),
         Step("Train", bool(found.runs), _runs(found)),
         _predict(found),
         _review(found),

@@ -113,7 +113,9 @@ class PathTab:
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
         else:
-            self._start(ctx, chosen.verb, chosen.given, chosen.given)
+            # The form has no such choice of weights.
+            form = {name: value for name, value in chosen.given.items() if name != "weights"}
+            self._start(ctx, chosen.verb, chosen.given, form)
 
     def on_refresh_stale(self, ctx) -> None:
         """Make values again that rest on what has changed."""
