@@ -62,7 +62,7 @@ IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
 FOUND_NURSERY = """
 from fiftyone_gradcam.jobs import nursery, places, processes, queue, worker
 
-environment = processes.worker_environment(queue._settings())
+environment = processes.worker_environment(queue.settings())
 if target := nursery.found("", places.socket_path(environment)):
     worker.main(target)  # in each worker that it forks
 """
@@ -111,7 +111,7 @@ def nursery() -> None:
     """Let the first job of a session start as quickly as those after it."""
     from fiftyone_gradcam.jobs import places, processes, queue
 
-    place = places.socket_path(processes.worker_environment(queue._settings()))
+    place = places.socket_path(processes.worker_environment(queue.settings()))
     if forking.CAN_FORK and not place.exists():
         forking.run_python(FOUND_NURSERY)
 

@@ -16,7 +16,7 @@ from forking import Python, run_python
 from made_runs import make_run
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import calls, nursery, processes, queue
+from fiftyone_gradcam.jobs import asking, calls, processes, queue
 
 LONG = {**QUICK, "epochs": 4000}
 
@@ -266,7 +266,7 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     until(lambda: job.refresh().has_ended)
 
 
-@pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+@pytest.mark.skipif(not asking.can_fork(), reason="workers are forked on Linux alone")
 def test_workers_after_the_first_are_forked_by_a_process_that_has_imported_all(dataset):
     fg.find_leaks(dataset, near=False, delegate=True).wait(60)
     jobs = [fg.find_leaks(dataset, near=False, delegate=True) for _ in range(3)]

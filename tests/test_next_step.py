@@ -7,6 +7,7 @@ from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import OPERATORS
+from fiftyone_gradcam.app.operators.verb import Verb
 from fiftyone_gradcam.app.panels.actions import BY_STEP, LABELS
 from fiftyone_gradcam.app.panels.next_step import FORM, REVIEW, START, next_steps, steps
 from fiftyone_gradcam.dataset.overview import Overview, overview
@@ -117,7 +118,7 @@ def test_each_step_says_a_fact():
 
 def test_all_forms_are_reached_by_name():
     verbs = [verb for own in BY_STEP.values() for verb in own]
-    forms = {operator.verb for operator in OPERATORS if getattr(operator, "verb", "")}
+    forms = {operator().config.name for operator in OPERATORS if issubclass(operator, Verb)}
     assert len(verbs) == len(set(verbs))
     assert set(verbs) <= forms == set(LABELS)
     assert len(set(LABELS.values())) == len(LABELS)

@@ -258,11 +258,11 @@ def _of_runs(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Sta
 def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[Stale]:
     """Embeddings by a run that is gone or was trained again."""
     key, version = info.get("run"), info.get("version")
-    if key is None:
+    if key is None or version is None:
         return
     if key not in versions:
         yield Stale("embeddings", name, f"run {key!r} is gone")
-    elif version not in (None, versions[key]):
+    elif version != versions[key]:
         given = {"run_or_backbone": key, "field": name}
         why = f"run {key!r} was trained again since"
         yield Stale("embeddings", name, why, "compute_embeddings", given)

@@ -89,13 +89,13 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    from . import nursery, places
+    from . import asking, places
 
     environment = worker_environment(settings)
     make_folder(str(log.parent))
     pid = None
-    if nursery.can_fork():
-        pid = nursery.bear(target, environment, log)
+    if asking.can_fork():
+        pid = asking.bear(target, environment, log)
         environment[places.FOUND] = str(places.socket_path(environment))
     worker = name_of(pid or _launch(target, environment, log))
     _mark(target, worker).touch(mode=0o600)

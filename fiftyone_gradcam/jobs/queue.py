@@ -63,7 +63,7 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None
         metadata={"target": target, "log": str(_log_folder(dataset)), "form": _form(form)},
     )
     try:
-        worker = processes.start_worker(target, _settings(), log_file(operation))
+        worker = processes.start_worker(target, settings(), log_file(operation))
     except BaseException:
         service.delete_operation(operation.id)
         raise
@@ -159,7 +159,7 @@ def _form(form: dict | None) -> str | None:
         return None
 
 
-def _settings() -> dict[str, str]:
+def settings() -> dict[str, str]:
     """Environment variables by which another process finds the same database and files."""
     own = {f"FIFTYONE_{name.upper()}": getattr(fo.config, name, None) for name in SETTINGS}
     own = {name: str(value) for name, value in own.items() if value is not None}

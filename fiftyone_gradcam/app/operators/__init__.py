@@ -7,6 +7,7 @@ from .embeddings import ComputeEmbeddings, ShowEmbeddings
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
+from .follow_job import FollowJob
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
@@ -54,4 +55,5 @@ OPERATORS = (
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
+    FollowJob,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -16,15 +15,16 @@ from fiftyone.operators import types
 from pymongo.errors import OperationFailure
 
 from ...dataset.basis import all_labels
+from ...dataset.fields import OWNER
 from ...jobs import calls, queue
-from ...jobs.job import Job, JobError
+from ...jobs.job import Job
 from ...jobs.reporter import Reporter
-from ..showing import RESTS_ON, show, show_job, show_panel
+from ..showing import RESTS_ON, show, show_job
 from .forms import refuse
 from .params import check_params, check_view, faults
 
 logger = logging.getLogger(__name__)
-FOLLOW_SECONDS, SAY_SECONDS = 0.5, 4.0
+FOLLOW = f"{OWNER}/follow_job"
 # What FiftyOne raises about requests that it cannot read.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
@@ -195,24 +195,8 @@ class Verb(foo.Operator):
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
-        """Say how far a job is that no panel shows, for there is no dataset yet.
-
-        It goes on if nobody follows any more. FiftyOne's own window of progress would have a button
-        "Done" from the start.
-        """
-        said = -SAY_SECONDS
-        while not job.refresh().has_ended:
-            if time.monotonic() - said >= SAY_SECONDS:
-                said = time.monotonic()
-                yield ctx.ops.notify(f"{job.label}: {job.progress:.0%} {job.message}", "info")
-            time.sleep(FOLLOW_SECONDS)
-        if job.state != "completed":
-            yield ctx.ops.notify(job.message, variant="error")
-            raise JobError(job.message)
-        yield ctx.ops.notify(job.message, variant="success")
-        yield from show(ctx, job.outcome)
-        if "dataset" in job.outcome:
-            yield from show_panel(ctx, job.outcome["dataset"])
+        """Let the form close, and the App say how far a job is that no panel shows yet."""
+        yield ctx.trigger(FOLLOW, params={"job": job.id})
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
         """Call a verb that takes long with other arguments; the form closes by itself."""

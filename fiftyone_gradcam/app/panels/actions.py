@@ -6,6 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ..operators import OPERATORS
+from ..operators.verb import Verb
 
 # A test holds this to the operators: each that has a form is in one step.
 BY_STEP = {
@@ -25,7 +26,11 @@ BY_STEP = {
     "Export": ("export_folders", "export_reviews"),
 }
 IN_A_ROW = 2  # buttons: more would be cut off in a narrow panel
-LABELS = {operator.verb: operator.label for operator in OPERATORS if getattr(operator, "verb", "")}
+LABELS = {
+    getattr(operator, "name", operator.verb): operator.label
+    for operator in OPERATORS
+    if issubclass(operator, Verb)
+}
 
 
 def draw_actions(panel: types.Object) -> None:
