@@ -34,7 +34,7 @@ OF_LABELS = [
     "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
     "evaluate", "save_views",
 ]  # fmt: skip
-CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
+CALLS = ["review_cards", "review_decide", "review_undo", "follow_job"]  # no forms
 
 
 def form(verb: str, dataset, **params) -> dict:

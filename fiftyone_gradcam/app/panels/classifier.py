@@ -22,7 +22,7 @@ from .runs import RunsTab
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "all_actions"),
+    *("repainting", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5

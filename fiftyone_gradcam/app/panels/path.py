@@ -57,7 +57,7 @@ class PathTab:
         state = ctx.panel.state
         now = state.next[0]["step"] if state.next else None
         lines = [_line(name, done, fact, name == now) for name, done, fact in state.steps]
-        panel.md("  \n".join(lines), name="steps")
+        panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
             first, *others = state.next
             panel.md(f"**Next:** {markdown(first['words'])}", name="next_words")
@@ -91,7 +91,7 @@ class PathTab:
 
     def draw_all_actions(self, ctx, panel: types.Object) -> None:
         """Draw the button that shows all other buttons, and these if it was pressed."""
-        shown = bool(ctx.panel.state.all_actions)
+        shown = bool(ctx.panel.state.shows_actions)
         label = "Hide all actions" if shown else "All actions"
         panel.btn("all_actions", label=label, on_click=self.on_all_actions, variant="outlined")
         if shown:
@@ -99,7 +99,7 @@ class PathTab:
 
     def on_all_actions(self, ctx) -> None:
         """Show or hide the buttons of all actions."""
-        ctx.panel.state.all_actions = not ctx.panel.state.all_actions
+        ctx.panel.state.shows_actions = not ctx.panel.state.shows_actions
 
     def on_next(self, ctx) -> None:
         """Do what comes next, unless it is something else by now."""
