@@ -27,9 +27,7 @@ BY_STEP = {
 }
 IN_A_ROW = 2  # buttons: more would be cut off in a narrow panel
 LABELS = {
-    getattr(operator, "name", operator.verb): operator.label
-    for operator in OPERATORS
-    if issubclass(operator, Verb)
+    operator().config.name: operator.label for operator in OPERATORS if issubclass(operator, Verb)
 }
 
 

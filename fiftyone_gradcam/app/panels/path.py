@@ -13,11 +13,11 @@ from ...dataset.runs import free_key
 from ...jobs import queue
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import draw_actions
+from .actions import IN_A_ROW, draw_actions
 from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
 
 DONE, NOW, LATER = "✓", "➤", "○"
-MOST_STALE = 6  # notices; more would hide the jobs
+MOST_STALE = 6  # lines; more would hide what is below
 BACKBONE = "resnet18"  # of the recipe "default"
 OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # if their weights are at hand, not its own
 
@@ -75,19 +75,23 @@ class PathTab:
         """Draw what is out of date, with a button that refreshes it."""
         state = ctx.panel.state
         found = [] if state.is_busy else state.stale or []
-        for place, one in enumerate(found[:MOST_STALE]):
-            notice = types.Warning(label=f"Out of date. {markdown(one['words'])}")
-            panel.view(f"stale_{place}", notice)
-            if one["can"]:
-                panel.btn(
-                    f"refresh_{place}",
+        if not found:
+            return
+        lines = [f"- {markdown(one['words'])}" for one in found[:MOST_STALE]]
+        if len(found) > MOST_STALE:
+            lines.append(f"- and {len(found) - MOST_STALE} more")
+        panel.md("\n".join(["**⚠ Out of date**", "", *lines]), name="stale_words")
+        can = [one for one in found[:MOST_STALE] if one["can"]]
+        for start in range(0, len(can), IN_A_ROW):
+            row = panel.h_stack(f"refresh_{start}", gap=2)
+            for place, one in enumerate(can[start : start + IN_A_ROW]):
+                row.btn(
+                    f"refresh_{start + place}",
                     label=f"Refresh {one['kind']}",
                     on_click=self.on_refresh_stale,
                     params={"kind": one["kind"], "name": one["name"]},
                     variant="outlined",
                 )
-        if len(found) > MOST_STALE:
-            panel.md(f"{len(found) - MOST_STALE} more values are out of date.", name="more_stale")
 
     def draw_all_actions(self, ctx, panel: types.Object) -> None:
         """Draw the button that shows all other buttons, and these if it was pressed."""
