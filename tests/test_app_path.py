@@ -106,8 +106,8 @@ def test_an_empty_app_leads_to_a_corrected_label_in_four_clicks_and_a_key(app, f
     assert card.inner_text() == PLANTED[1]
     app.page.keyboard.press("a")
     app.page.locator("[data-cy=gradcam-progress][data-stored='1']").wait_for(state="attached")
-    first.reload()
-    assert first.ground_truth.label == PLANTED[0]
+    dataset.reload()
+    assert dataset[first.id].ground_truth.label == PLANTED[0]
     # The steps follow; so does what else has seen the label.
     app.tab("Steps")
     app.wait_for_text("1 corrected")

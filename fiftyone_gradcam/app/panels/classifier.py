@@ -180,6 +180,8 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
     def render(self, ctx) -> types.Property:
         """Draw the tabs and the one that is open."""
         panel = types.Object()
+        if ctx.dataset is not None and not ctx.panel.state.mark:
+            self.read(ctx)  # it was opened in an App that had no dataset yet
         if not ctx.panel.state.steps:
             return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
         if ctx.dataset is None:
