@@ -59,8 +59,8 @@ OPERATORS = (
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
-    TrainingEstimate,
     ExplainSample,
     ShowHeatmap,
     FollowJob,
+    TrainingEstimate,
 )
