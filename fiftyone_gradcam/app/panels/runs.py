@@ -56,7 +56,7 @@ class RunsTab:
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = panel.h_stack("run_buttons", gap=2)
-        buttons.btn("train", label="Fine-tune a classifier", on_click=self.on_train)
+        buttons.btn("train", label="Train a classifier", on_click=self.on_train)
         buttons.btn("import", label="Import a run", on_click=self.on_import_run)
         buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
         if not state.runs:
