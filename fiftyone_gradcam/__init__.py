@@ -28,6 +28,7 @@ _HOMES = {
     "export_folders": "workflow.exporting_folders",
     **dict.fromkeys(("export_overlays", "mean_heatmaps"), "workflow.exporting"),
     "explanation_quality": "workflow.faithfulness",
+    "explain_sample": "workflow.explaining",
     "find_anomalies": "workflow.finding_anomalies",
     "find_label_issues": "workflow.reviewing",
     "find_leaks": "workflow.finding_leaks",

@@ -9,6 +9,7 @@ import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 
+COLORS = ("jet",)
 COLUMNS = ("image_column", "label_column", "split_column")
 
 
@@ -124,7 +125,7 @@ def _work(options: argparse.Namespace) -> int:
     if options.no_app:
         demo.tell_suspicious(view)
     else:
-        demo.open_app(view, options.port)
+        demo.open_app(view, options.port, options.colors)
     return 0
 
 
@@ -139,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     common.add_argument("--no-app", action="store_true", help="end instead of opening the App")
     common.add_argument("--port", type=int, help="of the App (default: FiftyOne's setting)")
+    common.add_argument(
+        "--colors", choices=COLORS, help="of heatmaps in the App (default: one for each field)"
+    )
     common.add_argument("--json", metavar="FILE", help="write the figures to this file")
 
     demo = commands.add_parser(

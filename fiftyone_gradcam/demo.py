@@ -17,6 +17,7 @@ from PIL import Image
 from .dataset import import_record
 from .dataset.pretrained import pick_backbone
 from .dataset.runs import free_key
+from .dataset.shown import paint_by_value
 from .dataset.views import accuracy
 from .demo_photos import find_photos, make_photo_folders
 from .progress import counted
@@ -288,8 +289,18 @@ def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
     print(f"See them in the App: fiftyone app launch {shlex.quote(view.dataset_name)}")
 
 
-def open_app(view: fo.DatasetView, port: int | None = None) -> None:
-    """Open the App on a view and wait until it is closed or interrupted."""
+def open_app(view: fo.DatasetView, port: int | None = None, colors: str | None = None) -> None:
+    """Open the App on a view and wait until it is closed or interrupted.
+
+    Args:
+        view: what it shows
+        port: None takes FiftyOne's setting
+        colors: "jet" paints heatmaps in jet at half opacity, for all datasets of this App; None in
+            one color for each field
+    """
+    if colors is not None:
+        paint_by_value(view._root_dataset)
+        fo.app_config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"] = colors
     session = fo.launch_app(view, port=port)
     print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
     print("Press Ctrl+C to end")

@@ -133,7 +133,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
                 f"{did_you_mean(label, filter(None, known))}Its labels: "
                 f"{', '.join(map(str, known)) or 'none'}"
             )
-        view = view.match(F(own) == label)
+        view = view.match({own: {"$eq": label}})  # in an expression "$" would mean a field
     view = view.sort_by(score, reverse=reverse)
     return view if count is None else view.limit(count)
 

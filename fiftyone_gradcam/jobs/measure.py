@@ -162,6 +162,20 @@ def measured(request: dict, patience: float) -> dict | None:
     return _measurements.look(request, patience)
 
 
+def wait_for_measurement(seconds: float) -> bool:
+    """Wait until the measurement that is going on has ended; returns whether none is left.
+
+    Args:
+        seconds: at most
+    """
+    end = time.monotonic() + seconds
+    while (going := _measurements.going) is not None and going.thread.is_alive():
+        going.thread.join(min(0.2, max(0.0, end - time.monotonic())))
+        if time.monotonic() >= end:
+            return False
+    return True
+
+
 def main(request: dict) -> dict:
     """Measure.
 

@@ -31,7 +31,7 @@ class NamedRecipe:
 
 RECIPES = {
     "default": NamedRecipe(
-        "A good start: the new layers first, then all",
+        "Recommended: new layers first, then all layers",
         "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
         "al., arXiv 2202.10054), then everything with AdamW and a cosine. An average of the "
         "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407). Few "
@@ -47,7 +47,7 @@ RECIPES = {
         },
     ),
     "linear-probe": NamedRecipe(
-        "Quick: the new layers alone, on features computed once",
+        "Fast: only the new layers, on fixed features",
         "A linear classifier on the features of a pretrained network, as they are (Kornblith et "
         "al., arXiv 1805.08974): the images are shown once. Good where they "
         "are like ImageNet's photographs.",

@@ -11,6 +11,7 @@ import fiftyone as fo
 from ..dataset import fields, runs, shown
 from ..dataset.classifiers import find_classifier, images_for, own_labels, shown_best
 from ..dataset.features import feature_sinks
+from ..dataset.heatmap_choices import heatmap_names
 from ..dataset.kept_features import keeping
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
@@ -24,7 +25,7 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.network import Network
-from ..passes.heatmaps import CONTRAST, KINDS
+from ..passes.heatmaps import KINDS
 from ..passes.precision import DEFAULT, check_precision
 from ..progress import CancelledError, Progress, counted, reporting, some, tell_failures
 from ..similar import did_you_mean
@@ -253,11 +254,4 @@ def _heatmap_names(
             f"{run.key!r} knows no class {unknown[0]!r}. "
             f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
-    names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
-    if "predicted" in names:
-        names["predicted"] = field
-    for name in classes:
-        names[f"class:{name}"] = f"{field}_{fields.field_name(name)}"
-    for kind in [kind for kind in names if signed or kind == CONTRAST]:
-        names[AGAINST + kind] = f"{names[kind]}_against"
-    return names
+    return heatmap_names(heatmaps, classes, field, signed)

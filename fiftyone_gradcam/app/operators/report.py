@@ -8,6 +8,8 @@ from fiftyone.operators import types
 
 from ...dataset.runs import list_runs
 from .forms import AUTOMATIC, choice_input, refuse
+from .labels import LABELS
+from .path_fields import path_input, path_of
 from .verb import Verb
 
 ENDINGS = (".html", ".htm")
@@ -18,40 +20,34 @@ class Report(Verb):
 
     verb = "report"
     label = "Write a report"
+    action = "Write"
     icon = "description"
     description = "One HTML file about the data, the classifier and the labels, to mail or print"
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """The file, and which run."""
-        ctx.target_view()
         default = _default_path(ctx.dataset.name)
-        inputs.str(
-            "out",
-            required=True,
-            default=default,
-            label="HTML file",
-            description="Its path, on the machine that runs the App",
-        )
-        path = os.path.expanduser(ctx.params.get("out") or default)
+        words = f"If it stays empty: {default}"
+        path = path_input(ctx, inputs, "out", "", words, is_folder=False, required=False) or default
         if os.path.isdir(path):
             refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
         elif not path.lower().endswith(ENDINGS):
             refuse(inputs, "ending", f"HTML file must end in .html, not {os.path.basename(path)!r}")
         elif os.path.exists(path):
-            inputs.bool("overwrite", default=False, label="Replace the file that is there")
+            inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
             if not ctx.params.get("overwrite"):
-                refuse(inputs, "exists", f"{path!r} exists. Choose another name, or tick the box")
+                refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
         if keys := list_runs(ctx.dataset):
-            choices = {AUTOMATIC: "the newest with predictions"} | {key: key for key in keys}
-            choice_input(inputs, "run", choices, AUTOMATIC, "Run", required=False)
+            choices = {AUTOMATIC: "The newest with predictions"} | {key: key for key in keys}
+            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         run = ctx.params.get("run")
         return {
             "samples": ctx.target_view(),
-            "out": ctx.params.get("out") or _default_path(ctx.dataset.name),
+            "out": path_of(ctx.params.get("out")) or _default_path(ctx.dataset.name),
             "run": None if run in (None, "", AUTOMATIC) else run,
             "overwrite": bool(ctx.params.get("overwrite")),
         }
