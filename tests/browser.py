@@ -84,7 +84,7 @@ class AppPage:
             counter[request.url.rpartition("/")[2]] += 1
 
     @contextmanager
-    def _answered(self, route: str, seconds: float = 30) -> Iterator[None]:
+    def _answered(self, route: str, seconds: float = 60) -> Iterator[None]:
         """Wait until the server has answered all that was asked of it for what is done within."""
         before = self._asked[route]
         yield
@@ -199,6 +199,15 @@ class AppPage:
         """Click a button by its label."""
         self.page.get_by_role("button", name=name, exact=True).first.click()
 
+    def still_box(self, element, seconds: float = 30) -> dict[str, float]:
+        """Where an element is, once it has stopped moving: a plot is drawn in several steps."""
+        end, before = time.monotonic() + seconds, None
+        while (box := element.bounding_box()) is None or box != before:
+            assert time.monotonic() < end, f"it is not seen, or moves: {box}"
+            before = box
+            self.page.wait_for_timeout(100)
+        return box
+
     def points(self, trace: int = 0) -> int:
         """How many points a trace of the panel's first plot has; 0 if there is no plot."""
         code = f"() => document.querySelector('.js-plotly-plot')?.data?.[{trace}]?.x?.length ?? 0"
@@ -229,12 +238,12 @@ class AppPage:
         end = time.monotonic() + seconds
         pixels = self._grid(name)
         while until is not None and not until(pixels) and time.monotonic() < end:
-            time.sleep(0.5)
+            self.page.wait_for_timeout(200)
             pixels = self._grid(name)
         return pixels
 
     def _grid(self, name: str) -> np.ndarray:
-        box = self.page.locator("[data-cy=fo-grid]").first.bounding_box()
+        box = self.still_box(self.page.locator("[data-cy=fo-grid]").first)
         pixels = self.screenshot(name)
         top, left = round(box["y"]), round(box["x"])
         return pixels[top : top + round(box["height"]), left : left + round(box["width"])]
