@@ -11,7 +11,7 @@ import pytest
 import sklearn.datasets
 from conftest import HOME, REPOSITORY, save_digits
 from sklearn.utils import Bunch
-from test_trees import TREES
+from trees import TREES
 
 from fiftyone_gradcam import doctor, doctor_database
 from fiftyone_gradcam.__main__ import main
