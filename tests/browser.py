@@ -24,6 +24,17 @@ NOT_OURS = (
 )
 # Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
 OF_TILES = ("ArrayBuffer", "ImageBitmap")
+# Things that move are where they will be at once: a click would wait until they stand still.
+STILL = """
+    const style = document.createElement("style")
+    style.textContent = `*, *::before, *::after {
+        transition-duration: 0.01ms !important; transition-delay: 0s !important;
+        animation-duration: 0.01ms !important; animation-delay: 0s !important;
+        animation-iteration-count: 1 !important;
+    }`
+    const add = () => document.documentElement.append(style)
+    document.documentElement ? add() : addEventListener("DOMContentLoaded", add)
+"""
 SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first
 ARGUMENTS = [
     "--no-sandbox",
@@ -59,6 +70,7 @@ class AppPage:
         self.errors_of_tiles: list[str] = []
         # An empty page has no storage.
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
+        page.add_init_script(f"try {{ {STILL} }} catch {{}}")
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._keep(str(error)))
         # What was asked of the server by each of its routes for operators, and what has an end.

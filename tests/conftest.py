@@ -91,6 +91,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path.name, len(FIRST)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors: tests of the App wait for browsers, servers and jobs."""
+    can_tell = hasattr(os, "sched_getaffinity")
+    return 1 + (len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1)
+
+
 def is_controller(config: pytest.Config) -> bool:
     """Whether this process only hands out tests to others."""
     return bool(getattr(config.option, "numprocesses", 0)) and not hasattr(config, "workerinput")
