@@ -169,7 +169,7 @@ class AppPage:
 
     def execute(self) -> None:
         """Send the form."""
-        self.dialog.get_by_role("button", name="Execute").first.click()
+        self.dialog.locator("[aria-label='split button'] button").first.click()
 
     def wait_for_text(self, text: str | re.Pattern, seconds: float = 60) -> None:
         """Wait until a text is shown."""

@@ -83,9 +83,9 @@ CASES = {
         {f"{i}.png": (x, None) for i, x in zip("12345", ("a", None, None, "c", None), strict=True)},
         {},
         [
-            "1 in the table without a class, and left unlabelled, such as row 3: 2",
-            "1 in the table with several classes, and left unlabelled, such as row 4: 3",
-            "1 in the table with other values than 0 and 1, and left unlabelled, such as row 6: 5",
+            "1 in the table without a class, and left unlabeled, such as row 3: 2",
+            "1 in the table with several classes, and left unlabeled, such as row 4: 3",
+            "1 in the table with other values than 0 and 1, and left unlabeled, such as row 6: 5",
         ],
     ),
     "a class called train": (
@@ -190,7 +190,7 @@ CASES = {
             "Left out: 1 in the table twice, with other labels, such as row 5: 2.jpg",
             "Left out: 2 in the table, but there is no such image, such as row 6: 9.jpg",
             "2 images have no class",
-            "1 images have no row in a table, such as 4.jpg",
+            "1 image has no row in a table, such as 4.jpg",
         ],
     ),
     "a row with a comma too many": (
@@ -318,7 +318,7 @@ CASES = {
             "test/5.jpg": ("dog", "test"),
         },
         {},
-        ["2 images that lie in no class folder have their class from a table", "Table test.csv: "],
+        ["2 images in no class folder: the class is that of a table", "Table test.csv: "],
     ),
     "class folders, and a table of other classes of others": (
         {"a.csv": "image,label\n4.jpg,sunny\n5.jpg,dark\n"},

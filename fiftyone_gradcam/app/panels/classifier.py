@@ -12,27 +12,35 @@ from ...dataset.fields import OWNER
 from ...jobs.job import Job
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
+from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_step
 from .review import ReviewTab
 from .runs import RunsTab
+from .scores import ScoresTab
 
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    "repainting",
+    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
-TABS = {"jobs": "Jobs and training", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
+TABS = {
+    "jobs": "Jobs and training",
+    "review": "Review",
+    "runs": "Runs",
+    "evaluate": "Evaluate",
+    "scores": "Scores",
+}
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
+class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel):
     """Jobs and training, review, runs, evaluation: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
@@ -90,6 +98,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
         if ended := self.read_jobs(ctx):
             ctx.dataset.reload()
             ctx.panel.state.next = list(next_step(ctx.dataset))
+            self.read_heatmaps(ctx)
             self._show_ended(ctx, ended)
         elif ctx.panel.state.turning:
             self._turn(ctx)
@@ -154,6 +163,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
             return
         ctx.dataset.reload()
         ctx.panel.state.next = list(next_step(ctx.dataset))
+        self.read_heatmaps(ctx)
         self._show_ended(ctx, self.read_jobs(ctx))
         if ctx.panel.state.tab == "review":
             self.read_review(ctx)
@@ -161,6 +171,8 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
             self.read_runs(ctx)
         if ctx.panel.state.tab == "evaluate":
             self.read_evaluation(ctx)
+        if ctx.panel.state.tab == "scores":
+            self.read_scores(ctx)
 
     def render(self, ctx) -> types.Property:
         """Draw the tabs and the one that is open."""
@@ -174,11 +186,13 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
+        self.draw_heatmaps(ctx, panel)
         draw = {
             "jobs": self.draw_jobs,
             "review": self.draw_review,
             "runs": self.draw_runs,
             "evaluate": self.draw_evaluation,
+            "scores": self.draw_scores,
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy

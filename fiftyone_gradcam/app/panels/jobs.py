@@ -15,7 +15,7 @@ from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, list_jobs, repeat_job
 from ..texts import duration, markdown, picture_as_text
 from .data import plot_name, send_plot
-from .plots import curves_plot
+from .plots import STILL, curves_plot
 
 ROWS = {"job": "Job", "message": "Last message"}
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
@@ -98,9 +98,7 @@ class JobsTab:
         for card in state.cards or ():
             self._draw_card(panel, card)
         if state.training:
-            panel.plot(
-                plot_name(ctx, "curves"), layout=state.training, config={"displayModeBar": False}
-            )
+            panel.plot(plot_name(ctx, "curves"), layout=state.training, config=STILL)
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=markdown(finding["message"])))

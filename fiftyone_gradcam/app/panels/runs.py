@@ -15,7 +15,8 @@ from ...review.confusion import wilson_interval
 from ..texts import markdown, percent
 from .choices import choice
 from .data import plot_name, send_plot
-from .plots import curves_plot
+from .plots import STILL, curves_plot
+from .tables import draw_table
 
 COLUMNS = {
     "key": "Run",
@@ -51,10 +52,7 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            table = types.TableView()
-            for key, title in COLUMNS.items():
-                table.add_column(key, label=title)
-            panel.list("runs", types.Object(), view=table)
+            draw_table(panel, "runs", COLUMNS, names=("key", "backbone"))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = panel.h_stack("run_buttons", gap=2)
@@ -77,9 +75,7 @@ class RunsTab:
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
         panel.md(state.run_words, name="run_words")
-        panel.plot(
-            plot_name(ctx, "run_curves"), layout=state.run_layout, config={"displayModeBar": False}
-        )
+        panel.plot(plot_name(ctx, "run_curves"), layout=state.run_layout, config=STILL)
 
     def on_show_run(self, ctx) -> None:
         """Show another run."""
