@@ -24,6 +24,8 @@ NOT_OURS = (
 )
 # Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
 OF_TILES = ("ArrayBuffer", "ImageBitmap")
+VIEWPORT = {"width": 1500, "height": 900}
+FORGOTTEN = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 # Things that move are where they will be at once: a click would wait until they stand still.
 STILL = """
     const style = document.createElement("style")
@@ -80,6 +82,25 @@ class AppPage:
         page.on("requestfailed", lambda request: self._count(self._ended, request))
         page.on("domcontentloaded", lambda _: self._ended.update(self._asked - self._ended))
         page.set_default_timeout(120_000)  # a machine may be busy
+
+    def empty(self, url: str) -> None:
+        """Forget all of an earlier test, as a new tab of a new browser would.
+
+        Args:
+            url: of the App
+        """
+        self.url = url
+        self.page.unroute_all()
+        self.page.set_viewport_size(VIEWPORT)
+        self.page.goto(f"{url}fiftyone")  # a page of the same address, and a small one
+        self.page.evaluate("() => sessionStorage.clear()")
+        self.page.goto("about:blank")
+        browser = self.page.context.new_cdp_session(self.page)
+        origin = {"origin": url.rstrip("/"), "storageTypes": FORGOTTEN}
+        browser.send("Storage.clearDataForOrigin", origin)
+        browser.detach()
+        for kept in (self.errors, self.errors_of_tiles, self._asked, self._ended):
+            kept.clear()
 
     def _note(self, message) -> None:
         if message.type == "error":

@@ -279,21 +279,36 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """The module's tabs, the one in use last: a browser reads the App's code once for each."""
+    from browser import VIEWPORT
+
+    with browser.new_context(viewport=VIEWPORT) as context:
+        yield context, []
+
+
 @pytest.fixture
-def app(app_server, browser, dataset, request):
-    """A browser on the App; the module's `dataset` is open in its session."""
+def app(app_server, tabs, dataset, request):
+    """A browser on the App, which remembers nothing; the module's `dataset` is open in its session.
+
+    It is the tab of the module's last test, emptied.
+    """
     import fiftyone as fo
     from browser import AppPage
 
-    session, url = app_server
+    (session, url), (context, used) = app_server, tabs
     session.dataset = dataset
-    session.clear_view()  # or a new tab would go on with the view of the last one
+    session.clear_view()  # or a tab would go on with the view of the last one
     session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
-    with browser.new_context(viewport={"width": 1500, "height": 900}) as context:
-        page = AppPage(context.new_page(), url)
-        yield page
-        if not page.page.is_closed():
-            page.screenshot(f"end of {request.node.name}")
+    if not used or used[-1].page.is_closed():
+        used.append(AppPage(context.new_page(), url))
+    page = used[-1]
+    page.empty(url)
+    yield page
+    if not page.page.is_closed():
+        page.screenshot(f"end of {request.node.name}")
+        page.page.goto("about:blank")  # or it would see what the next test does
     assert page.errors == [], page.errors
 
 
