@@ -198,10 +198,10 @@ class AppPage:
 
     def open_panel(self) -> None:
         """Open the plugin's panel, if it is not open."""
-        if not self.page.get_by_role("tab", name="Jobs and training").is_visible():
+        if not self.page.get_by_role("tab", name="Steps").is_visible():
             self.page.locator("[data-cy=new-panel-btn]").first.click()
             self.page.get_by_text("Grad-CAM classifier", exact=True).first.click()
-            self.page.get_by_role("tab", name="Jobs and training").wait_for()
+            self.page.get_by_role("tab", name="Steps").wait_for()
 
     def tab(self, name: str) -> None:
         """Turn to a tab of the panel."""

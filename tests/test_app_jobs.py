@@ -124,6 +124,13 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.wait_for_text("is not a file of weights that torch can load safely")
     app.wait_for_text("· failed")
     app.screenshot("34 failed")
+    with app.form():  # which is filled in as it was
+        app.click("Change and run again")
+    filled = app.field("Weights file")
+    filled.wait_for()
+    assert filled.input_value() == f"{wrong.parent}/./{wrong.name}"
+    app.page.keyboard.press("Escape")
+    app.dialog.wait_for(state="detached")
     app.click("Remove")
     app.page.get_by_text("· failed").wait_for(state="detached")
 

@@ -1,11 +1,13 @@
 // What FiftyOne loads of this plugin: one script, which loads those beside it, in this order.
 (function () {
   "use strict";
-  // FiftyOne draws the button that sends a form in gray, as it does the one that cancels it.
+  // FiftyOne draws the button that sends a form in gray, as it does the one that cancels it, and
+  // leaves the list of buttons from which a form was opened above the form.
   const style = document.createElement("style");
   style.textContent = `[role=dialog]:has([data-gradcam-form]) [aria-label="split button"]
     > button:first-of-type:not(:disabled) {
-      background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }`;
+      background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }
+    body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }`;
   document.head.appendChild(style);
   const SCRIPTS = ["shared.js", "review.js", "why.js", "heatmaps.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);

@@ -27,11 +27,16 @@ from fiftyone_gradcam.dataset.ready_networks import forget_networks
 from fiftyone_gradcam.images.decode import decode
 
 
-def seconds_of(function) -> float:
+def seconds_of(function, *args) -> float:
     """Seconds that a call takes."""
     start = time.perf_counter()
-    function()
+    function(*args)
     return time.perf_counter() - start
+
+
+def explain(sample: fo.Sample, field: str) -> None:
+    """What the server does for one image."""
+    as_values(fg.explain_sample(sample, prediction_field=field))
 
 
 def main() -> None:
@@ -58,14 +63,8 @@ def main() -> None:
         forget_networks()
         taken, decoding = [], []
         for sample in samples:
-            decoding.append(seconds_of(lambda sample=sample: decode(sample.filepath)))
-            taken.append(
-                seconds_of(
-                    lambda sample=sample, field=backbone: as_values(
-                        fg.explain_sample(sample, prediction_field=field)
-                    )
-                )
-            )
+            decoding.append(seconds_of(decode, sample.filepath))
+            taken.append(seconds_of(explain, sample, backbone))
         first, *rest = taken
         found = [first, *np.quantile(rest, [0.5, 0.95, 1.0]), np.median(rest) / np.median(decoding)]
         print(f"{backbone:<24}" + "".join(f"{value:>12.3f}" for value in found), flush=True)

@@ -35,7 +35,7 @@ class FindAnomalies(Verb):
             return
         shown = {label: label for label in labels[:MOST_LISTED]}
         words = "Images of this class are normal; others are compared with them"
-        search_input(inputs, "normal", shown, None, LABELS["normal"], words, required=False)
+        search_input(inputs, "normal", shown, None, LABELS["normal"], words)
         if not ctx.params.get("normal"):
             wait_for(inputs, "no_normal", "Choose the normal class")
         inputs.bool("heatmaps", default=True, label="Draw heatmaps of what is unusual")

@@ -64,7 +64,7 @@ def backbone_inputs(
     """
     choices = {AUTOMATIC: automatic} if automatic else {}
     choices |= backbones(from_scratch)
-    search_input(inputs, "backbone", choices, default, LABELS["backbone"], required=not automatic)
+    search_input(inputs, "backbone", choices, default, LABELS["backbone"])
     backbone = ctx.params.get("backbone") or default
     if backbone == AUTOMATIC and recipe:
         backbone = recipe["backbone"]
@@ -90,7 +90,7 @@ def _weights_input(
         if own == "imagenet":  # the same twice
             del sources["imagenet"]
             sources[AUTOMATIC] = words
-    choice_input(inputs, "weights", sources, first, LABELS["weights"], required=not recipe)
+    choice_input(inputs, "weights", sources, first, LABELS["weights"])
     if ctx.params.get("weights") == "file":
         weights_file_input(ctx, inputs, backbone)
 
@@ -155,7 +155,7 @@ def embeddings_input(ctx, inputs: types.Object) -> str | None:
     if names := embedding_fields(ctx.dataset):
         choices = {AUTOMATIC: "Features of a pretrained network"}
         choices |= {name: f"The field {name}" for name in names}
-        choice_input(inputs, "embeddings", choices, AUTOMATIC, LABELS["embeddings"], required=False)
+        choice_input(inputs, "embeddings", choices, AUTOMATIC, LABELS["embeddings"])
     return chosen_embeddings(ctx)
 
 

@@ -83,9 +83,7 @@ class ShowEmbeddings(Verb):
         network_inputs(ctx, inputs, fields=True)
         methods = {name: WORDS[name] for name in METHODS if name != "umap" or has_umap()}
         methods = {AUTOMATIC: "Automatic: by the number of images", **methods}
-        choice_input(
-            inputs, "method", methods, AUTOMATIC, label_of("method", self.verb), required=False
-        )
+        choice_input(inputs, "method", methods, AUTOMATIC, label_of("method", self.verb))
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

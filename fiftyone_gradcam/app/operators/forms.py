@@ -18,9 +18,11 @@ def choice_input(
     default: str | None,
     label: str,
     description: str = "",
-    required: bool = True,
 ) -> None:
-    """A drop-down list: values with what is shown for them."""
+    """A drop-down list: values with what is shown for them.
+
+    None is required: FiftyOne would call it missing, in red, until it has filled the default in.
+    """
     view = types.Dropdown()
     for value, shown in choices.items():
         view.add_choice(value, label=shown)
@@ -28,7 +30,6 @@ def choice_input(
         name,
         view.values(),
         default=default,
-        required=required,
         label=label,
         description=description,
         view=view,
@@ -42,7 +43,6 @@ def search_input(
     default: str | None,
     label: str,
     description: str = "",
-    required: bool = True,
 ) -> None:
     """A list to type into, which shows what has the letters that are typed."""
     view = types.AutocompleteView(allow_user_input=False, allow_clearing=default is None)
@@ -52,7 +52,6 @@ def search_input(
         name,
         view.values(),
         default=default,
-        required=required,
         label=label,
         description=description,
         view=view,

@@ -168,7 +168,7 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
         ("level", LEVELS, NESTED),
     ):
         shown = {AUTOMATIC: AS_FOUND, **{value: words[value] for value in known}}
-        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name], required=False)
+        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name])
         if name == "label_from":
             _source_inputs(ctx, inputs)
     words = "With lines such as 1 = Makino"
@@ -202,7 +202,7 @@ def _column_inputs(ctx, inputs: types.Object) -> None:
         return
     for name in COLUMNS:
         shown = {AUTOMATIC: AS_FOUND, **{header: header for header in headers}}
-        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name], required=False)
+        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name])
 
 
 def _layout(params: dict) -> dict:

@@ -52,7 +52,7 @@ class FindLabelIssues(Verb):
         methods = dict(METHODS)
         if embeddings is not None:
             methods.pop("fine-tune")
-        choice_input(inputs, "method", methods, AUTOMATIC, LABELS["method"], required=False)
+        choice_input(inputs, "method", methods, AUTOMATIC, LABELS["method"])
         if ctx.params.get("method") == "features":
             return
         inputs.int("folds", default=5, min=2, label=LABELS["folds"])

@@ -75,7 +75,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
-            *("decision", "new_class", "a", "b", "precision", "out"),
+            *("decision", "new_class", "a", "b", "precision"),
         ],
         TEXT,
     ),
@@ -105,7 +105,8 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         [
-            *("path", "folder", "weights_file", "table", "class_names", "csv_path", "old", "new"),
+            *("path", "folder", "weights_file", "table", "class_names", "csv_path", "out"),
+            *("old", "new"),
         ],
         PATH,
     ),

@@ -42,7 +42,7 @@ def store_input(ctx, inputs: types.Object, run: str) -> None:
         REPLACE: f"In {' and '.join(usual.values())}: replaces those of {owners} ({count} samples)",
     }
     words = f"{' and '.join(others)} hold the results of {owners}"
-    choice_input(inputs, "store", choices, NEW, LABELS["store"], words, required=False)
+    choice_input(inputs, "store", choices, NEW, LABELS["store"], words)
 
 
 def field_names(ctx, run: str) -> dict[str, str]:

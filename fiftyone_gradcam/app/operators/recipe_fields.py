@@ -158,7 +158,7 @@ def base_input(ctx, inputs: types.Object) -> Base:
     titles = {name: recipe.title for name, recipe in RECIPES.items()}
     for key in reversed(list_runs(ctx.dataset)):
         titles[OF_RUN + key] = f"As run {key}"
-    choice_input(inputs, "recipe", titles, "default", label_of("recipe"), required=False)
+    choice_input(inputs, "recipe", titles, "default", label_of("recipe"))
     return chosen_base(ctx)
 
 
@@ -188,9 +188,7 @@ def choice_inputs(inputs: types.Object, base: Base, choices: tuple[Choice, ...],
             options = {AUTOMATIC: f"As in {base.title}: {words}"}
             for value, shown in choice.options.items():
                 options[_as_text(value)] = SWITCH_LABELS.get(shown, shown)
-            choice_input(
-                inputs, choice.name, options, AUTOMATIC, label, choice.note, required=False
-            )
+            choice_input(inputs, choice.name, options, AUTOMATIC, label, choice.note)
             continue
         shown = choice.default if own is None else own
         if isinstance(shown, float):

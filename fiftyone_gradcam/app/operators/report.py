@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from ...dataset.runs import list_runs
 from .forms import AUTOMATIC, choice_input, refuse
 from .labels import LABELS
+from .path_fields import path_input, path_of
 from .verb import Verb
 
 ENDINGS = (".html", ".htm")
@@ -27,14 +28,8 @@ class Report(Verb):
     def form(self, ctx, inputs: types.Object) -> None:
         """The file, and which run."""
         default = _default_path(ctx.dataset.name)
-        inputs.str(
-            "out",
-            required=True,
-            default=default,
-            label=LABELS["out"],
-            description="Its path, on the machine that runs the App",
-        )
-        path = os.path.expanduser(ctx.params.get("out") or default)
+        words = f"If it stays empty: {default}"
+        path = path_input(ctx, inputs, "out", "", words, is_folder=False, required=False) or default
         if os.path.isdir(path):
             refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
         elif not path.lower().endswith(ENDINGS):
@@ -44,15 +39,15 @@ class Report(Verb):
             if not ctx.params.get("overwrite"):
                 refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
         if keys := list_runs(ctx.dataset):
-            choices = {AUTOMATIC: "the newest with predictions"} | {key: key for key in keys}
-            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"], required=False)
+            choices = {AUTOMATIC: "The newest with predictions"} | {key: key for key in keys}
+            choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         run = ctx.params.get("run")
         return {
             "samples": ctx.target_view(),
-            "out": ctx.params.get("out") or _default_path(ctx.dataset.name),
+            "out": path_of(ctx.params.get("out")) or _default_path(ctx.dataset.name),
             "run": None if run in (None, "", AUTOMATIC) else run,
             "overwrite": bool(ctx.params.get("overwrite")),
         }

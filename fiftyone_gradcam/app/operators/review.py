@@ -48,12 +48,12 @@ class Review(Verb):
         count = len(selected_ids(ctx))
         tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
         words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
-        choice_input(inputs, "decision", words, None, LABELS["decision"], required=False)
+        choice_input(inputs, "decision", words, None, LABELS["decision"])
         if not ctx.params.get("decision"):
             wait_for(inputs, "no_decision", "Choose a decision")
         if ctx.params.get("decision") == "relabel":
             names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
-            search_input(inputs, "label", names, None, LABELS["label"], required=False)
+            search_input(inputs, "label", names, None, LABELS["label"])
             text_input(ctx, inputs, "new_class", "Or a new class")
             if not (ctx.params.get("label") or ctx.params.get("new_class")):
                 wait_for(inputs, "no_class", "Choose the class, or name a new one")

@@ -10,7 +10,7 @@ from ...dataset.run_fields import fields_of_run
 from ...dataset.runs import free_key, list_runs
 from ...model.file_shapes import backbone_of_file
 from .backbone_fields import backbones, weights_file_input
-from .forms import choice_input, new_key_check, refuse, search_input, tell, text_input
+from .forms import choice_input, new_key_check, refuse, search_input, tell, text_input, wait_for
 from .labels import LABELS
 from .path_fields import output_folder_input, path_input, path_of
 from .recipe_fields import RESIZES
@@ -98,6 +98,8 @@ class ImportRun(_OfRuns):
         weights_file_input(ctx, inputs, ctx.params.get("backbone"))
         found = backbone_of_file(path_of(ctx.params.get("weights_file")) or os.devnull)
         search_input(inputs, "backbone", backbones(), found, LABELS["backbone"])
+        if not (ctx.params.get("backbone") or found):
+            wait_for(inputs, "no_backbone", "Choose the network")
         field = label_field_input(ctx, inputs, is_rare=True)
         text_input(
             ctx,

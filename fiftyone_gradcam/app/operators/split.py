@@ -46,7 +46,7 @@ class Split(Verb):
         is_right = self._check_sizes(ctx, inputs, way)
         if is_right:
             preview(inputs, self.arguments(ctx))
-        choice_input(inputs, "way", WAYS, "shares", "Split by", required=False)
+        choice_input(inputs, "way", WAYS, "shares", "Split by")
         self._size_inputs(ctx, inputs, way)
         choice_input(
             inputs,
@@ -55,7 +55,6 @@ class Split(Verb):
             AUTOMATIC,
             LABELS["groups"],
             "Images that are much alike, such as frames of one video, should be in one part",
-            required=False,
         )
         if ctx.params.get("groups") == NEAR:
             features_inputs(ctx, inputs)

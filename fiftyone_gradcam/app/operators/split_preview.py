@@ -10,6 +10,7 @@ from ...dataset.fields import labels_of, root_dataset
 from ...dataset.reviews import left_out
 from ...dataset.splits import split_tags
 from ...folders.assignment import EQUAL, NEAR, assign
+from ...folders.split_names import SPLITS
 from ..texts import markdown
 from .forms import refuse, tell
 
@@ -41,7 +42,9 @@ def preview(inputs: types.Object, given: dict) -> None:
     dataset = root_dataset(samples)
     tags, known = samples.count_sample_tags(), split_tags(dataset)
     if old := {name: count for name, count in tags.items() if name in known}:
-        words = ", ".join(f"{count} {name}" for name, count in sorted(old.items()))
+        first = [*SPLITS.values()]
+        order = sorted(old, key=lambda x: (first.index(x) if x in first else len(first), x))
+        words = ", ".join(f"{old[name]} {name}" for name in order)
         notes.append(f"This replaces the split that is there ({words})")
     classes = sorted({name for own in parts.values() for name in own})
     if len(classes) <= MOST_CLASSES and len(parts) <= MOST_PARTS:

@@ -7,6 +7,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER, path_in, root_dataset, whole
+from ...dataset.splits import split_tags
 from ...jobs.measure import measured, wait_for_measurement
 from ...training.known_recipes import RECIPES
 from ..texts import duration
@@ -27,7 +28,11 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
         ctx, inputs: the form
         given: the arguments of `fine_tune`, by name
     """
+    shares = _shares_of_split(given)
     learnt, val_count, paths = _images(given)
+    if shares:
+        val_count = round(shares.get("val", 0) * sum(learnt.values()))
+        learnt = {name: round(shares.get("train", 0) * count) for name, count in learnt.items()}
     if len(learnt) < 2:
         refuse(inputs, "few_classes", _too_few(given, learnt))
         return
@@ -35,6 +40,8 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     names = [f"{name} {count}" for name, count in list(learnt.items())[:MOST_NAMES]]
     more = f" and {len(learnt) - MOST_NAMES} more classes" if len(learnt) > MOST_NAMES else ""
     parts = [f"{total} training images ({', '.join(names)}{more})", _validation(val_count)]
+    if shares:
+        parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
     learns = {"none": "All layers train", "backbone": "Only the new layers train"}
     parts.append(learns.get(frozen, f"All but the first {frozen} stages train"))
@@ -68,6 +75,16 @@ class TrainingEstimate(foo.Operator):
     def execute(self, ctx) -> dict:
         """Answer when it is there."""
         return {"is_there": wait_for_measurement(LONGEST_SECONDS)}
+
+
+def _shares_of_split(given: dict) -> dict[str, float]:
+    """Shares of the split that `fine_tune` makes first; empty if there is a split."""
+    samples = given["samples"]
+    if not isinstance(samples, fo.Dataset):
+        return {}
+    if len(samples.match_tags(sorted(split_tags(samples))).limit(1)):
+        return {}
+    return RECIPES[given["recipe"]].fractions
 
 
 def _too_few(given: dict, learnt: dict[str, int]) -> str:

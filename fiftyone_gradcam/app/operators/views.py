@@ -47,7 +47,7 @@ class _Scores(_View):
         """Class and count."""
         classes = field_info(ctx.dataset, prediction_field).get("classes", [])
         shown = {name: name for name in classes}
-        search_input(inputs, "label", shown, None, LABELS["label"], "Default: all", required=False)
+        search_input(inputs, "label", shown, None, LABELS["label"], "Default: all")
         inputs.int("count", min=1, label=LABELS["count"], description="Default: all")
 
     def arguments(self, ctx) -> dict:
