@@ -21,7 +21,7 @@ from ...folders.planning import plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, refuse, tell, text_input
+from .forms import AUTOMATIC, choice_input, more, number_input, refuse, tell, text_input
 from .labels import LABELS, in_labels
 from .path_fields import path_input, path_of
 from .verb import Verb
@@ -118,12 +118,8 @@ class ImportFolders(Verb):
             label=LABELS["keep_truncated"],
             description="As far as they can be read; they are tagged",
         )
-        inputs.int(
-            "max_pixels",
-            min=1,
-            label=LABELS["max_pixels"],
-            description="Width x height, in pixels. Default: 178956970",
-        )
+        words = "Width x height, in pixels"
+        number_input(inputs, "max_pixels", LABELS["max_pixels"], "178956970", words, least=1)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

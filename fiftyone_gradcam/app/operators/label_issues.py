@@ -13,7 +13,7 @@ from .backbone_fields import (
     embeddings_input,
     pretrained_inputs,
 )
-from .forms import AUTOMATIC, choice_input, more, tell
+from .forms import AUTOMATIC, choice_input, more, number_input, tell
 from .labels import LABELS
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
@@ -56,13 +56,8 @@ class FindLabelIssues(Verb):
         if ctx.params.get("method") == "features":
             return
         inputs.int("folds", default=5, min=2, label=LABELS["folds"])
-        inputs.int(
-            "epochs",
-            min=1,
-            label=LABELS["epochs"],
-            description="Of each training, where networks are trained. Default: 5, or more if "
-            "there are few images",
-        )
+        words, default = "Of each training, if any", "5, or more if there are few images"
+        number_input(inputs, "epochs", LABELS["epochs"], default, words, least=1)
         inputs.int("seed", default=0, min=0, label=LABELS["seed"])
 
     def arguments(self, ctx) -> dict:

@@ -10,7 +10,16 @@ from ...dataset.run_fields import fields_of_run
 from ...dataset.runs import free_key, list_runs
 from ...model.file_shapes import backbone_of_file
 from .backbone_fields import backbones, weights_file_input
-from .forms import choice_input, new_key_check, refuse, search_input, tell, text_input, wait_for
+from .forms import (
+    choice_input,
+    new_key_check,
+    number_input,
+    refuse,
+    search_input,
+    tell,
+    text_input,
+    wait_for,
+)
 from .labels import LABELS
 from .path_fields import output_folder_input, path_input, path_of
 from .recipe_fields import RESIZES
@@ -111,8 +120,8 @@ class ImportRun(_OfRuns):
         )
         words = "As the network was trained"
         choice_input(inputs, "resize", RESIZES, "crop", LABELS["resize"], words)
-        words = "In pixels. Default: the network's"
-        inputs.int("image_size", min=16, label=LABELS["image_size"], description=words)
+        label, default = LABELS["image_size"], "the network's"
+        number_input(inputs, "image_size", label, default, "In pixels", least=16)
         key = free_key(ctx.dataset, ctx.params.get("backbone") or found or "imported")
         text_input(ctx, inputs, "key", LABELS["key"], key)
 

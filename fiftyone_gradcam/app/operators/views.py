@@ -8,7 +8,7 @@ from fiftyone.operators import types
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
 from ..showing import view_as_text
-from .forms import choice_input, refuse, search_input
+from .forms import choice_input, number_input, refuse, search_input
 from .labels import LABELS, label_of
 from .verb import Verb
 
@@ -48,7 +48,7 @@ class _Scores(_View):
         classes = field_info(ctx.dataset, prediction_field).get("classes", [])
         shown = {name: name for name in classes}
         search_input(inputs, "label", shown, None, LABELS["label"], "Default: all")
-        inputs.int("count", min=1, label=LABELS["count"], description="Default: all")
+        number_input(inputs, "count", LABELS["count"], "all", least=1)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
