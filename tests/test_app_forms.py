@@ -51,7 +51,7 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
         app.screenshot(f"70 import {size['width']}")
         close(app)
         app.press("split")
-        app.dialog.get_by_text("14 train, 5 val, 5 test").wait_for()
+        app.dialog.get_by_text("14 train, 5 val, 5 test").first.wait_for()
         assert is_above_the_fold(app, "14 train, 5 val, 5 test")
         assert submit_buttons(app).inner_text() == "Split"
         app.fill("Training share", "0.4")
@@ -59,7 +59,7 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
         app.screenshot(f"71 split {size['width']}")
         close(app)
         app.press("fine_tune")
-        app.dialog.get_by_text("14 training images").wait_for()
+        app.dialog.get_by_text("14 training images").first.wait_for()
         assert is_above_the_fold(app, "14 training images")
         assert submit_buttons(app).inner_text() == "Train"
         app.screenshot(f"72 train {size['width']}")
@@ -82,7 +82,7 @@ def browse(app, folder) -> None:
     app.screenshot("73 browse")
     with app.form():
         explorer.get_by_role("button", name="Choose", exact=True).click()
-    app.dialog.get_by_text("6 files in 3 classes").wait_for()
+    app.dialog.get_by_text("6 files in 3 classes").first.wait_for()
     assert app.field("Folder").input_value() == str(folder)
     until(submit_buttons(app).is_enabled)
     close(app)
@@ -91,6 +91,7 @@ def browse(app, folder) -> None:
 def choose_network(app, tmp_path) -> None:
     """A part of a name finds a network; weights of another are flagged; the time is estimated."""
     app.press("fine_tune")
+    until(submit_buttons(app).is_enabled)  # the form is built again while its defaults come in
     field = app.field("Network")
     field.click()
     field.fill("v3_large")
@@ -101,7 +102,7 @@ def choose_network(app, tmp_path) -> None:
     torch.save(get_backbone("squeezenet1_1").build(2).state_dict(), path)
     app.fill("Weights file", str(path))
     words = "This file holds weights of squeezenet1_1, not of mobilenet_v3_large"
-    app.dialog.get_by_text(words).wait_for()
+    app.dialog.get_by_text(words).first.wait_for()
     until(submit_buttons(app).is_disabled)
     app.screenshot("74 weights of another network")
     app.choose("Network", "small_cnn")
@@ -115,7 +116,7 @@ def say_which_samples(app, session, dataset) -> None:
     app.wait_for_text("5 samples")
     for verb, chosen in (("fine_tune", "All 24 samples"), ("predict", "5 of 24 samples")):
         app.press(verb)
-        app.dialog.get_by_text("5 of 24 samples: current view").wait_for()
+        app.dialog.get_by_text("5 of 24 samples: current view").first.wait_for()
         picked = app.dialog.get_by_role("radio", name=re.compile(chosen))
         until(picked.is_checked)
         app.screenshot(f"75 samples of {verb}")
