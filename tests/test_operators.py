@@ -13,7 +13,7 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 from PIL import Image
 from scipy.stats import binomtest
-from test_trees import TREES
+from trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS

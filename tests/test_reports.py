@@ -294,6 +294,7 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     )
     assert "Run newer" in read.sections["training"]
     assert "Other runs: older." in read.sections["training"]
+    assert "1 label was corrected since this run was trained" in read.sections["training"]
     assert os.path.join("digit 0", "broken.png") in read.sections["data"]
     assert "1 group of equal files, 1 of them with different labels" in read.sections["data"]
     wrong = {x for x, y in zip(labels, predicted, strict=True) if x != y}

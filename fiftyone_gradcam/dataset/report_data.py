@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 
 import fiftyone as fo
 
 from ..reports.facts import Data, Training
 from .fields import path_in, root_dataset, whole
 from .import_record import INFO_KEY
+from .reviews import Review
 from .run import Run
 from .runs import list_runs
 from .splits import split_tags
@@ -69,10 +71,19 @@ def _labels_and_tags(samples: Samples, label_field: str | None) -> tuple[list, l
     return [label or None for label in labels], tags
 
 
-def training_of(dataset: fo.Dataset, run: Run | None) -> Training | None:
-    """What a report says of a run; None of none."""
+def training_of(
+    dataset: fo.Dataset, run: Run | None, reviews: Sequence[Review] = ()
+) -> Training | None:
+    """What a report says of a run; None of none.
+
+    Args:
+        dataset, run: the run
+        reviews: decisions about the labels of the dataset
+    """
     if run is None:
         return None
+    changed = [x for x in reviews if x.is_correction and x.label_field == run.label_field]
+    since = {x.sample_id for x in changed if run.trained and (x.time or "") > run.trained}
     return Training(
         key=run.key,
         trained=run.trained,
@@ -85,6 +96,7 @@ def training_of(dataset: fo.Dataset, run: Run | None) -> Training | None:
         val_images=run.val_images,
         findings=run.findings,
         others=[key for key in list_runs(dataset) if key != run.key],
+        corrected=len(since),
     )
 
 

@@ -55,6 +55,7 @@ class Training:
 
     Attributes:
         others: keys of the other runs of the dataset
+        corrected: number of labels that were corrected since it was trained
     """
 
     key: str
@@ -68,6 +69,7 @@ class Training:
     val_images: int | None
     findings: list[dict]
     others: list[str]
+    corrected: int = 0
 
 
 @dataclass(frozen=True)

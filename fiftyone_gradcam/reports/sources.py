@@ -108,6 +108,12 @@ def training_section(training: Training | None) -> Html:
             if training.val_images:
                 words += f" on {count(training.val_images, 'image')}"
         parts.append(tag("p", f"{words}."))
+    if training.corrected:
+        words = count(training.corrected, "label was corrected", "labels were corrected")
+        words += (
+            " since this run was trained: retrain() repeats it with the labels as they are now."
+        )
+        parts.append(tag("p", tag("b", "Note: "), words, class_="note"))
     for finding in training.findings:
         word = "Warning" if finding.get("severity") == "warning" else "Note"
         parts.append(tag("p", tag("b", f"{word}: "), finding.get("message"), class_="note"))

@@ -95,7 +95,7 @@ class Evidence:
 
     @cached_property
     def right(self) -> int:
-        """Watched images that are predicted right."""
+        """Validation images that are predicted right."""
         return int((self.trained.val_predicted == self.truth).sum())
 
     def beats_majority(self, level: float) -> bool:

@@ -65,7 +65,7 @@ def explain_sample(
         prediction_field: predictions that are explained
         label_field: field of the label; None takes that which the predictions were compared with
         weights: of a pretrained backbone named by `run`; see `predict`
-        method: see `predict`; None takes that of the heatmaps stored for `prediction_field`, unless
+        method: of the maps, as in `predict`; None takes that of the heatmaps stored, unless
             it is Score-CAM, which is slow; "gradcam" if there are none
         way: how the contrast is made, "difference" or "finercam" (see `explain.contrast.contrast`)
         neighbors: how many similar images are looked for, at least 0: training images if samples

@@ -130,7 +130,7 @@ def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures,
     total = 4
     tell(0, total, "Counting samples")
     data = data_of(samples, label_field)
-    results, mistakes, heatmaps, suspects, decisions = None, {}, False, None, None
+    results, mistakes, heatmaps, suspects, reviews = None, {}, False, None, []
     name = field_of(dataset, run)
     if label_field is not None and name is not None:
         tell(1, total, "Comparing predictions with labels")
@@ -142,7 +142,7 @@ def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures,
     if label_field is not None:
         tell(2, total, "Looking at suspicious labels")
         columns = columns_of(dataset, label_field)
-        decisions = decisions_of(list_reviews(samples), import_root(dataset))
+        reviews = list_reviews(samples)
         suspects = suspects_of(samples, columns, pictures)
     tell(3, total, "Drawing")
     part = "" if isinstance(samples, fo.Dataset) else f"A view of {len(samples):,} samples"
@@ -152,10 +152,10 @@ def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         version=__version__,
         data=data,
-        training=training_of(dataset, run),
+        training=training_of(dataset, run, reviews),
         results=results,
         mistakes=mistakes,
         heatmaps=heatmaps,
         suspects=suspects,
-        decisions=decisions,
+        decisions=decisions_of(reviews, import_root(dataset)),
     )

@@ -10,6 +10,7 @@ from fiftyone.operators import types
 
 from ...dataset.overview import Overview
 from ...jobs.job import Job
+from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
@@ -153,7 +154,8 @@ class ClassifierPanel(
         for job in ended:
             if not REPORTED.first((ctx.panel.id, state.loaded_page, job.id)):
                 continue
-            ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
+            message = in_labels(job.message, job.verb)
+            ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:
                 ctx.panel.state.own = None
                 if job.state == "completed":
