@@ -147,7 +147,9 @@ def photos(name: str) -> None:
         page.locator("[data-cy=gradcam-image]").first.wait_for()
         page.wait_for_timeout(6000)
         page.screenshot(path=TARGET / "photos.png")
-        page.locator("[data-cy=looker]").first.click()
+        box = page.locator("[data-cy=looker]").first.bounding_box()
+        # Beside the checkbox, which is in the middle of a small tile.
+        page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 0.6 * box["height"])
         page.locator("[data-cy=modal]").get_by_text("Why?").first.click()
         page.locator("[data-cy=gradcam-why-bars]").wait_for()
         page.wait_for_timeout(3000)

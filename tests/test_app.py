@@ -135,15 +135,3 @@ def test_label_issues_by_button(app, app_server, dataset):
     shown = app_server[0].view.values("label_quality")
     assert len(shown) == 60
     assert shown == sorted(shown)
-
-
-def test_the_panel_opens_the_next_form(app, dataset):
-    app.open(dataset.name)
-    app.open_panel()
-    app.wait_for_text("Next:")
-    app.screenshot("12 panel")
-    app.page.get_by_role("button", name="Mistakes").or_(
-        app.page.get_by_role("button", name="Find label issues")
-    ).or_(app.page.get_by_role("button", name="Predict with")).first.click()
-    app.dialog.wait_for()
-    app.screenshot("13 next step")

@@ -68,6 +68,6 @@ def test_names_are_shown_as_they_are(app, dataset, root):
     is_harmless("runs")
     # A job that fails names the file, in its card and in a notification.
     fg.find_leaks(dataset, near=False, delegate=True)
-    app.tab("Jobs and training")
+    app.tab("Steps")
     app.wait_for_text("Find leaks")
     is_harmless("jobs")

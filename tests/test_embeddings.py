@@ -6,9 +6,9 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import save_digits
+from kept import counting, fresh_of
 from made_runs import make_run, some_digits
 from sklearn.decomposition import PCA
-from test_features import counting, fresh_of
 from test_operators import execute, form
 
 import fiftyone_gradcam as fg

@@ -25,8 +25,8 @@ def dataset(tmp_path_factory):
 def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
     found = {one.label: one for one in heatmap_choices(dataset)}
     assert list(found) == [
-        "Predicted class",
-        "Predicted class (aaa)",
+        "Predicted",
+        "Predicted (aaa)",
         "Label",
         "Runner-up",
         "Contrast",
@@ -38,11 +38,11 @@ def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
         "speaks for the predicted class rather than for the label",
         "speaks for the label rather than for the predicted class",
     )
-    assert found["Predicted class (aaa)"].paths == ("aaa", "aaa_against")
-    assert found["Predicted class (aaa)"].words[1] == "speaks against the predicted class"
-    assert found["Label"].words == ("evidence for the label: the stronger the color, the more",)
+    assert found["Predicted (aaa)"].paths == ("aaa", "aaa_against")
+    assert found["Predicted (aaa)"].words[1] == "speaks against the predicted class"
+    assert found["Label"].words == ("evidence for the label, from none to most",)
     assert "'digit 1'" in found["digit 1 (gradcam_digit_1)"].words[0]
-    assert found["theirs"].words == ("theirs: the stronger the color, the higher the value",)
+    assert found["theirs"].words == ("theirs, from low to high",)
 
 
 def test_one_choice_takes_the_place_of_the_others():

@@ -13,7 +13,7 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 from PIL import Image
 from scipy.stats import binomtest
-from test_trees import TREES
+from trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
@@ -36,7 +36,9 @@ OF_LABELS = [
     "evaluate", "save_views", "report",
 ]  # fmt: skip
 # Called by scripts in the browser.
-CALLS = ["review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap"]
+CALLS = [
+    "review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap", "follow_job",
+]  # fmt: skip
 WAITS = ["training_estimate"]  # of the form of a training
 
 
@@ -366,23 +368,12 @@ def test_from_python_an_operator_works_in_the_foreground_and_then_shows_the_resu
         messages("gone")
 
 
-def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
-    from fiftyone_gradcam.app.panels.next_step import next_step
+def test_the_panel_knows_the_runs(tmp_path, name):
     from fiftyone_gradcam.app.panels.runs import describe_runs
 
-    dataset = fo.Dataset(name)
-    assert next_step(dataset)[0] == "import_folders"
-    dataset.delete()
     dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=10)), name)
-    assert next_step(dataset)[0] == "split"
-    fg.split(dataset)
-    assert next_step(dataset)[0] == "fine_tune"
-    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})
-    assert next_step(dataset)[0] == "predict"
-    fg.predict(dataset, run, prediction_field="mine", heatmaps=())
-    assert next_step(dataset)[0] == "find_label_issues"
-    fg.find_label_issues(dataset, folds=2, **{**QUICK, "epochs": 1})
-    assert next_step(dataset)[0] == "mistakes"
+    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})  # which splits first
+    assert dataset.count_sample_tags() == {"train": 18, "val": 6, "test": 6}
     fg.fine_tune(dataset.match_tags("train"), "another", **{**QUICK, "epochs": 2})
     rows = describe_runs(dataset)
     assert [row["key"] for row in rows] == ["another", "r"]

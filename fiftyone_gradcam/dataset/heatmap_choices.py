@@ -13,7 +13,7 @@ from .heatmaps import against_field, heatmap_fields
 from .shown import USUAL
 
 NAMES = {
-    "predicted": "Predicted class",
+    "predicted": "Predicted",
     "label": "Label",
     "runner_up": "Runner-up",
     "contrast": "Contrast",
@@ -125,10 +125,10 @@ def _choice(dataset: fo.Dataset, name: str, kind: str) -> Choice:
         words = ["speaks for the predicted class rather than for the label"]
         words += ["speaks for the label rather than for the predicted class"]
     elif what:
-        words = [f"evidence for {what}: the stronger the color, the more"]
+        words = [f"evidence for {what}, from none to most"]
         words += [f"speaks against {what}"]
     else:
-        words = [f"{name}: the stronger the color, the higher the value", f"{name}: negative"]
+        words = [f"{name}, from low to high", f"{name}: negative"]
     paths = (name,) if against is None else (name, against)
     return Choice(label, paths, tuple(words[: len(paths)]))
 

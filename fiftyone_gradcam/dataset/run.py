@@ -41,6 +41,8 @@ class Run:
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
         temperature: by which logits are divided to make probabilities that can be believed, as
             `evaluate` has fitted it; None if it was not asked to
+        basis: digests of the "split" and the "labels" that it was trained with (see
+            `fiftyone_gradcam.dataset.basis`); None of what is unknown
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -61,6 +63,7 @@ class Run:
     trained: str | None = None
     measured: dict | None = None
     temperature: float | None = None
+    basis: dict | None = None
 
     @property
     def version(self) -> str | None:

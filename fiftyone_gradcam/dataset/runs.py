@@ -81,6 +81,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
         measured=run.measured,
+        basis=run.basis,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -205,6 +206,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         trained=_when(info),
         measured=getattr(config, "measured", None),
         temperature=getattr(config, "temperature", None),
+        basis=getattr(config, "basis", None),
     )
 
 
@@ -232,6 +234,11 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
     return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
+
+
+def trained_at(dataset: fo.Dataset, key: str) -> str:
+    """When a run of a dataset was recorded, which is its version: see `Run.trained`."""
+    return _when(dataset.get_run_info(key))
 
 
 def _when(info: fo.core.runs.RunInfo) -> str:

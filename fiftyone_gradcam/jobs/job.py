@@ -50,6 +50,8 @@ class Job:
         can_repeat: whether it can be called again with the same arguments
         outcome: what the App is to show of its result
         log: file of what its process printed
+        form: what was filled in to begin it, by the names of the form's fields; None of a job that
+            was not begun by a form
     """
 
     id: str
@@ -65,6 +67,7 @@ class Job:
     can_repeat: bool
     outcome: dict
     log: str | None
+    form: dict | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -189,7 +192,13 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         can_repeat="call" in given,
         outcome=outcome,
         log=str(log) if log and log.exists() else None,
+        form=_form_of(operation),
     )
+
+
+def _form_of(operation: DelegatedOperationDocument) -> dict | None:
+    text = (operation.metadata or {}).get("form")
+    return json.loads(text) if text else None
 
 
 def _state(operation: DelegatedOperationDocument) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import fiftyone as fo
@@ -27,13 +28,14 @@ SETTINGS = (
 )
 
 
-def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
+def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None = None) -> Job:
     """Queue a verb, and start a process that calls it when it is its turn.
 
     Args:
         verb: the name of an operator of this plugin
         given: the verb's arguments, by name
         dataset: to which the job belongs; None if to none
+        form: what was filled in, by the names of the form's fields, so that it can be changed
 
     Raises:
         ValueError: if an argument cannot be written down, or the plugin is not installed
@@ -58,7 +60,7 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
         ),
         label=operator.job_label(given),
         delegation_target=None,
-        metadata={"target": target, "log": str(_log_folder(dataset))},
+        metadata={"target": target, "log": str(_log_folder(dataset)), "form": _form(form)},
     )
     try:
         worker = processes.start_worker(target, settings(), log_file(operation))
@@ -145,6 +147,7 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
         operation.operator.rpartition("/")[2],
         calls.decode(call, dataset_id) | options,
         dataset_id and fo.core.odm.load_dataset(id=dataset_id),
+        job.form,
     )
 
 
@@ -154,6 +157,16 @@ def forget_job(id: str | ObjectId) -> None:
     if job_of(operation).has_ended:
         forget_log(operation)
         DelegatedOperationService().delete_operation(operation.id)
+
+
+def _form(form: dict | None) -> str | None:
+    """What was filled in, as text: field names may hold what the database takes for paths."""
+    if form is None:
+        return None
+    try:
+        return json.dumps({name: value for name, value in form.items() if name != "call"})
+    except (TypeError, ValueError):  # of something that no form can be filled in with
+        return None
 
 
 def settings() -> dict[str, str]:

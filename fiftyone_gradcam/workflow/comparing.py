@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.class_probabilities import ClassProbabilities, class_probabilities
+from ..dataset.freshness import split_note
 from ..dataset.measured import difference
 from ..dataset.reviews import left_out, left_out_words
 from ..jobs.delegating import delegable
@@ -111,6 +112,7 @@ def compare_runs(
         raise ValueError("None of these samples has both a label and an image that can be decoded")
     right = [_right(one, labels)[judged] for one in found]
     kept = [label for label, is_judged in zip(labels, judged, strict=True) if is_judged]
+    notes += filter(None, [split_note(dataset, run.key) for run in (first, second)])
     notes += _notes(first, second, sorted(set(kept)), len(labels) - len(kept))
     pairs = Pairs.of(*right)
     own = np.array(kept, object)

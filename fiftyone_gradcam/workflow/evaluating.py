@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.class_probabilities import class_probabilities, field_of_run
+from ..dataset.freshness import split_note
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
@@ -148,6 +149,7 @@ def evaluate(
     label_field = label_field or run.label_field
     key = key or f"eval_{run.key}"
     chosen, notes = held_out(samples, label_field, include_excluded)
+    notes += filter(None, [split_note(dataset, run.key)])
     name = field_of_run(dataset, run) or _free_field(dataset, run)
     _check_key(dataset, key, name, label_field)
     if dataset.get_field(name) is None or len(chosen.exists(f"{name}_scores")) < len(chosen):

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..dataset import fields, shown, splits
 from ..dataset.appearance import appearance_of
+from ..dataset.basis import Snapshot
 from ..dataset.documents import document
 from ..dataset.embeddings import Embeddings, check_can_wait
+from ..dataset.review_state import default_label_field
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
@@ -76,6 +78,7 @@ def find_leaks(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
+    split = Snapshot(dataset, default_label_field(dataset)).split()
     given = embeddings_for(samples, embeddings, backbone, weights, device, progress)
     known = splits.split_tags(dataset)
     ids, paths, tags = samples.values(["id", "filepath", "tags"])
@@ -94,7 +97,7 @@ def find_leaks(
         given = None if given is None else given[places]
         looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
         pairs += _near_pairs(looks, own, names)
-    twins = _write(dataset, ids, pairs, leak_field)
+    twins = _write(dataset, ids, pairs, leak_field, split)
     _tell(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
@@ -153,8 +156,10 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
     return found
 
 
-def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str) -> list[str]:
-    """Store twins; returns their ids, group by group."""
+def _write(
+    dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str, split: str
+) -> list[str]:
+    """Store twins between the splits of a digest; returns their ids, group by group."""
     group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
@@ -163,7 +168,8 @@ def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: 
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
     words = "Images that have a twin in another split"
-    declared = {leak_field: Declared("classification", words, {}, {"group": "int"})}
+    facts = {"basis": {"split": split}}
+    declared = {leak_field: Declared("classification", words, facts, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
     values = {
         ids[place]: {

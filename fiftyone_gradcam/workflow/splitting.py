@@ -114,6 +114,37 @@ def split(
     return counts
 
 
+def split_if_none(
+    samples: fo.core.collections.SampleCollection, label_field: str, recipe: object
+) -> dict[str, dict[str, int]] | None:
+    """Split a dataset that is to be trained on and has no split yet.
+
+    Args:
+        samples: that are to be trained on; a view is left as it is
+        label_field: of the classes
+        recipe: name of the recipe whose split is taken; of anything else, that of "default"
+
+    Returns:
+        as `split`; None if there is nothing to do
+
+    Raises:
+        ValueError: if there are fewer than two classes
+    """
+    if not isinstance(samples, fo.Dataset):
+        return None
+    splits.check_whole(samples)
+    if len(samples.match_tags(sorted(splits.split_tags(samples))).limit(1)):
+        return None
+    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    if len(sizes) < 2:
+        raise ValueError(
+            f"Training needs at least two classes in {label_field!r}; the {len(samples)} samples "
+            f"have {', '.join(map(repr, sizes)) or 'no labels'}"
+        )
+    print(f"{samples.name!r} is not split yet: it is split into train, val and test first")
+    return split(samples, recipe if isinstance(recipe, str) else "default", label_field)
+
+
 def _folds(folds: int, count: int) -> dict[str, float]:
     """Shares of equal folds of so many images; of none, which is refused later, two will do."""
     if folds > count > 0:

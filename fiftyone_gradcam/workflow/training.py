@@ -10,6 +10,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, run_files, runs
+from ..dataset.basis import basis_of_training
 from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
@@ -37,6 +38,7 @@ from ..training.resuming import (
 )
 from ..training.sources import Labelled
 from ..training.watching import Watch
+from .splitting import split_if_none
 
 Samples = fo.core.collections.SampleCollection
 
@@ -73,9 +75,10 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Validates on samples tagged "val" and keeps the weights that do best on them. A view without
-    "train" tags is trained on as a whole, without its samples tagged "val" or "test". After each
-    epoch all that is needed to resume is written: `resume=True` resumes a training that was
+    Validates on samples tagged "val" and keeps the weights that do best on them. A dataset that is
+    not split yet is split first, as the recipe says (see `split`), and this is printed. A view
+    without "train" tags is trained on as a whole, without its samples tagged "val" or "test". After
+    each epoch all that is needed to resume is written: `resume=True` resumes a training that was
     interrupted, and ends as it would have ended without the interruption.
 
     Args:
@@ -103,8 +106,8 @@ def fine_tune(
         the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
 
     Raises:
-        ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
-            there are fewer than two classes, or there is nothing to resume
+        ValueError: if a choice is not understood, the key is taken, there are splits but none is
+            tagged "train", there are fewer than two classes, or there is nothing to resume
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
         CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
@@ -120,8 +123,10 @@ def fine_tune(
         recipe = resumed_recipe(state, recipe, choices, is_complete)
         label_field = state["label_field"]
     else:
-        recipe = make_recipe(recipe or "default", **choices)
+        given, recipe = recipe, make_recipe(recipe or "default", **choices)
         check_not_interrupted(state_path, key, is_finished or overwrite)
+        split_if_none(samples, label_field, given)
+    basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
     digest = digest_of(train_set, val_set)
@@ -149,7 +154,8 @@ def fine_tune(
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
-                dataset, key, label_field, classes, recipe, trained, findings, recorder, val_set
+                *(dataset, key, label_field, classes, recipe, trained, findings),
+                *(recorder, val_set, basis),
             )
     except CancelledError:
         live.forget()
@@ -159,9 +165,7 @@ def fine_tune(
             print(kept)
         raise
     live.forget()
-    _tell_run(run, findings)
-    if trained.cancelled:
-        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
+    _tell_run(run, findings, trained.cancelled)
     return run
 
 
@@ -237,7 +241,8 @@ def _reporter(report, recipe: Recipe, prints: bool):
     return on_step
 
 
-def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
+def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
+    """Print what has come of a training; of one that was cancelled it is an error."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
@@ -248,6 +253,8 @@ def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
         print(f"How the focus moved: {run.watch['strip']}")
+    if cancelled:
+        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
 
 
 def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:

@@ -8,6 +8,7 @@ from .explain_call import ExplainSample, ShowHeatmap
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
+from .follow_job import FollowJob
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
@@ -58,7 +59,8 @@ OPERATORS = (
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
-    TrainingEstimate,
     ExplainSample,
     ShowHeatmap,
+    FollowJob,
+    TrainingEstimate,
 )

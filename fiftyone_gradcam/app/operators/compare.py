@@ -33,6 +33,7 @@ class CompareRuns(Verb):
     action = "Compare"
     icon = "compare_arrows"
     description = "Compare two classifiers on the same samples, with current labels"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
@@ -77,6 +78,7 @@ class Retrain(Verb):
     scope = None
     icon = "restart_alt"
     description = "Repeat the training of a run with current labels, and compare both"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
@@ -115,6 +117,7 @@ class Evaluate(Verb):
     action = "Evaluate"
     icon = "analytics"
     description = "Precision, recall, F1 and calibration, for the Model Evaluation panel too"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:

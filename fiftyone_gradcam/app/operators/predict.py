@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from fiftyone.operators import types
 
@@ -156,7 +155,7 @@ class Predict(Verb):
 
     def _queue(self, ctx, given: dict) -> Iterator:
         messages = super()._queue(ctx, given)  # at once: the App shows what it raises
-        return chain(color_planned(ctx, given), messages)
+        return _all_of(color_planned(ctx, given), messages)
 
     def job_label(self, given: dict) -> str:
         """Names the classifier."""
@@ -217,3 +216,9 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
         fields[f"class:{name}"] = f"{maps}_{field_name(name)}"
     found = {names["prediction_field"]: facts}
     return found | {name: {**facts, "heatmap": how} for name in fields.values()}
+
+
+def _all_of(*messages: Iterator) -> Iterator:
+    """One after the other, as a generator, which is what FiftyOne sends message by message."""
+    for own in messages:
+        yield from own

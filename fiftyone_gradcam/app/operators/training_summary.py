@@ -7,10 +7,12 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER, path_in, root_dataset, whole
+from ...dataset.splits import split_tags
 from ...jobs.measure import measured, wait_for_measurement
-from ...training.known_recipes import RECIPES
+from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import duration
 from .forms import refuse, tell
+from .split_preview import parts_of
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
 LONGEST_SECONDS = 60.0  # for a measurement
@@ -27,7 +29,8 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
         ctx, inputs: the form
         given: the arguments of `fine_tune`, by name
     """
-    learnt, val_count, paths = _images(given)
+    first = _split_first(given)
+    learnt, val_count, paths = _images(given) if first is None else first
     if len(learnt) < 2:
         refuse(inputs, "few_classes", _too_few(given, learnt))
         return
@@ -35,6 +38,8 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     names = [f"{name} {count}" for name, count in list(learnt.items())[:MOST_NAMES]]
     more = f" and {len(learnt) - MOST_NAMES} more classes" if len(learnt) > MOST_NAMES else ""
     parts = [f"{total} training images ({', '.join(names)}{more})", _validation(val_count)]
+    if first is not None:
+        parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
     learns = {"none": "All layers train", "backbone": "Only the new layers train"}
     parts.append(learns.get(frozen, f"All but the first {frozen} stages train"))
@@ -91,6 +96,22 @@ def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
         counts = {name: min(count, most) for name, count in counts.items()}
     val_count = samples.match_tags("val").exists(label).count()
     return dict(sorted(counts.items())), val_count, _some_paths(train_view)
+
+
+def _split_first(given: dict) -> tuple[dict[str, int], int, list[str]] | None:
+    """As `_images`, of a dataset that `fine_tune` splits first; None if it does not."""
+    samples = given["samples"]
+    if not isinstance(samples, fo.Dataset):
+        return None
+    if len(samples.match_tags(sorted(split_tags(samples))).limit(1)):
+        return None
+    split = {"fractions": find_recipe(given["recipe"]).fractions, "seed": 0, "groups": None}
+    found, *_ = parts_of({"samples": samples, "label_field": given["label_field"], **split})
+    counts = found["train"]
+    if most := given.get("images_per_class"):
+        counts = {name: min(count, most) for name, count in counts.items()}
+    val_count = sum(found.get("val", {}).values())
+    return dict(sorted(counts.items())), val_count, _some_paths(samples)
 
 
 def _some_paths(samples: fo.DatasetView) -> list[str]:

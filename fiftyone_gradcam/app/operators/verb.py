@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -16,17 +15,19 @@ from bson.errors import InvalidId
 from fiftyone.operators import types
 from pymongo.errors import OperationFailure
 
+from ...dataset.basis import all_labels
+from ...dataset.fields import OWNER
 from ...jobs import calls, queue
-from ...jobs.job import Job, JobError
+from ...jobs.job import Job
 from ...jobs.reporter import Reporter
-from ..showing import show, show_job
+from ..showing import RESTS_ON, show, show_job
 from .forms import mark_fields, refuse
 from .labels import in_labels
 from .params import check_params, check_view, faults
 from .sample_fields import DATASET, settle_target, target_input
 
 logger = logging.getLogger(__name__)
-FOLLOW_SECONDS = 0.5
+FOLLOW = f"{OWNER}/follow_job"
 # What FiftyOne raises about requests that it cannot read.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
@@ -50,6 +51,7 @@ class Verb(foo.Operator):
     has_button = True
     needs_dataset = True
     scope: str | None = DATASET  # what the form is about by default; None: no samples are chosen
+    rests_on_labels = False  # and keeps nothing in the dataset that says of which
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -213,30 +215,21 @@ class Verb(foo.Operator):
         """Do the work of a delegated operation; the process may be a worker's or another's."""
         with Reporter(ctx.request_params["run_doc"]) as reporter:
             reporter.tell("Starting")  # PyTorch takes seconds to load
+            basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
             reporter.tell(outcome["summary"], 1.0)
-        return outcome
+        return outcome | basis
 
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
-        job = queue.submit(self.verb, given, ctx.dataset)  # at once: the App shows what it raises
+        # At once: the App shows what it raises.
+        job = queue.submit(self.verb, given, ctx.dataset, dict(ctx.params))
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
-        """Show how far a job is that no panel shows, for there is no dataset as yet.
-
-        It goes on if nobody follows any more.
-        """
-        while not job.refresh().has_ended:
-            yield ctx.ops.set_progress(label=job.message or job.label, progress=job.progress)
-            time.sleep(FOLLOW_SECONDS)
-        message = in_labels(job.message, self.verb)
-        yield ctx.ops.set_progress(label=message, progress=job.progress)
-        if job.state != "completed":
-            yield ctx.ops.notify(message, variant="error")
-            raise JobError(message)
-        yield from show(ctx, job.outcome)
+        """Let the form close, and the App say how far a job is that no panel shows yet."""
+        yield ctx.trigger(FOLLOW, params={"job": job.id})
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
         """Call a verb that takes long with other arguments; the form closes by itself."""
