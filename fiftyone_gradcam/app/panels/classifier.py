@@ -8,6 +8,7 @@ from collections import deque
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ...dataset.fields import OWNER
 from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
@@ -144,7 +145,9 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
             ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:
                 ctx.panel.state.own = None
-                if job.state == "completed":
+                if job.state == "completed" and "dataset" in job.outcome:
+                    ctx.trigger(f"{OWNER}/follow_job", params={"job": job.id})  # opens it
+                elif job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
                     if job.verb == "find_label_issues":
                         self.turn_to(ctx, "review")  # what was found is what comes next
