@@ -78,7 +78,7 @@ def to_the_panel(app, folder) -> Clicks:
     person = Clicks(app)
     app.page.goto(app.url)
     person.click(app.page.get_by_text("browse operations"))
-    person.click(app.page.get_by_text("Import labelled folders", exact=True))
+    person.click(app.page.get_by_text("Import labeled folders", exact=True))
     person.type("Folder", str(folder))
     app.wait_for_text("36 files in 3 classes")
     app.screenshot("60 import")

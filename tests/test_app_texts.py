@@ -49,7 +49,6 @@ def test_names_are_shown_as_they_are(app, dataset, root):
     app.page.keyboard.press("Escape")
     app.dialog.wait_for(state="detached")
     app.press("fine_tune")
-    app.choose("Label field", "ground_truth")
     app.wait_for_text(f"{LINK} 12")  # of a notice, which reads Markdown
     is_harmless("notice")
     app.page.keyboard.press("Escape")

@@ -1,5 +1,7 @@
 """Which class is taken for which: counts by the database, shares, intervals, plots."""
 
+import re
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -67,14 +69,17 @@ def test_a_plot_of_a_matrix_says_what_each_cell_holds():
     (trace,), layout = confusion_plot(matrix, ["a", "<b>"], ["a", "<b>"])
     assert trace["z"] == [[0.75, 0.25], [0.0, 1.0]]
     assert trace["text"] == [
-        ["a predicted as a: 3", "a predicted as &lt;b&gt;: 1"],
-        ["", "&lt;b&gt; predicted as &lt;b&gt;: 4"],
+        [
+            "a<br>predicted as a:<br>3 (75.0% of the label)",
+            "a<br>predicted as &lt;b&gt;:<br>1 (25.0% of the label)",
+        ],
+        ["", "&lt;b&gt;<br>predicted as &lt;b&gt;:<br>4 (100.0% of the label)"],
     ]
     assert layout["yaxis"]["ticktext"] == ["a", "&lt;b&gt;"]
     assert [(x["x"], x["y"], x["text"]) for x in layout["annotations"]] == [
-        (0, 0, "3"),
-        (1, 0, "1"),
-        (1, 1, "4"),
+        (0, 0, "75"),
+        (1, 0, "25"),
+        (1, 1, "100"),
     ]
 
 
@@ -105,7 +110,7 @@ def test_a_plot_of_curves_holds_what_is_running(name):
 def test_texts_of_people_mean_nothing_to_markdown_and_plotly():
     assert texts.markdown("<img src=x> *a*_b_") == "&lt;img src=x\\> \\*a\\*\\_b\\_"
     assert texts.plotly("<b>" * 3) == "&lt;b&gt;&lt;b&gt;&lt;b&gt;"
-    assert texts.plotly("x" * 30) == "x" * 23 + "…"
+    assert texts.plotly("x" * 20 + "y" * 20) == "x" * 16 + "…" + "y" * 7  # ends tell names apart
     assert [texts.duration(s) for s in (0.2, 40, 600, 7500)] == [
         "1 s",
         "40 s",
@@ -115,7 +120,7 @@ def test_texts_of_people_mean_nothing_to_markdown_and_plotly():
     assert (texts.percent(None), texts.percent(0.9412)) == ("–", "94.1%")
 
 
-def test_a_training_says_beforehand_what_it_will_do(trained):
+def test_a_training_says_what_it_will_do(trained):
     import fiftyone.operators as foo
 
     uri = "@gradcam/classifier/fine_tune"
@@ -128,15 +133,24 @@ def test_a_training_says_beforehand_what_it_will_do(trained):
         )
         return foo.get_operator(uri).resolve_input(ctx).to_json()["type"]["properties"]
 
-    words = form()["summary"]["view"]["label"]
+    fields = form()
+    words = fields["summary"]["view"]["label"]
     counts = trained.match_tags("train").count_values("ground_truth.label")
     told = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
-    assert f"{sum(counts.values())} images to train on ({told})" in words
+    assert f"{sum(counts.values())} training images ({told})" in words
     assert f"{len(trained.match_tags('val'))} validation images" in words
-    assert "All layers learn" in words
-    assert "it takes about" in words or "is being measured" in words
+    assert "All layers train" in words
+    if "About " not in words:  # it is being measured: FiftyOne waits for it, and asks again
+        loader = fields["training_estimate"]["view"]
+        assert loader["operator"] == "@gradcam/classifier/training_estimate"
+        assert loader["dependencies"] == ["about"]
+        result = foo.execute_operator(loader["operator"], {"dataset": trained}).result
+        assert result == {"is_there": True}
+        fields = form()
+        assert "training_estimate" not in fields
+    assert re.search(r"About \d+ (s|min) on ", fields["summary"]["view"]["label"])
     few = form(images_per_class=2, advanced=True)["summary"]["view"]["label"]
-    assert "6 images to train on (digit 0 2, digit 1 2, digit 2 2)" in few
+    assert "6 training images (digit 0 2, digit 1 2, digit 2 2)" in few
 
 
 def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):

@@ -80,16 +80,30 @@ def color_heatmaps(ctx, fields: list[str]) -> None:
         ctx: of the panel
         fields: as `lacking_colors` found them
     """
+    if fields and (stored := stored_colors(ctx.dataset)) is not None:
+        give_colors(ctx, {path: stored.colors[path] for path in fields})
+
+
+def give_colors(ctx, colors: dict[str, str]) -> object:
+    """Give the App the colors of some fields; see `color_heatmaps`.
+
+    Args:
+        ctx: of whoever asks
+        colors: by the name of the field
+
+    Returns:
+        the message to the App, for an operator that generates them; None if there is none to give
+    """
     shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
-    if not fields or shown is None or stored is None:
-        return
+    if not colors or shown is None or stored is None:
+        return None
     entries = {entry["path"]: entry for entry in shown.fields or [] if entry.get("path")}
-    for path in fields:
-        entries[path] = {**entries.get(path, {"path": path}), "fieldColor": stored.colors[path]}
+    for path, color in colors.items():
+        entries[path] = {**entries.get(path, {"path": path}), "fieldColor": color}
     scheme = {"fields": list(entries.values())}
     if is_earlier(shown):
         scheme |= {"color_by": stored.color_by, "opacity": stored.opacity}
-    ctx.trigger("set_color_scheme", scheme)
+    return ctx.trigger("set_color_scheme", scheme)
 
 
 def _scheme_in_app(ctx) -> fo.ColorScheme | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import textwrap
 from pathlib import Path
 
 # Within a word "_" has no meaning; "#", "+", "-", "=" and numbers have one at the beginning alone.
@@ -19,10 +20,29 @@ def markdown(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
+def shortened(text: str, most: int) -> str:
+    """A text on one line; of a longer one the middle is left out, for ends tell names apart.
+
+    Args:
+        text: such as the name of a class
+        most: characters that are shown, at least 3
+    """
+    text = " ".join(text.split()) or text
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 3
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
 def plotly(text: str, most: int = 24) -> str:
-    """A text without meaning to Plotly, which reads some HTML, cut to a length."""
-    text = text if len(text) <= most else f"{text[: most - 1]}…"
-    return html.escape(text, quote=False)
+    """A text without meaning to Plotly, which reads some HTML, shortened to a length."""
+    return html.escape(shortened(text, most), quote=False)
+
+
+def wrapped(text: str, width: int = 60, most: int = 300) -> str:
+    """As `plotly`, on several lines: a box beside the pointer must fit into the panel."""
+    lines = textwrap.wrap(shortened(text, most), width) or [text]
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 
 def duration(seconds: float) -> str:

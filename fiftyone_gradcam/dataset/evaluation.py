@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import fiftyone as fo
-from fiftyone import ViewField as F
+import math
+from collections.abc import Sequence
 
+import fiftyone as fo
+import numpy as np
+
+from ..review.calibration import BINS, Bin, bins_of
 from .fields import classification_fields, field_info, path_in, root_dataset, whole
 
 Samples = fo.core.collections.SampleCollection
@@ -30,11 +34,114 @@ def confusion_counts(
     return {pair: count for pair, count in counts.items() if None not in pair}
 
 
+def evaluation_counts(
+    samples: Samples, label_field: str, prediction_field: str
+) -> tuple[dict[tuple[str, str], int], list[Bin]]:
+    """As `confusion_counts`, with how often predictions of which confidence are right, in one pass.
+
+    Args:
+        samples: a dataset or view
+        label_field, prediction_field: what is compared
+
+    Returns:
+        numbers of samples by label and prediction, and bins of confidence; a prediction without a
+        confidence is in none of them
+    """
+    samples = whole(samples)
+    label = f"${path_in(root_dataset(samples), label_field)}"
+    predicted, confidence = f"${prediction_field}.label", f"${prediction_field}.confidence"
+    place = {"$subtract": [{"$ceil": {"$multiply": [confidence, BINS]}}, 1]}
+    facts = {"label": label, "predicted": predicted, "bin": place}
+    sums = {"count": {"$sum": 1}, "confidence": {"$sum": confidence}}
+    rows = samples._aggregate(post_pipeline=[{"$group": {"_id": facts, **sums}}])
+    pairs: dict[tuple[str, str], int] = {}
+    totals = np.zeros((BINS, 3))  # count, sum of confidences, right
+    for row in rows:
+        pair = (row["_id"].get("label"), row["_id"].get("predicted"))
+        if None in pair:
+            continue
+        pairs[pair] = pairs.get(pair, 0) + row["count"]
+        number = row["_id"].get("bin")
+        if number is not None and math.isfinite(number):
+            right = row["count"] if pair[0] == pair[1] else 0
+            own = (row["count"], row["confidence"], right)
+            totals[min(max(int(number), 0), BINS - 1)] += own
+    return pairs, bins_of(*totals.T)
+
+
+def counts_of_two(
+    samples: Samples, label_field: str, a: str, b: str
+) -> dict[tuple[str, str, str], int]:
+    """Numbers of samples by label and the predictions in two fields, of those that have all."""
+    samples = whole(samples)
+    label = f"${path_in(root_dataset(samples), label_field)}"
+    facts = {"label": label, "a": f"${a}.label", "b": f"${b}.label"}
+    rows = samples._aggregate(post_pipeline=[{"$group": {"_id": facts, "count": {"$sum": 1}}}])
+    counts = {tuple(r["_id"].get(x) for x in ("label", "a", "b")): r["count"] for r in rows}
+    return {three: count for three, count in counts.items() if None not in three}
+
+
 def samples_between(
     samples: Samples, label_field: str, prediction_field: str, label: str, predicted: str
 ) -> fo.DatasetView:
     """The samples of a label that are predicted as a class, the most confident first."""
+    return samples_among(samples, label_field, prediction_field, [label], [predicted])
+
+
+def samples_among(
+    samples: Samples,
+    label_field: str,
+    prediction_field: str,
+    labels: Sequence[str] | None,
+    predicted: Sequence[str] | None,
+) -> fo.DatasetView:
+    """The samples of some labels that are predicted as some classes, the most confident first.
+
+    Args:
+        samples: a dataset or view
+        label_field, prediction_field: what is compared
+        labels, predicted: classes; None takes all
+    """
     samples = whole(samples)
-    own = F(path_in(root_dataset(samples), label_field)) == label
-    other = F(f"{prediction_field}.label") == predicted
-    return samples.match(own & other).sort_by(f"{prediction_field}.confidence", reverse=True)
+    own, found = path_in(root_dataset(samples), label_field), f"{prediction_field}.label"
+    wanted = {own: _one_of(labels), found: _one_of(predicted)}
+    return samples.match(wanted).sort_by(f"{prediction_field}.confidence", reverse=True)
+
+
+def _one_of(names: Sequence[str] | None) -> dict:
+    """A query, not an expression: in these a name that begins with "$" would mean a field."""
+    return {"$ne": None} if names is None else {"$in": list(names)}
+
+
+def samples_of_class(
+    samples: Samples, label_field: str, prediction_field: str, label: str, wrong: bool = False
+) -> fo.DatasetView:
+    """The samples of a label, the lowest scores first.
+
+    Args:
+        samples: a dataset or view
+        label_field, prediction_field: their labels and predictions
+        label: the class
+        wrong: only those that are predicted as another class
+    """
+    samples = whole(samples)
+    own = path_in(root_dataset(samples), label_field)
+    wanted: dict = {own: {"$eq": label}}
+    if wrong:
+        wanted[f"{prediction_field}.label"] = {"$nin": [label, None]}
+    return samples.match(wanted).sort_by(f"{prediction_field}.label_score")
+
+
+def samples_told_apart(
+    samples: Samples, label_field: str, a: str, b: str, right_a: bool, right_b: bool
+) -> fo.DatasetView:
+    """The samples that two fields of predictions have right or wrong, the surest of `b` first."""
+    samples = whole(samples)
+    own = f"${path_in(root_dataset(samples), label_field)}"
+    is_right = [
+        {"$eq" if right else "$ne": [f"${name}.label", own]}
+        for name, right in ((a, right_a), (b, right_b))
+    ]
+    known = {path: {"$ne": None} for path in (own[1:], f"{a}.label", f"{b}.label")}
+    wanted = {**known, "$expr": {"$and": is_right}}
+    return samples.match(wanted).sort_by(f"{b}.confidence", reverse=True)

@@ -18,7 +18,7 @@ from bson import json_util
 
 from ..locks import locked
 from .documents import document
-from .fields import index, refresh, root_dataset
+from .fields import index, refresh, root_dataset, whole
 from .review_state import (
     HISTORY,
     REVIEW,
@@ -69,7 +69,7 @@ class Review:
 
 @contextmanager
 def reviewing(dataset: fo.Dataset) -> Iterator[None]:
-    """Decide while nobody else does. A training or prediction may go on meanwhile."""
+    """Decide while nobody else does. A training or prediction may run meanwhile."""
     label = f"The reviews of dataset {dataset.name!r}"
     with locked(f"reviews {dataset._doc.id}", label, patience()):
         refresh(dataset)
@@ -98,11 +98,10 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
     dataset = root_dataset(samples)
     if dataset.get_field(REVIEW) is None:
         return {}
-    ids, decisions = samples.values(["id", f"{REVIEW}.label"])
+    decided = whole(samples).match({f"{REVIEW}.label": {"$in": list(LEFT_OUT)}})
     found: dict[str, list[str]] = {}
-    for sample_id, decision in zip(ids, decisions, strict=True):
-        if decision in LEFT_OUT:
-            found.setdefault(decision, []).append(sample_id)
+    for sample_id, decision in zip(*decided.values(["id", f"{REVIEW}.label"]), strict=True):
+        found.setdefault(decision, []).append(sample_id)
     return found
 
 

@@ -72,7 +72,7 @@ class Run:
 
     @property
     def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, unless told otherwise."""
+        """Where Grad-CAM takes the target tensor, by default."""
         from ..model.backbones import get_backbone
 
         return get_backbone(self.recipe["backbone"]).family.layer
@@ -138,7 +138,8 @@ class Run:
         epochs = f"{done}" if done == planned else f"{done} of {planned}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"
+            f"{epochs} {'epoch' if epochs == '1' else 'epochs'} (best "
+            f"{self.best_epoch or '0, the new layers alone'}){accuracy}"
         )
 
 

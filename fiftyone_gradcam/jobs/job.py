@@ -41,7 +41,7 @@ class Job:
         state: "queued", "running", "cancelling", "completed", "failed", "cancelled" or "lost"
             (its process is gone)
         progress: share of the work, in [0, 1]
-        message: what it told last; of an ended job its result, or what went wrong
+        message: what it said last; of an ended job its result, or what went wrong
         seconds: since it began; None of one that has not
         seconds_left: an estimate; None while there is none
         began: when it was queued
@@ -123,7 +123,13 @@ class Job:
 
 
 def load_job(id: str | ObjectId) -> Job:
-    """A job by its id.
+    """A job by its id, which another process may have started.
+
+    Args:
+        id: as `Job.id` and the App have it
+
+    Returns:
+        the `Job`, as it is now
 
     Raises:
         ValueError: if there is none

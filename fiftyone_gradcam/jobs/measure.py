@@ -154,12 +154,26 @@ def measured(request: dict, patience: float) -> dict | None:
     Args:
         request: "recipe", its name; "choices" of it; "classes", "learnt" and "val_images", numbers
             of classes and images; "paths", some training images
-        patience: seconds to wait for a measurement; it goes on after them
+        patience: seconds to wait for a measurement; it continues after them
 
     Returns:
         "device" and "seconds"; or "error"; None if it is not there as yet
     """
     return _measurements.look(request, patience)
+
+
+def wait_for_measurement(seconds: float) -> bool:
+    """Wait until the measurement that is going on has ended; returns whether none is left.
+
+    Args:
+        seconds: at most
+    """
+    end = time.monotonic() + seconds
+    while (going := _measurements.going) is not None and going.thread.is_alive():
+        going.thread.join(min(0.2, max(0.0, end - time.monotonic())))
+        if time.monotonic() >= end:
+            return False
+    return True
 
 
 def main(request: dict) -> dict:

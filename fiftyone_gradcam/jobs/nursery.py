@@ -7,7 +7,7 @@ a process for each measurement. It ends by itself when it has had nothing to do 
 the code has changed. A session of other environment variables gets a nursery of its own.
 
 Where there is no safe fork (on Windows and macOS), or no nursery answers, workers are started as
-processes that import everything anew.
+processes that import everything again.
 """
 
 from __future__ import annotations

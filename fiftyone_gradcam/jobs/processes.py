@@ -131,7 +131,7 @@ def forget_worker(target: str, worker: str) -> None:
 
 
 def _mark(target: str, worker: str) -> Path:
-    """A file that says that a worker for a target was started, for it cannot be told by looks."""
+    """A file that says that a worker for a target was started, for its looks do not say so."""
     _, pid, born = worker.rsplit(" ", 2)
     return own_folder() / f"{_short(target)}.{pid}.{born}.worker"
 

@@ -113,7 +113,17 @@ def next_operation(target: str) -> DelegatedOperationDocument | None:
 
 
 def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
-    """The last jobs of a dataset, newest first; those whose process is gone are told as lost."""
+    """The last jobs of a dataset, newest first; those whose process is gone count as lost.
+
+    Args:
+        samples: a dataset or view
+
+    Returns:
+        the `Job`s, of which each has a state, progress and message
+
+    Raises:
+        TypeError: if it is no FiftyOne dataset or view of images
+    """
     found = DelegatedOperationService().list_operations(
         dataset_id=root_dataset(samples)._doc.id,
         paging=DelegatedOperationPagingParams(limit=MOST),
@@ -130,7 +140,7 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
     operation = DelegatedOperationService().get(ObjectId(id))
     job, call = job_of(operation), operation.context.request_params["params"].get("call")
     if not job.has_ended or call is None:
-        why = "has not ended" if call else "was not begun as a job of this plugin"
+        why = "has not ended" if call else "was not started as a job of this plugin"
         raise ValueError(f"{job}: it cannot be called again, for it {why}")
     dataset_id = operation.context.request_params.get("dataset_id")
     return submit(

@@ -43,12 +43,18 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
         bins: of equal width
     """
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    sums = [np.bincount(place, x, bins) for x in (np.ones(len(place)), confidence, right)]
+    return bins_of(*sums)
+
+
+def bins_of(counts: np.ndarray, confidences: np.ndarray, right: np.ndarray) -> list[Bin]:
+    """Bins by what is in each: numbers of samples, sums of confidences, numbers that are right."""
     found = []
-    for number in range(bins):
-        own = place == number
-        count = int(own.sum())
-        means = (float(confidence[own].mean()), float(right[own].mean())) if count else (None, None)
-        found.append(Bin(number / bins, (number + 1) / bins, count, *means))
+    rows = zip(counts, confidences, right, strict=True)
+    for number, (count, confidence, hits) in enumerate(rows):
+        means = (float(confidence / count), float(hits / count)) if count else (None, None)
+        low, high = number / len(counts), (number + 1) / len(counts)
+        found.append(Bin(low, high, int(count), *means))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,24 @@ class Pairs:
             int((right_a & ~right_b).sum()),
             int((right_b & ~right_a).sum()),
             int((~right_a & ~right_b).sum()),
+        )
+
+    @classmethod
+    def counted(cls, counts: Mapping[tuple[str, str, str], int]) -> Pairs:
+        """Of numbers of images by label and the predictions of both."""
+        facts = [(a == label, b == label, n) for (label, a, b), n in counts.items()]
+
+        def total(*wanted: tuple[bool, bool]) -> int:
+            return sum(n for a, b, n in facts if (a, b) in wanted)
+
+        both, only_a, only_b = (True, True), (True, False), (False, True)
+        return cls(
+            sum(counts.values()),
+            total(both, only_a),
+            total(both, only_b),
+            total(only_a),
+            total(only_b),
+            total((False, False)),
         )
 
     @property

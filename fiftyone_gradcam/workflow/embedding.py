@@ -54,7 +54,9 @@ def compute_embeddings(
         overwrite: also replace a field that this plugin did not write, and embeddings of another
             network of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         (N, C) float32 in the order of the samples; rows of NaN for images that cannot be decoded,

@@ -64,7 +64,9 @@ def find_anomalies(
         anomaly_field, heatmap_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         the judged samples, the most unusual first

@@ -47,10 +47,10 @@ def find_leaks(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
-    """Find images that are in more than one split: what is learnt from must not be tested on.
+    """Find images that are in more than one split: images to train on must not be tested on.
 
     Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, lightened, made grey, slightly cropped, mirrored; see
+    "near" (re-encoded, resized, lightened, made gray, slightly cropped, mirrored; see
     `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
 
     Args:
@@ -62,7 +62,9 @@ def find_leaks(
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         embeddings: in the place of that network's features: an array (N, C) in the order of the
             samples, or the name of a field of vectors (see `compute_embeddings`)
 

@@ -99,7 +99,9 @@ def find_label_issues(
         quality_field, suggestion_field, issue_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         method: "features" compares features of a pretrained network, which are kept for other
             verbs, by a regression that leaves each image out (no folds, no seed); "folds" fits a
             logistic regression on them per fold; "fine-tune" trains the network once per fold, and

@@ -22,7 +22,7 @@ from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_state
 from ..model.state_file import check_weights_file
-from ..progress import CancelledError, Progress, reporting, tell_failures
+from ..progress import CancelledError, Progress, counted, reporting, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
 from ..training.history import Epoch, Hooks, Trained
@@ -96,9 +96,14 @@ def fine_tune(
         include_excluded: also train and validate on samples that reviews have excluded or called
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
+
+    Returns:
+        the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
 
     Raises:
         ValueError: if a choice is not understood, the key is taken, there are splits but none is
@@ -139,7 +144,7 @@ def fine_tune(
         save_state(state_path, {**found, **own})
 
     live = LiveTraining(dataset, key, recipe.epochs)
-    message = f"Training {recipe.backbone} on {len(train_set)} images"
+    message = f"Training {recipe.backbone} on {counted(len(train_set), 'image')}"
     try:
         with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             reporter = _reporter(report, recipe, prints=progress is not False)
@@ -154,7 +159,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
+        raise CancelledError("Cancelled before anything was learned: nothing is kept") from None
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
@@ -197,7 +202,7 @@ def _kept(state_path: str, key: str) -> str:
     """What is left of a training that ended with an error, in words."""
     if not os.path.exists(state_path):
         return ""
-    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
 
 
 def _make_watch(
@@ -222,7 +227,7 @@ def _make_watch(
 
 
 def _reporter(report, recipe: Recipe, prints: bool):
-    """What a training tells while it goes on: a bar, and a line for each epoch."""
+    """What a training reports meanwhile: a bar, and a line for each epoch."""
     last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:

@@ -1,4 +1,4 @@
-"""The App: how soon a job is cancelled, a panel is open, and the samples of a cell are shown, with
+"""The App: how soon a job is cancelled, a panel is open, and the samples of a click are shown, with
 100,000 samples and 100 classes; and how fast a training is as a job.
 
 python tests/benchmarks/app.py PHOTOS NAME=WEIGHTS [--samples 100000] [--classes 100]
@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import io
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,8 +28,10 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 from browser import ARGUMENTS, AppPage, find_chromium
+from bson import ObjectId
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from scored import scores_of
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam import doctor
@@ -37,39 +41,48 @@ PORT = 5196
 
 
 def fill(samples: int, classes: int, folder: Path) -> fo.Dataset:
-    """A dataset as `predict` leaves it, of made-up predictions: nine in ten are right."""
+    """A dataset as `predict` leaves it, of made-up predictions: about nine in ten are right."""
     name = "benchmark of the panel"
     if fo.dataset_exists(name):
         fo.delete_dataset(name)
     path = str(folder / "one.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
-    random = np.random.default_rng(0)
     names = [f"class {number:03d}" for number in range(classes)]
-    labels = random.integers(0, classes, samples)
-    predicted = np.where(random.random(samples) < 0.9, labels, random.integers(0, classes, samples))
     dataset = fo.Dataset(name, persistent=True)
-    logits = random.normal(size=classes).astype(np.float32)
-    scores = (np.exp(logits) / np.exp(logits).sum()).tolist()
+    logits = np.zeros(classes, np.float32)
+    sample = fo.Sample(
+        filepath=path,
+        tags=["train"],
+        ground_truth=fo.Classification(label=names[0]),
+        prediction=fo.Classification(
+            label=names[0], confidence=0.5, logits=logits, label_score=0.5, margin=0.5, entropy=0.5
+        ),
+        prediction_scores=[0.5] * classes,
+        gradcam=fo.Heatmap(map_path=path),
+    )
+    dataset.add_samples([sample], dynamic=True, progress=False)
+    collection = dataset._sample_collection
+    template = collection.find_one()
+    collection.delete_many({})
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, samples)
     tags = random.choice(["train", "val", "test"], samples, p=[0.6, 0.2, 0.2])
     step = 5000
-    for start in range(0, samples, step):
-        rows = range(start, min(start + step, samples))
-        dataset.add_samples(
-            [
-                fo.Sample(
-                    filepath=path,
-                    tags=[str(tags[i])],
-                    ground_truth=fo.Classification(label=names[labels[i]]),
-                    prediction=fo.Classification(
-                        label=names[predicted[i]], confidence=float(random.random()), logits=logits
-                    ),
-                    prediction_scores=scores,
-                    gradcam=fo.Heatmap(map_path=path),
-                )
-                for i in rows
-            ],
-            progress=False,
-        )
+    for start in range(0, samples, step):  # FiftyOne would take minutes
+        own = labels[start : start + step]
+        scores = scores_of(own, classes, start, 7.0)
+        best, documents = scores.argmax(1), []
+        for i, (label, row) in enumerate(zip(own, scores.tolist(), strict=True)):
+            document = copy.deepcopy(template) | {"_id": ObjectId(), "tags": [str(tags[start + i])]}
+            document["_rand"] = float(random.random())
+            document["ground_truth"] |= {"_id": ObjectId(), "label": names[label]}
+            document["gradcam"] |= {"_id": ObjectId()}
+            values = {"confidence": max(row), "label_score": row[label], "label": names[best[i]]}
+            document["prediction"] |= {"_id": ObjectId(), **values}
+            document["prediction_scores"] = row
+            documents.append(document)
+        collection.insert_many(documents)
+    dataset = fo.load_dataset(name, reload=True)
     index(dataset, ["prediction.label", "prediction.label_score", "ground_truth.label"])
     facts = {"run": "made_up", "label_field": "ground_truth", "classes": names}
     describe_field(dataset, "prediction", "made up", **facts)
@@ -77,8 +90,21 @@ def fill(samples: int, classes: int, folder: Path) -> fo.Dataset:
     return dataset
 
 
+def seconds_until(app: AppPage, act: Callable, count: int) -> float:
+    """How long it takes from a click until the App has counted its samples."""
+    start = time.perf_counter()
+    act()
+    app.page.get_by_text(f"{count:,} samples", exact=True).first.wait_for()
+    return time.perf_counter() - start
+
+
+def said(what: str, seconds: list[float], asked: float) -> None:
+    """Print some times."""
+    print(f"  {what}: {', '.join(f'{x:.2f}' for x in seconds)} s (asked: {asked:g})")
+
+
 def panel(dataset: fo.Dataset) -> None:
-    """Open the panel, its tab of evaluation, and cells of the matrix."""
+    """Open the panel, its tabs Evaluate and Scores, and what can be clicked in them."""
     session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=PORT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
@@ -91,35 +117,71 @@ def panel(dataset: fo.Dataset) -> None:
         choice.wait_for()
         start = time.perf_counter()
         choice.click()
-        tab.get_by_text("Next:").first.wait_for()
-        print(f"  panel open: {time.perf_counter() - start:.2f} s (asked: 2)")
-        start = time.perf_counter()
-        app.tab("Evaluate")
-        tab.locator(".js-plotly-plot .nsewdrag").first.wait_for()
-        print(f"  confusion matrix: {time.perf_counter() - start:.2f} s")
-        labels, predicted = dataset.match_tags("test").values(
-            ["ground_truth.label", "prediction.label"]
+        tab.get_by_role("tab", name="Evaluate").first.wait_for()
+        said("panel open", [time.perf_counter() - start], 2)
+        test = dataset.match_tags("test")
+        labels, predicted, scores = test.values(
+            ["ground_truth.label", "prediction.label", "prediction_scores"]
         )
-        pairs = list(zip(labels, predicted, strict=True))
-        classes = sorted({*labels, *predicted})
-        seconds = []
-        for number in range(5):
-            row = column = 7 + 13 * number
-            box = tab.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-            x = box["x"] + box["width"] * (column + 0.5) / len(classes)
-            y = box["y"] + box["height"] * (row + 0.5) / len(classes)
-            tab.mouse.move(x, y)
-            tab.wait_for_timeout(300)
-            count = pairs.count((classes[row], classes[column]))
-            start = time.perf_counter()
-            tab.mouse.click(x, y)
-            tab.get_by_text(f"{count} samples", exact=True).first.wait_for()
-            seconds.append(time.perf_counter() - start)
-            tab.wait_for_timeout(2000)
-        times = ", ".join(f"{x:.2f}" for x in seconds)
-        print(f"  a click until its samples are counted: {times} s (asked: 1)")
+        evaluate(app, np.array(labels), np.array(predicted))
+        score(app, np.array(labels), np.array(scores), "test")
+        app.choose_in_panel("Of the samples tagged", "all samples")
+        labels, scores = dataset.values(["ground_truth.label", "prediction_scores"])
+        score(app, np.array(labels), np.array(scores), "all")
         browser.close()
     session.close()
+
+
+def evaluate(app: AppPage, labels: np.ndarray, predicted: np.ndarray) -> None:
+    """Rows of the tab "Evaluate"."""
+    tab = app.page
+    start = time.perf_counter()
+    app.tab("Evaluate")
+    tab.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+    said("confusion matrix", [time.perf_counter() - start], 2)
+    for what in ("a row of a confused pair", "a class"):
+        seconds = []
+        for number in range(5):
+            tab.wait_for_timeout(2000)
+            table = tab.locator("table").nth(0 if "pair" in what else 1)
+            row = table.locator("tbody tr").nth(3 * number)
+            cells = row.locator("td").all_inner_texts()
+            own = labels == cells[0]
+            count = int((own & (predicted == cells[1])).sum() if "pair" in what else own.sum())
+            seconds.append(seconds_until(app, row.click, count))
+        said(f"click on {what} until its samples are counted", seconds, 1)
+
+
+def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> None:
+    """Bars of the tab "Scores"."""
+    tab = app.page
+    names = sorted(set(labels))
+    start = time.perf_counter()
+    app.tab("Scores")
+    tab.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+    said(f"histogram ({part}, {len(labels)} samples)", [time.perf_counter() - start], 2)
+    chosen, clicks = [], []
+    for number in range(5):
+        name = names[(7 + 13 * number) % len(names)]
+        column, own = scores[:, names.index(name)], labels == name
+        box = tab.get_by_role("combobox", name="Class").or_(
+            tab.get_by_placeholder("Type or select a value")
+        )
+        box.first.fill(name)
+        start = time.perf_counter()
+        tab.get_by_role("option", name=name).first.click()
+        tab.get_by_text(f"Scores of {name}").first.wait_for()
+        chosen.append(time.perf_counter() - start)
+        tab.wait_for_timeout(1500)
+        for wanted, words in (
+            (own & (column < 0.5), "with this label below"),
+            (~own & (column >= 0.5), "others from"),
+        ):
+            button = tab.get_by_role("button", name=f"Show {wanted.sum()} {words}")
+            clicks.append(seconds_until(app, button.first.click, int(wanted.sum())))
+            tab.wait_for_timeout(2000)
+    said(f"another class ({part})", chosen, 1)
+    said(f"click on a side of the threshold until its samples are counted ({part})", clicks, 1)
 
 
 def cancelling(dataset: fo.Dataset, choices: dict) -> None:

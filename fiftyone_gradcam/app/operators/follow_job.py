@@ -9,6 +9,7 @@ import fiftyone.operators as foo
 
 from ...jobs.job import load_job
 from ..showing import show, show_panel
+from .labels import in_labels
 
 LOOK_SECONDS, SAY_SECONDS = 0.5, 4.0
 
@@ -47,7 +48,8 @@ class FollowJob(foo.Operator):
             job.refresh()
         is_well = job.state == "completed"
         if is_news:
-            yield ctx.ops.notify(job.message, variant="success" if is_well else "error")
+            message = in_labels(job.message, job.verb)
+            yield ctx.ops.notify(message, variant="success" if is_well else "error")
         if is_well:
             yield from show(ctx, job.outcome)
             if "dataset" in job.outcome:

@@ -11,24 +11,34 @@ from fiftyone.operators import types
 from ...dataset.fields import OWNER
 from ...dataset.overview import Overview
 from ...jobs.job import Job
+from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
+from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
 from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
+from .scores import ScoresTab
 
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
+    *("steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
-TABS = {"jobs": "Steps", "review": "Review", "runs": "Runs", "evaluate": "Evaluate"}
+TABS = {
+    "jobs": "Steps",
+    "review": "Review",
+    "runs": "Runs",
+    "evaluate": "Evaluate",
+    "scores": "Scores",
+}
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
@@ -36,8 +46,10 @@ REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same 
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Panel):
-    """Steps with the jobs, review, runs, evaluation: a tab for each.
+class ClassifierPanel(
+    PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel
+):
+    """Steps with the jobs, review, runs, evaluation, scores: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
     data, which only goes to the browser, and only when they change.
@@ -95,6 +107,7 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
         if ended := self.read_jobs(ctx):
             ctx.dataset.reload()
             self.read_steps(ctx)
+            self.read_heatmaps(ctx)
             self._show_ended(ctx, ended)
         elif ctx.panel.state.turning:
             self._turn(ctx)
@@ -142,7 +155,8 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
         for job in ended:
             if not REPORTED.first((ctx.panel.id, state.loaded_page, job.id)):
                 continue
-            ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
+            message = in_labels(job.message, job.verb)
+            ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:
                 ctx.panel.state.own = None
                 if job.state == "completed" and "dataset" in job.outcome:
@@ -172,6 +186,7 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
             return
         ctx.dataset.reload()
         self.read_steps(ctx)
+        self.read_heatmaps(ctx)
         self._show_ended(ctx, self.read_jobs(ctx))
         if ctx.panel.state.tab == "review":
             self.read_review(ctx)
@@ -179,6 +194,8 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
             self.read_runs(ctx)
         if ctx.panel.state.tab == "evaluate":
             self.read_evaluation(ctx)
+        if ctx.panel.state.tab == "scores":
+            self.read_scores(ctx)
 
     def render(self, ctx) -> types.Property:
         """Draw the tabs and the one that is open."""
@@ -196,11 +213,13 @@ class ClassifierPanel(PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, foo.Pan
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
+        self.draw_heatmaps(ctx, panel)
         draw = {
             "jobs": self.draw_all_steps,
             "review": self.draw_review,
             "runs": self.draw_runs,
             "evaluate": self.draw_evaluation,
+            "scores": self.draw_scores,
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-
-import numpy as np
 from fiftyone.operators import types
 
-from ...dataset.evaluation import confusion_counts, prediction_fields, samples_between
-from ...dataset.fields import OWNER, field_info, path_in
-from ...dataset.heatmaps import heatmap_fields
-from ...dataset.reviews import left_out, left_out_words
-from ...dataset.runs import list_runs
-from ...review.calibration import expected_calibration_error, reliability
+from ...dataset.evaluation import samples_among, samples_of_class
+from ...dataset.fields import OWNER
+from ...review.calibration import Bin, expected_calibration_error
+from ...review.confused import condensed, confused_pairs, in_order, matches
 from ...review.confusion import class_rows, confusion_matrix, wilson_interval
-from ..showing import show, view_as_text
-from ..texts import percent
+from ..texts import percent, shortened
 from .choices import choice
+from .chosen import Chosen, PredictionChoices
+from .comparison import ComparisonPart, compared_cells
 from .data import plot_name, send_plot
-from .plots import confusion_plot, reliability_plot
+from .plots import STILL, confusion_plot, reliability_plot
+from .samples import show_samples
+from .tables import MOST, draw_table
 
-PARTS = {"test": "test", "val": "val", "train": "train", "all": "all samples"}
 COLUMNS = {
     "name": "Class",
     "labelled": "Samples",
@@ -29,149 +26,187 @@ COLUMNS = {
     "precision": "Precision",
     "f1": "F1",
 }
-BY = {"row": "labels (rows)", "column": "predictions (columns)"}
+PAIR_COLUMNS = {"label": "Label", "predicted": "Predicted as", "count": "Samples", "share": "Share"}
+BY = {
+    "row": "shares of labels (recall)",
+    "column": "shares of predictions (precision)",
+    "count": "numbers of samples",
+}
+ORDER = {
+    "recall": "worst recall first",
+    "f1": "worst F1 first",
+    "precision": "worst precision first",
+    "labelled": "largest first",
+    "name": "by name",
+}
+MOST_CLASSES = 20  # in the matrix
 MOST_ROWS = 20  # a longer table makes each click slow
+OTHERS = "all other classes"
 
 
-class EvaluateTab:
+class EvaluateTab(ComparisonPart, PredictionChoices):
     """Reads, draws and answers."""
 
     def read_evaluation(self, ctx) -> None:
         """Count labels and predictions in the database."""
-        state, dataset = ctx.panel.state, ctx.dataset
-        state.prediction_fields = names = prediction_fields(dataset)
-        if not names:
+        state, chosen = ctx.panel.state, self.read_choices(ctx)
+        if chosen is None:
             return
-        if state.prediction_field not in names:
-            runs = list_runs(dataset)
-            trained = [name for name in names if field_info(dataset, name).get("run") in runs]
-            state.prediction_field = (trained or names)[0]
-        name = state.prediction_field
-        info = field_info(dataset, name)
-        label_field = info.get("label_field") or "ground_truth"
-        tags = dataset.count_sample_tags()
-        state.parts = [part for part in PARTS if part == "all" or tags.get(part)]
-        if state.part not in state.parts:
-            state.part = state.parts[0]
-        samples, out = self._judged(dataset, state.part)
-        counts = confusion_counts(samples, label_field, name)
+        counts, bins = chosen.counts()
+        state.predictions = state.labels = None
+        state.evaluation_words = "No sample here has both a label and a prediction."
+        if not counts:
+            return
         classes = sorted({x for pair in counts for x in pair})
         matrix = confusion_matrix(counts, classes)
-        rows = [i for i, own in enumerate(matrix.sum(1)) if own]
-        state.label_field, state.predictions = label_field, classes
-        state.labels = [classes[i] for i in rows]
-        state.out_words = f" Left out by reviews: {left_out_words(out)}." if out else ""
         total, right = int(matrix.sum()), int(matrix.trace())
-        state.evaluation_words = "No sample here has both a label and a prediction."
-        if not total:
-            return
         low, high = wilson_interval(right, total)
         state.evaluation_words = (
             f"**Accuracy {percent(right / total)}** (95% interval {percent(low)} to "
-            f"{percent(high)}): {right} of {total} samples. A click on a cell shows its "
-            f"samples.{state.out_words}"
+            f"{percent(high)}): {right} of {total} samples. Click a cell or a row to see its "
+            f"samples.{chosen.out_words}"
         )
+        rows = in_order(class_rows(matrix, classes), state.order or "recall")
+        rows = [row for row in rows if matches(row.name, state.search)]
+        self._read_matrix(ctx, chosen, matrix, classes, [row.name for row in rows])
+        self._read_pairs(ctx, matrix, classes)
+        self._read_classes(ctx, rows, self.read_comparison(ctx, chosen))
+        self._read_reliability(ctx, chosen, bins)
+
+    def _read_matrix(self, ctx, chosen: Chosen, matrix, classes: list, rows: list) -> None:
+        """The classes that occur, or of many the first in order, and all others together."""
+        state, place = ctx.panel.state, {name: i for i, name in enumerate(classes)}
         by = state.by if state.by in BY else "row"
-        traces, state.confusion_layout = confusion_plot(matrix[rows], state.labels, classes, by)
-        send_plot(ctx, "confusion", f"{name} {state.part} {by} {state.labels} {classes}", traces)
-        self._read_reliability(ctx, samples, label_field, name)
-        rows = [row for row in class_rows(matrix, classes) if row.labelled]
+        if len(classes) <= MOST_CLASSES:
+            names, shown = classes, matrix
+        else:
+            names = rows[:MOST_CLASSES]
+            shown = condensed(matrix, [place[name] for name in names])
+            names = [*names, None]
+        if names in ([], [None]):
+            return
+        kept = [i for i, own in enumerate(shown.sum(1)) if own]
+        state.labels, state.predictions = [names[i] for i in kept], names
+        texts = [OTHERS if name is None else name for name in names]
+        traces, state.confusion_layout = confusion_plot(
+            shown[kept], [texts[i] for i in kept], texts, by
+        )
+        send_plot(ctx, "confusion", f"{chosen.key} {by} {state.labels} {names}", traces)
+        some = f"{len(names) - 1} of {len(classes)} classes, {ORDER[state.order or 'recall']}"
+        state.matrix_title = f"{some}: " if None in names else ""
+
+    def _read_pairs(self, ctx, matrix, classes: list[str]) -> None:
+        state = ctx.panel.state
+        pairs = confused_pairs(matrix, classes)
+        found = [
+            one
+            for one in pairs
+            if matches(one.label, state.search) or matches(one.predicted, state.search)
+        ]
+        state.pairs = [[one.label, one.predicted] for one in found[:MOST_ROWS]]
+        state.pair_rows = [
+            {
+                "label": shortened(one.label, MOST),
+                "predicted": shortened(one.predicted, MOST),
+                "count": str(one.count),
+                "share": percent(one.share),
+            }
+            for one in found[:MOST_ROWS]
+        ]
+        state.pair_title = _title("Most confused pairs", len(state.pairs), len(found))
+
+    def _read_classes(self, ctx, rows: list, compared: dict) -> None:
+        state = ctx.panel.state
+        rows = [row for row in rows if row.labelled]
+        state.shown_classes = [row.name for row in rows[:MOST_ROWS]]
         state.class_rows = [
             {
-                "name": row.name,
+                "name": shortened(row.name, MOST),
                 "labelled": str(row.labelled),
                 "right": str(row.right),
                 "recall": percent(row.recall),
                 "precision": percent(row.precision),
                 "f1": percent(row.f1),
+                **compared_cells(compared, row.name),
             }
-            for row in sorted(rows, key=lambda row: row.recall)[:MOST_ROWS]
+            for row in rows[:MOST_ROWS]
         ]
-        more = f" ({MOST_ROWS} of {len(rows)})" if len(rows) > MOST_ROWS else ""
-        state.class_title = f"Classes, worst recall first{more}"
+        words = f"Classes, {ORDER[state.order or 'recall']}"
+        state.class_title = _title(words, len(state.class_rows), len(rows))
 
-    def _read_reliability(self, ctx, samples, label_field: str, name: str) -> None:
+    def _read_reliability(self, ctx, chosen: Chosen, bins: list[Bin]) -> None:
         """How often predictions of which confidence are right."""
-        own = path_in(ctx.dataset, label_field)
-        rows = zip(*samples.values([own, f"{name}.label", f"{name}.confidence"]), strict=True)
-        judged = [(c, y == p) for y, p, c in rows if None not in (y, p, c)]
         ctx.panel.state.reliability_words = ""
-        if not judged:
+        if not any(one.count for one in bins):
             return
-        bins = reliability(*(np.array(x) for x in zip(*judged, strict=True)))
         traces, ctx.panel.state.reliability_layout = reliability_plot(bins)
-        send_plot(ctx, "reliability", f"{name} {ctx.panel.state.part} reliability", traces)
+        send_plot(ctx, "reliability", f"{chosen.key} reliability", traces)
         error = expected_calibration_error(bins)
         ctx.panel.state.reliability_words = (
             f"**Reliability**: how often predictions of which confidence are right; expected "
             f"calibration error {error:.3f}."
         )
 
-    def _judged(self, dataset, part: str) -> tuple:
-        """The samples that count, and those that reviews have left out."""
-        samples = dataset if part == "all" else dataset.match_tags(part)
-        out = left_out(samples)
-        if out:
-            samples = samples.exclude([i for ids in out.values() for i in ids])
-        return samples, out
-
     def draw_evaluation(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
         state = ctx.panel.state
         if not state.prediction_fields:
-            panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
-            label = state.next[0]["label"]
-            params = {"label": label}
-            panel.btn("next", label=label, on_click=self.on_next, params=params)
+            self.draw_without_predictions(ctx, panel)
             return
-        choices = panel.h_stack("choices", gap=2)
-        choice(
-            choices,
-            "prediction_field",
-            {name: name for name in state.prediction_fields},
-            state.prediction_field,
-            "Predictions",
-            self.on_prediction_field,
-        )
-        parts = {part: PARTS[part] for part in state.parts}
-        choice(choices, "part", parts, state.part, "Of the samples tagged", self.on_part)
-        choice(choices, "by", BY, state.by or "row", "Shares of", self.on_by)
-        choices.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
-        choices.btn("save", label="Save views", on_click=self.on_save_views, variant="outlined")
-        choices.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
+        row = self.draw_choices(ctx, panel)
+        self.draw_comparison_choice(ctx, row)
+        buttons = panel.h_stack("evaluation_buttons", gap=2)
+        buttons.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
+        buttons.btn("save", label="Save views", on_click=self.on_save_views, variant="outlined")
+        buttons.btn("refresh", label="Refresh", on_click=self.on_count_again, variant="outlined")
         panel.md(state.evaluation_words, name="evaluation_words")
-        if not state.labels:
+        if state.predictions is None and not state.search:
             return
+        self.draw_comparison(ctx, panel)
+        finding = panel.h_stack("finding", gap=2)
+        view = types.TextFieldView(placeholder="Part of a name")
+        finding.str("search", label="Find a class", view=view, on_change=self.on_search)
+        choice(finding, "order", ORDER, state.order or "recall", "Classes", self.on_order)
+        choice(finding, "by", BY, state.by or "row", "Matrix of", self.on_by)
+        if state.predictions is None:
+            panel.md("No class has such a name.", name="no_class")
+            return
+        words = f"**Confusion matrix**: {state.matrix_title}rows are labels, columns predictions."
+        panel.md(words, name="matrix_title")
         panel.plot(
             plot_name(ctx, "confusion"),
             layout=state.confusion_layout,
-            config={"displayModeBar": False},
+            config=STILL,
             on_click=self.on_cell,
         )
-        table = types.TableView()
-        for key, title in COLUMNS.items():
-            table.add_column(key, label=title)
-        panel.list("class_rows", types.Object(), view=table, label=state.class_title)
+        if state.pairs:
+            pairs = [dict(zip(("label", "predicted"), pair, strict=True)) for pair in state.pairs]
+            both = ("label", "predicted")
+            draw_table(
+                panel, "pair_rows", PAIR_COLUMNS, state.pair_title, self.on_pair, pairs, both
+            )
+        if state.shown_classes:
+            columns = COLUMNS | self.compared_columns(ctx)
+            rows = [{"name": name} for name in state.shown_classes]
+            draw_table(
+                panel, "class_rows", columns, state.class_title, self.on_class, rows, ("name",)
+            )
         if state.reliability_words:
             panel.md(state.reliability_words, name="reliability_words")
-            panel.plot(
-                plot_name(ctx, "reliability"),
-                layout=state.reliability_layout,
-                config={"displayModeBar": False},
-            )
+            panel.plot(plot_name(ctx, "reliability"), layout=state.reliability_layout, config=STILL)
 
-    def on_prediction_field(self, ctx) -> None:
-        """Look at other predictions."""
-        ctx.panel.state.prediction_field = ctx.params["value"]
+    def on_search(self, ctx) -> None:
+        """Look at classes of a name."""
+        ctx.panel.state.search = ctx.params["value"]
         self.read_evaluation(ctx)
 
-    def on_part(self, ctx) -> None:
-        """Look at other samples."""
-        ctx.panel.state.part = ctx.params["value"]
+    def on_order(self, ctx) -> None:
+        """Look at the classes in another order."""
+        ctx.panel.state.order = ctx.params["value"]
         self.read_evaluation(ctx)
 
     def on_by(self, ctx) -> None:
-        """Show shares of labels, or of predictions."""
+        """Show shares of labels, of predictions, or numbers."""
         ctx.panel.state.by = ctx.params["value"]
         self.read_evaluation(ctx)
 
@@ -180,20 +215,37 @@ class EvaluateTab:
         name = ctx.panel.state.prediction_field
         ctx.prompt(f"{OWNER}/save_views", params={"prediction_field": name})
 
-    def on_show_all(self, ctx) -> None:
-        """Show all samples again, after a cell."""
-        ctx.ops.clear_view()
-
     def on_cell(self, ctx) -> None:
         """Show the samples of a cell, with their heatmaps on."""
-        state, dataset = ctx.panel.state, ctx.dataset
+        state = ctx.panel.state
         label = state.labels[round(ctx.params["y"])]
         predicted = state.predictions[round(ctx.params["x"])]
-        name = state.prediction_field
-        samples, _ = self._judged(dataset, state.part)
-        view = samples_between(samples, state.label_field, name, label, predicted)
-        run = field_info(dataset, name).get("run")
-        maps = [x for x in heatmap_fields(dataset) if field_info(dataset, x).get("run") == run]
-        outcome = {"view": view_as_text(view), "changed": False}
-        outcome["fields"] = [state.label_field, name, *maps[:1]]
-        deque(show(ctx, outcome), maxlen=0)
+        self._show_pair(ctx, label, predicted)
+
+    def on_pair(self, ctx) -> None:
+        """Show the samples of a confused pair."""
+        if ctx.params["row"] >= 0:
+            self._show_pair(ctx, *ctx.panel.state.pairs[ctx.params["row"]])
+
+    def _show_pair(self, ctx, label: str | None, predicted: str | None) -> None:
+        """Show samples by label and prediction; None is all classes that are not in the matrix."""
+        chosen = self.chosen(ctx)
+        shown = {name for name in ctx.panel.state.predictions if name is not None}
+        others = []
+        if None in (label, predicted):
+            others = sorted({x for pair in chosen.counts()[0] for x in pair} - shown)
+        labels, found = (others if x is None else [x] for x in (label, predicted))
+        view = samples_among(chosen.samples, chosen.label_field, chosen.name, labels, found)
+        show_samples(ctx, view, chosen.label_field, chosen.name)
+
+    def on_class(self, ctx) -> None:
+        """Show the samples of a class, the lowest scores first."""
+        if ctx.params["row"] < 0:
+            return
+        chosen, label = self.chosen(ctx), ctx.panel.state.shown_classes[ctx.params["row"]]
+        view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label)
+        show_samples(ctx, view, chosen.label_field, chosen.name)
+
+
+def _title(words: str, shown: int, count: int) -> str:
+    return f"{words} ({shown} of {count})" if count > shown else words

@@ -14,9 +14,10 @@ from ...dataset.run_files import can_resume
 from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, list_jobs, repeat_job
+from ..operators.labels import in_labels
 from ..texts import duration, markdown, picture_as_text
 from .data import plot_name, send_plot
-from .plots import curves_plot
+from .plots import STILL, curves_plot
 
 # They keep what they have done, and find it when they are called again.
 WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
@@ -61,7 +62,7 @@ class JobsTab:
         elif job.seconds is not None and job.has_ended:
             words += f" after {duration(job.seconds)}"
         card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
-        card |= {"message": job.message, "verb": job.verb, "log": job.log}
+        card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
         came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
         card["again"] = card["change"] = None
         if came_to_nothing:
@@ -99,9 +100,7 @@ class JobsTab:
         for card in state.cards or ():
             self._draw_card(panel, card, card["id"] in (state.old_jobs or ()))
         if state.training:
-            panel.plot(
-                plot_name(ctx, "curves"), layout=state.training, config={"displayModeBar": False}
-            )
+            panel.plot(plot_name(ctx, "curves"), layout=state.training, config=STILL)
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=markdown(finding["message"])))
@@ -200,4 +199,4 @@ def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
     words = f"{job.label} · {job.state} · {began} UTC"
-    return {"id": job.id, "job": words, "message": job.message}
+    return {"id": job.id, "job": words, "message": in_labels(job.message, job.verb)}

@@ -10,14 +10,17 @@ import numpy as np
 from ...review.calibration import Bin
 from ...review.confusion import normalized
 from ...training.curves import rates_by_epoch, validation_epochs
-from ..texts import percent, plotly
+from ..texts import percent, plotly, wrapped
 
 # Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
 GRAY = "#888888"  # read on dark and on light
+INK, FAINT = "#333333", "#999999"  # numbers in cells that are light, and that are almost empty
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
-MOST_NAMES = 40  # classes: of more, names would lie over each other
-MOST_NUMBERS = 15  # classes: of more, the cells have no room for a number
+MOST_NUMBERS = 21  # classes: of more, the cells have no room for a number
+# A wheel over a plot moves the panel, and dragging changes nothing.
+STILL = {"displayModeBar": False, "scrollZoom": False}
+FIXED = {"fixedrange": True}
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
@@ -49,12 +52,12 @@ def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], 
         "margin": {"l": 62, "r": 15, "t": 10, "b": 40},
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.08, "x": 0},
-        "xaxis": _axis("epoch") | {"anchor": "y3", "range": [-0.05 * (0 in ends), 1.02 * last]},
-        "yaxis": _axis("loss")
+        "xaxis": axis("epoch") | {"anchor": "y3", "range": [-0.05 * (0 in ends), 1.02 * last]},
+        "yaxis": axis("loss")
         | {"domain": [0.62, 1]}
         | ({"type": "log", "dtick": 1} if is_wide else {"rangemode": "tozero"}),
-        "yaxis2": _axis("accuracy") | {"domain": [0.2, 0.56]},
-        "yaxis3": _axis("rate") | {"domain": [0, 0.14], "rangemode": "tozero", "nticks": 3},
+        "yaxis2": axis("accuracy") | {"domain": [0.2, 0.56]},
+        "yaxis3": axis("rate") | {"domain": [0, 0.14], "rangemode": "tozero", "nticks": 3},
         "hovermode": "x",
     }
     if best_epoch is not None:
@@ -96,7 +99,7 @@ def _line(
     }
 
 
-def _axis(title: str) -> dict:
+def axis(title: str) -> dict:
     """What all axes share; FiftyOne gives its colours to the first of a plot alone."""
     return {
         "title": {"text": title, "font": {"size": 12, "color": GRAY}},
@@ -117,17 +120,21 @@ def confusion_plot(
     Args:
         matrix: (L, P) numbers of samples
         labels, predictions: names of its rows and columns
-        by: "row" for shares of a label, "column" for shares of a prediction
+        by: "row" for shares of a label, "column" for shares of a prediction, "count" for numbers
     """
-    shares = normalized(matrix, by)
+    shares = matrix / max(matrix.max(), 1) if by == "count" else normalized(matrix, by)
     rows, columns = [plotly(name) for name in labels], [plotly(name) for name in predictions]
     count = max(len(rows), len(columns))
+    of = {"row": "of the label", "column": "of the prediction"}.get(by)
+    long_rows, long_columns = [wrapped(x) for x in labels], [wrapped(x) for x in predictions]
     texts = [
         [
-            f"{row} predicted as {column}: {n}" if n else ""
-            for column, n in zip(columns, counts, strict=True)
+            f"{row}<br>predicted as {column}:<br>{n}{f' ({percent(share)} {of})' if of else ''}"
+            if n
+            else ""
+            for column, n, share in zip(long_columns, counts, own, strict=True)
         ]
-        for row, counts in zip(rows, matrix.tolist(), strict=True)
+        for row, counts, own in zip(long_rows, matrix.tolist(), shares.tolist(), strict=True)
     ]
     trace = {
         "type": "heatmap",
@@ -140,24 +147,35 @@ def confusion_plot(
         "zmin": 0,
         "zmax": 1,
         "showscale": False,
-        "xgap": 1 if count <= MOST_NAMES else 0,
-        "ygap": 1 if count <= MOST_NAMES else 0,
+        "xgap": 1,
+        "ygap": 1,
     }
+    title = "prediction" if by == "count" else f"prediction; % {of}"
     layout = {
         "height": min(max(240, 110 + 34 * len(rows)), 620),
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "xaxis": _axis("prediction") | _names(columns) | {"automargin": True},
-        "yaxis": _axis("label") | _names(rows) | {"automargin": True, "autorange": "reversed"},
+        "xaxis": axis(title) | _names(columns) | {"automargin": True} | FIXED,
+        "yaxis": axis("") | _names(rows) | {"automargin": True, "autorange": "reversed"} | FIXED,
         "hovermode": "closest",
+        "hoverlabel": {"align": "left"},
+        "dragmode": False,
     }
     if count <= MOST_NUMBERS:
+        cells = matrix if by == "count" else (100 * shares).round().astype(int)
         layout["annotations"] = [
             {
                 "x": j,
                 "y": i,
-                "text": str(matrix[i, j]),
+                "text": str(cells[i, j]) if cells[i, j] else "&lt;1",
                 "showarrow": False,
-                "font": {"color": "white" if shares[i, j] > 0.5 else "#444444", "size": 12},
+                "font": {
+                    "color": "white"
+                    if shares[i, j] > 0.5
+                    else FAINT
+                    if shares[i, j] < 0.02
+                    else INK,
+                    "size": 12 if count <= 12 else 9,
+                },
             }
             for i in range(len(rows))
             for j in range(len(columns))
@@ -168,10 +186,9 @@ def confusion_plot(
 
 def _names(names: list[str]) -> dict:
     """An axis of classes."""
-    if len(names) > MOST_NAMES:
-        return {"type": "linear", "showgrid": False, "showticklabels": False}
     ticks = {"tickvals": list(range(len(names))), "ticktext": names}
-    return {"type": "linear", "showgrid": False, **ticks}
+    size = {} if len(names) <= 12 else {"tickfont": {"size": 10, "color": GRAY}}
+    return {"type": "linear", "showgrid": False, **ticks, **size}
 
 
 def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:
@@ -203,7 +220,8 @@ def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:
     layout = {
         "height": 260,
         "margin": {"l": 55, "r": 15, "t": 10, "b": 45},
-        "xaxis": _axis("confidence") | {"range": [0, 1]},
-        "yaxis": _axis("share that is right") | {"range": [0, 1]},
+        "xaxis": axis("confidence") | {"range": [0, 1]} | FIXED,
+        "yaxis": axis("share that is right") | {"range": [0, 1]} | FIXED,
+        "dragmode": False,
     }
     return [bars, line], layout

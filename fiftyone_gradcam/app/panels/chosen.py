@@ -1,0 +1,127 @@
+"""What the tabs about predictions have in common: whose predictions, of which samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from ...dataset.cached import cached, forget, state_of
+from ...dataset.evaluation import evaluation_counts, prediction_fields
+from ...dataset.fields import field_info
+from ...dataset.judged import PARTS, judged, parts_of
+from ...dataset.reviews import left_out_words
+from ...dataset.runs import list_runs
+from ...review.calibration import Bin
+from .choices import choice
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is looked at.
+
+    Attributes:
+        dataset: the App's
+        name: the field of predictions
+        label_field: of the labels that they are compared with
+        part: see `fiftyone_gradcam.dataset.judged`
+        state: of the dataset, see `fiftyone_gradcam.dataset.cached`
+        samples: those that count
+        out_words: how many reviews have left out; empty if none
+    """
+
+    dataset: fo.Dataset
+    name: str
+    label_field: str
+    part: str
+    state: tuple
+    samples: fo.core.collections.SampleCollection
+    out_words: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What counts are kept under."""
+        return (self.name, self.label_field, self.part)
+
+    def counts(self) -> tuple[dict[tuple[str, str], int], list[Bin]]:
+        """See `fiftyone_gradcam.dataset.evaluation.evaluation_counts`; kept."""
+        return cached(
+            self.dataset,
+            ("counts", *self.key),
+            lambda: evaluation_counts(self.samples, self.label_field, self.name),
+            self.state,
+        )
+
+
+class PredictionChoices:
+    """Reads, draws and answers."""
+
+    def read_choices(self, ctx) -> Chosen | None:
+        """Put what can be chosen into the panel's state; None if there are no predictions."""
+        state, dataset = ctx.panel.state, ctx.dataset
+        state.prediction_fields = names = prediction_fields(dataset)
+        if not names:
+            return None
+        if state.prediction_field not in names:
+            runs = list_runs(dataset)
+            trained = [name for name in names if field_info(dataset, name).get("run") in runs]
+            state.prediction_field = (trained or names)[0]
+        token = state_of(dataset)
+        state.parts = parts_of(dataset, token)
+        if state.part not in state.parts:
+            state.part = state.parts[0]
+        chosen = self.chosen(ctx, token)
+        state.label_field = chosen.label_field
+        return chosen
+
+    def chosen(self, ctx, token: tuple = ()) -> Chosen:
+        """What the panel's state says."""
+        dataset, name, part = ctx.dataset, ctx.panel.state.prediction_field, ctx.panel.state.part
+        token = token or state_of(dataset)
+        samples, out = judged(dataset, part, token)
+        label_field = field_info(dataset, name).get("label_field") or "ground_truth"
+        words = f" Left out by reviews: {left_out_words(out)}." if out else ""
+        return Chosen(dataset, name, label_field, part, token, samples, words)
+
+    def draw_choices(self, ctx, panel: types.Object) -> types.Object:
+        """Draw them; returns their row, for more."""
+        state = ctx.panel.state
+        row = panel.h_stack("choices", gap=2)
+        choice(
+            row,
+            "prediction_field",
+            {name: name for name in state.prediction_fields},
+            state.prediction_field,
+            "Predictions",
+            self.on_prediction_field,
+        )
+        parts = {part: PARTS[part] for part in state.parts}
+        choice(row, "part", parts, state.part, "Of the samples tagged", self.on_part)
+        return row
+
+    def draw_without_predictions(self, ctx, panel: types.Object) -> None:
+        """Say what is to be done first."""
+        panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
+        label = ctx.panel.state.next[0]["label"]
+        params = {"label": label}
+        panel.btn("next", label=label, on_click=self.on_next, params=params, variant="contained")
+
+    def on_prediction_field(self, ctx) -> None:
+        """Look at other predictions."""
+        ctx.panel.state.prediction_field = ctx.params["value"]
+        self.read(ctx)
+
+    def on_part(self, ctx) -> None:
+        """Look at other samples."""
+        ctx.panel.state.part = ctx.params["value"]
+        self.read(ctx)
+
+    def on_count_again(self, ctx) -> None:
+        """Count again, whatever is kept."""
+        forget()
+        self.read(ctx)
+
+    def on_show_all(self, ctx) -> None:
+        """Show all samples again, after a click."""
+        ctx.ops.clear_view()

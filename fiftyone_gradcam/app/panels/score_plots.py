@@ -1,0 +1,137 @@
+"""Plots of the tab "Scores"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...review.confusion import ClassRow
+from ...review.score_histogram import bin_edges
+from ..texts import percent, plotly, wrapped
+from .plots import FIXED, GRAY, TRAIN, VAL, axis
+
+WIDE = 30  # counts that differ by a larger factor get a logarithmic axis
+ROW_HEIGHT = 20  # pixels for a class
+
+
+def histogram_plot(
+    own: np.ndarray, other: np.ndarray, name: str, threshold: float
+) -> tuple[list[dict], dict]:
+    """How often a class has which score: in its own images above, in all others below.
+
+    Args:
+        own, other: (B,) numbers of images in bins of equal width, of scores in [0, 1]
+        name: of the class
+        threshold: a score that is marked
+    """
+    edges = bin_edges(len(own))
+    middles = ((edges[:-1] + edges[1:]) / 2).tolist()
+    traces, axes = [], {}
+    rows = (
+        (own, wrapped(name), TRAIN, "", "own images"),
+        (other, "other classes", VAL, "2", "other images"),
+    )
+    for counts, words, color, number, title in rows:
+        texts = [
+            f"{n} images of {words}<br>with a score of {low:.2f} to {high:.2f}"
+            for n, low, high in zip(counts.tolist(), edges[:-1], edges[1:], strict=True)
+        ]
+        traces.append(
+            {
+                "type": "bar",
+                "x": middles,
+                "y": [n or None for n in counts.tolist()],
+                "width": [0.94 / len(own)] * len(own),
+                "hovertext": texts,
+                "hoverinfo": "text",
+                "marker": {"color": color},
+                "yaxis": f"y{number}",
+                "xaxis": "x",
+                "name": title,
+            }
+        )
+        axes[f"yaxis{number}"] = axis(title) | _counts(counts) | FIXED
+    axes["yaxis"] |= {"domain": [0.54, 1]}
+    axes["yaxis2"] |= {"domain": [0, 0.46], "anchor": "x"}
+    line = {"color": GRAY, "dash": "dot", "width": 2}
+    shape = {"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper"}
+    layout = {
+        "height": 320,
+        "margin": {"l": 65, "r": 10, "t": 10, "b": 40},
+        "xaxis": axis("score of the class") | {"range": [0, 1], "anchor": "y2"} | FIXED,
+        **axes,
+        "hovermode": "x",
+        "hoverdistance": -1,
+        "hoverlabel": {"align": "left"},
+        "dragmode": False,
+        "shapes": [shape | {"line": line}],
+    }
+    return traces, layout
+
+
+def _counts(counts: np.ndarray) -> dict:
+    """An axis of numbers on which small ones next to large ones are seen."""
+    some = counts[counts > 0]
+    if len(some) and some.max() > WIDE * some.min():
+        top = math.log10(some.max()) + 0.1
+        return {"type": "log", "range": [-0.3, top], "dtick": 1, "exponentformat": "none"}
+    return {"rangemode": "tozero", "nticks": 4}
+
+
+def class_bars_plot(rows: Sequence[ClassRow]) -> tuple[list[dict], dict]:
+    """How many samples each class has, and beside it how many of them are found.
+
+    Args:
+        rows: of classes with samples, from top to bottom
+    """
+    numbers = list(range(len(rows)))
+    names = [wrapped(row.name) for row in rows]
+    sizes = [f"{name}<br>{row.labelled} samples" for name, row in zip(names, rows, strict=True)]
+    recalls = [
+        f"{name}<br>recall {percent(row.recall)}: {row.right} of {row.labelled}"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "x": [row.labelled for row in rows],
+            "y": numbers,
+            "hovertext": sizes,
+            "hoverinfo": "text",
+            "marker": {"color": TRAIN},
+            "xaxis": "x",
+            "yaxis": "y",
+        },
+        {
+            "type": "bar",
+            "orientation": "h",
+            "x": [row.recall for row in rows],
+            "y": numbers,
+            "hovertext": recalls,
+            "hoverinfo": "text",
+            "marker": {"color": VAL},
+            "xaxis": "x2",
+            "yaxis": "y",
+        },
+    ]
+    ticks = {"tickvals": numbers, "ticktext": [plotly(row.name) for row in rows]}
+    top = {"side": "top", "nticks": 4}
+    layout = {
+        "height": 70 + ROW_HEIGHT * len(rows),
+        "margin": {"l": 10, "r": 15, "t": 45, "b": 5},
+        "xaxis": axis("samples") | {"domain": [0, 0.47], "rangemode": "tozero"} | top | FIXED,
+        "xaxis2": axis("recall") | {"domain": [0.53, 1], "range": [0, 1]} | top | FIXED,
+        "yaxis": axis("")
+        | ticks
+        | {"automargin": True, "range": [len(rows) - 0.5, -0.5], "showgrid": False}
+        | FIXED,
+        "barmode": "overlay",
+        "hovermode": "y",
+        "hoverdistance": -1,
+        "hoverlabel": {"align": "left"},
+        "dragmode": False,
+    }
+    return traces, layout

@@ -1,0 +1,229 @@
+"""The tab "Scores": how a class is scored in its own images and in others, and all classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from fiftyone.operators import types
+
+from ...dataset.cached import cached
+from ...dataset.class_scores import ClassScores, class_scores
+from ...dataset.evaluation import samples_of_class
+from ...dataset.fields import field_info
+from ...review.confused import in_order, matches
+from ...review.confusion import class_rows, confusion_matrix
+from ...review.score_histogram import histogram, places, ranked
+from ..texts import markdown, percent, shortened
+from .choices import choice
+from .chosen import Chosen, PredictionChoices
+from .data import plot_name, send_plot
+from .plots import STILL
+from .samples import show_samples
+from .score_plots import class_bars_plot, histogram_plot
+
+MOST_SAMPLES = 1000  # that a click shows: those at one end
+MOST_BARS = 50  # classes that are drawn at once
+FIRST = {"lowest": "lowest scores first", "highest": "highest scores first"}
+ORDER = {
+    "recall": "worst recall first",
+    "labelled": "largest first",
+    "name": "by name",
+}
+
+
+class ScoresTab(PredictionChoices):
+    """Reads, draws and answers."""
+
+    def read_scores(self, ctx) -> None:
+        """Read the scores of one class, and count all classes."""
+        state, chosen = ctx.panel.state, self.read_choices(ctx)
+        if chosen is None:
+            return
+        known, state.scored_words = self._known(ctx), ""
+        self._read_bars(ctx, chosen)
+        if not known or chosen.dataset.get_field(f"{chosen.name}_scores") is None:
+            state.scored, state.scored_words = None, "These predictions have no scores."
+            return
+        if state.scored not in known:
+            worst = [name for name in state.bar_classes or [] if name in known]
+            state.scored = (worst or known)[0]
+        state.scored_class = str(known.index(state.scored))
+        self._read_histogram(ctx, chosen)
+
+    def _known(self, ctx) -> list[str]:
+        """The classes that have scores; not in the panel's state, which goes to and fro."""
+        return field_info(ctx.dataset, ctx.panel.state.prediction_field).get("classes") or []
+
+    def _scores(self, ctx, chosen: Chosen) -> ClassScores:
+        label = ctx.panel.state.scored
+        return cached(
+            chosen.dataset,
+            ("scores", *chosen.key, label),
+            lambda: class_scores(chosen.samples, chosen.label_field, chosen.name, label),
+            chosen.state,
+        )
+
+    def _read_histogram(self, ctx, chosen: Chosen) -> None:
+        state, found = ctx.panel.state, self._scores(ctx, chosen)
+        if state.threshold is None:
+            state.threshold = 0.5
+        own, other = histogram(found.scores[found.own]), histogram(found.scores[~found.own])
+        below = int((found.own & (found.scores < state.threshold)).sum())
+        above = int((~found.own & (found.scores >= state.threshold)).sum())
+        state.below, state.above = below, above
+        name = markdown(shortened(state.scored, 60))
+        state.scored_words = (
+            f"Scores of **{name}**: {int(found.own.sum())} images with this label, "
+            f"{int((~found.own).sum())} others. Click a bar to see its images.{chosen.out_words}"
+        )
+        traces, state.histogram_layout = histogram_plot(own, other, state.scored, state.threshold)
+        send_plot(ctx, "histogram", f"{chosen.key} {state.scored}", traces)
+
+    def _read_bars(self, ctx, chosen: Chosen) -> None:
+        """Size and recall of each class."""
+        state, counts = ctx.panel.state, chosen.counts()[0]
+        classes = sorted({x for pair in counts for x in pair})
+        rows = class_rows(confusion_matrix(counts, classes), classes)
+        order = state.bar_order or "recall"
+        rows = [
+            x for x in in_order(rows, order) if x.labelled and matches(x.name, state.bar_search)
+        ]
+        drawn = rows[:MOST_BARS]
+        state.bar_classes = [row.name for row in drawn]
+        more = f" ({len(drawn)} of {len(rows)})" if len(rows) > len(drawn) else ""
+        state.bar_title = f"Size and recall of each class, {ORDER[order]}{more}"
+        if drawn:
+            traces, state.bar_layout = class_bars_plot(drawn)
+            send_plot(ctx, "bars", f"{chosen.key} {state.bar_classes}", traces)
+
+    def draw_scores(self, ctx, panel: types.Object) -> None:
+        """Draw the tab."""
+        state = ctx.panel.state
+        if not state.prediction_fields:
+            self.draw_without_predictions(ctx, panel)
+            return
+        row = self.draw_choices(ctx, panel)
+        choice(row, "first", FIRST, state.first or "lowest", "A click shows", self.on_first)
+        if state.scored is not None:
+            self._draw_histogram(ctx, panel)
+        elif state.scored_words:
+            panel.md(state.scored_words, name="scored_words")
+        bars = panel.h_stack("bar_choices", gap=2)
+        view = types.TextFieldView(placeholder="Part of a name")
+        bars.str("bar_search", label="Find classes", view=view, on_change=self.on_bar_search)
+        order = state.bar_order or "recall"
+        choice(bars, "bar_order", ORDER, order, "Classes", self.on_bar_order)
+        if not state.bar_classes:
+            words = "No class has such a name." if state.bar_search else "There are no labels here."
+            panel.md(words, name="no_bars")
+            return
+        panel.md(f"**{state.bar_title}**. Click a size to see the class.", name="bar_title")
+        panel.plot(
+            plot_name(ctx, "bars"),
+            layout=state.bar_layout,
+            config=STILL,
+            on_click=self.on_class_bar,
+        )
+
+    def _draw_histogram(self, ctx, panel: types.Object) -> None:
+        state = ctx.panel.state
+        names = types.AutocompleteView(allow_user_input=False, allow_clearing=False)
+        for number, name in enumerate(self._known(ctx)):
+            names.add_choice(str(number), label=shortened(name, 60))
+        panel.enum(  # not in a row, where it would be too narrow for names
+            "scored_class", names.values(), label="Class", view=names, on_change=self.on_scored
+        )
+        panel.md(state.scored_words, name="scored_words")
+        panel.plot(
+            plot_name(ctx, "histogram"),
+            layout=state.histogram_layout,
+            config=STILL,
+            on_click=self.on_score_bar,
+        )
+        slider = types.SliderView(value_precision=2, label_position="top", min=0, max=1)
+        panel.float(
+            "threshold", min=0, max=1, label="Threshold", view=slider, on_change=self.on_threshold
+        )
+        buttons = panel.h_stack("threshold_buttons", gap=2)
+        limit = f"{state.threshold:.2f}"
+        for name, count, words in (
+            ("below", state.below, f"with this label below {limit}"),
+            ("above", state.above, f"others from {limit} up"),
+        ):
+            buttons.btn(
+                name,
+                label=f"Show {count} {words}",
+                on_click=self.on_side,
+                params={"side": name},
+                variant="outlined",
+            )
+        buttons.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
+        buttons.btn("refresh", label="Refresh", on_click=self.on_count_again, variant="outlined")
+
+    def on_scored(self, ctx) -> None:
+        """Look at another class."""
+        value, known = ctx.params.get("value"), self._known(ctx)
+        if value is not None and str(value).isdigit() and int(value) < len(known):
+            ctx.panel.state.scored = known[int(value)]
+            self.read_scores(ctx)
+
+    def on_first(self, ctx) -> None:
+        """Show the other end first."""
+        ctx.panel.state.first = ctx.params["value"]
+
+    def on_threshold(self, ctx) -> None:
+        """Move the threshold."""
+        ctx.panel.state.threshold = float(ctx.params["value"])
+        self.read_scores(ctx)
+
+    def on_bar_search(self, ctx) -> None:
+        """Look at classes of a name."""
+        ctx.panel.state.bar_search = ctx.params["value"]
+        self.read_scores(ctx)
+
+    def on_bar_order(self, ctx) -> None:
+        """Look at the classes in another order."""
+        ctx.panel.state.bar_order = ctx.params["value"]
+        self.read_scores(ctx)
+
+    def on_score_bar(self, ctx) -> None:
+        """Show the samples of a bar: of the class itself above, of all others below."""
+        own, number = ctx.params["trace_idx"] == 0, ctx.params["idx"]
+        chosen = self.chosen(ctx)
+        found = self._scores(ctx, chosen)
+        wanted = (found.own == own) & (places(found.scores) == number)
+        self._show(ctx, chosen, found, wanted, ctx.panel.state.first == "highest")
+
+    def on_side(self, ctx) -> None:
+        """Show what the threshold finds wrong: the class's own below it, or others above it."""
+        chosen, threshold = self.chosen(ctx), ctx.panel.state.threshold
+        found = self._scores(ctx, chosen)
+        is_above = ctx.params["side"] == "above"
+        on_side = (found.scores >= threshold) == is_above
+        self._show(ctx, chosen, found, (found.own != is_above) & on_side, is_above)
+
+    def _show(
+        self, ctx, chosen: Chosen, found: ClassScores, wanted: np.ndarray, highest: bool
+    ) -> None:
+        ids = found.ids_of(ranked(found.scores, wanted, highest, MOST_SAMPLES))
+        if not ids:
+            ctx.ops.notify("There are no such images.", variant="info")
+            return
+        if (count := int(wanted.sum())) > len(ids):
+            which = "highest" if highest else "lowest"
+            ctx.ops.notify(f"The {which} {len(ids)} of {count} are shown.", variant="info")
+        view = chosen.dataset.select(ids, ordered=True)
+        show_samples(ctx, view, chosen.label_field, chosen.name)
+
+    def on_class_bar(self, ctx) -> None:
+        """Show a class: all its samples, or by its recall those that are predicted as another."""
+        state, chosen = ctx.panel.state, self.chosen(ctx)
+        label, wrong = state.bar_classes[ctx.params["idx"]], ctx.params["trace_idx"] == 1
+        view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, wrong)
+        if label in self._known(ctx):
+            state.scored = label
+            self.read_scores(ctx)
+        if wrong and not len(view):
+            words = f"All of {shortened(label, 40)} are predicted rightly: {percent(1.0)} recall."
+            ctx.ops.notify(markdown(words), variant="info")
+            return
+        show_samples(ctx, view, chosen.label_field, chosen.name)
