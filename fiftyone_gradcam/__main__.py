@@ -1,4 +1,4 @@
-"""The command line: demo, plan, run, relocate, doctor."""
+"""The command line: demo, plan, run, report, relocate, doctor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 
+COLORS = ("jet",)
 COLUMNS = ("image_column", "label_column", "split_column")
 
 
@@ -22,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "plan":  # needs no database
             return _plan(options)
-        if options.command == "relocate":
-            doctor_database.mend_database()
-            return _relocate(options)
+        if options.command in ("relocate", "report"):
+            doctor_database.fix_database()
+            return (_relocate if options.command == "relocate" else _report)(options)
         if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
             raise ValueError(f"The folder of --json {options.json!r} does not exist")
-        doctor_database.mend_database()
+        doctor_database.fix_database()
         if not options.no_app:
             doctor.link_plugin()
         return _work(options)
@@ -52,13 +53,13 @@ def _in_options(text: str) -> str:
     """A text that names arguments of a layout, with the options of the command line instead."""
     names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
     text = re.sub(rf"\b({names})\b", _option, text)
-    return re.sub(r"\blevel='(\w+)'", r"--level \1", text).replace(
-        "keep_masks=True", "--keep-masks"
-    )
+    text = re.sub(r"\blevel='(\w+)'", r"--level \1", text)
+    text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
+    return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
 
 
 def _option(found: re.Match) -> str:
-    return f"--{found[0].replace('_', '-')}"
+    return f"--{found[1].replace('_', '-')}"
 
 
 def _relocate(options: argparse.Namespace) -> int:
@@ -69,6 +70,24 @@ def _relocate(options: argparse.Namespace) -> int:
     if not fo.dataset_exists(options.dataset):
         raise ValueError(f"There is no dataset {options.dataset!r}")
     relocate(fo.load_dataset(options.dataset), options.old, options.new)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    import fiftyone as fo
+
+    from .workflow.reporting import report
+
+    if not fo.dataset_exists(options.dataset):
+        raise ValueError(f"There is no dataset {options.dataset!r}")
+    report(
+        fo.load_dataset(options.dataset),
+        options.out,
+        run=options.run,
+        label_field=options.label_field,
+        pictures=options.pictures,
+        overwrite=options.overwrite,
+    )
     return 0
 
 
@@ -84,7 +103,10 @@ def _work(options: argparse.Namespace) -> int:
     from . import demo
 
     if options.command == "demo":
-        view, figures = demo.run_demo(options.seed)
+        if options.photos is None:
+            view, figures = demo.run_demo(options.seed)
+        else:
+            view, figures = demo.run_photo_demo(options.photos or None, options.seed)
     else:
         choices = {name: getattr(options, name) for name in ("backbone", "weights", "epochs")}
         view, figures = demo.run_folder(
@@ -103,7 +125,7 @@ def _work(options: argparse.Namespace) -> int:
     if options.no_app:
         demo.tell_suspicious(view)
     else:
-        demo.open_app(view, options.port)
+        demo.open_app(view, options.port, options.colors)
     return 0
 
 
@@ -118,13 +140,25 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     common.add_argument("--no-app", action="store_true", help="end instead of opening the App")
     common.add_argument("--port", type=int, help="of the App (default: FiftyOne's setting)")
+    common.add_argument(
+        "--colors", choices=COLORS, help="of heatmaps in the App (default: one for each field)"
+    )
     common.add_argument("--json", metavar="FILE", help="write the figures to this file")
 
-    commands.add_parser(
-        "demo", parents=[common], help="the whole loop on handwritten digits with planted errors"
+    demo = commands.add_parser(
+        "demo",
+        parents=[common],
+        help="the whole workflow on handwritten digits, or photos, with planted errors",
+    )
+    demo.add_argument(
+        "--photos",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="photos of ants and bees, which are downloaded (45 MB) unless FOLDER holds them",
     )
     layout = argparse.ArgumentParser(add_help=False)
-    layout.add_argument("folder", help="of labelled images")
+    layout.add_argument("folder", help="of labeled images")
     layout.add_argument("--label-from", choices=LABEL_FROM, help="where the class stands")
     layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
     layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")
@@ -160,6 +194,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
     run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
     run.add_argument("--epochs", type=int, help="instead of the recipe's")
+
+    report = commands.add_parser(
+        "report", help="one HTML file about a dataset, its classifier and its labels"
+    )
+    report.add_argument("dataset", help="its name")
+    report.add_argument(
+        "--out", default="report.html", metavar="FILE", help="the file (default: report.html)"
+    )
+    report.add_argument("--run", help="key of the run (default: the newest with predictions)")
+    report.add_argument("--label-field", metavar="FIELD", help="of the labels")
+    report.add_argument(
+        "--pictures", type=int, default=24, metavar="N", help="suspicious labels (default: 24)"
+    )
+    report.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
     moved = commands.add_parser(
         "relocate", help="make samples follow their files, after a folder was moved or renamed"

@@ -15,19 +15,24 @@ import numpy as np
 from PIL import Image
 
 from .dataset import import_record
+from .dataset.pretrained import pick_backbone
 from .dataset.runs import free_key
+from .dataset.shown import paint_by_value
 from .dataset.views import accuracy
+from .demo_photos import find_photos, make_photo_folders
+from .progress import counted
 from .workflow.importing import import_folders, plan_import
 from .workflow.predicting import predict
 from .workflow.reviewing import find_label_issues
 from .workflow.splitting import split
 from .workflow.training import fine_tune
 
-DATASET_NAME = "gradcam-demo"
+DATASET_NAME, PHOTOS_NAME = "gradcam-demo", "gradcam-demo-photos"
 RUN_KEY = "small_cnn"
 INFO_KEY = "demo"
 PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
+PHOTO_EPOCHS = 3
 SIDE, JUDGED_SIDE = 64, 16
 # Digits must not be mirrored. They fill their images, so that shifts and zooms stay small.
 RECIPE = {
@@ -42,7 +47,8 @@ RECIPE = {
 
 @dataclass(frozen=True)
 class DemoFolders:
-    """A tree of digits, one folder each; `planted` maps files in a wrong folder to their class."""
+    """A tree of images, a folder for each class; `planted` maps files in a wrong folder to their
+    class."""
 
     root: Path
     planted: dict[str, str]
@@ -78,7 +84,7 @@ def make_folders(root: Path, seed: int = 0) -> DemoFolders:
 
 
 def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
-    """Run the whole loop on digits with planted errors.
+    """Run the whole workflow on digits with planted errors.
 
     Returns:
         the samples, most suspicious first; and the figures: dataset, run, test_accuracy (on the
@@ -89,31 +95,17 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
         ValueError: if a dataset of the demonstration's name exists that it did not make
     """
     start = time.perf_counter()
-    base = os.path.expanduser(fo.config.default_dataset_dir)
-    root = Path(os.path.abspath(base)) / "fiftyone_gradcam" / "demo" / "digits"
-    if fo.dataset_exists(DATASET_NAME) and not fo.load_dataset(DATASET_NAME).info.get(INFO_KEY):
-        raise ValueError(
-            f"Dataset {DATASET_NAME!r} exists already, and was not made by the demonstration. "
-            f"Rename or delete it first"
-        )
-    made = make_folders(root, seed)
-    print(f"Made {root}, with {len(made.planted)} images in a wrong folder on purpose")
-    dataset = import_folders(str(root), DATASET_NAME, overwrite=True)
-    dataset.info[INFO_KEY] = {"planted": len(made.planted)}
-    dataset.save()
-    dataset.select_by("filepath", list(made.planted)).tag_samples(PLANTED_TAG)
+    check_name(DATASET_NAME)
+    made = make_folders(_home() / "digits", seed)
+    dataset = _import(made, DATASET_NAME)
     split(dataset, seed=seed)
     # Labels are judged by smaller images, which is quicker; heatmaps want them larger.
     suspicious = find_label_issues(dataset, seed=seed, **RECIPE, image_size=JUDGED_SIDE)
     fine_tune(dataset, RUN_KEY, seed=seed, watch=5, **RECIPE)
     predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
-    places = suspicious.limit(2 * len(made.planted)).values("filepath")
-    found = sum(path in made.planted for path in places)
     test_accuracy = accuracy(dataset.match_tags("test"))
-    print(
-        f"{found} of the {len(made.planted)} planted errors stand in the first {len(places)} "
-        f"places of label_quality\nTest accuracy {test_accuracy:.3f}"
-    )
+    found = _found(made, suspicious)
+    print(f"Test accuracy {test_accuracy:.3f}")
     return suspicious, {
         "dataset": DATASET_NAME,
         "run": RUN_KEY,
@@ -122,6 +114,95 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
         "found": found,
         "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.DatasetView, dict]:
+    """Run the whole workflow on photos of ants and bees, some ants among the bees on purpose.
+
+    Args:
+        folder: of the photos; None downloads them (see `find_photos`)
+        seed: of everything random
+
+    Returns:
+        the samples, most suspicious first; and the figures: dataset, run, val_accuracy (None
+        without validation images), planted, found, seconds
+
+    Raises:
+        ValueError: if a dataset of the demonstration's name exists that it did not make, or the
+            folder does not hold the photos
+        ConnectionError: if photos or pretrained weights cannot be downloaded
+    """
+    start = time.perf_counter()
+    check_name(PHOTOS_NAME)
+    source = find_photos(folder, _home())
+    made = DemoFolders(_home() / "photos", make_photo_folders(source, _home() / "photos", seed))
+    dataset = _import(made, PHOTOS_NAME)
+    backbone, weights = pick_backbone(dataset, None, None, "the demonstration needs some")
+    if weights == "none":
+        raise ConnectionError(
+            "Photos need a pretrained network, and no weights can be downloaded. Put the file of "
+            "one, such as mobilenet_v2, into the cache of torch.hub, or leave --photos out for the "
+            "demonstration on handwritten digits"
+        )
+    if not dataset.info[import_record.INFO_KEY]["has_splits"]:
+        split(dataset, seed=seed)
+    chosen = {"backbone": backbone, "weights": weights}
+    suspicious = find_label_issues(dataset, seed=seed, **chosen)
+    run = fine_tune(dataset, backbone, seed=seed, watch=5, epochs=PHOTO_EPOCHS, **chosen)
+    predict(dataset, run, heatmaps=("predicted", "label", "contrast"))
+    found = _found(made, suspicious)
+    if run.val_accuracy is not None:
+        print(f"Validation accuracy {run.val_accuracy:.3f}")
+    return suspicious, {
+        "dataset": PHOTOS_NAME,
+        "run": run.key,
+        "val_accuracy": run.val_accuracy,
+        "planted": len(made.planted),
+        "found": found,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def check_name(name: str) -> None:
+    """Refuse to replace a dataset that the demonstration did not make.
+
+    Raises:
+        ValueError: naming it
+    """
+    if fo.dataset_exists(name) and not fo.load_dataset(name).info.get(INFO_KEY):
+        raise ValueError(
+            f"Dataset {name!r} exists already, and was not made by the demonstration. "
+            f"Rename or delete it first"
+        )
+
+
+def _home() -> Path:
+    """The folder of the demonstration's files."""
+    base = os.path.expanduser(fo.config.default_dataset_dir)
+    return Path(os.path.abspath(base)) / "fiftyone_gradcam" / "demo"
+
+
+def _import(made: DemoFolders, name: str) -> fo.Dataset:
+    """Import a tree, and tag the planted errors."""
+    print(
+        f"Made {made.root}, with {counted(len(made.planted), 'image')} in a wrong folder on purpose"
+    )
+    dataset = import_folders(str(made.root), name, overwrite=True)
+    dataset.info[INFO_KEY] = {"planted": len(made.planted)}
+    dataset.save()
+    dataset.select_by("filepath", list(made.planted)).tag_samples(PLANTED_TAG)
+    return dataset
+
+
+def _found(made: DemoFolders, suspicious: fo.DatasetView) -> int:
+    """How many planted errors come first, which is printed too."""
+    places = suspicious.limit(2 * len(made.planted)).values("filepath")
+    found = sum(path in made.planted for path in places)
+    print(
+        f"{found} of the {len(made.planted)} planted errors are among the first {len(places)} "
+        f"by label_quality"
+    )
+    return found
 
 
 def run_folder(
@@ -208,8 +289,18 @@ def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
     print(f"See them in the App: fiftyone app launch {shlex.quote(view.dataset_name)}")
 
 
-def open_app(view: fo.DatasetView, port: int | None = None) -> None:
-    """Open the App on a view and wait until it is closed or interrupted."""
+def open_app(view: fo.DatasetView, port: int | None = None, colors: str | None = None) -> None:
+    """Open the App on a view and wait until it is closed or interrupted.
+
+    Args:
+        view: what it shows
+        port: None takes FiftyOne's setting
+        colors: "jet" paints heatmaps in jet at half opacity, for all datasets of this App; None in
+            one color for each field
+    """
+    if colors is not None:
+        paint_by_value(view._root_dataset)
+        fo.app_config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"] = colors
     session = fo.launch_app(view, port=port)
     print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
     print("Press Ctrl+C to end")

@@ -37,10 +37,10 @@ class StoragePermissionError(StorageError, PermissionError):
 
 @contextmanager
 def plain_errors(kept: Callable[[], str] | None = None) -> Iterator[None]:
-    """Tell errors of the file system in plain words: which file, what is kept, what to do.
+    """Report errors of the file system in plain words: which file, what is kept, what to do.
 
     Args:
-        kept: says what is left of the work and how to go on
+        kept: says what is left of the work and how to continue
 
     Raises:
         StorageError: for a full disk, a used up quota, a file or folder without permission, a

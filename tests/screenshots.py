@@ -1,6 +1,10 @@
 """Take the README's pictures of the demonstration, in a real App.
 
 python -m fiftyone_gradcam demo --no-app && python tests/screenshots.py
+python tests/screenshots.py DATASET
+
+The second takes the two pictures of real photos: DATASET has been predicted with heatmaps of
+predicted class, label and contrast, and its label issues have been found.
 """
 
 import os
@@ -91,10 +95,10 @@ def take_panel(app, dataset) -> None:
         fg.delete_run(dataset, "in_the_app")
     app.open(dataset.name)
     app.press("fine_tune")
-    app.choose("Backbone", "small_cnn")
+    app.choose("Network", "small_cnn")
     app.field("Name of the run").fill("in_the_app")
     app.field("Epochs").fill("30")
-    app.dialog.get_by_text("Advanced").click()
+    app.dialog.get_by_text("More choices").click()
     app.page.wait_for_timeout(1500)
     app.field("Image size").fill("32")
     app.page.wait_for_timeout(6000)
@@ -112,5 +116,52 @@ def take_panel(app, dataset) -> None:
     fg.delete_run(dataset, "in_the_app")
 
 
+def photos(name: str) -> None:
+    """Write the picture of the most suspicious photos, and that of Why?."""
+    import fiftyone as fo
+    from browser import ARGUMENTS, AppPage, find_chromium
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    from fiftyone_gradcam import doctor
+    from fiftyone_gradcam.dataset.shown import show_fields
+    from fiftyone_gradcam.dataset.views import label_issues
+
+    doctor.link_plugin()
+    dataset = fo.load_dataset(name)
+    dataset.app_config.active_fields = fo.ActiveFields(
+        paths=["ground_truth", "suggested_label", "gradcam"]
+    )
+    dataset.save()
+    show_fields(dataset, ["gradcam"])
+    view = label_issues(dataset)
+    session = fo.launch_app(view, remote=True, address="127.0.0.1", port=PORT)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1500, "height": 800})
+        app = AppPage(page, f"http://127.0.0.1:{PORT}/")
+        app.open(dataset.name)
+        session.view = view
+        app.open_panel()
+        app.tab("Review")
+        page.locator("[data-cy=gradcam-image]").first.wait_for()
+        page.wait_for_timeout(6000)
+        page.screenshot(path=TARGET / "photos.png")
+        box = page.locator("[data-cy=looker]").first.bounding_box()
+        # Beside the checkbox, which is in the middle of a small tile.
+        page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 0.6 * box["height"])
+        page.locator("[data-cy=modal]").get_by_text("Why?").first.click()
+        page.locator("[data-cy=gradcam-why-bars]").wait_for()
+        page.wait_for_timeout(3000)
+        page.locator("[data-cy=modal]").screenshot(path=TARGET / "why.png")
+        browser.close()
+    session.close()
+    for shot in ("photos", "why"):
+        path = TARGET / f"{shot}.png"
+        with Image.open(path) as image:
+            image.convert("RGB").save(path.with_suffix(".jpg"), quality=82)
+        path.unlink()
+
+
 if __name__ == "__main__":
-    main()
+    photos(sys.argv[1]) if sys.argv[1:] else main()

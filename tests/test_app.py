@@ -67,7 +67,7 @@ def test_lowest_scores_by_button_shows_the_view(app, dataset):
     app.open(dataset.name)
     app.press("lowest_scores")
     app.choose("Class", "digit 1")
-    app.fill("How many", "7")
+    app.fill("Number of samples", "7")
     app.screenshot("6 lowest scores form")
     app.execute()
     app.wait_for_text("7 samples")
@@ -104,7 +104,7 @@ def test_leaks_by_button(app, app_server, dataset, tmp_path):
     app.open(leaking.name)
     app.press("find_leaks")
     with app.form():
-        app.dialog.get_by_text("Near duplicates too").click()
+        app.dialog.get_by_text("Find near duplicates too").click()
     app.execute()
     app.wait_for_text("6 images have a twin in another split")
     app.wait_for_text("6 samples")
@@ -121,10 +121,10 @@ def test_leaks_by_button(app, app_server, dataset, tmp_path):
 def test_label_issues_by_button(app, app_server, dataset):
     app.open(dataset.name)
     app.press("find_label_issues")
-    app.choose("Backbone", "small_cnn")
+    app.choose("Network", "small_cnn")
     with app.form():
-        app.dialog.get_by_text("Advanced").click()
-    app.fill("Folds", "2")
+        app.dialog.get_by_text("More choices").click()
+    app.fill("Number of folds", "2")
     app.fill("Epochs", "3")
     app.screenshot("10 label issues form")
     app.execute()
@@ -135,15 +135,3 @@ def test_label_issues_by_button(app, app_server, dataset):
     shown = app_server[0].view.values("label_quality")
     assert len(shown) == 60
     assert shown == sorted(shown)
-
-
-def test_the_panel_opens_the_next_form(app, dataset):
-    app.open(dataset.name)
-    app.open_panel()
-    app.wait_for_text("Next:")
-    app.screenshot("12 panel")
-    app.page.get_by_role("button", name="Mistakes").or_(
-        app.page.get_by_role("button", name="Find label issues")
-    ).or_(app.page.get_by_role("button", name="Predict with")).first.click()
-    app.dialog.wait_for()
-    app.screenshot("13 next step")

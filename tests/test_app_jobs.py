@@ -5,7 +5,7 @@ import re
 import fiftyone as fo
 import pytest
 from conftest import HOME, QUICK, kill_worker, save_digits
-from serving import free_port, launch
+from serving import free_port, launch, until
 
 import fiftyone_gradcam as fg
 
@@ -29,32 +29,46 @@ def dataset(tmp_path_factory):
 def train(app, dataset, key: str, epochs: int) -> None:
     """Start a training by its button."""
     app.press("fine_tune")
-    app.choose("Backbone", "small_cnn")
+    app.choose("Network", "small_cnn")
     app.fill("Name of the run", key)
     app.fill("Epochs", str(epochs))
     app.execute()
-    app.wait_for_text(f"Fine-tune '{key}' · ")
+    app.wait_for_text(f"Train '{key}' · ")
 
 
 def job_of(dataset, key: str) -> fg.Job:
     return next(job for job in fg.list_jobs(dataset) if repr(key) in job.label)
 
 
-def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(app, dataset):
+def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(app, dataset):
+    port = free_port()
+    session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+    app.url = f"http://127.0.0.1:{port}/"
     app.open(dataset.name)
     train(app, dataset, "story", 3_000)
     app.wait_for_text(EPOCH)
-    app.page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]")
+    app.wait_for_points(beyond=0)
     app.wait_for_points(beyond=app.points())
     app.screenshot("21 curve")
 
-    # Another tab finds it running.
-    app.page.goto("about:blank")
-    app.open(dataset.name)
-    app.open_panel()
-    app.wait_for_text("Fine-tune 'story' · running")
+    # Another tab finds it running, and one of another server.
+    find_running(app, dataset)
     app.screenshot("22 another tab")
+    app.page.goto("about:blank")
+    session.close()
+    again = launch(HOME, dataset, port)
+    find_running(app, dataset)
+    app.errors.clear()  # of the time without a server
+    app.wait_for_text("left")
+    app.screenshot("23 another server")
 
+    kill_worker(job_of(dataset, "story"))
+    app.wait_for_text("The process of this job ended before its work did")
+    app.screenshot("31 killed")
+    app.click("Resume")
+    app.wait_for_text("Train 'story' · running")
+    app.wait_for_text(EPOCH)
+    app.screenshot("32 resumed")
     app.click("Cancel")
     app.wait_for_text("the best so far is kept as run 'story'")
     app.screenshot("24 cancelled")
@@ -71,6 +85,16 @@ def test_a_training_by_button_grows_a_curve_survives_the_tab_and_is_cancelled(ap
     app.screenshot("25 used")
     dataset.reload()
     assert dataset.get_field("prediction").info["run"] == "story"
+    app.page.close()
+    again.close()
+
+
+def find_running(app, dataset) -> None:
+    """Open a tab, and find the training in its panel."""
+    app.page.goto("about:blank")
+    app.open(dataset.name)
+    app.open_panel()
+    app.wait_for_text("Train 'story' · running")
 
 
 @pytest.fixture
@@ -82,39 +106,31 @@ def predicted(dataset):
     return dataset
 
 
-def test_a_killed_worker_is_told_and_resumed(app, dataset):
-    app.open(dataset.name)
-    train(app, dataset, "killed", 3_000)
-    app.wait_for_text(EPOCH)
-    kill_worker(job_of(dataset, "killed"))
-    app.wait_for_text("The process of this job ended before its work did")
-    app.screenshot("31 killed")
-    app.click("Resume")
-    app.wait_for_text("Fine-tune 'killed' · running")
-    app.wait_for_text(EPOCH)
-    app.screenshot("32 resumed")
-    app.click("Cancel")
-    app.wait_for_text("the best so far is kept as run 'killed'")
-
-
 def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.open(dataset.name)
     app.press("fine_tune")
-    app.choose("Backbone", "squeezenet1_1")
-    app.choose("Pretrained weights", "A file of weights")
+    app.choose("Network", "squeezenet1_1")
+    app.choose("Pretrained weights", "From a file")
     app.fill("Weights file", "/gone.pth")
     app.wait_for_text("There is no file '/gone.pth'")
     app.screenshot("33 form refuses")
     wrong = tmp_path / "wrong.pth"
     wrong.write_text("no weights")
     app.fill("Weights file", str(wrong))
-    app.wait_for_text("is no file of weights as torch saves them")
+    app.wait_for_text("is not a weights file")
     wrong.write_bytes(b"PK, and no weights")
     app.fill("Weights file", f"{wrong.parent}/./{wrong.name}")
     app.execute()
     app.wait_for_text("is not a file of weights that torch can load safely")
     app.wait_for_text("· failed")
     app.screenshot("34 failed")
+    with app.form():  # which is filled in as it was
+        app.click("Change and run again")
+    filled = app.field("Weights file")
+    filled.wait_for()
+    assert filled.input_value() == f"{wrong.parent}/./{wrong.name}"
+    app.page.keyboard.press("Escape")
+    app.dialog.wait_for(state="detached")
     app.click("Remove")
     app.page.get_by_text("· failed").wait_for(state="detached")
 
@@ -141,7 +157,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app,
     classes = sorted(set(labels) | set(predictions))
     row, column = classes.index("digit 1"), classes.index("digit 2")  # off the diagonal
     assert (pairs.count(("digit 1", "digit 2")), pairs.count(("digit 2", "digit 1"))) == (7, 0)
-    box = app.page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    box = app.still_box(app.page.locator(".js-plotly-plot .nsewdrag").first)
     app.page.mouse.click(
         box["x"] + box["width"] * (column + 0.5) / len(classes),
         box["y"] + box["height"] * (row + 0.5) / len(classes),
@@ -164,9 +180,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     # Each run has its own curves, though those of another were drawn before.
     for key, epochs in (("tiny", 1), ("seen", 2), ("tiny", 1)):
         app.choose_in_panel("Run", key)
-        app.page.wait_for_function(
-            f"() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length === {epochs}"
-        )
+        until(lambda count=epochs: app.points() == count)
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
     with app.form():
@@ -197,25 +211,3 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.wait_for_text("Imported run 'named'")
     dataset.reload()
     assert "named" in dataset.list_runs()
-
-
-def test_a_job_survives_the_server(app, dataset):
-    port = free_port()
-    session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
-    app.url = f"http://127.0.0.1:{port}/"
-    app.open(dataset.name)
-    train(app, dataset, "server", 3_000)
-    app.wait_for_text(EPOCH)
-    app.page.goto("about:blank")
-    session.close()
-    again = launch(HOME, dataset, port)
-    app.open(dataset.name)
-    app.open_panel()
-    app.errors.clear()  # of the time without a server
-    app.wait_for_text("Fine-tune 'server' · running")
-    app.wait_for_text("left")
-    app.screenshot("51 another server")
-    app.click("Cancel")
-    app.wait_for_text("the best so far is kept as run 'server'")
-    app.page.close()
-    again.close()

@@ -49,7 +49,6 @@ def test_names_are_shown_as_they_are(app, dataset, root):
     app.page.keyboard.press("Escape")
     app.dialog.wait_for(state="detached")
     app.press("fine_tune")
-    app.choose("Label field", "ground_truth")
     app.wait_for_text(f"{LINK} 12")  # of a notice, which reads Markdown
     is_harmless("notice")
     app.page.keyboard.press("Escape")
@@ -69,6 +68,6 @@ def test_names_are_shown_as_they_are(app, dataset, root):
     is_harmless("runs")
     # A job that fails names the file, in its card and in a notification.
     fg.find_leaks(dataset, near=False, delegate=True)
-    app.tab("Jobs and training")
+    app.tab("Steps")
     app.wait_for_text("Find leaks")
     is_harmless("jobs")

@@ -53,10 +53,10 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
 
 
 def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
-    with pytest.raises(fg.CancelledError, match="before anything was learnt: nothing is kept"):
+    with pytest.raises(fg.CancelledError, match="before anything was learned: nothing is kept"):
         fg.fine_tune(trained, "none", **QUICK, progress=ending_after(1))
     assert "none" not in fg.list_runs(trained)
-    with pytest.raises(ValueError, match="no training 'none' to go on with"):
+    with pytest.raises(ValueError, match="no training 'none' to resume"):
         fg.fine_tune(trained, "none", resume=True)
 
 

@@ -90,7 +90,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
     assert any("'one' does not know c" in note for note in found.notes)
-    assert any("1 samples without a label" in note for note in found.notes)
+    assert any("1 sample without a label" in note for note in found.notes)
     assert any("0.500 of 'one'" in note for note in found.notes)
     assert "3 -> " not in str(found)
     assert "a: 1 -> 3 of 3" in str(found)

@@ -32,7 +32,7 @@ def test_predictions_that_collapsed_by_a_huge_bias(digit_files, digit_weights, t
     torch.save(state, tmp_path / "biased.pt")
     found = train_and_say(*sets(digit_files), weights=str(tmp_path / "biased.pt"), epochs=2)
     assert names(found) == ["not_learning", "collapsed"]
-    assert "60 of 60 watched images are predicted as 'b'" in found[1].message
+    assert "60 of 60 validation images are predicted as 'b'" in found[1].message
     assert "40 are of other classes" in found[1].message
 
 
@@ -61,7 +61,7 @@ def test_no_better_than_the_majority_class(right, expected):
     assert names(found) == ["majority"] * bool(expected)
     if expected:
         assert f"{expected}" in found[0].message
-        assert f"{right} of 60 watched images are right, and 30 are of 'a'" in found[0].message
+        assert f"{right} of 60 validation images are right, and 30 are of 'a'" in found[0].message
         assert found[0].severity == "error"
 
 
@@ -83,7 +83,7 @@ def test_a_class_never_predicted_and_of_few_images(digit_files):
     data, watched = sets(digit_files)
     found = train_and_say(few(data, a=40, b=40, c=2), watched)
     assert names(found) == ["never_predicted", "few_images"]
-    assert "'c' (20 of the watched images, 2 of the training images)" in found[0].message
+    assert "'c' (20 of the validation images, 2 of the training images)" in found[0].message
     assert "class_balance='sampling'" in found[0].message
     assert "of 'c' (2)" in found[1].message
     assert "'a'" not in found[1].message
@@ -137,7 +137,7 @@ def test_leaks_are_told_by_their_number_and_kind():
     leaks = [Leak("t1", "v1", "exact"), Leak("t2", "v1", "near"), Leak("t2", "v2", "near")]
     (found,) = say(watched=(30, 30), right=58, leaks=leaks)
     assert (found.name, found.severity) == ("leak", "warning")
-    assert "2 of 60 watched images are training images too" in found.message
+    assert "2 of 60 validation images are training images too" in found.message
     assert "(1 by equal files, 1 nearly the same; as v1 and t1)" in found.message
     many = [Leak("t", f"v{n}", "exact") for n in range(6)]
     assert say(watched=(30, 30), right=58, leaks=many)[0].severity == "error"
@@ -162,7 +162,7 @@ def test_copies_between_training_and_watched_images_are_told(
     (found,) = fg.fine_tune(dataset, "leaky", **choices).findings
     assert found["name"] == "leak"
     assert (
-        "2 of 62 watched images are training images too (1 by equal files, 1 nearly the same"
+        "2 of 62 validation images are training images too (1 by equal files, 1 nearly the same"
         in (found["message"])
     )
     assert "same file.png" in found["message"]

@@ -210,7 +210,9 @@ def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
     assert near_duplicates(a, b[:0])[0].shape == (0, 2)
 
 
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", ["squeezenet1_1", pytest.param("mobilenet_v2", marks=pytest.mark.slow)]
+)
 def test_near_duplicates_of_real_photos(real, tmp_path, backbone):
     chosen = Recipe(backbone, str(real / "weights" / f"{backbone}.pth"))
     photos = sorted((real / "data" / "hymenoptera" / "val").glob("*/*.jpg"))

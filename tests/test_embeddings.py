@@ -6,9 +6,9 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import save_digits
+from kept import counting, fresh_of
 from made_runs import make_run, some_digits
 from sklearn.decomposition import PCA
-from test_features import counting, fresh_of
 from test_operators import execute, form
 
 import fiftyone_gradcam as fg
@@ -110,7 +110,7 @@ def test_what_cannot_be_decoded_has_no_vector(tmp_path, name, capsys):
         found = fg.compute_embeddings(dataset, "a", "seen", progress=False)
         assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [0]
         assert len(dataset.exists("seen")) == len(dataset) - 1
-        assert "Left out 1 images" in capsys.readouterr().out
+        assert "Left out 1 image:" in capsys.readouterr().out
         results = fg.show_embeddings(dataset, "a", method="pca", progress=False)
         assert results.sample_ids.tolist() == dataset.values("id")[1:]
 

@@ -221,6 +221,11 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
     assert "low is good" in capsys.readouterr().out
     again = fg.explanation_quality(view, "quick", "cam", steps=4, progress=False)
     assert again == means
+    assert set(means) == {"deletion", "insertion", "drop"}
+    more = fg.explanation_quality(view, "quick", "cam", steps=4, road=True, progress=False)
+    assert more.pop("road")["gaussian"] == pytest.approx(np.mean(view.values("cam.road_gaussian")))
+    assert more == means
+    assert "road" in capsys.readouterr().out
     with pytest.raises(ValueError, match="'cam_label' holds no heatmaps of the class that 'quick'"):
         fg.explanation_quality(view, "quick", "cam_label")
     other = make_run(explained, "other", files=False)

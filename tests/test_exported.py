@@ -121,7 +121,7 @@ def test_an_imported_run_predicts_the_same(dataset, other, tmp_path):
     )
     shutil.rmtree(folder)
     assert logits_of(fg.load_run(other, "b"), paths).shape == (6, 3)
-    with pytest.raises(ValueError, match="no training 'b' to go on with"):
+    with pytest.raises(ValueError, match="no training 'b' to resume"):
         fg.fine_tune(other, "b", resume=True, epochs=9)
 
 

@@ -122,8 +122,8 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     capsys.readouterr()
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
-    assert "1 images added, 13 in all" in printed
-    assert f"1 images have another label here than where they are from, and keep it, such as " \
+    assert "1 image added, 13 in all" in printed
+    assert f"1 image has another label here than where they are from, and keep it, such as " \
         f"{sample.filepath}: 'corrected', there 'digit 0'" in printed  # fmt: skip
     assert "the files of 2 samples are gone" in printed
     assert "dataset.delete_samples(dataset.select_by('filepath', dataset.info[" in printed
@@ -148,7 +148,7 @@ def cancelling_after(count: int):
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(adding, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
-    message = f"12 images are imported; importing {str(root)!r} into {name!r} again goes on"
+    message = f"12 images are imported; importing {str(root)!r} into {name!r} again adds"
     with pytest.raises(fg.CancelledError, match=message):
         fg.import_folders(str(root), name, progress=cancelling_after(12))
     part = fo.load_dataset(name)
@@ -284,7 +284,7 @@ def test_equal_files_of_an_earlier_import_and_of_two_classes(tmp_path, name, cap
     pair = sorted([str(source), str(root / "digit 2" / "late.png")])
     assert sorted(map(sorted, info["duplicates"])) == sorted([sorted(told), pair])
     assert [sorted(paths) for paths in info["contradictions"]] == [pair]
-    assert "1 images are in two classes, such as" in capsys.readouterr().out
+    assert "1 image is in two classes, such as" in capsys.readouterr().out
     with open(info["report"], newline="", encoding="utf-8") as file:
         rows = [row for row in csv.reader(file) if row[1] == "equal to one of another class"]
     assert sorted(path for path, _, _ in rows) == pair

@@ -16,7 +16,7 @@ from forking import Python, run_python
 from made_runs import make_run
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import calls, nursery, processes, queue
+from fiftyone_gradcam.jobs import asking, calls, processes, queue
 
 LONG = {**QUICK, "epochs": 4000}
 
@@ -68,7 +68,7 @@ def test_a_call_survives_being_written_down(dataset):
 
 def test_a_training_as_a_job_is_the_same_as_in_the_foreground(dataset):
     job = fg.fine_tune(dataset, "by_job", **QUICK, delegate=True)
-    assert (job.verb, job.label) == ("fine_tune", "Fine-tune 'by_job'")
+    assert (job.verb, job.label) == ("fine_tune", "Train 'by_job'")
     assert job.state in ("queued", "running")
     done = job.wait(120)
     assert (done.state, done.progress, done.outcome["run"]) == ("completed", 1.0, "by_job")
@@ -266,7 +266,7 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     until(lambda: job.refresh().has_ended)
 
 
-@pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+@pytest.mark.skipif(not asking.can_fork(), reason="workers are forked on Linux alone")
 def test_workers_after_the_first_are_forked_by_a_process_that_has_imported_all(dataset):
     fg.find_leaks(dataset, near=False, delegate=True).wait(60)
     jobs = [fg.find_leaks(dataset, near=False, delegate=True) for _ in range(3)]
@@ -301,10 +301,10 @@ def test_an_orchestrator_does_what_was_scheduled(dataset):
         request_delegation=True,
     )
     job = fg.list_jobs(dataset)[0]
-    assert (job.state, job.can_repeat, job.label) == ("queued", False, "Fine-tune 'scheduled'")
+    assert (job.state, job.can_repeat, job.label) == ("queued", False, "Train 'scheduled'")
     service.execute_queued_operations(operator="@gradcam/classifier/fine_tune")
     done = job.wait(60)
     assert done.message == f"Saved {fg.load_run(dataset, 'scheduled')}"
-    with pytest.raises(ValueError, match="was not begun as a job of this plugin"):
+    with pytest.raises(ValueError, match="was not started as a job of this plugin"):
         queue.repeat_job(job.id)
     queue.forget_job(job.id)

@@ -152,7 +152,7 @@ def test_a_squeezenet_head_that_died(digit_files):
     found = train_and_say(*sets(digit_files, 64), **SQUEEZENET, learning_rate=0.01)
     assert names(found) == ["dead_head"]
     assert found[0].severity == "error"
-    assert "100% of the watched images" in found[0].message
+    assert "100% of the validation images" in found[0].message
     assert "from 0.01 to 0.001" in found[0].message
 
 
@@ -176,7 +176,7 @@ def test_overfitting_but_not_the_usual_gap():
     (found,) = say(risen, watched=(80, 73), right=141)
     assert (found.name, found.severity) == ("overfitting", "warning")
     assert "0.22 in epoch 3 and 0.70 at the end" in found.message
-    assert "99% of the training images and 92% of the watched" in found.message
+    assert "99% of the training images and 92% of the validation" in found.message
     jump = hand_made(train_losses, [0.4, 0.26, 0.22, 0.22, 0.23, 0.7], **accuracies)
     assert say(jump, watched=(80, 73), right=141) == []
     # Not yet good, but getting better: more epochs may do.

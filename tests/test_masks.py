@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 import pytest
+from drawn_trees import gray_photo, mask, photo, same_photo, save
 from PIL import Image
-from test_trees import gray_photo, mask, photo, same_photo, save
 
 from fiftyone_gradcam.folders import appearance as looks
 from fiftyone_gradcam.folders import masks

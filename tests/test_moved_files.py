@@ -146,7 +146,7 @@ def test_a_moved_folder_is_recognized_when_it_is_imported(
     dataset = import_again(new, name)
     printed = capsys.readouterr().out
     assert "the files of 11 samples were moved" in printed
-    assert "1 images added, 13 in all" in printed
+    assert "1 image added, 13 in all" in printed
     expected = [list(column) for column in before]
     expected[1] = [path.replace(str(tmp_path / "d"), str(new)) for path in before[1]]
     expected[1][-1] = before[1][-1]  # the file that is gone stays where it was

@@ -95,7 +95,7 @@ def test_a_dataset_of_the_same_name_from_elsewhere_is_still_in_the_way(tmp_path,
 
 
 def test_kept_masks_are_remembered(tmp_path, cleared):
-    from test_trees import TREES
+    from trees import TREES
 
     TREES["masks of some classes"].make(tmp_path / "set")
     root = str(tmp_path / "set")

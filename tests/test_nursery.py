@@ -17,9 +17,9 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 
-from fiftyone_gradcam.jobs import nursery, places, processes
+from fiftyone_gradcam.jobs import asking, nursery, places, processes
 
-pytestmark = pytest.mark.skipif(not nursery.can_fork(), reason="workers are forked on Linux alone")
+pytestmark = pytest.mark.skipif(not asking.can_fork(), reason="workers are forked on Linux alone")
 
 # A nursery whose workers write down what they are, in place of doing a job.
 FOUNDER = """
@@ -27,14 +27,14 @@ import json, os, random, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from fiftyone_gradcam.jobs import nursery, places
+from fiftyone_gradcam.jobs import asking, nursery, places
 nursery._import_all, places.code = lambda: None, lambda: []
 nursery.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
 nursery.POLL_SECONDS, nursery.IDLE_SECONDS = 0.1, float(sys.argv[3])
 target = nursery.found("first", Path(sys.argv[2]))
 facts = {
     "target": target, "pid": os.getpid(), "parent": os.getppid(), "session": os.getsid(0),
-    "folder": os.getcwd(), "mask": nursery.umask(), "environment": dict(os.environ),
+    "folder": os.getcwd(), "mask": asking.umask(), "environment": dict(os.environ),
     "draws": [random.random(), float(np.random.random())],
     "stdin": sys.stdin.read(), "threads": len(os.listdir("/proc/self/task")),
     "files": sorted(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
@@ -65,7 +65,7 @@ def own(monkeypatch) -> Path:
     """A folder of sockets of the test's own; the path of a socket must be short."""
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="n")))
     monkeypatch.setattr(places, "own_folder", lambda: folder)
-    monkeypatch.setattr(nursery, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
     monkeypatch.setattr(places, "code", lambda: [])  # nor is a package that is installed now
     yield folder
     shutil.rmtree(folder)
@@ -107,13 +107,13 @@ def environment(own) -> dict[str, str]:
 
 
 def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch):
-    assert nursery.bear("none as yet", environment, own / "none.log") is None
+    assert asking.bear("none as yet", environment, own / "none.log") is None
     first = found_nursery(environment)
     assert first["target"] == "first"
     monkeypatch.chdir(own)
     given = environment | {"TERM": "of another terminal"}
     logs = [own / f"{number}.log" for number in range(3)]
-    pids = [nursery.bear(f"target {n}", given, log) for n, log in enumerate(logs)]
+    pids = [asking.bear(f"target {n}", given, log) for n, log in enumerate(logs)]
     assert None not in pids
     facts = [facts_of(log) for log in logs]
     assert [x["pid"] for x in facts] == pids
@@ -125,7 +125,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
         assert x["session"] == x["pid"]  # it does not end with a terminal
         assert x["environment"] == given  # with nothing of the one that founded the nursery
         assert x["folder"] == str(own)
-        assert x["mask"] == nursery.umask()
+        assert x["mask"] == asking.umask()
         assert x["stdin"] == ""
         # Neither the socket nor the lock: they are the nursery's alone.
         assert set(x["files"]) <= {os.devnull, str(log), f"/proc/{x['pid']}/fd"}
@@ -149,21 +149,21 @@ def test_it_is_its_users_own(own, environment):
             connection.sendall(rubbish)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b""
-    assert nursery.bear("still there", environment, own / "log") == facts_of(own / "log")["pid"]
+    assert asking.bear("still there", environment, own / "log") == facts_of(own / "log")["pid"]
 
 
 def test_another_user_gets_nothing(own, environment, monkeypatch):
     found_nursery(environment)
-    birth = nursery.Birth("t", {}, "/", 0o77, str(own / "log"))
+    birth = asking.Birth("t", {}, "/", 0o77, str(own / "log"))
     with monkeypatch.context() as as_other:
         as_other.setattr(os, "getuid", lambda: 54321)  # as if the socket were another's
-        assert nursery.bear("t", environment, own / "log") is None
+        assert asking.bear("t", environment, own / "log") is None
         assert _asked_for(birth) is None
     assert _asked_for(birth) == birth
     assert not (own / "log").exists()
 
 
-def _asked_for(birth: nursery.Birth) -> nursery.Birth | None:
+def _asked_for(birth: asking.Birth) -> asking.Birth | None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(json.dumps(vars(birth)).encode())
@@ -174,11 +174,11 @@ def _asked_for(birth: nursery.Birth) -> nursery.Birth | None:
 def test_a_killed_worker_does_it_no_harm(own, environment):
     found_nursery(environment)
     parent = nursery_pid(environment)
-    first = nursery.bear("t", environment | {"PYTEST_STAY": "1"}, own / "a.log")
+    first = asking.bear("t", environment | {"PYTEST_STAY": "1"}, own / "a.log")
     assert facts_of(own / "a.log")["pid"] == first
     os.kill(first, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(first))  # no zombie is left either
-    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
     assert nursery_pid(environment) == parent
 
 
@@ -187,10 +187,10 @@ def test_a_killed_nursery_is_followed_by_another(own, environment):
     parent = nursery_pid(environment)
     os.kill(parent, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(parent))
-    assert nursery.bear("t", environment, own / "a.log") is None
+    assert asking.bear("t", environment, own / "a.log") is None
     found_nursery(environment)
     assert nursery_pid(environment) != parent
-    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
 
 
 def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
@@ -198,14 +198,14 @@ def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
     parent = nursery_pid(environment)
     os.kill(parent, signal.SIGSTOP)
     with monkeypatch.context() as impatient:
-        impatient.setattr(nursery, "ANSWER_SECONDS", 0.3)
-        assert nursery.bear("t", environment, own / "a.log") is None
+        impatient.setattr(asking, "ANSWER_SECONDS", 0.3)
+        assert asking.bear("t", environment, own / "a.log") is None
     assert not places.socket_path(environment).exists()
     found_nursery(environment)
     assert nursery_pid(environment) != parent
     os.kill(parent, signal.SIGCONT)
     until(lambda: has_ended(parent), 120)  # it sees that it was given up
-    assert nursery.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
 
 
 def test_many_at_once_wait_for_each_other(own, environment):
@@ -214,7 +214,7 @@ def test_many_at_once_wait_for_each_other(own, environment):
     os.kill(parent, signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         logs = [own / f"{n}.log" for n in range(40)]
-        born = [pool.submit(nursery.bear, "t", environment, log) for log in logs]
+        born = [pool.submit(asking.bear, "t", environment, log) for log in logs]
         until(lambda: psutil.Process(parent).status() == psutil.STATUS_STOPPED)
         concurrent.futures.wait(born, timeout=1)  # till all of them are at it
         os.kill(parent, signal.SIGCONT)
@@ -226,7 +226,7 @@ def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
     found_nursery(environment, idle=0.3)
     path = places.socket_path(environment)
     until(lambda: not path.exists())
-    assert not path.with_suffix(nursery.FOUNDING).exists()
+    assert not path.with_suffix(places.FOUNDING).exists()
 
 
 def test_only_one_is_founded_at_a_place(own, environment):
@@ -234,6 +234,24 @@ def test_only_one_is_founded_at_a_place(own, environment):
     parent = nursery_pid(environment)
     assert found_nursery(environment)["target"] == "first"  # does its job all the same
     assert nursery_pid(environment) == parent
+
+
+def test_a_request_is_answered_by_a_process_of_its_own(own, environment):
+    request = json.dumps({"recipe": "no such recipe", "choices": {}})
+    assert asking.ask(request, environment) is None  # there is no nursery
+    found_nursery(environment)
+    number, connection = asking.ask(request, environment)
+    assert number not in (os.getpid(), nursery_pid(environment))
+    with connection:
+        answer = json.loads(asking.read(connection))
+    assert list(answer) == ["error"]
+    assert "no such recipe" in answer["error"]
+    until(lambda: not psutil.pid_exists(number))
+    # One that fails answers nothing; the nursery lives on.
+    number, connection = asking.ask("no JSON", environment)
+    with connection:
+        assert asking.read(connection) == b""
+    assert asking.bear("t", environment, own / "log") == facts_of(own / "log")["pid"]
 
 
 def test_another_environment_or_code_is_another_nursery(tmp_path, monkeypatch):

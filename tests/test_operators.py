@@ -13,13 +13,14 @@ import yaml
 from conftest import QUICK, REPOSITORY, save_digits
 from PIL import Image
 from scipy.stats import binomtest
-from test_trees import TREES
+from trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
+from fiftyone_gradcam.model.backbones import BACKBONES
 from fiftyone_gradcam.passes.heatmaps import KINDS
 
 URI = "@gradcam/classifier/"
@@ -32,9 +33,13 @@ VERBS = [
 OF_RUNS = ["export_run", "import_run", "rename_run", "delete_run"]  # buttons of the panel
 OF_LABELS = [
     "review", "undo_review", "accept_sure", "export_reviews", "compare_runs", "retrain",
-    "evaluate", "save_views",
+    "evaluate", "save_views", "report",
 ]  # fmt: skip
-CALLS = ["review_cards", "review_decide", "review_undo"]  # of the review card
+# Called by scripts in the browser.
+CALLS = [
+    "review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap", "follow_job",
+]  # fmt: skip
+WAITS = ["training_estimate"]  # of the form of a training
 
 
 def form(verb: str, dataset, **params) -> dict:
@@ -54,7 +59,7 @@ def test_the_plugin_loads_without_an_error():
     definition = yaml.safe_load((REPOSITORY / "fiftyone.yml").read_text())
     assert definition["name"] == "@gradcam/classifier"
     assert definition["version"] == fg.__version__
-    names = [*VERBS, "relocate", "compute_embeddings", *OF_RUNS, *OF_LABELS, *CALLS]
+    names = [*VERBS, "relocate", "compute_embeddings", *OF_RUNS, *OF_LABELS, *CALLS, *WAITS]
     assert definition["operators"] == names
     assert definition["panels"] == ["classifier"]
     registry = foo.OperatorRegistry()
@@ -97,8 +102,10 @@ def test_calling_an_operator_is_calling_the_verb(trained):
 
 def test_forms_offer_what_the_dataset_has(trained):
     fine_tune = form("fine_tune", trained)
-    assert fine_tune["label_field"]["type"]["values"] == ["ground_truth", "prediction"]
-    assert "resnet18" in fine_tune["backbone"]["type"]["values"]
+    assert "label_field" not in fine_tune  # the plugin's own predictions are no labels to learn
+    chosen = form("fine_tune", trained, label_field="prediction")
+    assert chosen["label_field"]["type"]["values"] == ["ground_truth", "prediction"]
+    assert set(BACKBONES) < set(fine_tune["backbone"]["type"]["values"])
     assert "weights_file" not in fine_tune
     assert "weights_file" in form("fine_tune", trained, weights="file")
     assert "no_weights_file" in form("fine_tune", trained, weights="file", weights_file="/gone")
@@ -110,7 +117,8 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "backbone" not in predict
     as_it_is = form("predict", trained, run="pretrained classifier", advanced=True)
     assert "small_cnn" not in as_it_is["backbone"]["type"]["values"]
-    assert as_it_is["imagenet_to"]["default"] == "imagenet"  # not the fields of a run
+    placeholder = as_it_is["imagenet_to"]["view"]["placeholder"]
+    assert placeholder == "imagenet"  # not the fields of a run
     assert as_it_is["weights"]["type"]["values"] == ["imagenet", "file"]
     assert as_it_is["resize"]["type"]["values"] == ["auto", *RESIZES]
     more = form("predict", trained, advanced=True)
@@ -132,6 +140,7 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "too_much" in form("split", trained, train=0.9, val=0.2)
     assert "no_plan" in form("import_folders", trained, path="/gone")
     assert "small_cnn" in form("find_label_issues", trained)["backbone"]["type"]["values"]
+    assert "small_cnn" not in form("find_leaks", trained)["backbone"]["type"]["values"]
 
 
 def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
@@ -145,9 +154,9 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert not {"no_plan", "taken"} & set(fields)
     picture = Image.open(own_folder() / "import.jpg")
     assert picture.width > 5 * 96
-    fields = form("import_folders", trained, path=str(root), layout=True, label_from="pattern")
+    fields = form("import_folders", trained, path=str(root), advanced=True, label_from="pattern")
     assert "no_plan" in fields
-    chosen = {"path": str(root), "layout": True, "label_from": "pattern"}
+    chosen = {"path": str(root), "advanced": True, "label_from": "pattern"}
     fields = form("import_folders", trained, **chosen, pattern=r"00(?P<label>[01])")
     assert "| 0 | 3 |" in str(fields["plan"])
     assert "6 images have no class" in str(fields["warning_0"])
@@ -172,19 +181,19 @@ def test_the_form_of_an_import_tells_of_masks_and_names(name, tmp_path):
     TREES["masks of some classes"].make(root)
     fields = form("import_folders", empty, path=str(root))
     assert "| crack | 5 |" in str(fields["plan"])
-    assert "To import them too, choose “Keep masks”" in str(fields["warning_0"])
+    assert "To import them too, turn on “Keep masks”" in str(fields["warning_0"])
     assert fields["name"]["view"]["placeholder"] == "图片 images"
-    assert "The folder's own name is '图片'; the dataset is called '图片 images'" in str(
+    assert "The folder is named '图片'; the dataset will be named '图片 images'" in str(
         fields["own_name"]
     )
-    fields = form("import_folders", empty, path=str(root), layout=True, keep_masks=True)
+    fields = form("import_folders", empty, path=str(root), advanced=True, keep_masks=True)
     assert "| crack | 10 |" in str(fields["plan"])
     assert fields["keep_masks"]["view"]["label"] == "Keep masks"
     assert "taken" in form("import_folders", empty, path=str(root), name="图片")
     TREES["splits are never classes"].make(tmp_path / "splits")
-    chosen = {"layout": True, "label_from": "folder", "split_from": "nothing"}
+    chosen = {"advanced": True, "label_from": "folder", "split_from": "nothing"}
     fields = form("import_folders", empty, path=str(tmp_path / "splits"), **chosen)
-    assert "where the split stands by “The split stands in”" in str(fields["no_plan"])
+    assert "“Splits come from”" in str(fields["no_plan"])
 
 
 def test_folders_are_exported_by_operator(trained, tmp_path):
@@ -359,23 +368,12 @@ def test_from_python_an_operator_works_in_the_foreground_and_then_shows_the_resu
         messages("gone")
 
 
-def test_the_panel_knows_the_next_step_and_the_runs(tmp_path, name):
-    from fiftyone_gradcam.app.panels.next_step import next_step
+def test_the_panel_knows_the_runs(tmp_path, name):
     from fiftyone_gradcam.app.panels.runs import describe_runs
 
-    dataset = fo.Dataset(name)
-    assert next_step(dataset)[0] == "import_folders"
-    dataset.delete()
     dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=10)), name)
-    assert next_step(dataset)[0] == "split"
-    fg.split(dataset)
-    assert next_step(dataset)[0] == "fine_tune"
-    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})
-    assert next_step(dataset)[0] == "predict"
-    fg.predict(dataset, run, prediction_field="mine", heatmaps=())
-    assert next_step(dataset)[0] == "find_label_issues"
-    fg.find_label_issues(dataset, folds=2, **{**QUICK, "epochs": 1})
-    assert next_step(dataset)[0] == "mistakes"
+    run = fg.fine_tune(dataset, "r", **{**QUICK, "epochs": 1})  # which splits first
+    assert dataset.count_sample_tags() == {"train": 18, "val": 6, "test": 6}
     fg.fine_tune(dataset.match_tags("train"), "another", **{**QUICK, "epochs": 2})
     rows = describe_runs(dataset)
     assert [row["key"] for row in rows] == ["another", "r"]
@@ -393,24 +391,23 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
     # The form knows the defaults without torch.
     assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS
     for name in RECIPES:  # and offers what its recipes may have, by the rules of `Recipe`
-        chosen = {"recipe": name, "advanced": True, "augmentation": True}
+        chosen = {"recipe": name, "advanced": True}
         fields = form("fine_tune", trained, **chosen)
         assert {choice.name for choice in (*LEARNING, *AUGMENTATION)} <= set(fields)
     for choice in (*LEARNING, *AUGMENTATION):
         for value in choice.options or (choice.least, choice.most):
             if value or choice.options:
                 Recipe(**{choice.name: value})
-    assert fields["brightness"]["view"]["description"].endswith("Default: 0.3")
-    assert fields["dropout"]["view"]["description"] == "Default: 0.5"
+    assert fields["brightness"]["view"]["placeholder"] == "0.3"
+    assert fields["dropout"]["view"]["placeholder"] == "0.5"
     fields = form("fine_tune", trained)
     assert not {choice.name for choice in (*LEARNING, *AUGMENTATION)} & set(fields)
-    assert fields["recipe"]["type"]["values"] == list(RECIPES)
-    assert fields["epochs"]["view"]["description"] == "Default: 5, or more where images are few"
+    assert fields["recipe"]["type"]["values"] == [*RECIPES, "run quick"]
+    assert fields["epochs"]["view"]["placeholder"] == "5, or more if there are few images"
     fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
-    assert "about_road-cracks-vgg16" in fields
     assert fields["key"]["view"]["placeholder"] == "vgg16"
     labels = [choice["label"] for choice in fields["freeze"]["view"]["choices"]]
-    assert labels[0] == "as in the recipe (the first 4 stages)"
+    assert labels[0] == "As in the recipe: the first 4 stages"
     operator = foo.get_operator(URI + "fine_tune")
     params = {"label_field": "ground_truth", "recipe": "sommelier", "horizontal_flip": "yes",
               "freeze": "automatic", "weights": "none", "images_per_class": 3,

@@ -13,6 +13,7 @@ from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, Exe
 
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.jobs import _row
+from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.jobs import queue
@@ -196,6 +197,7 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
     ("verb", "error", "again"),
     [
         ("predict", LOST, "Resume"),
+        ("find_label_issues", CANCELLED_AND_ENDED, "Resume"),  # what it has computed is kept
         ("predict", CANCELLED_AND_ENDED, "Resume"),
         ("fine_tune", LOST, "Run again"),  # it has left no state
         ("find_leaks", "ValueError: wrong", "Run again"),
@@ -217,8 +219,115 @@ def test_a_job_that_came_to_nothing_can_be_called_again(
         panel.on_again(context(dataset, state, job=job.id))
         (new,) = queue.list_jobs(dataset)  # the old one is off the list
         assert new.id == state["own"] != job.id
-        assert new.given.get("resume") == (True if again == "Resume" else None)
+        resumes = again == "Resume" and verb == "predict"
+        assert new.given.get("resume") == (True if resumes else None)
         DelegatedOperationService().delete_operation(ObjectId(new.id))
+
+
+def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, service, submit):
+    job = submit("find_leaks")  # by Python: there is no form to go back to
+    form = {"run": "r", "signed": True, "a.b": 2, "call": "no"}
+    filled = queue.submit("predict", {"samples": dataset, "run": "r"}, dataset, form)
+    for one in (job, filled):
+        service.set_running(ObjectId(one.id), run_link="elsewhere 1 1.0")
+        end(service, one, "ValueError: wrong")
+    state = {}
+    looked(panel, dataset, state)
+    (card,) = state["cards"]
+    assert (card["id"], card["change"], card["again"]) == (filled.id, True, "Resume")
+    ctx = context(dataset, state, job=filled.id)
+    panel.on_change_job(ctx)
+    (asked,) = requests(ctx, "prompt_user_for_operation")
+    assert asked["operator_uri"].endswith("/predict")
+    assert asked["params"] == {"run": "r", "signed": True, "a.b": 2}
+    queue.forget_job(filled.id)
+    looked(panel, dataset, state)
+    assert [card["change"] for card in state["cards"]] == [False]
+    # What is called again can be changed too.
+    again = queue.repeat_job(job.id)
+    assert again.form is None
+    DelegatedOperationService().delete_operation(ObjectId(again.id))
+
+
+def test_two_looks_at_once_report_an_end_once(panel, dataset, service, submit):
+    job = submit("predict", run="r")
+    states = [{"tab": "jobs", "own": job.id, "going": [job.id], "loaded_page": 1.5}] * 2
+    end(service, job, result={"summary": "done", "fields": ["found"]})
+    contexts = [context(dataset, dict(state)) for state in states]
+    for ctx in contexts:
+        panel.on_tick(ctx)
+    assert [len(requests(ctx, "notify")) for ctx in contexts] == [1, 0]
+    assert [len(requests(ctx, "set_active_fields")) for ctx in contexts] == [1, 0]
+    other_page = context(dataset, states[0] | {"loaded_page": 2.5})
+    panel.on_tick(other_page)
+    assert len(requests(other_page, "notify")) == 1
+
+
+def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    label = state["next"][0]["label"]
+    assert label == "Find wrong labels"
+    panel.on_next(context(dataset, state, label=label))
+    (job,) = queue.list_jobs(dataset)
+    assert (job.verb, job.given["label_field"]) == ("find_label_issues", "own")
+    assert job.given["samples"]["__view__"]["stages"] is None  # the whole dataset
+    assert (state["own"], job.form) == (job.id, {"label_field": "own"})
+    assert [card["state"] for card in state["cards"]] == ["queued"]  # and so with Cancel
+    DelegatedOperationService().delete_operation(ObjectId(job.id))
+    # A button of what was next a while ago does nothing but look again.
+    ctx = context(dataset, state, label="Retrain with 3 corrected labels")
+    panel.on_next(ctx)
+    assert queue.list_jobs(dataset) == []
+
+
+def test_once_found_label_issues_are_reviewed(panel, dataset, service, submit):
+    job = submit("find_label_issues")
+    state = {"tab": "jobs", "own": job.id, "going": [job.id]}
+    end(service, job, result={"summary": "About 1 label is wrong"})
+    panel.on_tick(context(dataset, state))
+    assert state["tab"] == "review"
+
+
+def test_stale_label_scores_are_said_and_refreshed(panel, dataset):
+    dataset.add_sample_field("found_scores", fo.ListField, subfield=fo.FloatField)
+    describe_field(
+        dataset, "found", "Of r", run="r", label_field="own", classes=["a", "b", "c", "d"]
+    )
+    scores = [[0.1, 0.2, 0.3, 0.4]] * len(PAIRS)
+    dataset.set_values("found_scores", scores)
+    own = [{"a": 0.1, "b": 0.2, "c": 0.3}.get(label) if found else None for label, found in PAIRS]
+    dataset.set_values("found.label_score", own, dynamic=True)
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    panel.read_stale(context(dataset, state))
+    assert state["stale"] == []
+    sample = dataset[dataset.values("id")[0]]
+    sample["own"].label = "c"
+    sample.save()
+    panel.on_tick(context(dataset, state))  # which sees that something has changed
+    assert state["stale_due"]
+    panel.on_tick(context(dataset, state))
+    words = "Label scores 'found': 1 label has changed since"
+    one = {"kind": "label scores", "name": "found", "words": words, "can": True}
+    assert state["stale"] == [one]
+    panel.on_refresh_stale(context(dataset, state, kind="label scores", name="found"))
+    assert dataset.values("found.label_score") == [0.3, *own[1:]]
+    panel.read_stale(context(dataset, state))
+    assert state["stale"] == []
+
+
+def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):
+    job, state = submit("compare_runs", a="r", b="o"), {"tab": "jobs"}
+    end(service, job, result={"summary": "same", "rests_on": all_labels(dataset)})
+    panel.read(context(dataset, state))
+    panel.read_stale(context(dataset, state))
+    assert state["old_jobs"] == []
+    sample = dataset[dataset.values("id")[0]]
+    sample["own"].label = "c"
+    sample.save()
+    panel.read_stale(context(dataset, state))
+    assert state["old_jobs"] == [job.id]
 
 
 def test_jobs_are_cancelled_and_forgotten_by_their_buttons(panel, dataset, submit):
@@ -284,6 +393,7 @@ def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service
 
 
 def test_rows_of_earlier_jobs_say_the_day_if_it_was_another():
-    job = SimpleNamespace(label="Split", state="completed", message="m",
+    job = SimpleNamespace(id="1", label="Split", state="completed", message="m",
                           began=datetime(2024, 5, 6, 7, 8))  # fmt: skip
-    assert _row(job) == {"job": "Split · completed · 06 May 07:08 UTC", "message": "m"}
+    words = "Split · completed · 06 May 07:08 UTC"
+    assert _row(job) == {"id": "1", "job": words, "message": "m"}

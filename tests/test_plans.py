@@ -166,8 +166,8 @@ def test_a_plan_tells_what_a_person_should_know(tmp_path):
     for words in (
         "24 files, 3 classes",
         "the class is the name of the folder",
-        "Cat 1, cat 1, dog 21, unlabelled 1",
-        "1 images have no class",
+        "Cat 1, cat 1, dog 21, unlabeled 1",
+        "1 image has no class",
         "differ in case alone: Cat, cat",
         "Cat/a/1.jpg is 'Cat'",
         "very different sizes: 'Cat' has 1",

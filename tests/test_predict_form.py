@@ -16,6 +16,7 @@ from fiftyone_gradcam.explain.render import HeatmapOptions
 
 URI = "@gradcam/classifier/predict"
 PRETRAINED = "pretrained classifier"
+REPLACE = {"store": "replace"}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,11 @@ def would_delete(samples, params: dict) -> bool:
     dataset, run = samples._root_dataset, params["run"]
     start = "imagenet" if run == PRETRAINED else "prediction"
     maps = "imagenet_cam" if run == PRETRAINED else "gradcam"
-    field, maps = params.get(f"{start}_to", start), params.get(f"{maps}_to", maps)
+    if run == "second" and params.get("store") != "replace":
+        field, heat = "prediction_second", "gradcam_second"
+    else:
+        field, heat = start, maps
+    field, maps = params.get(f"{start}_to", field), params.get(f"{maps}_to", heat)
     if run == PRETRAINED:
         run = pretrained(dataset, params.get("backbone", "resnet18"), "imagenet", "squash")
     else:
@@ -78,10 +83,12 @@ def would_delete(samples, params: dict) -> bool:
 @pytest.mark.parametrize(
     ("params", "asks"),
     [
-        ({"run": "second"}, True),
+        ({"run": "second"}, False),  # new fields
+        ({"run": "second", **REPLACE}, True),
         ({"run": "first"}, False),
         ({"run": "second", "prediction_to": "mine", "gradcam_to": "mine_cam"}, False),
-        ({"run": "second", "prediction_to": "mine"}, True),  # the heatmaps are still those of first
+        # The heatmaps are still those of first.
+        ({"run": "second", **REPLACE, "prediction_to": "mine"}, True),
         ({"run": "second", "prediction_to": "mine", "predicted": False, "label": True}, False),
         ({"run": "first", "method": "hirescam"}, True),
         ({"run": "first", "method": "hirescam", "predicted": False, "label": True}, False),
@@ -104,7 +111,7 @@ def test_it_asks_exactly_where_the_verb_would_refuse(dataset, params, asks):
     fields = fields_of(some, **params)
     assert ("overwrite" in fields) == ("others" in fields) == asks
     if asks:
-        words = "Delete what 'first' says of 8 other samples: a field holds one run's values"
+        words = "Delete the values of first for 8 other samples"
         assert fields["overwrite"]["view"]["label"] == words
         agreed = fields_of(some, overwrite=True, **params)
         assert "overwrite" in agreed

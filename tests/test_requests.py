@@ -27,6 +27,7 @@ RUBBISH = [
     [[[]]], {"$where": "1"}, [1, None], "__import__('os')", 10**400, ["a"] * 3, {"a": {"b": []}},
 ]  # fmt: skip
 RUNS = "fiftyone.core.stages."
+SHOWN = ("plan", "preview", "view_target")  # nothing is written into them, or FiftyOne reads it
 
 
 @pytest.fixture(scope="module")
@@ -120,20 +121,32 @@ def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_pat
 @pytest.mark.parametrize(
     ("verb", "params", "message"),
     [
-        ("fine_tune", {"epochs": "many"}, "epochs must be a whole number, not 'many'"),
-        ("fine_tune", {"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
+        ("fine_tune", {"epochs": "many"}, "“Epochs” must be a whole number, not 'many'"),
+        ("fine_tune", {"epochs": 2.5}, "“Epochs” must be a whole number, not 2.5"),
         ("fine_tune", {"epochs": 0}, "Epochs must be at least 1, not 0"),
-        ("fine_tune", {"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
-        ("fine_tune", {"backbone": "nonsense"}, "Backbone: 'nonsense' is not among automatic, "),
+        ("fine_tune", {"learning_rate": float("nan")}, "“Learning rate” must be a number, not nan"),
+        ("fine_tune", {"backbone": "nonsense"}, "Network: 'nonsense' is not among automatic, "),
         ("fine_tune", {"label_field": "filepath"}, "Label field: 'filepath' is not among ground_"),
-        ("fine_tune", {"key": ["a"]}, "key must be a text of at most 4096 letters, not ['a']"),
-        ("fine_tune", {"key": "x" * 5000}, "key must be a text of at most 4096 letters, not 'xxx"),
-        ("predict", {"scale": 0.5}, "scale must be a text"),
-        ("predict", {"heatmap_classes": "cat"}, "heatmap_classes must be a list of texts, not"),
-        ("predict", {"advanced": "yes"}, "advanced must be true or false, not 'yes'"),
-        ("split", {"train": 1.5}, "Share of train must be at most 1, not 1.5"),
-        ("import_folders", {"path": "a\0"}, "path must be a text"),
-        ("split", {"groups": "no field"}, "What must not be parted: 'no field' is not among"),
+        (
+            "fine_tune",
+            {"key": ["a"]},
+            "“Name of the run” must be a text of at most 4096 le",
+        ),
+        (
+            "fine_tune",
+            {"key": "x" * 5000},
+            "“Name of the run” must be a text of at most 40",
+        ),
+        ("predict", {"scale": 0.5}, "“Heatmap scale” must be a text"),
+        (
+            "predict",
+            {"heatmap_classes": "cat"},
+            "“Heatmaps of these classes too” must be a lis",
+        ),
+        ("predict", {"advanced": "yes"}, "“More choices” must be true or false, not 'yes'"),
+        ("split", {"train": 1.5}, "Training share must be at most 1, not 1.5"),
+        ("import_folders", {"path": "a\0"}, "“Folder” must be a text"),
+        ("split", {"groups": "no field"}, "Keep together: 'no field' is not among"),
     ],
 )
 def test_messages_name_the_parameter_and_its_value(dataset, verb, params, message):
@@ -145,15 +158,15 @@ def test_messages_name_the_parameter_and_its_value(dataset, verb, params, messag
 
 
 def test_what_is_wanting_is_named(dataset):
-    operator = foo.get_operator(URI + "split")
-    with pytest.raises(ValueError, match="Split into .* needs the parameter 'label_field'"):
-        operator.execute(request("split", dataset, {}))
+    operator = foo.get_operator(URI + "export_run")
+    with pytest.raises(ValueError, match="Export a run needs the parameter 'run'"):
+        operator.execute(request("export_run", dataset, {}))
     assert refusals("split", None, {}) == [
         "Split into train, val and test works on a dataset. Open one first"
     ]
     (gone,) = refusals("split", None, {}, dataset_name="gone")
     assert "gone" in gone
-    assert refusals("import_folders", None, {}) == []
+    assert refusals("import_folders", None, {}) == ["Folder is missing"]
     with pytest.raises(ValueError, match="Parameters must be names and values, not a list"):
         check_params("split", [])
 
@@ -161,7 +174,7 @@ def test_what_is_wanting_is_named(dataset):
 def test_all_fields_of_all_forms_are_known(dataset):
     """Or a value of another type would reach the code of a form."""
     unknown = set()
-    on = {"advanced": True, "augmentation": True, "layout": True, "weights": "file"}
+    on = {"advanced": True, "weights": "file"}
     for verb in [*VERBS, *OF_RUNS, *OF_LABELS]:
         known = KINDS | KINDS_IN.get(verb, {})
         for more in ({}, {"way": "counts"}, {"way": "folds"}, {"label_from": "pattern"},
@@ -171,12 +184,13 @@ def test_all_fields_of_all_forms_are_known(dataset):
             fields = foo.get_operator(URI + verb).resolve_input(context).type.properties
             for name, field in fields.items():
                 kind = field.type
-                if field.invalid or isinstance(kind, types.Void) or name == "plan":
+                if field.invalid or isinstance(kind, types.Void) or name in SHOWN:
                     continue
                 if name not in known:
                     unknown.add((verb, name))
                     continue
                 examples = {types.Boolean: True, types.String: "x", types.List: ["x"]}
+                examples |= {types.File: {"absolute_path": "x"}, types.Object: {}}
                 value = next((x for t, x in examples.items() if isinstance(kind, t)), None)
                 if isinstance(kind, types.Number):
                     value = 1 if kind.int else 0.5

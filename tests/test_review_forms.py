@@ -120,10 +120,10 @@ def test_selected_samples_are_reviewed_in_bulk(dataset):
 def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(dataset):
     assert places(dataset, sure_ids(dataset, columns_of(dataset))) == [1, 2]
     fields = form("accept_sure", dataset)
-    assert fields["count"].view.label == "2 labels get the class that is suggested"
+    assert fields["count"].view.label == "2 labels get the suggested class"
     assert "data:image/jpeg;base64," in fields["sheet"].default
     assert fields["look"].invalid
-    with pytest.raises(Exception, match="Look at the pictures first"):
+    with pytest.raises(Exception, match="Check the pictures first"):
         execute("accept_sure", dataset)
     execute("accept_sure", dataset, sure=True)
     assert dataset.values("own.label") == ["a", "c", "b", "c", "b", "a"]

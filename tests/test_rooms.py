@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 PACKAGE = REPOSITORY / "fiftyone_gradcam"
 ORDER = (
     *("images", "folders", "model", "review", "explain", "passes", "training"),
-    *("dataset", "jobs", "workflow", "app"),
+    *("reports", "dataset", "jobs", "workflow", "app"),
 )
 FREE = ORDER[: ORDER.index("dataset")]
 

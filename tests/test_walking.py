@@ -77,9 +77,9 @@ def test_one_file_under_two_classes_or_in_two_splits_is_told(tmp_path):
     first = (
         f"{os.path.join('train', 'cat', '1.jpg')} and {os.path.join('train', 'dog', 'also.jpg')}"
     )
-    assert f"1 files are under two classes through links, such as {first}" in str(plan)
+    assert f"1 file is under two classes through links, such as {first}" in str(plan)
     first = f"{os.path.join('test', 'dog', '3.jpg')} and {os.path.join('train', 'dog', 'hard.jpg')}"
-    assert f"1 files are in two splits through links, such as {first}" in str(plan)
+    assert f"1 file is in two splits through links, such as {first}" in str(plan)
     assert len(plan.items) == 7
 
 

@@ -11,7 +11,7 @@ from test_explanations import maps_of
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels
-from fiftyone_gradcam.explain.faithfulness import centred_gaussian, faithfulness
+from fiftyone_gradcam.explain.faithfulness import centered_gaussian, faithfulness
 from fiftyone_gradcam.model.checkpoint import load_checkpoint
 
 
@@ -108,7 +108,7 @@ def test_faithfulness_by_hand():
     assert found.deletion == pytest.approx((1 + 2 * 1 + 0) / 4)
     assert found.insertion == pytest.approx((0.5 + 2 * 0.5 + 1) / 4)
     assert found.drop == pytest.approx(1.0)
-    gaussian = centred_gaussian((7, 7))
+    gaussian = centered_gaussian((7, 7))
     assert gaussian.argmax() == 24
     assert np.array_equal(gaussian, gaussian[::-1, ::-1])
 

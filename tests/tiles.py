@@ -11,6 +11,9 @@ SIDE = 64
 SQUARES = 4  # tiles are compared by the mean colors of so many squares a side
 LABELLED = 1  # the lowest rows of squares, into which labels are written
 TOLERANCE = 14  # gray levels: tiles are scaled, and cut at whole pixels
+BOXES = """(tiles) => tiles.map((tile) => tile.getBoundingClientRect())
+    .filter((box) => box.width && box.height)
+    .map(({ x, y, width, height }) => ({ x, y, width, height }))"""
 MAGENTA, CYAN = (255, 0, 255), (0, 255, 255)
 
 
@@ -27,8 +30,8 @@ def expected_tile(sample: fo.Sample, field: str | None = None, color=MAGENTA) ->
 
 def tiles(page) -> list[np.ndarray]:
     """The pictures (SIDE, SIDE, 3) of all tiles, row by row."""
-    boxes = [tile.bounding_box() for tile in page.locator("[data-cy=looker]").all()]
-    boxes = sorted((box for box in boxes if box), key=lambda box: (round(box["y"]), box["x"]))
+    boxes = page.locator("[data-cy=looker]").evaluate_all(BOXES)  # one look: tiles come and go
+    boxes = sorted(boxes, key=lambda box: (round(box["y"]), box["x"]))
     screen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     found = []
     for box in boxes:

@@ -2,33 +2,12 @@
 // offers (React, __foo__, __fop__, __fos__, recoil); without it the Review tab has buttons.
 (function () {
   "use strict";
-  const OWNER = "@gradcam/classifier";
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const AHEAD = 5; // cards left at which more are fetched
-  const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
-  if (missing.length) {
-    console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons`);
-    return;
-  }
   const { createElement: h, useEffect, useRef, useState, useCallback } = window.React;
   const { useRecoilValue } = window.recoil;
-
-  function call(name, params) {
-    return new Promise((resolve) => {
-      window.__foo__.executeOperator(`${OWNER}/${name}`, params, {
-        callback: (found) => {
-          const answer = found && found.result ? found.result : {};
-          const error = (found && (found.errorMessage || found.error)) || answer.error;
-          resolve(error ? { ...answer, error: String(error) } : answer);
-        },
-      });
-    });
-  }
-
-  function source(path) {
-    return window.__fos__.getSampleSrc(path);
-  }
+  const { call, source, text, Button, Choice, Heat, isTyping } = window.__gradcam__;
 
   const known = new Map(); // pictures that are fetched already
   function fetchAhead(card) {
@@ -39,35 +18,6 @@
       known.set(path, image);
       if (known.size > 200) known.delete(known.keys().next().value);
     }
-  }
-
-  // A heatmap over the image: opacity by value, both maps of a card on one scale.
-  function Heat({ map, scale, color }) {
-    const canvas = useRef(null);
-    useEffect(() => {
-      let gone = false;
-      const image = new Image();
-      image.onload = () => {
-        if (gone || !canvas.current) return;
-        const { width, height } = image;
-        canvas.current.width = width;
-        canvas.current.height = height;
-        const pen = canvas.current.getContext("2d");
-        pen.drawImage(image, 0, 0);
-        const pixels = pen.getImageData(0, 0, width, height);
-        for (let i = 0; i < pixels.data.length; i += 4) {
-          const value = pixels.data[i] * scale * 0.75;
-          [pixels.data[i], pixels.data[i + 1], pixels.data[i + 2]] = color;
-          pixels.data[i + 3] = value;
-        }
-        pen.putImageData(pixels, 0, 0);
-        canvas.current.dataset.drawn = map.path;
-      };
-      image.src = source(map.path);
-      return () => { gone = true; };
-    }, [map.path, scale]);
-    const style = { position: "absolute", inset: 0, width: "100%", height: "100%" };
-    return h("canvas", { ref: canvas, style, "data-cy": "gradcam-heat" });
   }
 
   function Picture({ card, shown, size }) {
@@ -85,30 +35,10 @@
         onLoad: (e) => setSides([e.target.naturalWidth, e.target.naturalHeight]),
         style: { width: "100%", height: "100%", objectFit: "contain", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
       }),
-      one && h(Heat, { key: one.path, map: one, scale, color: COLORS[shown] }));
-  }
-
-  const text = (size, more) => ({ fontSize: size, lineHeight: 1.35, overflowWrap: "anywhere", ...more });
-  const buttonStyle = (strong) => ({
-    padding: "5px 10px", borderRadius: 4, cursor: "pointer", fontSize: 14, maxWidth: 260,
-    overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap",
-    border: `1px solid ${strong ? "#ff6d04" : "rgba(128,128,128,.5)"}`,
-    background: strong ? "#ff6d04" : "transparent", color: strong ? "#fff" : "inherit",
-  });
-
-  function Button({ label, mark, onClick, strong, disabled, name }) {
-    return h("button", {
-      onClick, disabled, title: label, "data-cy": name, tabIndex: -1,
-      style: { ...buttonStyle(strong), opacity: disabled ? 0.4 : 1 },
-    }, mark && h("b", { style: { marginRight: 6 } }, mark), label);
-  }
-
-  function Choice({ label, value, options, onChange, name }) {
-    return h("select", {
-      value: value || "", "data-cy": name, "aria-label": label,
-      onChange: (e) => { onChange(e.target.value || null); e.target.blur(); },
-      style: { ...buttonStyle(false), background: "var(--fo-palette-background-level2, #eee)", color: "inherit" },
-    }, h("option", { value: "" }, label), ...options.map(([v, shown]) => h("option", { key: v, value: v }, shown)));
+      one && h(Heat, {
+        key: one.path, address: source(one.path), drawn: one.path, version: scale,
+        paint: (value) => [...COLORS[shown], value * scale * 0.75],
+      }));
   }
 
   // What all cards share: the queue, decisions in their order, and keys.
@@ -240,10 +170,6 @@
     if (navigation) {
       document.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true }));
     }
-  }
-
-  function isTyping(target) {
-    return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
   }
 
   function Card({ modalId, size }) {

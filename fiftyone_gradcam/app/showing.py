@@ -11,11 +11,13 @@ at the App when the job has ended. It has a "summary" and may have
 - "picture": the path of a picture
 - "panel": a panel of FiftyOne's to open: its "name", and "data": what it is to show, by the names
   that it has for it
+- "rests_on": a digest of the labels that it was made with, by `dataset.basis.all_labels`
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import fiftyone as fo
@@ -26,6 +28,9 @@ from ..dataset.shown import is_earlier, stored_colors, with_one_heatmap
 from ..jobs import calls
 
 PANEL = "classifier"
+RESTS_ON = "rests_on"
+OPEN_SECONDS = 15.0  # until an App has opened a dataset, at most
+PLACE_SECONDS = 1.5  # until it has a place for panels then
 
 
 def show(ctx, outcome: dict) -> Iterator:
@@ -75,16 +80,30 @@ def color_heatmaps(ctx, fields: list[str]) -> None:
         ctx: of the panel
         fields: as `lacking_colors` found them
     """
+    if fields and (stored := stored_colors(ctx.dataset)) is not None:
+        give_colors(ctx, {path: stored.colors[path] for path in fields})
+
+
+def give_colors(ctx, colors: dict[str, str]) -> object:
+    """Give the App the colors of some fields; see `color_heatmaps`.
+
+    Args:
+        ctx: of whoever asks
+        colors: by the name of the field
+
+    Returns:
+        the message to the App, for an operator that generates them; None if there is none to give
+    """
     shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
-    if not fields or shown is None or stored is None:
-        return
+    if not colors or shown is None or stored is None:
+        return None
     entries = {entry["path"]: entry for entry in shown.fields or [] if entry.get("path")}
-    for path in fields:
-        entries[path] = {**entries.get(path, {"path": path}), "fieldColor": stored.colors[path]}
+    for path, color in colors.items():
+        entries[path] = {**entries.get(path, {"path": path}), "fieldColor": color}
     scheme = {"fields": list(entries.values())}
     if is_earlier(shown):
         scheme |= {"color_by": stored.color_by, "opacity": stored.opacity}
-    ctx.trigger("set_color_scheme", scheme)
+    return ctx.trigger("set_color_scheme", scheme)
 
 
 def _scheme_in_app(ctx) -> fo.ColorScheme | None:
@@ -93,9 +112,7 @@ def _scheme_in_app(ctx) -> fo.ColorScheme | None:
         return None
     from fiftyone.server.events import get_state
 
-    state = get_state()
-    is_open = state.dataset is not None and state.dataset.name == ctx.dataset.name
-    return state.color_scheme if is_open else None
+    return get_state().color_scheme if _is_open(ctx.dataset.name) else None
 
 
 def show_job(ctx, id: str) -> Iterator:
@@ -113,6 +130,29 @@ def show_job(ctx, id: str) -> Iterator:
             return
     state = {"state": {"tab": "jobs", "own": id}}
     yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
+
+
+def show_panel(ctx, dataset_name: str) -> Iterator:
+    """A message that opens the panel, once the App has opened a dataset.
+
+    An App without a dataset has no place for panels, and does not say when it has one.
+    """
+    end = time.monotonic() + OPEN_SECONDS
+    while not _is_open(dataset_name) and time.monotonic() < end:
+        time.sleep(0.2)
+    if _is_open(dataset_name):
+        time.sleep(PLACE_SECONDS)
+        yield ctx.ops.open_panel(PANEL, layout="horizontal")
+
+
+def _is_open(dataset_name: str) -> bool:
+    """Whether the App of this server has a dataset open."""
+    if not os.environ.get("FIFTYONE_SERVER"):
+        return False
+    from fiftyone.server.events import get_state
+
+    dataset = get_state().dataset
+    return dataset is not None and dataset.name == dataset_name
 
 
 def turn_panel(ctx, panel: dict) -> bool:

@@ -11,7 +11,7 @@ from ..images.batches import Images
 from ..images.geometry import RESIZES, check_resize
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..progress import Progress, some
+from ..progress import Progress, counted, some
 from ..training.recipe import AUTO, Recipe
 from . import runs
 from .fields import field_info, labels_of, root_dataset
@@ -123,7 +123,7 @@ def own_labels(
     """The field of the samples' own labels, and their class indexes, -1 where there is none."""
     dataset = root_dataset(samples)
     if label_field is None and dataset.get_field(run.label_field) is None:
-        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labelled yet
+        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labeled yet
     label_field = label_field or run.label_field
     _, _, labels = labels_of(samples, label_field)
     indexes = class_indexes(labels, run.classes)
@@ -137,7 +137,8 @@ def own_labels(
     if strangers:
         count = sum(label in set(strangers) for label in labels)
         print(
-            f"{count} samples are of classes that {run.key!r} does not know, and get no "
+            f"{counted(count, 'sample is of a class', 'samples are of classes')} that "
+            f"{run.key!r} does not know: no "
             f"label_score: {some(strangers)}"
         )
     return label_field, indexes

@@ -168,7 +168,7 @@ def classification_fields(dataset: fo.Dataset) -> list[str]:
 def labels_of(
     samples: fo.core.collections.SampleCollection, label_field: str
 ) -> tuple[list[str], list[str], list[str | None]]:
-    """Ids, file paths and labels (None where unlabelled) of a collection, in its order."""
+    """Ids, file paths and labels (None where unlabeled) of a collection, in its order."""
     path = label_path(root_dataset(samples), label_field)
     ids, paths, labels = whole(samples).values(["id", "filepath", path])
     return ids, paths, [label or None for label in labels]

@@ -13,7 +13,7 @@ from ..folders.moved import moved_path
 from ..folders.plan import Plan
 from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
-from ..progress import CancelledError
+from ..progress import CancelledError, counted
 from .adding import OnStep, add
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
@@ -106,7 +106,7 @@ def carry_out(
     """Make what is planned: decode every new file, and add those that are images.
 
     Files that the dataset has already are read again if their size or time is another, and else
-    left alone, so that an import that was cancelled or killed goes on when it is called again.
+    left alone, so that an import that was cancelled or killed continues when it is called again.
     Samples whose files are gone follow them to where the same content is found. A dataset that
     is replaced stays until the new one is whole. After an error all is as it was. The caller
     holds the dataset by `importing`.
@@ -146,13 +146,14 @@ def carry_out(
             delete_with_files(dataset)
             raise CancelledError("Cancelled: nothing is imported, all is as it was") from None
         raise CancelledError(
-            f"Cancelled: {len(result.ids)} images are imported; importing {plan.root!r} into "
-            f"{name!r} again goes on with the others"
+            f"Cancelled: {counted(len(result.ids), 'image is', 'images are')} imported; "
+            f"importing {plan.root!r} into "
+            f"{name!r} again adds the others"
         ) from None
     except PyMongoError as error:  # it takes no undoing either
         raise RuntimeError(
             f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be, "
-            f"import {plan.root!r} into {name!r} again: it goes on from where it was"
+            f"import {plan.root!r} into {name!r} again: it continues where it ended"
         ) from error
     except BaseException:
         if is_new:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import fiftyone.core.odm as foo
 
 from ..locks import dataset_target, locked
+from ..progress import counted
 from . import references
 from .feature_files import PART
 from .feature_sources import useless_features
@@ -58,7 +59,8 @@ class Leftover:
     def __str__(self) -> str:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
         whose = f"dataset {self.dataset!r}" if self.dataset else "an unknown dataset"
-        text = f"{self.folder}: {len(self.files)} files, {self.size / 1e6:.1f} MB, since {day}"
+        files = counted(len(self.files), "file")
+        text = f"{self.folder}: {files}, {self.size / 1e6:.1f} MB, since {day}"
         return f"{text}, of {whose}{'' if self.is_known else ', perhaps of another database'}"
 
 

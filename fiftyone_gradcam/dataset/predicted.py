@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..explain.signed import AGAINST
 from ..images.away import is_away
 from ..images.batches import Images
 from ..model.network import Network
 from ..passes.engine import run_pass
-from ..passes.heatmaps import Heatmap, Heatmaps
+from ..passes.heatmaps import CONTRAST, Heatmap, Heatmaps
 from ..passes.precision import DEFAULT
 from ..passes.sinks import Predictions, Sink
 from ..progress import Report
@@ -64,7 +65,11 @@ def store_predictions(
                     writer.add_no_heatmap(one.kind, ids[position])
                 else:
                     target = network.classes[one.target]
-                    writer.add_heatmap(one.kind, ids[position], target=target, **one.stored)
+                    kind, own = one.kind.removeprefix(AGAINST), labels[position]
+                    versus = {"versus": network.classes[own]} if kind == CONTRAST else {}
+                    writer.add_heatmap(
+                        one.kind, ids[position], target=target, **versus, **one.stored
+                    )
         writer.flush_if_full()
 
     heatmaps = Heatmaps(

@@ -22,6 +22,7 @@ HEATMAP_ATTRIBUTES = {
     "centroid": "list",
     "border": "float",
 }
+VERSUS = {"versus": "text"}  # of a contrast: the label that the predicted class is compared with
 WORDS = {
     "predicted": "the predicted class",
     "label": "the sample's own label",
@@ -66,7 +67,8 @@ def declared_fields(
         info = {"kind": kind, "prediction_field": prediction_field, **facts, **how}
         if against := heatmap_fields.get(AGAINST + kind):
             info["against"] = against
-        found[name] = Declared("heatmap", text, info, HEATMAP_ATTRIBUTES)
+        attributes = HEATMAP_ATTRIBUTES | (VERSUS if of == "contrast" else {})
+        found[name] = Declared("heatmap", text, info, attributes)
     return found
 
 

@@ -54,12 +54,12 @@ class PredictionWriter:
     maps: dict[str, int] = field(default_factory=dict, init=False)
     zero_maps: dict[str, int] = field(default_factory=dict, init=False)
     _rows: dict[str, dict] = field(default_factory=dict, init=False)
-    _begun: bool = field(default=False, init=False)
+    _has_started: bool = field(default=False, init=False)
     _done: int = field(default=0, init=False)
     _spool: Spool | None = field(default=None, init=False)
 
     def __post_init__(self):
-        # A new name for each pass, or the browser would go on showing the pictures it knows.
+        # A new name for each pass, or the browser would keep showing the pictures it knows.
         self._stamp = uuid.uuid4().hex[:8]
         kinds = {
             self.prediction_field: fo.Classification,
@@ -131,7 +131,7 @@ class PredictionWriter:
                 )
 
     def resume(self) -> list[int]:
-        """Go on with a pass; returns the positions of samples that lack anything."""
+        """Continue a pass; returns the positions of samples that lack anything."""
         if self.options.scale == "run":  # maps that share one scale are made together
             return list(range(len(self.ids)))
         left = self._not_waiting() if self.replaces else self._lacking()
@@ -251,9 +251,9 @@ class PredictionWriter:
 
     def _begin(self) -> None:
         """Make ready for the first values."""
-        if self._begun:
+        if self._has_started:
             return
-        self._begun = True
+        self._has_started = True
         claim_folder(self.dataset)
         for other in spools(self.dataset):  # of earlier passes into these fields, not resumed
             is_own = self._spool is not None and other.path == self._spool.path

@@ -42,6 +42,7 @@ def record(
     findings: list[Finding],
     recorder: Watch | None,
     val_set: Labelled | None,
+    basis: dict,
 ) -> Run:
     """Write a finished training: first its files, then the run; then delete those it replaces."""
     replaced = runs.paths_of(dataset, key)
@@ -68,6 +69,7 @@ def record(
             curves=curves,
             watch=recorder.save(folder) if recorder else None,
             measured=_measured(dataset, classes, val_set, trained),
+            basis=basis,
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)

@@ -20,7 +20,7 @@ def settled_for(
     progress: Progress,
     otherwise: str = "crop",
 ) -> Recipe:
-    """A recipe whose way to make images square is named, by the labelled images of a collection:
+    """A recipe whose way to make images square is named, by the labeled images of a collection:
     those tagged "train" if there are (see `training.resizing.settle_resize`).
 
     Args:

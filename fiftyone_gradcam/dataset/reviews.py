@@ -69,7 +69,7 @@ class Review:
 
 @contextmanager
 def reviewing(dataset: fo.Dataset) -> Iterator[None]:
-    """Decide while nobody else does. A training or prediction may go on meanwhile."""
+    """Decide while nobody else does. A training or prediction may run meanwhile."""
     label = f"The reviews of dataset {dataset.name!r}"
     with locked(f"reviews {dataset._doc.id}", label, patience()):
         refresh(dataset)

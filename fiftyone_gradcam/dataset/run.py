@@ -41,6 +41,8 @@ class Run:
             others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
         temperature: by which logits are divided to make probabilities that can be believed, as
             `evaluate` has fitted it; None if it was not asked to
+        basis: digests of the "split" and the "labels" that it was trained with (see
+            `fiftyone_gradcam.dataset.basis`); None of what is unknown
         trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
     """
 
@@ -61,6 +63,7 @@ class Run:
     trained: str | None = None
     measured: dict | None = None
     temperature: float | None = None
+    basis: dict | None = None
 
     @property
     def version(self) -> str | None:
@@ -69,7 +72,7 @@ class Run:
 
     @property
     def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, unless told otherwise."""
+        """Where Grad-CAM takes the target tensor, by default."""
         from ..model.backbones import get_backbone
 
         return get_backbone(self.recipe["backbone"]).family.layer
@@ -135,7 +138,8 @@ class Run:
         epochs = f"{done}" if done == planned else f"{done} of {planned}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{epochs} epochs (best {self.best_epoch or '0, the new layers alone'}){accuracy}"
+            f"{epochs} {'epoch' if epochs == '1' else 'epochs'} (best "
+            f"{self.best_epoch or '0, the new layers alone'}){accuracy}"
         )
 
 

@@ -20,7 +20,7 @@ CHECKPOINT, STATE = "model.pt", "state.pt"
 
 
 def can_resume(samples: fo.core.collections.SampleCollection, key: str) -> bool:
-    """Whether a training has left what is needed to go on with it."""
+    """Whether a training has left what is needed to resume it."""
     if not key.isidentifier():  # no run is called so, and it is to be part of a path
         return False
     return os.path.isfile(os.path.join(run_folder(root_dataset(samples), key), STATE))
@@ -33,7 +33,7 @@ def checkpoint_path(dataset: fo.Dataset, key: str) -> str:
 
 def new_folder(dataset: fo.Dataset, key: str) -> str:
     """A folder for the files of a new run, where it overwrites none: until the new run is recorded
-    the old one is good, and clones of the dataset may go on showing it."""
+    the old one is good, and clones of the dataset may still show it."""
     folder = run_folder(dataset, key)
     is_free = not os.path.exists(os.path.join(folder, CHECKPOINT))
     return folder if is_free else os.path.join(folder, uuid.uuid4().hex[:8])
@@ -55,7 +55,7 @@ def remove_others(
     Args:
         dataset, key: of the run, or of a training that is no run yet
         replaced: paths of the files of the run that it replaced
-        keep_state: keep what is needed to go on with the training
+        keep_state: keep what is needed to resume the training
     """
     files.remove_run_files(dataset, key, replaced, [STATE] if keep_state else [])
 

@@ -81,6 +81,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         val_accuracy=run.val_accuracy,
         val_images=run.val_images,
         measured=run.measured,
+        basis=run.basis,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -140,6 +141,9 @@ def load_run(
         key: of the run; a run is returned as it is
         others: names beside the keys of runs that may have been meant, for the message
 
+    Returns:
+        the `Run`
+
     Raises:
         ValueError: if the dataset has no such training; the message names the most similar, and
             lists those it has
@@ -151,7 +155,7 @@ def load_run(
         if can_resume(dataset, str(key)):
             raise ValueError(
                 f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
-                f"fine_tune(..., {key!r}, resume=True) goes on with it"
+                f"fine_tune(..., {key!r}, resume=True) resumes it"
             )
         raise ValueError(
             f"{dataset.name!r} has no training run {key!r}. "
@@ -202,6 +206,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         trained=_when(info),
         measured=getattr(config, "measured", None),
         temperature=getattr(config, "temperature", None),
+        basis=getattr(config, "basis", None),
     )
 
 
@@ -215,10 +220,25 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
 
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
-    """Keys of the trainings of a dataset, in the order in which they were made."""
+    """Keys of the trainings of a dataset, in the order in which they were made.
+
+    Args:
+        samples: a dataset or view
+
+    Returns:
+        the keys, the newest last
+
+    Raises:
+        TypeError: if it is no FiftyOne dataset or view of images
+    """
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
     return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
+
+
+def trained_at(dataset: fo.Dataset, key: str) -> str:
+    """When a run of a dataset was recorded, which is its version: see `Run.trained`."""
+    return _when(dataset.get_run_info(key))
 
 
 def _when(info: fo.core.runs.RunInfo) -> str:

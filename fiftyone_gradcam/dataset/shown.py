@@ -8,7 +8,7 @@ the map, is painted right at once, and leaves the photo as it is where the map i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import fiftyone as fo
@@ -18,6 +18,7 @@ from .fields import classification_fields, field_info, is_owned
 from .heatmaps import heatmap_fields
 
 OPACITY = 0.7
+VALUE_OPACITY = 0.5  # of a scale, whose lowest color covers the photo too
 # Over photos of insects, fruit and walls, orange and red change what is below them least, violet,
 # blue, green and magenta most. What speaks against a class has the complement.
 COLORS = {
@@ -50,6 +51,31 @@ def prepare_colors(dataset: fo.Dataset) -> None:
     dataset.save()
 
 
+def plan_colors(
+    dataset: fo.Dataset, kinds: Mapping[str, str], classes: list[str]
+) -> dict[str, str]:
+    """Store the colors of heatmaps that are to be written; a color that is stored stays.
+
+    Args:
+        dataset: that they are to be written to
+        kinds: of each field, by its name
+        classes: of the run, see `color_of`
+
+    Returns:
+        the color of each field
+    """
+    _read_again(dataset)
+    scheme = _with_colors(dataset, dataset.app_config.color_scheme)
+    entries = {entry["path"]: dict(entry) for entry in scheme.fields if entry.get("path")}
+    for name, kind in kinds.items():
+        entry = entries.setdefault(name, {"path": name})
+        entry["fieldColor"] = entry.get("fieldColor") or color_of(kind, classes)
+    scheme.fields = list(entries.values())
+    dataset.app_config.color_scheme = scheme
+    dataset.save()
+    return {name: entries[name]["fieldColor"] for name in kinds}
+
+
 def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
     """Make fields visible when the App opens the dataset, beside those that are already.
 
@@ -72,6 +98,19 @@ def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
         active.paths = with_one_heatmap(active.paths, names, maps)
     config.active_fields = active
     config.color_scheme = _with_colors(dataset, config.color_scheme)
+    dataset.save()
+
+
+def paint_by_value(dataset: fo.Dataset) -> None:
+    """Let the App paint heatmaps in its color scale, at half opacity, when it opens the dataset.
+
+    The scale is a setting of the App, not of the dataset: one that is stored is ignored when tiles
+    are first painted.
+    """
+    _read_again(dataset)
+    scheme = _with_colors(dataset, dataset.app_config.color_scheme)
+    scheme.color_by, scheme.opacity = "value", VALUE_OPACITY
+    dataset.app_config.color_scheme = scheme
     dataset.save()
 
 

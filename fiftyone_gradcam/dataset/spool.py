@@ -1,7 +1,7 @@
 """Values that wait on disk until all of them are known, and only then replace others.
 
 A field holds values of one run. Those of a second run are written to a file first, sample by
-sample, while the field goes on showing the first. When the last of them is on disk, the file gets
+sample, while the field still shows the first. When the last of them is on disk, the file gets
 another name: from that moment on the replacement is decided, and whoever comes next completes it if
 it is cut short. First the old values go, all at once; then the field says whose it is; then come
 the new ones. So a field never holds values of two runs, and values are lost for complete ones only.
@@ -86,7 +86,7 @@ class Spool:
         os.truncate(self.path, end)
 
     def commit(self) -> None:
-        """Put the values where they belong. Once this has begun, `complete` can finish it."""
+        """Put the values where they belong. Once this has started, `complete` can finish it."""
         with open(self.path, "ab") as file:
             os.fsync(file.fileno())
         ready = self.path.removesuffix(WAITING) + READY

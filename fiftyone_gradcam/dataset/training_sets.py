@@ -8,7 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..progress import some
+from ..progress import counted, some
 from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from . import fields, splits
@@ -43,9 +43,9 @@ def training_data(
             raise ValueError(
                 "There is nothing to train on: all of these samples are tagged 'val' or 'test'"
             )
-    watched = samples.match_tags("val")
-    if not len(watched):
-        watched = without_left_out(dataset.match_tags("val"), include_excluded)
+    val_samples = samples.match_tags("val")
+    if not len(val_samples):
+        val_samples = without_left_out(dataset.match_tags("val"), include_excluded)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:
@@ -54,13 +54,15 @@ def training_data(
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
     if unlabelled := labels.count(None):
-        print(f"{unlabelled} training samples have no label, and are left out")
+        print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
-    val_set, strangers = _labelled(watched, label_field, classes, recipe, rest)
+    val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
     if strangers:
-        print(f"Not watched, being of classes without training images: {some(strangers)}")
+        print(
+            f"Not used for validation, being of classes without training images: {some(strangers)}"
+        )
     if not len(val_set.images):
         print("No sample is tagged 'val': the last epoch is kept")
         return classes, train_set, None

@@ -9,6 +9,7 @@ from fiftyone import ViewField as F
 from ..arguments import checked
 from ..similar import did_you_mean
 from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
+from .freshness import refresh_label_scores
 
 
 @checked
@@ -24,9 +25,13 @@ def lowest_scores(
     Args:
         samples: a dataset or view with predictions
         label: only samples of this class; None takes all
-        count: at most this many; None takes all
+        count: at most this many, at least 1; None takes all
         prediction_field: where `predict` put the predictions
         label_field: the samples' own labels; None takes the field that `predict` compared with
+
+    Returns:
+        a view, sorted by `<prediction_field>.label_score`; scores of labels that have changed are
+        brought up to date first
 
     Raises:
         ValueError: if there are no predictions, no such class, or count is not positive
@@ -44,7 +49,18 @@ def highest_scores(
 ) -> fo.DatasetView:
     """The samples to which the classifier gives their own label most, highest first.
 
-    Arguments and errors as `lowest_scores`.
+    Args:
+        samples: a dataset or view with predictions
+        label: only samples of this class; None takes all
+        count: at most this many, at least 1; None takes all
+        prediction_field: where `predict` put the predictions
+        label_field: the samples' own labels; None takes the field that `predict` compared with
+
+    Returns:
+        a view, sorted by `<prediction_field>.label_score`
+
+    Raises:
+        ValueError: if there are no predictions, no such class, or count is not positive
     """
     return _by_score(samples, label, count, prediction_field, label_field, reverse=True)
 
@@ -57,7 +73,16 @@ def mistakes(
 ) -> fo.DatasetView:
     """The samples whose prediction differs from their label, the most confident first.
 
-    Arguments and errors as `lowest_scores`.
+    Args:
+        samples: a dataset or view with predictions
+        prediction_field: where `predict` put the predictions
+        label_field: the samples' own labels; None takes the field that `predict` compared with
+
+    Returns:
+        a view, sorted by `<prediction_field>.confidence`
+
+    Raises:
+        ValueError: if there are no predictions
     """
     own = F(_label_path(samples, prediction_field, label_field))
     samples, predicted = whole(samples), F(f"{prediction_field}.label")
@@ -88,7 +113,7 @@ def accuracy(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> float | None:
-    """Share of the labelled and predicted samples whose prediction is their label; None of none."""
+    """Share of the labeled and predicted samples whose prediction is their label; None of none."""
     own = _label_path(samples, prediction_field, label_field)
     pairs = whole(samples).values([f"{prediction_field}.label", own])
     judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]
@@ -111,6 +136,8 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
                 f"{', '.join(map(str, known)) or 'none'}"
             )
         view = view.match({own: {"$eq": label}})  # in an expression "$" would mean a field
+    if changed := refresh_label_scores(root_dataset(samples), prediction_field):
+        print(f"{changed} values of {score!r} follow labels that have changed since")
     view = view.sort_by(score, reverse=reverse)
     return view if count is None else view.limit(count)
 

@@ -40,7 +40,7 @@ def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
     """Change a dataset while nobody else does.
 
     Raises:
-        TimeoutError: in the App's server, if another process goes on changing it
+        TimeoutError: in the App's server, if another process keeps changing it
     """
     dataset = root_dataset(samples)
     with locked(lock_of(dataset), f"Dataset {dataset.name!r}", patience()) as waited:
@@ -76,7 +76,7 @@ def alone_in(folder: str, inner: Iterable[str] = ()) -> Iterator[None]:
         inner: folders below it, relative, that files will be written to
 
     Raises:
-        TimeoutError: in the App's server, if another process goes on writing to it
+        TimeoutError: in the App's server, if another process keeps writing to it
     """
     with locked(export_lock(folder), f"Folder {folder!r}", patience()):
         for name in {"", *inner}:
@@ -98,7 +98,7 @@ def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterat
 
     Raises:
         FileExistsError, NotADirectoryError: if it is not empty, or is a file
-        TimeoutError: in the App's server, if another process goes on writing to it
+        TimeoutError: in the App's server, if another process keeps writing to it
     """
     folder = os.path.abspath(os.path.expanduser(folder))
     with alone_in(folder, inner):

@@ -65,7 +65,7 @@ def explain(
     Args:
         model: a network of this backbone
         backbone: its row of the table
-        images: normalised images (N, 3, H, W) on the model's device
+        images: normalized images (N, 3, H, W) on the model's device
         targets: for each map wanted, "predicted", "runner_up" (the second most probable class),
             or class indexes (N,) in [0, K), -1 for samples without one, whose map is zero
         method: "gradcam", "hirescam", "layercam", "gradcam++", "eigencam" or "scorecam" (slow:

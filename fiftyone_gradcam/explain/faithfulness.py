@@ -1,8 +1,7 @@
-"""Does a map show what the network's decision rests on? Measured by taking pixels away."""
+"""Does a map show what the network's decision rests on? Measured by removing pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +9,16 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from ..images.geometry import to_frame
+from .road import Probability, road
 
 STEPS = 10
 BLUR = 31  # pixels: wide enough to hide an object from a network of 224 pixels
 GAUSSIAN_SIGMA = 0.25  # of the side
 
 MEASURES = ("deletion", "insertion", "drop")
+ROAD = "road"  # a fourth measure, on request: it takes seconds for each image
+HIGH_IS_GOOD = ("insertion", ROAD)
 RIVALS = ("", "gaussian", "random")  # of a map: itself, and two that know nothing of the image
-
-Probability = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,20 @@ class Faithfulness:
     """What a map is worth, for the probability p of its class.
 
     Attributes:
-        deletion: area under p as the pixels are made grey, the hottest first; in [0, 1], low is
+        deletion: area under p as the pixels are made gray, the hottest first; in [0, 1], low is
             good (Petsiuk et al., RISE, arXiv 1806.07421)
         insertion: area under p as the pixels of a blurred image become sharp, the hottest first;
             in [0, 1], high is good (same)
         drop: share of p that is lost when the image is multiplied by the map, at least 0; low is
             good (Chattopadhay et al., arXiv 1710.11063, equation 22)
+        road: how much more p falls without the hottest pixels than without the coldest, in
+            [-0.5, 0.5]; high is good (see `road`); None if it was not asked for
     """
 
     deletion: float
     insertion: float
     drop: float
+    road: float | None = None
 
 
 def faithfulness(
@@ -44,19 +47,22 @@ def faithfulness(
     cam: np.ndarray,
     probability: Probability,
     steps: int = STEPS,
+    noise: np.random.Generator | None = None,
 ) -> Faithfulness:
     """Measure a map of what a model saw.
 
     Args:
-        image: normalised image (3, H, W): zero is the mean colour
+        image: normalized image (3, H, W): zero is the mean color
         cam: (h, w) map of it; what is below 0 counts as 0
-        probability: from normalised images (N, 3, H, W) to the class's probabilities (N,)
-        steps: how many equal parts the pixels are taken in, at least 2
+        probability: from normalized images (N, 3, H, W) to the class's probabilities (N,)
+        steps: how many equal parts the pixels are removed in, at least 2
+        noise: measure `road` too, with the noise of this generator
     """
     height, width = image.shape[1:]
     heat = np.clip(to_frame(np.clip(cam, 0, None), width, height), 0, None)
     # Ties are broken by place, from the top left; a map of zeros is no order at all.
-    order = torch.from_numpy(np.argsort(-heat, axis=None, kind="stable"))
+    ordered = np.argsort(-heat, axis=None, kind="stable")
+    order = torch.from_numpy(ordered)
     taken = torch.zeros(steps + 1, height * width, dtype=torch.bool)
     for step in range(1, steps + 1):
         taken[step, order[: round(step * height * width / steps)]] = True
@@ -72,6 +78,7 @@ def faithfulness(
         deletion=_area(deleted),
         insertion=_area(inserted),
         drop=max(0.0, whole - alone) / max(whole, 1e-12),
+        road=None if noise is None else road(image, ordered, probability, steps, noise),
     )
 
 
@@ -86,7 +93,7 @@ def _area(curve: torch.Tensor) -> float:
     return float(((values[1:] + values[:-1]) / 2).mean())
 
 
-def centred_gaussian(shape: tuple[int, int]) -> np.ndarray:
+def centered_gaussian(shape: tuple[int, int]) -> np.ndarray:
     """A map (h, w) that knows nothing but that objects stand in the middle."""
     down, across = (
         np.exp(-0.5 * (((np.arange(side) + 0.5) / side - 0.5) / GAUSSIAN_SIGMA) ** 2)

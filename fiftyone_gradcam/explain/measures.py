@@ -46,12 +46,12 @@ def measure(cam: np.ndarray, box: Box = WHOLE) -> Measures | None:
     hottest = np.partition(smooth, -tenth, axis=None)[-tenth:]
     edge = GRID // 10
     inner = smooth[edge:-edge, edge:-edge].sum(dtype=np.float64)
-    centres = (np.arange(GRID) + 0.5) / GRID
+    centers = (np.arange(GRID) + 0.5) / GRID
     return Measures(
         focus=float(hottest.sum(dtype=np.float64) / mass),
         centroid=(
-            float((smooth.sum(0) * centres).sum() / mass),
-            float((smooth.sum(1) * centres).sum() / mass),
+            float((smooth.sum(0) * centers).sum() / mass),
+            float((smooth.sum(1) * centers).sum() / mass),
         ),
         border=float(1 - inner / mass),
     )

@@ -77,9 +77,9 @@ def score_cam(
 
     Args:
         features: target tensor (N, C, h, w)
-        images: normalised images (N, 3, H, W)
+        images: normalized images (N, 3, H, W)
         classes: (N,) class indexes
-        model: from normalised images to logits
+        model: from normalized images to logits
     """
     weights = []
     for channels, image, label in zip(features, images, classes.tolist(), strict=True):

@@ -16,7 +16,7 @@ BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
 
 @cache
 def colors_of(colormap: str) -> np.ndarray:
-    """The 256 colours of a colormap, uint8 (256, 3).
+    """The 256 colors of a colormap, uint8 (256, 3).
 
     Raises:
         ValueError: if matplotlib has no colormap of this name
@@ -44,7 +44,7 @@ def check_alpha(alpha: float) -> None:
 
 
 def color_heatmap(pixels: np.ndarray, colormap: str = "jet") -> Image.Image:
-    """A heatmap in colours; where it is 0, the model saw nothing, and it is black.
+    """A heatmap in colors; where it is 0, the model saw nothing, and it is black.
 
     Args:
         pixels: uint8 (height, width), as `render_heatmap` draws them
@@ -69,12 +69,12 @@ def overlay(
         alpha: opacity of the heatmap in [0, 1]
         signed: whether 128 stands for zero; what is near it is transparent then
     """
-    grey = Image.fromarray(pixels).resize(image.size, Image.Resampling.BILINEAR)
+    gray = Image.fromarray(pixels).resize(image.size, Image.Resampling.BILINEAR)
     opacity = (pixels > 0) * 255.0 * alpha
     if signed:  # full from half of the peak on, on either side
         opacity *= (np.abs(pixels - 128.0) / 64).clip(0, 1)
     mask = Image.fromarray(np.rint(opacity).astype(np.uint8))
-    colored = Image.fromarray(colors_of(colormap)[np.asarray(grey)])
+    colored = Image.fromarray(colors_of(colormap)[np.asarray(gray)])
     smooth = Image.Resampling.BILINEAR if signed else Image.Resampling.NEAREST
     return Image.composite(colored, image, mask.resize(image.size, smooth))
 

@@ -119,12 +119,17 @@ def save_heatmap(pixels: np.ndarray, path: str) -> None:
         pixels: uint8 array (height, width)
         path: the file
     """
+    with whole_file(path) as part, open(part, "wb") as file:
+        file.write(png_bytes(pixels))
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """A gray PNG of pixels (height, width), uint8."""
     rows = np.empty((pixels.shape[0], pixels.shape[1] + 1), np.uint8)
     rows[:, 0] = 2  # the filter's number
     rows[0, 1:] = pixels[0]
     np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
-    with whole_file(path) as part, open(part, "wb") as file:
-        file.write(png_file(rows))
+    return png_file(rows)
 
 
 def save_rows(rows: np.ndarray, path: str) -> None:

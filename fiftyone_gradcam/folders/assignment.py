@@ -62,7 +62,7 @@ def assign(
     the split that lacks most of its classes.
 
     Args:
-        labels: class of each sample, None for unlabelled ones, which go to no split
+        labels: class of each sample, None for unlabeled ones, which go to no split
         fractions: share of each split; where they add up to less than 1, the rest goes nowhere.
             Or numbers of images of each class; of a class with fewer, in the same proportions
         seed: of the shuffle

@@ -65,9 +65,9 @@ def read_head(path: str) -> Head:
     first = next((line for line in lines if line.strip() and not _separator(line)), None)
     if first is None:
         raise ValueError(f"The table {path!r} is empty")
-    told = _separator(next(line for line in lines if line.strip()))
+    named = _separator(next(line for line in lines if line.strip()))
     bare = re.sub(r'"[^"]*"', "", first)
-    delimiter = told or max(DELIMITERS, key=bare.count)
+    delimiter = named or max(DELIMITERS, key=bare.count)
     rows: list[list[str]] = []
     try:
         rows.extend(itertools.islice(_parse(iter(lines), delimiter), HEAD_ROWS + 1))

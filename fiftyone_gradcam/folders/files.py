@@ -1,4 +1,4 @@
-"""Which files of a folder may be images: told by their names, none is opened."""
+"""Which files of a folder may be images: recognized by their names; none is opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .walking import Walk, walk
 
-# Files that are told by their names; what has another name is opened.
+# Files that are recognized by their names; what has another name is opened.
 OTHERS = (
     "txt md rst csv tsv json jsonl xml yaml yml toml ini cfg log html htm css js py ipynb m mat "
     "npy npz pt pth onnx h5 hdf5 pkl pickle db sqlite lock pdf doc "
@@ -94,19 +94,19 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
 
 def _tell_links(found: Found, walked: Walk, root: str) -> None:
     """Name the links to folders, followed or not."""
-    told = [
+    linked = [
         f"{os.path.relpath(link, root)} is a link to {target}, which is read"
         for link, target in walked.links
     ]
     for link, own in walked.repeated:
         found.passed_over["links to a folder that is read already"] += 1
-        told.append(
+        linked.append(
             f"{os.path.relpath(link, root)} is the same folder as {os.path.relpath(own, root)}, "
             f"through a link: its files are taken once, from {os.path.relpath(own, root)}"
         )
-    found.notes += told[:MOST_LINKS]
-    if len(told) > MOST_LINKS:
-        found.notes.append(f"{len(told) - MOST_LINKS} more folders are links")
+    found.notes += linked[:MOST_LINKS]
+    if len(linked) > MOST_LINKS:
+        found.notes.append(f"{len(linked) - MOST_LINKS} more folders are links")
     if walked.around:
         found.passed_over["links to a folder around this one"] = len(walked.around)
 

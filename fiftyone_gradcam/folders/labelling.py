@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..progress import counted
 from .at_hand import AtHand, tables_at_hand, why_not
 from .cells import Images
 from .columns import Named, split_of_name
@@ -90,7 +91,7 @@ def labels_of_folder(
         return found
     if count := _count_filled(labelled, guesses):
         found.notes = [note for note in found.notes if note != found.absent]
-        about = f"{count} images that lie in no class folder have their class from a table"
+        about = f"{counted(count, 'image')} in no class folder: the class is that of a table"
         return replace(found, notes=[*found.notes, about], only_fills=True)
     unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
@@ -226,7 +227,8 @@ def _merged(tables: list[Table], images: Images) -> Labelling:
             found.found[path] = earlier[0] or label, earlier[1] or split
     if absent := [file for file in images.files if file not in found.found]:
         example = os.path.relpath(absent[0], root)
-        found.absent = f"{len(absent)} images have no row in a table, such as {example}"
+        images_have = counted(len(absent), "image has", "images have")
+        found.absent = f"{images_have} no row in a table, such as {example}"
         found.notes.append(found.absent)
     for (one, other), count in parted.items():
         if count > MOST_PARTED * shared[one, other]:

@@ -1,4 +1,4 @@
-"""Masks among images: told by their names and places, and proved by their pixels."""
+"""Masks among images: recognized by their names and places, and proved by their pixels."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..progress import counted
 from .layout import Layout
 from .remarks import MOST_NAMES, are_splits
 
@@ -140,10 +141,13 @@ class Plan:
             raise ValueError(reason)
 
     def __str__(self) -> str:
-        lines = [f"{self.root}: {len(self.items)} files, {len(self.classes)} classes"]
+        lines = [
+            f"{self.root}: {counted(len(self.items), 'file')}, "
+            f"{counted(len(self.classes), 'class', 'classes')}"
+        ]
         lines += [f"Layout: {self.layout}", *self.table_words]
         for split, classes in self.counts().items():
-            parts = [f"{name or 'unlabelled'} {count}" for name, count in classes.items()]
+            parts = [f"{name or 'unlabeled'} {count}" for name, count in classes.items()]
             more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")

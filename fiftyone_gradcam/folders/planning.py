@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..arguments import checked
+from ..progress import counted
 from . import labelling
 from .cells import Images
 from .class_names import names_of
@@ -119,10 +120,10 @@ def plan_import(
     )
     readings = plan.layout.read_all(paths)
     if plan.tables:
-        told = [from_table.found.get(file, (None, None)) for file in files]
+        from_rows = [from_table.found.get(file, (None, None)) for file in files]
         readings = [
             ((own if from_table.only_fills else None) or label, said or split)
-            for (label, said), (own, split) in zip(told, readings, strict=True)
+            for (label, said), (own, split) in zip(from_rows, readings, strict=True)
         ]
     plan.names = names_of(root, class_names, {label for label, _ in readings} - {None})
     plan.items = [
@@ -158,6 +159,6 @@ def _leave_out_masks(plan: Plan, found: Found) -> None:
     mask, image = masks.example()
     of_image = f", the mask of {os.path.relpath(image, plan.root)}" if image else ""
     plan.warnings.append(
-        f"{len(masks.images)} files are masks of images and left out, such as "
+        f"{counted(len(masks.images), 'mask')} of images left out, such as "
         f"{os.path.relpath(mask, plan.root)}{of_image}. To import them too, pass keep_masks=True"
     )

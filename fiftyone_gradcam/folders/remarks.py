@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..progress import counted
 from .layout import Layout
 from .split_names import parse, parting_pattern, split_of, splits_of
 
@@ -34,7 +35,9 @@ def remarks(
             found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
     unlabelled = sum(item.label is None for item in plan.items)
     if unlabelled and plan.classes:
-        found.append(f"{unlabelled} images have no class, and become unlabelled samples")
+        found.append(
+            f"{counted(unlabelled, 'image has', 'images have')} no class: unlabeled samples"
+        )
     folded = Counter(name.casefold() for name in plan.classes)
     alike = [name for name in plan.classes if folded[name.casefold()] > 1]
     if alike:
@@ -48,7 +51,9 @@ def remarks(
     counts = Counter(item.label for item in plan.items if item.label is not None)
     if counts and max(counts.values()) > 20 * min(counts.values()):
         rarest, count = min(counts.items(), key=lambda pair: pair[1])
-        found.append(f"Classes are of very different sizes: {rarest!r} has {count} images")
+        found.append(
+            f"Classes are of very different sizes: {rarest!r} has {counted(count, 'image')}"
+        )
     return found + _of_same(plan, same)
 
 
@@ -114,5 +119,8 @@ def _of_same(plan: Plan, same: list[list[str]]) -> list[str]:
         groups = [g for g in groups if len({readings[path][place] for path in g}) > 1]
         if groups:
             first = " and ".join(os.path.relpath(path, plan.root) for path in groups[0][:2])
-            found.append(f"{len(groups)} files are {words} through links, such as {first}")
+            found.append(
+                f"{counted(len(groups), 'file is', 'files are')} {words} through links, such as "
+                f"{first}"
+            )
     return found

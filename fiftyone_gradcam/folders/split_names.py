@@ -1,4 +1,4 @@
-"""Names of folders that hold a split: told alone, and among those beside them."""
+"""Names of folders that hold a split: recognized alone, and among those beside them."""
 
 from __future__ import annotations
 

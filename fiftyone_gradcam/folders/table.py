@@ -21,8 +21,8 @@ from .columns import (
 from .csv_file import Head, read_head, read_rows
 from .split_names import EVALUATED, SPLITS, parse, split_of
 
-UNMARKED = "in the table without a class, and left unlabelled"
-SEVERAL = "in the table with several classes, and left unlabelled"
+UNMARKED = "in the table without a class, and left unlabeled"
+SEVERAL = "in the table with several classes, and left unlabeled"
 MOST_VALUES = 8
 
 
@@ -108,8 +108,8 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
             parted.append(name)
     _check(table, head, columns, images, first)
     # "eval" is for validation, unless other images are.
-    splits_told = {split for _, split in table.found.values()}
-    meaning = {EVALUATED[0]: "test" if "val" in splits_told else "val"}
+    own_splits = {split for _, split in table.found.values()}
+    meaning = {EVALUATED[0]: "test" if "val" in own_splits else "val"}
     table.found = {path: (x, meaning.get(split, split)) for path, (x, split) in table.found.items()}
     if head.encoding == "cp1252":
         table.notes.append(
@@ -166,20 +166,20 @@ class _Splits:
 
     def of(self, row: list[str]) -> str | None:
         """The split of a row; None if it says none."""
-        told, flags = [], {}
+        splits, flags = [], {}
         for place in self.places:
             cell = row[place] if place < len(row) else ""
             flag, low = self.flags[place], cell.lower()
             if split := split_of(cell):
-                told.append(EVALUATED[0] if parse(cell).core in EVALUATED else split)
+                splits.append(EVALUATED[0] if parse(cell).core in EVALUATED else split)
             elif flag and low in (*YES, *NO):
                 flags[flag] = flags.get(flag, False) or low in YES
             elif cell:
                 self.unknown[place][cell[:80]] += 1
                 continue
             self.known[place] += bool(cell)
-        if told or not flags:
-            return told[0] if told else None
+        if splits or not flags:
+            return splits[0] if splits else None
         split = _by_flags(flags)
         self.unclear += split is None
         return split
@@ -232,7 +232,7 @@ def _label(row: list[str], head: Head, columns: Columns) -> tuple[str | None, st
         return unicodedata.normalize("NFC", cell) or None, None
     cells = {place: row[place].lower() for place in columns.classes if place < len(row)}
     if any(cell not in (*YES, *NO, "") for cell in cells.values()):
-        return None, "in the table with other values than 0 and 1, and left unlabelled"
+        return None, "in the table with other values than 0 and 1, and left unlabeled"
     marked = [place for place, cell in cells.items() if cell in YES]
     if len(marked) != 1:
         return None, SEVERAL if marked else UNMARKED

@@ -1,4 +1,4 @@
-"""Reading every file of a plan: what is an image, and what is told of it."""
+"""Reading every file of a plan: what is an image, and what is known of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AHEAD = 16  # chunks that are read or wait to be taken
 # Of smaller files (mean bytes) hardly anything is decoding: threads wait for each other's Python.
 ONE_THREAD_BELOW = 4096
 EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
-# What browsers show; other images are learnt from, and not seen in the App.
+# What browsers show; the App does not show others, which training uses all the same.
 SHOWN = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "ICO", "MPO"))
 MIME_TYPES = {"MPO": "image/jpeg"}
 DARK = "16-bit files that use 12 bits or fewer: they are nearly black, scale their values first"
@@ -30,7 +30,7 @@ TRUNCATED = "truncated files, used as far as they go"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is told of an image.
+    """What is known of an image.
 
     Attributes:
         width, height: in pixels, upright

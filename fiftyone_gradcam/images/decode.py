@@ -144,7 +144,7 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow image to 8-bit RGB without saturating or showing hidden colours."""
+    """Convert any Pillow image to 8-bit RGB without saturating or showing hidden colors."""
     if is_deep(image):
         values = np.asarray(image)
         pixels = _to_8_bit(values, image.mode)

@@ -131,8 +131,8 @@ def to_frame(
 
     Args:
         cam: float array (h, w), the map on the model's grid, in any range
-        width, height: pixels of the frame of the image; cell centres are aligned with pixel
-            centres
+        width, height: pixels of the frame of the image; cell centers are aligned with pixel
+            centers
         box: what the model saw (see `seen_box`)
         interpolation: "bicubic", "bilinear" or "nearest"
 

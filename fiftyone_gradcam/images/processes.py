@@ -86,7 +86,7 @@ class Decoders:
             child.stdin.flush()
             found = [_answer(*one) for one in pickle.load(child.stdout)]
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self._free.put(child)  # whoever gets it next is told the same
+            self._free.put(child)  # whoever gets it next hears the same
             raise EndedError from error
         self._free.put(child)
         return found

@@ -20,7 +20,7 @@ def delegable(verb: Callable | None = None, *, check: Callable | None = None) ->
 
     Args:
         verb: the function
-        check: takes the verb's arguments by name, and raises what can be told at once
+        check: takes the verb's arguments by name, and raises what is known at once
     """
     if verb is None:
         return partial(delegable, check=check)

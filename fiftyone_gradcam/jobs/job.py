@@ -41,7 +41,7 @@ class Job:
         state: "queued", "running", "cancelling", "completed", "failed", "cancelled" or "lost"
             (its process is gone)
         progress: share of the work, in [0, 1]
-        message: what it told last; of an ended job its result, or what went wrong
+        message: what it said last; of an ended job its result, or what went wrong
         seconds: since it began; None of one that has not
         seconds_left: an estimate; None while there is none
         began: when it was queued
@@ -50,6 +50,8 @@ class Job:
         can_repeat: whether it can be called again with the same arguments
         outcome: what the App is to show of its result
         log: file of what its process printed
+        form: what was filled in to begin it, by the names of the form's fields; None of a job that
+            was not begun by a form
     """
 
     id: str
@@ -65,6 +67,7 @@ class Job:
     can_repeat: bool
     outcome: dict
     log: str | None
+    form: dict | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -120,7 +123,13 @@ class Job:
 
 
 def load_job(id: str | ObjectId) -> Job:
-    """A job by its id.
+    """A job by its id, which another process may have started.
+
+    Args:
+        id: as `Job.id` and the App have it
+
+    Returns:
+        the `Job`, as it is now
 
     Raises:
         ValueError: if there is none
@@ -183,7 +192,13 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         can_repeat="call" in given,
         outcome=outcome,
         log=str(log) if log and log.exists() else None,
+        form=_form_of(operation),
     )
+
+
+def _form_of(operation: DelegatedOperationDocument) -> dict | None:
+    text = (operation.metadata or {}).get("form")
+    return json.loads(text) if text else None
 
 
 def _state(operation: DelegatedOperationDocument) -> str:

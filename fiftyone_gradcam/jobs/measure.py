@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from .processes import module_command, own_environment
+from . import asking, nursery, places, worker
+from .processes import is_alive, module_command, name_of, worker_environment
 
 KEEP_SECONDS = 900.0  # a measurement: the machine may have more or less to do then
 # Choices of a recipe that make no difference to its speed, or one that is reckoned with.
@@ -22,10 +26,72 @@ NO_MATTER = frozenset(
 )
 
 
+class _Process:
+    """A process that measures.
+
+    The nursery forks it, or it is started, and then leaves a nursery behind for those that follow.
+
+    Args:
+        request: see `main`
+    """
+
+    def __init__(self, request: dict):
+        from .queue import settings
+
+        self.was_ended, self._text = False, json.dumps(request)
+        self._started: subprocess.Popen | None = None
+        environment, asked = worker_environment(settings()), None
+        if asking.can_fork():
+            asked = asking.ask(self._text, environment)
+            environment[places.FOUND] = str(places.socket_path(environment))
+        if asked is not None:
+            number, self._connection = asked
+            self._name = name_of(number)
+            return
+        command, pipes = (
+            module_command("fiftyone_gradcam.jobs.measure"),
+            dict.fromkeys(("stdin", "stdout", "stderr"), -1),
+        )
+        self._started = subprocess.Popen(command, text=True, env=environment, **pipes)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether the nursery forked it."""
+        return self._started is None
+
+    def answer(self) -> dict | None:
+        """Wait for what it has measured; None if it was ended."""
+        if self._started is not None:
+            out, errors = self._started.communicate(self._text)
+        else:
+            out, errors = self._read(), ""
+        if self.was_ended:
+            return None
+        try:
+            return json.loads(out.splitlines()[-1])
+        except (IndexError, ValueError):
+            return {"error": errors.strip().rpartition("\n")[2] or "no measurement"}
+
+    def _read(self) -> str:
+        try:
+            with self._connection:
+                return asking.read(self._connection).decode()
+        except OSError:  # it was killed
+            return ""
+
+    def end(self) -> None:
+        """End it: its answer is of no use any more."""
+        self.was_ended = True
+        if self._started is not None:
+            self._started.terminate()
+        elif is_alive(self._name):
+            os.kill(int(self._name.rsplit(" ", 2)[1]), signal.SIGTERM)
+
+
 @dataclass
 class _Going:
     key: str
-    process: subprocess.Popen
+    process: _Process
     thread: threading.Thread
 
 
@@ -63,29 +129,17 @@ class Measurements:
         if self.going is not None and self.going.thread.is_alive():
             if self.going.key == key:
                 return self.going.thread
-            self.going.process.terminate()
-        process = subprocess.Popen(
-            module_command("fiftyone_gradcam.jobs.measure"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=own_environment(),
-        )
-        thread = threading.Thread(target=self._measure, args=(key, request, process), daemon=True)
+            self.going.process.end()
+        process = _Process(request)
+        thread = threading.Thread(target=self._measure, args=(key, process), daemon=True)
         self.going = _Going(key, process, thread)
         thread.start()
         return thread
 
-    def _measure(self, key: str, request: dict, process: subprocess.Popen) -> None:
-        out, errors = process.communicate(json.dumps(request))
-        if process.returncode < 0:  # ended for another
-            return
-        try:
-            found = json.loads(out.splitlines()[-1])
-        except (IndexError, ValueError):
-            found = {"error": errors.strip().rpartition("\n")[2] or "no measurement"}
-        self.found[key] = (time.monotonic(), found)
+    def _measure(self, key: str, process: _Process) -> None:
+        found = process.answer()
+        if found is not None:
+            self.found[key] = (time.monotonic(), found)
 
 
 _measurements = Measurements()
@@ -100,12 +154,26 @@ def measured(request: dict, patience: float) -> dict | None:
     Args:
         request: "recipe", its name; "choices" of it; "classes", "learnt" and "val_images", numbers
             of classes and images; "paths", some training images
-        patience: seconds to wait for a measurement; it goes on after them
+        patience: seconds to wait for a measurement; it continues after them
 
     Returns:
         "device" and "seconds"; or "error"; None if it is not there as yet
     """
     return _measurements.look(request, patience)
+
+
+def wait_for_measurement(seconds: float) -> bool:
+    """Wait until the measurement that is going on has ended; returns whether none is left.
+
+    Args:
+        seconds: at most
+    """
+    end = time.monotonic() + seconds
+    while (going := _measurements.going) is not None and going.thread.is_alive():
+        going.thread.join(min(0.2, max(0.0, end - time.monotonic())))
+        if time.monotonic() >= end:
+            return False
+    return True
 
 
 def main(request: dict) -> dict:
@@ -138,5 +206,13 @@ def main(request: dict) -> dict:
     }
 
 
+def _run() -> None:
+    """Measure what standard input asks for, and print it; in what is forked later, do a job."""
+    if (place := os.environ.pop(places.FOUND, None)) and (target := nursery.found("", Path(place))):
+        worker.main(target)
+    else:
+        print(json.dumps(main(json.load(sys.stdin))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(json.load(sys.stdin))))
+    _run()

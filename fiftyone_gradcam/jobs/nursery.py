@@ -2,12 +2,12 @@
 
 The first worker of a session imports FiftyOne, PyTorch and the verbs as any other does, and leaves
 a copy of itself behind before it connects to anything: the nursery. It listens at a socket in the
-user's own folder, and forks a worker for each job, which so starts in a fraction of a second. It
-ends by itself when it has had nothing to do for a while, or when the code has changed. A session
-of other environment variables gets a nursery of its own.
+user's own folder, and forks a worker for each job, which so starts in a fraction of a second, and
+a process for each measurement. It ends by itself when it has had nothing to do for a while, or when
+the code has changed. A session of other environment variables gets a nursery of its own.
 
 Where there is no safe fork (on Windows and macOS), or no nursery answers, workers are started as
-processes that import everything anew.
+processes that import everything again.
 """
 
 from __future__ import annotations
@@ -20,85 +20,19 @@ import pkgutil
 import random
 import signal
 import socket
-import struct
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import places
+from .asking import ANSWER_SECONDS, NUMBER, Birth, free, peer, read
 from .processes import open_log
 
 PACKAGE = __name__.rsplit(".", 2)[0]
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 5.0
-ANSWER_SECONDS = 8.0  # a fork takes some hundredths; importing all on a busy machine, longer
 WAITING = 128  # connections that may wait
-MOST_BYTES = 4 << 20
-FOUNDING = ".founding"
-PEER = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
-
-
-@dataclass(frozen=True)
-class Birth:
-    """What a worker needs to know.
-
-    Attributes:
-        target: of the jobs that it may do
-        environment: all of its environment variables
-        folder: the current one, which relative paths start from
-        mask: of the rights of files that it makes
-        log: file for what it prints
-    """
-
-    target: str
-    environment: dict[str, str]
-    folder: str
-    mask: int
-    log: str
-
-
-def can_fork() -> bool:
-    """Whether this system forks safely: on macOS, its frameworks do not survive a fork."""
-    return sys.platform == "linux"
-
-
-def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
-    """Have a worker forked; returns its number, None if no nursery answers.
-
-    One that does not answer is given up: its place is free for another.
-    """
-    path = places.socket_path(environment)
-    birth = Birth(target, environment, _here(), umask(), str(log))
-    if not path.exists():
-        return None
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_SECONDS)
-            _connect(connection, path)
-            if _peer(connection)[1] != os.getuid():
-                return None
-            connection.sendall(json.dumps(asdict(birth)).encode())
-            connection.shutdown(socket.SHUT_WR)
-            return int(_read(connection) or 0) or None
-    except TimeoutError:
-        _free(path)  # it sees this, should it wake up
-        return None
-    except (OSError, ValueError):
-        return None
-
-
-def _connect(connection: socket.socket, path: Path) -> None:
-    """Connect; where too many others wait, after them."""
-    end = time.monotonic() + ANSWER_SECONDS
-    while True:
-        try:
-            return connection.connect(str(path))
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise TimeoutError from None
-        time.sleep(0.05)
 
 
 def found(target: str, path: Path) -> str:
@@ -113,7 +47,7 @@ def found(target: str, path: Path) -> str:
     """
     import fcntl
 
-    lock = os.open(path.with_suffix(FOUNDING), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(path.with_suffix(places.FOUNDING), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # another process is at it
@@ -147,7 +81,8 @@ def found(target: str, path: Path) -> str:
 
 def _import_all() -> None:
     """Import what jobs need. Nothing of it connects, starts a thread, or touches a GPU."""
-    for name in ("fiftyone.operators.delegated", "torch", "torchvision", f"{PACKAGE}.jobs.queue"):
+    own = (f"{PACKAGE}.{name}" for name in ("jobs.queue", "jobs.measure", "training.speed"))
+    for name in ("fiftyone.operators.delegated", "torch", "torchvision", *own):
         importlib.import_module(name)
     verbs = importlib.import_module(f"{PACKAGE}.workflow")
     for module in pkgutil.iter_modules(verbs.__path__):
@@ -180,21 +115,23 @@ def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
                     listener.close()
                     os.close(lock)
                 elif worker:
-                    connection.sendall(str(worker).encode())
+                    connection.sendall(NUMBER.pack(worker))
             except OSError:
                 continue
-        if worker == 0:
-            _begin(birth)
-            return birth
+            if worker == 0:
+                _begin(birth)
+                if birth.request:
+                    _answer(connection, birth.request)
+                return birth
 
 
 def _birth(connection: socket.socket) -> Birth | None:
     """What is asked for; None if it is not asked for by this user, or in other words."""
     connection.settimeout(ANSWER_SECONDS)
-    if _peer(connection)[1] != os.getuid():
+    if peer(connection)[1] != os.getuid():
         return None
     try:
-        return Birth(**json.loads(_read(connection)))
+        return Birth(**json.loads(read(connection)))
     except (ValueError, TypeError):
         return None
 
@@ -215,6 +152,17 @@ def _begin(birth: Birth) -> None:
     random.seed()
 
 
+def _answer(connection: socket.socket, request: str) -> None:
+    """Answer a request, and end."""
+    try:
+        from .measure import main
+
+        connection.settimeout(None)
+        connection.sendall(json.dumps(main(json.loads(request))).encode())
+    finally:
+        os._exit(0)
+
+
 def _redirect(path: str) -> None:
     """Print to a file, and read nothing."""
     sys.stdout.flush(), sys.stderr.flush()
@@ -233,14 +181,8 @@ def _fork() -> int:
 
 def _end(path: Path, own: int) -> None:
     if _inode(path) == own:
-        _free(path)
+        free(path)
     os._exit(0)
-
-
-def _free(path: Path) -> None:
-    """Let another nursery be founded at a place."""
-    for name in (path, path.with_suffix(FOUNDING)):
-        name.unlink(missing_ok=True)
 
 
 def _inode(path: Path) -> int | None:
@@ -248,34 +190,3 @@ def _inode(path: Path) -> int | None:
         return os.stat(path).st_ino
     except OSError:
         return None
-
-
-def _peer(connection: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group at the other end."""
-    return PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-
-
-def _read(connection: socket.socket) -> bytes:
-    """All that is sent."""
-    parts, size = [], 0
-    while part := connection.recv(1 << 16):
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            raise ValueError("too much is asked for")
-    return b"".join(parts)
-
-
-def umask() -> int:
-    """This process's mask, which can be read without changing it on Linux alone."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
-    return 0o077
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:  # it was deleted
-        return "/"

@@ -12,7 +12,8 @@ from pathlib import Path
 from ..locks import own_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-# Set for a worker that is to found a nursery, if there is none.
+FOUNDING = ".founding"  # of the file by which one process at a time founds a nursery
+# Set for a process that is to found a nursery, if there is none.
 FOUND = "FIFTYONE_GRADCAM_NURSERY"
 # Of a terminal or a desktop: no module looks at them when it is imported.
 PASSING = frozenset(

@@ -89,13 +89,13 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    from . import nursery, places
+    from . import asking, places
 
     environment = worker_environment(settings)
     make_folder(str(log.parent))
     pid = None
-    if nursery.can_fork():
-        pid = nursery.bear(target, environment, log)
+    if asking.can_fork():
+        pid = asking.bear(target, environment, log)
         environment[places.FOUND] = str(places.socket_path(environment))
     worker = name_of(pid or _launch(target, environment, log))
     _mark(target, worker).touch(mode=0o600)
@@ -131,7 +131,7 @@ def forget_worker(target: str, worker: str) -> None:
 
 
 def _mark(target: str, worker: str) -> Path:
-    """A file that says that a worker for a target was started, for it cannot be told by looks."""
+    """A file that says that a worker for a target was started, for its looks do not say so."""
     _, pid, born = worker.rsplit(" ", 2)
     return own_folder() / f"{_short(target)}.{pid}.{born}.worker"
 

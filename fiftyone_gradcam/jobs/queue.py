@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import fiftyone as fo
@@ -27,13 +28,14 @@ SETTINGS = (
 )
 
 
-def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
+def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None = None) -> Job:
     """Queue a verb, and start a process that calls it when it is its turn.
 
     Args:
         verb: the name of an operator of this plugin
         given: the verb's arguments, by name
         dataset: to which the job belongs; None if to none
+        form: what was filled in, by the names of the form's fields, so that it can be changed
 
     Raises:
         ValueError: if an argument cannot be written down, or the plugin is not installed
@@ -58,10 +60,10 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None) -> Job:
         ),
         label=operator.job_label(given),
         delegation_target=None,
-        metadata={"target": target, "log": str(_log_folder(dataset))},
+        metadata={"target": target, "log": str(_log_folder(dataset)), "form": _form(form)},
     )
     try:
-        worker = processes.start_worker(target, _settings(), log_file(operation))
+        worker = processes.start_worker(target, settings(), log_file(operation))
     except BaseException:
         service.delete_operation(operation.id)
         raise
@@ -111,7 +113,17 @@ def next_operation(target: str) -> DelegatedOperationDocument | None:
 
 
 def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
-    """The last jobs of a dataset, newest first; those whose process is gone are told as lost."""
+    """The last jobs of a dataset, newest first; those whose process is gone count as lost.
+
+    Args:
+        samples: a dataset or view
+
+    Returns:
+        the `Job`s, of which each has a state, progress and message
+
+    Raises:
+        TypeError: if it is no FiftyOne dataset or view of images
+    """
     found = DelegatedOperationService().list_operations(
         dataset_id=root_dataset(samples)._doc.id,
         paging=DelegatedOperationPagingParams(limit=MOST),
@@ -128,13 +140,14 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
     operation = DelegatedOperationService().get(ObjectId(id))
     job, call = job_of(operation), operation.context.request_params["params"].get("call")
     if not job.has_ended or call is None:
-        why = "has not ended" if call else "was not begun as a job of this plugin"
+        why = "has not ended" if call else "was not started as a job of this plugin"
         raise ValueError(f"{job}: it cannot be called again, for it {why}")
     dataset_id = operation.context.request_params.get("dataset_id")
     return submit(
         operation.operator.rpartition("/")[2],
         calls.decode(call, dataset_id) | options,
         dataset_id and fo.core.odm.load_dataset(id=dataset_id),
+        job.form,
     )
 
 
@@ -146,7 +159,17 @@ def forget_job(id: str | ObjectId) -> None:
         DelegatedOperationService().delete_operation(operation.id)
 
 
-def _settings() -> dict[str, str]:
+def _form(form: dict | None) -> str | None:
+    """What was filled in, as text: field names may hold what the database takes for paths."""
+    if form is None:
+        return None
+    try:
+        return json.dumps({name: value for name, value in form.items() if name != "call"})
+    except (TypeError, ValueError):  # of something that no form can be filled in with
+        return None
+
+
+def settings() -> dict[str, str]:
     """Environment variables by which another process finds the same database and files."""
     own = {f"FIFTYONE_{name.upper()}": getattr(fo.config, name, None) for name in SETTINGS}
     own = {name: str(value) for name, value in own.items() if value is not None}

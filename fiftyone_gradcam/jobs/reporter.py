@@ -1,4 +1,4 @@
-"""How a job tells how far it is, and is told to end."""
+"""How a job reports its progress, and learns that it is to end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reporter:
         self.id, self.service = ObjectId(id), DelegatedOperationService()
         self.done, self.written, self.share = threading.Event(), 0.0, 0.0
         self.cancelled_at: float | None = None
-        self.told = False
+        self.has_cancelled = False
 
     def __enter__(self) -> Reporter:
         threading.Thread(target=self._watch, name="gradcam-cancel", daemon=True).start()
@@ -52,8 +52,8 @@ class Reporter:
         Raises:
             CancelledError: if the job was cancelled
         """
-        if self.cancelled_at is not None and not self.told:
-            self.told = True
+        if self.cancelled_at is not None and not self.has_cancelled:
+            self.has_cancelled = True
             raise CancelledError("Cancelled")
         now = time.monotonic()
         if now - self.written >= WRITE_SECONDS or done >= total:
@@ -76,7 +76,7 @@ class Reporter:
             if self.cancelled_at is None:
                 self.cancelled_at = time.monotonic()
             late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
-            if late and not self.told and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
+            if late and not self.has_cancelled and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
                 self.tell("Cancelled. What was written before stays")
                 self._end()
                 os._exit(1)

@@ -90,7 +90,7 @@ class Backbone:
 
         Args:
             model: a network of this backbone
-            images: normalised images (N, 3, H, W)
+            images: normalized images (N, 3, H, W)
 
         Returns:
             the target tensor (N, C, h, w), and the head: the function from it to logits (N, K)

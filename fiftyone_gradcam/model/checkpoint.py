@@ -53,7 +53,7 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
 
 
 def save_state(path: str, state: dict) -> None:
-    """Write all that a training needs to go on, atomically.
+    """Write all that a training needs to resume, atomically.
 
     Args:
         path: the file to write; its folder is made if need be
@@ -74,7 +74,7 @@ def load_state(path: str, key: str) -> dict:
     """
     if not os.path.isfile(path):
         raise ValueError(
-            f"There is no training {key!r} to go on with: its state {path!r} does not exist. Leave "
+            f"There is no training {key!r} to resume: its state {path!r} does not exist. Leave "
             f"resume out to begin one"
         )
     try:
@@ -82,7 +82,7 @@ def load_state(path: str, key: str) -> dict:
         state["recipe"], state["epoch"]
     except Exception as error:
         raise ValueError(
-            f"The state {path!r} of training {key!r} cannot be read ({error}). Begin anew with "
+            f"The state {path!r} of training {key!r} cannot be read ({error}). Start over with "
             f"overwrite=True"
         ) from error
     return state

@@ -149,6 +149,9 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
         num_classes: number of classes K
         image_size: side of the square that it sees, in pixels; None takes the backbone's
 
+    Returns:
+        the `Description`: layers, stages and numbers of parameters; printing it shows a table
+
     Raises:
         ValueError: if there is no such backbone, a number is out of range, or the images are too
             small for the network

@@ -28,7 +28,7 @@ class Family:
     """Networks of one build.
 
     Attributes:
-        split: (model, normalised images (N, 3, H, W)) -> (target tensor (N, C, h, w), head), where
+        split: (model, normalized images (N, 3, H, W)) -> (target tensor (N, C, h, w), head), where
             head(target tensor) gives the logits (N, K)
         averages: whether the head reads the target tensor by its averages over the cells alone, so
             that a gradient is the same at every cell, and head(averages (N, C, 1, 1)) gives the

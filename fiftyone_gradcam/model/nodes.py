@@ -53,7 +53,7 @@ def split_at(
         model: a network that torch.fx can trace, as all of torchvision's
         layer: name of a module ("layer3"), or of a node as torchvision's
             `get_graph_node_names` gives them ("layer3.1.add")
-        images: normalised images (N, 3, H, W)
+        images: normalized images (N, 3, H, W)
         tokens_last: whether four-dimensional tensors are (N, h, w, C) there
         tokens: see `as_map`
 

@@ -37,7 +37,7 @@ class SmallCNN(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, num_classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of normalised images (N, 3, H, W)."""
+        """Logits (N, K) of normalized images (N, 3, H, W)."""
         return self.classifier(self.features(images).mean((2, 3)))
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
+from .facts import PREFIXES
+
 State = OrderedDict[str, torch.Tensor]
-# Put before the names by DataParallel, torch.compile, Lightning, and classes that hold a network.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
+
+
 # What a dictionary with the network's weights is called in a file, most usual first.
 _NAMES = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 _DEPTH = 4  # of dictionaries within dictionaries; states of optimizers lie deeper

@@ -78,7 +78,7 @@ def run_pass(
         report: called after each batch with the numbers of images done and to do, and a message.
             If it raises, the pass ends; the sinks keep what they took
         positions: which of the images, in which order; None for all
-        message: said while it goes on; None counts the images
+        message: shown meanwhile; None counts the images
         precision: see `Precision`
 
     Raises:

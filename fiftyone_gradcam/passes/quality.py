@@ -9,7 +9,8 @@ from ..explain.cam import PREDICTED
 from ..explain.faithfulness import (
     MEASURES,
     RIVALS,
-    centred_gaussian,
+    ROAD,
+    centered_gaussian,
     faithfulness,
     measure_name,
     random_map,
@@ -28,16 +29,19 @@ class Quality(Sink):
     Args:
         options: method and sign of the maps
         steps: see `faithfulness`
-        seed: of the random maps
+        seed: of the random maps, and of the noise of ROAD
+        road: whether to measure ROAD too
 
     Attributes:
+        measures: their names
         found: by position of an image, its measures by name
     """
 
     splits = True
 
-    def __init__(self, options: HeatmapOptions, steps: int, seed: int):
-        self.options, self.steps, self.seed = options, steps, seed
+    def __init__(self, options: HeatmapOptions, steps: int, seed: int, road: bool = False):
+        self.options, self.steps, self.seed, self.road = options, steps, seed, road
+        self.measures = (*MEASURES, ROAD) if road else MEASURES
         method = check_method(options.method)
         self.explains, self.cellwise = method.explains, method.cellwise
         self.found: dict[int, dict[str, float]] = {}
@@ -60,11 +64,12 @@ class Quality(Sink):
 
         random = np.random.default_rng((self.seed, position))
         shape = tuple(cam.shape)
-        maps = (cam.numpy(), centred_gaussian(shape), random_map(shape, random))
+        maps = (cam.numpy(), centered_gaussian(shape), random_map(shape, random))
         values = {}
         for rival, one in zip(RIVALS, maps, strict=True):
-            result = faithfulness(image, one, probability, self.steps)
-            values |= {measure_name(m, rival): getattr(result, m) for m in MEASURES}
+            noise = np.random.default_rng((self.seed, position, 1)) if self.road else None
+            result = faithfulness(image, one, probability, self.steps, noise)
+            values |= {measure_name(m, rival): getattr(result, m) for m in self.measures}
         return values
 
     def take(self, positions: np.ndarray, value: list[dict[str, float]]) -> None:

@@ -18,8 +18,8 @@ class ClassRow:
     Attributes:
         name: of the class
         labelled, predicted, right: numbers of samples
-        recall: share of the labelled that are predicted rightly; None of none
-        precision: share of the predicted that are labelled so; None of none
+        recall: share of the labeled that are predicted rightly; None of none
+        precision: share of the predicted that are labeled so; None of none
     """
 
     name: str
@@ -29,12 +29,12 @@ class ClassRow:
 
     @property
     def recall(self) -> float | None:
-        """Share of the labelled that are predicted rightly."""
+        """Share of the labeled that are predicted rightly."""
         return self.right / self.labelled if self.labelled else None
 
     @property
     def precision(self) -> float | None:
-        """Share of the predicted that are labelled so."""
+        """Share of the predicted that are labeled so."""
         return self.right / self.predicted if self.predicted else None
 
     @property

@@ -23,7 +23,7 @@ MARGIN = 1e-3  # of cosines, for rounding
 
 @dataclass(frozen=True)
 class Leak:
-    """A watched image that is a training image too.
+    """A validation image that is a training image too.
 
     Attributes:
         train, val: paths of the two files

@@ -42,7 +42,7 @@ def directions(features: np.ndarray) -> np.ndarray:
     Returns:
         (N, C) float32
     """
-    roots = _roots(features)
+    roots = signed_roots(features)
     deviation = roots.std(0, dtype=np.float64)
     # A feature that never changes says nothing, and must not be blown up.
     usable = deviation > 1e-6 * max(float(deviation.max(initial=0)), 1e-30)
@@ -55,7 +55,7 @@ def directions(features: np.ndarray) -> np.ndarray:
 def plain_directions(features: np.ndarray) -> np.ndarray:
     """As `directions`, but not standardized: images that are like no other are far from all, where
     what is standardized is as far from one as from another."""
-    return _of_length_1(_roots(features))
+    return _of_length_1(signed_roots(features))
 
 
 def spectrum_of(
@@ -214,7 +214,8 @@ def _row_sums(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     ).astype(np.float64)
 
 
-def _roots(features: np.ndarray) -> np.ndarray:
+def signed_roots(features: np.ndarray) -> np.ndarray:
+    """Square roots of features, float32 of any shape, with the signs of these."""
     roots = np.sqrt(np.abs(features), dtype=np.float32)
     return np.copysign(roots, features, out=roots)
 

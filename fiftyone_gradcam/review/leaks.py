@@ -1,4 +1,4 @@
-"""Images that are both learnt from and watched: their accuracy says nothing."""
+"""Validation images that are training images too: their accuracy says nothing."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def leaks_between(
     val_paths: Sequence[str],
     features: tuple[Averages, Averages] | None = None,
 ) -> list[Leak]:
-    """Find watched images that are training images too.
+    """Find validation images that are training images too.
 
     Args:
         train_paths, val_paths: image files
         features: of both (see `Trained.features`); without, only equal files are found
 
     Returns:
-        at most one for each watched image, equal files first, then the most similar
+        at most one for each validation image, equal files first, then the most similar
     """
     pairs = same_content(*_digests(train_paths, val_paths))
     leaks = [Leak(train_paths[i], val_paths[j], "exact") for i, j in pairs]
     if features is None:
         return leaks
     (train_rows, train_positions), (val_rows, val_positions) = features
-    told = set(pairs[:, 1])
+    known = set(pairs[:, 1])
     for i, j in near_duplicates(train_rows, val_rows)[0]:
         position = int(val_positions[j])
-        if position not in told:
-            told.add(position)
+        if position not in known:
+            known.add(position)
             train_path = train_paths[int(train_positions[i])]
             leaks.append(Leak(train_path, val_paths[position], "near"))
     return leaks
@@ -67,7 +67,7 @@ def _digests(*lists: Sequence[str]) -> list[list[str]]:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; -1 for one that cannot be read, which is told elsewhere."""
+    """Bytes of a file; -1 for one that cannot be read, which is reported elsewhere."""
     try:
         return os.path.getsize(path)
     except OSError:

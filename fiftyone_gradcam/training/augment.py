@@ -28,10 +28,10 @@ def augment(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -
     """Change images at random as a recipe allows (see "Augmentation" of `Recipe`), but for mixup.
 
     What moves pixels is done first, in one resampling: a random crop, mirrored, then changed in
-    size, turned and shifted about its centre, then bent. Beyond its edges an image goes on as in a
-    mirror. Shifts are whole pixels, so that they alone blur nothing. Then come brightness,
-    contrast (about the mean grey, as in torchvision), noise, and the grey square of cutout, which
-    has the backbone's mean colour and may stick out of the image.
+    size, turned and shifted about its center, then bent. Beyond its edges an image continues as in
+    a mirror. Shifts are whole pixels, so that they alone blur nothing. Then come brightness,
+    contrast (about the mean gray, as in torchvision), noise, and the gray square of cutout, which
+    has the backbone's mean color and may stick out of the image.
 
     Args:
         images: uint8 (N, 3, S, S), S being the recipe's image size; never changed in place
@@ -80,7 +80,7 @@ def mix(
 
     Each image has a share of its own; the paper's code draws one for the whole batch, which makes
     the loss jump from batch to batch. The larger share is the image's own, so that each image is
-    the main one once; the draw being symmetric, pairs are mixed as in the paper. As normalisation
+    the main one once; the draw being symmetric, pairs are mixed as in the paper. As normalization
     is affine, pixels may be mixed before it.
 
     Args:
@@ -126,16 +126,16 @@ def _resampled(
     """Sample images where each pixel of the result comes from; signs and shifts (N, 2).
 
     With positions from -1 to 1 across an image, what is at p comes from
-    centre + sign * window / size * turn (p + bend(p) - shift).
+    center + sign * window / size * turn (p + bend(p) - shift).
     """
     count, side = len(images), images.shape[-1]
-    windows, centres = _windows(recipe.crop, count, random)
+    windows, centers = _windows(recipe.crop, count, random)
     sizes = random.uniform(1 - recipe.scale, 1 + recipe.scale, (count, 1))
     angles = np.radians(random.uniform(-recipe.rotation, recipe.rotation, count))
     steps = windows / sizes
     turns = np.array([[np.cos(angles), np.sin(angles)], [-np.sin(angles), np.cos(angles)]])
     matrices = (signs * steps)[..., None] * turns.transpose(2, 0, 1)
-    offsets = centres - np.einsum("nij,nj->ni", matrices, 2 / side * shifts)
+    offsets = centers - np.einsum("nij,nj->ni", matrices, 2 / side * shifts)
     # As F.affine_grid, whose product of matrices takes longer than the sampling.
     matrix, offset = _tensor(matrices, images), _tensor(offsets, images)
     places = _tensor((np.arange(side) + 0.5) * (2 / side) - 1, images)[:, None]
@@ -157,7 +157,7 @@ def _resampled(
 
 
 def _windows(crop: float, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Sides of random crops as shares of the image, and their centres in [-1, 1]: (N, 2) each."""
+    """Sides of random crops as shares of the image, and their centers in [-1, 1]: (N, 2) each."""
     if crop == 1:
         return np.ones((count, 2)), np.zeros((count, 2))
     areas = random.uniform(crop, 1, count)
@@ -193,18 +193,18 @@ def _softened(images: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
 
 
 def _cut_out(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
-    """Paint a square in each image in the colour that is zero to the backbone; in place if float32.
+    """Paint a square in each image in the color that is zero to the backbone; in place if float32.
 
-    Its centre lies anywhere in the image, as in DeVries and Taylor.
+    Its center lies anywhere in the image, as in DeVries and Taylor.
     """
     side = images.shape[-1]
     width = round(recipe.cutout * side)
     starts = random.integers(0, side, (len(images), 2)) - width // 2
-    grey = 255 * _tensor(get_backbone(recipe.backbone).mean, images).view(3, 1, 1)
+    gray = 255 * _tensor(get_backbone(recipe.backbone).mean, images).view(3, 1, 1)
     images = images.float()
     ends = (starts + width).clip(min=0)
     for image, (left, top), (right, bottom) in zip(images, starts.clip(min=0), ends, strict=True):
-        image[:, top:bottom, left:right] = grey
+        image[:, top:bottom, left:right] = gray
     return images
 
 

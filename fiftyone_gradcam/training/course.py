@@ -1,4 +1,4 @@
-"""What a training has come to: what it goes on with, beside the learner's weights."""
+"""How far a training is: all that it resumes with, beside the learner's weights."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Course:
     Attributes:
         epoch, iteration: the last ones
         history, validations: rows of them
-        best: the best weights so far, and what they said of the watched images; None if none are
-        dead: share of the watched (or else training) images whose logits are all exactly 0
+        best: the best weights so far, and what they said of the validation images; None if none are
+        dead: share of the validation (or else training) images whose logits are all exactly 0
     """
 
     epoch: int = 0

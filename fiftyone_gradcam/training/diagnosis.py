@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
+from ..progress import counted
 from ..review.duplicates import Leak
 from .evidence import CHANCE, SURE, Evidence, Finding, exceeds
 from .history import Trained
@@ -33,8 +34,8 @@ def diagnose(
         trained: what came out
         train_labels: (n,) class indexes of the training images
         val_labels: (m,) class indexes of the images at `trained.val_positions`; empty where
-            nothing is watched, and then nothing is said of them
-        leaks: images that are both learnt from and watched
+            there are no validation images, and then nothing is said of them
+        leaks: validation images that are training images too
 
     Returns:
         errors first, then warnings; empty if nothing is wrong
@@ -53,12 +54,12 @@ def diagnose(
 
 
 def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
-    """Whether nearly all watched images are predicted as one class, though they are of others."""
+    """Whether nearly all validation images are predicted as one class, and are of others."""
     total = len(case.truth)
     if not total:
         return None
     top = int(case.predicted.argmax())
-    others, expected = total - int(case.predicted[top]), total - int(case.watched[top])
+    others, expected = total - int(case.predicted[top]), total - int(case.val_counts[top])
     # Of a few images of other classes a sound network may miss all: half of them, by chance.
     if others > 0.1 * total or others >= expected:
         return None
@@ -75,15 +76,16 @@ def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
     elif case.last is not None and case.last.train_accuracy > share + 0.2:
         reason = (
             f"Yet {case.last.train_accuracy:.0%} of the training images were right while it "
-            f"learnt. Either the watched images are of another kind, or the statistics of batch "
-            f"norm are off: train for more epochs, with larger batches, or a lower learning_rate."
+            f"learned. Either the validation images are of another kind, or the statistics of "
+            f"batch norm are off: train for more epochs, with larger batches, or a lower "
+            f"learning_rate."
         )
     else:
         reason = "Train for more epochs. If it stays so, lower learning_rate tenfold."
     return Finding(
         "collapsed",
         "error",
-        f"The predictions have collapsed into one class: {total - others} of {total} watched "
+        f"The predictions have collapsed into one class: {total - others} of {total} validation "
         f"images are predicted as {case.classes[top]!r}, though {expected} are of other classes. "
         f"{reason}",
     )
@@ -94,11 +96,11 @@ def majority(case: Evidence) -> Finding | None:
     total = len(case.truth)
     if not total or case.beats_majority(CHANCE):
         return None
-    top = int(case.watched.argmax())
-    guess = int(case.watched[top])
+    top = int(case.val_counts.argmax())
+    guess = int(case.val_counts[top])
     if not exceeds(total, total, guess, CHANCE):  # too few for any accuracy to prove anything
         return None
-    by_chance = float(case.predicted @ case.watched) / total
+    by_chance = float(case.predicted @ case.val_counts) / total
     is_informed = exceeds(case.right, total, by_chance, SURE)
     last = case.last
     if is_informed:
@@ -110,7 +112,7 @@ def majority(case: Evidence) -> Finding | None:
         reason = (
             f"Of the training images {last.train_accuracy:.0%} were right: it learns them by "
             f"heart. The labels may not fit the images (see find_label_issues), the training "
-            f"images may be too few, or the watched ones of another kind."
+            f"images may be too few, or the validation images of another kind."
         )
     else:
         reason = "Train for more epochs, raise learning_rate, or add training images."
@@ -119,19 +121,19 @@ def majority(case: Evidence) -> Finding | None:
         "majority",
         "warning" if is_informed else "error",
         f"The network is {better} than always guessing the most frequent class: {case.right} of "
-        f"{total} watched images are right, and {guess} are of {case.classes[top]!r}. {reason}",
+        f"{total} validation images are right, and {guess} are of {case.classes[top]!r}. {reason}",
     )
 
 
 def never_predicted(case: Evidence) -> Finding | None:
-    """Which classes no watched image is predicted as."""
+    """Which classes no validation image is predicted as."""
     # A sound network may miss a few: half of them, by chance.
-    missed = [i for i in np.flatnonzero(case.predicted == 0) if 0.5 ** case.watched[i] < CHANCE]
+    missed = [i for i in np.flatnonzero(case.predicted == 0) if 0.5 ** case.val_counts[i] < CHANCE]
     if not missed:
         return None
     parts = [
-        f"{case.classes[i]!r} ({case.watched[i]} of the watched images, {case.counts[i]} of the "
-        f"training images)"
+        f"{case.classes[i]!r} ({case.val_counts[i]} of the validation images, "
+        f"{case.counts[i]} of the training images)"
         for i in missed[:NAMED]
     ]
     taken = case.trained.val_predicted[case.truth == missed[0]]
@@ -149,7 +151,7 @@ def never_predicted(case: Evidence) -> Finding | None:
 
 
 def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
-    """Which watched images are training images too."""
+    """Which validation images are training images too."""
     total = len(case.truth)
     if not leaks or not total:
         return None
@@ -159,14 +161,15 @@ def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
     return Finding(
         "leak",
         "error" if exact >= 0.1 * total else "warning",
-        f"{exact + near} of {total} watched images are training images too ({', '.join(parts)}; as "
-        f"{leaks[0].val} and {leaks[0].train}): that they are predicted right says nothing of new "
-        f"images. Delete one of each pair, or move both to one side of the split, and train again.",
+        f"{exact + near} of {total} validation images are training images too ({', '.join(parts)}; "
+        f"as {leaks[0].val} and {leaks[0].train}): that they are predicted right says nothing of "
+        f"new images. Delete one of each pair, or move both to one side of the split, and train "
+        f"again.",
     )
 
 
 def few_images(case: Evidence) -> Finding | None:
-    """Which classes have too few training images, and how little the watched ones tell."""
+    """Which classes have too few training images, and how little the validation images say."""
     parts, total = [], len(case.truth)
     few = np.flatnonzero(case.counts < FEW_TRAINED)
     if len(few):
@@ -178,7 +181,8 @@ def few_images(case: Evidence) -> Finding | None:
     if 0 < total < FEW_WATCHED:
         low, high = binomtest(case.right, total).proportion_ci(0.95, "wilson")
         parts.append(
-            f"Only {total} images are watched. {case.right} of them are right, but of new images "
+            f"Only {counted(total, 'validation image')}. {case.right} of them are right, but of "
+            f"new images "
             f"it may be anything from {low:.0%} to {high:.0%} (Wilson's interval of 95%)."
         )
     return Finding("few_images", "warning", " ".join(parts)) if parts else None

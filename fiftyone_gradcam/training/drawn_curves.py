@@ -16,7 +16,7 @@ from .curves import Points, rates_by_epoch, validation_epochs
 from .learning_rate import LearningRateTest
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
-# Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
+# Of Okabe and Ito, for people who are color-blind too; the lines differ in dashes too.
 TRAIN = {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "training"}
 VAL = {"color": "#D55E00", "linestyle": "--", "marker": "s", "label": "validation"}
 RATE = {"color": "#444444", "linestyle": "-", "marker": "o"}
@@ -114,7 +114,7 @@ def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
         panel.axvline(test.suggestion, color=VAL["color"], linewidth=2, linestyle="--", label=label)
     label = f"recipe: {test.recipe_rate:.1e}"
     panel.axvline(test.recipe_rate, color=GRAY, linewidth=2, linestyle=":", label=label)
-    # Where a network is spoilt the loss is so high that nothing else would be seen.
+    # Where a network is ruined the loss is so high that nothing else would be seen.
     bottom = smoothed.index(min(smoothed))
     highest = max(*test.losses[: bottom + 1], 1.5 * max(smoothed[: bottom + 1]))
     if max(test.losses) > highest:

@@ -45,7 +45,7 @@ class Evidence:
         classes: names of the K classes
         trained: what came out
         train_labels: (n,) class indexes of the training images
-        truth: (m,) class indexes of the watched images, aligned with `trained.val_predicted`
+        truth: (m,) class indexes of the validation images, aligned with `trained.val_predicted`
     """
 
     recipe: Recipe
@@ -77,7 +77,7 @@ class Evidence:
         return guessing_and_knowing(self.recipe, self.counts)
 
     @cached_property
-    def learnt(self) -> float:
+    def learned(self) -> float:
         """How far the training loss came from guessing (0) to knowing (1); below 0 it is worse."""
         guessing, knowing = self.yardstick
         last = guessing if self.last is None else self.last.train_loss
@@ -85,24 +85,24 @@ class Evidence:
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """(K,) watched images predicted as each class."""
+        """(K,) validation images predicted as each class."""
         return np.bincount(self.trained.val_predicted, minlength=len(self.classes))
 
     @cached_property
-    def watched(self) -> np.ndarray:
-        """(K,) watched images of each class."""
+    def val_counts(self) -> np.ndarray:
+        """(K,) validation images of each class."""
         return np.bincount(self.truth, minlength=len(self.classes))
 
     @cached_property
     def right(self) -> int:
-        """Watched images that are predicted right."""
+        """Validation images that are predicted right."""
         return int((self.trained.val_predicted == self.truth).sum())
 
     def beats_majority(self, level: float) -> bool:
         """Whether clearly more images are right than by always guessing the most frequent class:
-        of the watched images, or of the training images where nothing is watched."""
+        of the validation images, or of the training images where there are none."""
         if len(self.truth):
-            return exceeds(self.right, len(self.truth), self.watched.max(), level)
+            return exceeds(self.right, len(self.truth), self.val_counts.max(), level)
         if self.last is None:
             return False
         total, shares = int(self.counts.sum()), self.shares
@@ -112,7 +112,7 @@ class Evidence:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the weights that were kept surely know something of the watched images."""
+        """Whether the weights that were kept surely know something of the validation images."""
         return len(self.truth) > 0 and self.beats_majority(SURE)
 
     @property
@@ -134,7 +134,7 @@ def exceeds(right: int, total: int, expected: float, level: float) -> bool:
 
 
 def loss_words(loss: float) -> str:
-    """A loss as it is told."""
+    """A loss in words."""
     return f"{loss:.2f}" if loss < 1e4 else f"{loss:.1e}"
 
 

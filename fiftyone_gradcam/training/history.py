@@ -1,4 +1,4 @@
-"""What a training tells of itself: a row for each epoch, and one for each validation."""
+"""What a training reports: a row for each epoch, and one for each validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch: means over its images; None where nothing is watched.
+    """An epoch: means over its images; None without validation images.
 
     Epoch 0 is the training of the new layers alone (`Recipe.head_epochs`): its training loss and
     accuracy are those of the last pass, without augmentation.
@@ -48,13 +48,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Validation:
-    """A look at the watched images.
+    """A look at the validation images.
 
     Attributes:
         iteration: steps done before it; 0 after the new layers alone
         epoch: in which epoch
         train_loss, train_accuracy: over the training images of the epoch so far
-        val_loss, val_accuracy: means over the watched images
+        val_loss, val_accuracy: means over the validation images
         learning_rate: of the backbone at that step
         seconds: since the training began, pauses left out
         images_per_second: training images of the epoch so far, without validation
@@ -83,15 +83,15 @@ class Trained:
         model: in eval mode, with the weights of the best validation
         history: a row for each epoch
         validations: a row for each validation
-        best_epoch: the epoch of the best validation; the last one where nothing is watched
-        val_accuracy: of the best validation; None where nothing is watched
-        val_positions, val_predicted: the watched images and their predicted classes, by the best
+        best_epoch: the epoch of the best validation; the last one without validation images
+        val_accuracy: of the best validation; None without validation images
+        val_positions, val_predicted: the validation images and their predicted classes, by the best
             weights
-        dead: share of the watched (or else training) images whose logits are all exactly 0
+        dead: share of the validation (or else training) images whose logits are all exactly 0
         head_change: how far the new layers moved from where they began, relative to their size
         diverged: whether the loss was no longer finite
         cancelled: whether `Hooks` ended it
-        features: of training and watched images, averaged over cells, by the weights that the
+        features: of training and validation images, averaged over cells, by the weights that the
             training began with, and their positions; None if none were computed
     """
 
@@ -118,9 +118,9 @@ class Hooks:
             it may raise `CancelledError`
         on_epoch: after each epoch, with the network as it is kept, and the epoch's number; it must
             leave the network as it is
-        on_state: after each epoch, with all that `train` needs to go on from there
+        on_state: after each epoch, with all that `train` needs to resume from there
         on_rows: after each epoch, each validation, and about once a second between them: rows of
-            epochs and of validations so far, and of the epoch that is going on its "epoch" (2.25
+            epochs and of validations so far, and of the current epoch its "epoch" (2.25
             is a quarter into the third), "train_loss" and "train_accuracy" so far, or None
         on_note: at the start, with a sentence about each thing in a weights file that is left out
     """

@@ -31,11 +31,11 @@ class NamedRecipe:
 
 RECIPES = {
     "default": NamedRecipe(
-        "A good start: the new layers first, then all",
+        "Recommended: new layers first, then all layers",
         "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
         "al., arXiv 2202.10054), then everything with AdamW and a cosine. An average of the "
         "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407). Few "
-        "images are gone through more often, and changed a little each time.",
+        "images are shown more often, and changed a little each time.",
         {
             "head_epochs": 20,
             "ema": 0.98,
@@ -47,9 +47,9 @@ RECIPES = {
         },
     ),
     "linear-probe": NamedRecipe(
-        "Quick: the new layers alone, on features computed once",
+        "Fast: only the new layers, on fixed features",
         "A linear classifier on the features of a pretrained network, as they are (Kornblith et "
-        "al., arXiv 1805.08974): the images are gone through once. Good where they "
+        "al., arXiv 1805.08974): the images are shown once. Good where they "
         "are like ImageNet's photographs.",
         {"freeze": "backbone", "epochs": 30, "horizontal_flip": False, "translation": 0},
     ),
@@ -101,7 +101,7 @@ RECIPES = {
     "road-cracks-vgg16": NamedRecipe(
         "Road cracks: VGG-16, four layers frozen, two hidden layers",
         "A question about a VGG-16 with its first four layers frozen and two hidden layers of 256, "
-        "by Adam, that learnt nothing: its rate of 1e-6 hardly moves new layers in a few epochs, "
+        "by Adam, that learned nothing: its rate of 1e-6 hardly moves new layers in a few epochs, "
         "and its loss did not fit its outputs. Changed here: the rate is 1e-5, and 1e-4 for the "
         "new layers, and the loss is the cross-entropy of one logit for each class. The hidden "
         "layers follow VGG's own two, which are pretrained.",
@@ -145,7 +145,7 @@ RECIPES = {
         "Labels of bottles: ResNet-50, SGD, strong augmentation",
         "Recognition of wine labels: ResNet-50 (or a MobileNet: pass backbone), dropout 0.5, SGD "
         "at 1e-3, batch 32, 30 epochs, brightness, pepper noise, cutout and deformation; text is "
-        "not mirrored. 60% for training, 40% watched.",
+        "not mirrored. 60% for training, 40% for validation.",
         {
             "backbone": "resnet50",
             "weights": "auto",

@@ -192,7 +192,7 @@ class Learner:
             optimizer: None takes the learner's own
         """
         if len(batch.positions) == 1 < self.recipe.batch_size and self.norms:
-            return  # what is left over of an epoch; batch norm cannot normalise one of a kind
+            return  # what is left over of an epoch; batch norm cannot normalize one of a kind
         optimizer = optimizer or self.optimizer
         set_rates(optimizer, factor)
         if self.recipe.from_scratch:
@@ -269,12 +269,12 @@ class Learner:
         return all(bool(torch.isfinite(weight).all()) for weight in self.kept.parameters())
 
     def restart_average(self) -> None:
-        """Let the average begin anew with the weights as they are."""
+        """Restart the average with the weights as they are."""
         if self.average is not None:
             self.average = Average(self.model, self.recipe.ema)
 
     def state(self) -> dict:
-        """All that is needed to go on, of tensors and plain values."""
+        """All that is needed to resume, of tensors and plain values."""
         average = self.average
         return {
             "model": self.model.state_dict(),

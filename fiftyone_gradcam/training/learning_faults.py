@@ -7,7 +7,7 @@ from scipy.stats import fisher_exact
 
 from .evidence import SURE, Evidence, Finding, loss_words
 
-LEARNT = 0.1  # least share of the way from guessing to knowing, by the training loss
+LEARNED = 0.1  # least share of the way from guessing to knowing, by the training loss
 UNMOVED = 0.01  # new layers that moved less than this share of their size have hardly moved
 FAR_MOVED = 3.0  # beyond, little is left of how they began
 
@@ -28,8 +28,8 @@ def dead_head(case: Evidence) -> Finding | None:
         "dead_head",
         "warning" if case.is_usable else "error",
         f"The last layer of {recipe.backbone} is dead: it ends in a ReLU, and for "
-        f"{trained.dead:.0%} of the watched images it gives exactly 0 for every class, from which "
-        f"nothing is learnt. {reason}",
+        f"{trained.dead:.0%} of the validation images it gives exactly 0 for every class, from "
+        f"which nothing is learned. {reason}",
     )
 
 
@@ -43,12 +43,12 @@ def diverged(case: Evidence) -> Finding | None:
     if trained.diverged or not np.isfinite(losses[-1:] + every[-1:]).all():
         epoch = (last.epoch if last else 0) + trained.diverged
         seen = f"in epoch {epoch} its loss was no longer a number"
-    elif went_off and case.learnt < -0.2:
+    elif went_off and case.learned < -0.2:
         seen = f"its training loss ended at {loss_words(every[-1])}, and guessing gives {guess}"
     # Where batch norm is, the training loss may look well. No overfitting goes so far.
     elif went_off and losses and losses[-1] > guessing and np.nanmax(losses) > 10 * guessing:
         seen = (
-            f"the loss of the watched images was up to {loss_words(np.nanmax(losses))} and ended "
+            f"the validation loss was up to {loss_words(np.nanmax(losses))} and ended "
             f"at {loss_words(losses[-1])}, and guessing gives {guess}"
         )
     else:
@@ -64,13 +64,13 @@ def diverged(case: Evidence) -> Finding | None:
 def not_learning(case: Evidence) -> Finding | None:
     """Whether the training loss is hardly below that of guessing, and why."""
     trained, recipe = case.trained, case.recipe
-    if case.last is None or case.learnt >= LEARNT or case.beats_majority(SURE):
+    if case.last is None or case.learned >= LEARNED or case.beats_majority(SURE):
         return None
     losses, rate = [row.train_loss for row in trained.history], recipe.learning_rate
     if case.has_random_frozen_part:
         reason = (
             f"The frozen part (freeze={recipe.freeze!r}) has random weights (weights='none'), and "
-            f"tells the classes not apart. Pass freeze='none', or pretrained weights."
+            f"cannot tell the classes apart. Pass freeze='none', or pretrained weights."
         )
     elif trained.head_change < UNMOVED:
         reason = (
@@ -92,7 +92,7 @@ def not_learning(case: Evidence) -> Finding | None:
         reason = (
             f"The learning rate is not plainly at fault. Train for more epochs, check the labels, "
             f"and see whether {recipe.image_size} pixels (image_size) show what tells the classes "
-            f"apart. sanity_check() says whether this set-up can learn at all."
+            f"apart. sanity_check() says whether this setup can learn at all."
         )
     return Finding(
         "not_learning",
@@ -115,10 +115,10 @@ def frozen_at_random(case: Evidence) -> Finding | None:
 
 
 def overfitting(case: Evidence) -> Finding | None:
-    """Whether what was learnt last holds for the training images alone."""
+    """Whether what was learned last holds for the training images alone."""
     recipe = case.recipe
     rows = [row for row in case.trained.history if row.val_loss is not None]
-    if len(rows) < 3 or not len(case.truth) or case.learnt < 0.5:
+    if len(rows) < 3 or not len(case.truth) or case.learned < 0.5:
         return None
     losses = np.array([row.val_loss for row in rows])
     best, last = rows[int(losses.argmin())], rows[-1]
@@ -143,9 +143,9 @@ def overfitting(case: Evidence) -> Finding | None:
     return Finding(
         "overfitting",
         "warning",
-        f"The network overfits: the loss of the watched images was {loss_words(low)} in epoch "
+        f"The network overfits: the validation loss was {loss_words(low)} in epoch "
         f"{best.epoch} and {loss_words(last.val_loss)} at the end, while that of the training "
         f"images fell to {loss_words(last.train_loss)}. Right are {last.train_accuracy:.0%} of the "
-        f"training images and {last.val_accuracy:.0%} of the watched ones. The weights of epoch "
-        f"{case.trained.best_epoch} were kept. {', or '.join(remedies)}.",
+        f"training images and {last.val_accuracy:.0%} of the validation images. The weights of "
+        f"epoch {case.trained.best_epoch} were kept. {', or '.join(remedies)}.",
     )

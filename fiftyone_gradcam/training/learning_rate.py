@@ -85,7 +85,7 @@ def range_test(
     Args:
         recipe: what to do; its schedule and its learning rate (but in `head_epochs`) do not matter
         num_classes: number of classes K
-        train_set: images to learn from; drawn anew when all were seen
+        train_set: images to learn from; drawn again when all were seen
         lowest, highest: rates of the first and last step, in (0, 10]
         steps: how many, at least 20
         device: such as "cpu" or "cuda"; None picks
@@ -125,7 +125,7 @@ def range_test(
 def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
     """The loss of each step, as far as it goes."""
     recipe, learner, data = loop.recipe, loop.learner, loop.train_set
-    # Batches go on from one pass to the next, so that none is smaller and its loss more noisy.
+    # Batches continue from one pass to the next, so that none is smaller and its loss more noisy.
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(len(data), 1)))
     pictures = Pictures(data, recipe, loop.train_source.num_classes, learner.backbone, loop.device)
     count = len(rates) * recipe.batch_size

@@ -1,4 +1,4 @@
-"""The training loop: learn from some images, watch others, keep the best, go on where it ended."""
+"""The training loop: train, validate, keep the best weights, resume where it ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features
 
-FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are gone through again
+FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are read again
 TELL_SECONDS = 1.0  # from one row of an epoch that is going on to the next
 FINITE_EVERY = 16  # steps from one check of the loss to the next where asking makes a GPU wait
 
@@ -39,7 +39,7 @@ def train(
 
     The best validation has the highest accuracy on `val_set`, the lower loss among equals; without
     a `val_set` the last epoch counts. torch's global random state is left as it was found. Each
-    epoch draws from the seed and its own number, so that a training that goes on from a state does
+    epoch draws from the seed and its own number, so that a training that resumes from a state does
     what it would have done without the pause.
 
     Args:
@@ -49,7 +49,7 @@ def train(
         device: such as "cpu" or "cuda"; None picks
         hooks: what is called on the way
         state: as `Hooks.on_state` got it, of a training by the same recipe (its `epochs` may
-            differ) on the same images: go on from there
+            differ) on the same images: resume from there
 
     Raises:
         ValueError: if none of the training images can be decoded, or the loss was never finite
@@ -93,9 +93,9 @@ class Loop:
         self.steps = math.ceil(len(positions) / recipe.batch_size) * recipe.epochs
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
-        self.done, self.total, self.told = 0, 1, 0.0
+        self.done, self.total, self.reported = 0, 1, 0.0
         self.began, self.watching, self.sums = 0.0, 0.0, Sums()  # of the epoch
-        self.course = Course()  # what a training goes on with, beside the learner's weights
+        self.course = Course()  # what a training resumes with, beside the learner's weights
 
     def start_draws(self, epoch: int) -> np.random.Generator:
         """Start the draws of an epoch, torch's and numpy's."""
@@ -113,10 +113,10 @@ class Loop:
         recipe, course = self.recipe, self.course
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
         head_first = recipe.head_epochs and not (cached or recipe.from_scratch or course.history)
-        watched = len(self.val_set) if self.val_set else 0
-        once = (len(self.train_set) + watched) * bool(cached or head_first)
+        val_images = len(self.val_set) if self.val_set else 0
+        once = (len(self.train_set) + val_images) * bool(cached or head_first)
         validations = math.ceil(self.steps / recipe.validate_every) if recipe.validate_every else 0
-        each = len(self.train_set) + watched * (validations / recipe.epochs or 1)
+        each = len(self.train_set) + val_images * (validations / recipe.epochs or 1)
         self.done, self.total = round(course.epoch * each), round(once + recipe.epochs * each)
         diverged = cancelled = False
         try:
@@ -140,7 +140,7 @@ class Loop:
         return self._finish(diverged, cancelled)
 
     def _room(self) -> int:
-        """How many training images find room in memory as features, beside the watched ones."""
+        """How many training images find room in memory as features, beside those for validation."""
         room = FEATURE_BYTES // self.feature_bytes - (len(self.val_set) if self.val_set else 0)
         return room if room >= len(self.train_set) else 0
 
@@ -213,9 +213,9 @@ class Loop:
 
     def _tell_running(self) -> None:
         """Tell of the epoch that is going on, about once a second."""
-        if self.hooks.on_rows is None or self.seconds - self.told < TELL_SECONDS:
+        if self.hooks.on_rows is None or self.seconds - self.reported < TELL_SECONDS:
             return
-        self.told, course = self.seconds, self.course
+        self.reported, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
         place = course.epoch - 1 + count / len(self.train_set)
         running = {"epoch": place, "train_loss": loss, "train_accuracy": accuracy}
@@ -226,7 +226,7 @@ class Loop:
         return count / max(self.seconds - self.began - self.watching, 1e-9)
 
     def _validate(self, source: Pictures | Features | None) -> None:
-        """Look at the watched images, and keep the weights if they are the best so far."""
+        """Look at the validation images, and keep the weights if they are the best so far."""
         start, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
         speed, rate = self._speed(count), self.learner.rate
@@ -249,7 +249,7 @@ class Loop:
         val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
         seconds, speed = self.seconds - self.began, self._speed(count)
         course.history.append(Epoch(course.epoch, loss, accuracy, *val, rate, seconds, speed))
-        if not course.validations:  # nothing was watched so far: the last epoch counts
+        if not course.validations:  # there was no validation so far: the last epoch counts
             if not self.learner.is_finite():
                 raise DivergedError  # lost in the last step, after its loss
             course.dead = self.sums.dead

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..model.device import pick_device
+from ..progress import counted
 from .evidence import guessing_and_knowing, loss_words
 from .learner import Evaluation, Learner, Sums
 from .learning_faults import FAR_MOVED, UNMOVED
@@ -32,10 +33,10 @@ PLAIN = {
 
 @dataclass(frozen=True)
 class SanityCheck:
-    """Whether a set-up can learn at all.
+    """Whether a setup can learn at all.
 
     Attributes:
-        passed: whether all images were learnt by heart
+        passed: whether the network knows all images by heart
         accuracy, loss: of these images at the end, without dropout
         losses: training loss of each step
         cause: why not: "contradiction", "dead_head", "frozen_at_random", "frozen", "rate_too_low",
@@ -69,7 +70,7 @@ def overfit(
     it was found.
 
     Args:
-        recipe: the set-up
+        recipe: the setup
         num_classes: number of classes K
         data: the images, of at least two classes
         steps: at most so many, at least 1
@@ -102,10 +103,11 @@ def overfit(
             reason = f"{_contradiction(data, twins)} {reason}".strip()
     right = round(found.accuracy * len(labels))
     verdict = (
-        f"{right} of {len(labels)} images were learnt by heart in {len(losses)} steps; the loss "
+        f"{right} of {len(labels)} images are known by heart after "
+        f"{counted(len(losses), 'step')}; the loss "
         f"went from {loss_words(losses[0])} to {loss_words(found.loss)}."
     )
-    said = "This set-up can learn" if passed else "This set-up does not learn as it stands"
+    said = "This setup can learn" if passed else "This setup does not learn as it stands"
     message = f"{said}: {verdict}{' ' * (not passed)}{reason}"
     return SanityCheck(passed, found.accuracy, found.loss, losses, cause, message)
 
@@ -181,7 +183,7 @@ def _why(
         )
     elif not math.isfinite(losses[-1]):
         cause = "rate_too_high"
-        reason = f"The loss is no number any more: the learning rate is too high. {lower}"
+        reason = f"The loss is not a number: the learning rate is too high. {lower}"
     elif recipe.from_scratch and freeze not in ("none", 0):
         cause = "frozen_at_random"
         reason = (
@@ -198,7 +200,8 @@ def _why(
     elif moved > FAR_MOVED or last > max(first, 2 * guessing):
         cause = "rate_too_high"
         reason = (
-            f"The new layers moved by {moved:.3g} times their size, and to no avail: the learning "
+            f"The new layers moved by {moved:.3g} times their size, and the loss did not fall: "
+            f"the learning "
             f"rate is too high. {lower}"
         )
     elif freeze not in ("none", 0):

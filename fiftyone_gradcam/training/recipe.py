@@ -31,7 +31,7 @@ class Recipe:
         weights: "imagenet", "none" (from scratch), or the path of a weights file
         image_size: side of the square that the network sees, in pixels; None takes the backbone's
         resize: how an image becomes that square: "crop" (the central square, 7/8 of the shorter
-            side, as pretrained networks have learnt to see), "squash" (the whole image, its aspect
+            side, as pretrained networks have learned to see), "squash" (the whole image, its aspect
             ratio lost), "letterbox" (the whole image, bars beside it) or "auto" (the best of these
             on features of up to 300 training images; a run says which); None takes "auto" for
             pretrained weights, and "squash" from scratch and for small_cnn
@@ -84,7 +84,7 @@ class Recipe:
         elastic: bend by up to so many pixels, at the peak (Simard et al., ICDAR 2003)
         brightness, contrast: change by up to this share, in [0, 1]
         noise: this share of the pixels turns black or white (salt and pepper), in [0, 1]
-        cutout: grey square of this share of the side, in [0, 1] (DeVries and Taylor, arXiv
+        cutout: gray square of this share of the side, in [0, 1] (DeVries and Taylor, arXiv
             1708.04552)
         mixup: mix pairs of images by a share drawn from Beta(mixup, mixup) (Zhang et al., arXiv
             1710.09412); 0: never

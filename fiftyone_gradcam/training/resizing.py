@@ -60,7 +60,7 @@ def compare_resizes(
     """Compare the ways to make images square, on features of at most 300 images.
 
     The way of the highest leave-one-out accuracy wins; ways that are not surely worse (by one
-    standard error of the difference of two) are told apart by the squared error, which says more
+    standard error of the difference of two) are compared by the squared error, which says more
     about few images.
 
     Args:
@@ -231,7 +231,7 @@ def settle_resize(
             if len(_known) > MOST_KNOWN:
                 del _known[next(iter(_known))]
     if found is None:
-        print(f"resize={otherwise!r}: there are too few labelled images to compare ways")
+        print(f"resize={otherwise!r}: there are too few labeled images to compare ways")
         return replace(recipe, resize=otherwise)
     print(found)
     return replace(recipe, resize=found.resize)

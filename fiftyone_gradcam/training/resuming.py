@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import replace
 
-from ..progress import some
+from ..progress import counted, some
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
@@ -15,8 +15,8 @@ def check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
     """Refuse a new training where an interrupted one of its key would be lost."""
     if os.path.exists(state_path) and not may_replace:
         raise ValueError(
-            f"A training {key!r} of this dataset was interrupted. Pass resume=True to go on with "
-            f"it, or overwrite=True to begin anew"
+            f"A training {key!r} of this dataset was interrupted. Pass resume=True to resume "
+            f"it, or overwrite=True to start over"
         )
 
 
@@ -43,12 +43,13 @@ def resumed_recipe(
     for name, value in given.to_dict().items():
         if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
             raise ValueError(
-                f"This training began with {name}={state['recipe'][name]!r}, and cannot go on "
-                f"with {value!r}. Leave it out, or begin anew with overwrite=True"
+                f"This training began with {name}={state['recipe'][name]!r}, and cannot resume "
+                f"with {value!r}. Leave it out, or start over with overwrite=True"
             )
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
-            f"This training has done its {state['epoch']} epochs. Pass epochs= with more to go on"
+            f"This training has done {counted(state['epoch'], 'epoch')}. Pass epochs= with more "
+            f"to resume"
         )
     return given
 
@@ -58,7 +59,7 @@ def check_same_data(state: dict, classes: list[str], digest: str) -> None:
     if classes != state["classes"]:
         raise ValueError(
             f"This training began with the classes {some(state['classes'])}; now there are "
-            f"{some(classes)}. Begin anew with overwrite=True"
+            f"{some(classes)}. Start over with overwrite=True"
         )
     if digest != state["digest"]:
-        print("The images or labels have changed since this training began: it goes on with them")
+        print("The images or labels have changed since this training started: it uses the new ones")

@@ -52,7 +52,7 @@ class Batch:
     """A batch on the device.
 
     Attributes:
-        inputs: normalised images or features (n, ...)
+        inputs: normalized images or features (n, ...)
         targets: class indexes (n,), or shares of classes (n, K) of mixed images
         positions: (n,) which images
     """
@@ -68,13 +68,13 @@ class Batch:
 
 
 class Pictures:
-    """Batches of decoded, augmented and normalised images; read by the whole network.
+    """Batches of decoded, augmented and normalized images; read by the whole network.
 
     Args:
         data: the images
         recipe: batch size and augmentation
         num_classes: number of classes K
-        backbone: how images are normalised
+        backbone: how images are normalized
         device: where batches go
     """
 
@@ -193,7 +193,7 @@ class Features:
 def read_features(
     model: nn.Module, backbone: Backbone, inputs: Iterable[torch.Tensor]
 ) -> Iterator[torch.Tensor]:
-    """What the new layers see of each batch of normalised images.
+    """What the new layers see of each batch of normalized images.
 
     Args:
         model: put into eval mode

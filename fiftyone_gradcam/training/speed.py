@@ -83,21 +83,21 @@ def measure_speed(
     return Speed(device.type, decode / usable, learn_seconds / usable, look / usable)
 
 
-def estimate_seconds(speed: Speed, recipe: Recipe, learnt: int, watched: int) -> float:
+def estimate_seconds(speed: Speed, recipe: Recipe, train_images: int, val_images: int) -> float:
     """How long a training takes, without the start.
 
     Args:
         speed: as measured
         recipe: with its number of epochs settled
-        learnt, watched: numbers of images
+        train_images, val_images: numbers of images
     """
     every = recipe.validate_every
-    steps = -(-learnt // recipe.batch_size) * recipe.epochs
+    steps = -(-train_images // recipe.batch_size) * recipe.epochs
     looks = steps // every + 1 if every else recipe.epochs
-    seconds = (learnt + watched) * speed.decode
-    once = (learnt + watched) * speed.look
+    seconds = (train_images + val_images) * speed.decode
+    once = (train_images + val_images) * speed.look
     if recipe.freeze == "backbone" and not recipe.augments:
         return seconds + once
     if recipe.head_epochs and not recipe.from_scratch:
         seconds += once
-    return seconds + recipe.epochs * learnt * speed.learn + looks * watched * speed.look
+    return seconds + recipe.epochs * train_images * speed.learn + looks * val_images * speed.look

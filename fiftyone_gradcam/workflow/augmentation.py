@@ -18,7 +18,7 @@ from ..dataset.writing import alone_in
 from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
-from ..progress import tell_failures
+from ..progress import counted, tell_failures
 from ..training.augment import augment, mix
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
@@ -44,7 +44,7 @@ def preview_augmentation(
     """Write a sheet of images as a recipe changes them in training.
 
     Each row holds a sample: first as the network sees it elsewhere, squared but not augmented,
-    then augmented anew for each copy. With mixup the copies are mixtures of the samples of the
+    then augmented again for each copy. With mixup the copies are mixtures of the samples of the
     sheet.
 
     Args:
@@ -90,7 +90,7 @@ def preview_augmentation(
     )
     with alone_in(os.path.dirname(path)), whole_file(path) as part:
         picture.save(part, format="PNG")
-    print(f"Wrote {copies} augmented copies of {len(images)} images to {path}")
+    print(f"Wrote {copies} augmented copies of {counted(len(images), 'image')} to {path}")
     return path
 
 

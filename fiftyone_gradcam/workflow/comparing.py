@@ -9,10 +9,11 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.class_probabilities import ClassProbabilities, class_probabilities
+from ..dataset.freshness import split_note
 from ..dataset.measured import difference
 from ..dataset.reviews import left_out, left_out_words
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, some
+from ..progress import Progress, counted, reporting, some
 from ..review.comparison import Pairs
 
 Samples = fo.core.collections.SampleCollection
@@ -76,7 +77,7 @@ def compare_runs(
     """Compare two runs on the same samples, with the labels as they are now.
 
     What a run has predicted already is read; the other samples are predicted now, and nothing is
-    written. McNemar's exact test says whether the images are enough to tell the runs apart.
+    written. McNemar's exact test says whether the images are enough to prefer one of them.
 
     Args:
         samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
@@ -85,7 +86,13 @@ def compare_runs(
         label_field: the samples' labels; None takes those that `a` was trained on
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+
+    Returns:
+        the `Comparison`: on how many samples each run is right, for each class too, and views of
+        the samples that are fixed, broken, and wrong in both; printing it says all that in words
 
     Raises:
         ValueError: if there is no such run, both are the same, or no sample has a label
@@ -105,6 +112,7 @@ def compare_runs(
         raise ValueError("None of these samples has both a label and an image that can be decoded")
     right = [_right(one, labels)[judged] for one in found]
     kept = [label for label, is_judged in zip(labels, judged, strict=True) if is_judged]
+    notes += filter(None, [split_note(dataset, run.key) for run in (first, second)])
     notes += _notes(first, second, sorted(set(kept)), len(labels) - len(kept))
     pairs = Pairs.of(*right)
     own = np.array(kept, object)
@@ -162,13 +170,15 @@ def _right(found: ClassProbabilities, labels: list[str | None]) -> np.ndarray:
 def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[str]:
     notes = []
     if unjudged:
-        notes.append(f"{unjudged} samples without a label, or that cannot be decoded, do not count")
+        notes.append(
+            f"Not counted: {counted(unjudged, 'sample')} without a label, or that cannot be decoded"
+        )
     for run in (a, b):
         if unknown := [x for x in labels if x not in run.classes]:
             notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")
     if a.val_accuracy is not None and b.val_accuracy is not None:
-        told = difference({a.key: a.measured, b.key: b.measured})
-        if told:
+        differs = difference({a.key: a.measured, b.key: b.measured})
+        if differs:
             notes.append(
                 f"The val accuracies {a.val_accuracy:.3f} of {a.key!r} and {b.val_accuracy:.3f} of "
                 f"{b.key!r} were not measured on the same samples and labels"

@@ -54,7 +54,9 @@ def compute_embeddings(
         overwrite: also replace a field that this plugin did not write, and embeddings of another
             network of other samples than these
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         (N, C) float32 in the order of the samples; rows of NaN for images that cannot be decoded,
@@ -72,7 +74,7 @@ def compute_embeddings(
     network, run = network_of(samples, run_or_backbone, weights, resize, device)
     ids = samples.values("id")
     if field is not None:
-        declared = _declared(network, run)
+        declared = _declared(network, run, dataset.name)
         _check_others(dataset, field, declared, ids, overwrite)
     found = embeddings_by(samples, network, run, progress)
     if field is not None:
@@ -165,12 +167,14 @@ def words_of(network: Network, run: runs.Run | None) -> str:
     return str(network).partition(",")[0]
 
 
-def _declared(network: Network, run: runs.Run | None) -> Declared:
-    """A field of embeddings as it is to be."""
+def _declared(network: Network, run: runs.Run | None, dataset_name: str) -> Declared:
+    """A field of embeddings of a dataset as it is to be."""
     facts = {"kind": "embeddings", "network": network.digest}
     words = f"What {words_of(network, run)} sees in the image"
     if run is not None and not isinstance(run, runs.Pretrained):
         facts["run"] = run.key
+        if run.dataset_name == dataset_name:  # of others it is not known what becomes of them
+            facts["version"] = run.version
     return Declared("vector", words, facts, {})
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a run on labelled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+"""Evaluate a run on labeled samples, so that FiftyOne's Model Evaluation panel shows it too."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.class_probabilities import class_probabilities, field_of_run
+from ..dataset.freshness import split_note
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
-from ..progress import Progress, Report, reporting, some
+from ..progress import Progress, Report, counted, reporting, some
 from ..review.calibration import (
     Bin,
     expected_calibration_error,
@@ -97,7 +98,7 @@ class Evaluation:
             words = [f"{'–' if x is None else f'{x:.3f}'}" for x in shares]
             lines.append(
                 f"  {row.name}: precision {words[0]}, recall {words[1]}, F1 {words[2]} "
-                f"({row.labelled} samples, {row.predicted} predicted)"
+                f"({counted(row.labelled, 'sample')}, {row.predicted} predicted)"
             )
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
@@ -130,7 +131,13 @@ def evaluate(
             store it with the run
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+
+    Returns:
+        the `Evaluation`: accuracy with its 95% interval, confusion matrix, precision, recall and F1
+        of each class, top-k shares and calibration error; printing it says all that in words
 
     Raises:
         ValueError: if there is no such run, no sample has a label, the key is none or taken by
@@ -142,6 +149,7 @@ def evaluate(
     label_field = label_field or run.label_field
     key = key or f"eval_{run.key}"
     chosen, notes = held_out(samples, label_field, include_excluded)
+    notes += filter(None, [split_note(dataset, run.key)])
     name = field_of_run(dataset, run) or _free_field(dataset, run)
     _check_key(dataset, key, name, label_field)
     if dataset.get_field(name) is None or len(chosen.exists(f"{name}_scores")) < len(chosen):
@@ -150,7 +158,9 @@ def evaluate(
     path = fields.label_path(dataset, label_field)
     judged = chosen.exists(path).exists(f"{name}_scores")
     if missing := len(chosen) - len(judged):
-        notes.append(f"{missing} samples without a label, or that cannot be decoded, do not count")
+        notes.append(
+            f"Not counted: {counted(missing, 'sample')} without a label, or that cannot be decoded"
+        )
     with reporting(progress, f"Evaluating {run.key!r}") as report:
         if temperature:
             runs.keep_temperature(dataset, run.key, _temperature(judged, run, label_field, report))

@@ -21,7 +21,7 @@ from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, counted, reporting, tell_failures
 
 SHEET = "contact_sheet"
 SHEET_PICTURES = 60
@@ -61,7 +61,9 @@ def export_overlays(
         height: of each picture, in pixels, at least 32
         contact_sheet: whether to write sheets too
         overwrite: also write into a folder that is not empty, and replace files of these names
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         paths of the files, sheets last
@@ -116,7 +118,7 @@ def export_overlays(
     tell_failures(failures)
     if not written:
         raise ValueError(none_readable(len(view), next(iter(failures.values()))))
-    print(f"Wrote {len(written)} overlays to {home}; contact sheets: {len(sheet_paths)}")
+    print(f"Wrote {counted(len(written), 'overlay')} to {home}; contact sheets: {len(sheet_paths)}")
     return written + sheet_paths
 
 
@@ -132,7 +134,7 @@ def mean_heatmaps(
     """The mean heatmap of each class: where the network looks for it, over all its images.
 
     Each heatmap is stretched to the same square, so that positions are shares of the image, and
-    counts as much as any other: it is scaled by its own peak, or as `predict` was told to.
+    counts as much as any other: it is scaled by its own peak, or as `predict` was asked to.
 
     Args:
         samples: a dataset or view
@@ -147,7 +149,7 @@ def mean_heatmaps(
         by class, a float32 array (224, 224) in [0, 1]; signed heatmaps give [-1, 1]
 
     Raises:
-        ValueError: if there are no heatmaps of labelled samples
+        ValueError: if there are no heatmaps of labeled samples
         FileExistsError, NotADirectoryError: if the folder is not empty, or a file
     """
     dataset = fields.root_dataset(samples)
@@ -188,7 +190,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         pixels = 128 + 127 * share if signed else 1 + 254 * share
         file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
-    captions = [f"{name}\n{counts[name]} images" for name in means]
+    captions = [f"{name}\n{counted(counts[name], 'image')}" for name in means]
     pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
     with exporting(folder, overwrite) as home:
         for file, picture in pictures.items():

@@ -1,4 +1,4 @@
-"""The way back: a tree of labelled folders, after labels were corrected."""
+"""The way back: a tree of labeled folders, after labels were corrected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
 from ..images.opening import NOT_FOUND, ImageError, none_readable
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, some
+from ..progress import Progress, counted, reporting, some
 
 HOW = ("copy", "link", "list")
 LIST = "moves.csv"
@@ -46,7 +46,9 @@ def export_folders(
         split_folders: whether train, val and test folders stand around the classes; None: if any
             sample has such a tag
         overwrite: also write into a folder that is not empty, and replace files of these names
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         path of the folder
@@ -87,7 +89,10 @@ def export_folders(
             for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
                 _write(path, names.inside(home, target), how)
                 report(number, len(paths), f"{number} of {len(paths)}")
-    print(f"Wrote {len(paths)} images to {home}, in folders of {len(folders)} classes")
+    print(
+        f"Wrote {counted(len(paths), 'image')} to {home}, in folders of "
+        f"{counted(len(folders), 'class', 'classes')}"
+    )
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
         print(f"Note: names that not every file system takes are changed: {some(renamed)}")
@@ -140,7 +145,7 @@ class _Folders:
         self.taken: dict[tuple, set[str]] = {}
 
     def of(self, parts: tuple[str | None, ...]) -> list[str]:
-        """The folders, one in the other, that stand for names; None is that of unlabelled ones."""
+        """The folders, one in the other, that stand for names; None is that of unlabeled ones."""
         found = []
         for depth in range(1, len(parts) + 1):
             *above, name = own = parts[:depth]
@@ -176,4 +181,4 @@ def _write_list(
             (path, os.path.join(folder, target), label or "", split or "")
             for path, target, label, split in zip(paths, targets, labels, own, strict=True)
         )
-    print(f"Wrote {path}: where {len(paths)} images would go")
+    print(f"Wrote {path}: where {counted(len(paths), 'image')} would go")

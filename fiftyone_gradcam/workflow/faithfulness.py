@@ -11,7 +11,7 @@ from ..dataset.heatmaps import check_heatmap_field
 from ..dataset.storing import write_rows
 from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
-from ..explain.faithfulness import MEASURES, RIVALS, STEPS, measure_name
+from ..explain.faithfulness import HIGH_IS_GOOD, RIVALS, STEPS, measure_name
 from ..jobs.delegating import delegable
 from ..model.network import Network
 from ..passes.engine import run_pass
@@ -28,6 +28,7 @@ def explanation_quality(
     heatmap_field: str = "gradcam",
     steps: int = STEPS,
     seed: int = 0,
+    road: bool = False,
     weights: str | None = None,
     resize: str | None = None,
     device: str | None = None,
@@ -37,13 +38,15 @@ def explanation_quality(
 ) -> dict[str, dict[str, float]]:
     """Measure how well the maps of the predicted class show what the prediction rests on.
 
-    The maps are computed anew, and three figures of each are stored beside the heatmap in
-    `heatmap_field`: `deletion` (area under the confidence as the hottest pixels are taken away
-    first; low is good), `insertion` (as they are given back to a blurred image; high is good) and
-    `drop` (share of the confidence lost when only what is hot is shown; low is good); and the same
-    of a centred Gaussian (`deletion_gaussian`, ...) and of a random map (`deletion_random`, ...),
-    which know nothing of the image. A map that is no better than these explains nothing. Another
-    `predict` into the field takes them away again.
+    The maps are computed again, and these figures of each are stored beside the heatmap in
+    `heatmap_field`: `deletion` (area under the confidence as the hottest pixels are removed first;
+    low is good), `insertion` (as they are given back to a blurred image; high is good), `drop`
+    (share of the confidence lost when only what is hot is shown; low is good) and, on request,
+    `road` (how much more confidence is lost without the hottest pixels than without the coldest,
+    where removed pixels are filled in from around them; high is good). The same is stored for a
+    centered Gaussian (`deletion_gaussian`, ...) and a random map (`deletion_random`, ...), which
+    know nothing of the image. A map that is no better than these explains nothing. Another
+    `predict` into the field removes the figures.
 
     Slow: about 6 x `steps` forward passes for each image; try it on a view.
 
@@ -51,16 +54,22 @@ def explanation_quality(
         samples: a dataset or view; those without a heatmap in the field are left out
         run: the run, its key, the backbone or the `Network` that `predict` was called with
         heatmap_field: a field of `predict`, of the predicted class
-        steps: in how many parts the pixels are taken away, at least 2
-        seed: of the random maps
+        steps: in how many equal parts the pixels are removed, at least 2 (default: 10)
+        seed: of the random maps and of the noise of `road`, a whole number from 0
+        road: also measure ROAD (Rong et al., arXiv 2202.00449), in the shares 1 / `steps`,
+            2 / `steps`, ... of the pixels; it takes another 6 x `steps` forward passes, and seconds
+            of a CPU core, for each image
         weights, resize: as `predict` was called with, for a pretrained backbone
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **heatmap_options: method, signed and layer, as for `predict`; by default those that the
             field was made with
 
     Returns:
-        the means: by "deletion", "insertion" and "drop", those of "heatmap", "gaussian", "random"
+        the means: by "deletion", "insertion", "drop" and, if asked for, "road", those of "heatmap",
+        "gaussian" and "random"
 
     Raises:
         ValueError: if the field holds no heatmaps of the predicted class by this run, or if an
@@ -91,7 +100,7 @@ def explanation_quality(
     if not ids:
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
     images = images_for(classifier, paths, dataset)
-    sink = Quality(options, steps, seed)
+    sink = Quality(options, steps, seed, road)
     with reporting(progress, f"Testing {len(ids)} heatmaps") as report:
         run_pass(images, classifier.network(device, options.layer), [sink], report=report)
     tell_failures(images.failures)
@@ -104,11 +113,11 @@ def explanation_quality(
         measure: {
             rival or "heatmap": _mean(found, measure_name(measure, rival)) for rival in RIVALS
         }
-        for measure in MEASURES
+        for measure in sink.measures
     }
     print(f"{'mean of ' + str(len(found)):<16}{'heatmap':>10}{'gaussian':>10}{'random':>10}")
     for measure, row in means.items():
-        better = "high is good" if measure == "insertion" else "low is good"
+        better = "high is good" if measure in HIGH_IS_GOOD else "low is good"
         print(f"{measure:<16}" + "".join(f"{v:>10.3f}" for v in row.values()) + f"  {better}")
     return means
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..dataset import fields, shown
 from ..dataset.anomalies import AnomalyMaps, write_anomalies
 from ..dataset.appearance import BATCH
+from ..dataset.basis import Snapshot
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
 from ..dataset.pretrained import pick_backbone
@@ -63,7 +64,9 @@ def find_anomalies(
         anomaly_field, heatmap_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         the judged samples, the most unusual first
@@ -82,6 +85,7 @@ def find_anomalies(
     if heatmaps:
         kinds[heatmap_field] = fo.Heatmap
     fields.check_writable(dataset, kinds, overwrite)
+    basis = _basis(dataset, normal, label_field)
     normal_ids, words = _normal_ids(dataset, normal, label_field)
     _check_enough(len(normal_ids))
     ids, paths = samples.values(["id", "filepath"])
@@ -112,6 +116,8 @@ def find_anomalies(
             "threshold": found.threshold,
             "false_alarms": false_alarms,
             "backbone": backbone,
+            "fields": list(kinds),
+            **basis,
         }
         if heatmaps:
             cells = NormalCells(network, images, places[is_normal], BATCH, report)
@@ -130,6 +136,13 @@ def find_anomalies(
         f"(threshold {found.threshold:.3g})"
     )
     return samples.exists(anomaly_field).sort_by(f"{anomaly_field}.score", reverse=True)
+
+
+def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
+    """What scores rest on, to be kept with them; nothing is known of a view."""
+    if not isinstance(normal, str) or dataset.get_field(label_field) is None:
+        return {}
+    return {"basis": {"label": normal, "normal": Snapshot(dataset, label_field).named(normal)}}
 
 
 def _check_enough(count: int) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..dataset import fields, shown, splits
 from ..dataset.appearance import appearance_of
+from ..dataset.basis import Snapshot
 from ..dataset.documents import document
 from ..dataset.embeddings import Embeddings, check_can_wait
+from ..dataset.review_state import default_label_field
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
@@ -45,10 +47,10 @@ def find_leaks(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
-    """Find images that are in more than one split: what is learnt from must not be tested on.
+    """Find images that are in more than one split: images to train on must not be tested on.
 
     Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, lightened, made grey, slightly cropped, mirrored; see
+    "near" (re-encoded, resized, lightened, made gray, slightly cropped, mirrored; see
     `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
 
     Args:
@@ -60,7 +62,9 @@ def find_leaks(
         leak_field: field to write; values of an earlier call are taken away
         overwrite: also replace a field that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         embeddings: in the place of that network's features: an array (N, C) in the order of the
             samples, or the name of a field of vectors (see `compute_embeddings`)
 
@@ -74,6 +78,7 @@ def find_leaks(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     fields.check_writable(dataset, {leak_field: fo.Classification}, overwrite)
+    split = Snapshot(dataset, default_label_field(dataset)).split()
     given = embeddings_for(samples, embeddings, backbone, weights, device, progress)
     known = splits.split_tags(dataset)
     ids, paths, tags = samples.values(["id", "filepath", "tags"])
@@ -92,7 +97,7 @@ def find_leaks(
         given = None if given is None else given[places]
         looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
         pairs += _near_pairs(looks, own, names)
-    twins = _write(dataset, ids, pairs, leak_field)
+    twins = _write(dataset, ids, pairs, leak_field, split)
     _tell(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
@@ -151,8 +156,10 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
     return found
 
 
-def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str) -> list[str]:
-    """Store twins; returns their ids, group by group."""
+def _write(
+    dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str, split: str
+) -> list[str]:
+    """Store twins between the splits of a digest; returns their ids, group by group."""
     group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
@@ -161,7 +168,8 @@ def _write(dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: 
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
     words = "Images that have a twin in another split"
-    declared = {leak_field: Declared("classification", words, {}, {"group": "int"})}
+    facts = {"basis": {"split": split}}
+    declared = {leak_field: Declared("classification", words, facts, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
     values = {
         ids[place]: {

@@ -15,7 +15,7 @@ from ..folders.plan import Plan
 from ..folders.planning import plan_import
 from ..images.decode import DecodeOptions
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_left_out
+from ..progress import Progress, counted, reporting, tell_left_out
 
 
 @delegable
@@ -40,15 +40,15 @@ def import_folders(
     progress: Progress = None,
     delegate: bool = False,
 ) -> fo.Dataset:
-    """Make a persistent dataset of a folder of labelled images.
+    """Make a persistent dataset of a folder of labeled images.
 
-    Where classes and splits stand is guessed, as `plan_import` tells beforehand, unless it is
+    Where classes and splits stand is guessed, as `plan_import` shows, unless it is
     said, now or at an earlier import of the folder into the dataset. Splits become sample tags.
     Every file is decoded; those that are no usable images are left out, counted by reason,
     printed, and listed in `dataset.info["import_folders"]`, whose
     "report" names a file with all of them. Importing the same folder again adds only what is new,
     reads files again whose size or time has changed, reports labels that have changed and files
-    that are gone or broken, and goes on with an import that was cancelled or killed. Files that
+    that are gone or broken, and continues an import that was cancelled or killed. Files that
     were moved or renamed, or whose whole folder was, are recognized by their content: their
     samples keep all that they have, and follow (see also `relocate`).
 
@@ -57,8 +57,19 @@ def import_folders(
         name: of the dataset; None takes the folder's name, and adds to it what FiftyOne needs:
             图片 becomes "图片 images", food-set becomes "food-set 2" beside a dataset "Food Set"
         label_field: field for the classes
-        label_from, split_from, level, pattern, table, image_column, label_column, split_column,
-            class_names, skip, keep_masks: see `plan_import`
+        label_from: where the class stands: "folder", "file name", "pattern", "table" or "nothing";
+            None guesses; `plan_import` says more of this argument and those that follow
+        split_from: where the split stands: "outer folder", "inner folder" or "nothing"; None
+            guesses
+        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
+        pattern: a regular expression with a group named "label", and perhaps one named "split"
+        table: a CSV file, or several, of images, labels and, perhaps, splits; None takes those in
+            the folder
+        image_column, label_column, split_column: headers of these columns; None knows the usual
+            ones
+        class_names: a file that names the classes; None takes classes.txt or the like in the folder
+        skip: patterns of names or paths below the folder that are left out, such as "*_old.*"
+        keep_masks: import masks of images too (default: False)
         keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
             they go; what is missing is black, or gray in JPEG files
         max_pixels: width x height of the largest image that is decoded, by all verbs; None takes
@@ -68,6 +79,9 @@ def import_folders(
             called with (done, total, message)
         delegate: do the work in another process, as a job that outlives this one; a `Job` is
             returned at once, whose `wait()` waits for its end
+
+    Returns:
+        the dataset
 
     Raises:
         FileNotFoundError, NotADirectoryError: if the path is no folder
@@ -116,8 +130,9 @@ def _tell(plan: Plan, result: Imported) -> None:
     folder = os.path.basename(plan.root)
     of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""
     print(
-        f"Dataset {dataset.name!r}{of_folder}: {len(result.ids)} images added, {len(dataset)} in "
-        f"all, {len(plan.classes)} classes"
+        f"Dataset {dataset.name!r}{of_folder}: {counted(len(result.ids), 'image')} added, "
+        f"{len(dataset)} in "
+        f"all, {counted(len(plan.classes), 'class', 'classes')}"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
@@ -130,36 +145,43 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.duplicates:
         count = sum(len(paths) for paths in result.duplicates)
         pair = " and ".join(result.duplicates[0][:2])
-        print(f"Note: {count} files are equal to another, such as {pair}")
+        print(f"Note: {counted(count, 'file is', 'files are')} equal to another, such as {pair}")
     if result.contradictions:
         pair = " and ".join(result.contradictions[0][:2])
-        print(f"Note: {len(result.contradictions)} images are in two classes, such as {pair}")
+        print(
+            f"Note: {counted(len(result.contradictions), 'image is', 'images are')} in two "
+            f"classes, such as {pair}"
+        )
     if result.moved:
         old, path = result.moved[0]
         print(
-            f"Note: the files of {len(result.moved)} samples were moved, such as {old} to {path}: "
+            f"Note: the files of {counted(len(result.moved), 'sample')} were moved, such as "
+            f"{old} to {path}: "
             f"the samples follow"
         )
     if result.refreshed:
         print(
-            f"Note: {len(result.refreshed)} files have changed, such as {result.refreshed[0]}: "
+            f"Note: {counted(len(result.refreshed), 'file has', 'files have')} changed, such as "
+            f"{result.refreshed[0]}: "
             f"their metadata are new. Predictions and heatmaps are still those of the files before"
         )
     if result.broken:
         path, reason = result.broken[0]
         print(
-            f"Note: the files of {len(result.broken)} samples can no longer be used, such as "
+            f"Note: the files of {counted(len(result.broken), 'sample')} can no longer be used, "
+            f"such as "
             f"{path} ({reason}); the samples stay"
         )
     if result.changed:
         path, own, label = result.changed[0]
         print(
-            f"Note: {len(result.changed)} images have another label here than where they are from, "
+            f"Note: {counted(len(result.changed), 'image has', 'images have')} another label "
+            f"here than where they are from, "
             f"and keep it, such as {path}: {own!r}, there {label!r}"
         )
     if result.removed:
         print(
-            f"Note: the files of {len(result.removed)} samples are gone, such as "
+            f"Note: the files of {counted(len(result.removed), 'sample')} are gone, such as "
             f"{result.removed[0]}; the samples stay. To delete them: dataset.delete_samples("
             f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )

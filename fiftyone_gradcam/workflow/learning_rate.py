@@ -49,7 +49,9 @@ def find_learning_rate(
             replaced each time
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         overwrite: replace a file at `path`
         **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe

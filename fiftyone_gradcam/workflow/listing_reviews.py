@@ -15,6 +15,7 @@ from ..dataset.review_state import columns_of
 from ..dataset.reviews import Review, journal, reviewing
 from ..dataset.writing import alone_in
 from ..disk import plain_errors, whole_file
+from ..progress import counted
 
 Samples = fo.core.collections.SampleCollection
 COLUMNS = tuple(x.name for x in fields(Review))
@@ -28,6 +29,12 @@ def list_reviews(samples: Samples) -> list[Review]:
 
     Args:
         samples: a dataset, or a view to list the decisions about its samples alone
+
+    Returns:
+        a `Review` for each decision
+
+    Raises:
+        ValueError: if the dataset has no field of labels
     """
     dataset = root_dataset(samples)
     with reviewing(dataset):
@@ -71,5 +78,5 @@ def export_reviews(samples: Samples, csv_path: str, overwrite: bool = False) -> 
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
             rows.writerows([getattr(one, name) for name in COLUMNS] for one in found)
-    print(f"{len(found)} decisions written to {path}")
+    print(f"{counted(len(found), 'decision')} written to {path}")
     return path

@@ -11,6 +11,7 @@ import fiftyone as fo
 from ..dataset import fields, runs, shown
 from ..dataset.classifiers import find_classifier, images_for, own_labels, shown_best
 from ..dataset.features import feature_sinks
+from ..dataset.heatmap_choices import heatmap_names
 from ..dataset.kept_features import keeping
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
@@ -24,13 +25,13 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.network import Network
-from ..passes.heatmaps import CONTRAST, KINDS
+from ..passes.heatmaps import KINDS
 from ..passes.precision import DEFAULT, check_precision
-from ..progress import CancelledError, Progress, reporting, some, tell_failures
+from ..progress import CancelledError, Progress, counted, reporting, some, tell_failures
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
-_KEPT = "What was predicted so far is kept: predict(..., resume=True) goes on with it"
+_KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
@@ -102,10 +103,10 @@ def predict(
         resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
             ratio lost), "crop", "letterbox", or "auto" (as if None): as it was shown those of which
             `prediction_field` holds what it said, or else as is best on features of up to 300
-            labelled images; "squash" where there are too few. A run sees what it was trained on
+            labeled images; "squash" where there are too few. A run sees what it was trained on
         batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
         resume: leave samples alone that these fields hold already, of this run and made alike: so
-            that a pass that was cut short goes on. With scale "run", which is one scale for all
+            that a pass that was cut short continues. With scale "run", which is one scale for all
             heatmaps of a pass, it starts over
         overwrite: also replace fields that this plugin did not write, and what another run has
             said of other samples than these
@@ -114,7 +115,9 @@ def predict(
             networks); other devices compute in float32 whatever it is. Against "float32" labels
             are equal on at least 99.5% of photos whose margin is over .01, and maps correlate at
             .999
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
             ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed,
             layer, scale ("image", "pair", "run"), resolution, interpolation, storage ("file",
@@ -160,7 +163,7 @@ def predict(
     network = run.network(device, options.layer)
     # What another layer sees is of use to nobody else.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
-    with reporting(progress, f"Predicting {len(ids)} images with {run.key!r}") as report:
+    with reporting(progress, f"Predicting {counted(len(ids), 'image')} with {run.key!r}") as report:
         try:
             with plain_errors(lambda: _KEPT), keeping(*(sink.kept for sink in sinks)):
                 store_predictions(
@@ -174,7 +177,7 @@ def predict(
                 where = "that wait: the fields keep what they held until all are there"
             raise CancelledError(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
-                f"resume=True to go on"
+                f"resume=True to continue"
             ) from None
         except BaseException:  # what was stored so far stays
             with suppress(Exception):  # the next pass does it, if the database is out of reach
@@ -198,12 +201,15 @@ def _tell_maps(writer: PredictionWriter) -> None:
             if kind == "contrast":
                 why += ", and does not predict"
             name = writer.heatmap_fields[kind]
-            print(f"{writer.maps.get(kind, 0)} heatmaps in {name!r}, of samples {why}")
+            print(f"{counted(writer.maps.get(kind, 0), 'heatmap')} in {name!r}, of samples {why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
             continue  # as many as speak for nothing
         name = writer.heatmap_fields[kind]
-        print(f"{count} heatmaps in {name!r} are zero everywhere: nothing speaks for them")
+        print(
+            f"{counted(count, 'heatmap')} in {name!r} {'is' if count == 1 else 'are'} zero "
+            f"everywhere: no evidence for the class"
+        )
 
 
 def _tell_kept(
@@ -248,11 +254,4 @@ def _heatmap_names(
             f"{run.key!r} knows no class {unknown[0]!r}. "
             f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
-    names = {kind: f"{field}_{kind}" for kind in KINDS if kind in heatmaps}
-    if "predicted" in names:
-        names["predicted"] = field
-    for name in classes:
-        names[f"class:{name}"] = f"{field}_{fields.field_name(name)}"
-    for kind in [kind for kind in names if signed or kind == CONTRAST]:
-        names[AGAINST + kind] = f"{names[kind]}_against"
-    return names
+    return heatmap_names(heatmaps, classes, field, signed)

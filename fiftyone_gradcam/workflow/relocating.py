@@ -15,7 +15,7 @@ from ..dataset.writing import exclusive
 from ..folders.moved import moved_path
 from ..folders.verify import digest_of, state_of
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, some
+from ..progress import Progress, counted, reporting, some
 
 MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is pressed
 
@@ -56,7 +56,9 @@ def relocate(
         samples: a dataset or view
         old: the folder as it is in the paths of the samples; it need not exist
         new: where it is now
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         how many samples have followed, and which have not
@@ -101,11 +103,11 @@ def relocate(
     write_paths(dataset, moved)
     print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples follow to {new}")
     if missing:
-        print(f"Not at the new place: {len(missing)} files, such as {some(missing, 3)}")
+        print(f"Not at the new place: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
     if different:
         print(
             f"Another file, or one that is a sample already, is in the place of "
-            f"{len(different)} files, such as {some(different, 3)}"
+            f"{counted(len(different), 'file')}, such as {some(different, 3)}"
         )
     return Relocated(len(moved), missing, different)
 

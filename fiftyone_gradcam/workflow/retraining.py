@@ -12,7 +12,7 @@ from ..dataset.review_state import columns_of
 from ..dataset.reviews import LEFT_OUT, journal, reviewing
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
-from ..progress import Progress
+from ..progress import Progress, counted
 from ..training.recipe import Recipe
 from .comparing import Comparison, compare_runs
 from .training import fine_tune
@@ -41,7 +41,9 @@ def retrain(
         key: of the new run; None takes `<key>_corrected`, with a number if that is taken
         include_excluded: also take samples that reviews have excluded or called unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         the comparison: `a` is the old run, `b` the new one
@@ -93,6 +95,7 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     if not corrected and not out:
         return f"No label was corrected since run {run.key!r} was trained"
     return (
-        f"Since run {run.key!r} was trained, {corrected} labels were corrected, and {out} samples "
+        f"Since run {run.key!r} was trained, {counted(corrected, 'label was', 'labels were')} "
+        f"corrected, and {counted(out, 'sample')} "
         f"excluded or called unclear"
     )

@@ -10,14 +10,16 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, reviews, shown, views
+from ..dataset.basis import now_text
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
 from ..dataset.files import dataset_folder
 from ..dataset.given_probabilities import given_probabilities
 from ..dataset.image_facts import ImageFacts, image_facts
 from ..dataset.issues import note_label_issues, write_label_issues
-from ..dataset.label_totals import in_words
+from ..dataset.label_totals import in_words, label_issues_info
 from ..dataset.pretrained import pick_backbone
 from ..dataset.resizing import settled_for
+from ..dataset.since_judged import are_mixed, basis_of_issues
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
@@ -97,7 +99,9 @@ def find_label_issues(
         quality_field, suggestion_field, issue_field: fields to write
         overwrite: also replace fields that this plugin did not write
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         method: "features" compares features of a pretrained network, which are kept for other
             verbs, by a regression that leaves each image out (no folds, no seed); "folds" fits a
             logistic regression on them per fold; "fine-tune" trains the network once per fold, and
@@ -125,7 +129,7 @@ def find_label_issues(
     fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
     check_folds(folds)
     _check_method(method, embeddings, probabilities, backbone, weights)
-    every, paths, labels = fields.labels_of(samples, label_field)
+    began, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
     known = list(fields.class_counts(labels))
     if probabilities is not None:
         probabilities = given_probabilities(probabilities, labels, known)
@@ -171,15 +175,20 @@ def find_label_issues(
     unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
     decided = reviews.vouched(dataset, label_field)
     vouched = [place for place in judged if decided.get(ids[place]) == labels[place]]
+    mixed = are_mixed(dataset, label_issues_info(dataset), label_field, quality_field, every)
     write_label_issues(
         dataset, ids, judged, unjudged, verdict, issues, classes, names, label_field, vouched
     )
-    facts = {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
+    facts = basis_of_issues(
+        *(dataset, label_field, quality_field),
+        {ids[place]: labels[place] for place in judged},
+        *(began, mixed),
+    )
+    facts |= {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
     tell_failures(looks.failures)
-    kept = len(dataset.select(list(away)).exists(quality_field)) if away else 0
-    _tell(noted, left_out, kept, quality_field)
+    _tell(noted, left_out, dataset.select(list(away)), quality_field)
     return views.label_issues(samples, quality_field)
 
 
@@ -278,11 +287,13 @@ def _judge(
     return verdict_by_probabilities(found, targets)
 
 
-def _tell(noted: dict, left_out: dict[str, list[str]], kept: int, quality_field: str) -> None:
-    """Print what was found."""
+def _tell(
+    noted: dict, left_out: dict[str, list[str]], away: fo.DatasetView, quality_field: str
+) -> None:
+    """Print what was found; `away` are samples whose files cannot be read now."""
     if left_out:
         print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
-    if kept:
+    if kept := len(away.exists(quality_field)):
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]

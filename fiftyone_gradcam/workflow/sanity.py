@@ -1,4 +1,4 @@
-"""Say whether a set-up can learn at all, before time is spent on a training."""
+"""Say whether a setup can learn at all, before time is spent on a training."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def sanity_check(
     delegate: bool = False,
     **choices,
 ) -> SanityCheck:
-    """Train on a handful of images alone until they are learnt by heart.
+    """Train on a handful of images alone until the network knows them by heart.
 
-    A set-up that cannot do so cannot learn: its learning rate is too low or too high, too much is
+    A setup that cannot do so cannot learn: its learning rate is too low or too high, too much is
     frozen, the last layer is dead, or labels contradict each other. The answer says which. The
     recipe is followed but for augmentation and class balance, which would hide the answer. Nothing
     is written.
@@ -40,11 +40,17 @@ def sanity_check(
         samples: a dataset or view; its samples tagged "train", if any are
         recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, or a `Recipe`
         images: how many, drawn at random and as many of each class; at least 2
-        steps: at most so many steps, at least 1; it ends sooner where all is learnt sooner
+        steps: at most so many steps, at least 1; it ends as soon as all are right
         label_field: field of the classes
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
-        **choices: as in `fine_tune`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
+            recipe
+
+    Returns:
+        the `SanityCheck`: whether it `passed`, the `accuracy` that was reached, and a `message`
 
     Raises:
         ValueError: if a choice is not understood, there are fewer than two classes, or none of the

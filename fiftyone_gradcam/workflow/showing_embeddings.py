@@ -11,7 +11,7 @@ from ..dataset.pretrained import pick_backbone
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress
+from ..progress import Progress, counted
 from ..review.layout import layout, pick_method
 from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
@@ -49,8 +49,8 @@ def show_embeddings(
 
     Args:
         samples: a dataset or view
-        run_or_backbone: see `compute_embeddings`; None takes the newest run, or, if there is none,
-            the backbone that `find_label_issues` would take
+        run_or_backbone: a run, its key, a backbone or a `Network`; None takes the newest run, or,
+            if there is none, the backbone that `find_label_issues` would take
         method: "pca", "tsne" (both of scikit-learn), or "umap" if umap-learn is installed; None
             takes "umap" if it is, or else "tsne", of more than 5,000 images "pca"
         brain_key: name of the visualization; an earlier one of this name that this verb made is
@@ -61,7 +61,9 @@ def show_embeddings(
         seed: of what is random in the layout
         overwrite: also replace another brain run of this name
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
 
     Returns:
         the `fiftyone.brain.visualization.VisualizationResults`; images that cannot be decoded are
@@ -96,7 +98,8 @@ def show_embeddings(
     results = fob.compute_visualization(view, points=points, brain_key=brain_key)
     _sign(dataset, brain_key, f"{of}, {method}")
     print(
-        f"{len(there)} images laid out by {method} of {of}: {brain_key!r} in the Embeddings panel"
+        f"{counted(len(there), 'image')} laid out by {method} of {of}: {brain_key!r} in the "
+        f"Embeddings panel"
     )
     return results
 

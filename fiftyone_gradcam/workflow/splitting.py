@@ -13,7 +13,7 @@ from ..dataset.writing import exclusive
 from ..folders.assignment import EQUAL, NEAR, are_counts, check_fractions
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, some
+from ..progress import Progress, counted, some
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
 from ..similar import did_you_mean
@@ -45,7 +45,7 @@ def split(
 ) -> dict[str, dict[str, int]]:
     """Tag samples as train, val and test, each class in the same proportions.
 
-    A sample has one of the tags or none; a second split replaces the first. Unlabelled samples
+    A sample has one of the tags or none; a second split replaces the first. Unlabeled samples
     get no tag. Every split gets at least one sample of each class that has enough of them.
 
     Args:
@@ -61,17 +61,19 @@ def split(
         include_excluded: also tag samples that reviews have excluded or called unclear, which get
             no tag otherwise
         folds: tag so many folds of equal size instead, "fold_1" and so on
-        backbone, weights, device: of the network that near duplicates are told by; see
+        backbone, weights, device: of the network that finds near duplicates; see
             `find_leaks`
-        progress, delegate: see `import_folders`
-        embeddings: that near duplicates are told by, in the place of that network's features; see
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
+        embeddings: that find near duplicates, in the place of that network's features; see
             `find_leaks`
 
     Returns:
         number of samples by split and class
 
     Raises:
-        ValueError: if the fractions are no shares of a whole, nothing is labelled, or there is no
+        ValueError: if the fractions are no shares of a whole, nothing is labeled, or there is no
             such field
         FileNotFoundError, ConnectionError: if the weights cannot be had
     """
@@ -103,7 +105,7 @@ def split(
     even = folds is not None
     counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
     for name, classes in counts.items():
-        print(f"{name}: {sum(classes.values())} images")
+        print(f"{name}: {counted(sum(classes.values()), 'image')}")
         absent = sorted(set().union(*counts.values()) - set(classes))
         if absent:
             print(f"  none of {some(absent)}: too few images of the class")
@@ -112,10 +114,41 @@ def split(
     return counts
 
 
+def split_if_none(
+    samples: fo.core.collections.SampleCollection, label_field: str, recipe: object
+) -> dict[str, dict[str, int]] | None:
+    """Split a dataset that is to be trained on and has no split yet.
+
+    Args:
+        samples: that are to be trained on; a view is left as it is
+        label_field: of the classes
+        recipe: name of the recipe whose split is taken; of anything else, that of "default"
+
+    Returns:
+        as `split`; None if there is nothing to do
+
+    Raises:
+        ValueError: if there are fewer than two classes
+    """
+    if not isinstance(samples, fo.Dataset):
+        return None
+    splits.check_whole(samples)
+    if len(samples.match_tags(sorted(splits.split_tags(samples))).limit(1)):
+        return None
+    sizes = fields.class_counts(fields.labels_of(samples, label_field)[2])
+    if len(sizes) < 2:
+        raise ValueError(
+            f"Training needs at least two classes in {label_field!r}; the {len(samples)} samples "
+            f"have {', '.join(map(repr, sizes)) or 'no labels'}"
+        )
+    print(f"{samples.name!r} is not split yet: it is split into train, val and test first")
+    return split(samples, recipe if isinstance(recipe, str) else "default", label_field)
+
+
 def _folds(folds: int, count: int) -> dict[str, float]:
     """Shares of equal folds of so many images; of none, which is refused later, two will do."""
     if folds > count > 0:
-        raise ValueError(f"{count} images cannot be split into {folds} folds")
+        raise ValueError(f"{counted(count, 'image')} cannot be split into {folds} folds")
     folds = min(folds, max(count, 2))
     return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
@@ -149,7 +182,9 @@ def _twins(
         if digest is not None:
             pairs.append((equal.setdefault(digest, place), place))
     found = group_pairs(len(paths), pairs)
-    print(f"{len(paths)} images in {len(set(found))} groups of near duplicates")
+    print(
+        f"{counted(len(paths), 'image')} in {counted(len(set(found)), 'group')} of near duplicates"
+    )
     return found
 
 

@@ -10,6 +10,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, run_files, runs
+from ..dataset.basis import basis_of_training
 from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
@@ -21,7 +22,7 @@ from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_state
 from ..model.state_file import check_weights_file
-from ..progress import CancelledError, Progress, reporting, tell_failures
+from ..progress import CancelledError, Progress, counted, reporting, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
 from ..training.history import Epoch, Hooks, Trained
@@ -37,6 +38,7 @@ from ..training.resuming import (
 )
 from ..training.sources import Labelled
 from ..training.watching import Watch
+from .splitting import split_if_none
 
 Samples = fo.core.collections.SampleCollection
 
@@ -73,9 +75,10 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Validates on samples tagged "val" and keeps the weights that do best on them. A view without
-    "train" tags is trained on as a whole, without its samples tagged "val" or "test". After each
-    epoch all that is needed to resume is written: `resume=True` resumes a training that was
+    Validates on samples tagged "val" and keeps the weights that do best on them. A dataset that is
+    not split yet is split first, as the recipe says (see `split`), and this is printed. A view
+    without "train" tags is trained on as a whole, without its samples tagged "val" or "test". After
+    each epoch all that is needed to resume is written: `resume=True` resumes a training that was
     interrupted, and ends as it would have ended without the interruption.
 
     Args:
@@ -93,13 +96,18 @@ def fine_tune(
         include_excluded: also train and validate on samples that reviews have excluded or called
             unclear
         device: such as "cpu" or "cuda"; None takes the best at hand
-        progress, delegate: see `import_folders`
+        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
+            called with (done, total, message)
+        delegate: do the work in another process, as a job, and return the `Job` at once
         **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
             recipe: backbone, weights, epochs, learning_rate, seed ...
 
+    Returns:
+        the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
+
     Raises:
-        ValueError: if a choice is not understood, the key is taken, nothing is tagged "train",
-            there are fewer than two classes, or there is nothing to resume
+        ValueError: if a choice is not understood, the key is taken, there are splits but none is
+            tagged "train", there are fewer than two classes, or there is nothing to resume
         FileNotFoundError: if there is no such weights file
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded
         CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
@@ -115,8 +123,10 @@ def fine_tune(
         recipe = resumed_recipe(state, recipe, choices, is_complete)
         label_field = state["label_field"]
     else:
-        recipe = make_recipe(recipe or "default", **choices)
+        given, recipe = recipe, make_recipe(recipe or "default", **choices)
         check_not_interrupted(state_path, key, is_finished or overwrite)
+        split_if_none(samples, label_field, given)
+    basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
     digest = digest_of(train_set, val_set)
@@ -134,7 +144,7 @@ def fine_tune(
         save_state(state_path, {**found, **own})
 
     live = LiveTraining(dataset, key, recipe.epochs)
-    message = f"Training {recipe.backbone} on {len(train_set)} images"
+    message = f"Training {recipe.backbone} on {counted(len(train_set), 'image')}"
     try:
         with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
             reporter = _reporter(report, recipe, prints=progress is not False)
@@ -144,19 +154,18 @@ def fine_tune(
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
-                dataset, key, label_field, classes, recipe, trained, findings, recorder, val_set
+                *(dataset, key, label_field, classes, recipe, trained, findings),
+                *(recorder, val_set, basis),
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Cancelled before anything was learnt: nothing is kept") from None
+        raise CancelledError("Cancelled before anything was learned: nothing is kept") from None
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
         raise
     live.forget()
-    _tell_run(run, findings)
-    if trained.cancelled:
-        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
+    _tell_run(run, findings, trained.cancelled)
     return run
 
 
@@ -193,7 +202,7 @@ def _kept(state_path: str, key: str) -> str:
     """What is left of a training that ended with an error, in words."""
     if not os.path.exists(state_path):
         return ""
-    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) goes on"
+    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
 
 
 def _make_watch(
@@ -218,7 +227,7 @@ def _make_watch(
 
 
 def _reporter(report, recipe: Recipe, prints: bool):
-    """What a training tells while it goes on: a bar, and a line for each epoch."""
+    """What a training reports meanwhile: a bar, and a line for each epoch."""
     last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:
@@ -232,7 +241,8 @@ def _reporter(report, recipe: Recipe, prints: bool):
     return on_step
 
 
-def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
+def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
+    """Print what has come of a training; of one that was cancelled it is an error."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
@@ -243,6 +253,8 @@ def _tell_run(run: runs.Run, findings: list[Finding]) -> None:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
         print(f"How the focus moved: {run.watch['strip']}")
+    if cancelled:
+        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
 
 
 def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:

@@ -31,11 +31,12 @@ def main() -> None:
         _own_fiftyone(Path(home))
         with contextlib.redirect_stdout(io.StringIO()):
             dataset = _dataset(Path(home))
-        from fiftyone_gradcam.jobs import nursery
 
         first = _seconds(dataset)
         forked = [_seconds(dataset) for _ in range(options.jobs)]
-        nursery.can_fork = lambda: False
+        from fiftyone_gradcam.jobs import asking
+
+        asking.can_fork = lambda: False
         own = [_seconds(dataset) for _ in range(options.jobs)]
         dataset.delete()
     middle = {"those after it": statistics.median(forked), "importing all": statistics.median(own)}

@@ -4,18 +4,22 @@ from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck
 from .compare import CompareRuns, Evaluate, Retrain, SaveViews
 from .embeddings import ComputeEmbeddings, ShowEmbeddings
+from .explain_call import ExplainSample, ShowHeatmap
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
+from .follow_job import FollowJob
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
 from .predict import Predict
 from .relocate import Relocate
+from .report import Report
 from .review import AcceptSure, ExportReviews, Review, UndoReview
 from .review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from .runs import DeleteRun, ExportRun, ImportRun, RenameRun
 from .split import Split
+from .training_summary import TrainingEstimate
 from .views import HighestScores, LowestScores, Mistakes
 
 OPERATORS = (
@@ -51,7 +55,12 @@ OPERATORS = (
     Retrain,
     Evaluate,
     SaveViews,
+    Report,
     ReviewCards,
     ReviewDecide,
     ReviewUndo,
+    ExplainSample,
+    ShowHeatmap,
+    FollowJob,
+    TrainingEstimate,
 )

@@ -6,7 +6,10 @@ from fiftyone.operators import types
 
 from ...dataset.fields import label_path
 from ..showing import view_as_text
-from .forms import choice_input, chosen_backbone, label_field_input, pretrained_inputs, refuse
+from .backbone_fields import chosen_backbone, pretrained_inputs
+from .forms import more, refuse, search_input, wait_for
+from .labels import LABELS
+from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
 
 MOST_LISTED = 500  # labels of a drop-down list
@@ -17,13 +20,13 @@ class FindAnomalies(Verb):
 
     verb = "find_anomalies"
     label = "Find anomalies"
+    action = "Find"
     icon = "crisis_alert"
-    description = "Score how unlike normal images each image is, and draw what is unusual"
+    description = "Score how unlike normal images each image is, and show what is unusual in it"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Which label is normal, and the rate of false alarms."""
-        ctx.target_view()
-        name = label_field_input(ctx, inputs)
+        """Which class is normal; the rest behind a switch."""
+        name = label_field_input(ctx, inputs, is_rare=True)
         if name is None:
             return
         labels = sorted(filter(None, ctx.dataset.distinct(label_path(ctx.dataset, name))))
@@ -31,17 +34,21 @@ class FindAnomalies(Verb):
             refuse(inputs, "no_labels", f"No sample has a label in {name!r}")
             return
         shown = {label: label for label in labels[:MOST_LISTED]}
-        choice_input(inputs, "normal", shown, None, "Normal", "The label of the normal images")
-        inputs.float(
-            "false_alarms",
-            default=0.05,
-            min=0.001,
-            max=0.5,
-            label="False alarms",
-            description="Share of the normal images that are called anomalies",
-        )
-        inputs.bool("heatmaps", default=True, label="Draw what is unusual")
-        pretrained_inputs(ctx, inputs)
+        words = "Images of this class are normal; others are compared with them"
+        search_input(inputs, "normal", shown, None, LABELS["normal"], words)
+        if not ctx.params.get("normal"):
+            wait_for(inputs, "no_normal", "Choose the normal class")
+        inputs.bool("heatmaps", default=True, label="Draw heatmaps of what is unusual")
+        if more(ctx, inputs):
+            inputs.float(
+                "false_alarms",
+                default=0.05,
+                min=0.001,
+                max=0.5,
+                label=LABELS["false_alarms"],
+                description="Share of the normal images that may be called anomalies",
+            )
+            pretrained_inputs(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -49,7 +56,7 @@ class FindAnomalies(Verb):
         options = {
             "samples": ctx.target_view(),
             "normal": params["normal"],
-            "label_field": params["label_field"],
+            "label_field": chosen_label_field(ctx),
             "false_alarms": params.get("false_alarms") or 0.05,
             "heatmaps": bool(params.get("heatmaps", True)),
         }

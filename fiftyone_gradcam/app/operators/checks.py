@@ -1,4 +1,4 @@
-"""Looks at a training before it begins: augmentation, learning rate, whether it can learn."""
+"""Checks before a training: augmentation, learning rate, whether it can learn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from fiftyone.operators import types
 
 from ..texts import picture_as_text
 from .fine_tune import network_choices, network_inputs
-from .forms import chosen_recipe, label_field_input, more
-from .recipe_fields import AUGMENTATION, LEARNING, choice_inputs, chosen
+from .forms import more
+from .recipe_fields import AUGMENTATION, LEARNING, choice_inputs, chosen, chosen_base
+from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
 
 
@@ -17,19 +18,21 @@ class Check(Verb):
     choices = LEARNING
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Label field, recipe, backbone and weights; the rest under Advanced."""
-        ctx.target_view()
-        label_field_input(ctx, inputs)
-        recipe = network_inputs(ctx, inputs)
+        """Recipe, network and weights; the rest behind a switch."""
+        if label_field_input(ctx, inputs, is_rare=True) is None:
+            return
+        base = network_inputs(ctx, inputs)
         if more(ctx, inputs):
-            choice_inputs(inputs, recipe, self.choices)
+            choice_inputs(inputs, base, self.choices, self.verb)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
+        base = chosen_base(ctx)
         return {
             "samples": ctx.target_view(),
-            "recipe": chosen_recipe(ctx),
-            "label_field": ctx.params["label_field"],
+            "recipe": base.recipe,
+            "label_field": chosen_label_field(ctx),
+            **base.choices,
             **chosen(ctx.params, self.choices),
             **network_choices(ctx),
         }
@@ -41,15 +44,16 @@ class PreviewAugmentation(Check):
     verb = "preview_augmentation"
     label = "Preview augmentation"
     icon = "auto_fix_high"
+    action = "Preview"
     description = "See training images as a recipe changes them"
     is_long = False
     choices = AUGMENTATION
 
     def form(self, ctx, inputs: types.Object) -> None:
         """As of other checks, with the fields of augmentation at once."""
-        ctx.target_view()
-        label_field_input(ctx, inputs)
-        choice_inputs(inputs, network_inputs(ctx, inputs), AUGMENTATION)
+        if label_field_input(ctx, inputs, is_rare=True) is not None:
+            base = network_inputs(ctx, inputs)
+            choice_inputs(inputs, base, AUGMENTATION, self.verb)
 
     def execute(self, ctx) -> dict:
         """Make the picture, and show it."""
@@ -69,6 +73,7 @@ class FindLearningRate(Check):
 
     verb = "find_learning_rate"
     label = "Find a learning rate"
+    action = "Find"
     icon = "speed"
     description = "Raise the learning rate step by step, and see where the loss falls fastest"
 
@@ -82,8 +87,9 @@ class SanityCheck(Check):
 
     verb = "sanity_check"
     label = "Can it learn at all?"
+    action = "Check"
     icon = "psychology"
-    description = "Learn a handful of images by heart: a set-up that cannot do this cannot learn"
+    description = "Overfit a few images: a setup that cannot do this cannot learn"
 
     def outcome(self, result, given: dict) -> dict:
         """The verdict."""

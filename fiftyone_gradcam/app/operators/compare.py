@@ -8,8 +8,10 @@ from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
 from ...dataset.runs import free_key, list_runs
 from ..showing import view_as_text
-from .forms import choice_input, excluded_input, label_field_input, new_key_check, refuse
+from .forms import choice_input, new_key_check, refuse, text_input
+from .labels import LABELS, label_of
 from .runs import run_input
+from .sample_fields import excluded_input, label_field_input
 from .verb import Verb
 
 
@@ -28,24 +30,23 @@ class CompareRuns(Verb):
 
     verb = "compare_runs"
     label = "Compare runs"
+    action = "Compare"
     icon = "compare_arrows"
-    description = "Two classifiers on the same samples, with the labels as they are now"
+    description = "Compare two classifiers on the same samples, with current labels"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Both runs, and what is shown."""
         keys = list_runs(ctx.dataset)
         if len(keys) < 2:
-            refuse(
-                inputs, "too_few", "Comparing takes two runs. Fine-tune another classifier first"
-            )
+            refuse(inputs, "too_few", "Comparing takes two runs. Train another classifier first")
             return
-        ctx.target_view()
-        for name, default, label in (("a", keys[-2], "Run"), ("b", keys[-1], "Compared with")):
-            choice_input(inputs, name, {key: key for key in keys}, default, label)
+        for name, default in (("a", keys[-2]), ("b", keys[-1])):
+            choice_input(inputs, name, {key: key for key in keys}, default, LABELS[name])
         if ctx.params.get("a") and ctx.params.get("a") == ctx.params.get("b"):
             refuse(inputs, "same", "Choose two different runs")
-        label_field_input(ctx, inputs)
+        label_field_input(ctx, inputs, is_rare=True)
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
@@ -73,8 +74,11 @@ class Retrain(Verb):
 
     verb = "retrain"
     label = "Retrain on corrected labels"
+    action = "Retrain"
+    scope = None
     icon = "restart_alt"
-    description = "Repeat the training of a run with the labels as they are now, and compare both"
+    description = "Repeat the training of a run with current labels, and compare both"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
@@ -82,8 +86,8 @@ class Retrain(Verb):
         key = run_input(ctx, inputs, "run")
         if key is None:
             return
-        view = types.TextFieldView(placeholder=free_key(ctx.dataset, f"{key}_corrected"))
-        inputs.str("key", label="Name of the new run", view=view)
+        example = free_key(ctx.dataset, f"{key}_corrected")
+        text_input(ctx, inputs, "key", "Name of the new run", example)
         new_key_check(ctx, inputs, ctx.params.get("key"))
         excluded_input(ctx, inputs)
 
@@ -110,17 +114,19 @@ class Evaluate(Verb):
 
     verb = "evaluate"
     label = "Evaluate a run"
+    action = "Evaluate"
     icon = "analytics"
     description = "Precision, recall, F1 and calibration, for the Model Evaluation panel too"
+    rests_on_labels = True
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Run, and what else is measured."""
         if run_input(ctx, inputs, "run") is None:
             return
-        ctx.target_view()
-        label_field_input(ctx, inputs)
-        inputs.bool("temperature", default=False, label="Fit a temperature on the val samples")
+        label_field_input(ctx, inputs, is_rare=True)
+        words = "Fit a temperature on the validation samples"
+        inputs.bool("temperature", default=False, label=LABELS["temperature"], description=words)
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
@@ -153,6 +159,8 @@ class SaveViews(Verb):
 
     verb = "save_views"
     label = "Save views"
+    action = "Save"
+    scope = None
     icon = "bookmarks"
     description = "Save views of suspicious labels, lowest and highest scores, mistakes and more"
     is_long = False
@@ -162,10 +170,13 @@ class SaveViews(Verb):
         """The predictions."""
         names = prediction_fields(ctx.dataset)
         if names:
-            choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
+            label = label_of("prediction_field", self.verb)
+            choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], label)
         elif not field_info(ctx.dataset, "label_quality"):
             refuse(inputs, "nothing", "There are no predictions yet. Predict first")
-        inputs.bool("overwrite", default=False, label="Also replace other views of these names")
+        words = "Other views of these names too"
+        label = label_of("overwrite")
+        inputs.bool("overwrite", default=False, label=label, description=words)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -177,7 +188,7 @@ class SaveViews(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """How many."""
-        return {"summary": f"Saved {len(result)} views: they are in the list of views"}
+        return {"summary": f"Saved {len(result)} views. Find them in the list of saved views"}
 
 
 def _target(ctx):

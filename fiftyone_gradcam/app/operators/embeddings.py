@@ -9,16 +9,18 @@ from ...dataset.embeddings import embedding_fields
 from ...dataset.fields import field_info, label_fields, path_in
 from ...dataset.runs import list_runs
 from ...review.layout import METHODS, has_umap
-from .fine_tune import BACKBONES
-from .forms import AUTOMATIC, backbone_inputs, choice_input, chosen_weights, more
-from .predict import PRETRAINED
+from .backbone_fields import backbone_inputs, chosen_weights
+from .forms import AUTOMATIC, choice_input, more, text_input
+from .labels import LABELS, label_of
+from .predicted_fields import PRETRAINED
 from .recipe_fields import RESIZES
 from .verb import Verb
 
+FIELD_NAME = "embeddings"
 FIELD = "field "  # before the name of one, which no key of a run can begin with
 WORDS = {
-    "pca": "PCA: two principal components, quick",
-    "tsne": "t-SNE: neighbors stay neighbors; slow from 5,000 images on",
+    "pca": "PCA: two principal components (fast)",
+    "tsne": "t-SNE: neighbors stay neighbors (slow above 5,000 images)",
     "umap": "UMAP",
 }
 
@@ -31,18 +33,17 @@ def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
         fields: whether it may be a field of vectors that are there
     """
     keys = list_runs(ctx.dataset)
-    choices = {key: f"run {key}" for key in keys}
-    choices[PRETRAINED] = "A pretrained network as it is"
+    choices = {key: f"Run {key}" for key in keys}
+    choices[PRETRAINED] = "A pretrained network"
     if fields:
-        choices |= {FIELD + name: f"the field {name}" for name in embedding_fields(ctx.dataset)}
+        choices |= {FIELD + name: f"The field {name}" for name in embedding_fields(ctx.dataset)}
     default = keys[-1] if keys else PRETRAINED
-    choice_input(inputs, "run", choices, default, "As seen by", "A run, or a network as it is")
+    choice_input(inputs, "run", choices, default, label_of("run", "show_embeddings"))
     if (ctx.params.get("run") or default) == PRETRAINED:
-        networks = {name: shown for name, shown in BACKBONES.items() if name != "small_cnn"}
-        backbone_inputs(ctx, inputs, "mobilenet_v2", networks, from_scratch=False)
+        backbone_inputs(ctx, inputs, "mobilenet_v2", from_scratch=False)
         if more(ctx, inputs):
-            choices = {AUTOMATIC: "cropping, as other verbs do", **RESIZES}
-            choice_input(inputs, "resize", choices, AUTOMATIC, "Images become square by")
+            choices = {AUTOMATIC: "Automatic: crop", **RESIZES}
+            choice_input(inputs, "resize", choices, AUTOMATIC, LABELS["resize"])
 
 
 def chosen_network(ctx) -> dict:
@@ -74,15 +75,15 @@ class ShowEmbeddings(Verb):
     verb = "show_embeddings"
     label = "Show embeddings"
     icon = "bubble_chart"
-    description = "See the images as a network does: like ones near each other"
+    action = "Show"
+    description = "See the images as a network does: similar ones near each other"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Who sees the images, and how they are laid out."""
-        ctx.target_view()
         network_inputs(ctx, inputs, fields=True)
         methods = {name: WORDS[name] for name in METHODS if name != "umap" or has_umap()}
         methods = {AUTOMATIC: "Automatic: by the number of images", **methods}
-        choice_input(inputs, "method", methods, AUTOMATIC, "Layout by", required=False)
+        choice_input(inputs, "method", methods, AUTOMATIC, label_of("method", self.verb))
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -95,7 +96,7 @@ class ShowEmbeddings(Verb):
         dataset = given["samples"]._root_dataset
         return {
             "summary": f"{result.index_size} images laid out: open {result.key!r} in the "
-            f"Embeddings panel. Images amid those of another class may have wrong labels",
+            f"Embeddings panel. Images among those of another class may have wrong labels",
             "panel": {
                 "name": "Embeddings",
                 "data": {"openKey": result.key, "colorField": color_field(dataset)},
@@ -109,21 +110,21 @@ class ComputeEmbeddings(Verb):
     verb = "compute_embeddings"
     label = "Compute embeddings"
     icon = "scatter_plot"
+    action = "Compute"
     description = "Store what a network sees in each image, as a field of vectors"
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Who sees the images, and the field."""
-        ctx.target_view()
         network_inputs(ctx, inputs, fields=False)
-        inputs.str("field", default="embeddings", required=True, label="Field for embeddings")
+        text_input(ctx, inputs, "field", LABELS["field"], FIELD_NAME)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         return {
             "samples": ctx.target_view(),
             **chosen_network(ctx),
-            "field": ctx.params["field"],
+            "field": ctx.params.get("field") or FIELD_NAME,
         }
 
     def outcome(self, result, given: dict) -> dict:

@@ -1,17 +1,19 @@
-"""Export labelled folders."""
+"""Export labeled folders."""
 
 from __future__ import annotations
 
 from fiftyone.operators import types
 
-from .forms import choice_input, label_field_input
-from .heatmaps import folder_input
+from .forms import choice_input
+from .labels import LABELS
+from .path_fields import output_folder_input, path_of
+from .sample_fields import SHOWN, chosen_label_field, label_field_input
 from .verb import Verb
 
 HOW = {
-    "copy": "copied",
-    "link": "linked to",
-    "list": "listed alone: a table of moves",
+    "copy": "Copied",
+    "link": "Linked",
+    "list": "Only listed, in a table of moves",
 }
 
 
@@ -19,28 +21,29 @@ class ExportFolders(Verb):
     """`export_folders` as an operator."""
 
     verb = "export_folders"
-    label = "Export labelled folders"
+    label = "Export labeled folders"
+    action = "Export"
     icon = "drive_file_move"
+    scope = SHOWN
     description = "Write images into a folder for each class, after labels were corrected"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Label field, folder, and how."""
-        ctx.target_view()
-        label_field_input(ctx, inputs)
-        folder_input(ctx, inputs, "corrected")
-        choice_input(inputs, "how", HOW, "copy", "Files are")
+        if label_field_input(ctx, inputs, is_rare=True) is not None:
+            output_folder_input(ctx, inputs, "Folders of images, one for each class,")
+            choice_input(inputs, "how", HOW, "copy", LABELS["how"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         return {
             "samples": ctx.target_view(),
-            "folder": params["folder"],
-            "label_field": params["label_field"],
+            "folder": path_of(params["folder"]),
+            "label_field": chosen_label_field(ctx),
             "how": params.get("how") or "copy",
             "overwrite": bool(params.get("overwrite")),
         }
 
     def outcome(self, result, given: dict) -> dict:
         """Where they are."""
-        return {"summary": f"Labelled folders are in {result}", "changed": False}
+        return {"summary": f"Labeled folders are in {result}", "changed": False}

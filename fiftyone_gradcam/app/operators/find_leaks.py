@@ -5,7 +5,8 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ..showing import view_as_text
-from .forms import chosen_features, features_inputs
+from .backbone_fields import chosen_features, features_inputs
+from .labels import LABELS
 from .verb import Verb
 
 
@@ -15,13 +16,13 @@ class FindLeaks(Verb):
     verb = "find_leaks"
     label = "Find leaks between splits"
     icon = "water_drop"
+    action = "Find"
     description = "Find images that are in two splits: equal files, and near duplicates"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Whether near duplicates are looked for, and by which backbone."""
-        ctx.target_view()
-        near = "Near duplicates too: re-encoded, resized or slightly cropped images"
-        inputs.bool("near", default=True, label=near)
+        words = "Re-encoded, resized or slightly cropped images"
+        inputs.bool("near", default=True, label=LABELS["near"], description=words)
         if ctx.params.get("near", True):
             features_inputs(ctx, inputs)
 
@@ -37,8 +38,8 @@ class FindLeaks(Verb):
         if not count:
             return {"summary": "No image is in two splits"}
         return {
-            "summary": f"{count} images have a twin in another split; twins stand beside each "
-            f"other. To part them no more, split the whole dataset anew, near duplicates together",
+            "summary": f"{count} images have a twin in another split; twins are shown side by "
+            f"side. To fix this, split the whole dataset again and keep near duplicates together",
             "view": view_as_text(result),
             "fields": ["leak", "tags"],  # which tell the splits
         }

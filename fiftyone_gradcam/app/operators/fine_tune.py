@@ -1,92 +1,69 @@
-"""Fine-tune a classifier."""
+"""Train a classifier."""
 
 from __future__ import annotations
 
 from fiftyone.operators import types
 
 from ...dataset.runs import free_key
-from .forms import (
-    AUTOMATIC,
-    backbone_inputs,
-    chosen_recipe,
-    chosen_weights,
-    excluded_input,
-    label_field_input,
-    more,
-    new_key_check,
-    recipe_inputs,
+from .backbone_fields import SCRATCH, backbone_inputs, chosen_weights
+from .forms import AUTOMATIC, heading, more, new_key_check, number_input, text_input
+from .labels import LABELS
+from .recipe_fields import (
+    AUGMENTATION,
+    LEARNING,
+    Base,
+    base_input,
+    choice_inputs,
+    chosen,
+    chosen_base,
 )
-from .recipe_fields import AUGMENTATION, LEARNING, choice_inputs, chosen, recipe_value
+from .sample_fields import chosen_label_field, excluded_input, label_field_input
 from .training_summary import summary_view
 from .verb import Verb
-
-BACKBONES = {
-    "resnet18": "resnet18 (good and quick)",
-    "resnet50": "resnet50 (better, slower)",
-    "mobilenet_v2": "mobilenet_v2 (small)",
-    "squeezenet1_1": "squeezenet1_1 (smallest)",
-    "googlenet": "googlenet",
-    "vgg16": "vgg16 (large)",
-    "small_cnn": "small_cnn (for small images, from scratch)",
-}
 
 
 class FineTune(Verb):
     """`fine_tune` as an operator."""
 
     verb = "fine_tune"
-    label = "Fine-tune a classifier"
+    label = "Train a classifier"
+    action = "Train"
     icon = "model_training"
-    description = "Train a classifier on the samples tagged train, and record it as a run"
+    description = "Fine-tune a network on the samples tagged train, and record it as a run"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Recipe, backbone, epochs and key; the rest under Advanced."""
-        target = ctx.target_view()
-        label_field_input(ctx, inputs)
-        tags = target.count_sample_tags()
-        if not tags.get("train"):
-            inputs.view(
-                "no_train",
-                types.Warning(
-                    label="No sample here is tagged 'train'. Split the dataset first, or choose a "
-                    "view to train on"
-                ),
-            )
-        recipe = network_inputs(ctx, inputs)
-        automatic = "5, or more where images are few"
-        epochs = recipe_value(recipe, "epochs") or automatic
-        inputs.int("epochs", min=1, label="Epochs", description=f"Default: {epochs}")
-        default = _default_key(ctx)
-        inputs.str(
-            "key",
-            label="Name of the run",
-            description="To call it up later",
-            view=types.TextFieldView(placeholder=default),
-        )
+        """What will happen; recipe, network, epochs and name; the rest behind a switch."""
+        if label_field_input(ctx, inputs, is_rare=True) is None:
+            return
+        summary_view(ctx, inputs, self.arguments(ctx))
+        base = network_inputs(ctx, inputs)
+        epochs = base.value("epochs") or "5, or more if there are few images"
+        number_input(inputs, "epochs", LABELS["epochs"], f"{epochs}", least=1)
+        text_input(ctx, inputs, "key", LABELS["key"], _default_key(ctx))
         new_key_check(ctx, inputs, ctx.params.get("key"))
-        if more(ctx, inputs):
-            choice_inputs(inputs, recipe, LEARNING)
-            inputs.int(
-                "watch",
-                min=0,
-                label="Samples to watch",
-                description="Keeps a heatmap of so many samples at each epoch, and a strip of them",
-            )
+        if not more(ctx, inputs):
+            return
+        choice_inputs(inputs, base, LEARNING, self.verb)
+        inputs.int(
+            "watch",
+            min=0,
+            label=LABELS["watch"],
+            description="Keep the heatmaps of this many samples at each epoch, and a strip of them",
+        )
         excluded_input(ctx, inputs)
-        if more(ctx, inputs, "augmentation", "Augmentation"):
-            choice_inputs(inputs, recipe, AUGMENTATION)
-        if ctx.params.get("label_field"):
-            summary_view(inputs, self.arguments(ctx))
+        heading(inputs, "augmentation_heading", "Augmentation: random changes of training images")
+        choice_inputs(inputs, base, AUGMENTATION, self.verb)
 
     def arguments(self, ctx) -> dict:
-        """As filled in; what was left empty is as in the recipe."""
-        params = ctx.params
+        """As filled in; what was left empty is as in the recipe, or the run that is repeated."""
+        params, base = ctx.params, chosen_base(ctx)
         own = {name: params[name] for name in ("epochs", "watch") if params.get(name) is not None}
         return {
             "samples": ctx.target_view(),
             "key": params.get("key") or _default_key(ctx),
-            "recipe": chosen_recipe(ctx),
-            "label_field": params["label_field"],
+            "recipe": base.recipe,
+            "label_field": chosen_label_field(ctx),
+            **base.choices,
             **own,
             **({"include_excluded": True} if params.get("include_excluded") else {}),
             **chosen(params, (*LEARNING, *AUGMENTATION)),
@@ -95,7 +72,7 @@ class FineTune(Verb):
 
     def job_label(self, given: dict) -> str:
         """Names the run."""
-        return f"Fine-tune {given['key']!r}"
+        return f"Train {given['key']!r}"
 
     def outcome(self, result, given: dict) -> dict:
         """How good it is."""
@@ -103,30 +80,42 @@ class FineTune(Verb):
         return outcome | ({"picture": result.watch["strip"]} if result.watch else {})
 
 
-def network_inputs(ctx, inputs: types.Object) -> str:
-    """Let the user choose a recipe, and another backbone or weights; returns the recipe's name."""
-    recipe = recipe_inputs(ctx, inputs)
-    own = {name: recipe_value(recipe, name) for name in ("backbone", "weights")}
-    backbones = {AUTOMATIC: f"as in the recipe ({own['backbone']})", **BACKBONES}
-    backbone_inputs(ctx, inputs, AUTOMATIC, backbones, recipe=own)
-    return recipe
+def network_inputs(ctx, inputs: types.Object) -> Base:
+    """Let the user choose a recipe or a run to repeat, and another network or weights; returns
+    the first."""
+    base = base_input(ctx, inputs)
+    own = {name: base.value(name) for name in ("backbone", "weights")} | {"title": base.title}
+    if not _keeps_weights(ctx, base):
+        own["weights"] = "auto"
+    words = f"As in {base.title}: {own['backbone']}"
+    backbone_inputs(ctx, inputs, AUTOMATIC, words, recipe=own)
+    return base
 
 
 def network_choices(ctx) -> dict[str, str]:
-    """What was chosen instead of the recipe's backbone and weights."""
+    """What was chosen instead of the recipe's network and weights."""
     given, backbone = {}, _backbone(ctx)
     if ctx.params.get("backbone", AUTOMATIC) != AUTOMATIC:
         given["backbone"] = backbone
-    if ctx.params.get("weights", AUTOMATIC) != AUTOMATIC or backbone == "small_cnn":
+    if ctx.params.get("weights", AUTOMATIC) != AUTOMATIC or backbone == SCRATCH:
         given["weights"] = chosen_weights(ctx, backbone)
+    elif not _keeps_weights(ctx, chosen_base(ctx)):
+        given["weights"] = "auto"
     return given
+
+
+def _keeps_weights(ctx, base: Base) -> bool:
+    """Whether the weights of a recipe or run are for the network that was chosen: a file is for
+    its own network alone."""
+    is_own = _backbone(ctx) == base.value("backbone")
+    return is_own or base.value("weights") in ("imagenet", "auto", "none")
 
 
 def _backbone(ctx) -> str:
     chosen = ctx.params.get("backbone") or AUTOMATIC
-    return recipe_value(chosen_recipe(ctx), "backbone") if chosen == AUTOMATIC else chosen
+    return chosen_base(ctx).value("backbone") if chosen == AUTOMATIC else chosen
 
 
 def _default_key(ctx) -> str:
-    """The backbone's name, with a number if there is a run of that name."""
+    """The network's name, with a number if there is a run of that name."""
     return free_key(ctx.dataset, _backbone(ctx))

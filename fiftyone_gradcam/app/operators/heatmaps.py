@@ -9,39 +9,22 @@ from fiftyone.operators import types
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
-from .forms import choice_input, more, refuse
+from .forms import choice_input, more, refuse, tell, text_input
+from .labels import LABELS
+from .path_fields import output_folder_input, path_of
+from .sample_fields import SHOWN
 from .verb import Verb
+
+MANY = 300  # images that take minutes
 
 
 def heatmap_input(ctx, inputs: types.Object, names: list[str]) -> str | None:
     """Let the user choose a heatmap field; returns the choice, None if there is none."""
     if not names:
-        refuse(inputs, "no_heatmaps", "There are no such heatmaps yet. Predict first")
+        refuse(inputs, "no_heatmaps", "There are no heatmaps yet. Predict first")
         return None
-    choice_input(inputs, "heatmap_field", {n: n for n in names}, names[0], "Heatmaps")
+    choice_input(inputs, "heatmap_field", {n: n for n in names}, names[0], LABELS["heatmaps"])
     return ctx.params.get("heatmap_field") or names[0]
-
-
-def folder_input(ctx, inputs: types.Object, example: str = "heatmaps") -> None:
-    """Let the user name a folder to write to."""
-    inputs.str(
-        "folder",
-        required=True,
-        label="Folder",
-        description="Where to, on the machine that runs the App; made if need be",
-        view=types.TextFieldView(placeholder=os.path.join(os.path.expanduser("~"), example)),
-    )
-    folder = os.path.expanduser(ctx.params.get("folder") or "")
-    if folder and os.path.isdir(folder) and os.listdir(folder):
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label="Write into this folder, and replace files of the same names",
-        )
-        if not ctx.params.get("overwrite"):
-            refuse(inputs, "not_empty", "The folder is not empty. Choose another, or tick the box")
-    elif folder and os.path.exists(folder) and not os.path.isdir(folder):
-        refuse(inputs, "no_folder", f"{folder!r} is a file")
 
 
 class ExportOverlays(Verb):
@@ -49,26 +32,29 @@ class ExportOverlays(Verb):
 
     verb = "export_overlays"
     label = "Export overlays"
+    action = "Export"
+    scope = SHOWN
     icon = "photo_library"
     description = "Write pictures: image, heatmap and overlay, and contact sheets"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Heatmaps and folder; looks under Advanced."""
-        ctx.target_view()
+        """Heatmaps and folder; the rest behind a switch."""
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is None:
             return
-        folder_input(ctx, inputs)
+        output_folder_input(ctx, inputs, "Pictures")
         if more(ctx, inputs):
-            inputs.str("colormap", default="jet", label="Colormap", description="A matplotlib name")
-            inputs.float("alpha", default=0.5, min=0, max=1, label="Opacity of the heatmap")
-            inputs.int("height", default=320, min=32, label="Height of the pictures")
-            inputs.bool("contact_sheet", default=True, label="Contact sheets")
+            words = "A matplotlib name, such as jet or viridis"
+            text_input(ctx, inputs, "colormap", LABELS["colormap"], "jet", words)
+            inputs.float("alpha", default=0.5, min=0, max=1, label=LABELS["alpha"])
+            words = "In pixels"
+            inputs.int("height", default=320, min=32, label=LABELS["height"], description=words)
+            inputs.bool("contact_sheet", default=True, label=LABELS["contact_sheet"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         names = ("heatmap_field", "colormap", "alpha", "height", "contact_sheet", "overwrite")
-        options = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
-        return {"samples": ctx.target_view(), "folder": ctx.params["folder"], **options}
+        options = {n: ctx.params[n] for n in names if ctx.params.get(n) not in (None, "")}
+        return {"samples": ctx.target_view(), "folder": path_of(ctx.params["folder"]), **options}
 
     def outcome(self, result, given: dict) -> dict:
         """How many there are, and where."""
@@ -81,22 +67,23 @@ class MeanHeatmaps(Verb):
 
     verb = "mean_heatmaps"
     label = "Mean heatmap of each class"
+    action = "Export"
+    scope = SHOWN
     icon = "blur_on"
     description = "Average the heatmaps of each class, and write pictures"
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Heatmaps and folder."""
-        ctx.target_view()
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is not None:
-            folder_input(ctx, inputs)
+            output_folder_input(ctx, inputs, "Pictures")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         return {
             "samples": ctx.target_view(),
             "heatmap_field": ctx.params["heatmap_field"],
-            "folder": ctx.params["folder"],
+            "folder": path_of(ctx.params["folder"]),
             "overwrite": bool(ctx.params.get("overwrite")),
         }
 
@@ -111,12 +98,13 @@ class ExplanationQuality(Verb):
 
     verb = "explanation_quality"
     label = "Test the heatmaps"
+    action = "Test"
+    scope = SHOWN
     icon = "fact_check"
-    description = "Do the heatmaps show what the predictions rest on? Deletion, insertion, drop"
+    description = "Measure whether heatmaps show what the predictions rest on: deletion, insertion"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Heatmaps and run."""
-        ctx.target_view()
         runs = list_runs(ctx.dataset)
         names = [
             name
@@ -126,15 +114,13 @@ class ExplanationQuality(Verb):
         ]
         if heatmap_input(ctx, inputs, names) is None:
             return
-        inputs.view(
-            "slow",
-            types.Notice(
-                label="Some 70 forward passes for each image: choose a view of up to a few hundred"
-            ),
-        )
+        count = len(ctx.target_view())
+        slow = types.Warning if count > MANY else types.Notice
+        tell(inputs, "slow", f"About 70 forward passes for each of {count} images", slow)
         if more(ctx, inputs):
-            inputs.int("steps", default=10, min=2, label="Steps")
-            inputs.int("seed", default=0, min=0, label="Seed")
+            inputs.int("steps", default=10, min=2, label=LABELS["steps"])
+            inputs.int("seed", default=0, min=0, label=LABELS["seed"])
+            inputs.bool("road", default=False, label=LABELS["road"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -146,13 +132,18 @@ class ExplanationQuality(Verb):
             "heatmap_field": name,
             "steps": ctx.params.get("steps") or 10,
             "seed": ctx.params.get("seed") or 0,
+            "road": bool(ctx.params.get("road")),
         }
 
     def outcome(self, result, given: dict) -> dict:
         """The means, beside those of a Gaussian."""
+        from ...explain.faithfulness import HIGH_IS_GOOD  # torch, which no form needs
+
         parts = [
             f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"
             for measure, row in result.items()
         ]
         means = f"Means: {', '.join(parts)}"
-        return {"summary": f"{means}. For insertion high is good, for the others low"}
+        high = [measure for measure in result if measure in HIGH_IS_GOOD]
+        good = f"For {' and '.join(high)} high is good, for the others low"
+        return {"summary": f"{means}. {good}"}

@@ -1,9 +1,8 @@
-"""Import labelled folders."""
+"""Import labeled folders."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from urllib.parse import quote
 
@@ -22,37 +21,31 @@ from ...folders.planning import plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, refuse, tell
+from .forms import AUTOMATIC, choice_input, more, number_input, refuse, tell, text_input
+from .labels import LABELS, in_labels
+from .path_fields import path_input, path_of
 from .verb import Verb
 
-LABELS = {
-    "folder": "the folder's name",
-    "file name": "the file's name, before its number (apple_12.jpg)",
-    "pattern": "a pattern in the path",
-    "table": "a table (CSV)",
-    "nothing": "nowhere: the images are unlabelled",
+CLASSES = {
+    "folder": "The folder's name",
+    "file name": "The file's name, before its number (apple_12.jpg)",
+    "pattern": "A pattern in the path",
+    "table": "A table (CSV)",
+    "nothing": "Nowhere: the images are unlabeled",
 }
 SPLITS = {
-    "outer folder": "folders around the classes (train/cat/1.jpg)",
-    "inner folder": "folders in the classes (cat/train/1.jpg)",
-    "nothing": "nowhere",
+    "outer folder": "Folders around the classes (train/cat/1.jpg)",
+    "inner folder": "Folders in the classes (cat/train/1.jpg)",
+    "nothing": "Nowhere",
 }
 NESTED = {
-    "first": "the first (cat)",
-    "last": "the last (siamese)",
-    "joined": "all, joined (cat/siamese)",
+    "first": "The first (cat)",
+    "last": "The last (siamese)",
+    "joined": "All, joined (cat/siamese)",
 }
-PLACES = {
-    "label_from": "The class stands in",
-    "split_from": "The split stands in",
-    "level": "Of nested folders (cat/siamese), the class is",
-}
-TEXTS = ("pattern", "table", "class_names")
-COLUMNS = {
-    "image_column": "Column of the images",
-    "label_column": "Column of the classes",
-    "split_column": "Column of the splits",
-}
+AS_FOUND = "Automatic"
+LABEL_FIELD = "ground_truth"
+COLUMNS = ("image_column", "label_column", "split_column")
 MOST_CLASSES = 12  # rows of the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
 KEEP_SECONDS = 20.0  # a plan, while its form is filled in
@@ -63,74 +56,70 @@ class ImportFolders(Verb):
     """`import_folders` as an operator."""
 
     verb = "import_folders"
-    label = "Import labelled folders"
+    label = "Import labeled folders"
+    action = "Import"
     icon = "create_new_folder"
-    description = "Make a dataset of a folder of labelled images"
+    description = "Make a dataset from a folder of labeled images"
     needs_dataset = False
+    scope = None
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Folder, and what would be made of it; its layout can be changed."""
-        inputs.str(
-            "path",
-            required=True,
-            label="Folder",
-            description="Path of a folder of images, on the machine that runs the App",
-        )
-        params = ctx.params
-        if not params.get("path"):
+        """Folder, and what would be made of it; the rest behind a switch."""
+        words = "A folder of images, such as one with a folder for each class"
+        if not path_input(ctx, inputs, "path", description=words):
             return
-        is_changed = more(ctx, inputs, "layout", "Change the layout")
-        if is_changed:
-            _layout_inputs(ctx, inputs)
+        params = ctx.params
         try:
             plan, examples = _plan(_layout(params))
             plan.check()
         except (ValueError, OSError) as error:
-            refuse(inputs, "no_plan", _in_labels(str(error)))
+            refuse(inputs, "no_plan", str(error))
+            if more(ctx, inputs):
+                _layout_inputs(ctx, inputs)
             return
         inputs.md(_words(plan), name="plan")
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            tell(inputs, f"warning_{number}", _in_labels(warning), types.Warning)
+            tell(inputs, f"warning_{number}", warning, types.Warning)
         default = name_for(plan.root)
-        inputs.str(
-            "name",
-            label="Name of the dataset",
-            view=types.TextFieldView(placeholder=default),
-        )
+        text_input(ctx, inputs, "name", LABELS["name"], default)
         if default != (folder := os.path.basename(plan.root)):
-            about = f"The folder's own name is {folder!r}; the dataset is called {default!r}"
+            about = f"The folder is named {folder!r}; the dataset will be named {default!r}"
             tell(inputs, "own_name", about)
+        self._check_name(ctx, inputs, plan, default)
         if more(ctx, inputs):
-            inputs.str("label_field", default="ground_truth", label="Label field")
-            inputs.bool(
-                "keep_truncated",
-                default=False,
-                label="Import truncated files too",
-                description="They are used as far as they go, and tagged",
-            )
-            inputs.int(
-                "max_pixels",
-                min=1,
-                label="Largest image",
-                description="Width x height in pixels (max_pixels). Default: 178956970",
-            )
+            _layout_inputs(ctx, inputs)
+            self._rest(ctx, inputs)
+
+    def _check_name(self, ctx, inputs: types.Object, plan: Plan, default: str) -> None:
+        given = self.arguments(ctx)
+        name = given["name"] or default
+        is_there = fo.dataset_exists(name)
+        if is_there:
             inputs.bool(
                 "overwrite",
                 default=False,
-                label="Replace a dataset of this name",
-                description="Otherwise only new images are added to it",
+                label=LABELS["overwrite"],
+                description=f"Delete the dataset {name!r}, and import everything again",
             )
-        given = self.arguments(ctx)
         try:
-            name = given["name"] or default
             check_target(name, plan.root, given["label_field"], given["overwrite"])
-            if fo.dataset_exists(name) and not given["overwrite"]:
-                about = f"{name!r} exists: images that are new are added to it"
-                tell(inputs, "exists", about)
+            if is_there and not given["overwrite"]:
+                tell(inputs, "exists", f"{name!r} exists: new images are added to it")
         except ValueError as error:
             refuse(inputs, "taken", str(error))
+
+    def _rest(self, ctx, inputs: types.Object) -> None:
+        text_input(ctx, inputs, "label_field", LABELS["label_field"], LABEL_FIELD)
+        inputs.bool(
+            "keep_truncated",
+            default=False,
+            label=LABELS["keep_truncated"],
+            description="As far as they can be read; they are tagged",
+        )
+        words = "Width x height, in pixels"
+        number_input(inputs, "max_pixels", LABELS["max_pixels"], "178956970", words, least=1)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -138,7 +127,7 @@ class ImportFolders(Verb):
         return {
             **_layout(params),
             "name": params.get("name") or None,
-            "label_field": params.get("label_field") or "ground_truth",
+            "label_field": params.get("label_field") or LABEL_FIELD,
             "keep_truncated": bool(params.get("keep_truncated")),
             "max_pixels": params.get("max_pixels") or None,
             "overwrite": bool(params.get("overwrite")),
@@ -168,72 +157,57 @@ class ImportFolders(Verb):
 
 
 def _layout_inputs(ctx, inputs: types.Object) -> None:
-    """Where classes and splits stand."""
-    for name, known, words, label in (
-        ("label_from", LABEL_FROM, LABELS, PLACES["label_from"]),
-        ("split_from", SPLIT_FROM, SPLITS, PLACES["split_from"]),
-        ("level", LEVELS, NESTED, PLACES["level"]),
+    """Where classes and splits come from."""
+    for name, known, words in (
+        ("label_from", LABEL_FROM, CLASSES),
+        ("split_from", SPLIT_FROM, SPLITS),
+        ("level", LEVELS, NESTED),
     ):
-        shown = {AUTOMATIC: "as it looks", **{value: words[value] for value in known}}
-        choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
+        shown = {AUTOMATIC: AS_FOUND, **{value: words[value] for value in known}}
+        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name])
+        if name == "label_from":
+            _source_inputs(ctx, inputs)
+    words = "With lines such as 1 = Makino"
+    path_input(ctx, inputs, "class_names", "", words, is_folder=False, required=False)
+    words = "Patterns of names, separated by spaces"
+    text_input(ctx, inputs, "skip", LABELS["skip"], "*_old.* copy_*", words)
+    words = "Import masks of images too; otherwise they are left out"
+    inputs.bool("keep_masks", default=False, label=LABELS["keep_masks"], description=words)
+
+
+def _source_inputs(ctx, inputs: types.Object) -> None:
+    """What a pattern or table needs."""
     if ctx.params.get("label_from") == "pattern":
-        inputs.str(
-            "pattern",
-            label="Pattern",
-            description=r"A regular expression with a group named label, such as "
-            r"(?P<label>\d+)_\d+\.jpg$",
-        )
+        words = "A regular expression with a group named label"
+        text_input(ctx, inputs, "pattern", LABELS["pattern"], r"(?P<label>\d+)_\d+\.jpg$", words)
     if ctx.params.get("label_from") == "table":
-        inputs.str(
-            "table",
-            label="Table",
-            description="Path of a CSV file with columns for images, classes and, perhaps, "
-            "splits. Default: the one in the folder",
+        words = (
+            "A CSV file with columns for images, classes and, perhaps, splits. Default: the one "
         )
+        words += "in the folder"
+        path_input(ctx, inputs, "table", "", words, is_folder=False, required=False)
         _column_inputs(ctx, inputs)
-    inputs.str(
-        "class_names",
-        label="File of class names",
-        description="Path of a file with lines such as 1 = Makino",
-    )
-    inputs.str(
-        "skip",
-        label="Pass over",
-        description="Patterns of names, parted by spaces, such as `*_old.*`",
-    )
-    inputs.bool(
-        "keep_masks",
-        default=False,
-        label="Keep masks",
-        description="Import masks of images too; otherwise they are left out",
-    )
 
 
 def _column_inputs(ctx, inputs: types.Object) -> None:
     """Which columns of the table are which, to be chosen from its own headers."""
-    path = os.path.abspath(os.path.expanduser(ctx.params["path"]))
+    path = os.path.abspath(os.path.expanduser(path_of(ctx.params["path"])))
     try:
-        headers = headers_of(path, (ctx.params.get("table") or "").strip())
+        headers = headers_of(path, path_of(ctx.params.get("table")))
     except (ValueError, OSError):  # the plan says why
         return
-    for name, label in COLUMNS.items():
-        shown = {AUTOMATIC: "as it looks", **{header: header for header in headers}}
-        choice_input(inputs, name, shown, AUTOMATIC, label, required=False)
-
-
-def _in_labels(text: str) -> str:
-    """A text that names arguments, with the labels of this form instead."""
-    for name, label in {**PLACES, **COLUMNS, "class_names": "File of class names"}.items():
-        text = re.sub(rf"\b{name}='(\w+)'", rf"“{label}” set to “\1”", text)
-        text = re.sub(rf"\b{name}\b", f"“{label}”", text)
-    return text.replace("pass keep_masks=True", "choose “Keep masks”")
+    for name in COLUMNS:
+        shown = {AUTOMATIC: AS_FOUND, **{header: header for header in headers}}
+        choice_input(inputs, name, shown, AUTOMATIC, LABELS[name])
 
 
 def _layout(params: dict) -> dict:
     """The arguments of `plan_import` that were filled in."""
     names = ("label_from", "split_from", "level", *COLUMNS)
     given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
-    given |= {name: params[name].strip() for name in TEXTS if (params.get(name) or "").strip()}
+    for name in ("pattern", "table", "class_names"):
+        if text := path_of(params.get(name)):
+            given[name] = text
     if given.get("label_from") != "pattern":
         given.pop("pattern", None)
     if given.get("label_from") != "table":
@@ -243,13 +217,13 @@ def _layout(params: dict) -> dict:
         given["skip"] = skip
     if params.get("keep_masks"):
         given["keep_masks"] = True
-    return {"path": params["path"], **given}
+    return {"path": path_of(params["path"]), **given}
 
 
 def _plan(given: dict) -> tuple[Plan, str | None]:
     """A plan, and the address of a picture of some of its images.
 
-    They are kept for a while, for the form is built anew at each key that is pressed.
+    They are kept for a while, for the form is built again at each key that is pressed.
     """
     key = tuple((name, str(value)) for name, value in given.items())
     if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
@@ -289,16 +263,16 @@ def _words(plan: Plan) -> str:
     ]
     for name in classes[:MOST_CLASSES]:
         cells = [str(own.get(name, 0)) for own in counts.values()]
-        shown = "*unlabelled*" if name is None else markdown(name)
+        shown = "*unlabeled*" if name is None else markdown(name)
         lines.append(f"| {shown} | " + " | ".join(cells) + " |")
     if len(classes) > MOST_CLASSES:
         lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
     over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
     out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
     for words in plan.table_words:
-        lines += ["", markdown(f"{_in_labels(words)}.")]
+        lines += ["", markdown(in_labels(f"{words}."))]
     if over:
-        lines += ["", markdown(f"Passed over: {', '.join(over)}.")]
+        lines += ["", markdown(f"Skipped: {', '.join(over)}.")]
     if out:
         lines += ["", markdown(f"Left out: {', '.join(out)}.")]
     return "\n".join(lines)

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.fields import root_dataset
+from ...dataset.fields import path_in, root_dataset
 from ...dataset.label_totals import in_words, label_issues_info
 from ..showing import view_as_text
-from .forms import (
-    AUTOMATIC,
-    FEATURES,
-    backbone_inputs,
-    choice_input,
+from .backbone_fields import (
     chosen_embeddings,
     chosen_features,
     embeddings_input,
-    label_field_input,
-    more,
+    pretrained_inputs,
 )
+from .forms import AUTOMATIC, choice_input, more, number_input, tell
+from .labels import LABELS
+from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
 
 METHODS = {
-    AUTOMATIC: "Automatic: by features, or by training where there are no pretrained weights",
-    "features": "Features of a pretrained network, each image left out in turn",
-    "folds": "Features, a logistic regression per fold",
-    "fine-tune": "Train the network once per fold: slow; resumes after it was cancelled",
+    AUTOMATIC: "Automatic: compare images, or train where there are no pretrained weights",
+    "features": "Compare images by features of a pretrained network (fast)",
+    "folds": "Logistic regression on features, in folds",
+    "fine-tune": "Train the network once for each fold (slow)",
 }
 
 
@@ -33,40 +31,41 @@ class FindLabelIssues(Verb):
 
     verb = "find_label_issues"
     label = "Find label issues"
+    action = "Find"
     icon = "troubleshoot"
-    description = "Score each label by a model that never saw its image"
+    description = "Find labels that may be wrong, by a model that never saw the image"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Label field, method and backbone; the rest under Advanced."""
-        ctx.target_view()
-        label_field_input(ctx, inputs)
+        """What is compared; the rest behind a switch."""
+        name = label_field_input(ctx, inputs, is_rare=True)
+        if name is None:
+            return
+        counts = ctx.target_view().count_values(path_in(ctx.dataset, name))
+        counts.pop(None, None)
+        classes = f"{len(counts)} class{'es' * (len(counts) != 1)}"
+        tell(inputs, "summary", f"{sum(counts.values())} labels in {classes} are checked")
         embeddings = embeddings_input(ctx, inputs)
         if embeddings is None:
-            backbone_inputs(ctx, inputs, AUTOMATIC, FEATURES)
+            pretrained_inputs(ctx, inputs, from_scratch=True)
         if not more(ctx, inputs):
             return
         methods = dict(METHODS)
         if embeddings is not None:
             methods.pop("fine-tune")
-        choice_input(inputs, "method", methods, AUTOMATIC, "Method", required=False)
+        choice_input(inputs, "method", methods, AUTOMATIC, LABELS["method"])
         if ctx.params.get("method") == "features":
             return
-        inputs.int("folds", default=5, min=2, label="Folds")
-        inputs.int(
-            "epochs",
-            min=1,
-            label="Epochs",
-            description="Of each training, where networks are trained. Default: 5, or more where "
-            "images are few",
-        )
-        inputs.int("seed", default=0, min=0, label="Seed")
+        inputs.int("folds", default=5, min=2, label=LABELS["folds"])
+        words, default = "Of each training, if any", "5, or more if there are few images"
+        number_input(inputs, "epochs", LABELS["epochs"], default, words, least=1)
+        inputs.int("seed", default=0, min=0, label=LABELS["seed"])
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         options = {
             "samples": ctx.target_view(),
-            "label_field": params["label_field"],
+            "label_field": chosen_label_field(ctx),
             "folds": params.get("folds") or 5,
             "seed": params.get("seed") or 0,
         }

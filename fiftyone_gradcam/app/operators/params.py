@@ -49,11 +49,19 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and len(value) <= MOST_TEXTS and all(map(_is_text, value))
 
 
+def _is_path(value: object) -> bool:
+    if isinstance(value, dict):
+        value = value.get("absolute_path") or ""
+    return _is_text(value)
+
+
 TEXT = Kind(f"a text of at most {MOST_LETTERS} letters", _is_text)
 WHOLE = Kind("a whole number", _is_whole)
 NUMBER = Kind("a number", _is_number)
 SWITCH = Kind("true or false", lambda value: isinstance(value, bool))
 TEXTS = Kind("a list of texts", _are_texts)
+PATH = Kind(f"a text of at most {MOST_LETTERS} letters, or a file of the file explorer", _is_path)
+ANYTHING = Kind("anything", lambda value: True)  # nothing reads it
 
 # All parameters of all forms; a test holds them to the forms.
 KINDS: dict[str, Kind] = {
@@ -61,13 +69,13 @@ KINDS: dict[str, Kind] = {
         [
             *("label_field", "prediction_field", "heatmap_field", "prediction_to", "gradcam_to"),
             *("imagenet_to", "imagenet_cam_to", "run", "key", "new_key", "name", "label"),
-            *("recipe", "backbone", "weights", "weights_file", "path", "folder", "table"),
-            *("label_from", "split_from", "level", "pattern", "class_names", "skip"),
+            *("recipe", "backbone", "weights", "store"),
+            *("label_from", "split_from", "level", "pattern", "skip"),
             *("how", "way", "groups", "method", "layer", "interpolation", "storage", "resize"),
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
-            *("vertical_flip", "colormap", "old", "new", "field", "embeddings", "normal"),
+            *("vertical_flip", "colormap", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
-            *("decision", "new_class", "csv_path", "a", "b", "precision"),
+            *("decision", "new_class", "a", "b", "precision"),
         ],
         TEXT,
     ),
@@ -75,7 +83,7 @@ KINDS: dict[str, Kind] = {
         [
             *("epochs", "watch", "batch_size", "image_size", "early_stopping", "seed", "folds"),
             *("images_per_class", "translation", "count", "steps", "height", "resolution"),
-            *("count_train", "count_val", "count_test", "max_pixels"),
+            *("count_train", "count_val", "count_test", "max_pixels", "pictures"),
         ],
         WHOLE,
     ),
@@ -89,13 +97,21 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         [
-            *("advanced", "augmentation", "layout", "overwrite", "near", "signed", "fields"),
+            *("advanced", "overwrite", "near", "signed", "fields"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
-            *("include_excluded", "sure", "temperature", "heatmaps"),
+            *("include_excluded", "sure", "temperature", "heatmaps", "road"),
         ],
         SWITCH,
     ),
+    **dict.fromkeys(
+        [
+            *("path", "folder", "weights_file", "table", "class_names", "csv_path", "out"),
+            *("old", "new"),
+        ],
+        PATH,
+    ),
     "heatmap_classes": TEXTS,
+    "training_estimate": ANYTHING,
 }
 # The same name in other forms.
 KINDS_IN = {
@@ -163,7 +179,7 @@ def _kind_of(declared: types.BaseType) -> Kind | None:
     """What a field of a form takes; None for what nothing is written into."""
     if isinstance(declared, types.Number):
         return WHOLE if declared.int else NUMBER
-    kinds = {types.String: TEXT, types.Boolean: SWITCH, types.List: TEXTS}
+    kinds = {types.String: TEXT, types.Boolean: SWITCH, types.List: TEXTS, types.File: PATH}
     return next((kind for known, kind in kinds.items() if isinstance(declared, known)), None)
 
 

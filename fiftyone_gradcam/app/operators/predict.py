@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fiftyone.operators import types
 
 from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
-from .fine_tune import BACKBONES
-from .forms import backbone_inputs, choice_input, chosen_weights, more, refuse
+from ..planned_colors import color_planned
+from .backbone_fields import backbone_inputs, chosen_weights
+from .forms import choice_input, heading, more, refuse, tell, text_input
+from .labels import LABELS, label_of
+from .predicted_fields import DEFAULTS, PRETRAINED, field_names, store_input
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
+from .sample_fields import SHOWN
 from .verb import Verb
 
-PRETRAINED = "pretrained classifier"
 KINDS = {
     "predicted": ("Heatmap of the predicted class", True),
     "label": ("Heatmap of the sample's own label", False),
-    "runner_up": ("Heatmap of the second most probable class", False),
+    "runner_up": ("Heatmap of the second most likely class", False),
     "contrast": ("Contrast: predicted class minus own label, where they differ", False),
 }
+FIRST = ("predicted", "label")  # the others are behind the switch
 METHODS = {
     "gradcam": "Grad-CAM",
-    "hirescam": "HiResCAM (equals Grad-CAM but for SqueezeNet, VGG, AlexNet and ViT)",
+    "hirescam": "HiResCAM (differs from Grad-CAM for SqueezeNet, VGG, AlexNet and ViT)",
     "layercam": "LayerCAM",
     "gradcam++": "Grad-CAM++",
     "eigencam": "Eigen-CAM (the same for every class)",
     "scorecam": "Score-CAM (slow: hundreds of forward passes for each image)",
 }
 SCALES = {
-    "image": "each heatmap by its own peak",
-    "pair": "all heatmaps of a sample alike",
-    "run": "all heatmaps alike",
+    "image": "Each heatmap to its own maximum",
+    "pair": "All heatmaps of a sample alike",
+    "run": "All heatmaps alike",
 }
 PRECISIONS = {
     "tf32": "TF32",
     "float32": "float32 (slower)",
     "bfloat16": "bfloat16 (faster with large networks)",
 }
+INTERPOLATIONS = {"bicubic": "Bicubic", "bilinear": "Bilinear", "nearest": "Nearest"}
+STORAGES = {"file": "PNG files", "database": "Values in the database"}
 # How heatmaps are made unless something else is chosen; `predict` has the same defaults.
 HOW = {
     "method": "gradcam",
@@ -55,86 +63,83 @@ class Predict(Verb):
 
     verb = "predict"
     label = "Predict with Grad-CAM heatmaps"
+    action = "Predict"
     icon = "local_fire_department"
     description = "Store predictions, scores and Grad-CAM heatmaps"
+    scope = SHOWN
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Classifier and heatmaps; the rest under Advanced."""
+        """Classifier and heatmaps; the rest behind a switch."""
         samples = ctx.target_view()
         runs = list_runs(ctx.dataset)
-        choices = {key: key for key in runs}
+        choices = {key: f"Run {key}" for key in reversed(runs)}
         choices[PRETRAINED] = "A pretrained classifier, with its 1,000 ImageNet classes"
         default = runs[-1] if runs else PRETRAINED
-        choice_input(inputs, "run", choices, default, "Classifier", "A run, or a network as it is")
+        choice_input(inputs, "run", choices, default, label_of("run", self.verb))
         run = ctx.params.get("run") or default
         if run == PRETRAINED:
-            networks = {k: v for k, v in BACKBONES.items() if k != "small_cnn"}
-            backbone_inputs(ctx, inputs, "resnet18", networks, from_scratch=False)
-            # Fields of its own, or it would replace the results of a run unasked.
-            self._fields(inputs, "imagenet", "imagenet_cam")
-        for kind, (label, wanted) in KINDS.items():
-            inputs.bool(kind, default=wanted, label=label)
+            backbone_inputs(ctx, inputs, "resnet18", from_scratch=False)
+        if run == PRETRAINED or run in runs:  # or the form refuses it
+            store_input(ctx, inputs, run)
+            names = " and ".join(field_names(ctx, run).values())
+            tell(inputs, "summary", f"{len(samples)} images. The results are stored in {names}")
+        for kind in FIRST:
+            inputs.bool(kind, default=KINDS[kind][1], label=KINDS[kind][0])
         _others_input(ctx, inputs, samples, run)
         if more(ctx, inputs):
-            self._advanced(ctx, inputs, run)
+            self._rest(ctx, inputs, run)
 
-    def _advanced(self, ctx, inputs: types.Object, run: str) -> None:
+    def _rest(self, ctx, inputs: types.Object, run: str) -> None:
+        for kind in (name for name in KINDS if name not in FIRST):
+            inputs.bool(kind, default=KINDS[kind][1], label=KINDS[kind][0])
         if run == PRETRAINED:
             ways = {AUTO: AUTOMATIC_RESIZE, **RESIZES}
-            choice_input(inputs, "resize", ways, AUTO, "Images become square by")
-        else:
-            self._fields(inputs, "prediction", "gradcam")
-            classes = ctx.dataset.get_run_info(run).config.classes
-            if len(classes) <= MOST_CLASSES:
-                view = types.DropdownView(multiple=True)
-                for name in classes:
-                    view.add_choice(name, label=name)
-                inputs.list(
-                    "heatmap_classes",
-                    types.String(),
-                    label="Heatmaps of these classes too",
-                    description="Each sample gets one of each",
-                    view=view,
-                )
-        choice_input(inputs, "method", METHODS, "gradcam", "Method")
-        inputs.bool(
-            "signed",
-            default=False,
-            label="Also show what speaks against the class",
-            description="In a second field, whose name ends in _against",
+            choice_input(inputs, "resize", ways, AUTO, LABELS["resize"])
+        elif run in list_runs(ctx.dataset):
+            self._classes_input(inputs, ctx.dataset.get_run_info(run).config.classes)
+        for name, field in field_names(ctx, run).items():
+            text_input(ctx, inputs, f"{_default(run, name)}_to", LABELS[name], field)
+        heading(inputs, "how", "How heatmaps are made")
+        choice_input(inputs, "method", METHODS, HOW["method"], LABELS["method"])
+        words = "In a second field, whose name ends in _against"
+        inputs.bool("signed", default=False, label=LABELS["signed"], description=words)
+        words = "A module of the network, such as layer3 or features.7"
+        text_input(ctx, inputs, "layer", LABELS["layer"], "the last that has a map", words)
+        choice_input(inputs, "scale", SCALES, HOW["scale"], label_of("scale", self.verb))
+        words = "Of the longer side, in pixels"
+        size = HOW["resolution"]
+        inputs.int("resolution", default=size, min=8, label=LABELS["resolution"], description=words)
+        choice_input(
+            inputs,
+            "interpolation",
+            INTERPOLATIONS,
+            HOW["interpolation"],
+            LABELS["interpolation"],
         )
-        inputs.str(
-            "layer",
-            label="Layer",
-            description="A module, such as layer3 or features.7. Default: the last that has a map",
-        )
-        choice_input(inputs, "scale", SCALES, "image", "Scale")
-        inputs.int(
-            "resolution",
-            default=224,
-            min=8,
-            label="Resolution",
-            description="Of the heatmap's longer side, in pixels",
-        )
-        names = ("bicubic", "bilinear", "nearest")
-        choice_input(inputs, "interpolation", {n: n for n in names}, "bicubic", "Interpolation")
-        storages = {"file": "PNG files", "database": "in the database"}
-        choice_input(inputs, "storage", storages, "file", "Store heatmaps as")
-        inputs.int("batch_size", default=64, min=1, label="Batch size")
-        choice_input(inputs, "precision", PRECISIONS, "tf32", "Precision on a GPU")
+        choice_input(inputs, "storage", STORAGES, HOW["storage"], LABELS["storage"])
+        inputs.int("batch_size", default=64, min=1, label=LABELS["batch_size"])
+        choice_input(inputs, "precision", PRECISIONS, "tf32", LABELS["precision"])
 
-    def _fields(self, inputs: types.Object, prediction_field: str, heatmap_field: str) -> None:
-        # Names of their own for each default: the form keeps what it was first filled with.
-        inputs.str(
-            f"{prediction_field}_to", default=prediction_field, label="Field for predictions"
+    def _classes_input(self, inputs: types.Object, classes: list[str]) -> None:
+        if len(classes) > MOST_CLASSES:
+            return
+        view = types.DropdownView(multiple=True)
+        for name in classes:
+            view.add_choice(name, label=name)
+        words = "Each sample gets one for each of these"
+        inputs.list(
+            "heatmap_classes",
+            types.String(),
+            label=LABELS["heatmap_classes"],
+            description=words,
+            view=view,
         )
-        inputs.str(f"{heatmap_field}_to", default=heatmap_field, label="Field for heatmaps")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         params = ctx.params
         wanted = [kind for kind, (_, default) in KINDS.items() if params.get(kind, default)]
-        options = {"heatmaps": tuple(wanted), **_field_names(params, params["run"])}
+        options = {"heatmaps": tuple(wanted), **field_names(ctx, params["run"])}
         if params.get("overwrite"):
             options["overwrite"] = True
         names = ("batch_size", "precision", "method", "signed", "layer", "scale", "resolution")
@@ -148,27 +153,26 @@ class Predict(Verb):
             options["resize"] = params.get("resize") or AUTO
         return {"samples": ctx.target_view(), "run": run, **options}
 
+    def _queue(self, ctx, given: dict) -> Iterator:
+        messages = super()._queue(ctx, given)  # at once: the App shows what it raises
+        return _all_of(color_planned(ctx, given), messages)
+
     def job_label(self, given: dict) -> str:
         """Names the classifier."""
         return f"Predict with {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
         """Predictions, and the first kind of heatmap."""
-        maps = active_heatmaps(result._root_dataset)
+        dataset, own = result._root_dataset, given["heatmap_field"]
+        maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         return {
-            "summary": f"Predicted {len(result)} images. Heatmaps are switched on and off in the "
-            f"sidebar",
+            "summary": f"Predicted {len(result)} images. Turn heatmaps on and off in the sidebar",
             "fields": [given["prediction_field"], *maps],
         }
 
 
-def _field_names(params: dict, run: str) -> dict[str, str]:
-    """Where predictions and heatmaps of the predicted class go."""
-    defaults = ("imagenet", "imagenet_cam") if run == PRETRAINED else ("prediction", "gradcam")
-    names = zip(("prediction_field", "heatmap_field"), defaults, strict=True)
-    return {
-        name: params.get(name) or params.get(f"{default}_to") or default for name, default in names
-    }
+def _default(run: str, name: str) -> str:
+    return DEFAULTS[run == PRETRAINED][name]
 
 
 def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
@@ -179,10 +183,11 @@ def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
     if found is None:
         return
     owner, count = found
-    label = f"Delete what {owner!r} says of {count} other samples: a field holds one run's values"
-    inputs.bool("overwrite", default=False, label=label)
+    words = f"Delete the values of {owner} for {count} other samples"
+    why = "A field holds the values of one run"
+    inputs.bool("overwrite", default=False, label=words, description=why)
     if not ctx.params.get("overwrite"):
-        refuse(inputs, "others", "Delete them, or choose other fields under Advanced")
+        refuse(inputs, "others", "Check the box to delete them, or store the predictions elsewhere")
 
 
 def _wanted(ctx, run: str) -> dict[str, dict]:
@@ -194,7 +199,7 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
         facts = {"run": f"{backbone}/imagenet"}
         way = params.get("resize") or AUTO
         if way == AUTO:  # as before, or else as the images ask for
-            before = field_info(ctx.dataset, _field_names(params, run)["prediction_field"])
+            before = field_info(ctx.dataset, field_names(ctx, run)["prediction_field"])
             way = str(before.get("version")).rpartition(", ")[2]
         facts["version"] = f"{weights}, {way}"
     else:
@@ -202,7 +207,7 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
     how = {name: params.get(name) or default for name, default in HOW.items()}
     if params.get("layer"):
         how["layer"] = params["layer"]
-    names = _field_names(params, run)
+    names = field_names(ctx, run)
     maps = names["heatmap_field"]
     fields = {kind: f"{maps}_{kind}" for kind, (_, on) in KINDS.items() if params.get(kind, on)}
     if "predicted" in fields:
@@ -211,3 +216,9 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
         fields[f"class:{name}"] = f"{maps}_{field_name(name)}"
     found = {names["prediction_field"]: facts}
     return found | {name: {**facts, "heatmap": how} for name in fields.values()}
+
+
+def _all_of(*messages: Iterator) -> Iterator:
+    """One after the other, as a generator, which is what FiftyOne sends message by message."""
+    for own in messages:
+        yield from own

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fiftyone.operators import types
 
-from ...training.known_recipes import RECIPES
-from .forms import AUTOMATIC, choice_input
+from ...dataset.runs import list_runs, load_run
+from ...training.known_recipes import RECIPES, find_recipe
+from .forms import AUTOMATIC, choice_input, number_input
+from .labels import label_of
 
 RESIZES = {
-    "squash": "squashing: the whole image, its aspect ratio lost",
-    "crop": "cropping: the central square",
-    "letterbox": "letterboxing: the whole image, bars beside it",
+    "squash": "Squash: the whole image, stretched to a square",
+    "crop": "Crop: the central square",
+    "letterbox": "Letterbox: the whole image, with bars beside it",
 }
 AUTO = "auto"
-AUTOMATIC_RESIZE = "whichever is best on features of up to 300 labelled images"
+AUTOMATIC_RESIZE = "Automatic: the best of the three, on features of up to 300 labeled images"
 FREEZES = {
-    "none": "nothing: all layers learn",
-    "backbone": "all but the new layers: quick, for few images",
+    "none": "None: all layers train",
+    "backbone": "All but the new layers: fast, for few images",
 }
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD with momentum"}
 SCHEDULES = {
-    "cosine": "falls to 0 by a cosine",
-    "constant": "stays",
-    "one_cycle": "one cycle, up and down",
+    "cosine": "Cosine: falls to 0",
+    "constant": "Constant",
+    "one_cycle": "One cycle: up, then down",
 }
 BALANCES = {
-    "none": "no",
-    "weights": "yes: their loss counts more",
-    "sampling": "yes: they are drawn more often",
+    "none": "No",
+    "weights": "Yes: a higher weight in the loss",
+    "sampling": "Yes: sample them more often",
 }
 SWITCHES = {True: "yes", False: "no"}
+SWITCH_LABELS = {"yes": "Yes", "no": "No"}
 # Of `Recipe`, which imports torch; a test holds them to it.
 DEFAULTS = {
     "backbone": "resnet18",
@@ -65,7 +69,6 @@ class Choice:
 
     Attributes:
         name: as `Recipe` has it
-        label: in the form
         options: values with what is shown for them; None for a number
         least, most: of a number; a float `least` makes it a number with decimals
         note: what the number means
@@ -73,7 +76,6 @@ class Choice:
     """
 
     name: str
-    label: str
     options: dict | None = None
     least: float = 0
     most: float | None = None
@@ -82,90 +84,116 @@ class Choice:
 
 
 LEARNING = (
-    Choice("batch_size", "Batch size", least=1),
+    Choice("batch_size", least=1),
     Choice(
         "learning_rate",
-        "Learning rate",
         least=0.0,
         most=10,
         default="0.0001 with pretrained weights, 0.001 with SGD",
     ),
-    Choice("image_size", "Image size", least=16, default="the backbone's, mostly 224"),
+    Choice("image_size", least=16, default="the network's, mostly 224", note="In pixels."),
     Choice(
         "resize",
-        "Images become square by",
-        {AUTO: AUTOMATIC_RESIZE, **RESIZES},
-        default="whichever is best for pretrained weights, else squashing",
+        options={AUTO: AUTOMATIC_RESIZE, **RESIZES},
+        default="the best for pretrained weights, else squash",
     ),
-    Choice("freeze", "Frozen", FREEZES),
-    Choice("optimizer", "Optimizer", OPTIMIZERS),
-    Choice("schedule", "Schedule of the learning rate", SCHEDULES),
-    Choice("head_lr_factor", "New layers learn faster by", least=0.0, most=1000),
-    Choice("weight_decay", "Weight decay", least=0.0, most=10),
-    Choice("dropout", "Dropout", least=0.0, most=0.99, default="the backbone's own"),
-    Choice("label_smoothing", "Label smoothing", least=0.0, most=0.99),
-    Choice("class_balance", "Make up for rare classes", BALANCES),
-    Choice(
-        "early_stopping",
-        "Early stopping",
-        note="End after so many validations without improvement; 0: never.",
-    ),
-    Choice(
-        "images_per_class",
-        "Images per class",
-        least=1,
-        note="For a quick try: train on so many of each class.",
-        default="all",
-    ),
-    Choice("seed", "Seed"),
+    Choice("freeze", options=FREEZES),
+    Choice("optimizer", options=OPTIMIZERS),
+    Choice("schedule", options=SCHEDULES),
+    Choice("head_lr_factor", least=0.0, most=1000),
+    Choice("weight_decay", least=0.0, most=10),
+    Choice("dropout", least=0.0, most=0.99, default="as the network has it"),
+    Choice("label_smoothing", least=0.0, most=0.99),
+    Choice("class_balance", options=BALANCES),
+    Choice("early_stopping", note="After this many validations without improvement; 0: never."),
+    Choice("images_per_class", least=1, note="For a quick try.", default="all"),
+    Choice("seed"),
 )
 AUGMENTATION = (
-    Choice("horizontal_flip", "Mirror images at random", SWITCHES),
-    Choice("vertical_flip", "Turn images upside down at random", SWITCHES),
-    Choice(
-        "translation",
-        "Translation",
-        note="Shift by up to so many pixels.",
-        default="a tenth of the image size",
-    ),
-    Choice("scale", "Scale", least=0.0, most=0.99, note="Change the size by up to this share."),
-    Choice("rotation", "Rotation", least=0.0, most=180, note="Turn by up to so many degrees."),
-    Choice("brightness", "Brightness", least=0.0, most=1, note="Change it by up to this share."),
-    Choice("contrast", "Contrast", least=0.0, most=1, note="Change it by up to this share."),
-    Choice(
-        "noise",
-        "Salt-and-pepper noise",
-        least=0.0,
-        most=1,
-        note="This share of the pixels turns black or white.",
-    ),
-    Choice("cutout", "Cutout", least=0.0, most=1, note="A grey square of this share of the side."),
-    Choice("elastic", "Elastic deformation", least=0.0, note="Bend by up to so many pixels."),
-    Choice("mixup", "MixUp", least=0.0, note="Mix pairs of images; 0.2 is common, 0 is never."),
+    Choice("horizontal_flip", options=SWITCHES, note="At random."),
+    Choice("vertical_flip", options=SWITCHES, note="At random."),
+    Choice("translation", note="By up to this many pixels.", default="a tenth of the image size"),
+    Choice("scale", least=0.0, most=0.99, note="In or out by up to this share."),
+    Choice("rotation", least=0.0, most=180, note="By up to this many degrees."),
+    Choice("brightness", least=0.0, most=1, note="Change it by up to this share."),
+    Choice("contrast", least=0.0, most=1, note="Change it by up to this share."),
+    Choice("noise", least=0.0, most=1, note="This share of the pixels turns black or white."),
+    Choice("cutout", least=0.0, most=1, note="Cover a square of this share of the side in gray."),
+    Choice("elastic", least=0.0, note="Bend by up to this many pixels."),
+    Choice("mixup", least=0.0, note="Mix pairs of images; 0.2 is common, 0 is never."),
+)
+OF_RUN = "run "  # before the key of a run that is repeated; no name of a recipe begins with it
+# All choices of `Recipe`; a test holds them to it.
+CHOICES = (
+    *("backbone", "weights", "image_size", "resize", "hidden", "dropout", "freeze", "head_epochs"),
+    *("gradual_unfreezing", "optimizer", "momentum", "learning_rate", "head_lr_factor"),
+    *("weight_decay", "schedule", "warmup", "epochs", "batch_size", "images_per_class", "seed"),
+    *("mixed_precision", "label_smoothing", "class_balance", "validate_every", "early_stopping"),
+    *("ema", "horizontal_flip", "vertical_flip", "translation", "scale", "crop", "rotation"),
+    *("elastic", "brightness", "contrast", "noise", "cutout", "mixup"),
 )
 
 
-def recipe_value(recipe: str, name: str, default: object = None) -> object:
-    """A choice of a named recipe; torch is not needed for it."""
-    return RECIPES[recipe].choices.get(name, DEFAULTS.get(name, default))
+@dataclass(frozen=True)
+class Base:
+    """What a training starts from, before anything is changed in the form.
+
+    Attributes:
+        recipe: name of a recipe
+        choices: of the run that is repeated; empty for a recipe
+        title: of the recipe or run, as it stands in "as in ..."
+    """
+
+    recipe: str
+    choices: Mapping[str, object]
+    title: str
+
+    def value(self, name: str) -> object:
+        """One of its choices; PyTorch is not needed for it."""
+        return recipe_value(self.choices or RECIPES[self.recipe].choices, name)
 
 
-def choice_inputs(inputs: types.Object, recipe: str, choices: tuple[Choice, ...]) -> None:
-    """Add a field for each choice, empty, with what the recipe has."""
+def base_input(ctx, inputs: types.Object) -> Base:
+    """Let the user choose a recipe, or a run to repeat; returns the choice."""
+    titles = {name: recipe.title for name, recipe in RECIPES.items()}
+    for key in reversed(list_runs(ctx.dataset)):
+        titles[OF_RUN + key] = f"As run {key}"
+    choice_input(inputs, "recipe", titles, "default", label_of("recipe"))
+    return chosen_base(ctx)
+
+
+def chosen_base(ctx) -> Base:
+    """The recipe, or run to repeat, that was chosen."""
+    name = ctx.params.get("recipe") or "default"
+    if not name.startswith(OF_RUN):
+        find_recipe(name)  # refuses one that there is not
+        return Base(name, {}, "the recipe")
+    key = name.removeprefix(OF_RUN)
+    recipe = load_run(ctx.dataset, key).recipe
+    return Base("default", {n: x for n, x in recipe.items() if n in CHOICES}, f"run {key}")
+
+
+def recipe_value(choices: Mapping[str, object], name: str) -> object:
+    """One of the choices of a recipe, or else the default of all recipes."""
+    return choices.get(name, DEFAULTS.get(name))
+
+
+def choice_inputs(inputs: types.Object, base: Base, choices: tuple[Choice, ...], verb: str) -> None:
+    """Add a field for each choice, empty, with what the recipe or run has."""
     for choice in choices:
-        own = recipe_value(recipe, choice.name)
+        own, label = base.value(choice.name), label_of(choice.name, verb)
         if choice.options is not None:
-            shown = choice.options.get(own) or choice.default or f"the first {own} stages"
-            options = {AUTOMATIC: f"as in the recipe ({shown})"}
-            options |= {_as_text(value): words for value, words in choice.options.items()}
-            choice_input(
-                inputs, choice.name, options, AUTOMATIC, choice.label, choice.note, required=False
-            )
+            words = choice.options.get(own) or choice.default or f"the first {own} stages"
+            words = SWITCH_LABELS.get(words, words)
+            options = {AUTOMATIC: f"As in {base.title}: {words}"}
+            for value, shown in choice.options.items():
+                options[_as_text(value)] = SWITCH_LABELS.get(shown, shown)
+            choice_input(inputs, choice.name, options, AUTOMATIC, label, choice.note)
             continue
-        add = inputs.float if isinstance(choice.least, float) else inputs.int
         shown = choice.default if own is None else own
-        words = f"{choice.note} Default: {shown}".strip()
-        add(choice.name, min=choice.least, max=choice.most, label=choice.label, description=words)
+        if isinstance(shown, float):
+            shown = f"{shown:g}"
+        number_input(inputs, choice.name, label, f"{shown}", choice.note, choice.least, choice.most)
 
 
 def chosen(params: dict, choices: tuple[Choice, ...]) -> dict:

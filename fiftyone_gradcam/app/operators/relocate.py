@@ -5,7 +5,9 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...workflow.relocating import count_found, likely_folder
-from .forms import refuse, tell
+from .forms import refuse, tell, wait_for
+from .labels import LABELS
+from .path_fields import path_input, path_of
 from .verb import Verb
 
 
@@ -14,25 +16,20 @@ class Relocate(Verb):
 
     verb = "relocate"
     label = "Find moved files"
+    action = "Update"
+    scope = None
     icon = "drive_file_move"
-    description = "Make samples follow their files, after a folder was moved or renamed"
+    description = "Update the paths of samples after a folder of images was moved or renamed"
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Both folders, and how many files would be found."""
-        inputs.str(
-            "old",
-            required=True,
-            default=None if ctx.params.get("old") else likely_folder(ctx.dataset),
-            label="Folder as it was",
-            description="As it is in the paths of the samples",
-        )
-        inputs.str(
-            "new",
-            required=True,
-            label="Folder as it is now",
-            description="On the machine that runs the App",
-        )
+        words = "As in the paths of the samples"
+        likely = None if ctx.params.get("old") else likely_folder(ctx.dataset)
+        inputs.str("old", default=likely, label=LABELS["old"], description=words)
+        if not (ctx.params.get("old") or likely):
+            wait_for(inputs, "no_old", f"{LABELS['old']} is missing")
+        path_input(ctx, inputs, "new")
         given = self.arguments(ctx)
         if not (given["old"] and given["new"]):
             return
@@ -49,13 +46,13 @@ class Relocate(Verb):
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
-        old, new = ((ctx.params.get(name) or "").strip() for name in ("old", "new"))
+        old, new = (path_of(ctx.params.get(name)) for name in ("old", "new"))
         return {"samples": ctx.dataset, "old": old, "new": new}
 
     def outcome(self, result, given: dict) -> dict:
         """How many have followed."""
         count = result.moved + len(result.missing) + len(result.different)
-        summary = f"{result.moved} of {count} samples follow to {given['new']}"
+        summary = f"{result.moved} of {count} samples now have their files in {given['new']}"
         if result.missing:
             summary += f"; {len(result.missing)} files are not there"
         if result.different:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import os
 
-from bson import ObjectId
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
 from ...dataset.review_queue import sure_ids
 from ...dataset.review_state import classes_of, columns_of, default_label_field
 from .contact_sheet import SHEET_PICTURES, contact_sheet
-from .forms import choice_input, refuse, tell
+from .forms import choice_input, refuse, search_input, tell, text_input, wait_for
+from .labels import LABELS, label_of
+from .path_fields import path_input, path_of
+from .sample_fields import selected_ids
 from .verb import Verb
 
 WORDS = {
     "accept": "Accept the suggested class",
     "relabel": "Set the label",
     "keep": "Keep the label: it is right",
-    "unclear": "Unclear: leave out of training",
-    "exclude": "Exclude from training",
+    "unclear": "Unclear: leave it out of training",
+    "exclude": "Exclude it from training",
 }
-
-
-def _selected(ctx) -> list[str]:
-    """Ids of the samples that are selected in the grid; what is no id is left out."""
-    selected = ctx.selected if isinstance(ctx.selected, list) else []
-    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 class Review(Verb):
@@ -34,6 +30,8 @@ class Review(Verb):
 
     verb = "review"
     label = "Review labels"
+    action = "Apply"
+    scope = None
     icon = "fact_check"
     description = "Correct, confirm or exclude the labels of the selected samples"
     is_long = False
@@ -41,26 +39,28 @@ class Review(Verb):
     def form(self, ctx, inputs: types.Object) -> None:
         """Decision, and the class where one is to be set."""
         if not label_fields(ctx.dataset):
-            refuse(inputs, "no_labels", "There are no labels here. Import labelled folders first")
+            refuse(inputs, "no_labels", "There are no labels here. Import labeled folders first")
             return
-        if not _selected(ctx):
+        if not selected_ids(ctx):
             refuse(inputs, "none_selected", "Select samples in the grid first")
             return
         columns = columns_of(ctx.dataset, default_label_field(ctx.dataset))
-        count = len(_selected(ctx))
+        count = len(selected_ids(ctx))
         tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
         words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
-        choice_input(inputs, "decision", words, None, "Decision")
+        choice_input(inputs, "decision", words, None, LABELS["decision"])
+        if not ctx.params.get("decision"):
+            wait_for(inputs, "no_decision", "Choose a decision")
         if ctx.params.get("decision") == "relabel":
             names = {name: name for name in classes_of(ctx.dataset, columns.label_field)}
-            choice_input(inputs, "label", names, None, "Class", required=False)
-            inputs.str("new_class", label="Or a class that there is not yet")
+            search_input(inputs, "label", names, None, LABELS["label"])
+            text_input(ctx, inputs, "new_class", "Or a new class")
             if not (ctx.params.get("label") or ctx.params.get("new_class")):
-                refuse(inputs, "no_class", "Choose the class, or name a new one")
+                wait_for(inputs, "no_class", "Choose the class, or name a new one")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
-        params, ids = ctx.params, _selected(ctx)
+        params, ids = ctx.params, selected_ids(ctx)
         if not ids:
             raise ValueError("Select samples in the grid first")
         given = {"samples": ctx.dataset.select(ids), "decision": params["decision"]}
@@ -73,7 +73,7 @@ class Review(Verb):
         """How many, and how many of them were corrected."""
         corrected = sum(one.is_correction for one in result)
         words = f"{len(result)} labels reviewed, {corrected} corrected"
-        return {"summary": f"{words}. Undo review takes it back"}
+        return {"summary": f"{words}. “Undo review” reverts this"}
 
 
 class UndoReview(Verb):
@@ -81,14 +81,18 @@ class UndoReview(Verb):
 
     verb = "undo_review"
     label = "Undo review"
+    action = "Undo"
+    scope = None
     icon = "undo"
-    description = "Take the last decisions about labels back"
+    description = "Undo the last decisions about labels"
     is_long = False
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """How many."""
-        inputs.int("count", default=1, min=1, label="Steps", description="A bulk action is one")
+        words = "A decision about several labels at once is one step"
+        label = label_of("count", self.verb)
+        inputs.int("count", default=1, min=1, label=label, description=words)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -100,13 +104,15 @@ class UndoReview(Verb):
 
 
 class AcceptSure(Verb):
-    """Accept the suggestions for all labels that the robust rule calls wrong, after a look."""
+    """Accept the suggestions for all labels that are surely wrong, after a look."""
 
     verb = "review"
     name = "accept_sure"
     label = "Accept all sure suggestions"
+    action = "Accept"
+    scope = None
     icon = "done_all"
-    description = "Correct the labels that are wrong by the robust rule, all in one step"
+    description = "Correct all labels that are almost certainly wrong, in one step"
     is_long = False
     has_button = False
 
@@ -125,30 +131,30 @@ class AcceptSure(Verb):
             refuse(
                 inputs,
                 "none",
-                "There are no labels that the robust rule calls wrong. Find label issues first, or "
-                "review one by one",
+                "No label is almost certainly wrong. Find label issues first, or review labels one "
+                "by one",
             )
             return
         more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
-        tell(inputs, "count", f"{len(ids)} labels get the class that is suggested{more}")
+        tell(inputs, "count", f"{len(ids)} labels get the suggested class{more}")
         picture = contact_sheet(ctx.dataset, columns, ids[:SHEET_PICTURES])
         inputs.md(f"![contact sheet]({picture})", name="sheet")
         inputs.bool("sure", default=False, label=f"I have looked: accept all {len(ids)}")
         if not ctx.params.get("sure"):
-            refuse(inputs, "look", "Look at the pictures first")
+            wait_for(inputs, "look", "Check the pictures first")
 
     def arguments(self, ctx) -> dict:
         """All that are sure at this moment."""
         ids = sure_ids(ctx.dataset, columns_of(ctx.dataset))
         if not ctx.params.get("sure") or not ids:
-            raise ValueError("Look at the contact sheet first: sure must be true")
+            raise ValueError("Check the pictures first: sure must be true")
         given = {"samples": ctx.dataset.select(ids), "decision": "accept"}
         return given | {"source": "App, all sure suggestions"}
 
     def outcome(self, result, given: dict) -> dict:
         """How many."""
         return {
-            "summary": f"{len(result)} labels corrected. Undo review takes them back in one step"
+            "summary": f"{len(result)} labels corrected. “Undo review” reverts this in one step"
         }
 
 
@@ -157,6 +163,8 @@ class ExportReviews(Verb):
 
     verb = "export_reviews"
     label = "Export reviews"
+    action = "Export"
+    scope = None
     icon = "file_download"
     description = "Write all decisions about labels to a CSV file"
     is_long = False
@@ -164,24 +172,19 @@ class ExportReviews(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """The file."""
-        inputs.str(
-            "csv_path",
-            required=True,
-            label="CSV file",
-            description="Its path, on the machine that runs the App",
-        )
-        path = os.path.expanduser(ctx.params.get("csv_path") or "")
+        words = "Choose a folder and add a name, such as reviews.csv"
+        path = path_input(ctx, inputs, "csv_path", description=words, is_folder=False)
         if path and os.path.isdir(path):
             refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
         elif path and os.path.exists(path):
-            inputs.bool("overwrite", default=False, label="Replace the file that is there")
+            inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
             if not ctx.params.get("overwrite"):
-                refuse(inputs, "exists", f"{path!r} exists")
+                refuse(inputs, "exists", "This file exists. Choose another name, or check the box")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         overwrite = bool(ctx.params.get("overwrite"))
-        given = {"samples": ctx.dataset, "csv_path": ctx.params["csv_path"]}
+        given = {"samples": ctx.dataset, "csv_path": path_of(ctx.params["csv_path"])}
         return given | {"overwrite": overwrite}
 
     def outcome(self, result, given: dict) -> dict:

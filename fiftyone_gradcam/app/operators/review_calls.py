@@ -1,60 +1,23 @@
-"""What the review card asks of the server: the next cards, and to decide or undo.
-
-These are no forms: they answer at once with plain values, what is wrong among them.
-"""
+"""What the review card asks of the server: the next cards, and to decide or undo."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import fields
 from typing import ClassVar
-
-import fiftyone.operators as foo
-from bson import ObjectId
 
 from ...dataset.decisions import adopt_edits
 from ...dataset.review_queue import Filters, cards, progress_of, queue
 from ...dataset.review_state import columns_of
 from ...dataset.reviews import DECISIONS, reviewing
 from ...workflow.deciding import review, undo_review
-from .params import NUMBER, SWITCH, TEXT, TEXTS, Kind
+from .call import Call, checked_ids
+from .params import NUMBER, SWITCH, TEXT, TEXTS
 
-logger = logging.getLogger(__name__)
 SOURCES = ("App, Review tab", "App, sample modal")
 MOST_CARDS = 100
 
 
-class _Call(foo.Operator):
-    """An operator that the review card calls; no person sees it in a list."""
-
-    name = ""
-    kinds: ClassVar[dict[str, Kind]] = {}
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists it: not at all."""
-        return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
-
-    def execute(self, ctx) -> dict:
-        """Answer; what is refused is said in "error"."""
-        try:
-            if ctx.dataset is None:
-                raise ValueError("Open a dataset first")
-            given = {name: ctx.params.get(name) for name in self.kinds}
-            for name, value in given.items():
-                if value is not None and not self.kinds[name].fits(value):
-                    raise ValueError(f"{name} must be {self.kinds[name].words}")
-            return self.answer(ctx.dataset, given)
-        except (ValueError, TypeError, TimeoutError, OSError) as error:
-            logger.debug("%s is refused", self.name, exc_info=True)
-            return {"error": str(error)}
-
-    def answer(self, dataset, given: dict) -> dict:
-        """What is sent back to the browser."""
-        raise NotImplementedError
-
-
-class ReviewCards(_Call):
+class ReviewCards(Call):
     """The next cards of the queue, or those of some samples."""
 
     name = "review_cards"
@@ -76,14 +39,14 @@ class ReviewCards(_Call):
             with reviewing(dataset):
                 adopt_edits(dataset, columns)
         if given["ids"] is not None:
-            ids = _ids(given["ids"][:MOST_CARDS])
+            ids = checked_ids(given["ids"][:MOST_CARDS])
             found = queue(dataset, columns.label_field, Filters(), 1)
             return found | {"cards": cards(dataset, columns, ids)}
         own = {x.name: given[x.name] for x in fields(Filters)}
         return queue(dataset, columns.label_field, Filters(**own))
 
 
-class ReviewDecide(_Call):
+class ReviewDecide(Call):
     """A decision about one sample."""
 
     name = "review_decide"
@@ -99,7 +62,7 @@ class ReviewDecide(_Call):
 
     def answer(self, dataset, given: dict) -> dict:
         """What was decided, and how far the review is."""
-        (sample_id,) = _ids([given["id"] or ""])
+        (sample_id,) = checked_ids([given["id"] or ""])
         if given["decision"] not in DECISIONS:
             raise ValueError(f"decision must be one of {', '.join(DECISIONS)}")
         (made,) = review(
@@ -116,7 +79,7 @@ class ReviewDecide(_Call):
         return found | {"progress": progress_of(dataset, columns)}
 
 
-class ReviewUndo(_Call):
+class ReviewUndo(Call):
     """Takes the last decision back."""
 
     name = "review_undo"
@@ -129,9 +92,3 @@ class ReviewUndo(_Call):
         ids = [one.sample_id for one in undone][:MOST_CARDS]
         found = {"cards": cards(dataset, columns, ids), "count": len(undone)}
         return found | {"progress": progress_of(dataset, columns)}
-
-
-def _ids(ids: list[str]) -> list[str]:
-    if wrong := [i for i in ids if not ObjectId.is_valid(i)]:
-        raise ValueError(f"{wrong[0]!r} is no id of a sample")
-    return ids

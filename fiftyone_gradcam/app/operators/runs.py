@@ -7,17 +7,23 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
-from ...dataset.runs import list_runs
+from ...dataset.runs import free_key, list_runs
+from ...model.file_shapes import backbone_of_file
+from .backbone_fields import backbones, weights_file_input
 from .forms import (
     choice_input,
-    label_field_input,
     new_key_check,
+    number_input,
     refuse,
+    search_input,
     tell,
-    weights_file_input,
+    text_input,
+    wait_for,
 )
-from .heatmaps import folder_input
+from .labels import LABELS
+from .path_fields import output_folder_input, path_input, path_of
 from .recipe_fields import RESIZES
+from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
 
 
@@ -25,39 +31,46 @@ def run_input(ctx, inputs: types.Object, name: str) -> str | None:
     """Let the user choose a run; returns the choice, None if there is none."""
     keys = list_runs(ctx.dataset)
     if not keys:
-        refuse(inputs, "no_runs", "There are no runs yet. Fine-tune a classifier first")
+        refuse(inputs, "no_runs", "There are no runs yet. Train a classifier first")
         return None
-    choice_input(inputs, name, {key: key for key in keys}, keys[-1], "Run")
+    choice_input(inputs, name, {key: key for key in keys}, keys[-1], LABELS["run"])
     return ctx.params.get(name) or keys[-1]
 
 
 _SOURCES = {
-    "folder": "A run that was exported",
-    "weights": "Weights of a torchvision network, trained elsewhere",
+    "folder": "An exported run",
+    "weights": "A weights file of a torchvision network",
 }
 
 
-class ExportRun(Verb):
+class _OfRuns(Verb):
+    """A verb about runs, whatever samples are shown."""
+
+    scope = None
+    is_long = False
+    has_button = False
+
+
+class ExportRun(_OfRuns):
     """`export_run` as an operator."""
 
     verb = "export_run"
     label = "Export a run"
+    action = "Export"
     icon = "file_download"
     description = "Write a trained classifier into a folder that can be taken elsewhere"
-    is_long = False
-    has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Run and folder."""
         if run_input(ctx, inputs, "run") is not None:
-            folder_input(ctx, inputs, "run")
+            output_folder_input(ctx, inputs, "Weights and record of the run")
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         return {
             "samples": ctx.dataset,
             "run": ctx.params["run"],
-            "folder": ctx.params["folder"],
+            "folder": path_of(ctx.params["folder"]),
             "overwrite": bool(ctx.params.get("overwrite")),
         }
 
@@ -66,15 +79,14 @@ class ExportRun(Verb):
         return {"summary": f"Exported {given['run']!r} to {result}", "changed": False}
 
 
-class ImportRun(Verb):
+class ImportRun(_OfRuns):
     """`import_run` as an operator."""
 
     verb = "import_run"
     label = "Import a run"
+    action = "Import"
     icon = "file_upload"
-    description = "Register a classifier that was exported or trained elsewhere, to predict with it"
-    is_long = False
-    has_button = False
+    description = "Add a classifier that was exported or trained elsewhere, to predict with it"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """What is imported, and its name."""
@@ -86,50 +98,47 @@ class ImportRun(Verb):
         new_key_check(ctx, inputs, ctx.params.get("key"))
 
     def _folder_inputs(self, ctx, inputs: types.Object) -> None:
-        inputs.str(
-            "folder",
-            required=True,
-            label="Folder",
-            description="As Export wrote it, on the machine that runs the App",
-        )
-        folder = os.path.expanduser(ctx.params.get("folder") or "")
+        folder = path_input(ctx, inputs, "folder", description="As “Export a run” wrote it")
         if folder and not os.path.isfile(os.path.join(folder, "run.json")):
-            refuse(inputs, "no_export", f"{folder!r} is no exported run: it has no run.json")
-        inputs.str("key", label="Name of the run", description="Default: the one it had")
+            refuse(inputs, "no_export", f"{folder!r} is not an exported run: it has no run.json")
+        text_input(ctx, inputs, "key", LABELS["key"], "the name that it had")
 
     def _weights_inputs(self, ctx, inputs: types.Object) -> None:
-        weights_file_input(ctx, inputs)
-        inputs.str(
-            "backbone",
-            required=True,
-            label="Backbone",
-            description="As torchvision calls it, such as resnet18 or mobilenet_v3_small",
-        )
-        field = label_field_input(ctx, inputs)
-        inputs.str(
+        weights_file_input(ctx, inputs, ctx.params.get("backbone"))
+        found = backbone_of_file(path_of(ctx.params.get("weights_file")) or os.devnull)
+        search_input(inputs, "backbone", backbones(), found, LABELS["backbone"])
+        if not (ctx.params.get("backbone") or found):
+            wait_for(inputs, "no_backbone", "Choose the network")
+        field = label_field_input(ctx, inputs, is_rare=True)
+        text_input(
+            ctx,
+            inputs,
             "class_names",
-            label="Classes",
-            description="Names in the order of the logits, with commas between them. Default: the "
-            f"labels of {field!r} in alphabetical order",
+            LABELS["classes"],
+            f"the classes of {field}, in alphabetical order" if field else "ants, bees",
+            "In the order of the network's outputs, separated by commas",
         )
-        choice_input(inputs, "resize", RESIZES, "crop", "How it was shown images")
-        inputs.int("image_size", min=16, label="Image size", description="Default: the usual")
-        inputs.str("key", required=True, label="Name of the run")
+        words = "As the network was trained"
+        choice_input(inputs, "resize", RESIZES, "crop", LABELS["resize"], words)
+        label, default = LABELS["image_size"], "the network's"
+        number_input(inputs, "image_size", label, default, "In pixels", least=16)
+        key = free_key(ctx.dataset, ctx.params.get("backbone") or found or "imported")
+        text_input(ctx, inputs, "key", LABELS["key"], key)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
         given, key = ctx.params, ctx.params.get("key") or None
         if (given.get("way") or "folder") == "folder":
-            return {"samples": ctx.dataset, "folder": given["folder"], "key": key}
+            return {"samples": ctx.dataset, "folder": path_of(given["folder"]), "key": key}
         names = given.get("class_names")
         classes = [part.strip() for part in names.split(",")] if names else None
         return {
             "samples": ctx.dataset,
-            "key": key,
-            "weights": given["weights_file"],
+            "key": key or free_key(ctx.dataset, given["backbone"]),
+            "weights": path_of(given["weights_file"]),
             "backbone": given["backbone"],
             "classes": classes,
-            "label_field": given.get("label_field") or None,
+            "label_field": chosen_label_field(ctx),
             "image_size": given.get("image_size") or None,
             "resize": given.get("resize") or "crop",
         }
@@ -139,21 +148,20 @@ class ImportRun(Verb):
         return {"summary": f"Imported {result}"}
 
 
-class RenameRun(Verb):
+class RenameRun(_OfRuns):
     """`rename_run` as an operator."""
 
     verb = "rename_run"
     label = "Rename a run"
+    action = "Rename"
     icon = "edit"
     description = "Give a trained classifier another name"
-    is_long = False
-    has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Run and name."""
         if run_input(ctx, inputs, "key") is None:
             return
-        inputs.str("new_key", required=True, label="New name")
+        text_input(ctx, inputs, "new_key", LABELS["new_key"], required=True)
         new_key_check(ctx, inputs, ctx.params.get("new_key"))
 
     def arguments(self, ctx) -> dict:
@@ -166,15 +174,14 @@ class RenameRun(Verb):
         return {"summary": f"Renamed {given['key']!r} to {given['new_key']!r}"}
 
 
-class DeleteRun(Verb):
+class DeleteRun(_OfRuns):
     """`delete_run` as an operator."""
 
     verb = "delete_run"
     label = "Delete a run"
+    action = "Delete"
     icon = "delete"
     description = "Delete a trained classifier, and the fields that it wrote"
-    is_long = False
-    has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Run, and whether its fields go too; says what will be gone."""
@@ -184,10 +191,10 @@ class DeleteRun(Verb):
         names = fields_of_run(ctx.dataset, key)
         gone = f"The weights, curves and record of {key!r}"
         if names:
-            inputs.bool("fields", default=True, label=f"Delete its fields too: {', '.join(names)}")
+            inputs.bool("fields", default=True, label=f"{LABELS['fields']}: {', '.join(names)}")
             if ctx.params.get("fields", True):
                 gone += ", its predictions and its heatmaps"
-        tell(inputs, "gone", f"{gone} will be deleted for good", types.Warning)
+        tell(inputs, "gone", f"{gone} will be deleted. This cannot be undone", types.Warning)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""

@@ -6,30 +6,27 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from ...folders.assignment import EQUAL, NEAR
-from .forms import (
-    AUTOMATIC,
-    choice_input,
-    chosen_features,
-    excluded_input,
-    features_inputs,
-    label_field_input,
-    refuse,
-)
+from .backbone_fields import chosen_features, features_inputs
+from .forms import AUTOMATIC, choice_input, more, refuse, tell
+from .labels import LABELS
+from .sample_fields import chosen_label_field, excluded_input, label_field_input
+from .split_preview import preview
 from .verb import Verb
 
-OWN = ("id", "filepath")
+OWN = ("id", "filepath", "imported_label")  # they tell nothing of what is alike
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 COUNTS = {"train": 100, "val": 20, "test": 20}
 WAYS = {
     "shares": "Shares of the images",
-    "counts": "Numbers of images of each class",
-    "folds": "Folds of equal size",
+    "counts": "A number of images of each class",
+    "folds": "Folds of equal size, for cross-validation",
 }
 GROUPS = {
-    AUTOMATIC: "each image for itself",
-    EQUAL: "equal files",
-    NEAR: "near duplicates: re-encoded, resized, slightly cropped",
+    AUTOMATIC: "Nothing: each image on its own",
+    EQUAL: "Equal files",
+    NEAR: "Near duplicates: re-encoded, resized or slightly cropped images",
 }
+PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
 class Split(Verb):
@@ -37,53 +34,62 @@ class Split(Verb):
 
     verb = "split"
     label = "Split into train, val and test"
+    action = "Split"
     icon = "call_split"
     description = "Tag samples as train, val and test, each class in the same proportions"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Sizes, label field, what stays together, and seed."""
-        ctx.target_view()
-        choice_input(inputs, "way", WAYS, "shares", "Sizes", required=False)
-        self._size_inputs(ctx, inputs)
-        label_field_input(ctx, inputs)
+        """What comes of it; sizes, what stays together; the rest behind a switch."""
+        if label_field_input(ctx, inputs, is_rare=True) is None:
+            return
+        way = ctx.params.get("way") or "shares"
+        is_right = self._check_sizes(ctx, inputs, way)
+        if is_right:
+            preview(inputs, self.arguments(ctx))
+        choice_input(inputs, "way", WAYS, "shares", "Split by")
+        self._size_inputs(ctx, inputs, way)
         choice_input(
             inputs,
             "groups",
             {**GROUPS, **_fields(ctx)},
             AUTOMATIC,
-            "What must not be parted",
-            "Images of the same value of a field, such as a video's name, are too much alike to be "
-            "learnt from and tested on",
-            required=False,
+            LABELS["groups"],
+            "Images that are much alike, such as frames of one video, should be in one part",
         )
         if ctx.params.get("groups") == NEAR:
             features_inputs(ctx, inputs)
-        excluded_input(ctx, inputs)
-        inputs.int("seed", default=0, min=0, label="Seed")
-        inputs.view("replaces", types.Notice(label="An earlier split is replaced"))
+        if more(ctx, inputs):
+            excluded_input(ctx, inputs)
+            inputs.int("seed", default=0, min=0, label=LABELS["seed"])
 
-    def _size_inputs(self, ctx, inputs: types.Object) -> None:
-        way = ctx.params.get("way") or "shares"
+    def _size_inputs(self, ctx, inputs: types.Object, way: str) -> None:
         if way == "folds":
-            inputs.int("folds", default=5, min=2, label="Folds")
-            inputs.view(
-                "tags",
-                types.Notice(label="They are tagged fold_1 and so on; Fine-tune wants train, val"),
-            )
+            inputs.int("folds", default=5, min=2, label=LABELS["folds"])
+            words = "Samples are tagged fold_1, fold_2 and so on. Training needs train and val"
+            tell(inputs, "tags", words)
             return
         if way == "counts":
             for name, count in COUNTS.items():
-                inputs.int(f"count_{name}", default=count, min=0, label=f"Images of {name}")
+                words = f"{PARTS[name]} images per class"
+                view = types.FieldView(space=4)
+                inputs.int(f"count_{name}", default=count, min=0, label=words, view=view)
         else:
             for name, share in SHARES.items():
-                inputs.float(name, default=share, min=0, max=1, label=f"Share of {name}")
-        sizes = self._fractions(ctx)
+                view = types.FieldView(space=4)  # of 12: three in a row
+                inputs.float(name, default=share, min=0, max=1, label=LABELS[name], view=view)
+
+    def _check_sizes(self, ctx, inputs: types.Object, way: str) -> bool:
+        """Refuse sizes that cannot be; returns whether they can."""
+        if way == "folds":
+            return True
+        sizes, before = self._fractions(ctx), len(inputs.properties)
         if way == "shares" and sum(sizes.values()) > 1 + 1e-9:
             refuse(inputs, "too_much", f"The shares add up to {sum(sizes.values()):g}, over 1")
         elif way == "counts" and max(sizes.values(), default=0) == 1:  # 1 would be a share
-            refuse(inputs, "too_few", "One image of each class is too little to train on")
+            refuse(inputs, "too_few", "One image of each class is too few to train on")
         elif "train" not in sizes:
-            refuse(inputs, "no_train", "Without images of train nothing can be trained")
+            refuse(inputs, "no_train", "Without training images nothing can be trained")
+        return len(inputs.properties) == before
 
     def _fractions(self, ctx) -> dict[str, float]:
         if ctx.params.get("way") == "counts":
@@ -97,7 +103,7 @@ class Split(Verb):
         groups = ctx.params.get("groups")
         given = {
             "samples": ctx.target_view(),
-            "label_field": ctx.params["label_field"],
+            "label_field": chosen_label_field(ctx),
             "seed": ctx.params.get("seed") or 0,
             "groups": None if groups in (None, AUTOMATIC) else groups,
         }
@@ -122,4 +128,4 @@ class Split(Verb):
 def _fields(ctx) -> dict[str, str]:
     """Fields of texts and whole numbers, which may say what belongs together."""
     schema = ctx.dataset.get_field_schema(ftype=(fo.StringField, fo.IntField))
-    return {name: f"the field {name}" for name in schema if name not in OWN}
+    return {name: f"Images of the same {name}" for name in schema if name not in OWN}

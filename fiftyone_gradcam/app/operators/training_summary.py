@@ -1,50 +1,87 @@
-"""What a training is about to do, in words, before it is begun."""
+"""What a training is about to do, in words, before it starts."""
 
 from __future__ import annotations
 
 import fiftyone as fo
+import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...dataset.fields import path_in, root_dataset, whole
-from ...jobs.measure import measured
-from ...training.known_recipes import RECIPES
+from ...dataset.fields import OWNER, path_in, root_dataset, whole
+from ...dataset.splits import split_tags
+from ...jobs.measure import measured, wait_for_measurement
+from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import duration
 from .forms import refuse, tell
+from .split_preview import parts_of
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
+LONGEST_SECONDS = 60.0  # for a measurement
 MOST_NAMES = 8
-DEVICES = {"cpu": "On the processor", "cuda": "On the GPU", "mps": "On Apple's GPU"}
-NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch")
+DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
+NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
+ESTIMATE = "training_estimate"
 
 
-def summary_view(inputs: types.Object, given: dict) -> None:
+def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     """Show what would be trained on, what learns, where, and how long it takes.
 
     Args:
-        inputs: the form
+        ctx, inputs: the form
         given: the arguments of `fine_tune`, by name
     """
-    learnt, val_count, paths = _images(given)
+    first = _split_first(given)
+    learnt, val_count, paths = _images(given) if first is None else first
     if len(learnt) < 2:
-        refuse(
-            inputs,
-            "few_classes",
-            f"There are training images of {len(learnt)} class{'es' * (len(learnt) != 1)}, and a "
-            f"classifier needs two. Tag images as 'train' (Split does it), or choose other samples",
-        )
+        refuse(inputs, "few_classes", _too_few(given, learnt))
         return
     total = sum(learnt.values())
     names = [f"{name} {count}" for name, count in list(learnt.items())[:MOST_NAMES]]
     more = f" and {len(learnt) - MOST_NAMES} more classes" if len(learnt) > MOST_NAMES else ""
-    parts = [f"{total} images to train on ({', '.join(names)}{more})", _validation(val_count)]
+    parts = [f"{total} training images ({', '.join(names)}{more})", _validation(val_count)]
+    if first is not None:
+        parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
-    learns = {"none": "All layers learn", "backbone": "Only the new layers learn"}
-    parts.append(learns.get(frozen, f"All but the first {frozen} stages learn"))
+    learns = {"none": "All layers train", "backbone": "Only the new layers train"}
+    parts.append(learns.get(frozen, f"All but the first {frozen} stages train"))
     choices = {name: value for name, value in given.items() if name not in NOT_CHOICES}
     request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
     request |= {"learnt": total, "val_images": val_count, "paths": paths}
-    parts.append(_time(measured(request, PATIENCE_SECONDS)))
+    found = measured(request, PATIENCE_SECONDS)
+    if found is not None:
+        parts.append(_time(found))
     tell(inputs, "summary", ". ".join(parts))
+    if found is None:  # the form is built again when it is there
+        about = {name: x for name, x in request.items() if name != "paths"}
+        inputs.loader(
+            ESTIMATE,
+            type=types.Object(),
+            operator=f"{OWNER}/{ESTIMATE}",
+            params={"about": repr(about)},
+            label="Estimating the time ...",
+            dependencies=["about"],
+        )
+
+
+class TrainingEstimate(foo.Operator):
+    """Waits for the measurement of a training that a form has started; no person sees it."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists it: not at all."""
+        return foo.OperatorConfig(name=ESTIMATE, label=ESTIMATE, unlisted=True)
+
+    def execute(self, ctx) -> dict:
+        """Answer when it is there."""
+        return {"is_there": wait_for_measurement(LONGEST_SECONDS)}
+
+
+def _too_few(given: dict, learnt: dict[str, int]) -> str:
+    found = f"of {len(learnt)} class{'es' * (len(learnt) != 1)}" if learnt else "none"
+    where = "" if isinstance(given["samples"], fo.Dataset) else " in this view"
+    return (
+        f"A classifier needs training images of two classes, and there are {found}{where}. Tag "
+        f"images as train (Split does it), or choose other samples"
+    )
 
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
@@ -61,6 +98,22 @@ def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
     return dict(sorted(counts.items())), val_count, _some_paths(train_view)
 
 
+def _split_first(given: dict) -> tuple[dict[str, int], int, list[str]] | None:
+    """As `_images`, of a dataset that `fine_tune` splits first; None if it does not."""
+    samples = given["samples"]
+    if not isinstance(samples, fo.Dataset):
+        return None
+    if len(samples.match_tags(sorted(split_tags(samples))).limit(1)):
+        return None
+    split = {"fractions": find_recipe(given["recipe"]).fractions, "seed": 0, "groups": None}
+    found, *_ = parts_of({"samples": samples, "label_field": given["label_field"], **split})
+    counts = found["train"]
+    if most := given.get("images_per_class"):
+        counts = {name: min(count, most) for name, count in counts.items()}
+    val_count = sum(found.get("val", {}).values())
+    return dict(sorted(counts.items())), val_count, _some_paths(samples)
+
+
 def _some_paths(samples: fo.DatasetView) -> list[str]:
     return samples.limit(8).values("filepath")
 
@@ -68,13 +121,11 @@ def _some_paths(samples: fo.DatasetView) -> list[str]:
 def _validation(count: int) -> str:
     if count:
         return f"{count} validation images"
-    return "No validation images: tag some as 'val' to see how well it learns"
+    return "No validation images: tag some as val to see how well it learns"
 
 
-def _time(found: dict | None) -> str:
-    if found is None:
-        return "How long it takes is being measured: it is shown when a field is changed"
+def _time(found: dict) -> str:
     if "error" in found:
-        return f"How long it takes could not be measured ({found['error']})"
-    where = DEVICES.get(found["device"], f"On {found['device']}")
-    return f"{where} it takes about {duration(found['seconds'] + 5)}"
+        return f"The time could not be estimated ({found['error']})"
+    where = DEVICES.get(found["device"], f"on {found['device']}")
+    return f"About {duration(found['seconds'] + 5)} {where}"

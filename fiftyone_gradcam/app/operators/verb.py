@@ -5,25 +5,29 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
+import fiftyone as fo
 import fiftyone.operators as foo
 from bson.errors import InvalidId
 from fiftyone.operators import types
 from pymongo.errors import OperationFailure
 
+from ...dataset.basis import all_labels
+from ...dataset.fields import OWNER
 from ...jobs import calls, queue
-from ...jobs.job import Job, JobError
+from ...jobs.job import Job
 from ...jobs.reporter import Reporter
-from ..showing import show, show_job
-from .forms import refuse
+from ..showing import RESTS_ON, show, show_job
+from .forms import mark_fields, refuse
+from .labels import in_labels
 from .params import check_params, check_view, faults
+from .sample_fields import DATASET, settle_target, target_input
 
 logger = logging.getLogger(__name__)
-FOLLOW_SECONDS = 0.5
+FOLLOW = f"{OWNER}/follow_job"
 # What FiftyOne raises about requests that it cannot read.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
@@ -40,11 +44,14 @@ class Verb(foo.Operator):
 
     verb = ""
     label = ""
+    action = ""  # the button that sends the form
     icon = ""
     description = ""
     is_long = True
     has_button = True
     needs_dataset = True
+    scope: str | None = DATASET  # what the form is about by default; None: no samples are chosen
+    rests_on_labels = False  # and keeps nothing in the dataset that says of which
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -58,6 +65,7 @@ class Verb(foo.Operator):
             execute_as_generator=self.is_long,
             allow_delegated_execution=self.is_long,
             risk_level=types.RiskLevel.MEDIUM,
+            view_target=self.scope is not None,
         )
 
     def __call__(self, *args, **kwargs):
@@ -87,14 +95,28 @@ class Verb(foo.Operator):
         try:
             if self._call(ctx) is None:  # of a job: the verb itself checks its arguments
                 self._check_request(ctx)
+                if self.scope is not None and ctx.dataset is not None:
+                    target_input(ctx, inputs, self.scope)
                 self.form(ctx, inputs)
                 for name, message in faults(inputs, ctx.params):
                     refuse(refused, f"wrong_{name}", message)
         except Exception as error:
             logger.debug("The form of %s cannot be built", self.verb, exc_info=True)
-            refuse(refused, "wrong", _words(error))
+            refuse(refused, "wrong", in_labels(_words(error), self.verb))
         refused.properties.update(inputs.properties)  # what is refused comes first
-        return types.Property(refused, view=types.View(label=self.label))
+        mark_fields(refused)
+        view = types.PromptView(label=self.label, submit_button_label=self.action)
+        return types.Property(refused, view=view)
+
+    def resolve_execution_options(self, ctx) -> foo.ExecutionOptions:
+        """Offer "Schedule" beside the button only where somebody would do what is scheduled: long
+        work is a job of its own anyway."""
+        is_app = bool(os.environ.get("FIFTYONE_SERVER"))
+        can_schedule = not is_app or fo.config.allow_legacy_orchestrators
+        return foo.ExecutionOptions(
+            allow_immediate_execution=True,
+            allow_delegated_execution=self.is_long and can_schedule,
+        )
 
     def _call(self, ctx) -> str | None:
         """The call that a job is to make; None if the values of the form are meant."""
@@ -110,7 +132,10 @@ class Verb(foo.Operator):
         try:
             if ctx.dataset is not None:
                 check_view(ctx)
-                ctx.target_view()._pipeline()  # a stage looks at its arguments no sooner
+                if self.scope is not None:
+                    settle_target(ctx, self.scope)
+                shown = ctx.view if self.scope is None else ctx.target_view()
+                shown._pipeline()  # a stage looks at its arguments no sooner
                 return
         except UNREADABLE as error:
             raise ValueError(
@@ -163,7 +188,7 @@ class Verb(foo.Operator):
         own = ctx.dataset._doc.id if ctx.dataset is not None else None
         given = self.given(ctx) if call is None else calls.decode(call, own)
         if not self.is_long:
-            outcome = self.outcome(self.function(**given), given)
+            outcome = self.outcome(self._done(given), given)
             if "summary" in outcome:
                 ctx.ops.notify(outcome["summary"], variant="success")
             deque(show(ctx, outcome), maxlen=0)
@@ -176,37 +201,39 @@ class Verb(foo.Operator):
             return self._queue(ctx, given)
         return self._work_at_once(ctx, given)
 
+    def _done(self, given: dict) -> object:
+        """Call the verb; the App shows what it raises in the words of the form."""
+        try:
+            return self.function(**given)
+        except Exception as error:
+            words = in_labels(str(error), self.verb)
+            if not os.environ.get("FIFTYONE_SERVER") or words == str(error):
+                raise
+            raise ValueError(words) from error
+
     def _work(self, ctx, given: dict) -> dict:
         """Do the work of a delegated operation; the process may be a worker's or another's."""
         with Reporter(ctx.request_params["run_doc"]) as reporter:
             reporter.tell("Starting")  # PyTorch takes seconds to load
+            basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
             reporter.tell(outcome["summary"], 1.0)
-        return outcome
+        return outcome | basis
 
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
-        job = queue.submit(self.verb, given, ctx.dataset)  # at once: the App shows what it raises
+        # At once: the App shows what it raises.
+        job = queue.submit(self.verb, given, ctx.dataset, dict(ctx.params))
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
-        """Show how far a job is that no panel shows, for there is no dataset as yet.
-
-        It goes on if nobody follows any more.
-        """
-        while not job.refresh().has_ended:
-            yield ctx.ops.set_progress(label=job.message or job.label, progress=job.progress)
-            time.sleep(FOLLOW_SECONDS)
-        yield ctx.ops.set_progress(label=job.message, progress=job.progress)
-        if job.state != "completed":
-            yield ctx.ops.notify(job.message, variant="error")
-            raise JobError(job.message)
-        yield from show(ctx, job.outcome)
+        """Let the form close, and the App say how far a job is that no panel shows yet."""
+        yield ctx.trigger(FOLLOW, params={"job": job.id})
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
         """Call a verb that takes long with other arguments; the form closes by itself."""
-        outcome = self.outcome(self.function(**given), given)
+        outcome = self.outcome(self._done(given), given)
         yield ctx.ops.notify(outcome["summary"], variant="success")
         yield from show(ctx, outcome)
 

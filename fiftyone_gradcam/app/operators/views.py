@@ -8,7 +8,8 @@ from fiftyone.operators import types
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
 from ..showing import view_as_text
-from .forms import choice_input, refuse
+from .forms import choice_input, number_input, refuse, search_input
+from .labels import LABELS, label_of
 from .verb import Verb
 
 
@@ -16,6 +17,7 @@ class _View(Verb):
     """A verb that returns a view, which the App then shows."""
 
     is_long = False
+    action = "Show"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Prediction field; subclasses add theirs."""
@@ -23,8 +25,8 @@ class _View(Verb):
         if not names:
             refuse(inputs, "no_predictions", "There are no predictions yet. Predict first")
             return
-        ctx.target_view()
-        choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], "Predictions")
+        label = label_of("prediction_field", self.verb)
+        choice_input(inputs, "prediction_field", {n: n for n in names}, names[0], label)
         self.more(ctx, inputs, ctx.params.get("prediction_field") or names[0])
 
     def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
@@ -44,10 +46,9 @@ class _Scores(_View):
     def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
         """Class and count."""
         classes = field_info(ctx.dataset, prediction_field).get("classes", [])
-        choice_input(
-            inputs, "label", {c: c for c in classes}, None, "Class", "Default: all", required=False
-        )
-        inputs.int("count", min=1, label="How many", description="Default: all")
+        shown = {name: name for name in classes}
+        search_input(inputs, "label", shown, None, LABELS["label"], "Default: all")
+        number_input(inputs, "count", LABELS["count"], "all", least=1)
 
     def arguments(self, ctx) -> dict:
         """As filled in."""
@@ -61,7 +62,7 @@ class LowestScores(_Scores):
     verb = "lowest_scores"
     label = "Lowest scores"
     icon = "arrow_downward"
-    description = "Samples to which the classifier gives their own label least"
+    description = "Samples whose own class gets the lowest scores"
 
 
 class HighestScores(_Scores):
@@ -70,7 +71,7 @@ class HighestScores(_Scores):
     verb = "highest_scores"
     label = "Highest scores"
     icon = "arrow_upward"
-    description = "Samples to which the classifier gives their own label most"
+    description = "Samples whose own class gets the highest scores"
 
 
 class Mistakes(_View):

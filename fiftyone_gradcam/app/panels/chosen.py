@@ -103,7 +103,9 @@ class PredictionChoices:
     def draw_without_predictions(self, ctx, panel: types.Object) -> None:
         """Say what is to be done first."""
         panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
-        panel.btn("next", label=ctx.panel.state.next[1], on_click=self.on_next, variant="contained")
+        label = ctx.panel.state.next[0]["label"]
+        params = {"label": label}
+        panel.btn("next", label=label, on_click=self.on_next, params=params, variant="contained")
 
     def on_prediction_field(self, ctx) -> None:
         """Look at other predictions."""

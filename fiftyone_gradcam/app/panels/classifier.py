@@ -9,11 +9,16 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
+from ...dataset.overview import Overview
 from ...jobs.job import Job
+from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .evaluate import EvaluateTab
+from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
-from .next_step import next_step
+from .next_step import next_steps, steps
+from .once import Once
+from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
@@ -21,13 +26,14 @@ from .scores import ScoresTab
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "scored", "threshold", "search", "bar_search", "other"),
+    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
+    *("steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
 TABS = {
-    "jobs": "Jobs and training",
+    "jobs": "Steps",
     "review": "Review",
     "runs": "Runs",
     "evaluate": "Evaluate",
@@ -36,11 +42,14 @@ TABS = {
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
+REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
-class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.Panel):
-    """Jobs and training, review, runs, evaluation: a tab for each.
+class ClassifierPanel(
+    PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel
+):
+    """Steps with the jobs, review, runs, evaluation, scores: a tab for each.
 
     Small things are in the panel's state, which goes to and fro with each event; plots are in its
     data, which only goes to the browser, and only when they change.
@@ -60,7 +69,7 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
     def on_load(self, ctx) -> None:
         """Read the dataset."""
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
-        ctx.panel.state.loaded = time.time()
+        ctx.panel.state.loaded = ctx.panel.state.loaded_page = time.time()
         self.read(ctx)
 
     def on_change_dataset(self, ctx) -> None:
@@ -76,8 +85,13 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
 
     def on_job(self, ctx) -> None:
         """Turn to a job that was begun by a button."""
-        ctx.panel.state.tab, ctx.panel.state.own = "jobs", ctx.params["job"]
-        # The strip of tabs keeps what a person has chosen; one of another name begins anew.
+        ctx.panel.state.own = ctx.params["job"]
+        self.turn_to(ctx, "jobs")
+
+    def turn_to(self, ctx, tab: str) -> None:
+        """Turn to a tab, and read what it shows."""
+        ctx.panel.state.tab = tab
+        # The strip of tabs keeps what a person has chosen; one of another name starts over.
         ctx.panel.state.strip = (ctx.panel.state.strip or 0) + 1
         self.read(ctx)
 
@@ -86,17 +100,14 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
         ctx.panel.state.tab = ctx.params["value"]
         self.read(ctx)
 
-    def on_next(self, ctx) -> None:
-        """Open the form of the next step."""
-        ctx.prompt(f"{OWNER}/{next_step(ctx.dataset)[0]}")
-
     def on_tick(self, ctx) -> None:
         """See how far the jobs are; show what has come of the one that was begun here."""
         if ctx.dataset is None:
             return
         if ended := self.read_jobs(ctx):
             ctx.dataset.reload()
-            ctx.panel.state.next = list(next_step(ctx.dataset))
+            self.read_steps(ctx)
+            self.read_heatmaps(ctx)
             self._show_ended(ctx, ended)
         elif ctx.panel.state.turning:
             self._turn(ctx)
@@ -104,6 +115,11 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
             self._repaint(ctx)
         elif self._color(ctx):
             ctx.panel.state.repainting = ctx.panel.state.is_busy = True
+        elif ctx.panel.state.stale_due and not ctx.panel.state.is_busy:
+            self.read_stale(ctx)
+        elif not ctx.panel.state.is_busy and mark_of(ctx.dataset) != ctx.panel.state.mark:
+            ctx.dataset.reload()  # somebody else has changed something
+            self.read_steps(ctx)
 
     def _color(self, ctx) -> bool:
         """Give the App the colors of heatmaps that are new to it.
@@ -137,11 +153,18 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
         if ended:
             state.loaded = time.time()
         for job in ended:
-            ctx.ops.notify(f"{job.label}: {job.message}", variant=VARIANTS[job.state])
+            if not REPORTED.first((ctx.panel.id, state.loaded_page, job.id)):
+                continue
+            message = in_labels(job.message, job.verb)
+            ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:
                 ctx.panel.state.own = None
-                if job.state == "completed":
+                if job.state == "completed" and "dataset" in job.outcome:
+                    ctx.trigger(f"{OWNER}/follow_job", params={"job": job.id})  # opens it
+                elif job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
+                    if job.verb == "find_label_issues":
+                        self.turn_to(ctx, "review")  # what was found is what comes next
                     if panel := job.outcome.get("panel"):
                         state.turning, state.is_busy = {**panel, "left": TURNS}, True
             elif job.state == "completed":
@@ -158,9 +181,12 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
     def read(self, ctx) -> None:
         """Read what the tab shows."""
         if ctx.dataset is None:
+            ctx.panel.state.steps = [[one.name, one.done, one.fact] for one in steps(Overview())]
+            ctx.panel.state.next = [one.to_dict() for one in next_steps(Overview())]
             return
         ctx.dataset.reload()
-        ctx.panel.state.next = list(next_step(ctx.dataset))
+        self.read_steps(ctx)
+        self.read_heatmaps(ctx)
         self._show_ended(ctx, self.read_jobs(ctx))
         if ctx.panel.state.tab == "review":
             self.read_review(ctx)
@@ -174,8 +200,12 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
     def render(self, ctx) -> types.Property:
         """Draw the tabs and the one that is open."""
         panel = types.Object()
-        if not ctx.panel.state.next:
-            panel.md("Open a dataset to begin.", name="empty")
+        if ctx.dataset is not None and not ctx.panel.state.mark:
+            self.read(ctx)  # it was opened in an App that had no dataset yet
+        if not ctx.panel.state.steps:
+            return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
+        if ctx.dataset is None:
+            self.draw_steps(ctx, panel)
             return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
         tabs = types.TabsView()
         for value, label in TABS.items():
@@ -183,8 +213,9 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
+        self.draw_heatmaps(ctx, panel)
         draw = {
-            "jobs": self.draw_jobs,
+            "jobs": self.draw_all_steps,
             "review": self.draw_review,
             "runs": self.draw_runs,
             "evaluate": self.draw_evaluation,
@@ -193,7 +224,16 @@ class ClassifierPanel(JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, foo.P
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
         if is_busy or tab == "jobs":  # elsewhere drawing anew would close a list that is open
-            interval = TICK_MILLISECONDS if is_busy else IDLE_MILLISECONDS
+            is_soon = is_busy or ctx.panel.state.stale_due
+            interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)
             panel.view(f"timer_{interval}", timer)
         return types.Property(panel, view=types.GridView(gap=2, px=2, py=1))
+
+    def draw_all_steps(self, ctx, panel: types.Object) -> None:
+        """Draw the tab of steps and jobs."""
+        self.draw_steps(ctx, panel)
+        self.draw_jobs(ctx, panel)
+        self.draw_stale(ctx, panel)
+        self.draw_all_actions(ctx, panel)
+        self.draw_earlier(ctx, panel)

@@ -1,10 +1,11 @@
-"""The tab "Jobs and training": what is going on, how it goes, and how to end or resume it."""
+"""The jobs in the tab "Steps": what is going on, how it goes, and how to end or resume it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
@@ -13,11 +14,15 @@ from ...dataset.run_files import can_resume
 from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, list_jobs, repeat_job
+from ..operators.labels import in_labels
 from ..texts import duration, markdown, picture_as_text
 from .data import plot_name, send_plot
 from .plots import STILL, curves_plot
 
-ROWS = {"job": "Job", "message": "Last message"}
+# They keep what they have done, and find it when they are called again.
+WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
+OLD = "Labels have changed since"
+REPEATED = ("compare_runs", "evaluate")  # which say it all again with the labels of now
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
 
 
@@ -57,16 +62,13 @@ class JobsTab:
         elif job.seconds is not None and job.has_ended:
             words += f" after {duration(job.seconds)}"
         card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
-        card |= {"message": job.message, "verb": job.verb, "log": job.log}
-        card["again"] = None
-        if job.state in ("cancelled", "failed", "lost") and job.can_repeat:
-            card["again"] = "Resume" if self._can_resume(ctx, job) else "Run again"
+        card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
+        came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
+        card["again"] = card["change"] = None
+        if came_to_nothing:
+            card["again"] = "Run again" if resume_options(ctx.dataset, job) is None else "Resume"
+            card["change"] = job.form is not None
         return card
-
-    def _can_resume(self, ctx, job: Job) -> bool:
-        return job.verb == "predict" or (
-            job.verb == "fine_tune" and can_resume(ctx.dataset, job.given["key"])
-        )
 
     def _read_training(self, ctx, job: Job | None) -> None:
         key = job.given.get("key") if job is not None else None
@@ -93,10 +95,10 @@ class JobsTab:
             ctx.panel.data.picture = picture_as_text(path)
 
     def draw_jobs(self, ctx, panel: types.Object) -> None:
-        """Draw the tab."""
+        """Draw the jobs that go on, and the last that has ended."""
         state = ctx.panel.state
         for card in state.cards or ():
-            self._draw_card(panel, card)
+            self._draw_card(panel, card, card["id"] in (state.old_jobs or ()))
         if state.training:
             panel.plot(plot_name(ctx, "curves"), layout=state.training, config=STILL)
         for number, finding in enumerate(state.findings or ()):
@@ -105,19 +107,20 @@ class JobsTab:
         if state.picture_path:
             panel.str("picture", view=types.ImageView(width="100%", alt="The picture of the job"))
             panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
-        if not state.is_busy:
-            _, label, words = state.next
-            panel.md(f"**Next:** {words}", name="next_words")
-            buttons = panel.h_stack("next_buttons", gap=2)
-            buttons.btn("next", label=label, on_click=self.on_next, variant="contained")
-            buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
-        if state.earlier:
-            table = types.TableView()
-            for key, title in ROWS.items():
-                table.add_column(key, label=title)
-            panel.list("earlier", types.Object(), view=table, label="Earlier jobs")
 
-    def _draw_card(self, panel: types.Object, card: dict) -> None:
+    def draw_earlier(self, ctx, panel: types.Object) -> None:
+        """Draw the rows of earlier jobs."""
+        state = ctx.panel.state
+        if state.earlier:
+            # No table: its columns overflow a narrow panel, and its cells do not wrap.
+            old = dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
+            rows = [
+                f"- {markdown(x['job'])}: {markdown(x['message'])}{old.get(x['id'], '')}"
+                for x in state.earlier
+            ]
+            panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")
+
+    def _draw_card(self, panel: types.Object, card: dict, is_old: bool) -> None:
         box = panel.v_stack(f"job_{card['id']}", gap=1)
         box.md(card["words"], name="words")
         if card["state"] in ("running", "cancelling"):
@@ -129,26 +132,32 @@ class JobsTab:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
+        if is_old:
+            box.view("old", types.Warning(label=f"Out of date. {OLD}"))
         buttons = box.h_stack("buttons", gap=2)
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
+        # Of one that has failed, the same again would mostly fail again.
+        changes_first = card["state"] == "failed" and card["change"]
+        if card["change"]:
+            buttons.btn(
+                "change",
+                label="Change and run again",
+                on_click=self.on_change_job,
+                params=given,
+                variant="contained" if changes_first else "outlined",
+            )
         if card["again"]:
             buttons.btn(
                 "again",
                 label=card["again"],
                 on_click=self.on_again,
                 params=given,
-                variant="contained",
+                variant="outlined" if changes_first else "contained",
             )
-        if card["state"] == "completed" and card["verb"] == "fine_tune":
-            buttons.btn(
-                "predict",
-                label="Predict with it",
-                on_click=self.on_predict,
-                params=given,
-                variant="contained",
-            )
+        if is_old and card["verb"] in REPEATED:
+            buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
         if card["state"] in ENDED:
             buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
 
@@ -160,15 +169,15 @@ class JobsTab:
     def on_again(self, ctx) -> None:
         """Go on with a training, or call a verb again."""
         old = load_job(ctx.params["job"])
-        job = repeat_job(old.id, **({"resume": True} if self._can_resume(ctx, old) else {}))
+        job = repeat_job(old.id, **(resume_options(ctx.dataset, old) or {}))
         forget_job(old.id)
         ctx.panel.state.own = job.id
         self.read(ctx)
 
-    def on_predict(self, ctx) -> None:
-        """Open the form of predict with the run of a job."""
-        key = load_job(ctx.params["job"]).given["key"]
-        ctx.prompt(f"{OWNER}/predict", params={"run": key})
+    def on_change_job(self, ctx) -> None:
+        """Open the form of a job, filled in as it was."""
+        job = load_job(ctx.params["job"])
+        ctx.prompt(f"{OWNER}/{job.verb}", params=job.form or {})
 
     def on_forget(self, ctx) -> None:
         """Take a job off the list."""
@@ -176,7 +185,18 @@ class JobsTab:
         self.read(ctx)
 
 
+def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
+    """Arguments by which a job that was cut short goes on where it was; None if it starts over."""
+    if job.verb in WITH_PARTS:
+        return {}
+    can = job.verb == "predict" or (
+        job.verb == "fine_tune" and can_resume(dataset, str(job.given.get("key")))
+    )
+    return {"resume": True} if can else None
+
+
 def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
-    return {"job": f"{job.label} · {job.state} · {began} UTC", "message": job.message}
+    words = f"{job.label} · {job.state} · {began} UTC"
+    return {"id": job.id, "job": words, "message": in_labels(job.message, job.verb)}

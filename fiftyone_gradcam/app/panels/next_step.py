@@ -1,37 +1,208 @@
-"""What to do next with a dataset, from stored facts alone."""
+"""The steps of the work on a dataset: which are done, and what to do next, from counts alone."""
 
 from __future__ import annotations
 
-import fiftyone as fo
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 
-from ...dataset.fields import classification_fields, field_info
-from ...dataset.runs import list_runs
+from ...dataset.overview import Overview
+
+EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
+FORM, START, REVIEW = "form", "start", "review"  # what a button does
 
 
-def next_step(dataset: fo.Dataset) -> tuple[str, str, str]:
-    """The verb to call next, the label of its button, and why."""
-    names = classification_fields(dataset)
-    own = [name for name in names if not field_info(dataset, name)]
-    if not own:
-        return (
-            "import_folders",
-            "Import labelled folders",
-            "there are no labels here. Import folders of images, one folder for each class.",
-        )
-    if not list_runs(dataset):
-        if not dataset.match_tags("train").limit(1):
-            return (
-                "split",
-                "Split into train, val and test",
-                "split the images, so that a classifier is tested on some that it never saw.",
-            )
-        return "fine_tune", "Fine-tune a classifier", "train a classifier on the images."
-    if not any(field_info(dataset, name).get("run") for name in names):
-        return (
-            "predict",
-            "Predict with Grad-CAM heatmaps",
-            "let the classifier predict every image, and see where it looks.",
-        )
-    if not field_info(dataset, "label_quality"):
-        return "find_label_issues", "Find label issues", "find labels that may be wrong."
-    return "mistakes", "Mistakes", "look at what the classifier gets wrong, and correct it."
+@dataclass(frozen=True)
+class Step:
+    """A step of the work.
+
+    Attributes:
+        name: such as "Import"
+        done: whether it is done
+        fact: about it, in a few words
+    """
+
+    name: str
+    done: bool
+    fact: str
+
+
+@dataclass(frozen=True)
+class Next:
+    """What to do next.
+
+    Attributes:
+        step: the name of its step
+        label: of its button
+        words: what it does, and why now
+        how: "form" opens the form of the verb, "start" calls it at once on the whole dataset, and
+            "review" turns to the tab Review
+        verb: of the package
+        given: its arguments by name, beside the samples
+    """
+
+    step: str
+    label: str
+    words: str
+    how: str
+    verb: str = ""
+    given: dict = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """As the panel's state holds it."""
+        return asdict(self)
+
+
+def steps(found: Overview, exported: bool = False) -> list[Step]:
+    """The steps of the work on a dataset, in order.
+
+    Args:
+        found: what has been done
+        exported: whether something was exported
+    """
+    return [
+        _import(found),
+        Step("Split", "train" in found.parts, _parts(found) or "done with training"),
+        Step("Train", bool(found.runs), _runs(found)),
+        _predict(found),
+        _review(found),
+        _retrain(found),
+        Step("Export", exported, "done" if exported else ""),
+    ]
+
+
+def next_steps(found: Overview, key: str = "classifier", backbone: str | None = None) -> list[Next]:
+    """What to do next, the most useful first; what else there is to do comes after it.
+
+    Args:
+        found: what has been done
+        key: for a new run
+        backbone: that is trained; None takes the recipe's
+    """
+    if not found.labeled:
+        words = "Choose a folder of images: one folder for each class, or a table of labels."
+        return [Next("Import", "Import a folder", words, FORM, "import_folders")]
+    options = list(_options(found, key, backbone))
+    first = options[0]
+    rest = [one for one in options[1:] if one.label != first.label]
+    return [first, *rest[:2]]
+
+
+def _options(found: Overview, key: str, backbone: str | None) -> Iterable[Next]:
+    review, predict = _to_review(found), _to_predict(found)
+    train, retrain = _to_train(found, key, backbone), _to_retrain(found)
+    if review and predict:  # what has happened last comes first
+        is_newer = found.runs[found.newest_run] > (found.judged_at or "")
+        yield from (predict, review) if is_newer else (review, predict)
+    elif review or predict:
+        yield review or predict
+    if not found.judged:
+        yield _to_find(found)
+    if train:
+        yield train
+    if retrain:
+        yield retrain
+    yield Next(
+        "Export", "Export to folders",
+        "Nothing is left to do here. Export the images to one folder for each class, with the "
+        "labels as they are now.",
+        FORM, "export_folders",
+    )  # fmt: skip
+    if found.predicted:
+        words = "See the images on which prediction and label differ, the surest first."
+        yield Next("Review", "Show mistakes", words, FORM, "mistakes")
+
+
+def _to_find(found: Overview) -> Next:
+    by = "what a pretrained network sees"
+    if not found.has_features and not found.runs:
+        by += ", which is downloaded once (about 14 MB)"
+    words = f"Compare each of the {found.labeled} labels with {by}. No training is needed."
+    given = {"label_field": found.label_field}
+    return Next("Review", "Find wrong labels", words, START, "find_label_issues", given)
+
+
+def _to_review(found: Overview) -> Next | None:
+    if not (found.judged and found.open):
+        return None
+    labels = "1 suspicious label" if found.open == 1 else f"{found.open} suspicious labels"
+    words = "Accept or keep each with one key; the evidence is beside the image."
+    return Next("Review", f"Review {labels}", words, REVIEW)
+
+
+def _to_train(found: Overview, key: str, backbone: str | None) -> Next | None:
+    if found.runs:
+        return None
+    words = "Train a classifier on your images, to see where it looks and how good it is."
+    if not found.parts:
+        words += " The images are split first: 60% train, 20% validation, 20% test."
+    given = {"key": key, "label_field": found.label_field, "weights": "auto"}
+    given |= {"backbone": backbone} if backbone else {}
+    return Next("Train", "Train a classifier", words, START, "fine_tune", given)
+
+
+def _to_predict(found: Overview) -> Next | None:
+    run = found.newest_run
+    if run is None or found.predicted_by(run):
+        return None
+    words = f"Let {run!r} predict all {found.samples} images, and see where it looks."
+    return Next("Predict", f"Predict with {run!r}", words, START, "predict", {"run": run})
+
+
+def _to_retrain(found: Overview) -> Next | None:
+    count, run = found.corrected_since, found.newest_run
+    if not count or run is None:
+        return None
+    labels = "1 corrected label" if count == 1 else f"{count} corrected labels"
+    words = f"Repeat the training of {run!r} with the labels as they are now, and compare both."
+    return Next("Retrain", f"Retrain with {labels}", words, START, "retrain", {"run": run})
+
+
+def _import(found: Overview) -> Step:
+    if not found.samples:
+        return Step("Import", False, "")
+    fact = f"{_count(found.samples, 'sample')}, {_count(len(found.classes), 'class', 'classes')}"
+    if found.labeled and found.labeled < found.samples:
+        fact += f", {found.samples - found.labeled} without a label"
+    return Step("Import", bool(found.labeled), fact)
+
+
+def _parts(found: Overview) -> str:
+    return ", ".join(f"{part} {count}" for part, count in found.parts.items())
+
+
+def _runs(found: Overview) -> str:
+    if not found.runs:
+        return ""
+    more = f"{len(found.runs)} runs, the newest is " if len(found.runs) > 1 else "run "
+    return f"{more}{found.newest_run!r}"
+
+
+def _predict(found: Overview) -> Step:
+    run, most = found.newest_run, max(found.predicted.values(), key=lambda x: x[2], default=None)
+    if run is None and most is not None:
+        return Step("Predict", True, f"{most[2]} of {found.samples} by {most[0]!r}")
+    count = found.predicted_by(run)
+    if count:
+        return Step("Predict", True, f"{count} of {found.samples} by {run!r}")
+    return Step("Predict", False, f"not yet by {run!r}" if most is not None else "")
+
+
+def _review(found: Overview) -> Step:
+    if not found.judged:
+        fact = f"{found.reviewed} reviewed, {found.corrected} corrected" if found.reviewed else ""
+        return Step("Review", False, fact)
+    left = f"{_count(found.open, 'suspicious label')} to look at" if found.open else "none is left"
+    fact = f"{left}, {found.corrected} corrected"
+    return Step("Review", not found.open, fact)
+
+
+def _retrain(found: Overview) -> Step:
+    if not found.runs or not found.corrected:
+        return Step("Retrain", False, "")
+    if found.corrected_since:
+        return Step("Retrain", False, f"{found.corrected_since} corrections since the last run")
+    return Step("Retrain", True, f"{found.newest_run!r} has learned from all corrections")
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one}" if number == 1 else f"{number:,} {many or one + 's'}"

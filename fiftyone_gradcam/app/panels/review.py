@@ -40,7 +40,7 @@ class ReviewTab:
         """Draw the tab."""
         state = ctx.panel.state
         if not state.can_review:
-            panel.md("There are no labels here yet. Import labelled folders.", name="no_labels")
+            panel.md("There are no labels here yet. Import labeled folders.", name="no_labels")
             return
         buttons = panel.h_stack("review_buttons", gap=2)
         buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)

@@ -12,6 +12,7 @@ from ...dataset.fields import OWNER
 from ...dataset.measured import difference
 from ...dataset.runs import Run, list_runs, load_run
 from ...review.confusion import wilson_interval
+from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, percent
 from .choices import choice
 from .data import plot_name, send_plot
@@ -47,7 +48,7 @@ class RunsTab:
         state = ctx.panel.state
         if not state.runs:
             panel.md(
-                "There are no trained classifiers here yet. Fine-tune one, or import one that was "
+                "There are no trained classifiers here yet. Train one, or import one that was "
                 "exported.",
                 name="no_runs",
             )
@@ -56,7 +57,7 @@ class RunsTab:
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = panel.h_stack("run_buttons", gap=2)
-        buttons.btn("train", label="Fine-tune a classifier", on_click=self.on_train)
+        buttons.btn("train", label="Train a classifier", on_click=self.on_train)
         buttons.btn("import", label="Import a run", on_click=self.on_import_run)
         buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
         if not state.runs:
@@ -71,6 +72,7 @@ class RunsTab:
         actions.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain_run)
         if len(keys) > 1:
             actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
+        actions.btn("repeat", label="Train as this run", on_click=self.on_repeat_run)
         actions.btn("rename", label="Rename", on_click=self.on_rename_run)
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
@@ -93,6 +95,11 @@ class RunsTab:
     def on_retrain_run(self, ctx) -> None:
         """Repeat the training with the labels as they are now."""
         ctx.trigger(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
+
+    def on_repeat_run(self, ctx) -> None:
+        """Open the form of fine_tune with what this run was trained with."""
+        params = {"recipe": OF_RUN + ctx.panel.state.shown_run}
+        ctx.prompt(f"{OWNER}/fine_tune", params=params)
 
     def on_compare_runs(self, ctx) -> None:
         """Open the form of compare_runs, with the newest other run."""

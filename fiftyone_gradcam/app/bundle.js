@@ -1,0 +1,28 @@
+// What FiftyOne loads of this plugin: one script, which loads those beside it, in this order.
+(function () {
+  "use strict";
+  // FiftyOne draws the button that sends a form in gray, as it does the one that cancels it, and
+  // leaves the list of buttons from which a form was opened above the form.
+  const style = document.createElement("style");
+  style.textContent = `[role=dialog]:has([data-gradcam-form]) [aria-label="split button"]
+    > button:first-of-type:not(:disabled) {
+      background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }
+    body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }`;
+  document.head.appendChild(style);
+  const SCRIPTS = ["shared.js", "review.js", "why.js", "heatmaps.js"];
+  const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
+  if (missing.length) {
+    console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons, no "Why?"`);
+    return;
+  }
+  const own = document.currentScript.src;
+  for (const name of SCRIPTS) {
+    const script = document.createElement("script");
+    const address = new URL(name, own);
+    address.search = `v=${Date.now()}`; // the browser must not keep that of an earlier version
+    script.src = address.href;
+    script.async = false; // one after the other
+    script.onerror = () => console.error(`Grad-CAM classifier: ${address.href} cannot be loaded`);
+    document.head.appendChild(script);
+  }
+})();

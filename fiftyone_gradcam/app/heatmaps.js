@@ -1,0 +1,61 @@
+// The row of the panel that switches the heatmaps of the whole grid, and says what the colors mean,
+// in the colors that the App paints with now.
+(function () {
+  "use strict";
+  const { createElement: h } = window.React;
+  const { useRecoilValue } = window.recoil;
+  const { call, text, buttonStyle, Choice } = window.__gradcam__;
+  const MOST_BUTTONS = 5; // more are in a list
+
+  function Swatch({ path, words }) {
+    const color = useRecoilValue(window.__fos__.pathColor(path));
+    const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value";
+    const scale = useRecoilValue(window.__fos__.coloring).scale || [];
+    const most = Math.max(1, ...scale.flat());
+    const steps = isByValue && scale.length
+      ? scale.filter((_, i) => i % 16 === 0).map((x) => `rgb(${x.map((y) => (most > 1 ? y : 255 * y)).join()})`)
+      : ["transparent", color];
+    return h("div", {
+      "data-cy": "gradcam-legend", "data-path": path, "data-color": isByValue ? "scale" : color,
+      style: { display: "flex", gap: 8, alignItems: "center", marginTop: 4, ...text(13) },
+    },
+      h("span", { style: { flex: "0 0 72px", height: 12, borderRadius: 2, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, ${steps})` } }),
+      h("span", null, words));
+  }
+
+  function Row({ schema }) {
+    const choices = (schema && schema.view && schema.view.choices) || [];
+    const active = useRecoilValue(window.__fos__.activeFields({ modal: false }));
+    const shown = choices.filter((x) => x.paths.some((path) => active.includes(path)));
+    const show = (choice) => {
+      const maps = choices.flatMap((x) => x.paths);
+      const fields = [...active.filter((x) => !maps.includes(x)), ...(choice ? choice.paths : [])];
+      window.__foo__.executeOperator("@voxel51/operators/set_active_fields", { fields });
+      call("show_heatmap", { path: choice ? choice.paths[0] : "" }); // for the next time
+    };
+    const button = (choice) => {
+      const isOn = choice ? shown.includes(choice) : !shown.length;
+      const label = choice ? choice.label : "None";
+      return h("button", {
+        key: label, onClick: () => isOn || show(choice), "aria-pressed": isOn, title: label,
+        "data-cy": `gradcam-show-${choice ? choice.paths[0] : "none"}`, style: { ...buttonStyle(isOn), padding: "2px 8px" },
+      }, label);
+    };
+    return h("div", { "data-cy": "gradcam-heatmaps", style: { padding: "2px 4px", width: "100%" } },
+      h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", alignItems: "center" } },
+        h("span", { style: text(14) }, "Heatmaps"),
+        choices.length <= MOST_BUTTONS ? [...choices.map(button), button(null)] : h(Choice, {
+          label: "None", name: "gradcam-show", value: shown.length ? shown[0].paths[0] : "",
+          options: choices.map((x) => [x.paths[0], x.label]),
+          onChange: (path) => show(choices.find((x) => x.paths[0] === path)),
+        })),
+      shown.map((choice) => choice.paths.map((path, i) => active.includes(path)
+        && h(Swatch, { key: path, path, words: choice.words[i] }))));
+  }
+
+  const { registerComponent, PluginComponentType } = window.__fop__;
+  registerComponent({
+    name: "GradcamHeatmaps", label: "Heatmaps", component: Row,
+    type: PluginComponentType.Component, activator: () => true,
+  });
+})();

@@ -1,0 +1,130 @@
+"""What the panel "Why?" and the row of heatmaps ask of the server."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...dataset.fields import classification_fields, field_info
+from ...dataset.heatmap_choices import store_choice
+from .call import Call, checked_ids
+from .params import TEXT, TEXTS
+
+if TYPE_CHECKING:
+    from ...explain.explanation import Explanation
+
+TOP = 5
+MOST_CLASSES = 20  # maps at once
+MOST_NAMES = 2000  # classes to choose from
+
+
+class ExplainSample(Call):
+    """Explains one sample: pictures as data URIs, numbers and words."""
+
+    name = "explain_sample"
+    kinds: ClassVar = {
+        "id": TEXT,
+        "classes": TEXTS,
+        "against": TEXT,
+        "prediction_field": TEXT,
+        "way": TEXT,
+    }
+
+    def answer(self, dataset, given: dict) -> dict:
+        """The explanation, and what else could be asked."""
+        from ...explain.contrast import CONTRASTS, DIFFERENCE
+        from ...workflow.explaining import explain_sample
+
+        (sample_id,) = checked_ids([given["id"] or ""])
+        if given["way"] not in (None, *CONTRASTS):
+            raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
+        known = predicted_fields(dataset)
+        field = given["prediction_field"]  # which another dataset may have had
+        field = field if field in known else next(iter(known), "prediction")
+        found = explain_sample(
+            _sample(dataset, sample_id),
+            classes=(given["classes"] or [])[:MOST_CLASSES],
+            against=given["against"],
+            prediction_field=field,
+            way=given["way"] or DIFFERENCE,
+        )
+        return as_values(found) | {"prediction_field": field, "prediction_fields": known}
+
+
+class ShowHeatmap(Call):
+    """Keeps which heatmaps the grid shows, for the next time that the dataset is opened."""
+
+    name = "show_heatmap"
+    kinds: ClassVar = {"path": TEXT}
+
+    def answer(self, dataset, given: dict) -> dict:
+        """Nothing."""
+        dataset.reload()
+        store_choice(dataset, given["path"] or None)
+        return {}
+
+
+def _sample(dataset, sample_id: str):
+    try:
+        return dataset[sample_id]
+    except KeyError:
+        raise ValueError(f"There is no sample {sample_id} any more. Reload the App") from None
+
+
+def predicted_fields(dataset) -> list[str]:
+    """Fields of predictions of this plugin, "prediction" first."""
+    names = classification_fields(dataset)
+    own = [name for name in names if "version" in field_info(dataset, name)]
+    return sorted(own, key=lambda name: name != "prediction")
+
+
+def as_values(found: Explanation) -> dict:
+    """An explanation as JSON can say it; pictures are gray PNG files as data URIs."""
+    from ...explain.methods import METHODS
+
+    top = found.top(TOP)
+    shown = dict.fromkeys([name for name, _ in top])
+    rest = [one for one in found.maps if one.label not in shown]
+    bars = [{"label": name, "probability": value} for name, value in top]
+    bars += [{"label": one.label, "probability": one.probability} for one in rest]
+    values = {
+        "id": found.sample_id,
+        "path": found.filepath,
+        "width": found.width,
+        "height": found.height,
+        "box": list(found.box),
+        "run": found.run,
+        "method": METHODS[found.method].title,
+        "layer": found.layer,
+        "classes": list(found.classes[:MOST_NAMES]),
+        "predicted": found.predicted,
+        "label": found.label,
+        "label_field": found.label_field,
+        "bars": bars,
+        "maps": [{"label": x.label, "picture": _uri(found.picture(x.label))} for x in found.maps],
+        "neighbors": [
+            {"id": x.sample_id, "path": x.filepath, "label": x.label} for x in found.neighbors
+        ],
+        "neighbors_are": found.neighbors_are,
+        "words": list(found.words),
+        "notes": list(found.notes),
+        "contrast": None,
+    }
+    if found.contrast is not None:
+        own, other = map(_uri, found.contrast_pictures())
+        values["contrast"] = {
+            "label": found.contrast.label,
+            "other": found.contrast.other,
+            "own": own,
+            "against": other,
+            "way": found.contrast.way,
+        }
+    return values
+
+
+def _uri(pixels: np.ndarray) -> str:
+    from ...explain.render import png_bytes
+
+    return f"data:image/png;base64,{base64.b64encode(png_bytes(pixels)).decode()}"

@@ -1,0 +1,124 @@
+"""Which samples a form is about, and which of their fields holds the labels."""
+
+from __future__ import annotations
+
+import os
+
+from bson import ObjectId
+from fiftyone.operators import types
+from fiftyone.operators.constants import ViewTarget
+
+from ...dataset.fields import field_info, label_fields
+from ...dataset.reviews import left_out, left_out_words
+from .forms import choice_input, refuse
+from .labels import LABELS
+
+# What a form is about unless something else is chosen: all samples, whatever view happens to be
+# open; or what is shown, for verbs that work on whatever a person looks at.
+DATASET, SHOWN = "dataset", "shown"
+
+
+def target_input(ctx, inputs: types.Object, scope: str) -> None:
+    """Let the user choose among dataset, view and selection, and say how many samples each has.
+
+    Nothing is asked where all samples are shown and none is selected.
+
+    Args:
+        ctx, inputs: the form
+        scope: DATASET or SHOWN
+    """
+    count = ctx.dataset.count()
+    view, chosen = ctx.view, selected_ids(ctx)
+    shown = len(view) if ctx.has_custom_view else count
+    picked = len(view.select(chosen)) if chosen else 0
+    inputs.view_target(
+        ctx,
+        view_type=_radio,
+        default_target=default_target(ctx, scope),
+        dataset_label=f"All {count} samples",
+        dataset_description=" ",
+        base_view_label=f"All of the view that these come from, of {count} samples",
+        base_view_description=" ",
+        current_view_label=f"{shown} of {count} samples: current view",
+        current_view_description=" ",
+        selected_samples_label=f"{picked} of {count} samples: selected",
+        selected_samples_description=" ",
+    )
+
+
+def _radio(**options) -> types.RadioGroup:
+    return types.RadioGroup(**{**options, "label": "Samples"})
+
+
+def settle_target(ctx, scope: str) -> None:
+    """Take the default where the App says nothing of what is meant.
+
+    From Python, whoever passes a view means it.
+    """
+    if os.environ.get("FIFTYONE_SERVER") and ctx.request_params.get("view_target") is None:
+        ctx.request_params["view_target"] = default_target(ctx, scope)
+
+
+def default_target(ctx, scope: str) -> str:
+    """What a form is about unless something else is chosen.
+
+    Args:
+        ctx: of the form
+        scope: DATASET or SHOWN
+    """
+    if scope == SHOWN and selected_ids(ctx):
+        return ViewTarget.SELECTED_SAMPLES
+    if scope == SHOWN and ctx.has_custom_view:
+        return ViewTarget.CURRENT_VIEW
+    return ViewTarget.BASE_VIEW if ctx.view._is_generated else ViewTarget.DATASET
+
+
+def selected_ids(ctx) -> list[str]:
+    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    selected = ctx.selected if isinstance(ctx.selected, list) else []
+    return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
+
+
+def own_label_fields(ctx) -> list[str]:
+    """Fields of labels that this plugin did not write; all of them, if it wrote all."""
+    names = label_fields(ctx.dataset)
+    return [name for name in names if not field_info(ctx.dataset, name)] or names
+
+
+def label_field_input(
+    ctx, inputs: types.Object, name: str = "label_field", is_rare: bool = False
+) -> str | None:
+    """Let the user choose a field of labels; returns the choice, None if there is none.
+
+    Args:
+        ctx, inputs: the form
+        name: of the parameter
+        is_rare: ask only where a person may mean another: where more than one field holds labels
+            that this plugin did not write
+    """
+    names = label_fields(ctx.dataset)
+    if not names:
+        refuse(
+            inputs,
+            f"no_{name}",
+            f"{ctx.dataset.name!r} has no labels yet. Import labeled folders first",
+        )
+        return None
+    own = own_label_fields(ctx)
+    default = "ground_truth" if "ground_truth" in names else own[0]
+    given = ctx.params.get(name)
+    if not is_rare or len(own) > 1 or given not in (None, default):
+        choice_input(inputs, name, {x: x for x in names}, default, LABELS["label_field"])
+    return given or default
+
+
+def chosen_label_field(ctx) -> str | None:
+    """The field of labels that was chosen, or that is taken if none was asked for."""
+    return label_field_input(ctx, types.Object())
+
+
+def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:
+    """Let the user include samples that reviews have left out, where there are any."""
+    if found := left_out(ctx.dataset):
+        words = f"{LABELS['include_excluded']} ({left_out_words(found)})"
+        inputs.bool("include_excluded", default=default, label=words)

@@ -1,0 +1,83 @@
+"""What comes of a split, before it is made: images of each part, and of each class."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fiftyone.operators import types
+
+from ...dataset.fields import labels_of, root_dataset
+from ...dataset.reviews import left_out
+from ...dataset.splits import split_tags
+from ...folders.assignment import EQUAL, NEAR, assign
+from ...folders.split_names import SPLITS
+from ..texts import markdown
+from .forms import refuse, tell
+
+MOST_CLASSES = 6  # rows of the table
+MOST_PARTS = 6  # columns
+
+
+def preview(inputs: types.Object, given: dict) -> None:
+    """Show how many images each part gets.
+
+    Args:
+        inputs: the form
+        given: the arguments of `split`, by name
+    """
+    samples, groups = given["samples"], given["groups"]
+    parts, unlabeled, excluded = parts_of(given)
+    total = Counter({name: sum(own.values()) for name, own in parts.items()})
+    if not total.total():
+        refuse(inputs, "no_labels", f"No sample here has a label in {given['label_field']!r}")
+        return
+    lines = [", ".join(f"**{count} {markdown(name)}**" for name, count in total.items())]
+    notes = []
+    if groups in (EQUAL, NEAR):
+        notes.append("The numbers may change a little, since what is alike stays together")
+    if unlabeled:
+        notes.append(f"{unlabeled} images without a label get no tag")
+    if excluded:
+        notes.append(f"{excluded} images that reviews left out get no tag")
+    dataset = root_dataset(samples)
+    tags, known = samples.count_sample_tags(), split_tags(dataset)
+    if old := {name: count for name, count in tags.items() if name in known}:
+        first = [*SPLITS.values()]
+        order = sorted(old, key=lambda x: (first.index(x) if x in first else len(first), x))
+        words = ", ".join(f"{old[name]} {name}" for name in order)
+        notes.append(f"This replaces the split that is there ({words})")
+    classes = sorted({name for own in parts.values() for name in own})
+    if len(classes) <= MOST_CLASSES and len(parts) <= MOST_PARTS:
+        lines += ["", "| class | " + " | ".join(map(markdown, parts)) + " |"]
+        lines.append("| --- |" + " --- |" * len(parts))
+        for name in classes:
+            cells = " | ".join(str(own.get(name, 0)) for own in parts.values())
+            lines.append(f"| {markdown(name)} | {cells} |")
+    inputs.md("\n".join(lines), name="preview")
+    if notes:
+        tell(inputs, "notes", ". ".join(notes))
+
+
+def parts_of(given: dict) -> tuple[dict[str, dict[str, int]], int, int]:
+    """Images by part and class; images without a label; and images that reviews left out.
+
+    Args:
+        given: the arguments of `split`, by name
+    """
+    samples, groups = given["samples"], given["groups"]
+    ids, _, labels = labels_of(samples, given["label_field"])
+    unlabeled = sum(label is None for label in labels)
+    out: set[str] = set()
+    if not given.get("include_excluded"):
+        out = {i for own in left_out(samples).values() for i in own}
+        labels = [None if i in out else label for i, label in zip(ids, labels, strict=True)]
+    folds = given.get("folds")
+    fractions = given.get("fractions") or {f"fold_{n}": 1 / folds for n in range(1, folds + 1)}
+    is_field = groups in samples.get_field_schema()  # or it is found by the images themselves
+    together = samples.values(groups) if is_field else None
+    found = assign(labels, fractions, given["seed"], together, bool(folds))
+    parts: dict[str, dict[str, int]] = {name: {} for name in fractions}
+    for label, name in zip(labels, found, strict=True):
+        if name:
+            parts[name][label] = parts[name].get(label, 0) + 1
+    return parts, unlabeled, len(out)

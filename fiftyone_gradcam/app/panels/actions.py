@@ -1,0 +1,54 @@
+"""All buttons of the plugin by name, step by step: above the grid FiftyOne hides some of them."""
+
+from __future__ import annotations
+
+from fiftyone.operators import types
+
+from ...dataset.fields import OWNER
+from ..operators import OPERATORS
+from ..operators.verb import Verb
+
+# A test holds this to the operators: each that has a form is in one step.
+BY_STEP = {
+    "Import": ("import_folders", "relocate"),
+    "Split": ("split", "find_leaks"),
+    "Train": (
+        *("fine_tune", "preview_augmentation", "find_learning_rate", "sanity_check"),
+        *("import_run", "rename_run", "export_run", "delete_run"),
+    ),
+    "Predict": ("predict", "mean_heatmaps", "export_overlays", "explanation_quality"),
+    "Review": (
+        *("find_label_issues", "review", "accept_sure", "undo_review", "mistakes"),
+        *("lowest_scores", "highest_scores", "save_views", "show_embeddings"),
+        *("compute_embeddings", "find_anomalies"),
+    ),
+    "Retrain": ("retrain", "compare_runs", "evaluate"),
+    "Export": ("export_folders", "export_reviews", "report"),
+}
+IN_A_ROW = 2  # buttons: more would be cut off in a narrow panel
+LABELS = {
+    operator().config.name: operator.label for operator in OPERATORS if issubclass(operator, Verb)
+}
+
+
+def draw_actions(panel: types.Object) -> None:
+    """Draw a button for each form, by step."""
+    steps = BY_STEP | ({"More": rest} if (rest := _others()) else {})
+    for step, verbs in steps.items():
+        panel.md(f"**{step}**", name=f"actions_{step}")
+        for start in range(0, len(verbs), IN_A_ROW):
+            row = panel.h_stack(f"actions_{step}_{start}", gap=2)
+            for verb in verbs[start : start + IN_A_ROW]:
+                row.btn(
+                    f"action_{verb}",
+                    label=LABELS[verb],
+                    on_click=f"{OWNER}/{verb}",
+                    prompt=True,
+                    variant="outlined",
+                )
+
+
+def _others() -> tuple[str, ...]:
+    """Verbs that stand in no step."""
+    known = {verb for verbs in BY_STEP.values() for verb in verbs}
+    return tuple(verb for verb in LABELS if verb not in known)

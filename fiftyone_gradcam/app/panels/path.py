@@ -1,0 +1,178 @@
+"""The steps in the tab "Steps": what is done, what comes next, what is out of date."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+from fiftyone.operators import types
+
+from ...dataset.basis import all_labels
+from ...dataset.fields import OWNER
+from ...dataset.freshness import SCORES, Stale, refresh_label_scores, stale_values
+from ...dataset.overview import Overview, cached_weights, overview
+from ...dataset.runs import free_key
+from ...jobs import queue
+from ..showing import RESTS_ON
+from ..texts import markdown
+from .actions import IN_A_ROW, draw_actions
+from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
+
+DONE, NOW, LATER = "✓", "➤", "○"
+MOST_STALE = 6  # lines; more would hide what is below
+BACKBONE = "resnet18"  # of the recipe "default"
+OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # if their weights are at hand, not its own
+
+
+class PathTab:
+    """Reads, draws and answers."""
+
+    def read_steps(self, ctx) -> None:
+        """Put what is done and what comes next into the panel's state."""
+        state, dataset = ctx.panel.state, ctx.dataset
+        found = overview(dataset)
+        options = next_of(dataset, found)
+        exported = any(
+            job.verb in EXPORTS and job.state == "completed" for job in queue.list_jobs(dataset)
+        )
+        state.steps = [
+            [one.name, one.done, one.fact] for one in steps(found, exported and found.labeled > 0)
+        ]
+        state.next = [one.to_dict() for one in options]
+        state.mark, state.stale_due = mark_of(dataset), True
+
+    def read_stale(self, ctx) -> None:
+        """Look for values that rest on what has changed; it may take a moment, so that the steps
+        are shown before."""
+        state = ctx.panel.state
+        state.stale_due = None
+        state.stale = [
+            {"kind": one.kind, "name": one.name, "words": str(one), "can": one.verb is not None}
+            for one in _once(stale_values(ctx.dataset))
+        ]
+        jobs = [x for x in queue.list_jobs(ctx.dataset) if x.outcome.get(RESTS_ON)]
+        now = all_labels(ctx.dataset) if jobs else None
+        state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
+
+    def draw_steps(self, ctx, panel: types.Object) -> None:
+        """Draw the steps, and the one button that matters now."""
+        state = ctx.panel.state
+        now = state.next[0]["step"] if state.next else None
+        lines = [_line(name, done, fact, name == now) for name, done, fact in state.steps]
+        panel.md("  \n".join(lines), name="step_list")
+        if state.next and not state.is_busy:
+            first, *others = state.next
+            panel.md(f"**Next:** {markdown(first['words'])}", name="next_words")
+            buttons = panel.h_stack("next_buttons", gap=2)
+            for place, one in enumerate([first, *others][:2]):
+                buttons.btn(
+                    f"next_{place}",
+                    label=one["label"],
+                    on_click=self.on_next,
+                    params={"label": one["label"]},
+                    variant="outlined" if place else "contained",
+                )
+
+    def draw_stale(self, ctx, panel: types.Object) -> None:
+        """Draw what is out of date, with a button that refreshes it."""
+        state = ctx.panel.state
+        found = [] if state.is_busy else state.stale or []
+        if not found:
+            return
+        lines = [f"- {markdown(one['words'])}" for one in found[:MOST_STALE]]
+        if len(found) > MOST_STALE:
+            lines.append(f"- and {len(found) - MOST_STALE} more")
+        panel.md("\n".join(["**⚠ Out of date**", "", *lines]), name="stale_words")
+        can = [one for one in found[:MOST_STALE] if one["can"]]
+        for start in range(0, len(can), IN_A_ROW):
+            row = panel.h_stack(f"refresh_{start}", gap=2)
+            for place, one in enumerate(can[start : start + IN_A_ROW]):
+                row.btn(
+                    f"refresh_{start + place}",
+                    label=f"Refresh {one['kind']}",
+                    on_click=self.on_refresh_stale,
+                    params={"kind": one["kind"], "name": one["name"]},
+                    variant="outlined",
+                )
+
+    def draw_all_actions(self, ctx, panel: types.Object) -> None:
+        """Draw the button that shows all other buttons, and these if it was pressed."""
+        shown = bool(ctx.panel.state.shows_actions)
+        label = "Hide all actions" if shown else "All actions"
+        panel.btn("all_actions", label=label, on_click=self.on_all_actions, variant="outlined")
+        if shown:
+            draw_actions(panel)
+
+    def on_all_actions(self, ctx) -> None:
+        """Show or hide the buttons of all actions."""
+        ctx.panel.state.shows_actions = not ctx.panel.state.shows_actions
+
+    def on_next(self, ctx) -> None:
+        """Do what comes next, unless it is something else by now."""
+        label = ctx.params.get("label")
+        options = next_of(ctx.dataset, overview(ctx.dataset))
+        chosen = next((one for one in options if one.label == label), None)
+        if chosen is None:
+            self.read(ctx)
+        elif chosen.how == REVIEW:
+            self.turn_to(ctx, "review")
+        elif chosen.how == FORM:
+            ctx.prompt(f"{OWNER}/{chosen.verb}")
+        else:
+            # The form has no such choice of weights.
+            form = {name: value for name, value in chosen.given.items() if name != "weights"}
+            self._start(ctx, chosen.verb, chosen.given, form)
+
+    def on_refresh_stale(self, ctx) -> None:
+        """Make values again that rest on what has changed."""
+        asked = (ctx.params.get("kind"), ctx.params.get("name"))
+        found = next((x for x in stale_values(ctx.dataset) if (x.kind, x.name) == asked), None)
+        if found is None or found.verb is None:
+            self.read(ctx)
+        elif found.verb == SCORES:
+            count = refresh_label_scores(ctx.dataset, found.name)
+            ctx.ops.notify(f"{count} label scores of {found.name!r} are up to date", "success")
+            ctx.ops.reload_samples()
+            self.read(ctx)
+        else:
+            self._start(ctx, found.verb, found.given)
+
+    def _start(self, ctx, verb: str, given: dict, form: dict | None = None) -> None:
+        """Call a verb on the whole dataset, as a job of this panel."""
+        try:
+            job = queue.submit(verb, {"samples": ctx.dataset, **given}, ctx.dataset, form)
+        except (ValueError, OSError) as error:
+            ctx.ops.notify(str(error), variant="error")
+            return
+        ctx.panel.state.own = job.id
+        self.turn_to(ctx, "jobs")
+
+
+def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
+    """What to do next with a dataset, with a network that is at hand."""
+    at_hand = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
+    backbone = None if at_hand == BACKBONE else at_hand
+    return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
+
+
+def mark_of(dataset: fo.Dataset) -> list:
+    """What tells a dataset that has changed from what it was; it takes no time."""
+    samples = dataset._sample_collection
+    mark = [samples.estimated_document_count(), sorted(dataset._doc.runs)]
+    if "last_modified_at" in dataset.list_indexes():
+        last = samples.find_one({}, ["last_modified_at"], sort=[("last_modified_at", -1)])
+        mark.append(str((last or {}).get("last_modified_at")))
+    return mark
+
+
+def _line(name: str, done: bool, fact: str, is_now: bool) -> str:
+    sign = NOW if is_now else DONE if done else LATER
+    words = f"**{name}**" if is_now or done else name
+    return f"{sign}&nbsp; {words}" + (f" · {markdown(fact)}" if fact else "")
+
+
+def _once(found: list[Stale]) -> list[Stale]:
+    """One of all values that the same call makes again."""
+    calls: dict[str, Stale] = {}
+    for one in found:
+        call = f"{one.verb} {one.given}" if one.verb else f"{one.kind} {one.name}"
+        calls.setdefault(call, one)
+    return list(calls.values())

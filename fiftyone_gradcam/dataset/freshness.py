@@ -1,0 +1,287 @@
+"""Which stored values rest on labels, splits or runs that have changed since, and what refreshes
+them.
+
+Where the database can compare a value with what it rests on, sample by sample, it counts those that
+differ; elsewhere the digest that was kept with the values is compared with one of now (`basis`).
+Values of earlier versions, which kept none, count as fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+
+from .basis import Snapshot
+from .evaluation import prediction_fields
+from .fields import field_info, path_in
+from .heatmaps import heatmap_fields
+from .label_totals import label_issues_info
+from .review_state import default_label_field
+from .runs import list_runs, trained_at
+from .since_judged import changes_since_judged
+
+
+def _changed(count: int) -> str:
+    return "1 label has changed since" if count == 1 else f"{count} labels have changed since"
+
+
+# What refreshes label scores: `refresh_label_scores`, which is no verb and takes no time.
+SCORES = "refresh_label_scores"
+SPLIT_CHANGED = "the split has changed since it was trained: it may have learned from test images"
+
+
+@dataclass(frozen=True)
+class Stale:
+    """Values that rest on something that has changed.
+
+    Attributes:
+        kind: "predictions", "label scores", "heatmaps", "label issues", "evaluation",
+            "embeddings", "anomalies", "leaks" or "run"
+        name: of the field, the evaluation or the run
+        why: what has changed, in words
+        verb: what refreshes them, or `SCORES`; None where nothing does
+        given: its arguments by name, beside the samples
+    """
+
+    kind: str
+    name: str
+    why: str
+    verb: str | None = None
+    given: dict = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind[0].upper()}{self.kind[1:]} {self.name!r}: {self.why}"
+
+
+def stale_values(dataset: fo.Dataset) -> list[Stale]:
+    """All values of a dataset that rest on something that has changed since they were made."""
+    snapshots: dict[str, Snapshot] = {}
+
+    def now(label_field: str) -> Snapshot:
+        if label_field not in snapshots:
+            snapshots[label_field] = Snapshot(dataset, label_field)
+        return snapshots[label_field]
+
+    versions = {key: trained_at(dataset, key) for key in list_runs(dataset)}
+    found = [*_of_issues(dataset), *_of_predictions(dataset, versions)]
+    found += _of_evaluations(dataset)
+    found += _of_runs(dataset, versions, now)
+    for name in dataset.get_field_schema():
+        info = field_info(dataset, name)
+        if info.get("kind") == "embeddings":
+            found += _of_embeddings(name, info, versions)
+        elif info.get("basis"):
+            found += _of_basis(dataset, name, info, now)
+    return found
+
+
+def is_fresh(dataset: fo.Dataset, name: str) -> bool:
+    """Whether nothing that a field rests on has changed since its values were made."""
+    return all(one.name != name for one in stale_values(dataset))
+
+
+def count_stale_scores(dataset: fo.Dataset, name: str) -> int:
+    """Of how many samples the stored `label_score` is not the score of the label as it is now."""
+    expected = score_of_label(dataset, name)
+    if expected is None:
+        return 0
+    stored = {"$ifNull": [f"${name}.label_score", None]}
+    has_one = {"$gt": [f"${name}.label", None]}
+    differs = {"$expr": {"$and": [has_one, {"$ne": [stored, expected]}]}}
+    return dataset._sample_collection.count_documents(differs)
+
+
+def score_of_label(dataset: fo.Dataset, name: str) -> dict | None:
+    """What the database is asked for the score of a sample's own label, out of those of all
+    classes; None of a field without such scores, or whose labels are gone."""
+    info, scores = field_info(dataset, name), f"{name}_scores"
+    label_field, classes = info.get("label_field"), info.get("classes")
+    there = label_field and dataset.get_field(label_field) is not None
+    if not (there and classes) or dataset.get_field(scores) is None:
+        return None
+    label = {"$ifNull": [f"${path_in(dataset, label_field)}", None]}
+    place = {"$indexOfArray": [{"$literal": list(classes)}, label]}
+    own = {"$ifNull": [{"$arrayElemAt": [f"${scores}", "$$place"]}, None]}
+    chosen = {"$cond": [{"$gte": ["$$place", 0]}, own, None]}
+    return {"$let": {"vars": {"place": place}, "in": chosen}}
+
+
+def refresh_label_scores(dataset: fo.Dataset, name: str) -> int:
+    """Store the score of each label as it is now, out of the stored scores of all classes; no
+    network is needed. Returns how many samples have another one now."""
+    expected, count = score_of_label(dataset, name), count_stale_scores(dataset, name)
+    if expected is not None and count:
+        change = [{"$set": {f"{name}.label_score": expected, "last_modified_at": "$$NOW"}}]
+        dataset._sample_collection.update_many({f"{name}.label": {"$ne": None}}, change)
+        fo.Sample._reload_docs(dataset._sample_collection_name)
+    return count
+
+
+def _of_predictions(dataset: fo.Dataset, versions: dict[str, str]) -> Iterator[Stale]:
+    """Predictions of runs that are gone or were trained again; scores and maps of other labels."""
+    for name in prediction_fields(dataset):
+        info = field_info(dataset, name)
+        key = info["run"]
+        maps = [x for x in heatmap_fields(dataset) if _is_of(dataset, x, name)]
+        again = {"run": key, "prediction_field": name, **_kinds(dataset, maps)}
+        if key in versions and info.get("version") not in (None, versions[key]):
+            why = f"run {key!r} was trained again since"
+            yield Stale("predictions", name, why, "predict", again)
+            continue
+        if info.get("label_field") and dataset.get_field(info["label_field"]) is None:
+            why = f"the labels {info['label_field']!r} that they were compared with are gone"
+            yield Stale("label scores", name, why)
+            continue
+        if count := count_stale_scores(dataset, name):
+            yield Stale("label scores", name, _changed(count), SCORES, {"prediction_field": name})
+        for one in maps:
+            if count := _stale_maps(dataset, one):
+                verb = "predict" if key in versions else None
+                yield Stale("heatmaps", one, _changed(count), verb, again)
+
+
+def _is_of(dataset: fo.Dataset, name: str, prediction_field: str) -> bool:
+    """Whether a field holds heatmaps of some predictions."""
+    return field_info(dataset, name).get("prediction_field") == prediction_field
+
+
+def _kinds(dataset: fo.Dataset, maps: list[str]) -> dict:
+    """The arguments by which `predict` makes some fields of heatmaps again, as they are."""
+    kinds = {name: str(field_info(dataset, name).get("kind")) for name in maps}
+    own = {name: kind for name, kind in kinds.items() if not kind.startswith("against:")}
+    given: dict = {
+        "heatmaps": [kind for kind in own.values() if not kind.startswith("class:")],
+        "heatmap_classes": [
+            kind.removeprefix("class:") for kind in own.values() if kind.startswith("class:")
+        ],
+    }
+    for name, kind in own.items():
+        ending = "" if kind == "predicted" else f"_{kind}"
+        if not kind.startswith("class:") and name.endswith(ending):
+            given["heatmap_field"] = name.removesuffix(ending) if ending else name
+        how = dict(field_info(dataset, name).get("heatmap") or {})
+        how.pop("layer", None)
+        given |= how
+    return given
+
+
+def _stale_maps(dataset: fo.Dataset, name: str) -> int:
+    """How many heatmaps of a field were made for another label than there is now."""
+    info = field_info(dataset, name)
+    kind = str(info.get("kind")).removeprefix("against:")
+    label_field = info.get("label_field")
+    if kind not in ("label", "contrast") or dataset.get_field(label_field) is None:
+        return 0
+    made_for = "target" if kind == "label" else "versus"
+    label = {"$ifNull": [f"${path_in(dataset, label_field)}", None]}
+    there = {f"{name}.{made_for}": {"$type": "string"}}
+    differs = {"$expr": {"$ne": [f"${name}.{made_for}", label]}}
+    return dataset._sample_collection.count_documents({"$and": [there, differs]})
+
+
+def _of_issues(dataset: fo.Dataset) -> Iterator[Stale]:
+    """Label issues of labels that were others."""
+    noted = label_issues_info(dataset)
+    names = [name for name in noted.get("fields", ()) if dataset.get_field(name) is not None]
+    if not names:
+        return
+    label_field = noted.get("label_field") or default_label_field(dataset)
+    again = ("find_label_issues", {"label_field": label_field})
+    if dataset.get_field(label_field) is None:
+        yield Stale("label issues", names[0], f"the labels {label_field!r} are gone")
+        return
+    changes = changes_since_judged(dataset, noted)
+    if changes is None:
+        return
+    if changes.elsewhere:
+        yield Stale("label issues", names[0], "labels or samples have changed since", *again)
+    elif changes.decided and not changes.open:
+        why = f"{changes.words} since, and no suspicious label is left"
+        yield Stale("label issues", names[0], why, *again)
+
+
+def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
+    """Evaluations of predictions of this plugin, whose labels or predictions were others."""
+    known = prediction_fields(dataset)
+    for key in dataset.list_evaluations(type="classification"):
+        try:
+            config = dataset.get_evaluation_info(key).config
+            name, label_field = config.pred_field, config.gt_field
+        except Exception:  # of a kind that this FiftyOne cannot read
+            continue
+        if dataset.get_field(key) is None:
+            continue
+        gone = [x for x in (name, label_field) if dataset.get_field(x) is None]
+        if gone:
+            yield Stale("evaluation", key, f"{gone[0]!r} is gone")
+        elif name in known:
+            label = {"$ifNull": [f"${path_in(dataset, label_field)}", None]}
+            right = {"$eq": [{"$ifNull": [f"${name}.label", None]}, label]}
+            there = {key: {"$type": "bool"}}
+            differs = {"$expr": {"$ne": [f"${key}", right]}}
+            count = dataset._sample_collection.count_documents({"$and": [there, differs]})
+            if count:
+                why = f"{count} labels or predictions have changed since"
+                why = why if count > 1 else "1 label or prediction has changed since"
+                run = field_info(dataset, name).get("run")
+                given = {"run": run, "key": key, "label_field": label_field}
+                is_run = run in list_runs(dataset)
+                verb = "evaluate" if is_run else None
+                yield Stale("evaluation", key, why, verb, given)
+
+
+def split_note(dataset: fo.Dataset, key: str) -> str | None:
+    """That the split has changed since a run was trained, in words; None if it has not."""
+    config = dataset.get_run_info(key).config
+    then = (getattr(config, "basis", None) or {}).get("split")
+    if then in (None, Snapshot(dataset, config.label_field).split()):
+        return None
+    return f"{SPLIT_CHANGED.replace('it was', f'run {key!r} was', 1)}"
+
+
+def _of_runs(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
+    """The newest run, if it was trained with other labels or another split."""
+    key = next(reversed(versions), None)
+    config = dataset.get_run_info(key).config if key else None
+    basis = getattr(config, "basis", None) or {}
+    if not basis or dataset.get_field(config.label_field) is None:
+        return
+    snapshot, retrain = now(config.label_field), ("retrain", {"run": key})
+    if basis.get("split") not in (None, snapshot.split()):
+        yield Stale("run", key, SPLIT_CHANGED, *retrain)
+    elif basis.get("labels") not in (None, snapshot.learned()):
+        yield Stale("run", key, "labels have changed since it was trained", *retrain)
+
+
+def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[Stale]:
+    """Embeddings by a run that is gone or was trained again."""
+    key, version = info.get("run"), info.get("version")
+    if key is None or version is None:
+        return
+    if key not in versions:
+        yield Stale("embeddings", name, f"run {key!r} is gone")
+    elif version != versions[key]:
+        given = {"run_or_backbone": key, "field": name}
+        why = f"run {key!r} was trained again since"
+        yield Stale("embeddings", name, why, "compute_embeddings", given)
+
+
+def _of_basis(dataset: fo.Dataset, name: str, info: dict, now) -> Iterator[Stale]:
+    """Anomalies of other normal images, leaks between other splits."""
+    basis = info["basis"]
+    label_field = info.get("label_field") or default_label_field(dataset)
+    if "split" in basis and basis["split"] != now(label_field).split():
+        given = {"leak_field": name}
+        yield Stale("leaks", name, "the split has changed since", "find_leaks", given)
+    if "normal" not in basis:
+        return
+    if dataset.get_field(label_field) is None:
+        yield Stale("anomalies", name, f"the labels {label_field!r} are gone")
+    elif basis["normal"] != now(label_field).named(basis["label"]):
+        why = f"other images are labeled {basis['label']!r} now"
+        given = {"normal": basis["label"], "label_field": label_field}
+        given |= {"false_alarms": info["false_alarms"], "heatmaps": len(info["fields"]) > 1}
+        given |= dict(zip(("anomaly_field", "heatmap_field"), info["fields"], strict=False))
+        yield Stale("anomalies", name, why, "find_anomalies", given)

@@ -1,0 +1,182 @@
+"""What has been done with a dataset so far: counted by the database, no sample is read."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+
+from .evaluation import prediction_fields
+from .fields import classification_fields, field_info, is_owned, path_in
+from .files import FEATURES, dataset_folder
+from .label_totals import label_issues_info
+from .review_queue import is_open
+from .review_state import REVIEW, columns_of, default_label_field
+from .reviews import LEFT_OUT
+from .runs import list_runs, trained_at
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What has been done with a dataset.
+
+    Attributes:
+        samples: how many there are
+        label_field: the labels that work is about; None if no field holds classes
+        classes: numbers of samples by label
+        parts: numbers of samples tagged "train", "val" and "test", of those that there are
+        runs: keys of the trainings, oldest first, with the time of each (UTC, ISO 8601)
+        predicted: by field of predictions: the run, whether it is that run as it is now, and how
+            many samples have one
+        judged: whether label issues were found; `judged_at` when, None if that is not known
+        open: suspicious labels that nobody has decided on
+        reviewed, corrected: labels that were decided on, and those of them that were changed
+        corrected_since: labels changed, excluded or called unclear since the newest training
+        reviewed_at: when a label was decided on last
+        has_features: whether a network is at hand that label issues can be found with: features
+            that are kept, or pretrained weights in PyTorch's cache
+    """
+
+    samples: int = 0
+    label_field: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
+    runs: Mapping[str, str] = field(default_factory=dict)
+    predicted: Mapping[str, tuple[str, bool, int]] = field(default_factory=dict)
+    judged: bool = False
+    judged_at: str | None = None
+    open: int = 0
+    reviewed: int = 0
+    corrected: int = 0
+    corrected_since: int = 0
+    reviewed_at: str | None = None
+    has_features: bool = False
+
+    @property
+    def labeled(self) -> int:
+        """How many samples have a label."""
+        return sum(self.classes.values())
+
+    @property
+    def newest_run(self) -> str | None:
+        """The key of the run that was trained last."""
+        return next(reversed(self.runs), None)
+
+    def predicted_by(self, run: str | None) -> int:
+        """How many samples a run, as it is now, has predicted, in the field that has most."""
+        counts = [n for key, is_now, n in self.predicted.values() if key == run and is_now]
+        return max(counts, default=0)
+
+
+def overview(dataset: fo.Dataset) -> Overview:
+    """Count what has been done with a dataset."""
+    label_field = _label_field(dataset)
+    runs = {key: trained_at(dataset, key) for key in list_runs(dataset)}
+    fields = prediction_fields(dataset)
+    counted = _counted(dataset, label_field, fields)
+    predicted = {}
+    for name in fields:
+        info = field_info(dataset, name)
+        is_now = info["run"] not in runs or info.get("version") == runs[info["run"]]
+        predicted[name] = (info["run"], is_now, counted["fields"][name])
+    newest = next(reversed(runs.values()), None)
+    return Overview(
+        samples=counted["samples"],
+        label_field=label_field,
+        classes=counted["classes"],
+        parts=counted["parts"],
+        runs=runs,
+        predicted=predicted,
+        has_features=has_features(dataset),
+        **_reviewed(dataset, label_field, newest),
+    )
+
+
+def _label_field(dataset: fo.Dataset) -> str | None:
+    """The field that holds classes; fields of plain strings only count if a verb has used them."""
+    own = [x for x in classification_fields(dataset) if not is_owned(dataset.get_field(x))]
+    name = default_label_field(dataset)
+    is_used = any(
+        field_info(dataset, other).get("label_field") == name
+        for other in dataset.get_field_schema()
+    )
+    return name if dataset.get_field(name) is not None and (own or is_used) else None
+
+
+def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]) -> dict:
+    """Samples by label and by split, and those with predictions, in one pass of the database."""
+
+    def count(condition: dict) -> dict:
+        return {"$sum": {"$cond": [condition, 1, 0]}}
+
+    label = f"${path_in(dataset, label_field)}" if label_field else None
+    tags = {"$ifNull": ["$tags", []]}
+    group = {"_id": label, "samples": {"$sum": 1}}
+    group |= {f"part_{part}": count({"$in": [part, tags]}) for part in PARTS}
+    for place, name in enumerate(fields):
+        group[f"field_{place}"] = count({"$gt": [f"${name}.label", None]})
+    rows = list(dataset._sample_collection.aggregate([{"$group": group}]))
+    parts = {part: sum(row[f"part_{part}"] for row in rows) for part in PARTS}
+    named = {row["_id"]: row["samples"] for row in rows if row["_id"] not in (None, "")}
+    return {
+        "samples": sum(row["samples"] for row in rows),
+        "classes": dict(sorted(named.items())),
+        "parts": {part: n for part, n in parts.items() if n},
+        "fields": {
+            name: sum(row[f"field_{place}"] for row in rows) for place, name in enumerate(fields)
+        },
+    }
+
+
+def _reviewed(dataset: fo.Dataset, label_field: str | None, newest: str | None) -> dict:
+    """How far the review is."""
+    found: dict = {}
+    if label_field is None:
+        return found
+    columns, samples = columns_of(dataset, label_field), dataset._sample_collection
+    if columns.quality:
+        info = label_issues_info(dataset)
+        is_same = info.get("label_field") == label_field
+        found |= {"judged": True, "judged_at": info.get("began") if is_same else None}
+    if columns.suggestion:
+        wanted = {f"{columns.suggestion}.label": {"$ne": None}}
+        found["open"] = samples.count_documents({"$and": [is_open(columns), wanted]})
+    if dataset.get_field(REVIEW) is None:
+        return found
+    differs = {"$ne": [f"${REVIEW}.old_label", f"${REVIEW}.new_label"]}
+    counts = {"$or": [differs, {"$in": [f"${REVIEW}.label", list(LEFT_OUT)]}]}
+    since = {"$and": [counts, {"$gt": [f"${REVIEW}.time", newest or "~"]}]}
+    group = {
+        "_id": None,
+        "reviewed": {"$sum": 1},
+        "corrected": {"$sum": {"$cond": [differs, 1, 0]}},
+        "corrected_since": {"$sum": {"$cond": [since, 1, 0]}},
+        "reviewed_at": {"$max": f"${REVIEW}.time"},
+    }
+    own = {f"{REVIEW}.label_field": label_field}
+    for row in samples.aggregate([{"$match": own}, {"$group": group}]):
+        found |= {name: row[name] for name in group if name != "_id"}
+    return found
+
+
+def has_features(dataset: fo.Dataset) -> bool:
+    """Whether label issues can be found without training or downloading: features of a network are
+    kept with the dataset, or pretrained weights are in PyTorch's cache."""
+    home = os.path.join(dataset_folder(dataset), FEATURES)
+    kept = os.listdir(home) if os.path.isdir(home) else []
+    # Folders of what is read from pixels alone have a hyphen in their names.
+    return any("-" not in name for name in kept) or bool(cached_weights("*"))
+
+
+def cached_weights(backbone: str) -> list[str]:
+    """Files of ImageNet weights of a backbone in PyTorch's cache; found without PyTorch."""
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return glob.glob(
+        os.path.join(os.path.expanduser(home), "hub", "checkpoints", f"{backbone}-*.pth")
+    )

@@ -1,0 +1,119 @@
+"""What a report says of samples, classes, splits and their sources, read from a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import fiftyone as fo
+
+from ..reports.facts import Data, Training
+from .fields import path_in, root_dataset, whole
+from .import_record import INFO_KEY
+from .reviews import Review
+from .run import Run
+from .runs import list_runs
+from .splits import split_tags
+
+Samples = fo.core.collections.SampleCollection
+ORDER = ("train", "val", "test")
+LISTED = 20  # files that are named
+
+
+def data_of(samples: Samples, label_field: str | None) -> Data:
+    """Samples, classes and splits; of a dataset as a whole also where it came from.
+
+    Args:
+        samples: a dataset or view
+        label_field: the labels; None if there are none
+    """
+    dataset = root_dataset(samples)
+    labels, tags = _labels_and_tags(samples, label_field)
+    known = split_tags(dataset)
+    found = {tag for own in tags for tag in own} & known
+    parts = [x for x in ORDER if x in found] + sorted(found - set(ORDER))
+    counts: dict[str, Counter] = {}
+    for label, own in zip(labels, tags, strict=True):
+        if label is not None:
+            part = next((x for x in parts if x in own), "")
+            counts.setdefault(label, Counter())[part] += 1
+    facts = {
+        "label_field": label_field or "",
+        "samples": len(labels),
+        "unlabeled": sum(label is None for label in labels),
+        "parts": parts,
+        "counts": {name: dict(counts[name]) for name in sorted(counts)},
+    }
+    record = dataset.info.get(INFO_KEY) or {}
+    root = record.get("path")
+    if not root:
+        return Data(**facts)
+    facts |= {"folder": shown_folder(root), "layout": record.get("layout")}
+    if not isinstance(samples, fo.Dataset):
+        return Data(**facts)
+    files = record.get("skipped_files") or []
+    return Data(
+        **facts,
+        left_out=dict(record.get("skipped") or {}),
+        left_out_files=[(shown_file(path, root), why) for path, why in files[:LISTED]],
+        equal=len(record.get("duplicates") or []),
+        contradictions=len(record.get("contradictions") or []),
+    )
+
+
+def _labels_and_tags(samples: Samples, label_field: str | None) -> tuple[list, list]:
+    samples = whole(samples)
+    if label_field is None:
+        tags = samples.values("tags")
+        return [None] * len(tags), tags
+    labels, tags = samples.values([path_in(root_dataset(samples), label_field), "tags"])
+    return [label or None for label in labels], tags
+
+
+def training_of(
+    dataset: fo.Dataset, run: Run | None, reviews: Sequence[Review] = ()
+) -> Training | None:
+    """What a report says of a run; None of none.
+
+    Args:
+        dataset, run: the run
+        reviews: decisions about the labels of the dataset
+    """
+    if run is None:
+        return None
+    changed = [x for x in reviews if x.is_correction and x.label_field == run.label_field]
+    since = {x.sample_id for x in changed if run.trained and (x.time or "") > run.trained}
+    return Training(
+        key=run.key,
+        trained=run.trained,
+        classes=len(run.classes),
+        recipe=run.recipe | {"weights": os.path.basename(str(run.recipe.get("weights")))},
+        history=run.history,
+        validations=run.validations,
+        best_epoch=run.best_epoch,
+        val_accuracy=run.val_accuracy,
+        val_images=run.val_images,
+        findings=run.findings,
+        others=[key for key in list_runs(dataset) if key != run.key],
+        corrected=len(since),
+    )
+
+
+def import_root(dataset: fo.Dataset) -> str | None:
+    """The folder that a dataset was imported from; None if it is not known."""
+    return (dataset.info.get(INFO_KEY) or {}).get("path")
+
+
+def shown_file(path: str, root: str | None) -> str:
+    """A file as a report names it: below the folder of the import, or else with its own folder."""
+    if root and path.startswith(root.rstrip(os.sep) + os.sep):
+        return os.path.relpath(path, root)
+    return os.path.join(os.path.basename(os.path.dirname(path)), os.path.basename(path))
+
+
+def shown_folder(path: str) -> str:
+    """A folder as a report names it: the home of the user, whose name a reader need not know, is
+    "~"."""
+    home = os.path.expanduser("~").rstrip(os.sep)
+    return f"~{path[len(home) :]}" if home and (path + os.sep).startswith(home + os.sep) else path

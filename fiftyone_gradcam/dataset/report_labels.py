@@ -1,0 +1,106 @@
+"""What a report says of labels: which may be wrong, and what was decided about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import fiftyone as fo
+
+from ..reports.facts import Correction, Decisions, Suspect, Suspects
+from ..review.kinds import EQUAL, NEAR, WRONG
+from .fields import root_dataset, whole
+from .import_record import decode_options
+from .label_totals import in_words, label_issues_info
+from .report_data import import_root, shown_file
+from .report_pictures import picture_of
+from .review_queue import is_open
+from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
+from .reviews import Review
+
+Samples = fo.core.collections.SampleCollection
+CORRECTIONS = 100  # that are listed
+OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds of issues, beside those of the image itself
+
+
+def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | None:
+    """Labels that may be wrong and that nobody has decided on; None if none were judged.
+
+    Args:
+        samples: a dataset or view
+        columns: where the labels are, and what is known of them
+        most: how many are shown
+    """
+    if columns.quality is None:
+        return None
+    dataset = root_dataset(samples)
+    said = [{f"{x}.label": {"$ne": None}} for x in (columns.suggestion, columns.issue) if x]
+    asked = {"$and": [is_open(columns), {"$or": said or [{columns.quality: {"$ne": None}}]}]}
+    by = {"$ifNull": [f"${columns.quality}", 2.0]}
+    kind = f"${columns.issue}.label" if columns.issue else None
+    other = f"${columns.suggestion}.label" if columns.suggestion else None
+    pipeline = [
+        {"$match": asked},
+        {"$project": {"by": by, "kind": kind, "other": other}},
+        {"$sort": {"by": 1, "_id": 1}},
+    ]
+    rows = list(whole(samples)._aggregate(post_pipeline=pipeline))
+    kinds = Counter(row["kind"] for row in rows if row.get("kind"))
+    wrong = [row for row in rows if row.get("other") or row.get("kind") in OF_LABELS or not said]
+    info = label_issues_info(dataset) if isinstance(samples, fo.Dataset) else {}
+    is_own = "estimate" in info and info.get("label_field", columns.label_field) == (
+        columns.label_field
+    )
+    ids = [str(row["_id"]) for row in wrong[:most]]
+    return Suspects(
+        in_words(info) if is_own else "",
+        len(wrong),
+        dict(kinds.most_common()),
+        _shown(dataset, columns, ids),
+    )
+
+
+def _shown(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[Suspect]:
+    rows = stored_values(dataset, ids, columns)
+    options, root, found = decode_options(dataset), import_root(dataset), []
+    for row in (rows[i] for i in ids if i in rows):
+        suggestion = (row.get(columns.suggestion) or {}) if columns.suggestion else {}
+        issue = (row.get(columns.issue) or {}) if columns.issue else {}
+        found.append(
+            Suspect(
+                picture_of(row["filepath"], options),
+                shown_file(row["filepath"], root),
+                label_in(row, columns) or "no label",
+                row.get(columns.quality),
+                suggestion_in(row, columns),
+                suggestion.get("confidence"),
+                evidence_in(row, columns) if issue else "",
+                bool(issue.get("sure")),
+            )
+        )
+    return found
+
+
+def decisions_of(reviews: Sequence[Review], root: str | None) -> Decisions | None:
+    """What reviews decided; None if there are none.
+
+    Args:
+        reviews: oldest first
+        root: the folder of the import
+    """
+    if not reviews:
+        return None
+    changed = [one for one in reviews if one.is_correction]
+    shown = [
+        Correction(
+            shown_file(one.filepath, root),
+            one.old_label,
+            one.new_label,
+            one.time,
+            one.source,
+            one.evidence,
+        )
+        for one in reversed(changed[-CORRECTIONS:])
+    ]
+    counts = Counter(one.decision for one in reviews)
+    return Decisions(dict(counts.most_common()), len(changed), shown)

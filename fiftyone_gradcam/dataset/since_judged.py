@@ -1,0 +1,152 @@
+"""What has become of labels since label issues were found: decided on in reviews, or changed
+otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import fiftyone as fo
+
+from .basis import Snapshot, digest
+from .review_queue import is_open
+from .review_state import HISTORY, REVIEW, columns_of
+from .reviews import LEFT_OUT
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has become of labels since they were judged.
+
+    Attributes:
+        corrected: labels that reviews have changed
+        left_out: samples that reviews have excluded or called unclear
+        open: suspicious labels that nobody has decided on
+        elsewhere: whether labels or samples have changed otherwise
+    """
+
+    corrected: int
+    left_out: int
+    open: int
+    elsewhere: bool
+
+    @property
+    def decided(self) -> int:
+        """How many decisions may change what is said of other labels."""
+        return self.corrected + self.left_out
+
+    @property
+    def words(self) -> str:
+        """Such as "3 labels were corrected and 1 sample was left out"."""
+        parts = []
+        if self.corrected:
+            words = "label was" if self.corrected == 1 else "labels were"
+            parts.append(f"{self.corrected} {words} corrected")
+        if self.left_out:
+            words = "sample was" if self.left_out == 1 else "samples were"
+            parts.append(f"{self.left_out} {words} left out")
+        return " and ".join(parts)
+
+
+def are_mixed(
+    dataset: fo.Dataset, noted: Mapping, label_field: str, quality: str, ids: Collection[str]
+) -> bool:
+    """Whether samples beside those that are judged now keep a quality that is of labels that have
+    changed, or of another field. To be asked before anything is written.
+
+    Args:
+        dataset, noted: see `changes_since_judged`
+        label_field, quality: of the call
+        ids: of its samples
+    """
+    if not noted or dataset.get_field(quality) is None:
+        return False
+    if not set(dataset.exists(quality).values("id")).difference(ids):
+        return False
+    gone = dataset.get_field(noted.get("label_field") or "") is None
+    if gone or noted["label_field"] != label_field or noted["fields"][0] != quality:
+        return True
+    changes = changes_since_judged(dataset, noted)
+    return changes is None or changes.elsewhere or changes.decided > 0
+
+
+def basis_of_issues(
+    dataset: fo.Dataset,
+    label_field: str,
+    quality: str,
+    judged: Mapping[str, str],
+    began: str,
+    mixed: bool,
+) -> dict:
+    """What label issues rest on, to be kept with them once they are written.
+
+    Args:
+        dataset, label_field: whose labels were judged
+        quality: field of the quality of each label
+        judged: labels by sample id, as they were when they were judged
+        began: when that was, in UTC and ISO 8601
+        mixed: see `are_mixed`
+
+    Returns:
+        "began", and "basis": a digest of the labels that have a quality; "" of mixed ones
+    """
+    snapshot = Snapshot(dataset, label_field, [quality])
+    labels = {i: x for i, x in snapshot.labels.items() if _has(snapshot, i, quality)}
+    return {"began": began, "basis": "" if mixed else digest({**labels, **judged}.items())}
+
+
+def changes_since_judged(dataset: fo.Dataset, noted: Mapping) -> Changes | None:
+    """What has become of labels since `find_label_issues` has judged them.
+
+    Args:
+        dataset: with its labels
+        noted: in its info, as `issues.note_label_issues` has kept it
+
+    Returns:
+        None where an earlier version has kept nothing to compare with
+    """
+    basis, began = noted.get("basis"), noted.get("began")
+    if basis is None or began is None:
+        return None
+    label_field, quality = noted["label_field"], noted["fields"][0]
+    columns = columns_of(dataset, label_field)
+    has_reviews = dataset.get_field(REVIEW) is not None and dataset.get_field(HISTORY) is not None
+    snapshot = Snapshot(dataset, label_field, [quality])
+    then = {i: x for i, x in snapshot.labels.items() if _has(snapshot, i, quality)}
+    corrected = left_out = 0
+    for row in _reviewed_since(dataset, began) if has_reviews else ():
+        sample_id, review = str(row["_id"]), row[REVIEW]
+        first = _first_since(row[HISTORY], label_field, began)
+        if first is None:
+            continue
+        corrected += first["old_label"] != review.get("new_label")
+        left_out += review["label"] in LEFT_OUT
+        if quality not in first["before"]:
+            had = sample_id in then
+        else:
+            had = first["before"][quality] is not None
+        then.pop(sample_id, None)
+        if had and first["old_label"]:
+            then[sample_id] = first["old_label"]
+    suspicious = f"{columns.suggestion}.label" if columns.suggestion else None
+    asked = {"$and": [is_open(columns), {suspicious: {"$ne": None}}]} if suspicious else None
+    count = dataset._sample_collection.count_documents(asked) if asked else 0
+    return Changes(corrected, left_out, count, digest(then.items()) != basis)
+
+
+def _has(snapshot: Snapshot, sample_id: str, name: str) -> bool:
+    return snapshot.values[sample_id].get(name) is not None
+
+
+def _reviewed_since(dataset: fo.Dataset, began: str) -> Collection[Mapping]:
+    """Samples that were decided on since some time: what the database has of their reviews."""
+    since = {f"{REVIEW}.time": {"$gt": began}, HISTORY: {"$type": "array"}}
+    return list(dataset._sample_collection.find(since, [REVIEW, HISTORY]))
+
+
+def _first_since(history: list[str], label_field: str, began: str) -> dict | None:
+    """The first decision about a label since some time; None if there is none."""
+    lines = (json.loads(line) for line in history)
+    own = (x for x in lines if x["label_field"] == label_field and (x["time"] or "") > began)
+    return next(own, None)

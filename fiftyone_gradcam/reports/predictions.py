@@ -1,0 +1,104 @@
+"""What a report says of predictions: accuracy, classes, and the worst mistakes."""
+
+from __future__ import annotations
+
+from ..review.confusion import class_rows, wilson_interval
+from .elements import MOST_CLASSES, count, missing, percent, picture, section, table
+from .facts import Facts, Mistake, Results
+from .html import Html, name_of, tag
+
+
+def tiles(facts: Facts) -> Html:
+    """The figures at the top."""
+    found = [(f"{facts.data.samples:,}", "samples" if facts.data.samples != 1 else "sample")]
+    found.append((f"{len(facts.data.counts):,}", "class" + "es" * (len(facts.data.counts) != 1)))
+    if facts.results is not None:
+        total, right = int(facts.results.matrix.sum()), int(facts.results.matrix.trace())
+        low, high = wilson_interval(right, total)
+        found.append(
+            (percent(right / total), f"accuracy (95% interval {percent(low)} to {percent(high)})")
+        )
+    if facts.suspects is not None:
+        sure = facts.suspects.total
+        found.append((f"{sure:,}", "suspicious label" + "s" * (sure != 1) + " to review"))
+    if facts.decisions is not None:
+        total = facts.decisions.total
+        found.append((f"{total:,}", "label" + "s" * (total != 1) + " corrected"))
+    boxes = (
+        tag("div", tag("b", value), tag("span", words), class_="tile") for value, words in found
+    )
+    return tag("div", *boxes, class_="tiles")
+
+
+def accuracy_section(results: Results | None) -> Html:
+    """Accuracy with its interval, and how well each class is found."""
+    if results is None:
+        text = (
+            "No sample has both a label and a prediction: call predict(), or press Predict in the "
+            "App."
+        )
+        return section("accuracy", "Accuracy", missing(text))
+    total, right = int(results.matrix.sum()), int(results.matrix.trace())
+    low, high = wilson_interval(right, total)
+    parts = [
+        tag(
+            "p",
+            tag("b", f"Accuracy {percent(right / total)}"),
+            f" (95% interval {percent(low)} to {percent(high)}): {right:,} of "
+            f"{count(total, 'sample')} are right. Judged on {results.of}.",
+        ),
+        *(tag("p", tag("b", "Note: "), note, class_="note") for note in results.notes),
+        tag("h3", "Classes, worst recall first"),
+    ]
+    known = [row for row in class_rows(results.matrix, results.names) if row.labelled]
+    known.sort(key=lambda row: (row.recall, -row.labelled, row.name))
+    rows = [
+        (
+            name_of(row.name),
+            f"{row.labelled:,}",
+            f"{row.right:,}",
+            percent(row.recall),
+            percent(row.precision),
+            percent(row.f1),
+        )
+        for row in known[:MOST_CLASSES]
+    ]
+    titles = ("Samples", "Right", "Recall", "Precision", "F1")
+    parts.append(table([("Class", False), *((title, True) for title in titles)], rows))
+    if len(known) > MOST_CLASSES:
+        words = f"The worst {MOST_CLASSES} of {len(known):,} classes are listed."
+        parts.append(tag("p", words, class_="soft"))
+    return section("accuracy", "Accuracy", *parts)
+
+
+def mistakes_section(facts: Facts) -> Html:
+    """Confident mistakes of the classes that are found worst, with heatmaps."""
+    title = "Worst classes"
+    if facts.results is None:
+        return section("mistakes", title, missing("There are no predictions to be wrong."))
+    if not facts.mistakes:
+        return section("mistakes", title, tag("p", "No sample here is predicted wrongly."))
+    parts = [tag("p", "Mistakes of the classes with the lowest recall, the most confident first.")]
+    if facts.heatmaps:
+        legend = tag("span", class_="scale")
+        words = "Where the evidence for the predicted class is: none "
+        parts.append(tag("p", words, legend, " most in this image.", class_="soft"))
+    else:
+        text = "Without heatmaps: predict() makes them, or Predict in the App."
+        parts.append(missing(text))
+    for name, own in facts.mistakes.items():
+        parts.append(tag("h3", name_of(name)))
+        parts.append(tag("div", *map(_mistake, own), class_="cards"))
+    return section("mistakes", title, *parts)
+
+
+def _mistake(one: Mistake) -> Html:
+    score = f" {one.score:.2f}" if one.score is not None else ""
+    return tag(
+        "div",
+        picture(one.picture, f"{one.label}, predicted as {one.predicted}"),
+        tag("div", "label ", tag("b", name_of(one.label))),
+        tag("div", "predicted ", tag("b", name_of(one.predicted)), score),
+        tag("div", name_of(one.file), class_="file"),
+        class_="card",
+    )

@@ -1,0 +1,121 @@
+"""Forms in a real browser: what only a browser shows."""
+
+import re
+
+import pytest
+import torch
+from conftest import save_digits
+from serving import until
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.model.backbones import get_backbone
+
+SIZES = ({"width": 1600, "height": 1000}, {"width": 1100, "height": 800})
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = save_digits(tmp_path_factory.mktemp("app forms") / "digits", per_class=8, side=32)
+    dataset = fg.import_folders(str(root), "digits in forms")
+    fg.split(dataset)
+    yield dataset
+    dataset.delete()
+
+
+def submit_buttons(app):
+    return app.dialog.locator("[aria-label='split button'] button")
+
+
+def close(app) -> None:
+    app.page.keyboard.press("Escape")
+    app.dialog.wait_for(state="detached")
+
+
+def is_above_the_fold(app, text: str) -> bool:
+    """Whether a text, and the button that sends the form, are seen without scrolling."""
+    height = app.page.viewport_size["height"]
+    boxes = (app.dialog.get_by_text(text).first.bounding_box(), submit_buttons(app).bounding_box())
+    return all(box["y"] >= 0 and box["y"] + box["height"] <= height for box in boxes)
+
+
+def test_forms_of_the_path(app, app_server, dataset, tmp_path):
+    app.open(dataset.name)
+    for size in SIZES:
+        app.page.set_viewport_size(size)
+        app.press("import_folders")
+        button = submit_buttons(app)
+        assert (button.count(), button.inner_text()) == (1, "Import")  # no arrow beside it
+        assert button.is_disabled()
+        assert app.dialog.get_by_text("Required").count() == 0  # nothing was typed yet
+        app.screenshot(f"70 import {size['width']}")
+        close(app)
+        app.press("split")
+        app.dialog.get_by_text("14 train, 5 val, 5 test").wait_for()
+        assert is_above_the_fold(app, "14 train, 5 val, 5 test")
+        assert submit_buttons(app).inner_text() == "Split"
+        app.fill("Training share", "0.4")
+        app.dialog.get_by_text(re.compile("^(9|10) train, 5 val")).wait_for()
+        app.screenshot(f"71 split {size['width']}")
+        close(app)
+        app.press("fine_tune")
+        app.dialog.get_by_text("14 training images").wait_for()
+        assert is_above_the_fold(app, "14 training images")
+        assert submit_buttons(app).inner_text() == "Train"
+        app.screenshot(f"72 train {size['width']}")
+        close(app)
+    folder = tmp_path / "to browse"
+    save_digits(folder, per_class=2)
+    browse(app, folder)
+    choose_network(app, tmp_path)
+    say_which_samples(app, app_server[0], dataset)
+
+
+def browse(app, folder) -> None:
+    """A folder is chosen by clicks; what was typed says where they start."""
+    app.press("import_folders")
+    app.fill("Folder", str(folder.parent / "gone"))
+    app.dialog.get_by_text("gone").first.wait_for()
+    app.dialog.locator("[title='Choose a directory'] button").click()
+    explorer = app.page.get_by_role("dialog").filter(has_text="Modified")
+    explorer.get_by_text(folder.name, exact=True).click()
+    app.screenshot("73 browse")
+    with app.form():
+        explorer.get_by_role("button", name="Choose", exact=True).click()
+    app.dialog.get_by_text("6 files in 3 classes").wait_for()
+    assert app.field("Folder").input_value() == str(folder)
+    assert submit_buttons(app).is_enabled()
+    close(app)
+
+
+def choose_network(app, tmp_path) -> None:
+    """A part of a name finds a network; weights of another are flagged; the time is estimated."""
+    app.press("fine_tune")
+    field = app.field("Network")
+    field.click()
+    field.fill("v3_large")
+    with app.form():
+        app.page.get_by_role("option", name="mobilenet_v3_large").click()
+    app.choose("Pretrained weights", "From a file")
+    path = tmp_path / "other.pth"
+    torch.save(get_backbone("squeezenet1_1").build(2).state_dict(), path)
+    app.fill("Weights file", str(path))
+    words = "This file holds weights of squeezenet1_1, not of mobilenet_v3_large"
+    app.dialog.get_by_text(words).wait_for()
+    assert submit_buttons(app).is_disabled()
+    app.screenshot("74 weights of another network")
+    app.choose("Network", "small_cnn")
+    app.dialog.get_by_text(re.compile(r"About \d+ s on the CPU")).wait_for()
+    close(app)
+
+
+def say_which_samples(app, session, dataset) -> None:
+    """An open view is no reason to train on it; that it is there is said."""
+    session.view = dataset.match_tags("val")
+    app.wait_for_text("5 samples")
+    for verb, chosen in (("fine_tune", "All 24 samples"), ("predict", "5 of 24 samples")):
+        app.press(verb)
+        app.dialog.get_by_text("5 of 24 samples: current view").wait_for()
+        picked = app.dialog.get_by_role("radio", name=re.compile(chosen))
+        until(picked.is_checked)
+        app.screenshot(f"75 samples of {verb}")
+        close(app)

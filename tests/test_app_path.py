@@ -1,0 +1,159 @@
+"""From an empty App to the first suspicious label and a corrected one: by clicks, counted."""
+
+import os
+import re
+import shutil
+
+import fiftyone as fo
+import pytest
+from conftest import HOME, save_digits
+from published import as_saved
+from serving import launch
+
+from fiftyone_gradcam.app.panels.actions import LABELS
+
+PLANTED = ("digit 0", "digit 1")  # an image of the one lies in the folder of the other
+
+
+class Clicks:
+    """Counts what a person does."""
+
+    def __init__(self, app):
+        self.app, self.clicks, self.entries, self.keys = app, 0, 0, 0
+
+    def click(self, element) -> None:
+        element.first.click()
+        self.clicks += 1
+
+    def press(self, name: str) -> None:
+        """Click a button that is there, or comes."""
+        self.click(self.app.page.get_by_role("button", name=name))
+
+    def type(self, label: str, text: str) -> None:
+        self.app.fill(label, text)
+        self.entries += 1
+
+
+@pytest.fixture(scope="module")
+def at_hand(tmp_path_factory):
+    """An App of its own whose PyTorch has a network in its cache, and no internet is needed."""
+    import torch
+
+    home = tmp_path_factory.mktemp("torch")
+    folder = home / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(as_saved("squeezenet1_1"), folder / "squeezenet1_1-b8a52dc0.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(home))
+        session = launch(HOME)
+        yield session
+        session.close()
+
+
+@pytest.fixture
+def app(at_hand, browser, request):
+    """A browser on that App, as wide as the test asks for."""
+    from browser import AppPage
+
+    width, height = getattr(request, "param", (1600, 1000))
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
+        page = AppPage(context.new_page(), f"http://127.0.0.1:{at_hand.server_port}/")
+        yield page
+        page.screenshot(f"end of {request.node.name}")
+    assert page.errors == [], page.errors
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Digits in folders, one of them in the wrong one."""
+    root = save_digits(tmp_path / "some digits", per_class=12, side=32)
+    shutil.move(root / PLANTED[0] / "005.png", root / PLANTED[1] / "moved.png")
+    yield root
+    if fo.dataset_exists("some digits"):
+        fo.delete_dataset("some digits")
+
+
+def to_the_panel(app, folder) -> Clicks:
+    """From an empty App to the steps of a folder of images."""
+    person = Clicks(app)
+    app.page.goto(app.url)
+    person.click(app.page.get_by_text("browse operations"))
+    person.click(app.page.get_by_text("Import labeled folders", exact=True))
+    person.type("Folder", str(folder))
+    app.wait_for_text("36 files in 3 classes")
+    app.screenshot("60 import")
+    person.click(app.dialog.get_by_role("button", name=re.compile("Execute|Import")))
+    app.wait_for_text("some digits: 36 images in 3 classes")
+    app.page.get_by_role("tab", name="Steps").wait_for()
+    app.dialog.wait_for(state="detached")
+    return person
+
+
+def test_an_empty_app_leads_to_a_corrected_label_in_four_clicks_and_a_key(app, folder):
+    person = to_the_panel(app, folder)
+    app.wait_for_text("36 samples, 3 classes")
+    app.wait_for_text("done with training")
+    app.screenshot("61 imported")
+    person.press("Find wrong labels")
+    app.page.get_by_role("button", name="Cancel").first.wait_for()
+    card = app.page.locator("[data-cy=gradcam-label]").last
+    card.wait_for()
+    app.screenshot("62 suspicious")
+    assert (person.clicks, person.entries) == (4, 1)
+    dataset = fo.load_dataset("some digits")
+    first = dataset.sort_by("label_quality").first()
+    assert os.path.basename(first.filepath) == "moved.png"
+    assert card.inner_text() == PLANTED[1]
+    app.page.keyboard.press("a")
+    app.page.locator("[data-cy=gradcam-progress][data-stored='1']").wait_for(state="attached")
+    dataset.reload()
+    assert dataset[first.id].ground_truth.label == PLANTED[0]
+    # The steps follow; so does what else has seen the label.
+    app.tab("Steps")
+    app.wait_for_text("1 corrected")
+    app.screenshot("63 corrected")
+    every_form_is_reached_by_name(app)
+
+
+def every_form_is_reached_by_name(app) -> None:
+    """All buttons are there and open their forms, in a wide window and in a narrow one."""
+    app.page.get_by_role("button", name="All actions", exact=True).click()
+    for width, height in ((1600, 1000), (1100, 800)):
+        app.page.set_viewport_size({"width": width, "height": height})
+        for label in LABELS.values():
+            button = app.page.get_by_role("button", name=label, exact=True).last
+            button.scroll_into_view_if_needed()
+            box = button.bounding_box()
+            assert 0 <= box["x"] <= width - box["width"], (label, width, box)
+            assert app._is_on_top(button), (label, width)
+        app.screenshot(f"64 all actions {width}")
+    with app.form():
+        app.page.get_by_role("button", name=LABELS["evaluate"], exact=True).last.click()
+    app.dialog.get_by_text(LABELS["evaluate"]).first.wait_for()
+    app.page.keyboard.press("Escape")
+    app.dialog.wait_for(state="detached")
+
+
+@pytest.mark.slow
+def test_training_and_heatmaps_in_between_take_six_clicks(app, folder):
+    person = to_the_panel(app, folder)
+    person.press("Train a classifier")
+    app.page.get_by_role("button", name="Cancel").first.wait_for()
+    app.screenshot("65 training")
+    button = app.page.get_by_role("button", name=re.compile("^Predict with"))
+    button.wait_for(timeout=600_000)
+    app.screenshot("66 trained")
+    dataset = fo.load_dataset("some digits")
+    assert dataset.count_sample_tags() == {"train": 22, "val": 7, "test": 7}
+    person.click(button)
+    find = app.page.get_by_role("button", name="Find wrong labels")
+    find.wait_for(timeout=300_000)
+    app.screenshot("67 predicted")
+    person.click(find)
+    app.page.locator("[data-cy=gradcam-label]").last.wait_for(timeout=300_000)
+    app.screenshot("68 suspicious")
+    assert (person.clicks, person.entries) == (6, 1)
+    dataset.reload()
+    assert dataset.exists("gradcam").count() == 36
+    app.page.keyboard.press("k")
+    app.page.locator("[data-cy=gradcam-progress][data-stored='1']").wait_for(state="attached")

@@ -1,0 +1,174 @@
+"""Files of features that are damaged, cut off or many; and numbers of any size."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kept import CLOSE, counting, folder_of, fresh_of, kept_of
+from made_runs import make_run, some_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import feature_files, feature_sources, kept_features
+from fiftyone_gradcam.dataset.feature_files import FeatureWriter, open_features
+from fiftyone_gradcam.dataset.files import dataset_folder
+from fiftyone_gradcam.dataset.writing import writing
+
+
+@pytest.fixture
+def dataset(tmp_path, name):
+    """Some digits of three classes."""
+    yield from some_digits(tmp_path / "digits", name, per_class=5)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from fiftyone_gradcam.dataset.feature_files import FeatureWriter
+writer = FeatureWriter(sys.argv[1])
+writer.add([bytes(20)] * 1000, np.ones((1000, 128)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_writer_that_was_killed_leaves_nothing_that_is_read(dataset):
+    run = make_run(dataset, "a")
+    folder = Path(folder_of(dataset, run))
+    home = Path(feature_files.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=home, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.suffix for path in folder.iterdir()] == [".part"]
+    found = kept_of(dataset, run)
+    assert found == pytest.approx(fresh_of(dataset, run), **CLOSE)
+    assert sorted(path.suffix for path in folder.iterdir()) == [".features", ".json"]
+
+
+SECOND = """
+import sys
+import fiftyone as fo
+import torch
+import fiftyone_gradcam as fg
+dataset, seen = fo.load_dataset(sys.argv[1]), []
+def see(module, inputs, output):
+    if torch.is_tensor(output):  # what is traced makes none
+        seen.append(module)
+hook = torch.nn.modules.module.register_module_forward_hook(see)
+fg.load_run(dataset, "a").load_model()
+print("ready", flush=True)
+found = fg.compute_embeddings(dataset, "a", progress=False)
+print("computed", len(seen), repr(float(found.sum())), flush=True)
+"""
+
+
+def test_of_two_processes_one_computes_and_the_other_waits_and_reads(dataset):
+    make_run(dataset, "a")
+    dataset.persistent = True  # for another process
+    home = Path(feature_files.__file__).parents[2]
+    given = [sys.executable, "-c", SECOND, dataset.name]
+    with writing(dataset):
+        child = subprocess.Popen(given, cwd=home, stdout=subprocess.PIPE, text=True)
+        while child.stdout.readline() != "ready\n":
+            assert child.poll() is None
+        own = fg.compute_embeddings(dataset, "a", progress=False)
+    told = child.communicate(timeout=120)[0].splitlines()
+    assert told[-1] == f"computed 0 {float(own.sum())!r}"
+    assert child.returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "other", "gone"])
+def test_damaged_files_cost_time_alone(dataset, damage):
+    run = make_run(dataset, "a")
+    before = kept_of(dataset, run)
+    (path,) = Path(folder_of(dataset, run)).glob("*.features")
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": content[:-1], "emptied": b"", "other": b"x" * 999}[damage])
+    with counting() as counts:
+        assert kept_of(dataset, run).tolist() == before.tolist()
+        assert kept_of(dataset, run).tolist() == before.tolist()
+    assert counts.forwarded == len(dataset)
+
+
+def test_a_full_disk_is_told_and_nothing_else_fails(dataset, monkeypatch, capsys):
+    run = make_run(dataset, "a")
+    add, calls = FeatureWriter.add, []
+
+    def full(self, keys, values):
+        calls.append(keys)
+        add(self, keys, values)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FeatureWriter, "add", full)
+    view = fg.predict(dataset, "a", progress=False)
+    assert len(view) == len(dataset)
+    assert len(calls) == 3  # once for the features, and once for each kind of pixels
+    assert capsys.readouterr().out.count("The disk is full. They are computed again") == 3
+    assert not list(Path(dataset_folder(dataset)).rglob("features/*/*"))
+    monkeypatch.undo()
+    assert kept_of(dataset, run) == pytest.approx(fresh_of(dataset, run), **CLOSE)
+
+
+def test_what_was_seen_before_a_pass_was_cancelled_is_kept(dataset):
+    run = make_run(dataset, "a")
+
+    def cancel(done, total, message):
+        if done >= 4:
+            raise fg.CancelledError
+
+    with pytest.raises(fg.CancelledError):
+        fg.predict(dataset, "a", batch_size=4, progress=cancel)
+    (file,) = feature_files.feature_files(folder_of(dataset, run))
+    with counting() as counts:
+        found = kept_of(dataset, run)
+    assert counts.forwarded == len(dataset) - len(file.records)
+    assert found == pytest.approx(fresh_of(dataset, run), **CLOSE)
+
+
+def test_many_small_files_become_one_with_the_newest_rows(dataset, monkeypatch):
+    monkeypatch.setattr(kept_features, "MOST_FILES", 3)
+    ids, paths = dataset.values(["id", "filepath"])
+    source = feature_sources.Source("many", "a backbone")
+
+    def keep(places, number):
+        kept = kept_features.Kept(dataset, source, ids, paths)
+        kept.add(np.array(places), np.full((len(places), 5), number))
+        kept.close()
+        return len(list(Path(kept.folder).glob("*.features")))
+
+    counts = [keep([0, 1], 1.0), keep([2], 2.0), keep([1, 3], 3.0)]
+    dataset.delete_samples(ids[0])
+    counts.append(keep([4], 4.0))
+    assert counts == [1, 2, 3, 1]
+    kept = kept_features.Kept(dataset, source, ids, paths)
+    assert kept.read()[:6, 0].tolist() == pytest.approx([np.nan, 3, 2, 3, 4, np.nan], nan_ok=True)
+
+
+FINITE = st.floats(-(2.0**127), 2.0**127, width=32)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.lists(FINITE, min_size=3, max_size=3), min_size=1, max_size=4))
+def test_any_size_of_number_keeps_ten_bits(tmp_path_factory, rows):
+    values = np.array(rows, np.float32)
+    folder = str(tmp_path_factory.mktemp("rows"))
+    writer = FeatureWriter(folder)
+    writer.add([bytes([i]) * 20 for i in range(len(values))], values)
+    file = open_features(writer.commit())
+    assert file.keys() == [bytes([i]) * 20 for i in range(len(values))]
+    found = file.rows(np.arange(len(values)))
+    assert found.tolist() == feature_files.rounded(values).tolist()
+    # Of a row, what is less than 2^-14 of its largest is kept less well.
+    peaks = np.abs(values).max(1, keepdims=True)
+    floor = np.maximum(peaks * 2.0**-22, 1e-40)
+    assert (np.abs(found - values) <= np.abs(values) * 2.0**-11 + floor).all()
+
+
+def test_what_float16_takes_is_kept_as_float16_has_it():
+    values = np.random.default_rng(0).gamma(1, 2, (50, 64)).astype(np.float32)
+    assert feature_files.rounded(values).tolist() == values.astype(np.float16).tolist()

@@ -1,0 +1,455 @@
+"""What all forms have in common: which samples they mean, their words, networks, files, runs."""
+
+import ast
+import re
+from collections import OrderedDict
+from dataclasses import fields as fields_of
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+import torch
+import torchvision
+from conftest import REPOSITORY
+from made_runs import make_run, some_digits
+from test_operators import CALLS, OF_LABELS, OF_RUNS, URI, VERBS
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators import OPERATORS
+from fiftyone_gradcam.app.operators.backbone_fields import GOOD, backbones
+from fiftyone_gradcam.app.operators.labels import LABELS, OF_VERBS, in_labels
+from fiftyone_gradcam.app.operators.recipe_fields import CHOICES
+from fiftyone_gradcam.app.operators.split_preview import parts_of
+from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
+from fiftyone_gradcam.model.blank import build_blank
+from fiftyone_gradcam.model.facts import FACTS
+from fiftyone_gradcam.model.file_shapes import backbone_of_file, shapes_in, signature
+from fiftyone_gradcam.training.recipe import Recipe
+
+FORMS = [*VERBS, *OF_RUNS, *OF_LABELS, "relocate", "compute_embeddings"]
+APP = REPOSITORY / "fiftyone_gradcam" / "app"
+SMALL = ("squeezenet1_0", "squeezenet1_1", "mobilenet_v2")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Twelve digits in two splits, with two runs; the first has predicted all."""
+    made = some_digits(tmp_path_factory.mktemp("forms") / "digits", "forms", per_class=4)
+    dataset = next(made)
+    for seed, key in enumerate(("first", "second")):
+        make_run(dataset, key, seed=seed, files=False)
+    fg.predict(dataset, "first", progress=False, device="cpu")
+    yield dataset
+    next(made, None)
+
+
+@pytest.fixture
+def in_app(monkeypatch):
+    """As in the App's server."""
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")
+
+
+def context(verb: str, dataset, view=None, selected=(), **params) -> foo.executor.ExecutionContext:
+    request = {"dataset_name": dataset.name, "params": params, "selected": list(selected)}
+    if view is not None:
+        request["view"] = view._serialize()
+    return foo.executor.ExecutionContext(request_params=request, operator_uri=URI + verb)
+
+
+def form(verb: str, dataset, **options) -> dict:
+    """The form as the App gets it, with what FiftyOne adds."""
+    ctx = context(verb, dataset, **options)
+    found = foo.get_operator(URI + verb).resolve_type(ctx, "inputs").to_json()
+    return found["type"]["properties"]
+
+
+def given(verb: str, dataset, **options) -> dict:
+    return foo.get_operator(URI + verb).given(context(verb, dataset, **options))
+
+
+# Which samples
+
+
+def test_a_form_means_the_whole_dataset_unless_a_view_is_clearly_meant(dataset, in_app):
+    view, ids = dataset.limit(5), dataset.values("id")[:2]
+    of_all = {"label_field": "ground_truth"}
+    for verb, params in (("fine_tune", of_all), ("split", of_all), ("find_label_issues", of_all)):
+        target = form(verb, dataset, view=view, selected=ids)["view_target"]
+        assert target["default"] == "DATASET"
+        assert given(verb, dataset, view=view, selected=ids, **params)["samples"] == dataset
+    for selected, default, count in ((ids, "SELECTED_SAMPLES", 2), ((), "CURRENT_VIEW", 5)):
+        target = form("predict", dataset, view=view, selected=selected)["view_target"]
+        assert target["default"] == default
+        found = given("predict", dataset, view=view, selected=selected, run="first")
+        assert len(found["samples"]) == count
+    # Where all is shown and nothing selected there is nothing to ask.
+    hidden = form("predict", dataset)["view_target"]
+    assert (hidden["default"], hidden["view"]["name"]) == ("DATASET", "HiddenView")
+
+
+def test_a_form_says_how_many_samples_each_choice_has(dataset, in_app):
+    view, ids = dataset.limit(5), dataset.values("id")[:2]
+    target = form("predict", dataset, view=view, selected=ids)["view_target"]["view"]
+    assert target["label"] == "Samples"
+    assert [choice["label"] for choice in target["choices"]] == [
+        "All 12 samples", "5 of 12 samples: current view", "2 of 12 samples: selected",
+    ]  # fmt: skip
+
+
+def test_what_is_chosen_is_taken_and_from_python_a_view_is_meant(dataset, monkeypatch):
+    view = dataset.limit(5)
+    found = given("split", dataset, view=view, view_target="CURRENT_VIEW")
+    assert len(found["samples"]) == 5
+    assert len(given("split", dataset, view=view)["samples"]) == 5  # no App is there
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")
+    found = given("split", dataset, view=view, view_target="CURRENT_VIEW")
+    assert len(found["samples"]) == 5
+
+
+def test_forms_about_runs_ask_for_no_samples(dataset, in_app):
+    for verb in (*OF_RUNS, "retrain", "relocate", "export_reviews", "save_views"):
+        assert "view_target" not in form(verb, dataset, view=dataset.limit(5))
+
+
+# Buttons and errors
+
+
+@pytest.mark.parametrize("verb", FORMS)
+def test_the_button_says_what_it_does_and_stands_alone(dataset, verb, monkeypatch):
+    operator = foo.get_operator(URI + verb)
+    view = operator.resolve_input(context(verb, dataset)).to_json()["view"]
+    assert (view["name"], view["label"]) == ("PromptView", operator.config.label)
+    assert view["submit_button_label"] not in ("", "Execute")
+    ctx = context(verb, dataset)
+    assert operator.resolve_execution_options(ctx).allow_delegated_execution == operator.is_long
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")
+    options = operator.resolve_execution_options(ctx)
+    assert not options.allow_delegated_execution  # or an arrow would offer what cannot be had
+    assert options.allow_immediate_execution
+    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", True)
+    assert operator.resolve_execution_options(ctx).allow_delegated_execution == operator.is_long
+
+
+@pytest.mark.parametrize("verb", [x for x in FORMS if x != "accept_sure"])
+def test_nothing_is_red_before_anything_is_typed(dataset, verb, in_app):
+    for name, field in form(verb, dataset, selected=dataset.values("id")[:2]).items():
+        assert field["view"]["name"] != "Error", (verb, name)
+        assert not field["required"], (verb, name)  # which is red until it is filled in
+
+
+def test_what_is_missing_keeps_a_form_from_being_sent_without_a_word(dataset):
+    field = form("import_folders", dataset)["no_path"]
+    assert (field["view"]["name"], field["invalid"]) == ("HiddenView", True)
+    assert field["error_message"] == "Folder is missing"
+    with pytest.raises(Exception, match="Folder is missing"):
+        foo.execute_operator(URI + "import_folders", {"dataset": dataset, "params": {}})
+
+
+# Files and folders
+
+
+def test_a_folder_is_browsed_for_or_typed(dataset, tmp_path):
+    asked = form("import_folders", dataset)["path"]
+    assert (asked["type"]["name"], asked["view"]["name"]) == ("File", "FileExplorerView")
+    assert asked["view"]["choose_dir"]
+    browsed = {"absolute_path": str(tmp_path), "name": tmp_path.name, "type": "directory"}
+    assert "no_plan" in form("import_folders", dataset, path=browsed)
+    assert given("import_folders", dataset, path=browsed)["path"] == str(tmp_path)
+    typed = form("import_folders", dataset, path=str(tmp_path))["path"]  # of a request
+    assert typed["type"]["name"] == "String"
+    assert given("import_folders", dataset, path=f" {tmp_path} ")["path"] == str(tmp_path)
+    for wrong in ({"absolute_path": 3}, {"absolute_path": "a\0"}, 3, []):
+        with pytest.raises(ValueError, match="path must be a text"):
+            given("import_folders", dataset, path=wrong)
+    for verb, name in (("export_folders", "folder"), ("export_run", "folder"),
+                       ("export_overlays", "folder"), ("mean_heatmaps", "folder"),
+                       ("import_run", "folder"), ("relocate", "new")):  # fmt: skip
+        assert form(verb, dataset)[name]["view"]["choose_dir"]
+    for verb, name, params in (
+        ("fine_tune", "weights_file", {"weights": "file"}), ("export_reviews", "csv_path", {}),
+        ("import_run", "weights_file", {"way": "weights"}),
+    ):  # fmt: skip
+        view = form(verb, dataset, **params)[name]["view"]
+        assert (view["name"], view["choose_dir"]) == ("FileExplorerView", False)
+    folder = {"absolute_path": str(tmp_path)}
+    assert "not_empty" not in form("export_folders", dataset, folder=folder)
+    (tmp_path / "x").write_text("")
+    assert "not_empty" in form("export_folders", dataset, folder=folder)
+    assert "no_folder" in form(
+        "export_folders", dataset, folder={"absolute_path": str(tmp_path / "x")}
+    )
+
+
+# Networks and weights
+
+
+def test_all_networks_are_in_the_list_and_the_good_ones_first(dataset):
+    assert set(FACTS) == set(BACKBONES)
+    field = form("fine_tune", dataset)["backbone"]
+    assert field["view"]["name"] == "AutocompleteView"
+    assert field["view"]["allow_user_input"] is False
+    assert field["type"]["values"] == ["automatic", *backbones()]
+    assert list(backbones())[: len(GOOD)] == list(GOOD)
+    assert sorted(backbones()) == sorted(BACKBONES)
+    for name, (accuracy, megabytes, last_layer, _) in FACTS.items():
+        assert last_layer == get_backbone(name).family.last_layer
+        if name == "small_cnn":
+            continue
+        entry = torchvision.models.get_model_weights(name).DEFAULT.meta
+        assert accuracy == round(entry["_metrics"]["ImageNet-1K"]["acc@1"], 1)
+        assert megabytes == round(entry["_file_size"])
+
+
+def shapes_of(name: str, classes: int = 7) -> dict:
+    state = build_blank(get_backbone(name), classes).state_dict()
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [SMALL, pytest.param(tuple(BACKBONES), marks=pytest.mark.slow)],
+    ids=["small", "all"],
+)
+def test_each_network_is_told_from_all_others(names):
+    assert len({facts.shapes for facts in FACTS.values()}) == len(BACKBONES)
+    for name in names:
+        shapes = shapes_of(name)
+        fits = [x for x in FACTS if signature(shapes, x) == FACTS[x].shapes]
+        assert fits == [name]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.model."])
+def test_a_file_says_of_which_network_it_is(tmp_path, prefix, legacy):
+    model = get_backbone("squeezenet1_1").build(5)
+    state = OrderedDict((prefix + k, v.half()) for k, v in model.state_dict().items())
+    path = tmp_path / "a.pth"
+    for content in (state, {"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}):
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+        assert backbone_of_file(str(path)) == "squeezenet1_1"
+    shapes = shapes_in(str(path))
+    assert shapes["classifier.1.weight"] == (5, 512, 1, 1)
+    assert len(shapes) == len(state)
+
+
+def test_other_files_are_of_no_network_and_run_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
+
+    path = tmp_path / "a.pth"
+    for content in ({"a": torch.zeros(3, 3)}, Evil(), {"x": Evil()}, [1, 2], "text"):
+        torch.save(content, path)
+        assert backbone_of_file(str(path)) is None
+    for data in (b"", b"PK", b"\x80\x02", b"PK\x03\x04 no archive", b"\x80\x02}q\x00."):
+        path.write_bytes(data)
+        assert backbone_of_file(str(path)) is None
+    assert backbone_of_file(str(tmp_path)) is None
+    assert backbone_of_file("/gone") is None
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_of_another_network_are_flagged_as_soon_as_they_are_typed(dataset, tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save(get_backbone("squeezenet1_1").build(5).state_dict(), path)
+    chosen = {"weights": "file", "weights_file": {"absolute_path": str(path)}}
+    wrong = form("fine_tune", dataset, backbone="mobilenet_v2", **chosen)["other_network"]
+    assert wrong["error_message"] == (
+        "This file holds weights of squeezenet1_1, not of mobilenet_v2. Choose squeezenet1_1 as "
+        "the network, or another file"
+    )
+    right = form("fine_tune", dataset, backbone="squeezenet1_1", **chosen)
+    assert "other_network" not in right
+    assert right["found_network"]["view"]["label"] == "Weights of squeezenet1_1"
+    imported = form("import_run", dataset, way="weights", **chosen)
+    assert imported["backbone"]["default"] == "squeezenet1_1"  # found in the file
+    wrong = form("import_run", dataset, way="weights", backbone="resnet18", **chosen)
+    assert "other_network" in wrong
+
+
+# A run repeated
+
+
+def test_a_training_is_repeated_as_a_run_was(dataset):
+    assert set(CHOICES) == {x.name for x in fields_of(Recipe)}
+    run = fg.load_run(dataset, "first")
+    fields = form("fine_tune", dataset, recipe="run first")
+    assert {"run first", "run second"} < set(fields["recipe"]["type"]["values"])
+    assert fields["epochs"]["view"]["placeholder"] == str(run.recipe["epochs"])
+    labels = [x["label"] for x in fields["backbone"]["view"]["choices"]]
+    assert labels[0] == f"As in run first: {run.recipe['backbone']}"
+    found = given("fine_tune", dataset, recipe="run first", key="again")
+    known = {name: value for name, value in found.items() if name in CHOICES}
+    assert Recipe(**known) == Recipe(**run.recipe)
+    found = given("fine_tune", dataset, recipe="run first", key="again", epochs=9, seed=4)
+    assert (found["epochs"], found["seed"]) == (9, 4)
+    assert found["batch_size"] == run.recipe["batch_size"]
+    with pytest.raises(ValueError, match="gone"):
+        given("fine_tune", dataset, recipe="run gone")
+
+
+# What comes of a split
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"train": 0.5, "val": 0.5, "test": 0.0},
+        {"way": "counts", "count_train": 2, "count_val": 1, "count_test": 0},
+        {"way": "folds", "folds": 3, "seed": 5},
+        {"groups": "video"},
+    ],
+)
+def test_the_form_of_a_split_shows_what_comes_of_it(dataset, name, params):
+    clone = dataset.clone(name)
+    clone.set_values("video", [f"video {n % 3}" for n in range(12)])
+    clone.set_values("ground_truth", [None, *clone.values("ground_truth")[1:]])
+    asked = given("split", clone, **params)
+    parts, unlabeled, left_out = parts_of(asked)
+    shown = form("split", clone, **params)["preview"]["default"]
+    made = fg.split(**asked)
+    assert parts == made
+    assert (unlabeled, left_out) == (1, 0)
+    for part, own in made.items():
+        assert f"**{sum(own.values())} {part}**" in shown
+    for label in set().union(*made.values()):
+        cells = " | ".join(str(own.get(label, 0)) for own in made.values())
+        assert f"| {label} | {cells} |" in shown
+    words = form("split", clone, **params)["notes"]["view"]["label"]
+    assert "1 images without a label get no tag" in words
+    assert "This replaces the split that is there" in words
+
+
+def test_the_form_of_a_training_says_that_it_splits_first(dataset, name):
+    clone = dataset.clone(name)
+    clone.untag_samples(["train", "val", "test"])
+    words = form("fine_tune", clone)["summary"]["view"]["label"]
+    made = fg.split(clone)
+    counts = ", ".join(f"{label} {made['train'][label]}" for label in sorted(made["train"]))
+    total = {part: sum(own.values()) for part, own in made.items()}
+    assert "Not split yet: the images are split into train, val and test first" in words
+    assert f"{total['train']} training images ({counts}). {total['val']} validation" in words
+    assert "split" not in form("fine_tune", clone)["summary"]["view"]["label"]
+
+
+# Predictions of a second run
+
+
+def test_a_second_run_gets_new_fields_or_replaces_those_of_the_first(dataset):
+    assert "store" not in form("predict", dataset, run="first")
+    field = form("predict", dataset, run="second")["store"]
+    assert [x["label"] for x in field["view"]["choices"]] == [
+        "In new fields: prediction_second and gradcam_second",
+        "In prediction and gradcam: replaces those of first (12 samples)",
+    ]
+    assert field["default"] == "new"
+    new = given("predict", dataset, run="second")
+    assert new["prediction_field"] == "prediction_second"
+    assert new["heatmap_field"] == "gradcam_second"
+    old = given("predict", dataset, run="second", store="replace")
+    assert (old["prediction_field"], old["heatmap_field"]) == ("prediction", "gradcam")
+    own = given("predict", dataset, run="second", prediction_to="mine")
+    assert (own["prediction_field"], own["heatmap_field"]) == ("mine", "gradcam_second")
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pass overwrite=True", "turn on “Replace what is there”"),
+        ("Pass keep_masks=False", "Turn off “Keep masks”"),
+        ("another name, or overwrite=True", "another name, or turn on “Replace what is there”"),
+        ("Pass label_from='folder' or more", "Set “Classes come from” to “folder” or more"),
+        ("weights='none' is not", "“Pretrained weights” set to “none” is not"),
+        ("pass weights= with a file", "pass “Pretrained weights” with a file"),
+        ("by split_from here", "by “Splits come from” here"),
+        ("count must be at least 1, not 0", "“Number of samples” must be at least 1, not 0"),
+        ("Call split() again", "Call “Split into train, val and test” again"),
+        ("the label of a run, and its name", "the label of a run, and its name"),
+        ("field 'label_field' of the data", "field 'label_field' of the data"),
+        ("/a/label_from/x.jpg", "/a/label_from/x.jpg"),
+        ("“Keep masks” as it is", "“Keep masks” as it is"),
+    ],
+)
+def test_messages_are_in_the_words_of_the_form(text, shown):
+    assert in_labels(text).split() == shown.split()
+    assert in_labels(in_labels(text)) == in_labels(text)
+
+
+def test_a_form_may_call_an_argument_something_else():
+    assert in_labels("scale=3", "fine_tune") == "“Zoom” set to 3"
+    assert in_labels("scale=3", "predict") == "“Heatmap scale” set to 3"
+
+
+def raised_texts() -> list[tuple[str, str]]:
+    """Texts of errors that verbs raise, with "x" in the place of values."""
+    found = []
+    for room in ("workflow", "folders", "dataset", "training", "arguments.py"):
+        place = REPOSITORY / "fiftyone_gradcam" / room
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+                    continue
+                for text in node.exc.args[:1]:
+                    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                    words = [p.value if isinstance(p, ast.Constant) else "x" for p in parts]
+                    found.append((path.name, "".join(map(str, words))))
+    return found
+
+
+def test_no_message_of_a_verb_shows_an_argument_of_a_form():
+    texts = raised_texts()
+    assert len(texts) > 100
+    names = {*LABELS, *(n for own in OF_VERBS.values() for n in own)}
+    names = [name for name in names if "_" in name]
+    left = re.compile(rf"(?<![\w.'/])({'|'.join(names)})(?![\w'.(])")
+    for path, text in texts:
+        assert not left.search(in_labels(text)), (path, in_labels(text))
+
+
+def shown_texts() -> list[tuple[str, str]]:
+    """Texts of forms: all but docstrings and names."""
+    found = []
+    for path in sorted((APP / "operators").glob("*.py")):
+        tree = ast.parse(path.read_text())
+        documents = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        found += [
+            (path.name, node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            and id(node) not in documents and " " in node.value.strip()
+        ]  # fmt: skip
+    return found
+
+
+def test_forms_are_in_plain_american_english_and_cite_nothing():
+    wrong = re.compile(
+        r"labelled|grey|colour|learnt|anew|beforehand|begun|parted|watched|gone through|mend|told|"
+        r"normalis|visualis|arXiv|et al",
+        re.IGNORECASE,
+    )
+    texts = shown_texts()
+    assert len(texts) > 300
+    assert [x for x in texts if wrong.search(x[1])] == []
+    assert len(set(LABELS.values())) > 80
+    for name, label in LABELS.items():
+        assert label[0].isupper() or label == "MixUp", name
+
+
+def test_every_operator_says_in_a_line_what_it_does():
+    for operator in OPERATORS:
+        config = operator().config
+        if config.name in (*CALLS, "training_estimate"):
+            assert config.unlisted
+            continue
+        assert 15 < len(config.description) < 90, config.name
+        assert not config.description.endswith(".")

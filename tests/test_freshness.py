@@ -1,0 +1,214 @@
+"""Which values say that they rest on something that has changed: with real verbs, by values."""
+
+import numpy as np
+import pytest
+from made_runs import make_run, some_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.basis import Snapshot, digest
+from fiftyone_gradcam.dataset.freshness import (
+    count_stale_scores,
+    refresh_label_scores,
+    stale_values,
+)
+
+A, B, C = "digit 0", "digit 1", "digit 2"
+
+
+@pytest.fixture(scope="module")
+def digits_of(tmp_path_factory):
+    """What each test has a clone of: 8 digits of each class, split, predicted and judged."""
+    folder = tmp_path_factory.mktemp("freshness")
+    made = some_digits(folder / "digits", f"fresh {folder.name}", 8)
+    dataset = next(made)
+    fg.split(dataset)
+    make_run(dataset, "first")
+    fg.predict(dataset, "first", heatmaps=("predicted", "label", "contrast"))
+    labels = [[A, B, C].index(x) for x in dataset.values("ground_truth.label")]
+    likely = np.full((24, 3), 0.05)
+    likely[np.arange(24), labels] = 0.9
+    likely[0] = [0.05, 0.9, 0.05]  # the first 0 looks like a 1, and the last 2 like a 0
+    likely[23] = [0.9, 0.05, 0.05]
+    fg.find_label_issues(dataset, probabilities=likely)
+    yield dataset
+    next(made, None)
+
+
+@pytest.fixture
+def dataset(digits_of, name):
+    return digits_of.clone(name)
+
+
+def said(dataset) -> dict[tuple[str, str], str]:
+    """What is stale, and why."""
+    dataset.reload()
+    return {(one.kind, one.name): one.why for one in stale_values(dataset)}
+
+
+def relabel(dataset, places, label, field="ground_truth") -> None:
+    """Edit labels as somebody else does, who knows nothing of scores."""
+    for sample_id in np.array(dataset.values("id"))[list(places)]:
+        sample = dataset[str(sample_id)]
+        sample[field].label = label
+        sample.save()
+
+
+def test_a_digest_tells_pairs_apart_and_knows_no_order():
+    pairs = [("1", "a"), ("2", "b")]
+    assert digest(pairs) == digest(pairs[::-1])
+    others = [[("1", "b"), ("2", "a")], pairs[:1], [*pairs, ("3", "a")], []]
+    assert len({digest(pairs), *map(digest, others)}) == 5
+
+
+def test_what_was_just_made_is_fresh(dataset):
+    assert said(dataset) == {}
+    assert count_stale_scores(dataset, "prediction") == 0
+
+
+def test_labels_that_somebody_edits_make_scores_maps_and_issues_stale(dataset):
+    before = dict(zip(*dataset.values(["id", "prediction.label_score"]), strict=True))
+    relabel(dataset, [1, 2, 9], C)
+    contrasts = dataset.values("gradcam_contrast.target")
+    wrong = sum(contrasts[place] is not None for place in (1, 2, 9))
+    found = said(dataset)
+    assert found[("label scores", "prediction")] == "3 labels have changed since"
+    assert found[("heatmaps", "gradcam_label")] == "3 labels have changed since"
+    assert found[("label issues", "label_quality")] == "labels or samples have changed since"
+    assert (("heatmaps", "gradcam_contrast") in found) == (wrong > 0)
+    assert ("heatmaps", "gradcam") not in found  # of the predicted class, which is what it was
+    # The scores of all classes are there: those of the labels follow without the network.
+    assert refresh_label_scores(dataset, "prediction") == 3
+    rows = zip(
+        *dataset.values(
+            ["id", "ground_truth.label", "prediction_scores", "prediction.label_score"]
+        ),
+        strict=True,
+    )
+    places = set()
+    for place, (sample_id, label, scores, score) in enumerate(rows):
+        assert score == scores[[A, B, C].index(label)]
+        places |= {place} if score != before[sample_id] else set()
+    assert places == {1, 2, 9}
+    assert ("label scores", "prediction") not in said(dataset)
+
+
+def test_lowest_scores_are_those_of_the_labels_as_they_are_now(dataset):
+    relabel(dataset, range(8), C)
+    view = fg.lowest_scores(dataset)
+    rows = zip(*view.values(["ground_truth.label", "prediction_scores"]), strict=True)
+    scores = [scores[[A, B, C].index(label)] for label, scores in rows]
+    assert scores == sorted(scores) == view.values("prediction.label_score")
+    assert len(scores) == 24
+
+
+def test_a_label_that_no_class_is_has_no_score(dataset):
+    relabel(dataset, [4], "$no.class")
+    assert count_stale_scores(dataset, "prediction") == 1
+    assert refresh_label_scores(dataset, "prediction") == 1
+    assert dataset.values("prediction.label_score")[4] is None
+
+
+def test_reviews_make_label_issues_stale_once_none_is_left(dataset):
+    ids = dataset.values("id")
+    assert dataset.count("suggested_label") == 2
+    fg.review(dataset.select(ids[0]), "accept")
+    found = said(dataset)
+    assert ("label issues", "label_quality") not in found  # the other is still to be looked at
+    assert ("label scores", "prediction") not in found  # a review has them follow
+    assert found[("heatmaps", "gradcam_label")] == "1 label has changed since"
+    fg.review(dataset.select(ids[23]), "exclude")
+    why = "1 label was corrected and 1 sample was left out since, and no suspicious label is left"
+    assert said(dataset)[("label issues", "label_quality")] == why
+    # What reviews do is told from what is changed beside them.
+    relabel(dataset, [12], A)
+    found = said(dataset)
+    assert found[("label issues", "label_quality")] == "labels or samples have changed since"
+    relabel(dataset, [12], B)
+    fg.undo_review(dataset, 2)
+    assert said(dataset) == {}
+    dataset.delete_samples(ids[5])
+    why = "labels or samples have changed since"
+    assert said(dataset)[("label issues", "label_quality")] == why
+
+
+def test_judging_a_part_again_does_not_vouch_for_the_rest(dataset):
+    relabel(dataset, [20], A)
+    part = dataset[:18]  # 8 and 8 and 2: two classes can be judged
+    fg.find_label_issues(part, probabilities=np.eye(3)[[0] * 8 + [1] * 8 + [2] * 2])
+    assert ("label issues", "label_quality") in said(dataset)
+    labels = [[A, B, C].index(x) for x in dataset.values("ground_truth.label")]
+    fg.find_label_issues(dataset, probabilities=np.eye(3)[labels])
+    assert ("label issues", "label_quality") not in said(dataset)
+
+
+def test_a_run_that_is_trained_again_or_gone_leaves_stale_values(dataset):
+    fg.predict(dataset, make_run(dataset, "second", seed=1), "other", ())
+    fg.compute_embeddings(dataset, "second", "seen")
+    assert said(dataset) == {}
+    dataset.delete_run("second")
+    make_run(dataset, "second", seed=2)
+    found = {one.name: one for one in stale_values(dataset)}
+    assert {name: one.why for name, one in found.items()} == dict.fromkeys(
+        ("other", "seen"), "run 'second' was trained again since"
+    )
+    assert (found["other"].verb, found["other"].given["prediction_field"]) == ("predict", "other")
+    fg.predict(dataset, "second", "other", ())
+    fg.compute_embeddings(dataset, "second", "seen", overwrite=True)
+    assert said(dataset) == {}
+    dataset.delete_run("second")
+    assert said(dataset) == {("embeddings", "seen"): "run 'second' is gone"}
+
+
+def test_heatmaps_are_made_again_as_they_were(dataset):
+    relabel(dataset, [1], C)
+    again = next(one for one in stale_values(dataset) if one.name == "gradcam_label")
+    assert (again.verb, again.given["run"]) == ("predict", "first")
+    assert sorted(again.given["heatmaps"]) == ["contrast", "label", "predicted"]
+    fg.predict(dataset, **again.given)
+    assert dataset.values("gradcam_label.target")[1] == C
+    assert set(said(dataset)) == {("label issues", "label_quality")}
+
+
+def test_evaluations_count_what_differs(dataset):
+    fg.evaluate(dataset, "first")
+    assert said(dataset) == {}
+    place = dataset.values("eval_first").index(True)
+    relabel(dataset, [place], {A: B, B: C, C: A}[dataset.values("ground_truth.label")[place]])
+    found = {one.name: one for one in stale_values(dataset)}
+    assert found["eval_first"].why == "1 label or prediction has changed since"
+    fg.evaluate(dataset, **found["eval_first"].given)
+    assert ("evaluation", "eval_first") not in said(dataset)
+
+
+def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
+    config = dataset.get_run_info("first").config
+    now = Snapshot(dataset, "ground_truth")
+    config.basis = {"split": now.split(), "labels": now.learned()}
+    dataset.update_run_config("first", config)
+    fg.find_leaks(dataset, near=False)
+    assert said(dataset) == {}
+    tests = dataset.match_tags("test").values("id")
+    fg.split(dataset, seed=7)
+    assert dataset.match_tags("test").values("id") != tests
+    why = "the split has changed since it was trained: it may have learned from test images"
+    assert said(dataset) == {
+        ("run", "first"): why,
+        ("leaks", "leak"): "the split has changed since",
+    }
+    note = why.replace("it was trained", "run 'first' was trained")
+    assert note in fg.evaluate(dataset, "first").notes
+
+
+def test_a_renamed_field_of_labels_is_said_to_be_gone(dataset):
+    dataset.rename_sample_field("ground_truth", "truth")
+    found = said(dataset)
+    assert found[("label issues", "label_quality")] == "the labels 'ground_truth' are gone"
+    assert "'ground_truth'" in found[("label scores", "prediction")]
+
+
+def test_values_of_an_earlier_version_are_taken_as_fresh(dataset):
+    for key in ("basis", "began"):
+        dataset.info["label_issues"].pop(key)
+    dataset.save()
+    relabel(dataset, [1], C)
+    assert ("label issues", "label_quality") not in said(dataset)

@@ -1,0 +1,229 @@
+"""What the panel says is done and comes next: of counts by hand, and of a real dataset."""
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from made_runs import make_run, some_digits
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators import OPERATORS
+from fiftyone_gradcam.app.operators.verb import Verb
+from fiftyone_gradcam.app.panels.actions import BY_STEP, LABELS
+from fiftyone_gradcam.app.panels.next_step import FORM, REVIEW, START, next_steps, steps
+from fiftyone_gradcam.dataset.overview import Overview, overview
+
+IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
+SPLIT = IMPORTED | {"parts": {"train": 238, "val": 80, "test": 80}}
+TRAINED = SPLIT | {"runs": {"a": "2026-01-01T10:00", "b": "2026-01-02T10:00"}}
+PREDICTED = TRAINED | {"predicted": {"old": ("a", True, 398), "new": ("b", True, 390)}}
+JUDGED = {"judged": True, "judged_at": "2026-01-03T10:00", "open": 17}
+REVIEWED = JUDGED | {"open": 0, "reviewed": 17, "corrected": 11, "corrected_since": 12}
+
+
+@pytest.mark.parametrize(
+    ("facts", "label", "how", "second"),
+    [
+        ({}, "Import a folder", FORM, None),
+        ({"samples": 5}, "Import a folder", FORM, None),
+        # Labels are looked at first, for that takes no training.
+        (IMPORTED, "Find wrong labels", START, "Train a classifier"),
+        (SPLIT, "Find wrong labels", START, "Train a classifier"),
+        (IMPORTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Train a classifier"),
+        (
+            IMPORTED | JUDGED | {"open": 1},
+            "Review 1 suspicious label",
+            REVIEW,
+            "Train a classifier",
+        ),
+        (IMPORTED | REVIEWED, "Train a classifier", START, "Export to folders"),
+        (TRAINED, "Predict with 'b'", START, "Find wrong labels"),
+        # Label issues are newer than the runs, and then a run is.
+        (TRAINED | JUDGED, "Review 17 suspicious labels", REVIEW, "Predict with 'b'"),
+        (
+            TRAINED | JUDGED | {"judged_at": "2026-01-02T09:00"},
+            "Predict with 'b'",
+            START,
+            "Review 17 suspicious labels",
+        ),
+        (PREDICTED, "Find wrong labels", START, "Export to folders"),
+        (PREDICTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Export to folders"),
+        (PREDICTED | REVIEWED, "Retrain with 12 corrected labels", START, "Export to folders"),
+        (
+            PREDICTED | REVIEWED | {"corrected_since": 0},
+            "Export to folders",
+            FORM,
+            "Show mistakes",
+        ),
+        # Predictions of the newest run as it was before it was trained again are none of it.
+        (TRAINED | {"predicted": {"new": ("b", False, 398)}}, "Predict with 'b'", START, None),
+    ],
+)
+def test_what_comes_next(facts, label, how, second):
+    first, *others = next_steps(Overview(**facts))
+    assert (first.label, first.how) == (label, how)
+    assert first.words.endswith(".")
+    if second is not None:
+        assert others[0].label == second
+    assert len({one.label for one in (first, *others)}) == 1 + len(others)
+
+
+def test_what_is_started_needs_nothing_filled_in():
+    (find, train, *_) = next_steps(Overview(**IMPORTED), "resnet18_2", "squeezenet1_1")
+    assert (find.verb, find.given) == ("find_label_issues", {"label_field": "truth"})
+    given = {"key": "resnet18_2", "label_field": "truth", "weights": "auto"}
+    assert (train.verb, train.given) == ("fine_tune", given | {"backbone": "squeezenet1_1"})
+    assert "split first: 60% train, 20% validation, 20% test" in train.words
+    assert "split" not in next_steps(Overview(**SPLIT))[1].words
+    assert "downloaded once" in find.words
+    at_hand = next_steps(Overview(**IMPORTED, has_features=True))[0]
+    assert "downloaded" not in at_hand.words
+    (predict, *_) = next_steps(Overview(**TRAINED))
+    assert (predict.verb, predict.given) == ("predict", {"run": "b"})
+    (retrain, *_) = next_steps(Overview(**PREDICTED | REVIEWED))
+    assert (retrain.verb, retrain.given) == ("retrain", {"run": "b"})
+
+
+def said(facts: dict, exported: bool = False) -> list[tuple]:
+    return [(one.name, one.done, one.fact) for one in steps(Overview(**facts), exported)]
+
+
+def test_each_step_says_a_fact():
+    assert [name for name, done, _ in said({}) if done] == []
+    assert said(PREDICTED | REVIEWED) == [
+        ("Import", True, "398 samples, 2 classes, 8 without a label"),
+        ("Split", True, "train 238, val 80, test 80"),
+        ("Train", True, "2 runs, the newest is 'b'"),
+        ("Predict", True, "390 of 398 by 'b'"),
+        ("Review", True, "none is left, 11 corrected"),
+        ("Retrain", False, "12 corrections since the last run"),
+        ("Export", False, ""),
+    ]
+    learned = said(PREDICTED | REVIEWED | {"corrected_since": 0}, exported=True)
+    assert learned[5:] == [
+        ("Retrain", True, "'b' has learned from all corrections"),
+        ("Export", True, "done"),
+    ]
+    facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
+    assert said(facts)[1:5] == [
+        ("Split", False, "done with training"),
+        ("Train", False, ""),
+        ("Predict", True, "398 of 398 by 'resnet18/imagenet'"),
+        ("Review", False, "17 suspicious labels to look at, 0 corrected"),
+    ]
+    assert said(TRAINED | {"predicted": {"old": ("a", True, 398)}})[3][1:] == (
+        False,
+        "not yet by 'b'",
+    )
+
+
+def test_all_forms_are_reached_by_name():
+    verbs = [verb for own in BY_STEP.values() for verb in own]
+    forms = {operator().config.name for operator in OPERATORS if issubclass(operator, Verb)}
+    assert len(verbs) == len(set(verbs))
+    assert set(verbs) <= forms == set(LABELS)
+    assert len(set(LABELS.values())) == len(LABELS)
+
+
+@pytest.fixture
+def dataset(tmp_path, name):
+    yield from some_digits(tmp_path / "digits", name, per_class=6)
+
+
+def test_the_counts_of_a_real_dataset(dataset, name):
+    found = overview(dataset)
+    classes = {"digit 0": 6, "digit 1": 6, "digit 2": 6}
+    assert (found.samples, found.label_field, found.classes) == (18, "ground_truth", classes)
+    assert (found.parts, found.runs, found.predicted, found.judged) == ({}, {}, {}, False)
+    fg.split(dataset)
+    make_run(dataset, "first", files=False)
+    fg.predict(dataset.match_tags("train"), "first", heatmaps=())
+    ids = dataset.values("id")
+    labels = np.repeat([0, 1, 2], 6)
+    likely = np.full((18, 3), 0.05)
+    likely[np.arange(18), labels] = 0.9
+    likely[[0, 17]] = [[0.05, 0.9, 0.05], [0.9, 0.05, 0.05]]
+    fg.find_label_issues(dataset, probabilities=likely)
+    fg.review(dataset.select(ids[0]), "accept")
+    fg.review(dataset.select(ids[9]), "exclude")
+    fg.review(dataset.select(ids[1]), "keep")
+    found = overview(dataset)
+    train = dataset.count_sample_tags()["train"]
+    assert found.parts == dataset.count_sample_tags()
+    assert found.predicted == {"prediction": ("first", True, train)}
+    assert found.predicted_by("first") == train
+    assert (found.judged, found.open, found.reviewed, found.corrected) == (True, 1, 3, 1)
+    assert found.corrected_since == 2  # one corrected, one excluded
+    assert found.classes == {"digit 0": 5, "digit 1": 7, "digit 2": 6}
+    make_run(dataset, "second", seed=1, files=False)
+    found = overview(dataset)
+    assert (list(found.runs), found.newest_run) == (["first", "second"], "second")
+    assert (found.corrected_since, found.predicted_by("second")) == (0, 0)
+    # A run of the same name that was trained again has predicted nothing.
+    dataset.delete_run("first")
+    make_run(dataset, "first", seed=2, files=False)
+    found = overview(dataset)
+    assert found.predicted == {"prediction": ("first", False, train)}
+    assert found.predicted_by("first") == 0
+    # Views change nothing; fields with other names are followed.
+    assert overview(dataset[:3]._root_dataset) == found
+    dataset.rename_sample_field("ground_truth", "truth")
+    found = overview(dataset)
+    assert (found.label_field, found.labeled) == ("truth", 18)
+    assert (found.judged, found.open) == (False, 0)  # of a field that is gone
+
+
+def test_fields_of_text_are_no_classes_until_a_verb_has_used_them(name):
+    dataset = fo.Dataset(name)
+    dataset.add_samples([fo.Sample(filepath=f"/{n}.png", camera="left") for n in range(3)])
+    assert overview(dataset).label_field is None
+    assert next_steps(overview(dataset))[0].verb == "import_folders"
+    assert overview(dataset).samples == 3
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_samples_are_counted_in_a_moment(name, capsys):
+    import time
+
+    from fiftyone_gradcam.dataset.fields import describe_field
+    from fiftyone_gradcam.dataset.freshness import stale_values
+
+    dataset = fo.Dataset(name)
+    classes = [f"class {number:03d}" for number in range(100)]
+    sample = fo.Sample(filepath="/0.png", ground_truth=fo.Classification(label=classes[0]))
+    sample["prediction"] = fo.Classification(label=classes[0], confidence=0.5, label_score=0.5)
+    sample["prediction_scores"] = [0.5, *[0.5 / 99] * 99]
+    sample["label_quality"] = 0.5
+    sample["suggested_label"] = fo.Classification(label=classes[1])
+    dataset.add_samples([sample], dynamic=True)
+    facts = {"run": "r", "label_field": "ground_truth", "classes": classes}
+    describe_field(dataset, "prediction", "p", **facts)
+    for field in ("label_quality", "suggested_label"):
+        describe_field(dataset, field, "q", label_field="ground_truth")
+    (row,) = dataset._sample_collection.find({})
+    rows = []
+    for number in range(99_999):
+        own = {**row, "filepath": f"/{number + 1}.png", "tags": ["train"]}
+        own.pop("_id")
+        own["ground_truth"] = {**row["ground_truth"], "label": classes[number % 100]}
+        own["suggested_label"] = row["suggested_label"] if number % 50 == 0 else None
+        rows.append(own)
+    dataset._sample_collection.insert_many(rows)
+
+    def seconds(function) -> float:
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+
+    counted = min(seconds(lambda: overview(dataset)) for _ in range(3))
+    plain = min(seconds(lambda: dataset.count_values("ground_truth.label")) for _ in range(3))
+    looked = min(seconds(lambda: stale_values(dataset)) for _ in range(3))
+    words = f"overview {counted:.2f} s, stale {looked:.2f} s, a plain count {plain:.2f} s"
+    with capsys.disabled():
+        print(f"\n100,000 samples: {words}")
+    found = overview(dataset)
+    assert (found.samples, len(found.classes), found.parts) == (100_000, 100, {"train": 99_999})
+    assert (found.open, found.predicted["prediction"][2]) == (2001, 100_000)
+    # One in a hundred has the label that the stored score is of.
+    (scores,) = [one for one in stale_values(dataset) if one.kind == "label scores"]
+    assert scores.why == "98999 labels have changed since"
+    assert counted < 20 * plain

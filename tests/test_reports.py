@@ -1,0 +1,421 @@
+"""Reports: what the page says of values, names that attack it, and what a dataset's report has."""
+
+import os
+import re
+import stat
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from conftest import save_digits
+from made_runs import make_run
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.reports.charts import Line, chart
+from fiftyone_gradcam.reports.confusion import confused_pairs, worst_classes
+from fiftyone_gradcam.reports.facts import (
+    Correction,
+    Data,
+    Decisions,
+    Facts,
+    Mistake,
+    Picture,
+    Results,
+    Suspect,
+    Suspects,
+    Training,
+)
+from fiftyone_gradcam.reports.html import tag
+from fiftyone_gradcam.reports.page import page
+from fiftyone_gradcam.review.kinds import KINDS
+
+HOSTILE = [
+    '<script>alert("1")</script>',
+    "</style></title><img src=x onerror=alert(1)>",
+    "\"onmouseover='alert(1)' x=\"",
+    "a&amp;b &lt;i&gt; ]]> --> <!--",
+    "\u202egnp.\x00exe\ud800",
+    "javascript:alert(1)",
+]
+VOID = ("meta", "img")
+KNOWN = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section"),
+    *("nav", "a", "h1", "h2", "h3", "p", "div", "span", "b", "i", "bdi", "code", "img", "dl", "dt"),
+    *("dd", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "line"),
+    *("polyline", "circle", "text"),
+}
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does: which elements there are, and which texts in them."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.texts, self.sections = [], [], [], {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, element, attributes):
+        self.tags.append((element, dict(attributes)))
+        if element not in VOID:
+            self.open.append((element, dict(attributes).get("id")))
+
+    def handle_startendtag(self, element, attributes):
+        self.tags.append((element, dict(attributes)))
+
+    def handle_endtag(self, element):
+        assert self.open.pop()[0] == element
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        for element, key in self.open:
+            if element == "section":
+                self.sections[key] = self.sections.get(key, "") + data
+
+    def rows(self, page: str, key: str) -> list[str]:
+        """Texts of the cells of a section's tables, row by row."""
+        own = page.split(f'id="{key}"')[1].split("</section>", maxsplit=1)[0]
+        found = re.findall(r"<tr>(.*?)</tr>", own)
+        strip = re.compile(r"<[^>]*>")
+        return [
+            " | ".join(strip.sub("", cell) for cell in re.split(r"</t[dh]>", row)[:-1])
+            for row in found
+        ]
+
+
+def facts_of(names=("cat", "dog"), **changes) -> Facts:
+    """A report in which each name stands wherever a name can stand."""
+    a, b = names[0], names[-1]
+    picture = Picture(b"\xff\xd8jpeg", 40, 30)
+    matrix = np.array([[8, 2], [1, 9]])
+    facts = {
+        "title": a,
+        "part": "",
+        "made": "2026-01-02 03:04 UTC",
+        "version": "1",
+        "data": Data(
+            "ground_truth", 21, 1, ["train", "val"],
+            {a: {"train": 7, "val": 3}, b: {"train": 8, "": 2}},
+            f"~/{a}", f"class: {b}", {"not an image": 2}, [(f"{a}.txt", b)], 1, 1,
+        ),
+        "training": Training(
+            a, "2026-01-01T10:11:12", 2, {"backbone": b, "epochs": 2, "hidden": [4], "x": None},
+            [
+                {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 0.8},
+                {"epoch": 2, "train_loss": 0.5, "train_accuracy": 0.75, "val_loss": float("nan")},
+            ],
+            [], 2, 0.85, 20, [{"severity": "warning", "message": a}], [b],
+        ),
+        "results": Results("the samples tagged 'val'", [a, b], matrix, [b]),
+        "mistakes": {
+            a: [Mistake(picture, True, b, a, b, 0.987), Mistake(None, False, a, a, b, None)]
+        },
+        "heatmaps": True,
+        "suspects": Suspects(
+            "About 1 of 21 labels is wrong", 3, {a: 2},
+            [
+                Suspect(picture, a, a, 0.0123, b, 0.9, b, True),
+                Suspect(None, b, b, None, None, None, "", False),
+            ],
+        ),
+        "decisions": Decisions({"accept": 1, "keep": 2}, 1, [Correction(a, a, b, None, b, a)]),
+    }  # fmt: skip
+    return Facts(**facts | changes)
+
+
+def test_the_page_says_what_it_was_given():
+    text = page(facts_of())
+    read = Reader(text)
+    assert "21 samples, 2 classes; labels in the field ground_truth." in read.sections["data"]
+    assert "1 sample without a label." in read.sections["data"]
+    assert "2 files left out by the import: 2 not an image." in read.sections["data"]
+    assert "1 group of equal files, 1 of them with different labels." in read.sections["data"]
+    assert read.rows(text, "data")[2:] == [
+        "Class | train | val | none | Samples | ",
+        "cat | 7 | 3 | 0 | 10 | ",
+        "dog | 8 | 0 | 2 | 10 | ",
+        "all classes | 15 | 3 | 2 | 20 | ",
+    ]
+    assert (
+        "2 epochs; weights kept of epoch 2, validation accuracy 0.850 on 20 images."
+        in (read.sections["training"])
+    )
+    # 17 of 20: Wilson's interval by hand is (1.7 + .19207 -+ 1.96 sqrt(.1275 + .0480) / 2...)
+    assert (
+        "Accuracy 85.0% (95% interval 64.0% to 94.8%): 17 of 20 samples are right."
+        in (read.sections["accuracy"])
+    )
+    assert read.rows(text, "accuracy") == [
+        "Class | Samples | Right | Recall | Precision | F1",
+        "cat | 10 | 8 | 80.0% | 88.9% | 84.2%",
+        "dog | 10 | 9 | 90.0% | 81.8% | 85.7%",
+    ]
+    assert read.rows(text, "confusion") == [
+        " | predicted", "label | cat | dog", "cat | 8 | 2", "dog | 1 | 9",
+        "Label | Predicted | Samples | Of the label",
+        "cat | dog | 2 | 20.0%",
+        "dog | cat | 1 | 10.0%",
+    ]  # fmt: skip
+    for words in ("label cat", "predicted dog 0.99", "cannot be shown"):
+        assert words in read.sections["mistakes"]
+    for words in (
+        "rather dog 0.90",
+        "label quality 0.012, sure",
+        "the 2 most suspicious are shown",
+    ):
+        assert words in read.sections["labels"]
+    assert read.rows(text, "corrections")[1] == "cat | cat | dog | – | dog | cat"
+    assert "Decisions: 1 accept, 2 keep." in read.sections["corrections"]
+    assert {key for key in read.sections if key} == {
+        *("data", "training", "accuracy", "confusion", "mistakes", "labels", "corrections")
+    }
+
+
+def test_hostile_names_are_text_and_nothing_is_loaded():
+    names = [f"{own}{place}" for place, own in enumerate(HOSTILE)]
+    many = Results("all", names, np.ones((6, 6), int), names)
+    for first, last in zip(names, reversed(names), strict=True):
+        text = page(facts_of((first, last), results=many))
+        text.encode("utf-8")
+        read = Reader(text)
+        assert {name for name, _ in read.tags} <= KNOWN
+        for name, attributes in read.tags:
+            assert not any(key.startswith("on") for key in attributes), (name, attributes)
+            assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg")
+            assert attributes.get("href", "#").startswith("#")
+        shown = re.sub("[\x00\u202e\ud800]", "\ufffd", first)
+        assert any(shown == one for one in read.texts)
+        assert not re.search("[\x00\u202a-\u202e\ud800-\udfff]", text)
+        (policy,) = [x["content"] for _, x in read.tags if "http-equiv" in x]
+        assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    long = Reader(page(facts_of(("x" * 5000, "y"))))
+    assert max(map(len, long.texts[5:])) <= 2000
+
+
+def test_what_there_is_nothing_of_is_said():
+    data = Data("", 3, 3, [], {})
+    none = dict.fromkeys(("training", "results", "suspects", "decisions"))
+    read = Reader(page(facts_of(data=data, mistakes={}, heatmaps=False, **none)))
+    said = {
+        "data": ("no record of sources", "No sample has a label", "There is no split"),
+        "training": ("no training run yet: call fine_tune()",),
+        "accuracy": ("No sample has both a label and a prediction: call predict()",),
+        "confusion": ("no predictions to count",),
+        "mistakes": ("no predictions to be wrong",),
+        "labels": ("not been judged yet: call find_label_issues()",),
+        "corrections": ("No label has been reviewed yet",),
+    }
+    for key, words in said.items():
+        assert all(one in read.sections[key] for one in words), key
+    right = Results("all", ["a"], np.array([[3]]), [])
+    read = Reader(page(facts_of(results=right, mistakes={})))
+    assert "No sample here is predicted wrongly" in read.sections["mistakes"]
+    assert "No class is taken for another" in read.sections["confusion"]
+    imported = facts_of().training.__class__(
+        "r", None, 2, {"backbone": "x"}, [], [], 0, None, None, [], []
+    )
+    assert "No curves" in Reader(page(facts_of(training=imported))).sections["training"]
+
+
+def test_many_classes_show_the_worst():
+    matrix = np.diag(np.full(60, 10))
+    matrix[7, 30] = 5
+    matrix[59, 0] = 3
+    assert worst_classes(matrix, 4) == [0, 7, 30, 59]
+    assert confused_pairs(matrix, 9) == [(7, 30, 5), (59, 0, 3)]
+    names = [f"class {i:02}" for i in range(60)]
+    text = page(facts_of(results=Results("all", names, matrix, [])))
+    rows = Reader(text).rows(text, "confusion")
+    assert len(rows[1].split(" | ")) == 1 + 20 + 1  # a column of all others
+    assert rows[1].endswith(" | others")
+    assert "class 07" in rows[1]
+    row = next(row for row in rows if row.startswith("class 59"))
+    assert row.split(" | ")[1] == "3"  # as class 00, the first of the worst
+    assert "The worst 30 of 60 classes" in Reader(text).sections["accuracy"]
+
+
+def test_curves_are_where_the_numbers_are():
+    line = Line("training", "training", ([0, 1, 2, 3], [0.5, 1.0, None, 0.0]))
+    text = chart("Accuracy", [line], 2, is_share=True)
+    circles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', text)
+    assert circles == [("56.0", "126.0"), ("206.0", "14.0"), ("506.0", "238.0")]
+    (points,) = re.findall(r'<polyline points="([^"]+)"', text)  # broken where a number is missing
+    assert points == "56.0,126.0 206.0,14.0"
+    assert '<line x1="356.0" x2="356.0"' in text
+    spread = Line("training", "training", ([1, 2], [1e-3, 10.0]))
+    labels = re.findall(r'end">([\d.e+-]+)</text>', chart("Loss", [spread], None))
+    assert labels == ["0.001", "0.01", "0.1", "1", "10"]
+    for ys in ([0.0, 0.0], [1.0], [3e7, 1e7], [-2.0, 5.0]):
+        text = chart("Loss", [Line("a", "training", (range(len(ys)), ys))], None)
+        places = [float(y) for y in re.findall(r'cy="([-\d.]+)"', text)]
+        assert all(14 <= y <= 238 for y in places), ys
+
+
+@pytest.fixture
+def reviewed(tmp_path, name):
+    """Digits with a run, predictions, heatmaps, judged labels and corrections."""
+    root = save_digits(tmp_path / "digits", per_class=8, side=24)
+    (root / "digit 0" / "broken.png").write_bytes(b"")
+    first = sorted((root / "digit 0").glob("*0*.png"))[0]
+    (root / "digit 1" / "copy.png").write_bytes(first.read_bytes())
+    dataset = fg.import_folders(str(root), name)
+    fg.split(dataset, {"train": 0.5, "val": 0.5})
+    make_run(dataset, "older", seed=1, files=False)
+    make_run(dataset, "newer", seed=2, files=False)
+    fg.predict(dataset, "newer", progress=False, device="cpu")
+    return dataset
+
+
+def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
+    dataset, out = reviewed, tmp_path / "made" / "report.html"
+    suspicious = fg.find_label_issues(
+        dataset, backbone="small_cnn", weights=fg.load_run(dataset, "newer").checkpoint
+    )
+    changed = suspicious.first()
+    other = next(x for x in ("digit 0", "digit 1") if x != changed.ground_truth.label)
+    fg.review(dataset.select(changed.id), "relabel", other)
+    path = fg.report(dataset, str(out), progress=False)
+    assert path == str(out)
+    assert f"Report written to {out}" in capsys.readouterr().out
+    assert stat.S_ISREG(os.stat(out).st_mode)
+    text = out.read_text(encoding="utf-8")
+    read = Reader(text)
+    # Counted again from the dataset itself.
+    val = dataset.match_tags("val")
+    labels, predicted = val.values(["ground_truth.label", "prediction.label"])
+    right = sum(x == y for x, y in zip(labels, predicted, strict=True))
+    assert (
+        f"{right} of {len(val)} samples are right. Judged on the samples tagged 'val'"
+        in (read.sections["accuracy"])
+    )
+    assert "Run newer" in read.sections["training"]
+    assert "Other runs: older." in read.sections["training"]
+    assert "1 label was corrected since this run was trained" in read.sections["training"]
+    assert os.path.join("digit 0", "broken.png") in read.sections["data"]
+    assert "1 group of equal files, 1 of them with different labels" in read.sections["data"]
+    wrong = {x for x, y in zip(labels, predicted, strict=True) if x != y}
+    cards = re.findall(r'alt="([^"]+), predicted as ([^"]+)"', text)
+    assert {label for label, _ in cards} == wrong
+    assert all(label != other for label, other in cards)
+    open_ids = [
+        i
+        for i, issue, other, review in zip(
+            *dataset.values(["id", "issue.label", "suggested_label.label", "review.label"]),
+            strict=True,
+        )
+        if (other or issue in KINDS[:3]) and not review
+    ]
+    shown = len(re.findall('alt="labeled ', text))
+    assert shown == len(open_ids) >= 1
+    assert f"{len(open_ids)} suspicious label" in read.sections["labels"]
+    rows = read.rows(text, "corrections")
+    assert len(rows) == 2
+    assert f"{changed.ground_truth.label} | {other}" in rows[1]
+    assert out.stat().st_size < 10 * 2**20
+    # It is there already.
+    before = out.read_bytes()
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        fg.report(dataset, str(out))
+    assert out.read_bytes() == before
+    fg.report(dataset, str(out), run="older", pictures=0, overwrite=True)
+    read = Reader(out.read_text(encoding="utf-8"))
+    assert "Run older" in read.sections["training"]
+    assert "No sample has both" in read.sections["accuracy"]  # the predictions are of another run
+    assert os.listdir(out.parent) == ["report.html"]
+    # A view: its own samples, all of which are judged.
+    view = dataset.match_tags("train").limit(5)
+    fg.report(view, str(out), overwrite=True)
+    read = Reader(out.read_text(encoding="utf-8"))
+    assert "5 samples" in read.sections["data"]
+    assert "Imported from" in read.sections["data"]
+    assert "left out" not in read.sections["data"]
+    assert "Judged on all of these samples" in read.sections["accuracy"]
+    assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
+
+
+def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / "report.html")
+    cases = [
+        ({"out": str(tmp_path)}, IsADirectoryError, "is a folder. Name a file in it"),
+        ({"out": str(tmp_path / "x.pdf")}, ValueError, "out must end in .html, not 'x.pdf'"),
+        ({"run": "newr"}, ValueError, "Did you mean 'newer'"),
+        ({"label_field": "nowhere"}, ValueError, "'nowhere' is no classification field"),
+        ({"pictures": -1}, ValueError, "pictures must be a whole number from 0 to 200, not -1"),
+        ({"pictures": 201}, ValueError, "pictures must be at most 200, not 201"),
+    ]  # fmt: skip
+    for given, error, words in cases:
+        with pytest.raises(error, match=words):
+            fg.report(reviewed, **{"out": out} | given)
+        assert not os.path.exists(out)
+    # What is half written is gone, and an older report is what it was.
+    fg.report(reviewed, out, pictures=0)
+    before = Path(out).read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="The disk is full"):
+            fg.report(reviewed, out, overwrite=True)
+    assert Path(out).read_bytes() == before
+    assert not [x for x in os.listdir(tmp_path) if x.endswith(".part")]
+    # The command line says the same in its own words.
+    command = ["report", reviewed.name, "--out", out]
+    assert main(command) == 1
+    assert "Choose another name, or pass --overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite", "--pictures", "3"]) == 0
+    assert main(["report", reviewed.name, "--out", "x.txt"]) == 1
+    assert "--out must end in .html, not 'x.txt'" in capsys.readouterr().err
+    assert main(["report", "nowhere"]) == 1
+    assert "There is no dataset 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_dataset_of_nothing_but_images(tmp_path, name):
+    root = save_digits(tmp_path / "digits", per_class=1)
+    dataset = fo.Dataset(name)
+    out = fg.report(dataset, str(tmp_path / "empty.html"))
+    assert "0 samples" in Reader(Path(out).read_text("utf-8")).sections["data"]
+    dataset.add_samples([fo.Sample(str(p)) for p in root.glob("*/*.png")])
+    out = fg.report(dataset, str(tmp_path / "plain.html"))
+    read = Reader(Path(out).read_text("utf-8"))
+    assert "3 samples, 0 classes" in read.sections["data"]
+    assert "No sample has a label" in read.sections["data"]
+
+
+def test_nothing_is_made_where_text_is_expected():
+    assert tag("p", "<b>", tag("b", "&"), None, 3, title='"') == (
+        '<p title="&quot;">&lt;b&gt;<b>&amp;</b>3</p>'
+    )
+
+
+def test_a_browser_shows_it_whole_and_runs_nothing(browser, tmp_path):
+    names = [f"{HOSTILE[i % 6]} {i} {'long ' * (i % 20)}" for i in range(60)]
+    matrix = np.diag(np.full(60, 10)) + (np.arange(3600).reshape(60, 60) % 17 == 0)
+    data = Data("ground_truth", 600, 0, ["train"], {name: {"train": 10} for name in names})
+    facts = facts_of(names, data=data, results=Results("all", names, matrix, []))
+    path = tmp_path / "report.html"
+    path.write_text(page(facts), encoding="utf-8")
+    seen, inks = [], set()
+    for width, scheme in ((1600, "light"), (1100, "dark")):
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tab.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        tab.on("console", lambda message: seen.append(message.text))
+        tab.on("pageerror", lambda error: seen.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: seen.append(request.url) if not request.url.startswith("data:") else 0,
+        )
+        tab.goto(path.as_uri())
+        tab.mouse.move(300, 300)
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.locator("section").count() == 7
+        assert tab.title() == f"{re.sub('[^ -~]', '', names[0])}: report"
+        inks.add(tab.evaluate("getComputedStyle(document.body).color"))
+        tab.close()
+    assert seen == [path.as_uri()] * 2
+    assert len(inks) == 2  # light and dark
