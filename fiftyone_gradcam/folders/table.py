@@ -19,6 +19,7 @@ from .columns import (
     split_of_name,
 )
 from .csv_file import Head, read_head, read_rows
+from ..progress import counted
 from .split_names import EVALUATED, SPLITS, parse, split_of
 
 UNMARKED = "in the table without a class, and left unlabeled"
@@ -120,7 +121,8 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
         table.notes.append(f"{len(again)} rows of {table.name} say what others do ({again[0]})")
     if parted:
         table.notes.append(
-            f"{len(parted)} images stand in the folder of another split than {table.name} says, "
+            f"{counted(len(parted), 'image is', 'images are')} in the folder of another split "
+            f"than {table.name} says, "
             f"which is taken ({parted[0]})"
         )
     table.notes += splits.notes(named.split)
