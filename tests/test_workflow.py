@@ -220,7 +220,7 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     assert victim.gradcam is None
     assert not os.path.exists(heatmap)
     assert dataset.count("gradcam") == len(os.listdir(os.path.dirname(heatmap))) == 35
-    with pytest.raises(ValueError, match="None of 1 file can be read.*not an image"):
+    with pytest.raises(ValueError, match="None of 1 files can be read.*not an image"):
         fg.predict(dataset.select(victim.id), run, prediction_field="other", heatmaps=())
     assert dataset.get_field("other") is None
 

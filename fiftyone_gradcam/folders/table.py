@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..progress import counted
 from .cells import Images
 from .columns import (
     NO,
@@ -19,7 +20,6 @@ from .columns import (
     split_of_name,
 )
 from .csv_file import Head, read_head, read_rows
-from ..progress import counted
 from .split_names import EVALUATED, SPLITS, parse, split_of
 
 UNMARKED = "in the table without a class, and left unlabeled"

@@ -73,7 +73,7 @@ def none_readable(count: int, first: ImageError) -> str:
         count: number of the files
         first: why the first of them cannot be
     """
-    said = f"None of {count} file{'s' * (count != 1)} can be read; the first is {first.path} ({first.reason})"
+    said = f"None of {count} files can be read; the first is {first.path} ({first.reason})"
     if first.reason in (NOT_FOUND, BROKEN_LINK):
         said += ". If they were moved, relocate(dataset, old, new) finds them at the new place"
     return said
