@@ -49,8 +49,7 @@ def resumed_recipe(
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
             f"This training has done its {counted(state['epoch'], 'epoch')}. Pass epochs= with "
-            f"more "
-            f"to resume"
+            f"more to resume"
         )
     return given
 
