@@ -1,5 +1,6 @@
 """Why? in the sample modal, and the row that switches heatmaps, in a real browser."""
 
+import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import save_digits
@@ -77,6 +78,34 @@ def test_the_grid_shows_one_kind_of_heatmap_at_a_time(app, dataset):
     app.screenshot("heatmaps of the grid")
 
 
+def test_fields_of_unusual_names_get_their_color_at_once(app, app_server, name, tmp_path):
+    # Not made by import_folders: no color is stored before a job is to write heatmaps.
+    root = save_digits(tmp_path / "digits", per_class=4, side=192)
+    dataset = fo.Dataset(name)
+    dataset.add_samples(
+        fo.Sample(str(path), ground_truth=fo.Classification(label=path.parent.name))
+        for path in sorted(root.glob("*/*.png"))
+    )
+    make_run(dataset, "made", files=False)
+    app_server[0].dataset = dataset
+    app.open(dataset.name)
+    app.open_panel()
+    check_tiles(app.page, [expected_tile(sample) for sample in dataset])
+    params = {"run": "made", "prediction_field": "odd", "heatmap_field": "odd_maps"}
+    app.page.evaluate(
+        """(params) => {
+            window.__foo__.executeOperator("@gradcam/classifier/predict", params);
+        }""",
+        params,
+    )
+    app.wait_for_text("Predicted 12 images", 180)
+    dataset.reload()
+    check_tiles(app.page, [expected_tile(sample, "odd_maps") for sample in dataset])
+    assert part(app, "legend").get_attribute("data-color") == "#ff00ff"
+    app.screenshot("unusual names")
+    assert app.errors_of_tiles == []
+
+
 def test_why(app, dataset):
     sample = next(x for x in dataset if x.prediction.label != x.ground_truth.label)
     place = dataset.values("id").index(sample.id)
@@ -100,7 +129,7 @@ def test_why(app, dataset):
     opacity = "() => getComputedStyle(document.querySelector('[data-cy=gradcam-heat]')).opacity"
     assert float(app.page.evaluate(opacity)) == 0.5
     part(app, "why-opacity").fill("0.8")
-    assert float(app.page.evaluate(opacity)) == pytest.approx(0.8)
+    app.page.wait_for_function(f"() => ({opacity})() === '0.8'")  # as soon as it is drawn
     assert app._asked["execute"] == asked
     check_choices(app, found)
     # The arrow keys move on, a click opens a similar image.

@@ -92,6 +92,15 @@ def test_labels_that_somebody_edits_make_scores_maps_and_issues_stale(dataset):
     assert ("label scores", "prediction") not in said(dataset)
 
 
+def test_lowest_scores_are_those_of_the_labels_as_they_are_now(dataset):
+    relabel(dataset, range(8), C)
+    view = fg.lowest_scores(dataset)
+    rows = zip(*view.values(["ground_truth.label", "prediction_scores"]), strict=True)
+    scores = [scores[[A, B, C].index(label)] for label, scores in rows]
+    assert scores == sorted(scores) == view.values("prediction.label_score")
+    assert len(scores) == 24
+
+
 def test_a_label_that_no_class_is_has_no_score(dataset):
     relabel(dataset, [4], "$no.class")
     assert count_stale_scores(dataset, "prediction") == 1

@@ -9,6 +9,7 @@ from fiftyone import ViewField as F
 from ..arguments import checked
 from ..similar import did_you_mean
 from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
+from .freshness import refresh_label_scores
 
 
 @checked
@@ -29,7 +30,8 @@ def lowest_scores(
         label_field: the samples' own labels; None takes the field that `predict` compared with
 
     Returns:
-        a view, sorted by `<prediction_field>.label_score`
+        a view, sorted by `<prediction_field>.label_score`; scores of labels that have changed are
+        brought up to date first
 
     Raises:
         ValueError: if there are no predictions, no such class, or count is not positive
@@ -134,6 +136,8 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
                 f"{', '.join(map(str, known)) or 'none'}"
             )
         view = view.match({own: {"$eq": label}})  # in an expression "$" would mean a field
+    if changed := refresh_label_scores(root_dataset(samples), prediction_field):
+        print(f"{changed} values of {score!r} follow labels that have changed since")
     view = view.sort_by(score, reverse=reverse)
     return view if count is None else view.limit(count)
 

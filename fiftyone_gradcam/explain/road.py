@@ -19,8 +19,10 @@ from scipy.sparse.linalg import splu
 NOISE = 0.01  # standard deviation, in units of the normalized image, as published
 # Of a pixel's neighbors, by their offset; those on the opposite side have the same.
 WEIGHTS = {(0, 1): 1 / 6, (1, 0): 1 / 6, (1, 1): 1 / 12, (1, -1): 1 / 12}
-# The systems are symmetric and diagonally dominant: no pivots are needed.
-SYMMETRIC = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0}
+# The systems are symmetric and diagonally dominant: no pivots are needed. Their unknowns are in a
+# good order already, and to look for another one would take a third of the time.
+SYMMETRIC = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0}
+SMALL = 6  # pixels: side of a part that is not divided further
 
 Probability = Callable[[torch.Tensor], torch.Tensor]
 
@@ -71,7 +73,8 @@ def imputed(
         float32 (C, H, W)
     """
     flat = image.reshape(len(image), -1).astype(np.float64)
-    missing, known = np.flatnonzero(removed), np.flatnonzero(~removed)
+    order = _dissected(*removed.shape)
+    missing, known = order[removed.ravel()[order]], np.flatnonzero(~removed)
     filled = flat.copy()
     if len(missing):
         rows = _differences(*removed.shape)[missing]
@@ -101,3 +104,24 @@ def _differences(height: int, width: int) -> csr_matrix:
         shape=(height * width, height * width),
     ).tocsr()
     return (diags(np.asarray(near.sum(1)).ravel()) - near).tocsr()
+
+
+@lru_cache(maxsize=2)
+def _dissected(height: int, width: int) -> np.ndarray:
+    """Numbers (H * W,) of pixels by nested dissection (George, SIAM J. Numer. Anal. 1973): both
+    halves of a part come before the line between them, so that few values fill in."""
+    found: list[np.ndarray] = []
+    places = np.arange(height * width).reshape(height, width)
+
+    def add(part: np.ndarray) -> None:
+        if max(part.shape) <= SMALL:
+            found.append(part.ravel())
+            return
+        longer = part if part.shape[0] >= part.shape[1] else part.T
+        middle = len(longer) // 2
+        for half in (longer[:middle], longer[middle + 1 :]):
+            add(half)
+        found.append(longer[middle])
+
+    add(places)
+    return np.concatenate(found)

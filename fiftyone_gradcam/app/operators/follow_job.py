@@ -15,7 +15,8 @@ LOOK_SECONDS, SAY_SECONDS = 0.5, 4.0
 
 
 class FollowJob(foo.Operator):
-    """Follows an import into an App that has no dataset open, and so has no place for a panel.
+    """Follows an import where no panel can: in an App that has no dataset open, and so no place for
+    a panel, and where the App turns to another dataset, which closes all panels.
 
     The form of the import ends before it, for a form that is open while the App turns to another
     dataset stays open. FiftyOne's own window of progress has a button "Done" from the start.
@@ -37,7 +38,7 @@ class FollowJob(foo.Operator):
         except ValueError as error:
             yield ctx.ops.notify(str(error), variant="error")
             return
-        said = -SAY_SECONDS
+        said, is_news = -SAY_SECONDS, not job.has_ended
         while not job.has_ended:
             if time.monotonic() - said >= SAY_SECONDS:
                 said = time.monotonic()
@@ -46,8 +47,9 @@ class FollowJob(foo.Operator):
             time.sleep(LOOK_SECONDS)
             job.refresh()
         is_well = job.state == "completed"
-        message = in_labels(job.message, job.verb)
-        yield ctx.ops.notify(message, variant="success" if is_well else "error")
+        if is_news:
+            message = in_labels(job.message, job.verb)
+            yield ctx.ops.notify(message, variant="success" if is_well else "error")
         if is_well:
             yield from show(ctx, job.outcome)
             if "dataset" in job.outcome:

@@ -23,7 +23,7 @@ BY_STEP = {
         *("compute_embeddings", "find_anomalies"),
     ),
     "Retrain": ("retrain", "compare_runs", "evaluate"),
-    "Export": ("export_folders", "export_reviews"),
+    "Export": ("export_folders", "export_reviews", "report"),
 }
 IN_A_ROW = 2  # buttons: more would be cut off in a narrow panel
 LABELS = {

@@ -8,6 +8,7 @@ from collections import deque
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ...dataset.fields import OWNER
 from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
@@ -158,7 +159,9 @@ class ClassifierPanel(
             ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
             if job.id == ctx.panel.state.own:
                 ctx.panel.state.own = None
-                if job.state == "completed":
+                if job.state == "completed" and "dataset" in job.outcome:
+                    ctx.trigger(f"{OWNER}/follow_job", params={"job": job.id})  # opens it
+                elif job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
                     if job.verb == "find_label_issues":
                         self.turn_to(ctx, "review")  # what was found is what comes next
