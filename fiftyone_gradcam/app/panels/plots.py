@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -151,15 +153,20 @@ def confusion_plot(
         "ygap": 1,
     }
     title = "prediction" if by == "count" else f"prediction; % {of}"
+    left = room_for(rows)
+    below = room_for(columns) if _is_crowded(columns) else 20
     layout = {
-        "height": min(max(240, 110 + 34 * len(rows)), 620),
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "xaxis": axis(title) | _names(columns) | {"automargin": True} | FIXED,
-        "yaxis": axis("") | _names(rows) | {"automargin": True, "autorange": "reversed"} | FIXED,
+        "height": 60 + below + min(max(110, 34 * len(rows)), 500),
+        "margin": {"l": left, "r": 10, "t": 10, "b": 40 + below},
+        "xaxis": axis(title) | _names(columns) | FIXED,
+        "yaxis": axis("") | _names(rows) | {"autorange": "reversed"} | FIXED,
         "hovermode": "closest",
         "hoverlabel": {"align": "left"},
         "dragmode": False,
     }
+    if _is_crowded(columns):
+        layout["xaxis"] |= {"tickangle": -90}
+        layout["xaxis"]["title"] |= {"standoff": 10}
     if count <= MOST_NUMBERS:
         cells = matrix if by == "count" else (100 * shares).round().astype(int)
         layout["annotations"] = [
@@ -185,10 +192,24 @@ def confusion_plot(
 
 
 def _names(names: list[str]) -> dict:
-    """An axis of classes."""
-    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
-    size = {} if len(names) <= 12 else {"tickfont": {"size": 10, "color": GRAY}}
-    return {"type": "linear", "showgrid": False, **ticks, **size}
+    """An axis of classes; its margin is given, for Plotly's own search of one may not end."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names, "automargin": False}
+    return {"type": "linear", "showgrid": False, **ticks, "tickfont": {"size": 10, "color": GRAY}}
+
+
+def _is_crowded(names: Sequence[str]) -> bool:
+    """Whether names beneath a plot would lie over each other in a narrow panel."""
+    return sum(room_for([name]) for name in names) > 350
+
+
+def room_for(names: Sequence[str]) -> int:
+    """Pixels that the longest of some names takes, in the font of the axes of classes."""
+
+    def width(name: str) -> float:
+        text = html.unescape(name)
+        return sum(11 if unicodedata.east_asian_width(x) in "WF" else 6 for x in text)
+
+    return round(max(map(width, names), default=0)) + 12
 
 
 def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:

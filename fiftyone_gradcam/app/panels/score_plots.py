@@ -10,7 +10,7 @@ import numpy as np
 from ...review.confusion import ClassRow
 from ...review.score_histogram import bin_edges
 from ..texts import percent, plotly, wrapped
-from .plots import FIXED, GRAY, TRAIN, VAL, axis
+from .plots import FIXED, GRAY, TRAIN, VAL, axis, room_for
 
 WIDE = 30  # counts that differ by a larger factor get a logarithmic axis
 ROW_HEIGHT = 20  # pixels for a class
@@ -117,17 +117,16 @@ def class_bars_plot(rows: Sequence[ClassRow]) -> tuple[list[dict], dict]:
             "yaxis": "y",
         },
     ]
-    ticks = {"tickvals": numbers, "ticktext": [plotly(row.name) for row in rows]}
+    short = [plotly(row.name) for row in rows]
+    ticks = {"tickvals": numbers, "ticktext": short, "automargin": False}
+    ticks["tickfont"] = {"size": 10, "color": GRAY}
     top = {"side": "top", "nticks": 4}
     layout = {
         "height": 70 + ROW_HEIGHT * len(rows),
-        "margin": {"l": 10, "r": 15, "t": 45, "b": 5},
+        "margin": {"l": room_for(short), "r": 15, "t": 45, "b": 5},
         "xaxis": axis("samples") | {"domain": [0, 0.47], "rangemode": "tozero"} | top | FIXED,
         "xaxis2": axis("recall") | {"domain": [0.53, 1], "range": [0, 1]} | top | FIXED,
-        "yaxis": axis("")
-        | ticks
-        | {"automargin": True, "range": [len(rows) - 0.5, -0.5], "showgrid": False}
-        | FIXED,
+        "yaxis": axis("") | ticks | {"range": [len(rows) - 0.5, -0.5], "showgrid": False} | FIXED,
         "barmode": "overlay",
         "hovermode": "y",
         "hoverdistance": -1,
