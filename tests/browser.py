@@ -154,7 +154,8 @@ class AppPage:
             if self._is_on_top(buttons.first):
                 buttons.first.click()
             else:
-                more.click()
+                if not self._is_on_top(buttons.last):  # else the list is still open
+                    more.click()
                 buttons.last.click()  # the first one lies hidden beyond the row
 
     def _is_on_top(self, element) -> bool:

@@ -268,7 +268,7 @@ CASES = {
         {"a.csv": "image,label,split\n1.jpg,x,test\n2.jpg,y,train\n"},
         {"train/1.jpg": ("x", "test"), "train/2.jpg": ("y", "train")},
         {},
-        ["1 images stand in the folder of another split than a.csv says, which is taken (row 2: "],
+        ["1 image is in the folder of another split than a.csv says, which is taken (row 2: "],
     ),
     "a table for each split, and others": (
         {

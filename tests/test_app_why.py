@@ -129,7 +129,7 @@ def test_why(app, dataset):
     opacity = "() => getComputedStyle(document.querySelector('[data-cy=gradcam-heat]')).opacity"
     assert float(app.page.evaluate(opacity)) == 0.5
     part(app, "why-opacity").fill("0.8")
-    assert float(app.page.evaluate(opacity)) == pytest.approx(0.8)
+    app.page.wait_for_function(f"() => ({opacity})() === '0.8'")  # as soon as it is drawn
     assert app._asked["execute"] == asked
     check_choices(app, found)
     # The arrow keys move on, a click opens a similar image.

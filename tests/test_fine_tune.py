@@ -50,6 +50,7 @@ def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
     with pytest.raises(ValueError, match="at least two classes.*'digit 0'"):
         fg.fine_tune(one, "new", **QUICK)
     fresh = fg.import_folders(str(save_digits(tmp_path / "d", per_class=3)), name)
+    fresh.limit(2).tag_samples("val")  # a split, by which nothing is to be trained on
     with pytest.raises(ValueError, match=r"tagged 'train'. Call split\(\) first"):
         fg.fine_tune(fresh, "new", **QUICK)
     after = (trained.list_runs(), os.listdir(os.path.join(dataset_folder(trained), "runs")))

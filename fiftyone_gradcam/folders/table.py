@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..progress import counted
 from .cells import Images
 from .columns import (
     NO,
@@ -120,7 +121,8 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
         table.notes.append(f"{len(again)} rows of {table.name} say what others do ({again[0]})")
     if parted:
         table.notes.append(
-            f"{len(parted)} images stand in the folder of another split than {table.name} says, "
+            f"{counted(len(parted), 'image is', 'images are')} in the folder of another split "
+            f"than {table.name} says, "
             f"which is taken ({parted[0]})"
         )
     table.notes += splits.notes(named.split)

@@ -71,7 +71,8 @@ def export_folders(
         raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
     if gone:
         raise FileNotFoundError(
-            f"The files of {len(gone)} samples are gone, such as {gone[0]}. Leave these samples out"
+            f"The files of {counted(len(gone), 'sample')} are gone, such as {gone[0]}. Leave "
+            f"these samples out"
         )
     known = splits.split_tags(dataset)
     own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]

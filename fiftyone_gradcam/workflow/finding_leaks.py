@@ -20,7 +20,7 @@ from ..dataset.writing import exclusive
 from ..images.away import away_files
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress
+from ..progress import Progress, counted
 from ..review.duplicates import group_pairs, near_pairs
 from ..review.leaks import equal_files
 from .embedding import embeddings_for
@@ -194,6 +194,7 @@ def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
         counts = Counter(kinds.values())
         if counts:
             print(
-                f"{len(kinds)} images of {other!r} are in {one!r} too: {counts['exact']} equal "
+                f"{counted(len(kinds), 'image')} of {other!r} "
+                f"{'is' if len(kinds) == 1 else 'are'} in {one!r} too: {counts['exact']} equal "
                 f"files, {counts['near']} near duplicates"
             )
