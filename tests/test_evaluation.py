@@ -66,7 +66,7 @@ def test_predicting_lets_the_database_find_labels_and_scores_quickly(trained):
 
 def test_a_plot_of_a_matrix_says_what_each_cell_holds():
     matrix = np.array([[3, 1], [0, 4]])
-    (trace,), layout = confusion_plot(matrix, ["a", "<b>"], ["a", "<b>"])
+    (trace, numbers), layout = confusion_plot(matrix, ["a", "<b>"], ["a", "<b>"])
     assert trace["z"] == [[0.75, 0.25], [0.0, 1.0]]
     assert trace["text"] == [
         [
@@ -76,7 +76,7 @@ def test_a_plot_of_a_matrix_says_what_each_cell_holds():
         ["", "&lt;b&gt;<br>predicted as &lt;b&gt;:<br>4 (100.0% of the label)"],
     ]
     assert layout["yaxis"]["ticktext"] == ["a", "&lt;b&gt;"]
-    assert [(x["x"], x["y"], x["text"]) for x in layout["annotations"]] == [
+    assert list(zip(*(numbers[x] for x in ("x", "y", "text")), strict=True)) == [
         (0, 0, "75"),
         (1, 0, "25"),
         (1, 1, "100"),

@@ -158,8 +158,8 @@ def confusion_plot(
     layout = {
         "height": 60 + below + min(max(110, 34 * len(rows)), 500),
         "margin": {"l": left, "r": 10, "t": 10, "b": 40 + below},
-        "xaxis": axis(title) | _names(columns) | FIXED,
-        "yaxis": axis("") | _names(rows) | {"autorange": "reversed"} | FIXED,
+        "xaxis": axis(title) | _names(columns) | {"range": [-0.5, len(columns) - 0.5]} | FIXED,
+        "yaxis": axis("") | _names(rows) | {"range": [len(rows) - 0.5, -0.5]} | FIXED,
         "hovermode": "closest",
         "hoverlabel": {"align": "left"},
         "dragmode": False,
@@ -167,28 +167,25 @@ def confusion_plot(
     if _is_crowded(columns):
         layout["xaxis"] |= {"tickangle": -90}
         layout["xaxis"]["title"] |= {"standoff": 10}
-    if count <= MOST_NUMBERS:
-        cells = matrix if by == "count" else (100 * shares).round().astype(int)
-        layout["annotations"] = [
-            {
-                "x": j,
-                "y": i,
-                "text": str(cells[i, j]) if cells[i, j] else "&lt;1",
-                "showarrow": False,
-                "font": {
-                    "color": "white"
-                    if shares[i, j] > 0.5
-                    else FAINT
-                    if shares[i, j] < 0.02
-                    else INK,
-                    "size": 12 if count <= 12 else 9,
-                },
-            }
-            for i in range(len(rows))
-            for j in range(len(columns))
-            if matrix[i, j]
-        ]
-    return [trace], layout
+    if count > MOST_NUMBERS:
+        return [trace], layout
+    # As points: for each annotation Plotly asks the browser to lay out the whole page.
+    cells = matrix if by == "count" else (100 * shares).round().astype(int)
+    places = np.argwhere(matrix).tolist()
+    colors = [
+        "white" if shares[i, j] > 0.5 else FAINT if shares[i, j] < 0.02 else INK for i, j in places
+    ]
+    numbers = {
+        "type": "scatter",
+        "mode": "text",
+        "x": [j for _, j in places],
+        "y": [i for i, _ in places],
+        "text": [str(cells[i, j]) if cells[i, j] else "&lt;1" for i, j in places],
+        "textfont": {"color": colors, "size": 12 if count <= 12 else 9},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    return [trace, numbers], layout
 
 
 def _names(names: list[str]) -> dict:
