@@ -51,7 +51,7 @@ def at_hand(tmp_path_factory):
 
 
 @pytest.fixture
-def app(at_hand, browser, request):
+def app(at_hand, browser, request, folder):
     """A browser on that App, as wide as the test asks for."""
     from browser import AppPage
 

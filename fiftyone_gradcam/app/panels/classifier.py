@@ -27,7 +27,7 @@ from .scores import ScoresTab
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
-    *("steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
@@ -109,6 +109,11 @@ class ClassifierPanel(
             self.read_steps(ctx)
             self.read_heatmaps(ctx)
             self._show_ended(ctx, ended)
+        elif tab := ctx.panel.state.turns_to:
+            # What was found is what comes next; the App has its view by now. A card that loads in
+            # the same moment as the view may never be drawn.
+            ctx.panel.state.turns_to = None
+            self.turn_to(ctx, tab)
         elif ctx.panel.state.turning:
             self._turn(ctx)
         elif ctx.panel.state.repainting:
@@ -164,7 +169,7 @@ class ClassifierPanel(
                 elif job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
                     if job.verb == "find_label_issues":
-                        self.turn_to(ctx, "review")  # what was found is what comes next
+                        state.turns_to, state.is_busy = "review", True
                     if panel := job.outcome.get("panel"):
                         state.turning, state.is_busy = {**panel, "left": TURNS}, True
             elif job.state == "completed":
