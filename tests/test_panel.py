@@ -393,7 +393,7 @@ def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service
 
 
 def test_rows_of_earlier_jobs_say_the_day_if_it_was_another():
-    job = SimpleNamespace(id="1", label="Split", state="completed", message="m",
+    job = SimpleNamespace(id="1", verb="split", label="Split", state="completed", message="m",
                           began=datetime(2024, 5, 6, 7, 8))  # fmt: skip
     words = "Split · completed · 06 May 07:08 UTC"
     assert _row(job) == {"id": "1", "job": words, "message": "m"}
