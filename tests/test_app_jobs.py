@@ -197,7 +197,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     assert (tmp_path / "exported" / "run.json").exists()
     with app.form():
         app.click("Delete")
-    app.wait_for_text("will be deleted for good")
+    app.wait_for_text("will be deleted. This cannot be undone")
     app.screenshot("44 delete")
     app.execute()
     app.wait_for_text("Deleted 'named'")

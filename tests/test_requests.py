@@ -321,7 +321,16 @@ def test_views_of_people_are_built_as_before(dataset):
         assert inputs.target_view().values("id") == own.values("id")
 
 
-@pytest.mark.parametrize("name", CALLS)
+def test_a_job_that_is_no_job_is_not_followed(dataset):
+    operator = foo.get_operator(URI + "follow_job")
+    assert operator.config.unlisted
+    for value in RUBBISH:
+        (message,) = operator.execute(request("follow_job", dataset, {"job": value}))
+        json_util.dumps(message.to_json())
+        assert message.params["variant"] == "error"
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "follow_job"])
 def test_calls_of_the_review_card_answer_rubbish_in_words(dataset, name):
     before = state(dataset), dataset.values("ground_truth.label")
     operator = foo.get_operator(URI + name)
@@ -329,6 +338,8 @@ def test_calls_of_the_review_card_answer_rubbish_in_words(dataset, name):
     good = {"id": dataset.first().id, "decision": "keep", "shown": "gone"}
     for key in operator.kinds:
         for value in RUBBISH:
+            if (name, value) == ("show_heatmap", ""):  # no heatmap, which is a choice
+                continue
             answer = operator.execute(request(name, dataset, {**good, key: value}))
             json_util.dumps(answer)
             if name != "review_cards":  # which only reads

@@ -116,6 +116,7 @@ def usual(verb: str, root) -> dict:
         "retrain": {"run": "a", "key": "e"},
         "evaluate": {"run": "a", "label_field": "ground_truth"},
         "save_views": {"prediction_field": "prediction"},
+        "report": {"out": f"{out}.html"},
     }
     return own[verb]
 

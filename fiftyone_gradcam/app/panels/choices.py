@@ -1,10 +1,32 @@
-"""A drop-down list of a panel."""
+"""Drop-down lists of the panel, and what they say when nothing has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from fiftyone.operators import types
+
+# What each list sets in the panel's state, and what it stands at while that is empty.
+SETS = {
+    "on_tab": ("tab", "jobs"),
+    "on_prediction_field": ("prediction_field", None),
+    "on_part": ("part", None),
+    "on_other": ("other", "none"),
+    "on_order": ("order", "recall"),
+    "on_by": ("by", "row"),
+    "on_first": ("first", "lowest"),
+    "on_bar_order": ("bar_order", "recall"),
+    "on_show_run": ("shown_run", None),
+}
+
+
+def says_nothing_new(ctx) -> bool:
+    """Whether an event of a list says what it stands at: each list that is drawn for the first time
+    says so, twice."""
+    name, default = SETS.get(ctx.params.get("__method__"), (None, None))
+    if name is None:
+        return False
+    return ctx.params.get("value") == (ctx.panel.state.get(name) or default)
 
 
 def choice(

@@ -13,6 +13,7 @@ from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
+from .choices import says_nothing_new
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
@@ -65,6 +66,10 @@ class ClassifierPanel(
             surfaces="grid",
             help_markdown="Train classifiers, see where they look, and find wrong labels",
         )
+
+    def execute(self, ctx) -> object:
+        """Answer an event; one that changes nothing is not answered, for that draws the panel."""
+        return None if says_nothing_new(ctx) else super().execute(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""

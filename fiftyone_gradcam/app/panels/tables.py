@@ -36,13 +36,11 @@ def draw_table(
         names: columns of names, the first ones: they are shown shortened, and wrap
     """
     numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # they are short: texts wrap, not these
-    parts = {
-        "table": {"sx": {"minWidth": 0, numbers: {"whiteSpace": "nowrap"}}},
-        "tableBodyCell": {"sx": _CELL},
-    }
-    parts["tableHeadCell"] = {"sx": _HEAD}
+    # One style for the table: one for each cell would be worked out for each of them.
+    style = {"minWidth": 0, "& td": _CELL, "& th": _HEAD, numbers: {"whiteSpace": "nowrap"}}
     if on_row is not None:
-        parts["tableBodyRow"] = {"sx": _ROW}
+        style |= {"& tbody tr": _ROW}
+    parts = {"table": {"sx": style}}
     table = types.TableView(componentsProps=parts, **({"on_click_row": on_row} if on_row else {}))
     for key, label in columns.items():
         table.add_column(key, label=label)
