@@ -286,7 +286,28 @@ def test_once_found_label_issues_are_reviewed(panel, dataset, service, submit):
     state = {"tab": "jobs", "own": job.id, "going": [job.id]}
     end(service, job, result={"summary": "About 1 label is wrong"})
     panel.on_tick(context(dataset, state))
-    assert state["tab"] == "review"
+    assert state["tab"] == "jobs"  # until the App has the view of what was found
+    panel.on_tick(context(dataset, state))
+    assert (state["tab"], state["turns_to"]) == ("review", None)
+
+
+def test_an_event_is_one_message_and_one_that_says_nothing_new_is_none(panel, dataset):
+    state = {"tab": "jobs", "strip": 0}
+    ctx = context(dataset, state, __method__="on_tab", value="evaluate")
+    panel.execute(ctx)
+    (message,) = requests(ctx, "patch_panel_state")
+    assert message["state"]["tab"] == "evaluate"
+    assert message["state"]["prediction_fields"] == state["prediction_fields"]
+    assert len(requests(ctx, "show_panel_output")) == 1
+    assert state["part"] == "test"
+    for method, value in (("on_tab", "evaluate"), ("on_part", "test"), ("on_order", "recall")):
+        ctx = context(dataset, state, __method__=method, value=value)
+        panel.execute(ctx)
+        assert ctx.executor.to_json()["requests"] == []
+    ctx = context(dataset, state, __method__="on_order", value="name")
+    panel.execute(ctx)
+    assert state["order"] == "name"
+    assert len(requests(ctx, "patch_panel_state")) == 1
 
 
 def test_stale_label_scores_are_said_and_refreshed(panel, dataset):

@@ -325,9 +325,12 @@ def test_a_job_that_is_no_job_is_not_followed(dataset):
     operator = foo.get_operator(URI + "follow_job")
     assert operator.config.unlisted
     for value in RUBBISH:
-        (message,) = operator.execute(request("follow_job", dataset, {"job": value}))
-        json_util.dumps(message.to_json())
-        assert message.params["variant"] == "error"
+        ctx = request("follow_job", dataset, {"job": value})
+        ctx.executor = foo.executor.Executor()
+        list(operator.execute(ctx))
+        (message,) = ctx.executor.to_json()["requests"]
+        json_util.dumps(message)
+        assert message["params"]["variant"] == "error"
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "follow_job"])

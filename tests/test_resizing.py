@@ -134,7 +134,7 @@ def network_of(recipe: Recipe) -> Network:
 def test_few_images_say_nothing(tmp_path, recipe, capsys):
     paths, labels = draw(tmp_path / "few", at_the_edge, count=38)
     assert settle_resize(recipe, paths, labels, "cpu").resize == "crop"
-    assert "resize='crop': there are too few labelled images" in capsys.readouterr().out
+    assert "resize='crop': there are too few labeled images" in capsys.readouterr().out
     assert settle_resize(recipe, paths, labels, "cpu", otherwise="squash").resize == "squash"
 
 

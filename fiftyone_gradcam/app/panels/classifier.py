@@ -19,6 +19,7 @@ from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
+from .patches import merge_patches
 from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
@@ -69,7 +70,11 @@ class ClassifierPanel(
 
     def execute(self, ctx) -> object:
         """Answer an event; one that changes nothing is not answered, for that draws the panel."""
-        return None if says_nothing_new(ctx) else super().execute(ctx)
+        if says_nothing_new(ctx):
+            return None
+        result = super().execute(ctx)
+        merge_patches(ctx)
+        return result
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""
