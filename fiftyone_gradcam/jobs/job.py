@@ -51,7 +51,7 @@ class Job:
         outcome: what the App is to show of its result
         log: file of what its process printed
         form: what was filled in to begin it, by the names of the form's fields; None of a job that
-            was not begun by a form
+            was not started by a form
     """
 
     id: str

@@ -43,7 +43,7 @@ TABS = {
 }
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
-IDLE_MILLISECONDS = 5000  # a job may be begun elsewhere
+IDLE_MILLISECONDS = 5000  # a job may be started elsewhere
 REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
@@ -94,7 +94,7 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_job(self, ctx) -> None:
-        """Turn to a job that was begun by a button."""
+        """Turn to a job that was started by a button."""
         ctx.panel.state.own = ctx.params["job"]
         self.turn_to(ctx, "jobs")
 
@@ -111,7 +111,7 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_tick(self, ctx) -> None:
-        """See how far the jobs are; show what has come of the one that was begun here."""
+        """See how far the jobs are; show what has come of the one that was started here."""
         if ctx.dataset is None:
             return
         if ended := self.read_jobs(ctx):
@@ -238,7 +238,7 @@ class ClassifierPanel(
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
-        if is_busy or tab == "jobs":  # elsewhere drawing anew would close a list that is open
+        if is_busy or tab == "jobs":  # elsewhere drawing again would close a list that is open
             is_soon = is_busy or ctx.panel.state.stale_due
             interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)

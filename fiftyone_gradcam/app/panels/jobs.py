@@ -32,7 +32,7 @@ class JobsTab:
     def read_jobs(self, ctx) -> list[Job]:
         """Put the jobs into the panel's state; returns those that ended since the last look."""
         jobs = list_jobs(ctx.dataset)
-        # One that was begun here may have ended before it was seen going.
+        # One that was started here may have ended before it was seen going.
         was_going = {*(ctx.panel.state.going or ()), ctx.panel.state.own}
         going = [job.id for job in jobs if not job.has_ended]
         ended = [job for job in jobs if job.id in was_going and job.has_ended]

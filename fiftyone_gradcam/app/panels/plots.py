@@ -14,7 +14,7 @@ from ...review.confusion import normalized
 from ...training.curves import rates_by_epoch, validation_epochs
 from ..texts import percent, plotly, wrapped
 
-# Of Okabe and Ito, told apart by people who are colour-blind; the lines differ in dashes too.
+# Of Okabe and Ito, told apart by people who are color-blind; the lines differ in dashes too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
 GRAY = "#888888"  # read on dark and on light
 INK, FAINT = "#333333", "#999999"  # numbers in cells that are light, and that are almost empty
@@ -42,9 +42,9 @@ def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], 
     for number, name in enumerate(("loss", "accuracy"), 1):
         seen = [row.get(f"train_{name}") for row in [*history, *([running] if running else [])]]
         traces.append(_line(ends, seen, "training", TRAIN, "solid", number))
-        watched = [row.get(f"val_{name}") for row in validations]
-        traces.append(_line(places, watched, "validation", VAL, "dot", number))
-        losses += [y for y in (*seen, *watched) if name == "loss" and y and math.isfinite(y)]
+        validated = [row.get(f"val_{name}") for row in validations]
+        traces.append(_line(places, validated, "validation", VAL, "dot", number))
+        losses += [y for y in (*seen, *validated) if name == "loss" and y and math.isfinite(y)]
     steps, rates = rates_by_epoch(history, validations)
     traces.append(_line(steps, rates, "learning rate", RATE, "solid", 3))
     is_wide = bool(losses) and 0 < min(losses) * SPREAD < max(losses)
@@ -102,7 +102,7 @@ def _line(
 
 
 def axis(title: str) -> dict:
-    """What all axes share; FiftyOne gives its colours to the first of a plot alone."""
+    """What all axes share; FiftyOne gives its colors to the first of a plot alone."""
     return {
         "title": {"text": title, "font": {"size": 12, "color": GRAY}},
         "tickfont": {"size": 11, "color": GRAY},

@@ -178,7 +178,7 @@ def _row(run: Run) -> dict[str, str]:
 def _accuracy(run: Run) -> str:
     accuracy, count = run.val_accuracy, run.val_images
     if accuracy is None:
-        return "not watched"
+        return "not validated"
     if not count:
         return percent(accuracy)
     low, high = wilson_interval(round(accuracy * count), count)
