@@ -122,7 +122,7 @@ def every_form_is_reached_by_name(app) -> None:
         for label in LABELS.values():
             button = app.page.get_by_role("button", name=label, exact=True).last
             button.scroll_into_view_if_needed()
-            box = button.bounding_box()
+            box = app.still_box(button)
             assert 0 <= box["x"] <= width - box["width"], (label, width, box)
             assert app._is_on_top(button), (label, width)
         app.screenshot(f"64 all actions {width}")

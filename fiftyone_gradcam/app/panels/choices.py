@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from fiftyone.operators import types
 
-# What each list sets in the panel's state, and what it stands at while that is empty.
+# What each list sets in the panel's state, and what it stands at while that is empty. A list that
+# has the name of what it sets is not among them: the browser has set it by itself by then.
 SETS = {
     "on_tab": ("tab", "jobs"),
     "on_prediction_field": ("prediction_field", None),
@@ -16,7 +17,6 @@ SETS = {
     "on_by": ("by", "row"),
     "on_first": ("first", "lowest"),
     "on_bar_order": ("bar_order", "recall"),
-    "on_show_run": ("shown_run", None),
 }
 
 
