@@ -43,7 +43,7 @@ def main() -> None:
         app.open(dataset.name)
         session.view = view
         page.wait_for_timeout(6000)
-        page.screenshot(path=TARGET / "label-issues.png")
+        page.screenshot(path=TARGET / "label-issues.jpg", quality=82)
         app.press("predict")
         app.page.wait_for_timeout(1500)
         page.screenshot(path=TARGET / "predict.png")
