@@ -296,7 +296,7 @@ def app(app_server, tabs, dataset, request):
 
     (session, url), (context, used) = app_server, tabs
     session.dataset = dataset
-    session.clear_view()  # or a tab would go on with the view of the last one
+    session.clear_view()  # or a tab would keep the view of the last test
     session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
     if not used or used[-1].page.is_closed():
         used.append(AppPage(context.new_page(), url))

@@ -97,6 +97,17 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
     return runs.save_run(dataset, run)
 
 
+def digits_with_two_runs(folder, name) -> Iterator[fo.Dataset]:
+    """Twelve digits in two splits, with two runs; the first has predicted all."""
+    made = some_digits(folder, name, per_class=4)
+    dataset = next(made)
+    for seed, key in enumerate(("first", "second")):
+        make_run(dataset, key, seed=seed, files=False)
+    fg.predict(dataset, "first", progress=False, device="cpu")
+    yield dataset
+    next(made, None)
+
+
 def logits_of(run, paths) -> np.ndarray:
     """(N, K) by the network as it was stored, with nothing folded."""
     (batch,) = Images(paths, SIZE, resize=run.recipe["resize"]).batches(len(paths))

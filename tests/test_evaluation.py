@@ -136,8 +136,8 @@ def test_a_training_says_what_it_will_do(trained):
     fields = form()
     words = fields["summary"]["view"]["label"]
     counts = trained.match_tags("train").count_values("ground_truth.label")
-    told = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
-    assert f"{sum(counts.values())} training images ({told})" in words
+    classes = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+    assert f"{sum(counts.values())} training images ({classes})" in words
     assert f"{len(trained.match_tags('val'))} validation images" in words
     assert "All layers train" in words
     if "About " not in words:  # it is being measured: FiftyOne waits for it, and asks again

@@ -74,8 +74,8 @@ def test_of_two_processes_one_computes_and_the_other_waits_and_reads(dataset):
         while child.stdout.readline() != "ready\n":
             assert child.poll() is None
         own = fg.compute_embeddings(dataset, "a", progress=False)
-    told = child.communicate(timeout=120)[0].splitlines()
-    assert told[-1] == f"computed 0 {float(own.sum())!r}"
+    lines = child.communicate(timeout=120)[0].splitlines()
+    assert lines[-1] == f"computed 0 {float(own.sum())!r}"
     assert child.returncode == 0
 
 

@@ -121,22 +121,22 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
     assert os.listdir(os.path.join(dataset_folder(trained), "runs")) == ["quick"]
 
 
-def test_what_is_begun_anew_does_not_go_on_with_the_old(trained, monkeypatch):
+def test_a_training_that_starts_over_takes_nothing_of_the_old(trained, monkeypatch):
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(fo.Dataset, "register_run", stop)
         with pytest.raises(KeyboardInterrupt):
-            fg.fine_tune(trained, "begun", **{**QUICK, "epochs": 1})
+            fg.fine_tune(trained, "started", **{**QUICK, "epochs": 1})
     with monkeypatch.context() as patch:
         patch.setattr(training, "train", stop)  # before the first epoch has ended
         with pytest.raises(KeyboardInterrupt):
-            fg.fine_tune(trained, "begun", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
-    with pytest.raises(ValueError, match="no training 'begun' to resume"):
-        fg.fine_tune(trained, "begun", resume=True)
-    with pytest.raises(ValueError, match="no training run 'begun'"):  # nothing is left of it
-        fg.delete_run(trained, "begun")
+            fg.fine_tune(trained, "started", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
+    with pytest.raises(ValueError, match="no training 'started' to resume"):
+        fg.fine_tune(trained, "started", resume=True)
+    with pytest.raises(ValueError, match="no training run 'started'"):  # nothing is left of it
+        fg.delete_run(trained, "started")
 
 
 def test_tags_of_split_folders_are_told(tmp_path, name, capsys):

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision
 from conftest import REPOSITORY
-from made_runs import make_run, some_digits
+from made_runs import digits_with_two_runs
 from test_operators import CALLS, OF_LABELS, OF_RUNS, URI, VERBS
 
 import fiftyone_gradcam as fg
@@ -34,13 +34,7 @@ SMALL = ("squeezenet1_0", "squeezenet1_1", "mobilenet_v2")
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """Twelve digits in two splits, with two runs; the first has predicted all."""
-    made = some_digits(tmp_path_factory.mktemp("forms") / "digits", "forms", per_class=4)
-    dataset = next(made)
-    for seed, key in enumerate(("first", "second")):
-        make_run(dataset, key, seed=seed, files=False)
-    fg.predict(dataset, "first", progress=False, device="cpu")
-    yield dataset
-    next(made, None)
+    yield from digits_with_two_runs(tmp_path_factory.mktemp("forms") / "digits", "forms")
 
 
 @pytest.fixture

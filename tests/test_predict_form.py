@@ -4,7 +4,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext
-from made_runs import CLASSES, make_run, some_digits
+from made_runs import CLASSES, digits_with_two_runs
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.predict import HOW, KINDS
@@ -22,13 +22,7 @@ REPLACE = {"store": "replace"}
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """Twelve digits with two runs; the first has predicted all."""
-    made = some_digits(tmp_path_factory.mktemp("form") / "digits", "form of predict", per_class=4)
-    dataset = next(made)
-    for seed, key in enumerate(("first", "second")):
-        make_run(dataset, key, seed=seed, files=False)
-    fg.predict(dataset, "first", progress=False, device="cpu")
-    yield dataset
-    next(made, None)
+    yield from digits_with_two_runs(tmp_path_factory.mktemp("form") / "digits", "form of predict")
 
 
 def context(samples, **params) -> ExecutionContext:

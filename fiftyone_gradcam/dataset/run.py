@@ -28,12 +28,13 @@ class Run:
         best_epoch: the epoch whose weights were kept
         label_field: the field that it was trained to predict
         checkpoint: path of the file of weights
-        watch: of a run that watched samples: their "ids", and the paths of "maps" (an .npz file
-            with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of the own label, and
-            predicted) and of "strip" (a picture of how the focus moved); None of others
+        watch: of a run that kept heatmaps of samples at each epoch: their "ids", and the paths of
+            "maps" (an .npz file with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of
+            the own label, and predicted) and of "strip" (a picture of how the focus
+            moved); None of others
         validations: one dictionary per validation: iteration, epoch, val_loss,
             val_accuracy, learning_rate, seconds
-        findings: what is to be said of the training, each with name, severity and message
+        findings: warnings and errors about the training, each with name, severity and message
         curves: path of a picture of the losses and accuracies; None if there is none
         val_accuracy: of the kept weights on the validation images; None if there were none
         val_images: how many there were; None of runs of earlier versions

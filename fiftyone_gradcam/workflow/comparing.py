@@ -135,7 +135,7 @@ def compare_runs(
 def held_out(
     samples: Samples, label_field: str, include_excluded: bool
 ) -> tuple[Samples, list[str]]:
-    """The samples that runs are judged by, and what is to be said of that.
+    """The samples that runs are compared on, and notes about them.
 
     Args:
         samples: as `compare_runs` takes them

@@ -168,7 +168,7 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
 def _classifier(
     dataset: fo.Dataset, run: Run | Network | str | None, field: str, weights: str | None
 ) -> tuple[Run, list[str]]:
-    """What is asked, and what is to be said of it."""
+    """The network that is asked, and notes about it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
         way = way_before(dataset, found, field) if type(found) is Pretrained else None
