@@ -6,6 +6,25 @@
   const { useRecoilValue } = window.recoil;
   const { call, text, buttonStyle, Choice } = window.__gradcam__;
   const MOST_BUTTONS = 5; // more are in a list
+  const QUIET = 100; // ms without painting, after which it has ended
+  const LONGEST = 10000; // ms to wait for it
+
+  // Resolves once the App has painted the tiles. A change of fields meanwhile would take pictures
+  // away that its workers have not drawn yet: these tiles stay without, or show an error.
+  function painted() {
+    const { jotaiStore, numConcurrentRenderingLabels } = window.__fos__;
+    if (!jotaiStore || !numConcurrentRenderingLabels) return Promise.resolve();
+    const end = performance.now() + LONGEST;
+    let since = null;
+    return new Promise((resolve) => {
+      (function look() {
+        const now = performance.now();
+        since = jotaiStore.get(numConcurrentRenderingLabels) ? null : since || now;
+        if (now > end || (since && now - since >= QUIET)) resolve();
+        else setTimeout(look, 20);
+      })();
+    });
+  }
 
   function Swatch({ path, words }) {
     const color = useRecoilValue(window.__fos__.pathColor(path));
@@ -27,7 +46,8 @@
     const choices = (schema && schema.view && schema.view.choices) || [];
     const active = useRecoilValue(window.__fos__.activeFields({ modal: false }));
     const shown = choices.filter((x) => x.paths.some((path) => active.includes(path)));
-    const show = (choice) => {
+    const show = async (choice) => {
+      await painted();
       const maps = choices.flatMap((x) => x.paths);
       const fields = [...active.filter((x) => !maps.includes(x)), ...(choice ? choice.paths : [])];
       window.__foo__.executeOperator("@voxel51/operators/set_active_fields", { fields });
