@@ -100,7 +100,7 @@ def _layout(options: argparse.Namespace) -> dict:
 
 
 def _work(options: argparse.Namespace) -> int:
-    from . import demo
+    from . import demo, whole_loop
 
     if options.command == "demo":
         if options.photos is None:
@@ -109,7 +109,7 @@ def _work(options: argparse.Namespace) -> int:
             view, figures = demo.run_photo_demo(options.photos or None, options.seed)
     else:
         choices = {name: getattr(options, name) for name in ("backbone", "weights", "epochs")}
-        view, figures = demo.run_folder(
+        view, figures = whole_loop.run_loop(
             options.folder,
             name=options.name,
             key=options.key,
@@ -120,12 +120,12 @@ def _work(options: argparse.Namespace) -> int:
             max_pixels=options.max_pixels,
             **{name: value for name, value in choices.items() if value is not None},
         )
-    demo.write_figures(figures, options.json)
+    whole_loop.write_figures(figures, options.json)
     print(f"Done in {figures['seconds']:.0f} seconds")
     if options.no_app:
-        demo.tell_suspicious(view)
+        whole_loop.print_suspicious(view)
     else:
-        demo.open_app(view, options.port, options.colors)
+        whole_loop.open_app(view, options.port, options.colors)
     return 0
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -16,12 +14,10 @@ from PIL import Image
 
 from .dataset import import_record
 from .dataset.pretrained import pick_backbone
-from .dataset.runs import free_key
-from .dataset.shown import paint_by_value
 from .dataset.views import accuracy
 from .demo_photos import find_photos, make_photo_folders
 from .progress import counted
-from .workflow.importing import import_folders, plan_import
+from .workflow.importing import import_folders
 from .workflow.predicting import predict
 from .workflow.reviewing import find_label_issues
 from .workflow.splitting import split
@@ -203,105 +199,3 @@ def _found(made: DemoFolders, suspicious: fo.DatasetView) -> int:
         f"by label_quality"
     )
     return found
-
-
-def run_folder(
-    path: str,
-    name: str | None = None,
-    key: str | None = None,
-    recipe: str = "default",
-    seed: int = 0,
-    layout: dict | None = None,
-    keep_truncated: bool = False,
-    max_pixels: int | None = None,
-    **choices,
-) -> tuple[fo.DatasetView, dict]:
-    """Run the whole loop on the user's own folders.
-
-    The folder's own train/val/test folders are kept; without them the images are split.
-
-    Args:
-        path: a folder with one folder of images for each class
-        name: of the dataset; None takes the folder's name
-        key: of the run; None takes the backbone's name, with a number if it is taken
-        recipe: see `fine_tune`; images without a split are split as it says
-        seed: of everything random
-        layout: where classes and splits stand, as far as it is not to be guessed: arguments of
-            `plan_import`
-        keep_truncated, max_pixels: see `import_folders`
-        **choices: instead of those of the recipe; see `fine_tune`
-
-    Returns:
-        the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
-        test_accuracy (None without test images), seconds
-    """
-    from .model.weights import create_model
-    from .training.recipes import make_recipe
-
-    start = time.perf_counter()
-    # What cannot work is refused before anything is written.
-    plan = plan_import(path, **(layout or {}))
-    print(plan)
-    plan.check()
-    chosen = make_recipe(recipe, seed=seed, **choices)
-    create_model(chosen.backbone, 2, chosen.weights)
-    unusual = {"keep_truncated": keep_truncated, "max_pixels": max_pixels}
-    dataset = import_folders(path, name, **(layout or {}), **unusual)
-    if not dataset.info[import_record.INFO_KEY]["has_splits"]:
-        split(dataset, recipe, seed=seed)
-    key = key or free_key(dataset, chosen.backbone)
-    run = fine_tune(dataset, key, chosen)
-    predict(dataset, run, heatmaps=("predicted", "label", "contrast"))
-    suspicious = find_label_issues(
-        dataset,
-        backbone=chosen.backbone,
-        weights=chosen.weights,
-        seed=seed,
-        **({"epochs": chosen.epochs} if chosen.from_scratch else {}),
-    )
-    test_accuracy = accuracy(dataset.match_tags("test"))
-    for part, value in (("Val", run.val_accuracy), ("Test", test_accuracy)):
-        if value is not None:
-            print(f"{part} accuracy {value:.3f}")
-    return suspicious, {
-        "dataset": dataset.name,
-        "run": run.key,
-        "val_accuracy": run.val_accuracy,
-        "test_accuracy": test_accuracy,
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-
-
-def write_figures(figures: dict, path: str | None) -> None:
-    """Write the figures of a run as JSON; None writes nothing."""
-    if path:
-        Path(path).write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def tell_suspicious(view: fo.DatasetView, count: int = 10) -> None:
-    """Print the most suspicious labels, and how to see them in the App."""
-    print("The most suspicious labels:")
-    for sample in view.limit(count):
-        other = "" if sample.suggested_label is None else f", rather {sample.suggested_label.label}"
-        print(
-            f"  {sample.label_quality:.3f}  {sample.filepath}  {sample.ground_truth.label}{other}"
-        )
-    print(f"See them in the App: fiftyone app launch {shlex.quote(view.dataset_name)}")
-
-
-def open_app(view: fo.DatasetView, port: int | None = None, colors: str | None = None) -> None:
-    """Open the App on a view and wait until it is closed or interrupted.
-
-    Args:
-        view: what it shows
-        port: None takes FiftyOne's setting
-        colors: "jet" paints heatmaps in jet at half opacity, for all datasets of this App; None in
-            one color for each field
-    """
-    if colors is not None:
-        paint_by_value(view._root_dataset)
-        fo.app_config.colorscale = os.environ["FIFTYONE_APP_COLORSCALE"] = colors
-    session = fo.launch_app(view, port=port)
-    print(f"The App shows {view.dataset_name!r}, the most suspicious labels first")
-    print("Press Ctrl+C to end")
-    session.wait(-1)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, reviews, shown, views
 from ..dataset.basis import now_text
-from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source
-from ..dataset.files import dataset_folder
+from ..dataset.embeddings import Embeddings, check_can_wait
 from ..dataset.given_probabilities import given_probabilities
-from ..dataset.image_facts import ImageFacts, image_facts
+from ..dataset.image_facts import image_facts
 from ..dataset.issues import note_label_issues, write_label_issues
+from ..dataset.judging import Way, check_method, judge, method_for
 from ..dataset.label_totals import in_words, label_issues_info
 from ..dataset.pretrained import pick_backbone
 from ..dataset.resizing import settled_for
@@ -25,22 +23,14 @@ from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, Report, reporting, some, tell_failures
+from ..progress import Progress, reporting, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
-from ..review.label_issues import check_folds, folds_of, out_of_fold_probabilities
+from ..review.label_issues import check_folds
 from ..review.leaks import equal_files
-from ..review.twins import judgeable, left_out_together, twins_of
-from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
-from ..similar import did_you_mean
-from ..training.per_fold import probabilities_per_fold
-from ..training.recipe import Recipe
+from ..review.twins import judgeable, twins_of
 from ..training.recipes import make_recipe
 from .embedding import embeddings_for
-
-METHODS = ("features", "folds", "fine-tune")
-LEAST = 1e-12  # of a probability
-FOLDS = "folds"  # folder of what trainings of an unfinished call said
 
 
 def _check(samples, embeddings=None, probabilities=None, **_) -> None:
@@ -128,7 +118,7 @@ def find_label_issues(
     kinds = (None, fo.Classification, fo.Classification)
     fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
     check_folds(folds)
-    _check_method(method, embeddings, probabilities, backbone, weights)
+    check_method(method, embeddings, probabilities, backbone, weights)
     began, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
     known = list(fields.class_counts(labels))
     if probabilities is not None:
@@ -149,8 +139,8 @@ def find_label_issues(
         raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
     ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
-    way = _Way(
-        "probabilities" if probabilities is not None else _method_for(method, recipe),
+    way = Way(
+        "probabilities" if probabilities is not None else method_for(method, recipe),
         recipe,
         None if embeddings is None else embeddings[own],
         None if probabilities is None else probabilities[own],
@@ -166,7 +156,7 @@ def find_label_issues(
         targets = class_indexes(readable, classes)
         places = np.flatnonzero(targets >= 0)
         columns = [known.index(label) for label in classes]
-        verdict = _judge(dataset, looks, places, targets[places], group, way, columns, report)
+        verdict = judge(dataset, looks, places, targets[places], group, way, columns, report)
     issues = issues_of(
         labels, readable, classes, places, verdict, looks.features, twins, group, looks.poor()
     )
@@ -192,55 +182,6 @@ def find_label_issues(
     return views.label_issues(samples, quality_field)
 
 
-@dataclass(frozen=True)
-class _Way:
-    """How labels are judged: by "probabilities" that are given, or by one of `METHODS`."""
-
-    method: str
-    recipe: Recipe | None
-    embeddings: np.ndarray | None
-    probabilities: np.ndarray | None
-    folds: int
-    seed: int
-    device: str | None
-
-    @property
-    def by(self) -> str:
-        """What judges, in words."""
-        if self.probabilities is not None:
-            return "your probabilities"
-        return "your embeddings" if self.recipe is None else self.recipe.backbone
-
-
-def _check_method(method, embeddings, probabilities, backbone, weights) -> None:
-    """Refuse arguments that contradict each other."""
-    if method is not None and method not in METHODS:
-        raise ValueError(
-            f"method {method!r} is none of {', '.join(map(repr, METHODS))}. "
-            f"{did_you_mean(method, METHODS)}".rstrip()
-        )
-    check_one_source(embeddings, backbone=backbone, weights=weights)
-    if probabilities is not None:
-        for name, value in (("method", method), ("backbone", backbone), ("weights", weights)):
-            if value is not None:
-                raise ValueError(
-                    f"Give probabilities or {name}={value!r}, not both: they take the place of it"
-                )
-    if embeddings is not None and method == "fine-tune":
-        raise ValueError("Give embeddings or method='fine-tune', not both: it trains on images")
-
-
-def _method_for(method: str | None, recipe: Recipe | None) -> str:
-    """The method that is chosen, or suits a recipe (None: embeddings are given)."""
-    from_scratch = recipe is not None and recipe.from_scratch
-    if method in ("features", "folds") and from_scratch:
-        raise ValueError(
-            f"method={method!r} needs features of a pretrained network, and {recipe.backbone} has "
-            f"weights={recipe.weights!r}. Choose weights or another backbone, or method='fine-tune'"
-        )
-    return method or ("fine-tune" if from_scratch else "features")
-
-
 def _check_classes(
     labels: Sequence[str | None], group: np.ndarray
 ) -> tuple[list[str], dict[str, int]]:
@@ -254,37 +195,6 @@ def _check_classes(
             f"{present}"
         )
     return classes, too_few
-
-
-def _judge(
-    dataset: fo.Dataset,
-    looks: ImageFacts,
-    places: np.ndarray,
-    targets: np.ndarray,
-    group: np.ndarray,
-    way: _Way,
-    columns: list[int],
-    report: Report,
-) -> Verdict:
-    """The verdict on the labels at some places; `columns` are those of the probabilities."""
-    group = group[places]
-    if way.method == "probabilities":
-        found = np.maximum(way.probabilities[places][:, columns], LEAST)
-        found /= found.sum(1, keepdims=True)
-    elif way.method == "features":
-        groups = left_out_together(group)
-        return verdict_by_features(looks.features[places], targets, len(columns), groups)
-    elif way.method == "folds":
-        found = out_of_fold_probabilities(
-            looks.features[places], targets, len(columns), way.folds, way.seed, groups=group
-        )
-    else:
-        fold = folds_of(targets, way.folds, way.seed, group)
-        home = os.path.join(dataset_folder(dataset), FOLDS)
-        found = probabilities_per_fold(
-            looks.images, places, targets, fold, way.recipe, way.device, report, home
-        )
-    return verdict_by_probabilities(found, targets)
 
 
 def _tell(

@@ -26,7 +26,7 @@ def main() -> None:
 
     import fiftyone as fo
 
-    from fiftyone_gradcam import demo
+    from fiftyone_gradcam import demo, whole_loop
 
     def quietly(function, *args, **kwargs) -> dict:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -53,7 +53,7 @@ def main() -> None:
             if fo.dataset_exists(name):
                 fo.delete_dataset(name)
             row = quietly(
-                demo.run_folder,
+                whole_loop.run_loop,
                 options.photos,
                 name,
                 backbone=options.backbone,

@@ -1,0 +1,111 @@
+"""How labels are judged: by given probabilities, by features, or by trainings per fold."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import fiftyone as fo
+import numpy as np
+
+from ..model.network import Network
+from ..progress import Report
+from ..review.label_issues import folds_of, out_of_fold_probabilities
+from ..review.twins import left_out_together
+from ..review.verdict import Verdict, verdict_by_features, verdict_by_probabilities
+from ..similar import did_you_mean
+from ..training.per_fold import probabilities_per_fold
+from ..training.recipe import Recipe
+from .embeddings import Embeddings, check_one_source
+from .files import dataset_folder
+from .image_facts import ImageFacts
+
+METHODS = ("features", "folds", "fine-tune")
+LEAST = 1e-12  # of a probability
+FOLDS = "folds"  # folder of what trainings of an unfinished call said
+
+
+@dataclass(frozen=True)
+class Way:
+    """How labels are judged: by "probabilities" that are given, or by one of `METHODS`."""
+
+    method: str
+    recipe: Recipe | None
+    embeddings: np.ndarray | None
+    probabilities: np.ndarray | None
+    folds: int
+    seed: int
+    device: str | None
+
+    @property
+    def by(self) -> str:
+        """What judges, in words."""
+        if self.probabilities is not None:
+            return "your probabilities"
+        return "your embeddings" if self.recipe is None else self.recipe.backbone
+
+
+def check_method(
+    method: str | None,
+    embeddings: Embeddings | None,
+    probabilities: np.ndarray | None,
+    backbone: Network | str | None,
+    weights: str | None,
+) -> None:
+    """Refuse arguments that contradict each other."""
+    if method is not None and method not in METHODS:
+        raise ValueError(
+            f"method {method!r} is none of {', '.join(map(repr, METHODS))}. "
+            f"{did_you_mean(method, METHODS)}".rstrip()
+        )
+    check_one_source(embeddings, backbone=backbone, weights=weights)
+    if probabilities is not None:
+        for name, value in (("method", method), ("backbone", backbone), ("weights", weights)):
+            if value is not None:
+                raise ValueError(
+                    f"Give probabilities or {name}={value!r}, not both: they take the place of it"
+                )
+    if embeddings is not None and method == "fine-tune":
+        raise ValueError("Give embeddings or method='fine-tune', not both: it trains on images")
+
+
+def method_for(method: str | None, recipe: Recipe | None) -> str:
+    """The method that is chosen, or suits a recipe (None: embeddings are given)."""
+    from_scratch = recipe is not None and recipe.from_scratch
+    if method in ("features", "folds") and from_scratch:
+        raise ValueError(
+            f"method={method!r} needs features of a pretrained network, and {recipe.backbone} has "
+            f"weights={recipe.weights!r}. Choose weights or another backbone, or method='fine-tune'"
+        )
+    return method or ("fine-tune" if from_scratch else "features")
+
+
+def judge(
+    dataset: fo.Dataset,
+    looks: ImageFacts,
+    places: np.ndarray,
+    targets: np.ndarray,
+    group: np.ndarray,
+    way: Way,
+    columns: list[int],
+    report: Report,
+) -> Verdict:
+    """The verdict on the labels at some places; `columns` are those of the probabilities."""
+    group = group[places]
+    if way.method == "probabilities":
+        found = np.maximum(way.probabilities[places][:, columns], LEAST)
+        found /= found.sum(1, keepdims=True)
+    elif way.method == "features":
+        groups = left_out_together(group)
+        return verdict_by_features(looks.features[places], targets, len(columns), groups)
+    elif way.method == "folds":
+        found = out_of_fold_probabilities(
+            looks.features[places], targets, len(columns), way.folds, way.seed, groups=group
+        )
+    else:
+        fold = folds_of(targets, way.folds, way.seed, group)
+        home = os.path.join(dataset_folder(dataset), FOLDS)
+        found = probabilities_per_fold(
+            looks.images, places, targets, fold, way.recipe, way.device, report, home
+        )
+    return verdict_by_probabilities(found, targets)
