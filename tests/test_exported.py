@@ -145,7 +145,7 @@ def test_nothing_is_exported_over_other_files(dataset, tmp_path):
         fg.export_run(dataset, "b", str(folder))
     assert tree(folder) == first
     (folder / "notes.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="'notes.txt', which is no part of an exported run"):
+    with pytest.raises(FileExistsError, match="'notes.txt', which is not part of an exported run"):
         fg.export_run(dataset, "b", str(folder), overwrite=True)
     (folder / "notes.txt").unlink()
     assert tree(folder) == first
@@ -263,7 +263,7 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
     own = make_run(other, "a", seed=1)
     with pytest.raises(ValueError, match="'a' exists already.*another key, or pass overwrite=True"):
         fg.import_run(other, folder)
-    with pytest.raises(ValueError, match="'no key' is no run key"):
+    with pytest.raises(ValueError, match="'no key' is not a valid run key"):
         fg.import_run(other, folder, key="no key")
     interrupted = run_folder(other, "b")
     os.makedirs(interrupted)

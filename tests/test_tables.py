@@ -129,7 +129,7 @@ def test_a_letter_across_two_chunks_does_not_change_the_encoding(tmp_path, monke
     (tmp_path / "t.csv").write_bytes(b"id,label\n" + b"3,e\n" * 50 + "1,œ\n2,b\n".encode("cp1252"))
     assert fg.plan_import(str(tmp_path)).classes == ["b", "œ"]
     (tmp_path / "t.csv").write_bytes(b"id,label\n1,\x81\n2,b\n")
-    with pytest.raises(ValueError, match=r"t\.csv' is no text in UTF-8, UTF-16 or Windows-1252"):
+    with pytest.raises(ValueError, match=r"t\.csv' is not text in UTF-8, UTF-16 or Windows-1252"):
         fg.plan_import(str(tmp_path), table="t.csv")
 
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
     ):
         with pytest.raises(ValueError, match=message):
             fg.plan_import(str(tmp_path), table="a.csv", **choices)
-    with pytest.raises(TypeError, match="image_column must be a text, not 3"):
+    with pytest.raises(TypeError, match="image_column must be a string, not 3"):
         fg.plan_import(str(tmp_path), table="a.csv", **{**both, "image_column": 3})
     table.write_text("image,class,class\n1.jpg,a,b\n2.jpg,c,d\n")
     with pytest.raises(ValueError, match="label_column 'class' names several of them"):
