@@ -155,7 +155,7 @@ def test_nothing_is_exported_over_other_files(dataset, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "weights.pt").write_text("precious")
-    with pytest.raises(FileExistsError, match="'weights.pt', which is no part"):
+    with pytest.raises(FileExistsError, match="'weights.pt', which is not part"):
         fg.export_run(dataset, "b", str(mine), overwrite=True)
     assert tree(mine) == {"weights.pt": b"precious"}
     with pytest.raises(NotADirectoryError, match="is a file"):
@@ -211,8 +211,8 @@ BAD_EXPORTS = [
     (lambda f: edit(f, classes=[*CLASSES, "d"]), ValueError, "do not fit 'small_cnn' with 4"),
     (lambda f: edit(f, classes=["a", "a", "b"]), ValueError, "not name two or more classes"),
     (lambda f: edit(f, recipe={**RECIPE, "hidden": [4]}), ValueError, "do not fit 'small_cnn'"),
-    (lambda f: edit(f, history=None), ValueError, "no good 'history': None"),
-    (lambda f: edit(f, history=[{}]), ValueError, r"no good 'history': \[{}\]"),
+    (lambda f: edit(f, history=None), ValueError, "invalid 'history': None"),
+    (lambda f: edit(f, history=[{}]), ValueError, r"invalid 'history': \[{}\]"),
     (
         lambda f: edit(f, backbone="net9", recipe={**RECIPE, "backbone": "net9"}),
         ValueError,

@@ -41,7 +41,7 @@ def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
         ({"weights": "/gone.pth"}, FileNotFoundError, "No weights file at '/gone.pth'"),
         ({"weights": "imagenet"}, ValueError, "no ImageNet weights"),
         ({"epoch": 3}, ValueError, "no option 'epoch'"),
-        ({"label_field": "labels"}, ValueError, "'labels' is no classification field"),
+        ({"label_field": "labels"}, ValueError, "'labels' is not a classification field"),
     ]
     for options, error, message in cases:
         with pytest.raises(error, match=message):

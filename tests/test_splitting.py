@@ -51,7 +51,7 @@ def test_wrong_fractions_change_nothing(tmp_path, name, fractions, message):
     with pytest.raises(ValueError, match=message):
         fg.split(dataset, fractions)
     assert dataset.count_sample_tags() == {}
-    with pytest.raises(ValueError, match="no classification field.*ground_truth"):
+    with pytest.raises(ValueError, match="not a classification field.*ground_truth"):
         fg.split(dataset, label_field="label")
 
 

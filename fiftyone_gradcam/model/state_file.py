@@ -146,8 +146,8 @@ def _check_entries(where: str, content: dict) -> None:
             )
         if len(key) > _LONGEST:
             raise WeightsError(
-                f"{where!r} holds a name of {len(key)} letters, {_short(key)!r}, which no network "
-                f"has",
+                f"{where!r} holds a name of {len(key)} characters, {_short(key)!r}, which no "
+                f"network has",
                 SAVE,
             )
         if not isinstance(value, torch.Tensor):
