@@ -153,7 +153,7 @@ def test_a_folder_is_browsed_for_or_typed(dataset, tmp_path):
     assert typed["type"]["name"] == "String"
     assert given("import_folders", dataset, path=f" {tmp_path} ")["path"] == str(tmp_path)
     for wrong in ({"absolute_path": 3}, {"absolute_path": "a\0"}, 3, []):
-        with pytest.raises(ValueError, match="path must be a text"):
+        with pytest.raises(ValueError, match="path must be a string"):
             given("import_folders", dataset, path=wrong)
     for verb, name in (("export_folders", "folder"), ("export_run", "folder"),
                        ("export_overlays", "folder"), ("mean_heatmaps", "folder"),

@@ -331,7 +331,7 @@ def test_the_whole_loop_by_operators(tmp_path, name):
 
 
 def test_errors_are_those_of_the_verbs(trained):
-    with pytest.raises(foo.executor.ExecutionError, match="'a b' is no name for a field"):
+    with pytest.raises(foo.executor.ExecutionError, match="'a b' is not a valid field name"):
         execute("predict", trained, run="quick", heatmap_field="a b")
     with pytest.raises(foo.executor.ExecutionError, match="'quick' exists already"):
         foo.execute_operator(

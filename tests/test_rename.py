@@ -93,13 +93,13 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
         "a": "'a' exists already",
         "c": "training 'c' of .* interrupted",
         "mine": "'mine' .* is not a training",
-        "no key": "'no key' is no run key",
-        "../b": "'../b' is no run key",
+        "no key": "'no key' is not a valid run key",
+        "../b": "'../b' is not a valid run key",
     }
     for key, message in cases.items():
         with pytest.raises(ValueError, match=message):
             fg.rename_run(dataset, "a", key)
-    with pytest.raises(ValueError, match="is no run of .* other', but of"):
+    with pytest.raises(ValueError, match="is not a run of .* other', but of"):
         fg.rename_run(other, run, "d")
     assert tree(dataset_folder(dataset)) == before
     assert dataset.list_runs() == ["a", "b", "mine"]

@@ -343,7 +343,7 @@ def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):
         ({"out": str(tmp_path)}, IsADirectoryError, "is a folder. Name a file in it"),
         ({"out": str(tmp_path / "x.pdf")}, ValueError, "out must end in .html, not 'x.pdf'"),
         ({"run": "newr"}, ValueError, "Did you mean 'newer'"),
-        ({"label_field": "nowhere"}, ValueError, "'nowhere' is no classification field"),
+        ({"label_field": "nowhere"}, ValueError, "'nowhere' is not a classification field"),
         ({"pictures": -1}, ValueError, "pictures must be a whole number from 0 to 200, not -1"),
         ({"pictures": 201}, ValueError, "pictures must be at most 200, not 201"),
     ]  # fmt: skip
