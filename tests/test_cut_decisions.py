@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from itertools import product
 from unittest.mock import patch
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_a_review_with_a_new_class_is_made_once_and_its_class_is_listed(dataset)
     def decide(label: str) -> None:
         fg.review(sample, "relabel", label, new_class=True)
 
-    # Fields are made once: that is the first review's, and each new class is written by each.
+    # Fields are made once, by the first review; each stores its new class, and then its decision.
     numbers = range(count_writes(lambda: decide("first")))
     assert len(numbers) >= 2
     done = ["first"]
@@ -56,7 +57,7 @@ def test_a_review_with_a_new_class_is_made_once_and_its_class_is_listed(dataset)
 
 def test_embeddings_that_the_disk_has_no_room_for_leave_nothing(dataset):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "waiting")
-    with patch.object(Spool, "add", side_effect=full), pytest.raises(OSError, match="No space"):
+    with patch.object(Spool, "add", side_effect=full), pytest.raises(OSError, match="disk is full"):
         fg.compute_embeddings(dataset, "a", "seen", progress=False)
     assert loose_files(dataset) == set()
     assert dataset.get_field("seen") is None

@@ -17,7 +17,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.feature_files import feature_files
 from fiftyone_gradcam.dataset.files import FEATURES, OWNERS, dataset_folder, files_folder
 from fiftyone_gradcam.dataset.heatmaps import heatmap_fields
-from fiftyone_gradcam.dataset.review_state import HISTORY, REVIEW
+from fiftyone_gradcam.dataset.review_state import HISTORY, ISSUE, REVIEW
 from fiftyone_gradcam.dataset.reviews import OPTIONS
 from fiftyone_gradcam.dataset.spool import READY, spools
 
@@ -60,10 +60,15 @@ def _pixels(path: str) -> str:
 
 def samples_of(dataset: fo.Dataset) -> list[tuple[str, object]]:
     """All values of all samples, by file."""
+    documents = list(dataset._sample_collection.find())
+    paths = {str(document["_id"]): document["filepath"] for document in documents}
     found = []
-    for document in dataset._sample_collection.find():
+    for document in documents:
         path = document["filepath"]
         values = {k: v for k, v in document.items() if k != "filepath"}
+        issue = values.get(ISSUE) or {}
+        if near := issue.get("neighbors"):
+            values[ISSUE] = {**issue, "neighbors": [paths[i] for i in near]}
         found.append((path, plain(without_moments(values))))
     return sorted(found, key=lambda pair: (pair[0], json.dumps(pair[1], default=str)))
 
