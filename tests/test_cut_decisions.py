@@ -39,12 +39,13 @@ def test_a_review_with_a_new_class_is_made_once_and_its_class_is_listed(dataset)
         fg.review(sample, "relabel", label, new_class=True)
 
     # Fields are made once, by the first review; each stores its new class, and then its decision.
-    numbers = range(count_writes(lambda: decide("first")))
-    assert len(numbers) >= 2
-    done = ["first"]
-    for number in numbers:
-        label = f"class {number}"
-        with cut_at(number, after=bool(number % 2)), contextlib.suppress(Cut):
+    decide("first")
+    numbers = range(count_writes(lambda: decide("second")))
+    assert len(numbers) == 2
+    done = ["first", "second"]
+    for number, after in product(numbers, (False, True)):
+        label = f"class {number} {after}"
+        with cut_at(number, after), contextlib.suppress(Cut):
             decide(label)
         refresh(dataset)
         if fg.list_reviews(dataset)[-1].new_label != label:
