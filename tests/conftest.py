@@ -28,9 +28,25 @@ HOME = Path(tempfile.mkdtemp(prefix="fg-", dir=TEMPORARY))
 OWNER = os.getpid()
 
 
+MEMORY = Path("/dev/shm")  # where there is one: a file system that is kept in memory
+MEMORY_BYTES = 4 << 30  # a database takes some 300 MB
+
+
+def _database_folder() -> Path:
+    """Where the database is: in memory if there is room, for it waits for the disk all the time."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    if not (roomy and os.access(MEMORY, os.W_OK)):
+        return HOME / "database"
+    return Path(tempfile.mkdtemp(prefix="fg-", dir=MEMORY))
+
+
+DATABASE_FOLDER = _database_folder()
+
+
 def _remove_home() -> None:
     if os.getpid() == OWNER:  # not in a process that was forked from this one
-        shutil.rmtree(HOME, ignore_errors=True)
+        for folder in (HOME, DATABASE_FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 atexit.register(_remove_home)
@@ -55,7 +71,7 @@ sys.path.insert(0, str(REPOSITORY))
 import forking  # noqa: E402
 from database import Database  # noqa: E402
 
-DATABASE = Database(HOME / "database")
+DATABASE = Database(DATABASE_FOLDER)
 os.environ["FIFTYONE_DATABASE_URI"] = DATABASE.uri
 # What tests and jobs need, for this process and for all that are forked from a copy of it.
 IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
