@@ -113,6 +113,7 @@ STORIES = [
         lambda p: fg.review(_first(p), "exclude"),
         is_done=lambda p: "exclude" in _decisions(p),
         decides=DECIDED,
+        is_sampled=False,
     ),
     Story(
         "undo_review",
@@ -129,6 +130,7 @@ STORIES = [
         is_done=lambda p: not _decisions(p),
         decides=DECIDED,
         at_once=False,
+        is_sampled=False,
     ),
     Story(
         "export_reviews", edited, _export, again=lambda p: _export(p, overwrite=True), exports=True
@@ -139,6 +141,7 @@ STORIES = [
         lambda p: fg.compute_embeddings(p.dataset, "a", field="seen", **QUIET),
         writes_into=("seen",),
         keeps=True,
+        is_sampled=False,
     ),
     Story(
         "compute_embeddings by another run",
@@ -153,6 +156,6 @@ STORIES = [
         lambda p: fg.compute_embeddings(p.dataset, "a", **QUIET),
         keeps=True,
     ),
-    Story("show_embeddings", with_embeddings, _lay_out),
+    Story("show_embeddings", with_embeddings, _lay_out, is_sampled=False),
     Story("show_embeddings again", laid_out, lambda p: _lay_out(p, seed=1)),
 ]

@@ -72,6 +72,7 @@ class Story:
         at_once: whether one write makes all decisions, or one for each step
         exports: whether it writes to the folder `out`
         keeps: whether what is kept of images belongs to what it comes to
+        is_sampled: whether the default suite disturbs it, too; another that it does is much like it
     """
 
     name: str
@@ -84,6 +85,7 @@ class Story:
     at_once: bool = True
     exports: bool = False
     keeps: bool = False
+    is_sampled: bool = True
 
     def repeat(self, place: Place) -> object:
         """Call again."""
