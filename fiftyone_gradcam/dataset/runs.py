@@ -247,7 +247,14 @@ def _when(info: fo.core.runs.RunInfo) -> str:
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
-    """Whether a dataset has a run, of any kind, of a key; another process may have made it."""
+    """Whether a dataset has a run, of any kind, of a key; another process may have made it.
+
+    Args:
+        dataset: where
+        key: what may be one; it may be anything that a caller was given
+    """
+    if not isinstance(key, str):
+        return False
     if key in dataset.list_runs():
         return True
     record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"runs": 1})

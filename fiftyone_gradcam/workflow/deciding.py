@@ -9,7 +9,6 @@ import fiftyone as fo
 from ..arguments import checked
 from ..dataset.decisions import decide, undo
 from ..dataset.fields import root_dataset, whole
-from ..dataset.label_schema import add_classes
 from ..dataset.review_state import (
     SUGGESTION,
     Columns,
@@ -91,10 +90,7 @@ def review(
 
         if isinstance(shown, str):
             shown = dict.fromkeys(ids, shown)
-        made = decide(dataset, ids, columns, decision, new_label, source, shown)
-        if label is not None:
-            add_classes(dataset, columns.label_field, [label])
-    return made
+        return decide(dataset, ids, columns, decision, new_label, source, shown)
 
 
 @checked
