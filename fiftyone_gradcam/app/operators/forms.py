@@ -24,16 +24,7 @@ def choice_input(
     None is required: FiftyOne would call it missing, in red, until it has filled the default in.
     """
     view = types.Dropdown()
-    for value, shown in choices.items():
-        view.add_choice(value, label=shown)
-    inputs.enum(
-        name,
-        view.values(),
-        default=default,
-        label=label,
-        description=description,
-        view=view,
-    )
+    _add_choices(inputs, name, view, choices, default, label, description)
 
 
 def search_input(
@@ -46,15 +37,22 @@ def search_input(
 ) -> None:
     """A list to type into, which shows what has the letters that are typed."""
     view = types.AutocompleteView(allow_user_input=False, allow_clearing=default is None)
+    _add_choices(inputs, name, view, choices, default, label, description)
+
+
+def _add_choices(
+    inputs: types.Object,
+    name: str,
+    view: types.Choices,
+    choices: dict[str, str],
+    default: str | None,
+    label: str,
+    description: str,
+) -> None:
     for value, shown in choices.items():
         view.add_choice(value, label=shown)
     inputs.enum(
-        name,
-        view.values(),
-        default=default,
-        label=label,
-        description=description,
-        view=view,
+        name, view.values(), default=default, label=label, description=description, view=view
     )
 
 
