@@ -301,6 +301,23 @@ def tabs(browser):
         yield context, []
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Note that a test has failed, for its fixtures."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+def show_end(page, request) -> None:
+    """Keep a picture of what a test that failed has come to."""
+    if request.node.stash.get(FAILED, False):
+        page.picture(f"end of {request.node.name}")
+
+
 @pytest.fixture
 def app(app_server, tabs, dataset, request):
     """A browser on the App, which remembers nothing; the module's `dataset` is open in its session.
@@ -320,7 +337,7 @@ def app(app_server, tabs, dataset, request):
     page.empty(url)
     yield page
     if not page.page.is_closed():
-        page.screenshot(f"end of {request.node.name}")
+        show_end(page, request)
         page.page.goto("about:blank")  # or it would see what the next test does
     assert page.errors == [], page.errors
 
