@@ -254,16 +254,16 @@ def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, se
 @pytest.mark.parametrize(
     ("target", "opens", "asked_for"),
     [
-        ("current_view", True, "current_view"),
-        ("selected_samples", True, "current_view"),  # the App's selection may be another by now
-        ("dataset", False, "dataset"),
+        ("CURRENT_VIEW", True, "CURRENT_VIEW"),
+        ("SELECTED_SAMPLES", True, "CURRENT_VIEW"),  # the App's selection may be another by now
+        ("DATASET", False, "DATASET"),
     ],
 )
 def test_a_form_opens_with_the_view_that_its_job_was_given(
     panel, dataset, service, target, opens, asked_for
 ):
-    view = dataset.match_tags("never") if target == "current_view" else dataset[:2].view()
-    chosen = dataset if target == "dataset" else view
+    view = dataset.match_tags("never") if target == "CURRENT_VIEW" else dataset[:2].view()
+    chosen = dataset if target == "DATASET" else view
     filled = executed_form(target)
     assert filled == {"run": "r", "view_target": target}
     job = queue.submit("predict", {"samples": chosen, "run": "r"}, dataset, filled)
