@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 
 from ..progress import some
 from .documents import document
+from .label_schema import add_classes
 from .review_state import (
     HISTORY,
     REVIEW,
@@ -73,11 +74,14 @@ def decide(
         if now != label:
             raise ValueError(_changed(rows[sample_id], label, now))
     declare_review(dataset)  # now that nothing is refused any more
+    labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
+    # Labels come last, and in one write: cut short before it, the same call can be made again.
+    if chosen := {after for before, after in labels.values() if after not in (before, None)}:
+        add_classes(dataset, columns.label_field, sorted(chosen))
     time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
-    for sample_id in ids:
-        row, after = rows[sample_id], new_label(sample_id, rows[sample_id])
-        before = label_in(row, columns)
+    for sample_id, (before, after) in labels.items():
+        row = rows[sample_id]
         one = Review(
             sample_id,
             row["filepath"],
@@ -221,7 +225,7 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
         missed = len(writes) - result.matched_count
         raise ValueError(
             f"{missed} of {len(writes)} labels were changed by somebody else at this moment, and "
-            f"are left as they are. Look at them again"
+            f"are left as they are. Review them again"
         )
 
 

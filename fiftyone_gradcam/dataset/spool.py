@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -132,10 +132,26 @@ def replace_values(
         rows: the values, by sample and path
         clears_all: whether samples that are not among the rows lose their values too
     """
+    replace_by_parts(dataset, fields, [rows], clears_all)
+
+
+def replace_by_parts(
+    dataset: fo.Dataset,
+    fields: dict[str, Declared],
+    parts: Iterable[Rows],
+    clears_all: bool = False,
+) -> None:
+    """Store values as `replace_values` does, of which some are in memory at a time.
+
+    Args:
+        dataset, fields, clears_all: see `replace_values`
+        parts: values of some samples after the other
+    """
     header = make_header(fields, list(fields), clears_all=clears_all)
     spool = Spool.create(dataset, header | {ONCE: True})
     try:
-        spool.add(rows)
+        for rows in parts:
+            spool.add(rows)
         spool.commit()
     except BaseException:
         if spool.path.endswith(WAITING) and os.path.exists(spool.path):  # nothing is decided

@@ -9,7 +9,6 @@ import fiftyone as fo
 from ..arguments import checked
 from ..dataset.decisions import decide, undo
 from ..dataset.fields import root_dataset, whole
-from ..dataset.label_schema import add_classes
 from ..dataset.review_state import (
     SUGGESTION,
     Columns,
@@ -68,7 +67,7 @@ def review(
     dataset = root_dataset(samples)
     if decision not in DECISIONS:
         raise ValueError(
-            f"{decision!r} is no decision. {did_you_mean(decision, DECISIONS)}Decisions: "
+            f"{decision!r} is not a decision. {did_you_mean(decision, DECISIONS)}Decisions: "
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
@@ -91,10 +90,7 @@ def review(
 
         if isinstance(shown, str):
             shown = dict.fromkeys(ids, shown)
-        made = decide(dataset, ids, columns, decision, new_label, source, shown)
-        if label is not None:
-            add_classes(dataset, columns.label_field, [label])
-    return made
+        return decide(dataset, ids, columns, decision, new_label, source, shown)
 
 
 @checked
@@ -154,7 +150,7 @@ def _check_class(dataset: fo.Dataset, label_field: str, label: str, new_class: b
     known = classes_of(dataset, label_field)
     if label not in known and not new_class:
         raise ValueError(
-            f"{label!r} is no class of {label_field!r} yet. {did_you_mean(label, known)}Pass "
+            f"{label!r} is not a class of {label_field!r} yet. {did_you_mean(label, known)}Pass "
             f"new_class=True to add it. Its classes: {some(known)}"
         )
 

@@ -10,7 +10,7 @@ from ..dataset.classifiers import find_classifier
 from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
-from ..dataset.spool import Spool, make_header
+from ..dataset.spool import replace_by_parts
 from ..dataset.storing import Declared, is_other
 from ..dataset.writing import exclusive
 from ..images.batches import Images
@@ -207,12 +207,11 @@ def _write(
     dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], found: np.ndarray
 ) -> None:
     """Store embeddings, all at once; they wait on disk until then."""
-    clears_all = is_other(dataset, field, declared)
-    spool = Spool.create(dataset, make_header({field: declared}, [field], clears_all=clears_all))
     to_stored = fo.VectorField().to_mongo
-    for start in range(0, len(ids), ROWS_AT_ONCE):
+
+    def part(start: int) -> dict[str, dict]:
         rows = zip(ids[start : start + ROWS_AT_ONCE], found[start:], strict=False)
-        spool.add(
-            {i: {field: to_stored(row) if np.isfinite(row).all() else None} for i, row in rows}
-        )
-    spool.commit()
+        return {i: {field: to_stored(row) if np.isfinite(row).all() else None} for i, row in rows}
+
+    parts = map(part, range(0, len(ids), ROWS_AT_ONCE))
+    replace_by_parts(dataset, {field: declared}, parts, is_other(dataset, field, declared))

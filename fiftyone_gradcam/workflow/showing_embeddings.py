@@ -75,8 +75,6 @@ def show_embeddings(
         FileNotFoundError, ConnectionError: if the weights cannot be had
         ImportError: if umap-learn is asked for and is not installed
     """
-    import fiftyone.brain as fob
-
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     _check_key(dataset, brain_key, overwrite)
@@ -89,14 +87,10 @@ def show_embeddings(
         found, of = given_embeddings(samples, embeddings), "your embeddings"
     there = np.flatnonzero(np.isfinite(found).all(1))
     points = layout(found[there], method, seed)
-    view = samples
-    if len(there) < len(samples):
-        ids = samples.values("id")
-        view = dataset.select([ids[place] for place in there], ordered=True)
-    if dataset.has_brain_run(brain_key):
-        dataset.delete_brain_run(brain_key)
-    results = fob.compute_visualization(view, points=points, brain_key=brain_key)
-    _sign(dataset, brain_key, f"{of}, {method}")
+    ids = samples.values("id")
+    ids = [ids[place] for place in there]
+    view = samples if len(ids) == len(samples) else dataset.select(ids, ordered=True)
+    results = _store(view, ids, points, brain_key, f"{of}, {method} {SIGNATURE}")
     print(
         f"{counted(len(there), 'image')} laid out by {method} of {of}: {brain_key!r} in the "
         f"Embeddings panel"
@@ -136,7 +130,9 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         ValueError: with the remedy
     """
     if not isinstance(key, str) or not key.isidentifier():
-        raise ValueError(f"{key!r} is no name for a brain run. Use letters, digits and underscores")
+        raise ValueError(
+            f"{key!r} is not a valid key of a brain run. Use letters, digits and underscores"
+        )
     dataset.reload()  # another process may have made it
     if overwrite or not dataset.has_brain_run(key):
         return
@@ -149,8 +145,34 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         )
 
 
-def _sign(dataset: fo.Dataset, key: str, model: str) -> None:
-    """Record what a layout is of, where the Embeddings panel shows it."""
-    config = dataset.get_brain_info(key).config
-    config.model = f"{model} {SIGNATURE}"
-    type(config.build()).update_run_config(dataset, key, config)
+def _store(
+    view: fo.core.collections.SampleCollection,
+    ids: list[str],
+    points: np.ndarray,
+    key: str,
+    of: str,
+):
+    """Record a layout, in the place of an earlier one of its name.
+
+    It says what it is of from its first moment on, which `compute_visualization` cannot do of
+    points that it is given: of a call that is cut short nothing stays that looks like somebody
+    else's.
+
+    Args:
+        view: the samples
+        ids: of them, in the order of the points
+        points: (N, 2)
+        key: of the layout
+        of: what the Embeddings panel says of it
+    """
+    from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
+
+    dataset = fields.root_dataset(view)
+    if dataset.has_brain_run(key):
+        dataset.delete_brain_run(key)
+    config = ManualVisualizationConfig(num_dims=points.shape[1], model=of)
+    brain_method = config.build()
+    brain_method.register_run(view, key)
+    results = VisualizationResults(view, config, key, points, sample_ids=np.array(ids))
+    brain_method.save_run_results(view, key, results)
+    return results

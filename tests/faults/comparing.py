@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING
 import fiftyone as fo
 import numpy as np
 import torch
+from bson import json_util
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.files import OWNERS, dataset_folder, files_folder
+from fiftyone_gradcam.dataset.feature_files import feature_files
+from fiftyone_gradcam.dataset.files import FEATURES, OWNERS, dataset_folder, files_folder
 from fiftyone_gradcam.dataset.heatmaps import heatmap_fields
+from fiftyone_gradcam.dataset.review_state import HISTORY, ISSUE, REVIEW
+from fiftyone_gradcam.dataset.reviews import OPTIONS
 from fiftyone_gradcam.dataset.spool import READY, spools
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type", "mtime")
 TIMES = ("seconds", "imported", "at", "timestamp", "trained", "version", "created", "date")
+OF_DECISIONS = ("time", "step", "id")  # moments, and what tells one decision from others
 OF_IDS = ("basis",)  # digests of the ids of samples, which are others in each dataset
 
 
@@ -54,12 +60,32 @@ def _pixels(path: str) -> str:
 
 def samples_of(dataset: fo.Dataset) -> list[tuple[str, object]]:
     """All values of all samples, by file."""
+    documents = list(dataset._sample_collection.find())
+    paths = {str(document["_id"]): document["filepath"] for document in documents}
     found = []
-    for document in dataset._sample_collection.find():
+    for document in documents:
         path = document["filepath"]
         values = {k: v for k, v in document.items() if k != "filepath"}
-        found.append((path, plain(values)))
+        issue = values.get(ISSUE) or {}
+        if near := issue.get("neighbors"):
+            values[ISSUE] = {**issue, "neighbors": [paths[i] for i in near]}
+        found.append((path, plain(without_moments(values))))
     return sorted(found, key=lambda pair: (pair[0], json.dumps(pair[1], default=str)))
+
+
+def without_moments(values: dict) -> dict:
+    """Values of a sample whose decisions do not say when they were made, and with which others."""
+    review, lines = values.get(REVIEW), values.get(HISTORY)
+    if review:
+        values = {**values, REVIEW: {k: v for k, v in review.items() if k not in OF_DECISIONS}}
+    if lines:
+        values = {**values, HISTORY: [_decision(line) for line in lines]}
+    return values
+
+
+def _decision(line: str) -> dict:
+    facts = json_util.loads(line, json_options=OPTIONS)
+    return {name: value for name, value in facts.items() if name not in OF_DECISIONS}
 
 
 def without_times(value: object) -> object:
@@ -80,6 +106,31 @@ def run_of(dataset: fo.Dataset, key: str) -> dict:
     return {"classes": run.classes, "epochs": epochs, "weights": weights, "best": run.best_epoch}
 
 
+def layout_of(dataset: fo.Dataset, key: str) -> dict:
+    """A layout of embeddings: what it is of, and where each image is."""
+    found = dataset.load_brain_results(key, cache=False)
+    if found is None:
+        return {}
+    paths = dict(zip(*dataset.values(["id", "filepath"]), strict=True))
+    rows = zip(found.sample_ids, found.points, strict=True)
+    points = {paths[i]: [f"{x:.3g}" for x in point] for i, point in rows}
+    return {"of": dataset.get_brain_info(key).config.model, "points": points}
+
+
+def kept_features(dataset: fo.Dataset) -> dict:
+    """What is kept of images, by what has seen them and by file."""
+    home = os.path.join(dataset_folder(dataset), FEATURES)
+    paths = {bytes.fromhex(i): p for i, p in zip(*dataset.values(["id", "filepath"]), strict=True)}
+    found: dict[str, dict] = {}
+    for name in os.listdir(home) if os.path.isdir(home) else ():
+        own = found.setdefault(name, {})
+        for file in feature_files(os.path.join(home, name)):
+            rows = file.rows(np.arange(len(file.values)))
+            for key, row in zip(file.keys(), rows, strict=True):
+                own.setdefault(paths[key[:12]], digest(row.tobytes()))
+    return found
+
+
 def state_of(dataset: fo.Dataset) -> dict:
     """All that a dataset holds."""
     dataset.reload()
@@ -92,6 +143,8 @@ def state_of(dataset: fo.Dataset) -> dict:
         "samples": samples_of(dataset),
         "schema": schema,
         "runs": {key: run_of(dataset, key) for key in sorted(dataset.list_runs())},
+        "label schemas": without_times(dataset.label_schemas),
+        "layouts": {key: layout_of(dataset, key) for key in dataset.list_brain_runs()},
         "active": sorted(getattr(dataset.app_config.active_fields, "paths", None) or []),
     }
 
@@ -151,12 +204,22 @@ def files_of_nobody(dataset: fo.Dataset) -> list[str]:
     return found
 
 
-def tree_of(folder: str) -> dict[str, str]:
+def decisions_in(path: str) -> list[dict]:
+    """The rows of a table of decisions."""
+    own = ("sample_id", *OF_DECISIONS)
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if k not in own} for row in csv.DictReader(file)]
+
+
+def tree_of(folder: str) -> dict[str, object]:
     """All files below a folder, by their contents; of weights the values."""
     found = {}
     for home, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(home, name)
+            if name.endswith(".csv"):
+                found[os.path.relpath(path, folder)] = decisions_in(path)
+                continue
             if name.endswith(".pt"):
                 state = torch.load(path, weights_only=True)
                 data = b"".join(np.ascontiguousarray(x).tobytes() for x in state.values())

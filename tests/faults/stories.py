@@ -67,8 +67,12 @@ class Story:
         call: the call that is disturbed
         again: what a person calls afterwards; None for the same
         writes_into: names of the fields that it writes
+        decides: names of fields, the user's labels among them, that one write changes
         is_done: whether nothing is left to do, so that calling again is an error
+        at_once: whether one write makes all decisions, or one for each step
         exports: whether it writes to the folder `out`
+        keeps: whether what is kept of images belongs to what it comes to
+        is_sampled: whether the default suite disturbs it, too; another that it does is much like it
     """
 
     name: str
@@ -76,8 +80,12 @@ class Story:
     call: Callable[[Place], object]
     again: Callable[[Place], object] | None = None
     writes_into: tuple[str, ...] = ()
+    decides: tuple[str, ...] = ()
     is_done: Callable[[Place], bool] = field(default=lambda place: False)
+    at_once: bool = True
     exports: bool = False
+    keeps: bool = False
+    is_sampled: bool = True
 
     def repeat(self, place: Place) -> object:
         """Call again."""
@@ -307,6 +315,8 @@ def state_of(story: Story, place: Place) -> dict:
     state = {}
     if fo.dataset_exists(place.name):
         state = comparing.state_of(place.dataset)
+    if story.keeps:
+        state["kept"] = comparing.kept_features(place.dataset)
     if story.exports:
         state["out"] = comparing.tree_of(str(place.out))
     return as_stored(place, state)

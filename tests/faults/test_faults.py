@@ -8,16 +8,18 @@ from collections import Counter
 from functools import cache
 
 import comparing
+import decided
 import fiftyone as fo
 import injecting
 import pytest
+import stories
 from counted import counted, expect, repeating
-from stories import STORIES, Place, Story, as_stored, state_of
+from stories import Place, Story, as_stored, state_of
 
 from fiftyone_gradcam.dataset.files import files_folder
 
 EACH = 4  # faults of each kind for each story, in the slow suite
-BY_NAME = {story.name: story for story in STORIES}
+BY_NAME = {story.name: story for story in (*stories.STORIES, *decided.STORIES)}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,8 @@ def disturb(name: str, kind: str, at: int, root) -> None:
     before, after, _ = _undisturbed(name, root)
     place = Place(root / "disturbed", f"faults {name}")
     story.prepare(place)
-    own = comparing.users_values(place.dataset) if fo.dataset_exists(place.name) else None
+    exists = fo.dataset_exists(place.name)
+    own = comparing.users_values(place.dataset, users_fields(story)) if exists else None
     try:
         with injecting.faults(files_folder(), str(place.folder), kind=kind, at=at) as injector:
             error = None
@@ -107,7 +110,7 @@ def difference(found: object, wanted: object, where: str = "") -> str:
 def check_between(story: Story, place: Place, before: dict, after: dict, own, what: str) -> None:
     """After a fault: the dataset loads, the user's values are there, no two runs are mixed."""
     if own is not None:
-        now = comparing.users_values(place.dataset)
+        now = comparing.users_values(place.dataset, users_fields(story))
         if story.name == "replace by import":  # as it was, or as it is to be
             expect(now in (own, [x for x in now if "note" not in x[1]]), "lost", what)
         else:
@@ -115,6 +118,8 @@ def check_between(story: Story, place: Place, before: dict, after: dict, own, wh
     if not fo.dataset_exists(place.name):
         return
     state = state_of(story, place)
+    if story.decides:
+        check_decided(story, before, after, state, what)
     if not story.writes_into:
         return
     rows = {}
@@ -140,13 +145,27 @@ def check_between(story: Story, place: Place, before: dict, after: dict, own, wh
             expect(run == wanted, "mixed", f"{what}: {kind} of {run}")
 
 
+def users_fields(story: Story) -> tuple[str, ...]:
+    """The user's own fields that a story leaves alone."""
+    return tuple(name for name in ("mine", "ground_truth") if name not in story.decides)
+
+
+def check_decided(story: Story, before: dict, after: dict, now: dict, what: str) -> None:
+    """What a decision changes of a sample is as before, or as after, and so in all samples."""
+    states = ([_own(x, story.decides) for _, x in s["samples"]] for s in (before, after, now))
+    old, new, found = states
+    each = all(x in pair for x, *pair in zip(found, old, new, strict=True))
+    whole = found in (old, new) or not story.at_once
+    expect(each and whole, "mixed", f"{what}\n{difference(found, new)}")
+
+
 def _own(values: dict, names: tuple[str, ...]) -> dict:
     return {name: values[name] for name in names if values.get(name) is not None}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [name for name, story in BY_NAME.items() if story.is_sampled])
 def test_a_fault_in_the_default_suite(name, root):
-    """One fault of each kind, each at another write."""
+    """One fault of each story, of some kind and at some write."""
     counts = _undisturbed(name, root)[2]
     source = random.Random(name)
     kind = source.choice([kind for kind in injecting.KINDS if counts[kind]])
