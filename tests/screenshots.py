@@ -1,11 +1,10 @@
-"""Take the pictures of the README and the docs, in a real App.
+"""Take the README's pictures of the demonstration, in a real App.
 
-python tests/screenshots.py FOLDER BACKBONE WEIGHTS
+python -m fiftyone_gradcam demo --no-app && python tests/screenshots.py
 python tests/screenshots.py DATASET
 
-The first imports a folder of photos, trains BACKBONE from the file WEIGHTS, and takes all pictures
-but two. The second takes those two: DATASET has been predicted with heatmaps of predicted class,
-label and contrast, and its label issues have been found.
+The second takes the two pictures of real photos: DATASET has been predicted with heatmaps of
+predicted class, label and contrast, and its label issues have been found.
 """
 
 import os
@@ -19,99 +18,51 @@ os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 
 TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195
-EPOCHS = 4
 
 
-def main(folder: str, backbone: str, weights: str) -> None:
+def main() -> None:
     """Write the pictures of the App, and those that the verbs make."""
     import fiftyone as fo
     from browser import ARGUMENTS, AppPage, find_chromium
+    from PIL import Image
     from playwright.sync_api import sync_playwright
 
     import fiftyone_gradcam as fg
     from fiftyone_gradcam import doctor
+    from fiftyone_gradcam.dataset.views import label_issues
 
     doctor.link_plugin()
-    session = fo.launch_app(remote=True, address="127.0.0.1", port=PORT)
+    dataset = fo.load_dataset("gradcam-demo")
+    view = label_issues(dataset)
+    session = fo.launch_app(view, remote=True, address="127.0.0.1", port=PORT)
+    TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1500, "height": 860})
+        page = browser.new_page(viewport={"width": 1600, "height": 820})
         app = AppPage(page, f"http://127.0.0.1:{PORT}/")
-        take_import(app, folder)
-        dataset = fo.load_dataset(fo.list_datasets()[0])
-        take_training(app, dataset, backbone, weights)
-        dataset.reload()
-        app.press("predict")
-        take(page, "predict")
-        page.keyboard.press("Escape")
-        fg.predict(dataset, "first", heatmaps=("predicted", "label", "contrast"), progress=False)
         app.open(dataset.name)
-        app.open_panel()
-        app.tab("Evaluate")
-        page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
-        take(page, "evaluate")
+        session.view = view
+        page.wait_for_timeout(6000)
+        page.screenshot(path=TARGET / "label-issues.jpg", quality=82)
+        app.press("predict")
+        app.page.wait_for_timeout(1500)
+        page.screenshot(path=TARGET / "predict.png")
+        page.keyboard.press("Escape")
+        app.press("import_folders")
+        folder = dataset.info["import_folders"]["path"]
+        app.field("Folder").fill(folder.replace(os.path.expanduser("~"), "~"))
+        app.dialog.get_by_role("img", name="Some images of each class").wait_for()
+        page.wait_for_timeout(2000)
+        page.screenshot(path=TARGET / "import.png")
+        page.goto("about:blank")
+        session.clear_view()
+        take_panel(app, dataset)
         browser.close()
     session.close()
-    take_of_verbs(dataset, backbone, weights)
-
-
-def take(page, name: str) -> None:
-    """Write a picture of the App, once it has drawn everything."""
-    from PIL import Image
-
-    page.wait_for_timeout(4000)
-    path = TARGET / f"{name}.png"
-    page.screenshot(path=path)
-    with Image.open(path) as image:
-        image.convert("RGB").save(path.with_suffix(".jpg"), quality=82)
-    path.unlink()
-
-
-def take_import(app, folder: str) -> None:
-    """Import a folder in an App without a dataset."""
-    page = app.page
-    page.goto(app.url)
-    page.wait_for_timeout(6000)  # until it has loaded the plugins
-    page.keyboard.press("`")
-    page.wait_for_timeout(1000)
-    page.keyboard.type("Import labeled")
-    with app.form():
-        page.get_by_text("Import labeled folders").first.click()
-    app.field("Folder").fill(folder.replace(os.path.expanduser("~"), "~"))
-    app.dialog.get_by_role("img", name="Some images of each class").wait_for()
-    take(page, "import")
-    app.execute()
-    page.locator("[data-cy=looker]").first.wait_for()
-
-
-def take_training(app, dataset, backbone: str, weights: str) -> None:
-    """Train by the button."""
-    app.open(dataset.name)
-    app.press("fine_tune")
-    app.choose("Network", backbone)
-    app.choose("Pretrained weights", "From a file")
-    app.fill("Weights file", weights)
-    app.fill("Name of the run", "first")
-    app.fill("Epochs", str(EPOCHS))
-    app.execute()
-    app.wait_for_text(f"epoch {EPOCHS - 1}: ", 400)
-    take(app.page, "jobs")
-    app.wait_for_text("Saved run", 200)
-
-
-def take_of_verbs(dataset, backbone: str, weights: str) -> None:
-    """Write the pictures that verbs make."""
-    from PIL import Image
-
-    import fiftyone_gradcam as fg
-
-    run = fg.fine_tune(
-        dataset, "watched", backbone=backbone, weights=weights, epochs=EPOCHS, watch=6
-    )
+    run = fg.load_run(dataset, "small_cnn")
     with Image.open(run.watch["strip"]) as strip:
-        strip.convert("RGB").save(TARGET / "watch.jpg", quality=82)
-    with Image.open(run.curves) as curves:  # a palette keeps the repository small
-        curves.convert("RGB").quantize(160).save(TARGET / "curves.png", optimize=True)
+        strip.save(TARGET / "watch.jpg", quality=85)
+    shutil.copyfile(run.curves, TARGET / "curves.png")
     with tempfile.TemporaryDirectory() as folder:
         few = fg.lowest_scores(dataset, count=12)
         *_, sheet = fg.export_overlays(few, folder, "gradcam", progress=False)
@@ -123,13 +74,46 @@ def take_of_verbs(dataset, backbone: str, weights: str) -> None:
             path,
             count=3,
             copies=6,
+            image_size=64,
             rotation=20.0,
-            brightness=0.3,
+            elastic=4.0,
             contrast=0.5,
+            noise=0.02,
             cutout=0.25,
         )
         with Image.open(path) as sheet:
-            sheet.convert("RGB").save(TARGET / "augmentation.jpg", quality=82)
+            sheet.convert("RGB").save(TARGET / "augmentation.jpg", quality=85)
+    for path in TARGET.glob("*.png"):  # a palette keeps the repository small
+        Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
+
+
+def take_panel(app, dataset) -> None:
+    """Train by the button, and look at the panel's tabs."""
+    import fiftyone_gradcam as fg
+
+    if "in_the_app" in fg.list_runs(dataset):
+        fg.delete_run(dataset, "in_the_app")
+    app.open(dataset.name)
+    app.press("fine_tune")
+    app.choose("Network", "small_cnn")
+    app.field("Name of the run").fill("in_the_app")
+    app.field("Epochs").fill("30")
+    app.dialog.get_by_text("More choices").click()
+    app.page.wait_for_timeout(1500)
+    app.field("Image size").fill("32")
+    app.page.wait_for_timeout(6000)
+    app.execute()
+    app.wait_for_text("epoch 10", 300)
+    app.page.wait_for_timeout(1500)
+    app.page.screenshot(path=TARGET / "jobs.png")
+    app.click("Cancel")
+    app.wait_for_text("the best so far is kept")
+    app.page.wait_for_timeout(8000)  # until the message at the bottom is gone
+    app.tab("Evaluate")
+    app.page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+    app.page.wait_for_timeout(3000)
+    app.page.screenshot(path=TARGET / "evaluate.png")
+    fg.delete_run(dataset, "in_the_app")
 
 
 def photos(name: str) -> None:
@@ -180,4 +164,4 @@ def photos(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:]) if len(sys.argv) > 2 else photos(*sys.argv[1:])
+    photos(sys.argv[1]) if sys.argv[1:] else main()
