@@ -20,8 +20,8 @@ OWN_WORDS = ("key", "new_key", "level", "label_from", "split_from", "how")
 
 
 def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -> None:
-    """Refuse what cannot be a text where one is asked for, a seed that is no whole number, and what
-    no file system or database can hold.
+    """Refuse what is not a string where one is asked for, a seed that is not a whole number, and
+    what no file system or database can hold.
 
     What a verb refuses in words of its own, such as a key, is left to it.
 
@@ -30,7 +30,7 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
         given: arguments by name
 
     Raises:
-        TypeError: naming the argument and its value, if it is no text
+        TypeError: naming the argument and its value, if it is not text
         ValueError: if it is another value that cannot be
     """
     for name, value in given.items():
@@ -40,7 +40,7 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
         if name in OWN_WORDS:
             continue
         if parameter.annotation in TEXTS and not isinstance(value, str | os.PathLike):
-            raise TypeError(f"{name} must be a text, not {value!r:.80}")
+            raise TypeError(f"{name} must be a string, not {value!r:.80}")
         if name in SEEDS:
             is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if not is_whole or not 0 <= value <= MOST_SEED:
@@ -63,10 +63,10 @@ def check_storable(name: str, value: object) -> None:
     """
     if isinstance(value, str | os.PathLike):
         if "\0" in str(value):
-            raise ValueError(f"{name} must not hold a character of the number 0: {value!r:.80}")
-        # A path may: half a letter stands for a byte of a name that is no UTF-8.
+            raise ValueError(f"{name} must not contain a null character: {value!r:.80}")
+        # A path may: half a letter stands for a byte of a name that is not UTF-8.
         if HALF_LETTER.search(str(value)) and not os.path.lexists(value):
-            raise ValueError(f"{name} {value!r:.80} holds what is no letter")
+            raise ValueError(f"{name} {value!r:.80} contains characters that are not valid Unicode")
     elif isinstance(value, numbers.Integral) and abs(int(value)) > MOST_NUMBER:
         raise ValueError(f"{name} must be at most {MOST_NUMBER}, not {value!r:.80}")
 

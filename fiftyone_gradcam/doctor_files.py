@@ -67,7 +67,7 @@ def _agrees(wanted: Sequence[Leftover]) -> bool:
     """Ask; without a terminal to ask on, nobody agrees."""
     count, size = sum(len(x.files) for x in wanted), sum(x.size for x in wanted) / 1e6
     if not sys.stdin or not sys.stdin.isatty():
-        print("      There is nobody to ask here: pass --yes to delete them")
+        print("      There is no terminal to ask in: pass --yes to delete them")
         return False
     answer = input(f"      Delete {counted(count, 'file')} ({size:.1f} MB) for good? [y/N] ")
     return answer.strip().lower() in ("y", "yes")

@@ -236,7 +236,7 @@ CASES = {
         {"a.csv": "id,label,set\n1,x,Training set\n2,y,extra\n3,x,eval\n"},
         {"1.jpg": ("x", "train"), "2.jpg": ("y", None), "3.jpg": ("x", "val")},
         {},
-        ["The column 'set' of a.csv says 'extra' (1), which are no splits: train, val and test"],
+        ["The column 'set' of a.csv says 'extra' (1), which are not splits: train, val and test"],
     ),
     "evaluation beside validation": (
         {"a.csv": "id,label,split\n1,x,train\n2,y,eval\n3,x,dev\n4,y,Evaluation\n"},
@@ -301,7 +301,7 @@ CASES = {
         },
         {f"part_{i // 6 + 1}/I{i}.jpg": ("nv" if i % 3 else "mel", None) for i in range(12)},
         {},
-        ["The folders are no classes: each holds images of several, by the table"],
+        ["The folders are not classes: each holds images of several, by the table"],
     ),
     "class folders, and a table of breeds": (
         {"a.csv": "image,breed\n1.jpg,pug\n2.jpg,poodle\n3.jpg,manx\n4.jpg,manx\n"},

@@ -219,7 +219,7 @@ def test_a_preview_leaves_out_what_cannot_be_decoded_and_refuses_what_cannot_wor
         ({"count": 0}, "count must be a whole number from 1 to 100, not 0"),
         ({"copies": 2.5}, r"copies .*2\.5"),
         ({"flip": True}, "no option 'flip'"),
-        ({"label_field": "labels"}, "'labels' is no classification field"),
+        ({"label_field": "labels"}, "'labels' is not a classification field"),
         ({"rotation": 200}, "rotation must be degrees"),
     ]
     for options, message in wrong:

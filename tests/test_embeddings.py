@@ -127,7 +127,7 @@ WRONG = {
     "infinity": (lambda x: x / np.arange(15)[:, None], "such as row 0, of .*000.png"),
     "words": (lambda x: [["a"]] * 15, "must be numbers"),
     "ragged": (lambda x: [[1.0]] * 14 + [[1.0, 2.0]], "a row of the same length"),
-    "no such field": (lambda x: "sen", "'sen' is no field of .*Fields of vectors: .*own"),
+    "no such field": (lambda x: "sen", "'sen' is not a field of .*Fields of vectors: .*own"),
     "not vectors": (lambda x: "filepath", "'filepath' holds StringFields, not vectors"),
     "empty": (lambda x: "nothing", "'nothing' is empty in all 15 samples"),
     "lengths": (lambda x: "ragged", "'ragged' of .* has 3 numbers, not 2. Compute it again"),

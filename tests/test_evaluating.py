@@ -95,7 +95,7 @@ def test_a_run_is_evaluated_by_fiftyone_too(trained):
     assert "Left out by reviews: 3 excluded" in again.notes
     fg.undo_review(trained)
     for options, message in (
-        ({"key": "no key"}, "no evaluation key"),
+        ({"key": "no key"}, "not a valid evaluation key"),
         ({"key": "prediction"}, "is a field of"),
         ({"label_field": "nope"}, "Its fields of labels"),
     ):

@@ -330,7 +330,7 @@ def test_the_server_answers_with_pictures_and_words(dataset):
     for address, expected in addresses:
         data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), expected)
-    assert "is no id of a sample" in ask(id="x")["error"]
+    assert "is not the ID of a sample" in ask(id="x")["error"]
     assert "There is no sample" in ask(id="0" * 24)["error"]
     assert "classes must be a list of texts" in ask(id=sample.id, classes=3)["error"]
     assert "way must be one of" in ask(id=sample.id, way="x")["error"]

@@ -179,7 +179,7 @@ def test_overlays(explained, tmp_path):
         ({"colormap": "rainbowish"}, "Unknown colormap 'rainbowish'"),
         ({"alpha": 2}, r"alpha must lie in \[0, 1\], not 2"),
         ({"height": 3}, "height must be .* not 3"),
-        ({"heatmap_field": "ground_truth"}, "'ground_truth' is no heatmap field.*cam"),
+        ({"heatmap_field": "ground_truth"}, "'ground_truth' is not a heatmap field.*cam"),
     ):
         with pytest.raises(ValueError, match=message):
             fg.export_overlays(view, str(tmp_path / "no"), **wrong)

@@ -145,7 +145,7 @@ def test_nothing_is_exported_over_other_files(dataset, tmp_path):
         fg.export_run(dataset, "b", str(folder))
     assert tree(folder) == first
     (folder / "notes.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="'notes.txt', which is no part of an exported run"):
+    with pytest.raises(FileExistsError, match="'notes.txt', which is not part of an exported run"):
         fg.export_run(dataset, "b", str(folder), overwrite=True)
     (folder / "notes.txt").unlink()
     assert tree(folder) == first
@@ -155,7 +155,7 @@ def test_nothing_is_exported_over_other_files(dataset, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "weights.pt").write_text("precious")
-    with pytest.raises(FileExistsError, match="'weights.pt', which is no part"):
+    with pytest.raises(FileExistsError, match="'weights.pt', which is not part"):
         fg.export_run(dataset, "b", str(mine), overwrite=True)
     assert tree(mine) == {"weights.pt": b"precious"}
     with pytest.raises(NotADirectoryError, match="is a file"):
@@ -211,8 +211,8 @@ BAD_EXPORTS = [
     (lambda f: edit(f, classes=[*CLASSES, "d"]), ValueError, "do not fit 'small_cnn' with 4"),
     (lambda f: edit(f, classes=["a", "a", "b"]), ValueError, "not name two or more classes"),
     (lambda f: edit(f, recipe={**RECIPE, "hidden": [4]}), ValueError, "do not fit 'small_cnn'"),
-    (lambda f: edit(f, history=None), ValueError, "no good 'history': None"),
-    (lambda f: edit(f, history=[{}]), ValueError, r"no good 'history': \[{}\]"),
+    (lambda f: edit(f, history=None), ValueError, "invalid 'history': None"),
+    (lambda f: edit(f, history=[{}]), ValueError, r"invalid 'history': \[{}\]"),
     (
         lambda f: edit(f, backbone="net9", recipe={**RECIPE, "backbone": "net9"}),
         ValueError,
@@ -263,7 +263,7 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
     own = make_run(other, "a", seed=1)
     with pytest.raises(ValueError, match="'a' exists already.*another key, or pass overwrite=True"):
         fg.import_run(other, folder)
-    with pytest.raises(ValueError, match="'no key' is no run key"):
+    with pytest.raises(ValueError, match="'no key' is not a valid run key"):
         fg.import_run(other, folder, key="no key")
     interrupted = run_folder(other, "b")
     os.makedirs(interrupted)

@@ -134,7 +134,7 @@ def test_nothing_is_lost_or_half_done(corrected, tmp_path, capsys):
         fg.export_folders(corrected, str(tmp_path / "full"))
     with pytest.raises(ValueError, match="how must be one of 'copy', 'link', 'list', not 'move'"):
         fg.export_folders(corrected, str(tmp_path / "out"), how="move")
-    with pytest.raises(ValueError, match="no classification field"):
+    with pytest.raises(ValueError, match="not a classification field"):
         fg.export_folders(corrected, str(tmp_path / "out"), label_field="x")
     sample = corrected.first()
     kept = sample.ground_truth.label

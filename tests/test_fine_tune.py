@@ -36,12 +36,12 @@ def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
     before = (trained.list_runs(), os.listdir(os.path.join(dataset_folder(trained), "runs")))
     cases = [
         ({"key": "quick"}, ValueError, "'quick' exists already.*overwrite=True"),
-        ({"key": "no key"}, ValueError, "'no key' is no run key"),
+        ({"key": "no key"}, ValueError, "'no key' is not a valid run key"),
         ({"backbone": "resnet19"}, ValueError, "Unknown backbone 'resnet19'"),
         ({"weights": "/gone.pth"}, FileNotFoundError, "No weights file at '/gone.pth'"),
         ({"weights": "imagenet"}, ValueError, "no ImageNet weights"),
         ({"epoch": 3}, ValueError, "no option 'epoch'"),
-        ({"label_field": "labels"}, ValueError, "'labels' is no classification field"),
+        ({"label_field": "labels"}, ValueError, "'labels' is not a classification field"),
     ]
     for options, error, message in cases:
         with pytest.raises(error, match=message):
@@ -107,7 +107,7 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
     assert "'broken', resume=True) resumes it" in capsys.readouterr().out
     with pytest.raises(ValueError, match="'broken' of .* was interrupted. Pass resume=True"):
         fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
-    with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is no run yet"):
+    with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is not a run yet"):
         fg.load_run(trained, "broken")
     with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot resume"):
         fg.fine_tune(trained, "broken", "default", resume=True)

@@ -126,7 +126,7 @@ def test_other_datasets_are_not_touched(tmp_path, name):
     assert fo.load_dataset(name).values("filepath") == ["/x.png"]
     with pytest.raises(ValueError, match="label_from must be one of 'folder', .* not 'csv'"):
         fg.import_folders(str(tmp_path), name, label_from="csv")
-    with pytest.raises(ValueError, match="no name for a field"):
+    with pytest.raises(ValueError, match="not a valid field name"):
         fg.import_folders(str(tmp_path), f"{name} 2", label_field="a.b")
     assert not fo.dataset_exists(f"{name} 2")
 

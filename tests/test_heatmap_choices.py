@@ -61,7 +61,9 @@ def test_a_choice_is_stored_with_the_dataset(dataset):
     store_choice(dataset, None)
     assert active_heatmaps(dataset) == []
     assert dataset.app_config.active_fields.paths == before
-    with pytest.raises(ValueError, match="'prediction' is no heatmap field of 'choices' to choose"):
+    with pytest.raises(
+        ValueError, match="'prediction' is not a heatmap field of 'choices' to choose"
+    ):
         store_choice(dataset, "prediction")
 
 

@@ -210,13 +210,13 @@ def test_what_a_job_cannot_do_is_refused_at_once(dataset):
     with pytest.raises(ValueError, match="no option 'colour'"):
         fg.predict(dataset, "squeezenet1_1", colour="red", delegate=True)
     for options, error, message in (
-        ({"key": "bad key"}, ValueError, "is no run key"),
+        ({"key": "bad key"}, ValueError, "is not a valid run key"),
         ({"epochz": 3}, ValueError, "Did you mean 'epochs'"),
         ({"weights": "/gone.pth"}, FileNotFoundError, "No weights file at '/gone.pth'"),
     ):
         with pytest.raises(error, match=message):
             fg.fine_tune(dataset, **{"key": "new", **options}, delegate=True)
-    with pytest.raises(ValueError, match="'nonsense' is no id of a job"):
+    with pytest.raises(ValueError, match="'nonsense' is not the ID of a job"):
         fg.load_job("nonsense")
     assert len(fg.list_jobs(dataset)) == before
 

@@ -129,7 +129,7 @@ def test_a_first_training_that_is_killed(dataset, whole, point):
         assert facts_of(dataset, fg.load_run(dataset, "a")) == whole
         with pytest.raises(ValueError, match=r"'a' exists already.*overwrite=True"):
             fg.fine_tune(dataset, "a", **SHORT)
-        with pytest.raises(ValueError, match="has done its 2 epochs"):
+        with pytest.raises(ValueError, match="has completed its 2 epochs"):
             fg.fine_tune(dataset, "a", resume=True)
     elif has_state:
         with pytest.raises(ValueError, match=r"was interrupted. Pass resume=True .*overwrite=True"):

@@ -158,8 +158,8 @@ def test_what_is_no_single_image_is_refused_with_what_to_do(predicted, tmp_path)
         for field, message in (
             ("boxes", "'boxes' holds Detections, not one label .*to_patches"),
             ("several", "'several' holds several labels for each sample"),
-            ("number", "'number' is no classification field .*Its fields of labels: "),
-            ("gone", "'gone' is no classification field"),
+            ("number", "'number' is not a classification field .*Its fields of labels: "),
+            ("gone", "'gone' is not a classification field"),
         ):
             with pytest.raises(ValueError, match=message):
                 fg.find_label_issues(other, label_field=field)

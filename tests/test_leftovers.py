@@ -213,7 +213,7 @@ def test_doctor_deletes_only_what_was_agreed_to(
     assert os.listdir(run_folder(dataset, "a")) == ["state.pt"] or not goes
     assert os.path.isfile(os.path.join(run_folder(dataset, "a"), "model.pt")) is not goes
     assert ("fix   deleted 6 files" in printed) is goes
-    assert ("There is nobody to ask here: pass --yes" in printed) is (
+    assert ("There is no terminal to ask in: pass --yes" in printed) is (
         answer is None and options == ["--fix"]
     )
     assert tree(os.path.join(dataset_folder(dataset), "heatmaps")) == shown

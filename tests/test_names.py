@@ -73,11 +73,14 @@ def test_a_name_that_is_given_is_refused_with_the_reason(tmp_path, cleared):
     fo.Dataset("Food Set", persistent=True)
     before = fo.list_datasets()
     for name, message in (
-        ("图片", r"'图片' is no name for a dataset: FiftyOne needs .* It could be '图片 images'"),
+        (
+            "图片",
+            r"'图片' is not a valid dataset name: FiftyOne needs .* It could be '图片 images'",
+        ),
         ("x" * 1552, "at most 1551 characters"),
         (
             "food-set",
-            "no name for a dataset beside 'Food Set': both would have the address 'food-s",
+            "be the name of a dataset beside 'Food Set': both would have the address 'food-s",
         ),
     ):
         with pytest.raises(ValueError, match=message):

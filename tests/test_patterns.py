@@ -80,12 +80,15 @@ def test_a_plan_names_the_pattern_that_does_not_end(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("(", "is no regular expression: missing \\), unterminated subpattern"),
+        ("(", "is not a valid regular expression: missing \\), unterminated subpattern"),
         ("a", "has no group named 'label'"),
         ("", "A pattern is needed"),
         (None, "A pattern is needed"),
-        ("(?P<label>a{99999999999999999999})", "is no regular expression: the repetition number"),
-        ("(" * 4000 + "(?P<label>a)" + ")" * 4000, "is no regular expression"),
+        (
+            "(?P<label>a{99999999999999999999})",
+            "is not a valid regular expression: the repetition number",
+        ),
+        ("(" * 4000 + "(?P<label>a)" + ")" * 4000, "is not a valid regular expression"),
         ("(?P<label>a)" + "x" * 10_000, "has 10012 characters. At most 10000"),
         # Upper and lower case of all of Unicode, many times over: reading it takes a minute.
         ("(?i)(?P<label>a)" + "".join(f"[{chr(i)}-\U0010fffe]" for i in range(93, 1600)), "second"),

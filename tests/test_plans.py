@@ -138,7 +138,7 @@ def test_what_is_guessed_can_be_changed(tmp_path):
         ({"label_from": "csv"}, "label_from must be one of 'folder'.* not 'csv'"),
         ({"split_from": "x"}, "split_from must be one of"),
         ({"level": 2}, "level must be one of 'first', 'last', 'joined', not 2"),
-        ({"pattern": "("}, "is no regular expression"),
+        ({"pattern": "("}, "is not a valid regular expression"),
         ({"pattern": "a"}, "has no group named 'label'"),
         ({"label_from": "pattern"}, "A pattern is needed"),
         ({"label_from": "table"}, "There is no table of labels in"),
@@ -189,11 +189,13 @@ def test_a_name_that_is_no_unicode_is_told(tmp_path):
     with open(os.path.join(os.fsencode(tmp_path), b"a", b"\xff.jpg"), "wb") as file:
         file.write(b"x")
     plan = fg.plan_import(str(tmp_path))
-    assert plan.reasons() == {"its name is no Unicode (rename it)": 1}
+    assert plan.reasons() == {"its name is not Unicode (rename it)": 1}
     assert len(plan.items) == 2
     for wrong in ({"skip": "*\udcff*"}, {"skip": ["x", "\ud800"]}, {"pattern": "\ud800"}):
         (name,) = wrong
-        with pytest.raises(ValueError, match=rf"{name} '.*\\ud.*' holds what is no letter"):
+        with pytest.raises(
+            ValueError, match=rf"{name} '.*\\ud.*' contains characters that are not valid Unicode"
+        ):
             fg.plan_import(str(tmp_path), **wrong)
 
 

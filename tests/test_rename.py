@@ -94,18 +94,18 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
         "a": "'a' exists already",
         "c": "training 'c' of .* interrupted",
         "mine": "'mine' .* is not a training",
-        "no key": "'no key' is no run key",
-        "../b": "'../b' is no run key",
+        "no key": "'no key' is not a valid run key",
+        "../b": "'../b' is not a valid run key",
     }
     for key, message in cases.items():
         with pytest.raises(ValueError, match=message):
             fg.rename_run(dataset, "a", key)
     for key in (["b"], {"b": []}, None, 3):  # what no form sends, and no dictionary takes as a key
-        with pytest.raises(ValueError, match=f"{re.escape(repr(key))} is no run key"):
+        with pytest.raises(ValueError, match=f"{re.escape(repr(key))} is not a valid run key"):
             fg.rename_run(dataset, "a", key)
         with pytest.raises(ValueError, match=f"no training run {re.escape(repr(key))}"):
             fg.predict(dataset, key)
-    with pytest.raises(ValueError, match="is no run of .* other', but of"):
+    with pytest.raises(ValueError, match="is not a run of .* other', but of"):
         fg.rename_run(other, run, "d")
     assert tree(dataset_folder(dataset)) == before
     assert dataset.list_runs() == ["a", "b", "mine"]

@@ -1,19 +1,10 @@
 """Reports: what the page says of values, names that attack it, and what a dataset's report has."""
 
-import os
 import re
-import stat
 from html.parser import HTMLParser
-from pathlib import Path
 
-import fiftyone as fo
 import numpy as np
-import pytest
-from conftest import save_digits
-from made_runs import make_run
 
-import fiftyone_gradcam as fg
-from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.reports.charts import Line, chart
 from fiftyone_gradcam.reports.confusion import confused_pairs, worst_classes
 from fiftyone_gradcam.reports.facts import (
@@ -30,7 +21,6 @@ from fiftyone_gradcam.reports.facts import (
 )
 from fiftyone_gradcam.reports.html import tag
 from fiftyone_gradcam.reports.page import page
-from fiftyone_gradcam.review.kinds import KINDS
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -255,167 +245,7 @@ def test_curves_are_where_the_numbers_are():
         assert all(14 <= y <= 238 for y in places), ys
 
 
-@pytest.fixture
-def reviewed(tmp_path, name):
-    """Digits with a run, predictions, heatmaps, judged labels and corrections."""
-    root = save_digits(tmp_path / "digits", per_class=8, side=24)
-    (root / "digit 0" / "broken.png").write_bytes(b"")
-    first = sorted((root / "digit 0").glob("*0*.png"))[0]
-    (root / "digit 1" / "copy.png").write_bytes(first.read_bytes())
-    dataset = fg.import_folders(str(root), name)
-    fg.split(dataset, {"train": 0.5, "val": 0.5})
-    make_run(dataset, "older", seed=1, files=False)
-    make_run(dataset, "newer", seed=2, files=False)
-    fg.predict(dataset, "newer", progress=False, device="cpu")
-    return dataset
-
-
-def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
-    dataset, out = reviewed, tmp_path / "made" / "report.html"
-    suspicious = fg.find_label_issues(
-        dataset, backbone="small_cnn", weights=fg.load_run(dataset, "newer").checkpoint
-    )
-    changed = suspicious.first()
-    other = next(x for x in ("digit 0", "digit 1") if x != changed.ground_truth.label)
-    fg.review(dataset.select(changed.id), "relabel", other)
-    path = fg.report(dataset, str(out), progress=False)
-    assert path == str(out)
-    assert f"Report written to {out}" in capsys.readouterr().out
-    assert stat.S_ISREG(os.stat(out).st_mode)
-    text = out.read_text(encoding="utf-8")
-    read = Reader(text)
-    # Counted again from the dataset itself.
-    val = dataset.match_tags("val")
-    labels, predicted = val.values(["ground_truth.label", "prediction.label"])
-    right = sum(x == y for x, y in zip(labels, predicted, strict=True))
-    assert (
-        f"{right} of {len(val)} samples are right. Judged on the samples tagged 'val'"
-        in (read.sections["accuracy"])
-    )
-    assert "Run newer" in read.sections["training"]
-    assert "Other runs: older." in read.sections["training"]
-    assert "1 label was corrected since this run was trained" in read.sections["training"]
-    assert os.path.join("digit 0", "broken.png") in read.sections["data"]
-    assert "1 group of equal files, 1 of them with different labels" in read.sections["data"]
-    wrong = {x for x, y in zip(labels, predicted, strict=True) if x != y}
-    cards = re.findall(r'alt="([^"]+), predicted as ([^"]+)"', text)
-    assert {label for label, _ in cards} == wrong
-    assert all(label != other for label, other in cards)
-    open_ids = [
-        i
-        for i, issue, other, review in zip(
-            *dataset.values(["id", "issue.label", "suggested_label.label", "review.label"]),
-            strict=True,
-        )
-        if (other or issue in KINDS[:3]) and not review
-    ]
-    shown = len(re.findall('alt="labeled ', text))
-    assert shown == len(open_ids) >= 1
-    assert f"{len(open_ids)} suspicious label" in read.sections["labels"]
-    rows = read.rows(text, "corrections")
-    assert len(rows) == 2
-    assert f"{changed.ground_truth.label} | {other}" in rows[1]
-    assert out.stat().st_size < 10 * 2**20
-    # It is there already.
-    before = out.read_bytes()
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        fg.report(dataset, str(out))
-    assert out.read_bytes() == before
-    fg.report(dataset, str(out), run="older", pictures=0, overwrite=True)
-    read = Reader(out.read_text(encoding="utf-8"))
-    assert "Run older" in read.sections["training"]
-    assert "No sample has both" in read.sections["accuracy"]  # the predictions are of another run
-    assert os.listdir(out.parent) == ["report.html"]
-    # A view: its own samples, all of which are judged.
-    view = dataset.match_tags("train").limit(5)
-    fg.report(view, str(out), overwrite=True)
-    read = Reader(out.read_text(encoding="utf-8"))
-    assert "5 samples" in read.sections["data"]
-    assert "Imported from" in read.sections["data"]
-    assert "left out" not in read.sections["data"]
-    assert "Judged on all of these samples" in read.sections["accuracy"]
-    assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
-
-
-def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):
-    out = str(tmp_path / "report.html")
-    cases = [
-        ({"out": str(tmp_path)}, IsADirectoryError, "is a folder. Name a file in it"),
-        ({"out": str(tmp_path / "x.pdf")}, ValueError, "out must end in .html, not 'x.pdf'"),
-        ({"run": "newr"}, ValueError, "Did you mean 'newer'"),
-        ({"label_field": "nowhere"}, ValueError, "'nowhere' is no classification field"),
-        ({"pictures": -1}, ValueError, "pictures must be a whole number from 0 to 200, not -1"),
-        ({"pictures": 201}, ValueError, "pictures must be at most 200, not 201"),
-    ]  # fmt: skip
-    for given, error, words in cases:
-        with pytest.raises(error, match=words):
-            fg.report(reviewed, **{"out": out} | given)
-        assert not os.path.exists(out)
-    # What is half written is gone, and an older report is what it was.
-    fg.report(reviewed, out, pictures=0)
-    before = Path(out).read_bytes()
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
-        with pytest.raises(OSError, match="The disk is full"):
-            fg.report(reviewed, out, overwrite=True)
-    assert Path(out).read_bytes() == before
-    assert not [x for x in os.listdir(tmp_path) if x.endswith(".part")]
-    # The command line says the same in its own words.
-    command = ["report", reviewed.name, "--out", out]
-    assert main(command) == 1
-    assert "Choose another name, or pass --overwrite" in capsys.readouterr().err
-    assert main([*command, "--overwrite", "--pictures", "3"]) == 0
-    assert main(["report", reviewed.name, "--out", "x.txt"]) == 1
-    assert "--out must end in .html, not 'x.txt'" in capsys.readouterr().err
-    assert main(["report", "nowhere"]) == 1
-    assert "There is no dataset 'nowhere'" in capsys.readouterr().err
-
-
-def test_a_dataset_of_nothing_but_images(tmp_path, name):
-    root = save_digits(tmp_path / "digits", per_class=1)
-    dataset = fo.Dataset(name)
-    out = fg.report(dataset, str(tmp_path / "empty.html"))
-    assert "0 samples" in Reader(Path(out).read_text("utf-8")).sections["data"]
-    dataset.add_samples([fo.Sample(str(p)) for p in root.glob("*/*.png")])
-    out = fg.report(dataset, str(tmp_path / "plain.html"))
-    read = Reader(Path(out).read_text("utf-8"))
-    assert "3 samples, 0 classes" in read.sections["data"]
-    assert "No sample has a label" in read.sections["data"]
-
-
 def test_nothing_is_made_where_text_is_expected():
     assert tag("p", "<b>", tag("b", "&"), None, 3, title='"') == (
         '<p title="&quot;">&lt;b&gt;<b>&amp;</b>3</p>'
     )
-
-
-def test_a_browser_shows_it_whole_and_runs_nothing(browser, tmp_path):
-    names = [f"{HOSTILE[i % 6]} {i} {'long ' * (i % 20)}" for i in range(60)]
-    matrix = np.diag(np.full(60, 10)) + (np.arange(3600).reshape(60, 60) % 17 == 0)
-    data = Data("ground_truth", 600, 0, ["train"], {name: {"train": 10} for name in names})
-    facts = facts_of(names, data=data, results=Results("all", names, matrix, []))
-    path = tmp_path / "report.html"
-    path.write_text(page(facts), encoding="utf-8")
-    seen, inks = [], set()
-    for width, scheme in ((1600, "light"), (1100, "dark")):
-        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        tab.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
-        tab.on("console", lambda message: seen.append(message.text))
-        tab.on("pageerror", lambda error: seen.append(str(error)))
-        tab.on(
-            "request",
-            lambda request: seen.append(request.url) if not request.url.startswith("data:") else 0,
-        )
-        tab.goto(path.as_uri())
-        tab.mouse.move(300, 300)
-        assert tab.evaluate("document.documentElement.scrollWidth") == width
-        assert tab.locator("section").count() == 7
-        assert tab.title() == f"{re.sub('[^ -~]', '', names[0])}: report"
-        inks.add(tab.evaluate("getComputedStyle(document.body).color"))
-        tab.close()
-    assert seen == [path.as_uri()] * 2
-    assert len(inks) == 2  # light and dark

@@ -130,14 +130,14 @@ def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_pat
         (
             "fine_tune",
             {"key": ["a"]},
-            "“Name of the run” must be a text of at most 4096 le",
+            "“Name of the run” must be a string of at most 4096 ch",
         ),
         (
             "fine_tune",
             {"key": "x" * 5000},
-            "“Name of the run” must be a text of at most 40",
+            "“Name of the run” must be a string of at most 40",
         ),
-        ("predict", {"scale": 0.5}, "“Heatmap scale” must be a text"),
+        ("predict", {"scale": 0.5}, "“Heatmap scale” must be a string"),
         (
             "predict",
             {"heatmap_classes": "cat"},
@@ -145,7 +145,7 @@ def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_pat
         ),
         ("predict", {"advanced": "yes"}, "“More choices” must be true or false, not 'yes'"),
         ("split", {"train": 1.5}, "Training share must be at most 1, not 1.5"),
-        ("import_folders", {"path": "a\0"}, "“Folder” must be a text"),
+        ("import_folders", {"path": "a\0"}, "“Folder” must be a string"),
         ("split", {"groups": "no field"}, "Keep together: 'no field' is not among"),
     ],
 )
@@ -263,12 +263,12 @@ def test_a_call_names_its_own_dataset_alone(dataset, other):
 
 
 STAGES = [
-    ({"_cls": "subprocess.Popen", "kwargs": [["args", "id"]]}, "'subprocess.Popen' is no stage"),
-    ({"_cls": "os.system", "kwargs": [["command", "id"]]}, "'os.system' is no stage"),
-    ({"_cls": "fiftyone.core.stages.ViewStage", "kwargs": []}, "ViewStage' is no stage"),
-    ({"_cls": 3, "kwargs": []}, "'3' is no stage"),
-    ({"kwargs": []}, "'None' is no stage"),
-    ("fiftyone.core.stages.Limit", "is no stage"),
+    ({"_cls": "subprocess.Popen", "kwargs": [["args", "id"]]}, "'subprocess.Popen' is not a stage"),
+    ({"_cls": "os.system", "kwargs": [["command", "id"]]}, "'os.system' is not a stage"),
+    ({"_cls": "fiftyone.core.stages.ViewStage", "kwargs": []}, "ViewStage' is not a stage"),
+    ({"_cls": 3, "kwargs": []}, "'3' is not a stage"),
+    ({"kwargs": []}, "'None' is not a stage"),
+    ("fiftyone.core.stages.Limit", "is not a stage"),
     ({"_cls": RUNS + "Limit", "kwargs": {"limit": 3}}, "no readable arguments"),
     ({"_cls": RUNS + "Limit"}, "no readable arguments"),
     ({"_cls": RUNS + "Mongo", "kwargs": [["pipeline", [{"$match": {"$where": "1"}}]]]}, "where"),
@@ -279,7 +279,7 @@ STAGES = [
     ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests other",
       "stages": []}]]}, "joined with one of another dataset"),
     ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests",
-      "stages": [{"_cls": "os.system", "kwargs": [["command", "id"]]}]}]]}, "is no stage"),
+      "stages": [{"_cls": "os.system", "kwargs": [["command", "id"]]}]}]]}, "is not a stage"),
 ]  # fmt: skip
 
 

@@ -239,10 +239,15 @@ def test_bad_decisions_change_nothing(dataset, name):
     before = stored(dataset)
     ids = dataset.values("id")
     for samples, decision, options, message in (
-        (at(dataset, 0), "acept", {}, "no decision. Did you mean 'accept'"),
+        (at(dataset, 0), "acept", {}, "not a decision. Did you mean 'accept'"),
         (at(dataset, 0), "relabel", {}, "needs label="),
         (at(dataset, 0), "keep", {"label": "dog"}, "takes no label"),
-        (at(dataset, 0), "relabel", {"label": "cats"}, "no class of 'own' yet. Did you mean 'cat'"),
+        (
+            at(dataset, 0),
+            "relabel",
+            {"label": "cats"},
+            "not a class of 'own' yet. Did you mean 'cat'",
+        ),
         (at(dataset, 0), "relabel", {"label": "fox"}, "new_class=True"),
         (at(dataset, 0), "relabel", {"label": " "}, "must name a class"),
         (at(dataset, 1, 2), "accept", {}, "1 of 2 samples have no suggestion"),
@@ -250,7 +255,7 @@ def test_bad_decisions_change_nothing(dataset, name):
         (at(dataset, 0, 1), "keep", {"shown": {ids[0]: "cat", ids[1]: "cat"}}, "1.png is 'bird'"),
         (dataset.select([ids[0], "0" * 24]), "keep", {}, "1 of 2 samples have been deleted"),
         (dataset.match_tags("none"), "keep", {}, "this view is empty"),
-        (at(dataset, 0), "keep", {"label_field": "nope"}, "no classification field"),
+        (at(dataset, 0), "keep", {"label_field": "nope"}, "not a classification field"),
         (at(dataset, 0), "keep", {"label_field": "prediction"}, "no labels of your own"),
         (fo.Sample(filepath="/x.png"), "keep", {}, "in no dataset"),
     ):

@@ -170,7 +170,7 @@ def test_weights_that_are_no_numbers_are_refused(dataset, tmp_path):
         next(model.parameters()).data.view(-1)[0] = math.nan
         patch.setattr(runs.Run, "load_model", lambda self: model)
         folder = fg.export_run(dataset, "a", str(tmp_path / "exported"))
-    with pytest.raises(ValueError, match="holds values that are no finite numbers"):
+    with pytest.raises(ValueError, match="holds values that are not finite numbers"):
         fg.import_run(dataset, folder, "b")
     assert not os.path.exists(run_folder(dataset, "b"))
 

@@ -51,7 +51,7 @@ def test_wrong_fractions_change_nothing(tmp_path, name, fractions, message):
     with pytest.raises(ValueError, match=message):
         fg.split(dataset, fractions)
     assert dataset.count_sample_tags() == {}
-    with pytest.raises(ValueError, match="no classification field.*ground_truth"):
+    with pytest.raises(ValueError, match="not a classification field.*ground_truth"):
         fg.split(dataset, label_field="label")
 
 
@@ -114,7 +114,7 @@ def test_groups_stay_together(tmp_path, name):
     assert abs(counts["train"] - 39) <= 3
     assert abs(counts["val"] - 13) <= 3
     before = dataset.values("tags")
-    with pytest.raises(ValueError, match="'film' is no field .* may be 'duplicates', 'near dup"):
+    with pytest.raises(ValueError, match="'film' is not a field .* may be 'duplicates', 'near dup"):
         fg.split(dataset, groups="film")
     with pytest.raises(ValueError, match="holds Classifications. Name one .*ground_truth.label"):
         fg.split(dataset, groups="ground_truth")

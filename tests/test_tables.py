@@ -129,7 +129,7 @@ def test_a_letter_across_two_chunks_does_not_change_the_encoding(tmp_path, monke
     (tmp_path / "t.csv").write_bytes(b"id,label\n" + b"3,e\n" * 50 + "1,œ\n2,b\n".encode("cp1252"))
     assert fg.plan_import(str(tmp_path)).classes == ["b", "œ"]
     (tmp_path / "t.csv").write_bytes(b"id,label\n1,\x81\n2,b\n")
-    with pytest.raises(ValueError, match=r"t\.csv' is no text in UTF-8, UTF-16 or Windows-1252"):
+    with pytest.raises(ValueError, match=r"t\.csv' is not text in UTF-8, UTF-16 or Windows-1252"):
         fg.plan_import(str(tmp_path), table="t.csv")
 
 
@@ -147,16 +147,16 @@ UNRELATED = {
     "a header of 200 kB": (b"id," + b"x" * 200_000 + b"\n1,2\n", "header"),
     "nothing": (b"", "empty"),
     "blank lines": (b"\n\n  \n", "empty"),
-    "random bytes": (bytes(range(256)) * 300, "no text"),
-    "zeros": (bytes(5000), "no text"),
-    "a zero": (b"image,label\n1.jpg,a\x00b\n", "no text"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "no text"),
+    "random bytes": (bytes(range(256)) * 300, "not text"),
+    "zeros": (bytes(5000), "not text"),
+    "a zero": (b"image,label\n1.jpg,a\x00b\n", "not text"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not text"),
     "one endless line": (b"a" * 3_000_000, "longer than a MB"),
     "a million columns": (b",".join(b"%d" % i for i in range(1_000_000)), "longer than a MB"),
     "many columns": (b",".join(b"c%d" % i for i in range(100_000)) + b"\n", "and 99988 more"),
     "other images": (b"image,label\nx.jpg,a\ny.jpg,b\n", "names no image"),
     "ids and free text": (b"id,notes\n1,good light\n2,a bit dark\n3,cut\n", "is known to hold any"),
-    "a broken mark of UTF-16": (codecs.BOM_UTF16_LE + b"a", "no text"),
+    "a broken mark of UTF-16": (codecs.BOM_UTF16_LE + b"a", "not text"),
 }  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
     ):
         with pytest.raises(ValueError, match=message):
             fg.plan_import(str(tmp_path), table="a.csv", **choices)
-    with pytest.raises(TypeError, match="image_column must be a text, not 3"):
+    with pytest.raises(TypeError, match="image_column must be a string, not 3"):
         fg.plan_import(str(tmp_path), table="a.csv", **{**both, "image_column": 3})
     table.write_text("image,class,class\n1.jpg,a,b\n2.jpg,c,d\n")
     with pytest.raises(ValueError, match="label_column 'class' names several of them"):

@@ -124,7 +124,7 @@ FIRST = "features.0.weight"
     [
         (lambda s: {0: torch.ones(1), **s}, "under the key 0, where a name .*torch.save"),
         (lambda s: {**s, "epoch": 3}, "'epoch', a value of type int"),
-        (lambda s: spoiled(s, FIRST, s[FIRST].to_sparse()), f"'{FIRST}' in .*no dense tensor"),
+        (lambda s: spoiled(s, FIRST, s[FIRST].to_sparse()), f"'{FIRST}' in .*not a dense tensor"),
         (lambda s: spoiled(s, FIRST, s[FIRST].to("meta")), f"'{FIRST}' in .*no values"),
         (
             lambda s: spoiled(s, FIRST, torch.quantize_per_tensor(s[FIRST], 0.1, 0, torch.qint8)),

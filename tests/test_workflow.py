@@ -171,7 +171,7 @@ def test_fields_of_others_are_not_overwritten_unasked(trained):
         fg.predict(trained, "quick", prediction_field="theirs")
     with pytest.raises(ValueError, match="'number'.*another type"):
         fg.predict(trained, "quick", prediction_field="number", overwrite=True)
-    with pytest.raises(ValueError, match="no name for a field"):
+    with pytest.raises(ValueError, match="not a valid field name"):
         fg.predict(trained, "quick", heatmap_field="a.b")
     with pytest.raises(ValueError, match="different names"):
         fg.predict(trained, "quick", prediction_field="p", heatmap_field="p")
@@ -266,5 +266,5 @@ def test_unlabelled_images_can_be_predicted(tmp_path, trained, name):
     sample["ground_truth"] = fo.Classification(label=sample.prediction.label)
     sample.save()
     assert accuracy(bare) == 1.0
-    with pytest.raises(ValueError, match="no classification field"):
+    with pytest.raises(ValueError, match="not a classification field"):
         fg.predict(bare, fg.load_run(trained, "quick"), label_field="truth")

@@ -42,7 +42,7 @@ def show(ctx, outcome: dict) -> Iterator:
         yield ctx.ops.reload_dataset()
     gone = outcome.get("gone", ())
     if gone and any(name in str(ctx.view._serialize()) for name in gone):
-        yield ctx.ops.clear_view()  # it asks for what is no more
+        yield ctx.ops.clear_view()  # it asks for what no longer exists
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"], ctx.dataset._doc.id)["view"])
     active = ctx.active_fields if isinstance(ctx.active_fields, list) else []

@@ -225,7 +225,7 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
         missed = len(writes) - result.matched_count
         raise ValueError(
             f"{missed} of {len(writes)} labels were changed by somebody else at this moment, and "
-            f"are left as they are. Look at them again"
+            f"are left as they are. Review them again"
         )
 
 

@@ -69,7 +69,7 @@ def _of_field(samples: fo.core.collections.SampleCollection, name: str) -> np.nd
     known = vector_fields(dataset)
     field = dataset.get_field(name)
     if field is None or not isinstance(field, VECTORS):
-        what = "is no field" if field is None else f"holds {type(field).__name__}s, not vectors"
+        what = "is not a field" if field is None else f"holds {type(field).__name__}s, not vectors"
         raise ValueError(
             f"{name!r} {what} of {dataset.name!r}. {did_you_mean(name, known)}Fields of vectors: "
             f"{', '.join(known) or 'none yet; compute_embeddings(..., field=) makes one'}"

@@ -77,13 +77,13 @@ def read_export(folder: str) -> dict:
 
     Raises:
         FileNotFoundError: if the folder, or one of its two files, does not exist
-        ValueError: if it is no exported run, or of another format version, or damaged
+        ValueError: if it is not an exported run, or of another format version, or damaged
     """
     paths = {name: os.path.join(folder, name) for name in (FACTS, WEIGHTS)}
     for name, path in paths.items():
         if not os.path.isfile(path):
             raise FileNotFoundError(
-                f"{folder!r} is no exported run: it has no {name}. Pass a folder that "
+                f"{folder!r} is not an exported run: it has no {name}. Pass a folder that "
                 f"export_run() wrote"
             )
     facts = read_json(paths[FACTS])
@@ -156,7 +156,7 @@ def check_replaceable(folder: str) -> None:
     for name in sorted(os.listdir(folder)):
         if name not in known or not is_export:
             raise FileExistsError(
-                f"The folder {folder!r} holds {name!r}, which is no part of an exported run. Pass "
+                f"The folder {folder!r} holds {name!r}, which is not part of an exported run. Pass "
                 f"another folder"
             )
 
@@ -219,14 +219,14 @@ def _check_weights(state: dict, facts: dict) -> None:
         ValueError: with what is wrong
     """
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
-        raise ValueError("it is no dictionary of tensors")
+        raise ValueError("it is not a dictionary of tensors")
     widths = [*facts["recipe"].get("hidden", ()), len(facts["classes"])]
     least = sum(a * b for a, b in itertools.pairwise(widths)) + widths[0]
     if least > sum(weights.numel() for weights in state.values()):
         raise ValueError(f"it has too few weights for layers of the widths {widths}")
     for name, weights in state.items():
         if not torch.isfinite(weights).all():
-            raise ValueError(f"{name!r} holds values that are no finite numbers")
+            raise ValueError(f"{name!r} holds values that are not finite numbers")
 
 
 def _sha256(path: str) -> str:

@@ -22,7 +22,7 @@ def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
     """The dataset of a collection.
 
     Raises:
-        TypeError: if it is no FiftyOne collection of images; says what to do instead
+        TypeError: if it is not a FiftyOne collection of images; says what to do instead
     """
     if not isinstance(samples, fo.core.collections.SampleCollection):
         raise TypeError(
@@ -36,7 +36,7 @@ def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
 
 
 def _remedy(samples: fo.core.collections.SampleCollection, dataset: fo.Dataset) -> str | None:
-    """What to do about samples that are no images; None if they are."""
+    """What to do about samples that are not images; None if they are."""
     name = dataset.name
     if samples._is_patches:
         return (
@@ -134,7 +134,7 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
             f"dataset_type=fo.types.ImageClassificationDirectoryTree), and call import_folders()"
         )
     else:
-        how = f"is no classification field of {dataset.name!r}, and no field of strings"
+        how = f"is not a classification field of {dataset.name!r}, and no field of strings"
     raise ValueError(
         f"{label_field!r} {how}. {did_you_mean(label_field, own)}Its fields of labels: {known}"
     )
@@ -195,7 +195,7 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
     for name, kind in kinds.items():
         if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
             raise ValueError(
-                f"{name!r} is no name for a field. Use letters, digits and underscores, "
+                f"{name!r} is not a valid field name. Use letters, digits and underscores, "
                 f"a letter first"
             )
         if len(os.fsencode(name)) > MOST_BYTES:

@@ -27,7 +27,7 @@ def _changed(count: int) -> str:
     return "1 label has changed since" if count == 1 else f"{count} labels have changed since"
 
 
-# What refreshes label scores: `refresh_label_scores`, which is no verb and takes no time.
+# What refreshes label scores: `refresh_label_scores`, which is not a verb and takes no time.
 SCORES = "refresh_label_scores"
 SPLIT_CHANGED = "the split has changed since it was trained: it may have learned from test images"
 

@@ -46,7 +46,7 @@ def given_probabilities(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"{wrong.sum()} rows of probabilities are no probabilities, such as row {row}, which "
+            f"{wrong.sum()} rows of probabilities are not probabilities, such as row {row}, which "
             f"adds up to {sums[row]:.4g} and has {values[row].min():.4g} as its least value. Rows "
             f"must be at least 0 and add up to 1; of logits, pass the softmax"
         )

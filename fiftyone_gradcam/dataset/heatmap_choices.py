@@ -73,7 +73,7 @@ def heatmap_names(
 
 
 def with_choice(active: Sequence[str], maps: Sequence[str], choice: Choice | None) -> list[str]:
-    """Paths to make active for one choice of heatmaps, and what is no heatmap as it is.
+    """Paths to make active for one choice of heatmaps, and what is not a heatmap as it is.
 
     Args:
         active: paths that are active
@@ -97,7 +97,7 @@ def store_choice(dataset: fo.Dataset, path: str | None) -> None:
     choices = {one.paths[0]: one for one in heatmap_choices(dataset)}
     if path is not None and path not in choices:
         raise ValueError(
-            f"{path!r} is no heatmap field of {dataset.name!r} to choose. Its heatmap fields: "
+            f"{path!r} is not a heatmap field of {dataset.name!r} to choose. Its heatmap fields: "
             f"{', '.join(choices) or 'none'}"
         )
     choice = choices[path] if path is not None else None

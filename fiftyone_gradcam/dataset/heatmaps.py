@@ -23,7 +23,7 @@ def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
     own = heatmap_fields(dataset)
     if name not in own:
         raise ValueError(
-            f"{name!r} is no heatmap field of {dataset.name!r}. {did_you_mean(name, own)}"
+            f"{name!r} is not a heatmap field of {dataset.name!r}. {did_you_mean(name, own)}"
             f"Its heatmap fields: {', '.join(own) or 'none; call predict() first'}"
         )
     return field_info(dataset, name)

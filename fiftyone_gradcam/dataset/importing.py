@@ -47,7 +47,7 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         ValueError: with the remedy
     """
     if not label_field.isidentifier() or label_field.startswith("_"):
-        raise ValueError(f"{label_field!r} is no name for a field. Use letters, digits and _")
+        raise ValueError(f"{label_field!r} is not a valid field name. Use letters, digits and _")
     if label_field in ("metadata", IMPORTED_LABEL) or hasattr(fo.Sample("any"), label_field):
         raise ValueError(f"{label_field!r} is a field that each sample has. Choose another name")
     check_name(name)

@@ -9,7 +9,7 @@ STORE = "gradcam_live"
 
 
 class LiveTraining:
-    """What is known of a training that is no run as yet.
+    """What is known of a training that is not a run yet.
 
     Args:
         dataset: of the training

@@ -48,15 +48,15 @@ def check_name(name: str) -> None:
     slug = _slug(name)
     if slug is None:
         raise ValueError(
-            f"{name[:100]!r} is no name for a dataset: FiftyOne needs at least one letter from A "
-            f"to Z or a digit, and at most 1551 characters. It could be "
+            f"{name[:100]!r} is not a valid dataset name: FiftyOne needs at least one letter from "
+            f"A to Z or a digit, and at most 1551 characters. It could be "
             f"'{name[:50]} {NO_LETTERS}'"
         )
     for other in fo.list_datasets():
         if _slug(other) == slug:
             raise ValueError(
-                f"{name!r} is no name for a dataset beside {other!r}: both would have the address "
-                f"{slug!r} in FiftyOne. Choose another name"
+                f"{name!r} cannot be the name of a dataset beside {other!r}: both would have the "
+                f"address {slug!r} in FiftyOne. Choose another name"
             )
 
 

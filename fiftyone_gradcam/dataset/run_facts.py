@@ -32,7 +32,7 @@ def read_json(path: str) -> dict:
     """Read a file of JSON; empty if it holds something else than a dictionary.
 
     Raises:
-        ValueError: if it is no JSON, too large or too deep
+        ValueError: if it is not valid JSON, too large or too deep
     """
     size = os.path.getsize(path)
     if size > MOST_BYTES:
@@ -45,7 +45,7 @@ def read_json(path: str) -> dict:
             facts = json.load(file)
     except UnicodeError as error:
         raise ValueError(
-            f"{path!r} is damaged (it is no text in UTF-8). Export the run again"
+            f"{path!r} is damaged (it is not UTF-8 text). Export the run again"
         ) from error
     except RecursionError as error:
         raise ValueError(
@@ -74,7 +74,7 @@ def check_facts(facts: dict, path: str) -> dict:
         value = facts.get(name)
         if name not in facts or not is_good(value):
             raise ValueError(
-                f"{path!r} has no good {name!r}: {_short(value)}. Export the run again"
+                f"{path!r} has an invalid {name!r}: {_short(value)}. Export the run again"
             )
         found[name] = value
     if len(set(found["classes"])) < max(2, len(found["classes"])):

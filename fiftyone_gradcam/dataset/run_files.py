@@ -53,7 +53,7 @@ def remove_others(
     what a process that was killed has left.
 
     Args:
-        dataset, key: of the run, or of a training that is no run yet
+        dataset, key: of the run, or of a training that is not a run yet
         replaced: paths of the files of the run that it replaced
         keep_state: keep what is needed to resume the training
     """

@@ -32,7 +32,7 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         ValueError: with the remedy
     """
     if not isinstance(key, str) or not key.isidentifier():
-        raise ValueError(f"{key!r} is no run key. Use letters, digits and underscores")
+        raise ValueError(f"{key!r} is not a valid run key. Use letters, digits and underscores")
     if len(os.fsencode(key)) > MOST_BYTES:
         raise ValueError(
             f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
@@ -154,7 +154,7 @@ def load_run(
     if not _is_training(dataset, key):
         if can_resume(dataset, str(key)):
             raise ValueError(
-                f"The training {key!r} of {dataset.name!r} was interrupted, and is no run yet: "
+                f"The training {key!r} of {dataset.name!r} was interrupted, and is not a run yet: "
                 f"fine_tune(..., {key!r}, resume=True) resumes it"
             )
         raise ValueError(
@@ -229,7 +229,7 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
         the keys, the newest last
 
     Raises:
-        TypeError: if it is no FiftyOne dataset or view of images
+        TypeError: if it is not a FiftyOne dataset or view of images
     """
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
@@ -286,7 +286,7 @@ def key_on(dataset: fo.Dataset, key: Run | str) -> str:
     if isinstance(key, Run):
         if isinstance(key, Pretrained) or key.dataset_name != dataset.name:
             raise ValueError(
-                f"{key} is no run of {dataset.name!r}, but of {key.dataset_name!r}. Pass the "
+                f"{key} is not a run of {dataset.name!r}, but of {key.dataset_name!r}. Pass the "
                 f"dataset it belongs to, or a key"
             )
         return key.key

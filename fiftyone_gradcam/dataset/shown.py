@@ -140,7 +140,7 @@ def active_heatmaps(dataset: fo.Dataset) -> list[str]:
 
 
 def forget_colors(dataset: fo.Dataset, names: Iterable[str]) -> None:
-    """Take fields that are no more out of the color scheme."""
+    """Take fields that no longer exist out of the color scheme."""
     _read_again(dataset)
     scheme, names = dataset.app_config.color_scheme, set(names)
     if scheme is None:
@@ -226,7 +226,7 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
 
 
 def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
-    """Whether an entry holds a color of ours, and nothing else, of a field that is no more."""
+    """Whether an entry holds a color of ours alone, of a field that no longer exists."""
     colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
     is_ours = entry.get("fieldColor") in colors
     is_ours = is_ours and not any(entry.get(key) for key in entry.keys() - {"path", "fieldColor"})

@@ -47,10 +47,10 @@ def check_stages(stages: object, dataset_id: str, dataset_name: str) -> None:
     for stage in stages:
         name = stage.get("_cls") if isinstance(stage, dict) else None
         if not isinstance(name, str) or name not in KNOWN:
-            raise ValueError(f"{str(name)[:80]!r} is no stage of a FiftyOne view")
+            raise ValueError(f"{str(name)[:80]!r} is not a stage of a FiftyOne view")
         if KNOWN[name] in GENERATED:
             raise ValueError(
-                "Patches, clips and frames are no images to classify. Choose a view of samples"
+                "Patches, clips and frames are not images to classify. Choose a view of samples"
             )
         if not _is_pairs(stage.get("kwargs")):
             raise ValueError(f"The stage {name!r} of the view has no readable arguments")
@@ -67,7 +67,7 @@ def check_stages(stages: object, dataset_id: str, dataset_name: str) -> None:
 def _check_concat(other: object, dataset_id: str, dataset_name: str) -> None:
     """The only stage that holds others, and that names a dataset."""
     if not isinstance(other, dict):
-        raise ValueError("A view is joined with something that is no view")
+        raise ValueError("A view is joined with something that is not a view")
     named = [(other.get("dataset_id"), dataset_id), (other.get("dataset"), dataset_name)]
     if any(found not in (None, own) for found, own in named) or not any(x for x, _ in named):
         raise ValueError(f"A view of {dataset_name!r} is joined with one of another dataset")

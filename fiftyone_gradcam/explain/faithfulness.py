@@ -60,7 +60,7 @@ def faithfulness(
     """
     height, width = image.shape[1:]
     heat = np.clip(to_frame(np.clip(cam, 0, None), width, height), 0, None)
-    # Ties are broken by place, from the top left; a map of zeros is no order at all.
+    # Ties are broken by place, from the top left; a map of zeros has no order at all.
     ordered = np.argsort(-heat, axis=None, kind="stable")
     order = torch.from_numpy(ordered)
     taken = torch.zeros(steps + 1, height * width, dtype=torch.bool)

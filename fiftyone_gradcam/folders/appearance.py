@@ -49,7 +49,7 @@ class Look:
 
 
 def look(path: str) -> Look | None:
-    """Look at a file; None if it is no image that can be read. What was seen is kept a while."""
+    """Look at a file; None if it is not a readable image. What was seen is kept a while."""
     try:
         about = os.stat(path)
     except OSError:

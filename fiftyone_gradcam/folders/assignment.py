@@ -15,7 +15,7 @@ EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the im
 
 
 def check_fractions(fractions: dict[str, float]) -> None:
-    """Refuse fractions that are no shares of a whole, and counts that are none.
+    """Refuse fractions that are not shares of a whole, and counts that are none.
 
     Raises:
         ValueError: naming the value

@@ -27,7 +27,7 @@ def read_names(path: str) -> dict[str, str]:
         try:
             found = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"{path!r} is no JSON: {error}") from None
+            raise ValueError(f"{path!r} is not valid JSON: {error}") from None
         if not isinstance(found, dict):
             raise ValueError(f'{path!r} must hold an object such as {{"1": "Makino"}}')
         return {str(key): str(name) for key, name in found.items()}

@@ -1,4 +1,4 @@
-"""CSV files as people have them: encodings, delimiters, and what is no table at all."""
+"""CSV files as people have them: encodings, delimiters, and what is not a table at all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_head(path: str) -> Head:
     if is_cut and lines:
         lines.pop()
         if not lines:
-            raise ValueError(f"{path!r} is no table: its first line is longer than a MB")
+            raise ValueError(f"{path!r} is not a table: its first line is longer than a MB")
     first = next((line for line in lines if line.strip() and not _separator(line)), None)
     if first is None:
         raise ValueError(f"The table {path!r} is empty")
@@ -73,7 +73,7 @@ def read_head(path: str) -> Head:
         rows.extend(itertools.islice(_parse(iter(lines), delimiter), HEAD_ROWS + 1))
     except csv.Error as error:
         if not rows:
-            raise ValueError(f"The first line of {path!r} is no header: {error}") from None
+            raise ValueError(f"The first line of {path!r} is not a header: {error}") from None
     header, *below = [tuple(cell.strip() for cell in row) for row in rows]
     return Head(path, encoding, delimiter, header, tuple(below))
 
@@ -126,7 +126,7 @@ def read_text(path: str) -> str:
     """The text of a file, in whichever of the usual encodings.
 
     Raises:
-        ValueError: if it is no text
+        ValueError: if it is not text
         OSError: if it cannot be read
     """
     with open(path, encoding=whole_encoding(path)) as file:
@@ -137,7 +137,7 @@ def whole_encoding(path: str) -> str:
     """The encoding of a file, all of which is looked at.
 
     Raises:
-        ValueError: if it is no text
+        ValueError: if it is not text
         OSError: if it cannot be read
     """
 
@@ -166,7 +166,7 @@ def _encoding(chunks: Callable[[], Iterable[bytes]], path: str, final: bool) -> 
             continue
         return name
     raise ValueError(
-        f"{path!r} is no text in UTF-8, UTF-16 or Windows-1252. If it is a table, save it as "
+        f"{path!r} is not text in UTF-8, UTF-16 or Windows-1252. If it is a table, save it as "
         f"'CSV UTF-8'"
     )
 
@@ -182,7 +182,7 @@ def _first_guess(chunk: bytes, path: str) -> list[str]:
         even, odd = sample[::2].count(0), sample[1::2].count(0)
         if max(even, odd) > 0.4 * len(sample) / 2 and min(even, odd) < 0.05 * len(sample) / 2:
             return ["utf-16-le" if odd > even else "utf-16-be"]
-        raise ValueError(f"{path!r} is no text. If it is a table, save it as 'CSV UTF-8'")
+        raise ValueError(f"{path!r} is not text. If it is a table, save it as 'CSV UTF-8'")
     return ["utf-8", "cp1252"]
 
 

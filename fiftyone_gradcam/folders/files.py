@@ -125,7 +125,7 @@ def _about(path: str) -> os.stat_result | str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        return "its name is no Unicode (rename it)"
+        return "its name is not Unicode (rename it)"
     try:
         about = os.stat(path)
     except FileNotFoundError:

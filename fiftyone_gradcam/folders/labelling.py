@@ -87,7 +87,9 @@ def labels_of_folder(
         return Labelling(unused=own | at_hand.unused, notes=_offers(own))
     labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
     if know_better(labelled, guesses):
-        found.notes.append("The folders are no classes: each holds images of several, by the table")
+        found.notes.append(
+            "The folders are not classes: each holds images of several, by the table"
+        )
         return found
     if count := _count_filled(labelled, guesses):
         found.notes = [note for note in found.notes if note != found.absent]

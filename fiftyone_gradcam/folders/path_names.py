@@ -11,8 +11,8 @@ import re
 import unicodedata
 
 MOST_BYTES = 255  # of a name, on common file systems
-MOST_SUFFIX_BYTES = 32  # what is longer is no extension
-# What Windows refuses; a surrogate is a byte of a name that is no text.
+MOST_SUFFIX_BYTES = 32  # what is longer is not an extension
+# What Windows refuses; a surrogate is a byte of a name that is not text.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff\u2028\u2029]')
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.I

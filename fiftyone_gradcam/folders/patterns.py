@@ -45,8 +45,8 @@ def check_pattern(pattern: str | None) -> None:
     """Refuse what cannot be a pattern.
 
     Raises:
-        ValueError: if it is no regular expression, has no group named "label", or takes longer
-            than a second to be read
+        ValueError: if it is not a valid regular expression, has no group named "label", or takes
+            longer than a second to be read
     """
     if not pattern:
         raise ValueError(f"A pattern is needed, with a group named 'label'. {EXAMPLE}")
@@ -130,7 +130,9 @@ def _helper(pattern: str) -> Iterator:
         ask(None, READY_SECONDS)
         (error, groups), _ = ask(pattern, SECONDS)
         if error:
-            raise ValueError(f"pattern {pattern[:200]!r} is no regular expression: {error}")
+            raise ValueError(
+                f"pattern {pattern[:200]!r} is not a valid regular expression: {error}"
+            )
         if "label" not in groups:
             raise ValueError(f"pattern {pattern[:200]!r} has no group named 'label'. {EXAMPLE}")
         yield ask

@@ -66,7 +66,7 @@ def plan_import(
         `examples()`; printing it shows all that in words
 
     Raises:
-        FileNotFoundError, NotADirectoryError: if the path is no folder, or there is no such file
+        FileNotFoundError, NotADirectoryError: if the path is not a folder, or there is no such file
         ValueError: if an argument, the table or the file of names is not understood
     """
     root = os.path.abspath(os.path.expanduser(path))

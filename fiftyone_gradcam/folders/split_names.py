@@ -105,7 +105,7 @@ def splits_among(children: Mapping[str, set[str]]) -> dict[str, str | None] | No
     """The splits of folders of which some are splits by their names and by what they hold.
 
     At least two splits must hold folders of the same name, as train/cat and test/cat do. The
-    folders beside them are no split, unless their names say more.
+    folders beside them are not splits, unless their names say more.
 
     Args:
         children: names of the folders in each

@@ -207,7 +207,7 @@ class _Splits:
                 f"says {says}"
             )
             if self.known[place]:
-                notes.append(f"{about}, which are no splits: train, val and test are")
+                notes.append(f"{about}, which are not splits: train, val and test are")
             elif named is not None:
                 raise ValueError(f"{about}: no split. It must say train, val or test")
             else:

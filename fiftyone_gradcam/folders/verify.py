@@ -104,7 +104,7 @@ def facts_of(path: str, options: DecodeOptions = DEFAULT) -> Facts:
     """Decode a file.
 
     Raises:
-        ImageError: if it is no whole image
+        ImageError: if it is not a whole image
     """
     about = state_of(path)  # first: a file that changes meanwhile has another state next time
     # An eighth of a JPEG's cost, and yet every byte is read.

@@ -1,4 +1,4 @@
-"""Walking through a folder: links are followed once, loops are not, and `/usr` is no data set."""
+"""Walking through a folder: links are followed once, loops never, and `/usr` is not a data set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KNOWN = "jpg jpeg jpe jfif png gif bmp dib webp tif tiff ppm pgm pbm avif heic h
 IMAGES = frozenset(KNOWN.split())
 # What may stand beside images, several files for each.
 LABELS = {"txt", "xml", "json", "csv", "npy", "npz", "mat"}
-# After so many files, one in ten that are no labels must be an image, or images must be to come.
+# After so many files, one in ten that are not labels must be an image, or images must be to come.
 FIRST, ONE_IN = 100_000, 10
 PEEK_FOLDERS, PEEK_FILES = 1000, 20
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")

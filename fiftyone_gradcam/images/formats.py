@@ -40,7 +40,7 @@ _register = threading.Lock()
 
 
 def known_kind(path: str) -> str | None:
-    """What a file is that is no image to Pillow, with the remedy; None if that is not known."""
+    """What a file is that is not an image to Pillow, with the remedy; None if that is not known."""
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)

@@ -26,7 +26,7 @@ class EssentialChunks(io.RawIOBase):
         path: of a file
 
     Attributes:
-        is_shorter: whether anything is left out; False if the file is no PNG
+        is_shorter: whether anything is left out; False if the file is not a PNG
     """
 
     def __init__(self, path: str):
@@ -76,7 +76,7 @@ class EssentialChunks(io.RawIOBase):
 
 
 def _essential(file: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """Where in a file stands what is kept: (start, end) of each stretch; empty if it is no PNG."""
+    """Where a file holds what is kept: (start, end) of each stretch; empty if it is not a PNG."""
     file.seek(0)
     if file.read(len(SIGNATURE)) != SIGNATURE:
         return []

@@ -1,7 +1,7 @@
 """Images decoded in processes of their own, into memory that they share with this one.
 
 Many threads of one process wait for Python's lock between the parts of a decoding that release it.
-The processes know Pillow and NumPy alone, and start in a fraction of a second. They are no copies
+The processes know Pillow and NumPy alone, and start in a fraction of a second. They are not copies
 of this process and do not run its main module again, which `multiprocessing` would.
 """
 

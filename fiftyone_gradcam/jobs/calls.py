@@ -49,7 +49,7 @@ def decode(text: str, dataset_id: object = None) -> dict:
     try:
         given = json.loads(text)
         if not isinstance(given, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not an object")
         return {name: _own(value, dataset_id) for name, value in given.items()}
     except (TypeError, KeyError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"The arguments of this job cannot be read: {error}") from error

@@ -135,7 +135,9 @@ def load_job(id: str | ObjectId) -> Job:
         ValueError: if there is none
     """
     if not ObjectId.is_valid(id):
-        raise ValueError(f"{id!r} is no id of a job. list_jobs(dataset) lists those that there are")
+        raise ValueError(
+            f"{id!r} is not the ID of a job. list_jobs(dataset) lists those that there are"
+        )
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
 

@@ -122,7 +122,7 @@ def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
         the `Job`s, of which each has a state, progress and message
 
     Raises:
-        TypeError: if it is no FiftyOne dataset or view of images
+        TypeError: if it is not a FiftyOne dataset or view of images
     """
     found = DelegatedOperationService().list_operations(
         dataset_id=root_dataset(samples)._doc.id,

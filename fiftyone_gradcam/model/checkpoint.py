@@ -35,7 +35,7 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
 
     Raises:
         FileNotFoundError: if the file is gone
-        ValueError: if it is no checkpoint of this project
+        ValueError: if it is not a checkpoint of this project
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"The checkpoint {path!r} is gone. Train again with fine_tune()")

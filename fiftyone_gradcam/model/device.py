@@ -16,8 +16,8 @@ def pick_device(device: str | None = None) -> torch.device:
             return torch.device(device)
         except (RuntimeError, TypeError) as error:
             raise ValueError(
-                f"device {device!r:.80} is none that torch knows. It could be 'cpu', 'cuda', "
-                f"'cuda:1' or 'mps'"
+                f"device {device!r:.80} is unknown to torch. It can be 'cpu', 'cuda', 'cuda:1' "
+                f"or 'mps'"
             ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")

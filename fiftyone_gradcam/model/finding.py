@@ -15,7 +15,7 @@ from .nodes import Tokens, activated, as_map, trace_of
 from .splitting import Splitter, TracedSplitter
 
 # They hand on what they get, in eval mode; and in transformers they stand where tensors have four
-# dimensions that are no map. What pools to a fixed size belongs to the head.
+# dimensions that are not maps. What pools to a fixed size belongs to the head.
 _PASSIVE = (
     *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Softmax),
     *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),

@@ -129,7 +129,7 @@ def _others_than(
 
 
 def _check_kinds(state: State, own: State, file: WeightsFile, path: str) -> None:
-    """Refuse tensors that are no plain numbers, by their names in the file."""
+    """Refuse tensors that are not plain numbers, by their names in the file."""
     for name, value in state.items():
         floats = own[name].is_floating_point() if name in own else True
         kind = _odd_kind(value, floats and not name.endswith("num_batches_tracked"))
@@ -146,14 +146,14 @@ def _odd_kind(value: torch.Tensor, floats: bool) -> str:
     if value.is_quantized:
         return f"is quantized ({value.dtype})"
     if value.is_nested or value.layout is not torch.strided:
-        return f"is no dense tensor ({value.layout})"
+        return f"is not a dense tensor ({value.layout})"
     if floats and not value.is_floating_point():
         return f"holds {value.dtype}, where the network has floating-point numbers"
     return ""
 
 
 def _check_values(state: State, file: WeightsFile, path: str) -> None:
-    """Refuse values that are no finite numbers as float32, which is what networks compute in, and
+    """Refuse values that are not finite numbers as float32, which is what networks compute in, and
     such as lead to none."""
     for name, value in state.items():
         if not value.is_floating_point() or not value.numel():

@@ -145,7 +145,7 @@ def as_map(
             with or without a class token before it
 
     Raises:
-        ValueError: if it is no map
+        ValueError: if it is not a map
     """
     if isinstance(output, torch.Tensor) and output.dim() == 4:
         if not tokens_last:

@@ -28,7 +28,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def check_module(module: object) -> None:
-    """Refuse what is no module, or one whose weights cannot be computed with.
+    """Refuse what is not a module, or one whose weights cannot be computed with.
 
     Raises:
         ValueError: naming the weight, and the remedy

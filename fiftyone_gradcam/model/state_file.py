@@ -64,7 +64,7 @@ def read_weights_file(path: str) -> WeightsFile:
 
     Raises:
         WeightsError: if torch cannot read it safely, if it holds no such dictionary or more than
-            one, or a key that is no name, or a value that is no tensor
+            one, or a key that is not a name, or a value that is not a tensor
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -146,8 +146,8 @@ def _check_entries(where: str, content: dict) -> None:
             )
         if len(key) > _LONGEST:
             raise WeightsError(
-                f"{where!r} holds a name of {len(key)} letters, {_short(key)!r}, which no network "
-                f"has",
+                f"{where!r} holds a name of {len(key)} characters, {_short(key)!r}, which no "
+                f"network has",
                 SAVE,
             )
         if not isinstance(value, torch.Tensor):

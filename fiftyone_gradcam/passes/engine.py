@@ -242,8 +242,8 @@ def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
         found = _to_host(work.compute(batch, pixels), True)
     except torch.cuda.OutOfMemoryError as error:
         raise ValueError(
-            f"The GPU has not enough memory for {len(batch.positions)} images at once. Pass a "
-            f"smaller batch_size"
+            f"The GPU does not have enough memory for {len(batch.positions)} images at once. Pass "
+            f"a smaller batch_size"
         ) from error
     event = torch.cuda.Event()
     event.record()

@@ -8,7 +8,7 @@ import re
 
 EMPTY = ("br", "meta", "img", "hr", "line", "polyline", "circle", "rect", "path")
 MOST_LETTERS, MOST_OF_NAME = 2000, 160  # of a text, of a name: the middle of longer ones is cut
-# Control characters, halves of letters (bytes of file names that are no UTF-8), and marks that
+# Control characters, halves of letters (bytes of file names that are not UTF-8), and marks that
 # turn the direction of the text around them.
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"

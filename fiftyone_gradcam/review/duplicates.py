@@ -104,7 +104,7 @@ def near_duplicates(
         block = b[own] @ a.T
         near = ratio * _distances(block, NEIGHBOUR)[:, -1]
         if b is a:
-            block[np.arange(len(own)), own] = -1  # an image is no duplicate of itself
+            block[np.arange(len(own)), own] = -1  # an image is not a duplicate of itself
         columns, rows = np.nonzero((block >= similar) & (1 - block <= near[:, None]))
         found.append(np.stack([rows, own[columns]], 1))
         cosines.append(block[columns, rows])
@@ -253,7 +253,7 @@ def _dimension(directions: np.ndarray) -> float:
     """
     sample = np.arange(0, len(directions), -(-len(directions) // BLOCK))
     cosines = directions[sample] @ directions.T
-    cosines[np.arange(len(sample)), sample] = -np.inf  # an image is no neighbour of its own
+    cosines[np.arange(len(sample)), sample] = -np.inf  # an image is not a neighbor of its own
     distances = _distances(cosines, FAR_NEIGHBOUR)
     growth = np.log(distances[:, -1] / distances[:, NEIGHBOUR - 1]).mean() / 2
     return float((1 / np.arange(NEIGHBOUR, FAR_NEIGHBOUR)).sum() / max(growth, 1e-3))

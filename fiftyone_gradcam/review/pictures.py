@@ -50,7 +50,7 @@ def poor_pictures(
 ) -> list[tuple[str, str] | None]:
     """Name what is poor about pictures.
 
-    What more than a tenth of the images share is no issue of one of them.
+    What more than a tenth of the images share is not an issue of one of them.
 
     Args:
         measures: (N, 4), see `picture_measures`; rows of NaN where there are none

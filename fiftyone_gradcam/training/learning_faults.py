@@ -124,7 +124,7 @@ def overfitting(case: Evidence) -> Finding | None:
     best, last = rows[int(losses.argmin())], rows[-1]
     low, end = best.val_loss, float(losses[-2:].min())  # one high value may be chance
     guessing = case.yardstick[0]
-    # A network that is sure loses much by a few errors: that the loss rises a little is no harm.
+    # A network that is sure loses much by a few errors: a loss that rises a little is harmless.
     risen = end >= 1.5 * low and end >= low + 0.2 * guessing
     is_useless = end > 1.2 * guessing
     if not (risen or is_useless) or best is last or last.train_loss >= best.train_loss:

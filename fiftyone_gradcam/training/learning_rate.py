@@ -97,7 +97,8 @@ def range_test(
     """
     if not 0 < lowest < highest <= 10:
         raise ValueError(
-            f"lowest and highest must be rising rates in (0, 10], not {lowest!r} and {highest!r}"
+            f"lowest and highest must be increasing rates in (0, 10], not {lowest!r} and "
+            f"{highest!r}"
         )
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < LEAST_STEPS:
         raise ValueError(f"steps must be a whole number of at least {LEAST_STEPS}, not {steps!r}")

@@ -202,7 +202,7 @@ class Recipe:
 
 
 def check_choices(names: Sequence[str]) -> None:
-    """Refuse names that are no choice of a recipe.
+    """Refuse names that are not choices of a recipe.
 
     Raises:
         ValueError: naming the most similar choices, or all

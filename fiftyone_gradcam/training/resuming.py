@@ -48,8 +48,8 @@ def resumed_recipe(
             )
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
-            f"This training has done its {counted(state['epoch'], 'epoch')}. Pass epochs= with "
-            f"more to resume"
+            f"This training has completed its {counted(state['epoch'], 'epoch')}. Pass epochs= "
+            f"with more to resume"
         )
     return given
 

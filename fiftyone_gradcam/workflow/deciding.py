@@ -67,7 +67,7 @@ def review(
     dataset = root_dataset(samples)
     if decision not in DECISIONS:
         raise ValueError(
-            f"{decision!r} is no decision. {did_you_mean(decision, DECISIONS)}Decisions: "
+            f"{decision!r} is not a decision. {did_you_mean(decision, DECISIONS)}Decisions: "
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
@@ -150,7 +150,7 @@ def _check_class(dataset: fo.Dataset, label_field: str, label: str, new_class: b
     known = classes_of(dataset, label_field)
     if label not in known and not new_class:
         raise ValueError(
-            f"{label!r} is no class of {label_field!r} yet. {did_you_mean(label, known)}Pass "
+            f"{label!r} is not a class of {label_field!r} yet. {did_you_mean(label, known)}Pass "
             f"new_class=True to add it. Its classes: {some(known)}"
         )
 

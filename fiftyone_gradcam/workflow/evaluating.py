@@ -241,7 +241,9 @@ def _free_field(dataset: fo.Dataset, run: runs.Run) -> str:
 
 def _check_key(dataset: fo.Dataset, key: str, name: str, label_field: str) -> None:
     if not key.isidentifier():
-        raise ValueError(f"{key!r} is no evaluation key. Use letters, digits and underscores")
+        raise ValueError(
+            f"{key!r} is not a valid evaluation key. Use letters, digits and underscores"
+        )
     if key in dataset.list_evaluations():
         config = dataset.get_evaluation_info(key).config
         own = (getattr(config, "pred_field", None), getattr(config, "gt_field", None))

@@ -77,7 +77,7 @@ def explain_sample(
         image
 
     Raises:
-        TypeError: if `sample` is no sample of a dataset
+        TypeError: if `sample` is not a sample of a dataset
         ValueError: if there is no network to ask, no such class, or the file cannot be decoded
         FileNotFoundError: if the run's checkpoint or the weights file is gone
         ConnectionError: if ImageNet weights are neither cached nor to be downloaded

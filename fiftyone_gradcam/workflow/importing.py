@@ -44,7 +44,7 @@ def import_folders(
 
     Where classes and splits stand is guessed, as `plan_import` shows, unless it is
     said, now or at an earlier import of the folder into the dataset. Splits become sample tags.
-    Every file is decoded; those that are no usable images are left out, counted by reason,
+    Every file is decoded; those that are not usable images are left out, counted by reason,
     printed, and listed in `dataset.info["import_folders"]`, whose
     "report" names a file with all of them. Importing the same folder again adds only what is new,
     reads files again whose size or time has changed, reports labels that have changed and files
@@ -84,7 +84,7 @@ def import_folders(
         the dataset
 
     Raises:
-        FileNotFoundError, NotADirectoryError: if the path is no folder
+        FileNotFoundError, NotADirectoryError: if the path is not a folder
         ValueError: if it holds no images with labels or a single class, if the name is taken by
             another dataset, or if an argument is not understood
         CancelledError: if `progress` raised it; what was imported so far stays

@@ -62,7 +62,7 @@ def import_run(
 
     Raises:
         FileNotFoundError: if the folder, or one of its files, or the weights do not exist
-        ValueError: if it is no exported run, or damaged, or of another version, or the key is
+        ValueError: if it is not an exported run, or damaged, or of another version, or the key is
             taken; or if the weights do not fit the backbone or the number of classes
     """
     dataset = root_dataset(samples)

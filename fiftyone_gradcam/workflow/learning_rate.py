@@ -61,7 +61,7 @@ def find_learning_rate(
         is the picture
 
     Raises:
-        ValueError: as `fine_tune`; or if `path` is no PNG or exists, or a number is out of range
+        ValueError: as `fine_tune`; or if `path` is not a PNG or exists, or a number is out of range
     """
     dataset = fields.root_dataset(samples)
     path = _checked(path, overwrite) or os.path.join(dataset_folder(dataset), PICTURE)
@@ -93,7 +93,7 @@ def _checked(path: str | None, overwrite: bool) -> str | None:
         return None
     path = os.path.abspath(os.path.expanduser(path))
     if not path.lower().endswith(".png"):
-        raise ValueError(f"path={path!r} is no name of a PNG. Let it end in .png")
+        raise ValueError(f"path={path!r} is not the name of a PNG file. End it with .png")
     if os.path.isdir(path):
         raise ValueError(f"path={path!r} is a folder. Pass the path of a file")
     if os.path.exists(path) and not overwrite:

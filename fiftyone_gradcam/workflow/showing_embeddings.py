@@ -130,7 +130,9 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         ValueError: with the remedy
     """
     if not isinstance(key, str) or not key.isidentifier():
-        raise ValueError(f"{key!r} is no name for a brain run. Use letters, digits and underscores")
+        raise ValueError(
+            f"{key!r} is not a valid key of a brain run. Use letters, digits and underscores"
+        )
     dataset.reload()  # another process may have made it
     if overwrite or not dataset.has_brain_run(key):
         return

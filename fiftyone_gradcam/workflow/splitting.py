@@ -194,7 +194,7 @@ def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
         return equal_files(samples.values("filepath"))
     if samples.get_field(groups) is None:
         raise ValueError(
-            f"{groups!r} is no field of {samples._root_dataset.name!r}. "
+            f"{groups!r} is not a field of {samples._root_dataset.name!r}. "
             f"{did_you_mean(groups, [EQUAL, NEAR, *samples.get_field_schema()])}groups may be "
             f"{EQUAL!r}, {NEAR!r}, or one of {some(sorted(samples.get_field_schema()))}"
         )

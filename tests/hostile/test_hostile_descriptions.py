@@ -36,7 +36,7 @@ def exported(tmp_path_factory):
 
 
 def texts(facts: dict, seed: int, count: int) -> list[tuple[str, bytes]]:
-    """What a run.json holds that is no JSON, or not of this plugin, or has no end."""
+    """What a run.json holds that is not valid JSON, or not of this plugin, or has no end."""
     source, good = random.Random(f"texts {seed}"), json.dumps(facts).encode()
     found = [
         ("empty", b""),

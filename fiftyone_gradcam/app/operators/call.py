@@ -1,6 +1,6 @@
 """Operators that scripts in the browser call.
 
-These are no forms: they answer at once with plain values, what is wrong among them.
+These are not forms: they answer at once with plain values, what is wrong among them.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ class Call(foo.Operator):
 def checked_ids(ids: list[str]) -> list[str]:
     """Ids of samples, refused if they are none."""
     if wrong := [i for i in ids if not ObjectId.is_valid(i)]:
-        raise ValueError(f"{wrong[0]!r} is no id of a sample")
+        raise ValueError(f"{wrong[0]!r} is not the ID of a sample")
     return ids

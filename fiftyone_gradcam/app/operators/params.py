@@ -13,7 +13,7 @@ from fiftyone.operators import types
 
 from ...dataset.stages import check_stages
 
-MOST_LETTERS = 4096  # of a text: no path and no name is longer
+MOST_LETTERS = 4096  # of a string: no path and no name is longer
 MOST_TEXTS = 10_000
 MOST_NUMBER = 2**53  # what JSON carries whole
 
@@ -55,12 +55,14 @@ def _is_path(value: object) -> bool:
     return _is_text(value)
 
 
-TEXT = Kind(f"a text of at most {MOST_LETTERS} letters", _is_text)
+TEXT = Kind(f"a string of at most {MOST_LETTERS} characters", _is_text)
 WHOLE = Kind("a whole number", _is_whole)
 NUMBER = Kind("a number", _is_number)
 SWITCH = Kind("true or false", lambda value: isinstance(value, bool))
 TEXTS = Kind("a list of texts", _are_texts)
-PATH = Kind(f"a text of at most {MOST_LETTERS} letters, or a file of the file explorer", _is_path)
+PATH = Kind(
+    f"a string of at most {MOST_LETTERS} characters, or a file of the file explorer", _is_path
+)
 ANYTHING = Kind("anything", lambda value: True)  # nothing reads it
 
 # All parameters of all forms; a test holds them to the forms.

@@ -74,7 +74,7 @@ def default_target(ctx, scope: str) -> str:
 
 
 def selected_ids(ctx) -> list[str]:
-    """Ids of the samples that are selected in the grid; what is no id is left out."""
+    """Ids of the samples that are selected in the grid; what is not an ID is left out."""
     selected = ctx.selected if isinstance(ctx.selected, list) else []
     return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 

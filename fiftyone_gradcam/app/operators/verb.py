@@ -122,7 +122,7 @@ class Verb(foo.Operator):
         """The call that a job is to make; None if the values of the form are meant."""
         if "call" not in ctx.params:
             return None
-        # What the request says of itself, "delegated" among it, is no proof.
+        # What the request says of itself, "delegated" among it, is not proof.
         id = getattr(ctx, "_delegated_operation_id", None)
         return queue.call_of(id, self.uri, ctx.params["call"])
 
@@ -147,7 +147,7 @@ class Verb(foo.Operator):
 
     def given(self, ctx) -> dict:
         """The verb's arguments by name, from parameters that are checked."""
-        self._call(ctx)  # refuses one that is no job's
+        self._call(ctx)  # refuses one that is not a job's
         self._check_request(ctx)
         try:
             return self.arguments(ctx)

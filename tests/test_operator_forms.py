@@ -1,0 +1,235 @@
+"""Forms of single operators: what they offer, what they say is missing, what they hand on."""
+
+import base64
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from conftest import REPOSITORY, save_digits
+from PIL import Image
+from test_operators import OF_RUNS, URI, execute, form
+from trees import TREES
+
+from fiftyone_gradcam.explain.methods import METHODS
+from fiftyone_gradcam.explain.render import SCALES, STORAGES
+from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
+from fiftyone_gradcam.locks import own_folder
+from fiftyone_gradcam.model.backbones import BACKBONES
+from fiftyone_gradcam.passes.heatmaps import KINDS
+
+
+def test_forms_offer_what_the_dataset_has(trained):
+    fine_tune = form("fine_tune", trained)
+    assert "label_field" not in fine_tune  # the plugin's own predictions are no labels to learn
+    chosen = form("fine_tune", trained, label_field="prediction")
+    assert chosen["label_field"]["type"]["values"] == ["ground_truth", "prediction"]
+    assert set(BACKBONES) < set(fine_tune["backbone"]["type"]["values"])
+    assert "weights_file" not in fine_tune
+    assert "weights_file" in form("fine_tune", trained, weights="file")
+    assert "no_weights_file" in form("fine_tune", trained, weights="file", weights_file="/gone")
+    assert "taken_key" in form("fine_tune", trained, key="quick")
+    assert "bad_key" in form("fine_tune", trained, key="a b")
+    assert "batch_size" in form("fine_tune", trained, advanced=True)
+    predict = form("predict", trained)
+    assert predict["run"]["type"]["values"] == ["quick", "pretrained classifier"]
+    assert "backbone" not in predict
+    as_it_is = form("predict", trained, run="pretrained classifier", advanced=True)
+    assert "small_cnn" not in as_it_is["backbone"]["type"]["values"]
+    placeholder = as_it_is["imagenet_to"]["view"]["placeholder"]
+    assert placeholder == "imagenet"  # not the fields of a run
+    assert as_it_is["weights"]["type"]["values"] == ["imagenet", "file"]
+    assert as_it_is["resize"]["type"]["values"] == ["auto", *RESIZES]
+    more = form("predict", trained, advanced=True)
+    assert more["method"]["type"]["values"] == list(METHODS)
+    assert more["scale"]["type"]["values"] == list(SCALES)
+    assert more["interpolation"]["type"]["values"] == list(INTERPOLATIONS)
+    assert more["storage"]["type"]["values"] == list(STORAGES)
+    assert set(KINDS) <= set(more)
+    assert form("export_overlays", trained)["heatmap_field"]["type"]["values"] == [
+        "gradcam",
+        "gradcam_label",
+    ]
+    assert form("explanation_quality", trained)["heatmap_field"]["type"]["values"] == ["gradcam"]
+    taken = {"folder": str(REPOSITORY)}
+    assert "not_empty" in form("export_overlays", trained, **taken)
+    assert "not_empty" not in form("mean_heatmaps", trained, overwrite=True, **taken)
+    labels = form("lowest_scores", trained)["label"]["type"]["values"]
+    assert labels == ["digit 0", "digit 1", "digit 2"]
+    assert "too_much" in form("split", trained, train=0.9, val=0.2)
+    assert "no_plan" in form("import_folders", trained, path="/gone")
+    assert "small_cnn" in form("find_label_issues", trained)["backbone"]["type"]["values"]
+    assert "small_cnn" not in form("find_leaks", trained)["backbone"]["type"]["values"]
+
+
+def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
+    root = save_digits(tmp_path / "d", per_class=4)
+    (root / "note.txt").write_text("x")
+    fields = form("import_folders", trained, path=str(root))
+    words = str(fields["plan"])
+    assert "12 files in 3 classes: the class is the name of the folder" in words
+    assert "| digit 0 | 4 |" in words
+    assert fields["name"]["view"]["placeholder"] == "d"
+    assert not {"no_plan", "taken"} & set(fields)
+    picture = Image.open(own_folder() / "import.jpg")
+    assert picture.width > 5 * 96
+    fields = form("import_folders", trained, path=str(root), advanced=True, label_from="pattern")
+    assert "no_plan" in fields
+    chosen = {"path": str(root), "advanced": True, "label_from": "pattern"}
+    fields = form("import_folders", trained, **chosen, pattern=r"00(?P<label>[01])")
+    assert "| 0 | 3 |" in str(fields["plan"])
+    assert "6 images have no class" in str(fields["warning_0"])
+    taken = form("import_folders", trained, path=str(root), name=trained.name)
+    assert "taken" in taken
+    operator = foo.get_operator(URI + "import_folders")
+    params = {**chosen, "pattern": "(?P<label>x)", "table": "left over", "skip": "*_a *_b",
+              "level": "automatic"}  # fmt: skip
+    ctx = foo.executor.ExecutionContext(
+        request_params={"dataset_name": trained.name, "params": params}, operator_uri=URI + "i"
+    )
+    assert operator.arguments(ctx) == {
+        "path": str(root), "label_from": "pattern", "pattern": "(?P<label>x)",
+        "skip": ["*_a", "*_b"], "name": None, "label_field": "ground_truth", "overwrite": False,
+        "keep_truncated": False, "max_pixels": None,
+    }  # fmt: skip
+
+
+def test_the_form_of_an_import_tells_of_masks_and_names(name, tmp_path):
+    empty = fo.Dataset(name)
+    root = tmp_path / "图片"
+    TREES["masks of some classes"].make(root)
+    fields = form("import_folders", empty, path=str(root))
+    assert "| crack | 5 |" in str(fields["plan"])
+    assert "To import them too, turn on “Keep masks”" in str(fields["warning_0"])
+    assert fields["name"]["view"]["placeholder"] == "图片 images"
+    assert "The folder is named '图片'; the dataset will be named '图片 images'" in str(
+        fields["own_name"]
+    )
+    fields = form("import_folders", empty, path=str(root), advanced=True, keep_masks=True)
+    assert "| crack | 10 |" in str(fields["plan"])
+    assert fields["keep_masks"]["view"]["label"] == "Keep masks"
+    assert "taken" in form("import_folders", empty, path=str(root), name="图片")
+    TREES["splits are never classes"].make(tmp_path / "splits")
+    chosen = {"advanced": True, "label_from": "folder", "split_from": "nothing"}
+    fields = form("import_folders", empty, path=str(tmp_path / "splits"), **chosen)
+    assert "“Splits come from”" in str(fields["no_plan"])
+
+
+def test_forms_say_what_is_missing(name):
+    empty = fo.Dataset(name)
+    assert form("predict", empty)["run"]["default"] == "pretrained classifier"
+    assert "no_heatmaps" in form("export_overlays", empty)
+    assert "no_heatmaps" in form("explanation_quality", empty)
+    assert "no_predictions" in form("mistakes", empty)
+    assert "no_label_field" in form("fine_tune", empty)
+
+
+@pytest.mark.parametrize(
+    ("verb", "params", "given"),
+    [
+        ("export_run", {"run": "quick", "folder": "/x"}, {"overwrite": False}),
+        ("export_run", {"run": "quick", "folder": "/x", "overwrite": True}, {}),
+        ("import_run", {"folder": "/x", "key": "new"}, {}),
+        ("import_run", {"folder": "/x", "key": ""}, {"key": None}),
+        ("import_run",
+         {"way": "weights", "weights_file": "/x.pt", "backbone": "resnet18", "key": "new",
+          "class_names": "ant, bee", "label_field": "ground_truth", "resize": "squash"},
+         {"weights": "/x.pt", "classes": ["ant", "bee"], "image_size": None}),
+        ("rename_run", {"key": "quick", "new_key": "other"}, {}),
+        ("delete_run", {"key": "quick"}, {"fields": True}),
+        ("delete_run", {"key": "quick", "fields": False}, {}),
+        ("lowest_scores", {"prediction_field": "prediction", "label": "digit 1", "count": 3}, {}),
+        ("highest_scores", {"prediction_field": "p"}, {"label": None, "count": None}),
+        ("mistakes", {"prediction_field": "p"}, {}),
+        ("relocate", {"old": "/a", "new": "/b"}, {}),
+        ("split", {"label_field": "ground_truth", "way": "folds", "folds": 3, "seed": 7},
+         {"way": None, "groups": None}),
+        ("split", {"label_field": "ground_truth", "groups": "filename"},
+         {"seed": 0, "fractions": {"train": 0.6, "val": 0.2, "test": 0.2}}),
+    ],
+)  # fmt: skip
+def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
+    view = trained.limit(5)
+    ctx = foo.executor.ExecutionContext(
+        request_params={
+            "dataset_name": trained.name, "params": params, "view": view._serialize()
+        },
+        operator_uri=URI + verb,
+    )  # fmt: skip
+    found = foo.get_operator(URI + verb).arguments(ctx)
+    samples = found.pop("samples")
+    of_all = verb in (*OF_RUNS, "relocate")  # runs and files are the dataset's, not the view's
+    assert samples.values("id") == (trained if of_all else view).values("id")
+    of_the_form = ("way", "weights_file", "class_names")
+    expected = {n: value for n, value in {**params, **given}.items() if n not in of_the_form}
+    assert found == expected
+
+
+def test_the_form_of_fine_tune_follows_the_recipe(trained):
+    from fiftyone_gradcam.app.operators.recipe_fields import AUGMENTATION, DEFAULTS, LEARNING
+    from fiftyone_gradcam.training.known_recipes import RECIPES
+    from fiftyone_gradcam.training.recipe import Recipe
+
+    # The form knows the defaults without torch.
+    assert {name: getattr(Recipe(), name) for name in DEFAULTS} == DEFAULTS
+    for name in RECIPES:  # and offers what its recipes may have, by the rules of `Recipe`
+        chosen = {"recipe": name, "advanced": True}
+        fields = form("fine_tune", trained, **chosen)
+        assert {choice.name for choice in (*LEARNING, *AUGMENTATION)} <= set(fields)
+    for choice in (*LEARNING, *AUGMENTATION):
+        for value in choice.options or (choice.least, choice.most):
+            if value or choice.options:
+                Recipe(**{choice.name: value})
+    assert fields["brightness"]["view"]["placeholder"] == "0.3"
+    assert fields["dropout"]["view"]["placeholder"] == "0.5"
+    fields = form("fine_tune", trained)
+    assert not {choice.name for choice in (*LEARNING, *AUGMENTATION)} & set(fields)
+    assert fields["recipe"]["type"]["values"] == [*RECIPES, "run quick"]
+    assert fields["epochs"]["view"]["placeholder"] == "5, or more if there are few images"
+    fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
+    assert fields["key"]["view"]["placeholder"] == "vgg16"
+    labels = [choice["label"] for choice in fields["freeze"]["view"]["choices"]]
+    assert labels[0] == "As in the recipe: the first 4 stages"
+    operator = foo.get_operator(URI + "fine_tune")
+    params = {"label_field": "ground_truth", "recipe": "sommelier", "horizontal_flip": "yes",
+              "freeze": "automatic", "weights": "none", "images_per_class": 3,
+              "rotation": 5.0, "vertical_flip": "no", "optimizer": "adam"}  # fmt: skip
+    ctx = foo.executor.ExecutionContext(
+        request_params={"dataset_name": trained.name, "params": params}, operator_uri=URI + "f"
+    )
+    given = operator.arguments(ctx)
+    assert given.pop("samples") == trained
+    assert given == {
+        "key": "resnet50",
+        "recipe": "sommelier",
+        "label_field": "ground_truth",
+        "horizontal_flip": True,
+        "weights": "none",
+        "images_per_class": 3,
+        "rotation": 5.0,
+        "vertical_flip": False,
+        "optimizer": "adam",
+    }
+
+
+def test_looks_before_a_training(trained):
+    chosen = {"label_field": "ground_truth", "backbone": "small_cnn"}
+    result = execute("preview_augmentation", trained, **chosen).result
+    assert base64.b64decode(result["picture"].split(",")[1]) == Path(result["path"]).read_bytes()
+    assert Image.open(result["path"]).format == "PNG"
+    # What is filled in is seen: with all pixels turned to black or white there is no grey left.
+    still = {"horizontal_flip": "no", "translation": 0, "scale": 0.0, "rotation": 0.0}
+    noisy = execute("preview_augmentation", trained, **chosen, **still, noise=1.0).result
+    plain = execute("preview_augmentation", trained, **chosen, **still).result
+    assert noisy["path"] == plain["path"]
+    assert noisy["picture"] != plain["picture"]
+    for verb in ("sanity_check", "find_learning_rate"):
+        operator = foo.get_operator(URI + verb)
+        ctx = foo.executor.ExecutionContext(
+            request_params={"dataset_name": trained.name, "params": chosen},
+            executor=foo.executor.Executor(),
+            operator_uri=URI + verb,
+        )
+        (told,) = [m.body.params["message"] for m in operator.execute(ctx)
+                   if "message" in m.body.params]  # fmt: skip
+        assert ("learn" in told) if verb == "sanity_check" else ("Suggested" in told), told
