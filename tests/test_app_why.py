@@ -155,6 +155,9 @@ def test_why(app, dataset):
     assert other.prediction.label in part(app, "why-labels").inner_text()
     part(app, "why-neighbor").first.click()
     explained(app, fg.explain_sample(other).neighbors[0].sample_id)
+    # FiftyOne leaves Escape to its picture of the sample, which was there before this panel.
+    app.page.keyboard.press("Escape")
+    app.page.locator("[data-cy=modal]").wait_for(state="detached")
     # Without a network to ask, it says so.
     fg.delete_run(dataset, "made")
     app.open(dataset.name)
@@ -182,6 +185,20 @@ def check_picture(app, found) -> None:
     assert outline["width"] / image["width"] == pytest.approx(224 / 256, abs=0.01)
 
 
+def check_colors(app, found) -> None:
+    """Both sides of a contrast, each in the color that its field has in the grid, and its bar."""
+    bars = part(app, "why-legend").locator("span span").all()
+    sides = zip(("for", "against"), found.contrast_pictures(), bars, strict=True)
+    for color, (name, picture, bar) in zip(((128, 255, 0), (128, 0, 255)), sides, strict=True):
+        row, column = np.unravel_index(picture.argmax(), picture.shape)
+        *_, red, green, blue, alpha = app.page.evaluate(PIXELS, [name, int(column), int(row)])
+        assert alpha == picture.max()
+        # The canvas keeps colors times opacity, in whole steps.
+        assert np.abs(np.array([red, green, blue]) - color).max() <= 2 + 255 // alpha
+        shown_color = bar.evaluate("(bar) => getComputedStyle(bar).backgroundColor")
+        assert shown_color == f"rgb{color}"
+
+
 def check_choices(app, found) -> None:
     """The label, the contrast in two colors, any class, and none."""
     part(app, "why-label").click()
@@ -190,6 +207,7 @@ def check_choices(app, found) -> None:
     shown(app, "for", "against")
     legend = part(app, "why-legend").inner_text()
     assert f"speaks for {found.label}, against {found.predicted}" in legend
+    check_colors(app, found)
     app.screenshot("why contrast")
     third = next(name for name, _ in found.top() if name not in (found.predicted, found.label))
     part(app, "why-bar").filter(has_text=third).click()
