@@ -5,6 +5,7 @@ Progress is a bar in the terminal, or goes to a callback such as the App's.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .images.decode import ImageError
 # Called with (done, total, message); done and total count images.
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
+_MANY = re.compile(r"\b(?<!['/])(file|image|link|mask)s\b")
 
 
 class CancelledError(Exception):
@@ -86,7 +88,7 @@ def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> N
     if reasons:
         print(f"Left out {counted(sum(reasons.values()), what.removesuffix('s'))}:")
         for reason, count in reasons.items():
-            print(f"  {count} {reason}")
+            print(f"  {counted_as(count, reason)}")
         print(f"  such as {some(paths, 3)}")
 
 
@@ -98,6 +100,18 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         one, many: of one, and of any other number; None adds an "s" to the last word of `one`
     """
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def counted_as(number: int, what: str) -> str:
+    """A number with words of many, such as "2 .xml files", or "1 .xml file" of one.
+
+    Args:
+        number: how many
+        what: words of which the first plural is what is counted
+    """
+    if number == 1:
+        what = _MANY.sub(lambda found: found[1], what, count=1).replace(" their own", " its own")
+    return f"{number} {what}"
 
 
 def some(names: Sequence[str], count: int = 10) -> str:

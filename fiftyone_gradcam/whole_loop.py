@@ -97,7 +97,9 @@ def print_suspicious(view: fo.DatasetView, count: int = 10) -> None:
     """Print the most suspicious labels, and how to see them in the App."""
     print("The most suspicious labels:")
     for sample in view.limit(count):
-        other = "" if sample.suggested_label is None else f", rather {sample.suggested_label.label}"
+        other = (
+            "" if sample.suggested_label is None else f", suggested {sample.suggested_label.label}"
+        )
         print(
             f"  {sample.label_quality:.3f}  {sample.filepath}  {sample.ground_truth.label}{other}"
         )

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image
 
 SCREENSHOTS = Path(__file__).resolve().parents[1] / ".screenshots"
+# Each costs about a second: of a test that passes they are taken if this variable is set.
+WANTED = "FIFTYONE_GRADCAM_SCREENSHOTS"
 # Errors of FiftyOne's own: what it cannot fetch from the internet, and
 # what its drawing of heatmaps stumbles over when the grid is drawn again.
 NOT_OURS = (
@@ -254,8 +256,13 @@ class AppPage:
             assert time.monotonic() < end, f"{beyond} points, and no more"
             self.page.wait_for_timeout(100)
 
-    def screenshot(self, name: str) -> np.ndarray:
-        """Take a picture, keep it for people, and return its pixels (H, W, 3)."""
+    def screenshot(self, name: str) -> None:
+        """Keep a picture for people, if they want any."""
+        if os.environ.get(WANTED):
+            self.picture(name)
+
+    def picture(self, name: str) -> np.ndarray:
+        """Take a picture, keep it, and return its pixels (H, W, 3)."""
         SCREENSHOTS.mkdir(exist_ok=True)
         data = self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
@@ -278,7 +285,7 @@ class AppPage:
 
     def _grid(self, name: str) -> np.ndarray:
         box = self.still_box(self.page.locator("[data-cy=fo-grid]").first)
-        pixels = self.screenshot(name)
+        pixels = self.picture(name)
         top, left = round(box["y"]), round(box["x"])
         return pixels[top : top + round(box["height"]), left : left + round(box["width"])]
 

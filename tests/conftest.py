@@ -87,14 +87,14 @@ if target := nursery.found("", places.socket_path(environment)):
 # Files that take longest come first: or one worker would have them to do when others are done.
 # Those of the App wait more than they compute, and stand between others, which compute.
 FIRST = (
-    *("test_app_jobs.py", "test_cli.py", "test_jobs.py"),
-    *("test_app_path.py", "test_faults.py", "test_interrupted.py"),
-    *("test_app.py", "test_operators.py", "test_cam.py"),
-    *("test_app_scores.py", "test_reports.py", "test_cancelling.py"),
-    *("test_app_forms.py", "test_cut_off_imports.py", "test_clones.py"),
-    *("test_app_review.py", "test_run_facts.py", "test_requests.py"),
-    *("test_app_why.py", "test_model.py", "test_killed_trainings.py"),
-    *("test_app_heatmaps.py", "test_methods.py", "test_app_texts.py"),
+    *("test_app_jobs.py", "test_faults.py", "test_jobs.py"),
+    *("test_app.py", "test_operators.py", "test_interrupted.py"),
+    *("test_app_path.py", "test_cli.py", "test_published_weights.py"),
+    *("test_app_review.py", "test_requests.py", "test_killed_trainings.py"),
+    *("test_app_why.py", "test_methods.py", "test_cut_off_imports.py"),
+    *("test_app_heatmaps.py", "test_cam.py", "test_description.py"),
+    *("test_app_forms.py", "test_model.py", "test_clones.py"),
+    *("test_app_texts.py", "test_cancelling.py", "test_learning_faults.py"),
 )
 
 
@@ -301,6 +301,23 @@ def tabs(browser):
         yield context, []
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Note that a test has failed, for its fixtures."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+def show_end(page, request) -> None:
+    """Keep a picture of what a test that failed has come to."""
+    if request.node.stash.get(FAILED, False):
+        page.picture(f"end of {request.node.name}")
+
+
 @pytest.fixture
 def app(app_server, tabs, dataset, request):
     """A browser on the App, which remembers nothing; the module's `dataset` is open in its session.
@@ -320,7 +337,7 @@ def app(app_server, tabs, dataset, request):
     page.empty(url)
     yield page
     if not page.page.is_closed():
-        page.screenshot(f"end of {request.node.name}")
+        show_end(page, request)
         page.page.goto("about:blank")  # or it would see what the next test does
     assert page.errors == [], page.errors
 

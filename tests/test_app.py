@@ -125,7 +125,7 @@ def test_label_issues_by_button(app, app_server, dataset):
     with app.form():
         app.dialog.get_by_text("More choices").click()
     app.fill("Number of folds", "2")
-    app.fill("Epochs", "3")
+    app.fill("Epochs", "1")
     app.screenshot("10 label issues form")
     app.execute()
     app.wait_for_text("of 60 labels", 120)

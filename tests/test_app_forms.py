@@ -35,7 +35,7 @@ def is_above_the_fold(app, text: str) -> bool:
     """Whether a text, and the button that sends the form, are seen without scrolling."""
     height = app.page.viewport_size["height"]
     boxes = (app.dialog.get_by_text(text).first.bounding_box(), submit_buttons(app).bounding_box())
-    return all(box["y"] >= 0 and box["y"] + box["height"] <= height for box in boxes)
+    return all(box and box["y"] >= 0 and box["y"] + box["height"] <= height for box in boxes)
 
 
 def test_forms_of_the_path(app, app_server, dataset, tmp_path):
@@ -52,7 +52,7 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
         close(app)
         app.press("split")
         app.dialog.get_by_text("14 train, 5 val, 5 test").first.wait_for()
-        assert is_above_the_fold(app, "14 train, 5 val, 5 test")
+        until(lambda: is_above_the_fold(app, "14 train, 5 val, 5 test"))
         assert submit_buttons(app).inner_text() == "Split"
         app.fill("Training share", "0.4")
         app.dialog.get_by_text(re.compile("^(9|10) train, 5 val")).wait_for()
@@ -60,7 +60,7 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
         close(app)
         app.press("fine_tune")
         app.dialog.get_by_text("14 training images").first.wait_for()
-        assert is_above_the_fold(app, "14 training images")
+        until(lambda: is_above_the_fold(app, "14 training images"))
         assert submit_buttons(app).inner_text() == "Train"
         app.screenshot(f"72 train {size['width']}")
         close(app)
@@ -83,7 +83,7 @@ def browse(app, folder) -> None:
     with app.form():
         explorer.get_by_role("button", name="Choose", exact=True).click()
     app.dialog.get_by_text("6 files in 3 classes").first.wait_for()
-    assert app.field("Folder").input_value() == str(folder)
+    until(lambda: app.field("Folder").input_value() == str(folder))
     until(submit_buttons(app).is_enabled)
     close(app)
 

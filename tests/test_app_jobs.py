@@ -127,8 +127,7 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     with app.form():  # which is filled in as it was
         app.click("Change and run again")
     filled = app.field("Weights file")
-    filled.wait_for()
-    assert filled.input_value() == f"{wrong.parent}/./{wrong.name}"
+    until(lambda: filled.input_value() == f"{wrong.parent}/./{wrong.name}")
     app.page.keyboard.press("Escape")
     app.dialog.wait_for(state="detached")
     app.click("Remove")

@@ -6,7 +6,7 @@ import shutil
 
 import fiftyone as fo
 import pytest
-from conftest import HOME, save_digits
+from conftest import HOME, save_digits, show_end
 from published import as_saved
 from serving import launch, until
 
@@ -59,7 +59,7 @@ def app(at_hand, browser, request, folder):
     with browser.new_context(viewport={"width": width, "height": height}) as context:
         page = AppPage(context.new_page(), f"http://127.0.0.1:{at_hand.server_port}/")
         yield page
-        page.screenshot(f"end of {request.node.name}")
+        show_end(page, request)
     assert page.errors == [], page.errors
 
 

@@ -99,7 +99,7 @@ def open_review(app, dataset) -> None:
     part(app, "progress").wait_for()
 
 
-def wait_until(app, code: str, seconds: float = 20) -> None:
+def wait_until(app, code: str, seconds: float = 60) -> None:
     app.page.wait_for_function(code, timeout=1000 * seconds)
 
 

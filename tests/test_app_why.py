@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import save_digits
 from made_runs import make_run
+from serving import until
 from tiles import CYAN, MAGENTA, check_tiles, expected_tile
 
 import fiftyone_gradcam as fg
@@ -13,7 +14,8 @@ from fiftyone_gradcam.explain.overlay import colors_of
 
 PIXELS = """([name, x, y]) => {
     const canvas = [...document.querySelectorAll('[data-cy=gradcam-heat]')]
-        .find((one) => one.dataset.drawn.endsWith(name));
+        .find((one) => one.dataset.drawn?.endsWith(name));
+    if (!canvas) return null;  // it is drawn again
     const pen = canvas.getContext('2d');
     return [canvas.width, canvas.height, ...pen.getImageData(x, y, 1, 1).data];
 }"""
@@ -34,6 +36,17 @@ def part(app, name: str):
     return app.page.locator(f"[data-cy=gradcam-{name}]")
 
 
+def legend(app, what: str) -> list[str]:
+    """The colors or paths of the legend, all read in one look."""
+    return part(app, "legend").evaluate_all(f"(found) => found.map((one) => one.dataset.{what})")
+
+
+def stored_heatmaps(dataset) -> list[str]:
+    """The heatmaps that the grid shows, as they are stored."""
+    dataset.reload()
+    return active_heatmaps(dataset)
+
+
 def shown(app, *names: str) -> None:
     """Wait until these heatmaps are drawn, and no other."""
     code = """(names) => {
@@ -42,7 +55,7 @@ def shown(app, *names: str) -> None:
         return found.length === names.length
             && names.every((name) => found.some((x) => x && x.endsWith(name)));
     }"""
-    app.page.wait_for_function(code, arg=list(names), timeout=30_000)
+    app.page.wait_for_function(code, arg=list(names), timeout=60_000)
 
 
 def explained(app, sample_id: str) -> None:
@@ -61,20 +74,18 @@ def test_the_grid_shows_one_kind_of_heatmap_at_a_time(app, dataset):
         part(app, f"show-{name}").click()
         check_tiles(app.page, [expected_tile(sample, field, color) for sample in dataset])
         app.page.wait_for_function(
-            f"() => document.querySelector('[data-cy=gradcam-show-{name}]').ariaPressed === 'true'"
+            f"() => document.querySelector('[data-cy=gradcam-show-{name}]')?.ariaPressed === 'true'"
         )
-        colors = [x.get_attribute("data-color") for x in part(app, "legend").all()]
-        assert colors == ([] if field is None else ["#{:02x}{:02x}{:02x}".format(*color)])
-        dataset.reload()
-        assert active_heatmaps(dataset) == ([field] if field else [])
+        colors = [] if field is None else ["#{:02x}{:02x}{:02x}".format(*color)]
+        until(lambda colors=colors: legend(app, "color") == colors)
+        until(lambda field=field: stored_heatmaps(dataset) == ([field] if field else []))
     with app._answered("execute"):
         part(app, "show-gradcam_contrast").click()
-    paths = [x.get_attribute("data-path") for x in part(app, "legend").all()]
-    assert paths == ["gradcam_contrast", "gradcam_contrast_against"]
+    paths = ["gradcam_contrast", "gradcam_contrast_against"]
+    until(lambda: legend(app, "path") == paths)
     words = part(app, "legend").all_inner_texts()
     assert words[1] == "speaks for the label rather than for the predicted class"
-    dataset.reload()
-    assert active_heatmaps(dataset) == paths
+    until(lambda: stored_heatmaps(dataset) == paths)
     app.screenshot("heatmaps of the grid")
 
 
@@ -101,7 +112,7 @@ def test_fields_of_unusual_names_get_their_color_at_once(app, app_server, name, 
     app.wait_for_text("Predicted 12 images", 180)
     dataset.reload()
     check_tiles(app.page, [expected_tile(sample, "odd_maps") for sample in dataset])
-    assert part(app, "legend").get_attribute("data-color") == "#ff00ff"
+    until(lambda: legend(app, "color") == ["#ff00ff"])
     app.screenshot("unusual names")
     assert app.errors_of_tiles == []
 
@@ -126,7 +137,10 @@ def test_why(app, dataset):
     app.screenshot("why")
     # The slider needs no server.
     asked = app._asked["execute"]
-    opacity = "() => getComputedStyle(document.querySelector('[data-cy=gradcam-heat]')).opacity"
+    opacity = """() => {
+        const canvas = document.querySelector('[data-cy=gradcam-heat]');
+        return canvas && getComputedStyle(canvas).opacity;
+    }"""
     assert float(app.page.evaluate(opacity)) == 0.5
     part(app, "why-opacity").fill("0.8")
     app.page.wait_for_function(f"() => ({opacity})() === '0.8'")  # as soon as it is drawn
@@ -141,6 +155,9 @@ def test_why(app, dataset):
     assert other.prediction.label in part(app, "why-labels").inner_text()
     part(app, "why-neighbor").first.click()
     explained(app, fg.explain_sample(other).neighbors[0].sample_id)
+    # FiftyOne leaves Escape to its picture of the sample, which was there before this panel.
+    app.page.keyboard.press("Escape")
+    app.page.locator("[data-cy=modal]").wait_for(state="detached")
     # Without a network to ask, it says so.
     fg.delete_run(dataset, "made")
     app.open(dataset.name)
@@ -158,14 +175,28 @@ def check_picture(app, found) -> None:
     row, column = np.unravel_index(picture.argmax(), picture.shape)
     for y, x in ((row, column), (picture.shape[0] // 2, picture.shape[1] // 2), (0, 0)):
         asked = [found.predicted, int(x), int(y)]
-        width, height, *color, alpha = app.page.evaluate(PIXELS, asked)
+        width, height, *color, alpha = app.page.wait_for_function(PIXELS, arg=asked).json_value()
         assert (height, width) == picture.shape
         assert alpha == (255 if picture[y, x] else 0)  # outside of the crop the image is bare
         if alpha:
             assert np.abs(colors_of("jet")[picture[y, x]] - np.array(color)).max() <= 2
     assert picture[0, 0] == 0  # a corner that the network did not see
-    outline, image = (part(app, x).bounding_box() for x in ("outline", "why-image"))
+    outline, image = (app.still_box(part(app, x)) for x in ("outline", "why-image"))
     assert outline["width"] / image["width"] == pytest.approx(224 / 256, abs=0.01)
+
+
+def check_colors(app, found) -> None:
+    """Both sides of a contrast, each in the color that its field has in the grid, and its bar."""
+    bars = part(app, "why-legend").locator("span span").all()
+    sides = zip(("for", "against"), found.contrast_pictures(), bars, strict=True)
+    for color, (name, picture, bar) in zip(((128, 255, 0), (128, 0, 255)), sides, strict=True):
+        row, column = np.unravel_index(picture.argmax(), picture.shape)
+        *_, red, green, blue, alpha = app.page.evaluate(PIXELS, [name, int(column), int(row)])
+        assert alpha == picture.max()
+        # The canvas keeps colors times opacity, in whole steps.
+        assert np.abs(np.array([red, green, blue]) - color).max() <= 2 + 255 // alpha
+        shown_color = bar.evaluate("(bar) => getComputedStyle(bar).backgroundColor")
+        assert shown_color == f"rgb{color}"
 
 
 def check_choices(app, found) -> None:
@@ -176,6 +207,7 @@ def check_choices(app, found) -> None:
     shown(app, "for", "against")
     legend = part(app, "why-legend").inner_text()
     assert f"speaks for {found.label}, against {found.predicted}" in legend
+    check_colors(app, found)
     app.screenshot("why contrast")
     third = next(name for name, _ in found.top() if name not in (found.predicted, found.label))
     part(app, "why-bar").filter(has_text=third).click()

@@ -153,7 +153,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     capsys.readouterr()
     found = fg.retrain(noisy, "first")
     out = capsys.readouterr().out
-    assert "10 labels were corrected, and 2 samples excluded or called unclear" in out
+    assert "10 labels were corrected and 2 samples were excluded or called unclear" in out
     assert "Left out by reviews: 2 excluded" in out
     assert (found.a, found.b) == ("first", "first_corrected")
     old, new = fg.load_run(noisy, "first"), fg.load_run(noisy, "first_corrected")

@@ -12,6 +12,7 @@ from fiftyone.core.odm import get_db_conn
 from forking import Python
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.replacing import leaving_of, successor_of
 from fiftyone_gradcam.dataset.splits import check_whole
 
@@ -209,3 +210,30 @@ def test_a_job_and_a_call_wait_for_each_other(tmp_path, name):
     again.wait(120)
     assert len(fo.load_dataset(name)) == 180
     assert not [x for x in fo.list_datasets() if name in x and x != name]
+
+
+def test_a_field_of_imported_labels_that_lost_its_signature_gets_it_back(digits, name):
+    """A database that was killed may keep the values, and not what the field is."""
+    dataset = fg.import_folders(str(digits), name, progress=False)
+    wanted = field_info(dataset, "imported_label")
+    assert wanted["label_field"] == "ground_truth"
+
+    def forget() -> None:
+        field = dataset.get_field("imported_label")
+        field.description = field.info = None
+        field.save()
+        dataset.reload()
+
+    forget()
+    fg.import_folders(str(digits), name, progress=False)
+    dataset.reload()
+    assert field_info(dataset, "imported_label") == wanted
+    assert "as it was imported" in dataset.get_field("imported_label").description
+    forget()
+    sample = dataset.first()
+    sample["imported_label"] = "the user's"  # then the field is the user's
+    sample.save()
+    fg.import_folders(str(digits), name, progress=False)
+    dataset.reload()
+    assert field_info(dataset, "imported_label") == {}
+    assert dataset.first().imported_label == "the user's"

@@ -15,7 +15,23 @@ from fiftyone_gradcam.model.stages import stages
 AUXILIARY = {"inception_v3": 3_326_696}
 
 
-@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "small_cnn"])
+# One network of each build, with images that a processor sees at once.
+SMALL = {
+    **{"resnet18": 64, "regnet_x_400mf": 64, "squeezenet1_1": 64, "mobilenet_v2": 64},
+    **{"mobilenet_v3_small": 64, "mnasnet0_5": 64, "shufflenet_v2_x0_5": 64, "swin_t": 64},
+    **{"efficientnet_b0": 64, "densenet121": 64, "googlenet": 64, "inception_v3": 96},
+    **{"convnext_tiny": 64, "vgg11_bn": 32, "alexnet": 64, "swin_v2_t": 64, "small_cnn": 32},
+    **{"maxvit_t": None, "vit_b_32": None},
+}
+# Others differ from these in depth and width alone.
+PUBLISHED = [
+    pytest.param(name, marks=() if name in SMALL else pytest.mark.slow)
+    for name in BACKBONES
+    if name != "small_cnn"
+]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_sizes_and_costs_are_those_that_torchvision_gives(name):
     found, meta = describe(name), torchvision.models.get_model_weights(name).DEFAULT.meta
     assert found.parameters == meta["num_params"] - AUXILIARY.get(name, 0)
@@ -33,16 +49,6 @@ def test_sizes_and_costs_are_those_that_torchvision_gives(name):
 def test_the_auxiliary_classifier_is_the_difference():
     model = torchvision.models.inception_v3(weights=None, init_weights=False)
     assert sum(p.numel() for p in model.AuxLogits.parameters()) == AUXILIARY["inception_v3"]
-
-
-# One network of each build, with images that a processor sees at once.
-SMALL = {
-    **{"resnet18": 64, "regnet_x_400mf": 64, "squeezenet1_1": 64, "mobilenet_v2": 64},
-    **{"mobilenet_v3_small": 64, "mnasnet0_5": 64, "shufflenet_v2_x0_5": 64, "swin_t": 64},
-    **{"efficientnet_b0": 64, "densenet121": 64, "googlenet": 64, "inception_v3": 96},
-    **{"convnext_tiny": 64, "vgg11_bn": 32, "alexnet": 64, "swin_v2_t": 64, "small_cnn": 32},
-    **{"maxvit_t": None, "vit_b_32": None},
-}
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -307,7 +307,7 @@ def test_the_form_of_a_split_shows_what_comes_of_it(dataset, name, params):
         cells = " | ".join(str(own.get(label, 0)) for own in made.values())
         assert f"| {label} | {cells} |" in shown
     words = form("split", clone, **params)["notes"]["view"]["label"]
-    assert "1 images without a label get no tag" in words
+    assert "1 image without a label: no tag" in words
     assert "This replaces the split that is there" in words
 
 

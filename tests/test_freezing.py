@@ -6,6 +6,7 @@ from torch import nn
 
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
+from fiftyone_gradcam.model.blank import build_blank
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
 from fiftyone_gradcam.model.heads import dropout_before, new_layers
 from fiftyone_gradcam.model.stages import stages
@@ -37,7 +38,8 @@ def test_every_build_is_here():
 
 @pytest.mark.parametrize(("name", "count"), SMALLEST.items())
 def test_every_weight_belongs_to_one_stage_or_to_the_last_layer(name, count):
-    model, last = build(name), get_backbone(name).family.last_layer + "."
+    backbone = get_backbone(name)
+    model, last = build_blank(backbone, 3), backbone.family.last_layer + "."
     found = stages(model, last[:-1])
     assert len(found) == count
     placed = [key for keys in found.values() for key in keys]
@@ -54,11 +56,12 @@ def test_every_weight_belongs_to_one_stage_or_to_the_last_layer(name, count):
     ],
 )
 def test_stages_by_hand(name, expected):
-    found = stages(build(name), get_backbone(name).family.last_layer)
+    backbone = get_backbone(name)
+    found = stages(build_blank(backbone, 3), backbone.family.last_layer)
     assert list(found) == expected
     if name == "resnet18":
         assert found["conv1"] == ["conv1.weight", "bn1.weight", "bn1.bias"]
-    vgg = stages(build("vgg11"), "classifier.6")
+    vgg = stages(build_blank(get_backbone("vgg11"), 3), "classifier.6")
     assert list(vgg)[:4] == [f"features.{i}" for i in (0, 3, 6, 8)]
     assert list(vgg)[-2:] == ["classifier.0", "classifier.3"]
 

@@ -2,6 +2,7 @@
 call, of whatever kind, gives a clear answer and completes."""
 
 import os
+import shutil
 import traceback
 
 import fiftyone as fo
@@ -52,20 +53,29 @@ def named(point: tuple) -> str:
     return f"{'before' if point[3] else 'after'} {point[1]} {point[2]}"
 
 
-@pytest.fixture
-def dataset(tmp_path, name):
-    """Some digits of three classes, all to be trained on but for a few that are watched."""
-    for dataset in some_digits(tmp_path / "digits", name):
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """Some digits of three classes, all to be trained on but for a few to validate with."""
+    for dataset in some_digits(tmp_path_factory.mktemp("killed") / "digits", "killed trainings"):
         fg.split(dataset, {"train": 0.5, "val": 0.5})
         yield dataset
 
 
 @pytest.fixture
-def whole(dataset):
+def dataset(origin, name):
+    """The test's own copy, without a run."""
+    dataset = origin.clone(name)
+    yield dataset
+    shutil.rmtree(dataset_folder(dataset), ignore_errors=True)
+    dataset.delete()
+
+
+@pytest.fixture(scope="module")
+def whole(origin, one_thread):
     """What the training gives that is not killed: losses, and logits of all images."""
-    run = fg.fine_tune(dataset, "whole", **SHORT, progress=False)
-    found = facts_of(dataset, run)
-    fg.delete_run(dataset, "whole")
+    run = fg.fine_tune(origin, "whole", **SHORT, progress=False)
+    found = facts_of(origin, run)
+    fg.delete_run(origin, "whole")
     return found
 
 

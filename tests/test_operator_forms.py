@@ -223,10 +223,11 @@ def test_looks_before_a_training(trained):
     plain = execute("preview_augmentation", trained, **chosen, **still).result
     assert noisy["path"] == plain["path"]
     assert noisy["picture"] != plain["picture"]
+    small = {**chosen, "image_size": 32}
     for verb in ("sanity_check", "find_learning_rate"):
         operator = foo.get_operator(URI + verb)
         ctx = foo.executor.ExecutionContext(
-            request_params={"dataset_name": trained.name, "params": chosen},
+            request_params={"dataset_name": trained.name, "params": small},
             executor=foo.executor.Executor(),
             operator_uri=URI + verb,
         )

@@ -158,7 +158,10 @@ def test_the_whole_loop_by_operators(tmp_path, name):
     execute("predict", dataset, run="run", label=True)
     dataset.reload()
     assert len(dataset.exists("gradcam")) == len(dataset.exists("gradcam_label")) == 45
-    execute("find_label_issues", dataset, label_field="ground_truth", backbone="small_cnn", folds=2)
+    execute(
+        "find_label_issues", dataset, label_field="ground_truth", backbone="small_cnn", folds=2,
+        epochs=1,
+    )  # fmt: skip
     dataset.reload()
     assert len(dataset.exists("label_quality")) == 45
     execute("export_overlays", dataset, heatmap_field="gradcam", folder=str(tmp_path / "out"))

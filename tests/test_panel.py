@@ -11,6 +11,7 @@ from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, ExecutionResult
 
+from fiftyone_gradcam.app.operators.verb import filled_in
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.jobs import _row
 from fiftyone_gradcam.dataset.basis import all_labels
@@ -240,6 +241,7 @@ def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, se
     (asked,) = requests(ctx, "prompt_user_for_operation")
     assert asked["operator_uri"].endswith("/predict")
     assert asked["params"] == {"run": "r", "signed": True, "a.b": 2}
+    assert requests(ctx, "set_view") == []
     queue.forget_job(filled.id)
     looked(panel, dataset, state)
     assert [card["change"] for card in state["cards"]] == [False]
@@ -247,6 +249,42 @@ def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, se
     again = queue.repeat_job(job.id)
     assert again.form is None
     DelegatedOperationService().delete_operation(ObjectId(again.id))
+
+
+@pytest.mark.parametrize(
+    ("target", "opens", "asked_for"),
+    [
+        ("CURRENT_VIEW", True, "CURRENT_VIEW"),
+        ("SELECTED_SAMPLES", True, "CURRENT_VIEW"),  # the App's selection may be another by now
+        ("DATASET", False, "DATASET"),
+    ],
+)
+def test_a_form_opens_with_the_view_that_its_job_was_given(
+    panel, dataset, service, target, opens, asked_for
+):
+    view = dataset.match_tags("never") if target == "CURRENT_VIEW" else dataset[:2].view()
+    chosen = dataset if target == "DATASET" else view
+    filled = executed_form(target)
+    assert filled == {"run": "r", "view_target": target}
+    job = queue.submit("predict", {"samples": chosen, "run": "r"}, dataset, filled)
+    service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+    end(service, job, "ValueError: wrong")
+    ctx = context(dataset, {}, job=job.id)  # an App that shows the whole dataset
+    panel.on_change_job(ctx)
+    (asked,) = requests(ctx, "prompt_user_for_operation")
+    assert asked["params"] == {"run": "r", "view_target": asked_for}
+    assert [x["view"] for x in requests(ctx, "set_view")] == [view._serialize()] * opens
+    same = context(dataset, {}, job=job.id)  # one that shows that view already
+    same.request_params["view"] = chosen.view()._serialize()
+    panel.on_change_job(same)
+    assert requests(same, "set_view") == []
+    queue.forget_job(job.id)
+
+
+def executed_form(target: str) -> dict:
+    """What is kept of a form that the App sends: the choice of samples comes beside its values."""
+    request = {"view_target": target, "params": {"run": "r"}}
+    return filled_in(ExecutionContext(request_params=request))
 
 
 def test_two_looks_at_once_report_an_end_once(panel, dataset, service, submit):

@@ -9,6 +9,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
 from fiftyone_gradcam.folders.layout import Layout, prefix
+from fiftyone_gradcam.progress import counted_as
 
 
 def make(root: Path, *names: str) -> Path:
@@ -272,7 +273,22 @@ def test_real_folders(real):
     assert plan.counts() == {"train": {"ants": 124, "bees": 121}, "val": {"ants": 70, "bees": 83}}
     plan = fg.plan_import(str(real / "data" / "fruit-boxes"))
     assert plan.counts()["test"] == {"apple": 19, "banana": 18, "mixed": 5, "orange": 18}
-    assert plan.passed_over[".xml files"] == 300
+    assert plan.passed_over == {".xml files": 300, ".md files": 1}
+    assert "Passed over: 1 .md file\nPassed over: 300 .xml files" in str(plan)
+
+
+def test_one_of_what_is_counted_is_called_one():
+    known = {
+        "hidden or system files": "1 hidden or system file",
+        "links to a folder that is read already": "1 link to a folder that is read already",
+        "masks in a folder of their own": "1 mask in a folder of its own",
+        "TIFF files, which browsers do not show": "1 TIFF file, which browsers do not show",
+        "of the pattern 'images*'": "1 of the pattern 'images*'",
+        "empty": "1 empty",
+    }
+    assert {words: counted_as(1, words) for words in known} == known
+    assert counted_as(2, "masks in a folder of their own") == "2 masks in a folder of their own"
+    assert counted_as(0, ".md files") == "0 .md files"
 
 
 def test_a_layout_reads_paths():

@@ -153,7 +153,7 @@ def test_the_page_says_what_it_was_given():
     for words in ("label cat", "predicted dog 0.99", "cannot be shown"):
         assert words in read.sections["mistakes"]
     for words in (
-        "rather dog 0.90",
+        "suggested dog 0.90",
         "label quality 0.012, sure",
         "the 2 most suspicious are shown",
     ):

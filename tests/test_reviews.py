@@ -15,7 +15,7 @@ from conftest import REPOSITORY, save_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
-from fiftyone_gradcam.dataset.review_state import classes_of, own_score
+from fiftyone_gradcam.dataset.review_state import Columns, classes_of, evidence_in, own_score
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 CLASSES = ["bird", "cat", "dog"]
@@ -99,6 +99,15 @@ def test_accepting_changes_the_label_and_what_follows_from_stored_scores(dataset
     # The one that was lowest is not on top of any list any more.
     assert fg.lowest_scores(dataset).values("filepath")[0] == "/1.png"
     assert dataset.exists("label_quality").sort_by("label_quality").first().filepath == "/1.png"
+
+
+def test_evidence_names_the_kind_of_issue_once():
+    columns = Columns("own", "own.label", {}, "label_quality", "suggested_label", "issue", None)
+    for kind, said, words in (
+        ("odd size", "odd size: 50 x 18 pixels; a .75", "odd size: 50 x 18 pixels; a .75"),
+        ("wrong label", "a .9; odd size: 5 x 2", "wrong label: a .9; odd size: 5 x 2"),
+    ):
+        assert evidence_in({"issue": {"label": kind, "evidence": said}}, columns) == words
 
 
 def test_each_decision_and_what_becomes_of_label_and_quality(dataset):

@@ -142,10 +142,12 @@ def test_the_scores_of_a_class_are_read_by_one_query(many):
 
 def test_samples_without_label_or_whole_scores_have_no_score(name):
     dataset = fo.Dataset(name)
-    samples = [fo.Sample(filepath=f"/{n}.png") for n in range(5)]
-    for number, (label, row) in enumerate(
-        (("a", [1, 0]), ("b", [0.25, 0.75]), (None, [0.5, 0.5]), ("a", None), ("a", [0.5]))
-    ):
+    rows = (
+        *(("a", [1.0, 0.0]), ("b", [0.25, 0.75]), (None, [0.5, 0.5]), ("a", None), ("a", [0.5])),
+        *(("", [0.5, 0.5]), ("a", [0.0, 1.0]), ("b", [np.nan, 0.5]), ("b", [0.5, 0.3, 0.2])),
+    )
+    samples = [fo.Sample(filepath=f"/{n}.png") for n in range(len(rows))]
+    for number, (label, row) in enumerate(rows):
         samples[number]["own"] = label
         samples[number]["p_scores"] = row
         samples[number]["p"] = fo.Classification(label="a")
@@ -153,9 +155,12 @@ def test_samples_without_label_or_whole_scores_have_no_score(name):
     describe_field(dataset, "p", "made up", run="r", label_field="own", classes=["a", "b"])
     found = class_scores(dataset, "own", "p", "a")
     ids = dataset.values("id")
-    assert found.ids_of(range(len(found.ids))) == ids[:2]
-    assert found.scores.tolist() == [1.0, 0.25]
-    assert found.own.tolist() == [True, False]
+    assert found.ids_of(range(len(found.ids))) == [*ids[:2], *ids[6:8]]
+    np.testing.assert_array_equal(found.scores, [1.0, 0.25, 0.0, np.nan])
+    assert found.own.tolist() == [True, False, True, False]
+    dataset._sample_collection.update_one({"filepath": "/6.png"}, {"$set": {"p_scores.0": None}})
+    assert class_scores(dataset, "own", "p", "a").scores.tolist()[:2] == [1.0, 0.25]
+    assert len(class_scores(dataset, "own", "p", "a").ids) == 3
     assert len(class_scores(dataset.limit(0), "own", "p", "a").ids) == 0
 
 

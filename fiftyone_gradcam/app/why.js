@@ -4,8 +4,8 @@
   "use strict";
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { call, source, text, buttonStyle, Button, Choice, Heat } = window.__gradcam__;
-  const FOR = [255, 0, 255], AGAINST = [0, 255, 255]; // as the predicted class and the label in the grid
+  const { call, source, text, buttonStyle, Button, Choice, Heat, isTyping } = window.__gradcam__;
+  const CLOSED_MILLISECONDS = 150; // in which FiftyOne closes its modal
   const SLOW_MILLISECONDS = 1200; // the network is not in memory yet
   // What is shown over the image: "predicted", "label", "contrast", "none", or a class.
   const ofClass = (name) => `class:${name}`; // for a class may be called "none"
@@ -30,6 +30,7 @@
   const jet = (value) => [...JET[value], value ? 255 : 0]; // 0: the network saw nothing there
   const inOne = (color) => (value) => [...color, value];
   const rgb = (color, alpha = 1) => `rgba(${color.join()},${alpha})`;
+  const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)); // of "#rrggbb"
 
   // What a person chose stays for the next sample, and for the next modal.
   const kept = { mode: "predicted", opacity: 0.5, field: null };
@@ -58,8 +59,9 @@
   function layers(found, mode) {
     if (mode === "none") return [];
     if (mode === "contrast") {
-      const { own, against } = found.contrast;
-      return [[own, "for", inOne(FOR)], [against, "against", inOne(AGAINST)]];
+      const { own, against, colors } = found.contrast;
+      const [first, second] = colors.map(parts);
+      return [[own, "for", inOne(first)], [against, "against", inOne(second)]];
     }
     const one = found.maps.find((x) => x.label === nameIn(mode));
     return one ? [[one.picture, one.label, jet]] : [];
@@ -102,10 +104,10 @@
     const line = { style: text(13, { margin: "4px 0", opacity: 0.85 }), "data-cy": "gradcam-why-legend" };
     if (mode === "none") return h("div", line, "The image without a heatmap");
     if (mode === "contrast") {
-      const { label, other } = found.contrast;
+      const { label, other, colors } = found.contrast;
       return h("div", line,
-        h("span", null, bar(rgb(FOR)), `speaks for ${label}, against ${other}`), h("br"),
-        h("span", null, bar(rgb(AGAINST)), `speaks for ${other}, against ${label}`));
+        h("span", null, bar(colors[0]), `speaks for ${label}, against ${other}`), h("br"),
+        h("span", null, bar(colors[1]), `speaks for ${other}, against ${label}`));
     }
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
     return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
@@ -222,8 +224,28 @@
           }))));
   }
 
+  // FiftyOne leaves Escape to its own picture of the sample once that was there, and that picture
+  // may be gone while this panel is shown: what it leaves open is closed here.
+  function useEscape(root) {
+    const close = window.__fos__.useClearModal();
+    const isFull = useRecoilValue(window.__fos__.fullscreen); // which Escape ends first
+    useEffect(() => {
+      const isSeen = () => root.current && root.current.offsetParent;
+      const onKey = (e) => {
+        if (e.key !== "Escape" || isFull || isTyping(e.target) || !isSeen()) return;
+        if (document.querySelector(".MuiDialog-root, .MuiPopover-root")) return;
+        setTimeout(() => isSeen() && close(), CLOSED_MILLISECONDS);
+      };
+      window.addEventListener("keydown", onKey, true);
+      return () => window.removeEventListener("keydown", onKey, true);
+    }, [close, isFull]);
+  }
+
   function WhyInModal() {
-    return h(Why, { id: useRecoilValue(window.__fos__.modalSampleId) });
+    const root = useRef(null);
+    useEscape(root);
+    return h("div", { ref: root, style: { width: "100%", height: "100%" } },
+      h(Why, { id: useRecoilValue(window.__fos__.modalSampleId) }));
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

@@ -18,6 +18,7 @@ from .files import claim_folder, heatmap_folder, sweep_heatmaps
 from .prediction_fields import HEATMAP_ATTRIBUTES
 from .spool import replace_values
 from .storing import Declared
+from .tidying import remove_leftovers
 
 ANOMALY, NORMAL = "anomaly", "normal"
 ATTRIBUTES = {"score": "float", "false_alarm": "float"}
@@ -36,13 +37,11 @@ class AnomalyMaps:
     def __init__(self, dataset: fo.Dataset, field: str, ids: Sequence[str], resize: str):
         self.dataset, self.field, self.ids, self.resize = dataset, field, ids, resize
         self.folder, self.stamp = heatmap_folder(dataset, field), uuid.uuid4().hex[:8]
-        self.files: list[str] = []
         self.values: dict[str, dict] = {}
 
     def draw(self, position: int, cells: np.ndarray, frame: tuple[int, int]) -> None:
         """Write the file of a map (h, w) in [0, 1] of an image of some width and height."""
         path = os.path.join(self.folder, f"{self.ids[position]}-{self.stamp}.png")
-        self.files.append(path)
         box = seen_box(self.resize, *frame)
         save_heatmap(render_heatmap(cells, *frame, box, 1.0), path)
         self.values[self.ids[position]] = document(
@@ -51,14 +50,17 @@ class AnomalyMaps:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Delete the files if the work fails, and those that they replace if it does not."""
+        """Delete the files if the work fails, and those that they replace if it does not.
+
+        Files of values that are decided on stay: the values may be stored already, or wait for the
+        next call.
+        """
         claim_folder(self.dataset)
         try:
             yield
         except BaseException:
-            for path in self.files:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+            with suppress(Exception):  # of a database that is gone: then the next call deletes them
+                remove_leftovers(self.dataset)
             raise
         sweep_heatmaps(self.dataset, [self.field])
 

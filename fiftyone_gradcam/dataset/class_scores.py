@@ -14,9 +14,11 @@ from .fields import field_info, path_in, root_dataset, whole
 ROW = np.dtype(
     [
         *(("length", "<i4"), ("id is", "S5"), ("id", "V12")),
-        *(("score is", "S7"), ("score", "<f8"), ("own is", "S5"), ("own", "u1"), ("end", "u1")),
+        *(("score is", "S7"), ("score", "<f8"), ("own is", "S5"), ("own", "u1")),
+        *(("labeled is", "S9"), ("labeled", "u1"), ("end", "u1")),
     ]
 )
+NONE = float("-inf")  # of a sample without scores; null would have another length
 
 Samples = fo.core.collections.SampleCollection
 
@@ -62,21 +64,22 @@ def class_scores(
     place, path = classes.index(label), path_in(dataset, label_field)
     row = f"${prediction_field}_scores"
     is_whole = {"$and": [{"$isArray": row}, {"$eq": [{"$size": row}, len(classes)]}]}
-    score = {"$toDouble": {"$arrayElemAt": [row, place]}}
+    score = {"$cond": [is_whole, {"$toDouble": {"$arrayElemAt": [row, place]}}, None]}
+    # Rows that do not count are dropped here: to look at each twice takes the database longer.
     steps = [
-        {"$match": {path: {"$nin": [None, ""]}, f"{prediction_field}_scores": {"$ne": None}}},
         {
             "$project": {
-                "score": {"$cond": [is_whole, score, None]},
+                "score": {"$ifNull": [score, NONE]},
                 "own": {"$eq": [f"${path}", {"$literal": label}]},
+                "labeled": {"$ne": [{"$ifNull": [f"${path}", ""]}, ""]},
             }
         },
-        {"$match": {"score": {"$ne": None}}},
     ]
     batches = dataset._sample_collection.aggregate_raw_batches(
         samples._pipeline(post_pipeline=steps), allowDiskUse=True
     )
     rows = np.frombuffer(b"".join(batches), ROW)
+    rows = rows[(rows["labeled"] == 1) & (rows["score"] != NONE)]
     return ClassScores(
         rows["id"].copy(), rows["score"].astype(np.float64), rows["own"].astype(bool)
     )

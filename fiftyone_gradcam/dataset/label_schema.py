@@ -18,22 +18,38 @@ def keep_imported_labels(
 ) -> None:
     """Have a field for the labels as they were imported, so that edits are recognized.
 
-    Samples of an import by an earlier version get what their folder says; a field of this name that
-    is somebody else's is left alone.
+    Samples of an import by an earlier version get what their folder says. A field of this name that
+    is somebody else's is left alone, unless it holds just these labels: so it is left by an import
+    whose database was killed before it had written down what the field is.
 
     Args:
         dataset: that is imported into
         label_field: of the classes
         labels: as the folder has them, by path
     """
-    if dataset.get_field(IMPORTED_LABEL) is not None:
+    field = dataset.get_field(IMPORTED_LABEL)
+    if field is not None and not (_is_bare(field) and _holds(dataset, labels)):
         return
     words = f"The label of {label_field!r} as it was imported"
     declare(dataset, IMPORTED_LABEL, Declared("text", words, {"label_field": label_field}, {}))
+    if field is not None:
+        return
     ids, paths = dataset.values(["id", "filepath"])
     rows = {i: labels[p] for i, p in zip(ids, paths, strict=True) if labels.get(p)}
     if rows:
         dataset.set_values(IMPORTED_LABEL, rows, key_field="id")
+
+
+def _is_bare(field: fo.Field) -> bool:
+    """Whether a field of texts says nothing of what it is."""
+    return isinstance(field, fo.StringField) and not (field.info or field.description)
+
+
+def _holds(dataset: fo.Dataset, labels: Mapping[str, str | None]) -> bool:
+    """Whether the field of imported labels holds those of a folder, and nothing else."""
+    paths, values = dataset.values(["filepath", IMPORTED_LABEL])
+    found = {path: value for path, value in zip(paths, values, strict=True) if value}
+    return bool(found) and all(labels.get(path) == value for path, value in found.items())
 
 
 def activate_labels(dataset: fo.Dataset, label_field: str) -> None:

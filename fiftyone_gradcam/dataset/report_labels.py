@@ -17,6 +17,7 @@ from .report_pictures import picture_of
 from .review_queue import is_open
 from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
 from .reviews import Review
+from .since_judged import changes_since_judged
 
 Samples = fo.core.collections.SampleCollection
 CORRECTIONS = 100  # that are listed
@@ -53,11 +54,18 @@ def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | Non
     )
     ids = [str(row["_id"]) for row in wrong[:most]]
     return Suspects(
-        in_words(info) if is_own else "",
+        _totals(dataset, info) if is_own else "",
         len(wrong),
         dict(kinds.most_common()),
         _shown(dataset, columns, ids),
     )
+
+
+def _totals(dataset: fo.Dataset, info: dict) -> str:
+    """How many labels are wrong, and what was corrected after that was estimated."""
+    changes = changes_since_judged(dataset, info)
+    since = changes.words if changes is not None else ""
+    return f"{in_words(info)}; since then {since}" if since else in_words(info)
 
 
 def _shown(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[Suspect]:

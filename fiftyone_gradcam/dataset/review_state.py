@@ -193,7 +193,8 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     """Why a label is suspicious, as it is known now, in words; empty if nothing is."""
     issue = (row.get(columns.issue) or {}) if columns.issue else {}
     if issue.get("evidence"):
-        return f"{issue['label']}: {issue['evidence']}"
+        kind = f"{issue['label']}: "  # which poor pictures say themselves
+        return kind + issue["evidence"].removeprefix(kind)
     words = []
     if columns.quality and row.get(columns.quality) is not None:
         words.append(f"label quality {row[columns.quality]:.3f}")

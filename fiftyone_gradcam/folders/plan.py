@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..progress import counted
+from ..progress import counted, counted_as
 from .layout import Layout
 from .remarks import MOST_NAMES, are_splits
 
@@ -113,7 +113,7 @@ class Plan:
             ValueError: without images, without labels, with a single class, or if the classes
                 would be splits, such as training_set and test_set
         """
-        left_out = ", ".join(f"{count} {reason}" for reason, count in self.reasons().items())
+        left_out = ", ".join(counted_as(n, reason) for reason, n in self.reasons().items())
         left_out = f" (left out: {left_out})" if left_out else ""
         where = f"below {self.root!r}{left_out}"
         remedy = (
@@ -152,10 +152,10 @@ class Plan:
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
-            lines.append(f"Passed over: {count} {reason}")
+            lines.append(f"Passed over: {counted_as(count, reason)}")
         first = {reason: path for path, reason in reversed(self.skipped)}
         lines += [
-            f"Left out: {count} {reason}, such as {first[reason]}"
+            f"Left out: {counted_as(count, reason)}, such as {first[reason]}"
             for reason, count in self.reasons().items()
         ]
         lines += [f"Note: {warning}" for warning in self.warnings]

@@ -151,6 +151,17 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
     )
 
 
+def given_samples(id: str | ObjectId) -> fo.core.collections.SampleCollection:
+    """The dataset or view that a job was given.
+
+    Raises:
+        ValueError: if its dataset is gone, or it was not started as a job of this plugin
+    """
+    request = DelegatedOperationService().get(ObjectId(id)).context.request_params
+    given = calls.decode(request["params"].get("call", ""), request.get("dataset_id"))
+    return given["samples"]
+
+
 def forget_job(id: str | ObjectId) -> None:
     """Take an ended job off the list."""
     operation = DelegatedOperationService().get(ObjectId(id))

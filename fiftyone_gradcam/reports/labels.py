@@ -35,7 +35,7 @@ def _suspect(one: Suspect) -> Html:
     other = None
     if one.suggestion is not None:
         score = f" {one.confidence:.2f}" if one.confidence is not None else ""
-        other = tag("div", "rather ", tag("b", name_of(one.suggestion)), score)
+        other = tag("div", "suggested ", tag("b", name_of(one.suggestion)), score)
     quality = f"label quality {one.quality:.3f}" if one.quality is not None else None
     sure = tag("b", "sure") if one.sure else None
     marks = [x for x in (quality, sure) if x]

@@ -137,9 +137,9 @@ def _kept_pairs(
         pairs += [(i, j, kind if known[ids[j]][0] == kind else "near") for j in twins]
     if pairs:
         count = len({i for i, _, _ in pairs})
-        print(
-            f"{count} images whose files cannot be read now keep the twins that were found earlier"
-        )
+        whose = counted(count, "image whose file", "images whose files")
+        keep = "keeps" if count == 1 else "keep"
+        print(f"{whose} cannot be read now {keep} the twins that were found earlier")
     return pairs
 
 

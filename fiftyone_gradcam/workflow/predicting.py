@@ -157,7 +157,8 @@ def predict(
     count = len(ids)
     if resume:
         left = writer.resume()
-        print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
+        if len(left) < count:
+            print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     network = run.network(device, options.layer)

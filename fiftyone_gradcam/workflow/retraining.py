@@ -94,8 +94,9 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     out = sum(x.decision in LEFT_OUT for x in last.values())
     if not corrected and not out:
         return f"No label was corrected since run {run.key!r} was trained"
-    return (
-        f"Since run {run.key!r} was trained, {counted(corrected, 'label was', 'labels were')} "
-        f"corrected, and {counted(out, 'sample')} "
-        f"excluded or called unclear"
-    )
+    said = []
+    if corrected:
+        said.append(f"{counted(corrected, 'label was', 'labels were')} corrected")
+    if out:
+        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or called unclear")
+    return f"Since run {run.key!r} was trained, {' and '.join(said)}"

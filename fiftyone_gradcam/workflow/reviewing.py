@@ -210,6 +210,7 @@ def _tell(
         print(f"Too few images that differ to judge: {some(few)}")
     print(in_words(noted))
     for pair in noted["pairs"][:5]:
-        print(f"  about {pair['count']:.0f} of {pair['class']!r} labeled {pair['label']!r}")
+        if round(pair["count"]):
+            print(f"  about {pair['count']:.0f} of {pair['class']!r} labeled {pair['label']!r}")
     if noted["kinds"]:
         print("Issues: " + ", ".join(f"{n} {kind}" for kind, n in noted["kinds"].items()))

@@ -117,6 +117,25 @@ def layout_of(dataset: fo.Dataset, key: str) -> dict:
     return {"of": dataset.get_brain_info(key).config.model, "points": points}
 
 
+def evaluation_of(dataset: fo.Dataset, key: str) -> dict:
+    """An evaluation: of what, and what came of it."""
+    found, config = (
+        dataset.load_evaluation_results(key, cache=False),
+        dataset.get_evaluation_info(key).config,
+    )
+    if found is None:
+        return {}
+    names = [str(x) for x in found.classes]
+    pairs = sorted(zip(found.ytrue.tolist(), found.ypred.tolist(), strict=True), key=str)
+    return {"of": [config.pred_field, config.gt_field], "classes": names, "pairs": pairs}
+
+
+def view_of(dataset: fo.Dataset, name: str) -> list:
+    """A saved view: what it is said to be, and its images in order."""
+    info = dataset.get_saved_view_info(name)
+    return [info["description"], dataset.load_saved_view(name).values("filepath")]
+
+
 def kept_features(dataset: fo.Dataset) -> dict:
     """What is kept of images, by what has seen them and by file."""
     home = os.path.join(dataset_folder(dataset), FEATURES)
@@ -145,6 +164,8 @@ def state_of(dataset: fo.Dataset) -> dict:
         "runs": {key: run_of(dataset, key) for key in sorted(dataset.list_runs())},
         "label schemas": without_times(dataset.label_schemas),
         "layouts": {key: layout_of(dataset, key) for key in dataset.list_brain_runs()},
+        "evaluations": {key: evaluation_of(dataset, key) for key in dataset.list_evaluations()},
+        "views": {name: view_of(dataset, name) for name in dataset.list_saved_views()},
         "active": sorted(getattr(dataset.app_config.active_fields, "paths", None) or []),
     }
 
@@ -233,3 +254,16 @@ def tree_of(folder: str) -> dict[str, object]:
         facts.pop("sha256", None)
         found["run.json"] = digest(json.dumps(facts, sort_keys=True).encode())
     return found
+
+
+def difference(found: object, wanted: object, where: str = "") -> str:
+    """The first place where two states differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted(found.keys() | wanted.keys(), key=str):
+            if words := difference(found.get(key), wanted.get(key), f"{where}/{key}"):
+                return words
+        return ""
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = enumerate(zip(found, wanted, strict=True))
+        return next(filter(None, (difference(*pair, f"{where}/{i}") for i, pair in pairs)), "")
+    return "" if found == wanted else f"{where}: {str(found)[:300]} instead of {str(wanted)[:300]}"

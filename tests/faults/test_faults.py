@@ -9,6 +9,7 @@ from functools import cache
 
 import comparing
 import decided
+import derived
 import fiftyone as fo
 import injecting
 import pytest
@@ -19,7 +20,7 @@ from stories import Place, Story, as_stored, state_of
 from fiftyone_gradcam.dataset.files import files_folder
 
 EACH = 4  # faults of each kind for each story, in the slow suite
-BY_NAME = {story.name: story for story in (*stories.STORIES, *decided.STORIES)}
+BY_NAME = {story.name: story for story in (*stories.STORIES, *decided.STORIES, *derived.STORIES)}
 
 
 @pytest.fixture(autouse=True)
@@ -87,24 +88,11 @@ def disturb(name: str, kind: str, at: int, root) -> None:
                 with repeating(what):
                     story.repeat(place)
                 state = state_of(story, place)
-            expect(state == after, "not repeated", f"{what}\n{difference(state, after)}")
+            expect(state == after, "not repeated", f"{what}\n{comparing.difference(state, after)}")
             left = comparing.remains(place)
             expect(left == [], "left over", f"{what}: {left}")
     finally:
         place.clean()
-
-
-def difference(found: object, wanted: object, where: str = "") -> str:
-    """The first place where two states differ."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in sorted(found.keys() | wanted.keys(), key=str):
-            if words := difference(found.get(key), wanted.get(key), f"{where}/{key}"):
-                return words
-        return ""
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        pairs = enumerate(zip(found, wanted, strict=True))
-        return next(filter(None, (difference(*pair, f"{where}/{i}") for i, pair in pairs)), "")
-    return "" if found == wanted else f"{where}: {str(found)[:300]} instead of {str(wanted)[:300]}"
 
 
 def check_between(story: Story, place: Place, before: dict, after: dict, own, what: str) -> None:
@@ -156,7 +144,7 @@ def check_decided(story: Story, before: dict, after: dict, now: dict, what: str)
     old, new, found = states
     each = all(x in pair for x, *pair in zip(found, old, new, strict=True))
     whole = found in (old, new) or not story.at_once
-    expect(each and whole, "mixed", f"{what}\n{difference(found, new)}")
+    expect(each and whole, "mixed", f"{what}\n{comparing.difference(found, new)}")
 
 
 def _own(values: dict, names: tuple[str, ...]) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.fields import label_path
+from ...progress import counted
 from ..showing import view_as_text
 from .backbone_fields import chosen_backbone, pretrained_inputs
 from .forms import more, refuse, search_input, wait_for
@@ -68,7 +69,8 @@ class FindAnomalies(Verb):
         count = result.count_values(f"{name}.label").get("anomaly", 0)
         shown = [name, given["heatmap_field"]] if given["heatmaps"] else [name]
         return {
-            "summary": f"{count} of {len(result)} images are anomalies, the most unusual first",
+            "summary": f"{count} of {counted(len(result), 'image')} "
+            f"{'is an anomaly' if count == 1 else 'are anomalies'}, the most unusual first",
             "view": view_as_text(result),
             "fields": shown,
         }

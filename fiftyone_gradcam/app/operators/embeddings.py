@@ -8,6 +8,7 @@ from fiftyone.operators import types
 from ...dataset.embeddings import embedding_fields
 from ...dataset.fields import field_info, label_fields, path_in
 from ...dataset.runs import list_runs
+from ...progress import counted
 from ...review.layout import METHODS, has_umap
 from .backbone_fields import backbone_inputs, chosen_weights
 from .forms import AUTOMATIC, choice_input, more, text_input
@@ -95,8 +96,8 @@ class ShowEmbeddings(Verb):
         """The panel, with the images colored by what tells most of them."""
         dataset = given["samples"]._root_dataset
         return {
-            "summary": f"{result.index_size} images laid out: open {result.key!r} in the "
-            f"Embeddings panel. Images among those of another class may have wrong labels",
+            "summary": f"{counted(result.index_size, 'image')} laid out: open {result.key!r} in "
+            f"the Embeddings panel. Images among those of another class may have wrong labels",
             "panel": {
                 "name": "Embeddings",
                 "data": {"openKey": result.key, "colorField": color_field(dataset)},

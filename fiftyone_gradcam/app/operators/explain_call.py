@@ -9,6 +9,7 @@ import numpy as np
 
 from ...dataset.fields import classification_fields, field_info
 from ...dataset.heatmap_choices import store_choice
+from ...dataset.shown import COLORS
 from .call import Call, checked_ids
 from .params import TEXT, TEXTS
 
@@ -120,6 +121,7 @@ def as_values(found: Explanation) -> dict:
             "own": own,
             "against": other,
             "way": found.contrast.way,
+            "colors": list(COLORS["contrast"]),  # as the grid paints these maps
         }
     return values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
+from ...progress import counted
 from ..showing import view_as_text
 from .backbone_fields import chosen_features, features_inputs
 from .labels import LABELS
@@ -38,8 +39,9 @@ class FindLeaks(Verb):
         if not count:
             return {"summary": "No image is in two splits"}
         return {
-            "summary": f"{count} images have a twin in another split; twins are shown side by "
-            f"side. To fix this, split the whole dataset again and keep near duplicates together",
+            "summary": f"{counted(count, 'image has', 'images have')} a twin in another "
+            f"split; twins are shown side by side. To fix this, split the whole dataset "
+            "again and keep near duplicates together",
             "view": view_as_text(result),
             "fields": ["leak", "tags"],  # which tell the splits
         }

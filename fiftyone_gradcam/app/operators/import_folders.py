@@ -20,6 +20,7 @@ from ...folders.plan import Plan
 from ...folders.planning import plan_import
 from ...images.decode import ImageError, decode
 from ...locks import own_folder
+from ...progress import counted, counted_as
 from ..texts import markdown
 from .forms import AUTOMATIC, choice_input, more, number_input, refuse, tell, text_input
 from .labels import LABELS, in_labels
@@ -145,11 +146,14 @@ class ImportFolders(Verb):
     def outcome(self, result, given: dict) -> dict:
         """How many there are, and how many were left out."""
         info = result.info[INFO_KEY]
-        left_out = ", ".join(f"{count} {reason}" for reason, count in info["skipped"].items())
+        left_out = ", ".join(counted_as(n, reason) for reason, n in info["skipped"].items())
         classes = len(result.distinct(f"{info['label_field']}.label"))
         tags = result.count_sample_tags() if info["has_splits"] else {}
         parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
-        summary = f"{result.name}: {len(result)} images in {classes} classes"
+        summary = (
+            f"{result.name}: {counted(len(result), 'image')} in "
+            f"{counted(classes, 'class', 'classes')}"
+        )
         summary += f" ({', '.join(parts)})" if parts else ""
         if left_out:
             summary += f"; files left out: {left_out}. All of them are named in {info['report']}"
@@ -256,7 +260,8 @@ def _words(plan: Plan) -> str:
     titles = [split or ("no split" if len(counts) > 1 else "images") for split in counts]
     classes = [*plan.classes, *([None] if any(None in own for own in counts.values()) else [])]
     lines = [
-        f"{len(plan.items)} files in {len(plan.classes)} classes: {markdown(str(plan.layout))}.",
+        f"{counted(len(plan.items), 'file')} in {counted(len(plan.classes), 'class', 'classes')}: "
+        f"{markdown(str(plan.layout))}.",
         "",
         "| class | " + " | ".join(titles) + " |",
         "| --- |" + " --- |" * len(titles),
@@ -267,8 +272,8 @@ def _words(plan: Plan) -> str:
         lines.append(f"| {shown} | " + " | ".join(cells) + " |")
     if len(classes) > MOST_CLASSES:
         lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
-    over = [f"{count} {reason}" for reason, count in plan.passed_over.items()]
-    out = [f"{count} {reason}" for reason, count in plan.reasons().items()]
+    over = [counted_as(n, reason) for reason, n in plan.passed_over.items()]
+    out = [counted_as(n, reason) for reason, n in plan.reasons().items()]
     for words in plan.table_words:
         lines += ["", markdown(in_labels(f"{words}."))]
     if over:

@@ -6,6 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import path_in, root_dataset
 from ...dataset.label_totals import in_words, label_issues_info
+from ...progress import counted
 from ..showing import view_as_text
 from .backbone_fields import (
     chosen_embeddings,
@@ -43,7 +44,11 @@ class FindLabelIssues(Verb):
         counts = ctx.target_view().count_values(path_in(ctx.dataset, name))
         counts.pop(None, None)
         classes = f"{len(counts)} class{'es' * (len(counts) != 1)}"
-        tell(inputs, "summary", f"{sum(counts.values())} labels in {classes} are checked")
+        tell(
+            inputs,
+            "summary",
+            f"{counted(sum(counts.values()), 'label')} in {classes} will be checked",
+        )
         embeddings = embeddings_input(ctx, inputs)
         if embeddings is None:
             pretrained_inputs(ctx, inputs, from_scratch=True)

@@ -10,6 +10,7 @@ from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run
 from ...dataset.shown import active_heatmaps
+from ...progress import counted
 from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
 from .forms import choice_input, heading, more, refuse, tell, text_input
@@ -82,7 +83,11 @@ class Predict(Verb):
         if run == PRETRAINED or run in runs:  # or the form refuses it
             store_input(ctx, inputs, run)
             names = " and ".join(field_names(ctx, run).values())
-            tell(inputs, "summary", f"{len(samples)} images. The results are stored in {names}")
+            tell(
+                inputs,
+                "summary",
+                f"{counted(len(samples), 'image')}. The results are stored in {names}",
+            )
         for kind in FIRST:
             inputs.bool(kind, default=KINDS[kind][1], label=KINDS[kind][0])
         _others_input(ctx, inputs, samples, run)
@@ -166,7 +171,8 @@ class Predict(Verb):
         dataset, own = result._root_dataset, given["heatmap_field"]
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         return {
-            "summary": f"Predicted {len(result)} images. Turn heatmaps on and off in the sidebar",
+            "summary": f"Predicted {counted(len(result), 'image')}. Turn heatmaps on and off "
+            "in the sidebar",
             "fields": [given["prediction_field"], *maps],
         }
 

@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from ...dataset.fields import label_fields
 from ...dataset.review_queue import sure_ids
 from ...dataset.review_state import classes_of, columns_of, default_label_field
+from ...progress import counted
 from .contact_sheet import SHEET_PICTURES, contact_sheet
 from .forms import choice_input, refuse, search_input, tell, text_input, wait_for
 from .labels import LABELS, label_of
@@ -72,7 +73,7 @@ class Review(Verb):
     def outcome(self, result, given: dict) -> dict:
         """How many, and how many of them were corrected."""
         corrected = sum(one.is_correction for one in result)
-        words = f"{len(result)} labels reviewed, {corrected} corrected"
+        words = f"{counted(len(result), 'label')} reviewed, {corrected} corrected"
         return {"summary": f"{words}. “Undo review” reverts this"}
 
 
@@ -136,7 +137,11 @@ class AcceptSure(Verb):
             )
             return
         more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
-        tell(inputs, "count", f"{len(ids)} labels get the suggested class{more}")
+        tell(
+            inputs,
+            "count",
+            f"{counted(len(ids), 'label gets', 'labels get')} the suggested class{more}",
+        )
         picture = contact_sheet(ctx.dataset, columns, ids[:SHEET_PICTURES])
         inputs.md(f"![contact sheet]({picture})", name="sheet")
         inputs.bool("sure", default=False, label=f"I have looked: accept all {len(ids)}")
@@ -154,7 +159,8 @@ class AcceptSure(Verb):
     def outcome(self, result, given: dict) -> dict:
         """How many."""
         return {
-            "summary": f"{len(result)} labels corrected. “Undo review” reverts this in one step"
+            "summary": f"{counted(len(result), 'label')} corrected. “Undo review” reverts this "
+            "in one step"
         }
 
 

@@ -35,7 +35,7 @@ def target_input(ctx, inputs: types.Object, scope: str) -> None:
         ctx,
         view_type=_radio,
         default_target=default_target(ctx, scope),
-        dataset_label=f"All {count} samples",
+        dataset_label=f"All {count} samples" if count != 1 else "The one sample",
         dataset_description=" ",
         base_view_label=f"All of the view that these come from, of {count} samples",
         base_view_description=" ",

@@ -11,6 +11,7 @@ from ...dataset.reviews import left_out
 from ...dataset.splits import split_tags
 from ...folders.assignment import EQUAL, NEAR, assign
 from ...folders.split_names import SPLITS
+from ...progress import counted
 from ..texts import markdown
 from .forms import refuse, tell
 
@@ -36,9 +37,9 @@ def preview(inputs: types.Object, given: dict) -> None:
     if groups in (EQUAL, NEAR):
         notes.append("The numbers may change a little, since what is alike stays together")
     if unlabeled:
-        notes.append(f"{unlabeled} images without a label get no tag")
+        notes.append(f"{counted(unlabeled, 'image')} without a label: no tag")
     if excluded:
-        notes.append(f"{excluded} images that reviews left out get no tag")
+        notes.append(f"{counted(excluded, 'image')} that reviews left out: no tag")
     dataset = root_dataset(samples)
     tags, known = samples.count_sample_tags(), split_tags(dataset)
     if old := {name: count for name, count in tags.items() if name in known}:

@@ -224,7 +224,7 @@ class Verb(foo.Operator):
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
         # At once: the App shows what it raises.
-        job = queue.submit(self.verb, given, ctx.dataset, dict(ctx.params))
+        job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx))
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
@@ -248,6 +248,12 @@ class Verb(foo.Operator):
         outcome = self.outcome(result, with_defaults(self.function, given))
         yield ctx.ops.notify(outcome["summary"], variant="success")
         yield from show(ctx, outcome)
+
+
+def filled_in(ctx) -> dict:
+    """The values of a form, by name; FiftyOne keeps the choice of samples beside the others."""
+    target = ctx.request_params.get("view_target")
+    return dict(ctx.params) if target is None else {**ctx.params, "view_target": target}
 
 
 def _words(error: Exception) -> str:

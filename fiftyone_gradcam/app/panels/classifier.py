@@ -45,6 +45,8 @@ TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be started elsewhere
 REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
+# A word that is long, such as a path, would make all beside and below it as wide as it is.
+LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
@@ -243,7 +245,9 @@ class ClassifierPanel(
             interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)
             panel.view(f"timer_{interval}", timer)
-        return types.Property(panel, view=types.GridView(gap=2, px=2, py=1))
+        return types.Property(
+            panel, view=types.GridView(gap=2, px=2, py=1, componentsProps=LONG_WORDS_WRAP)
+        )
 
     def draw_all_steps(self, ctx, panel: types.Object) -> None:
         """Draw the tab of steps and jobs."""

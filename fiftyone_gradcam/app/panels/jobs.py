@@ -7,13 +7,14 @@ from pathlib import Path
 
 import fiftyone as fo
 from fiftyone.operators import types
+from fiftyone.operators.constants import ViewTarget
 
 from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
 from ...dataset.run_files import can_resume
 from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
-from ...jobs.queue import forget_job, list_jobs, repeat_job
+from ...jobs.queue import forget_job, given_samples, list_jobs, repeat_job
 from ..operators.labels import in_labels
 from ..texts import duration, markdown, picture_as_text
 from .data import plot_name, send_plot
@@ -175,9 +176,18 @@ class JobsTab:
         self.read(ctx)
 
     def on_change_job(self, ctx) -> None:
-        """Open the form of a job, filled in as it was."""
+        """Open the form of a job, filled in as it was, with the view or the samples it was about.
+
+        Samples that were selected are shown as a view: the App's selection may be another by now.
+        """
         job = load_job(ctx.params["job"])
-        ctx.prompt(f"{OWNER}/{job.verb}", params=job.form or {})
+        form = dict(job.form or {})
+        if form.get("view_target") in (ViewTarget.CURRENT_VIEW, ViewTarget.SELECTED_SAMPLES):
+            view = given_samples(job.id).view()
+            if view._serialize() != ctx.view._serialize():
+                ctx.ops.set_view(view)
+            form["view_target"] = ViewTarget.CURRENT_VIEW
+        ctx.prompt(f"{OWNER}/{job.verb}", params=form)
 
     def on_forget(self, ctx) -> None:
         """Take a job off the list."""

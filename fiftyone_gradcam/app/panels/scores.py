@@ -73,7 +73,8 @@ class ScoresTab(PredictionChoices):
         name = markdown(shortened(state.scored, 60))
         state.scored_words = (
             f"Scores of **{name}**: {int(found.own.sum())} images with this label, "
-            f"{int((~found.own).sum())} others. Click a bar to see its images.{chosen.out_words}"
+            f"{int((~found.own).sum())} others. Click a bar to see its images, "
+            f"{FIRST[state.first or 'lowest']}.{chosen.out_words}"
         )
         traces, state.histogram_layout = histogram_plot(own, other, state.scored, state.threshold)
         send_plot(ctx, "histogram", f"{chosen.key} {state.scored}", traces)
@@ -169,6 +170,7 @@ class ScoresTab(PredictionChoices):
     def on_first(self, ctx) -> None:
         """Show the other end first."""
         ctx.panel.state.first = ctx.params["value"]
+        self.read_scores(ctx)
 
     def on_threshold(self, ctx) -> None:
         """Move the threshold."""
