@@ -158,7 +158,7 @@ def test_the_script_of_the_card_names_what_the_server_offers():
     """A name that one of them changes would leave the other without an answer."""
     from conftest import REPOSITORY
 
-    script = (REPOSITORY / "fiftyone_gradcam" / "app" / "review.js").read_text()
+    script = (REPOSITORY / "fiftyone_gradcam" / "app" / "review_queue.js").read_text()
     for name in ("review_cards", "review_decide", "review_undo"):
         assert f'call("{name}"' in script
         assert foo.get_operator(URI + name).config.unlisted

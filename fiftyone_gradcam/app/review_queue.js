@@ -1,0 +1,152 @@
+// The queue of labels to review: what comes next is fetched ahead, and decisions are stored one after
+// the other while the next card is shown already.
+(function () {
+  "use strict";
+  const AHEAD = 5; // cards left at which more are fetched
+  const { useEffect, useRef, useState, useCallback } = window.React;
+  const { call, source } = window.__gradcam__;
+
+  const known = new Map(); // pictures that are fetched already
+  function fetchAhead(card) {
+    for (const path of [card.path, ...Object.values(card.maps).map((x) => x.path)]) {
+      if (known.has(path)) continue;
+      const image = new Image();
+      image.src = source(path);
+      known.set(path, image);
+      if (known.size > 200) known.delete(known.keys().next().value);
+    }
+  }
+
+  // What all cards share: the queue, decisions in their order, and keys.
+  function useReview(modalId) {
+    const [state, setState] = useState({ cards: [], place: 0, choices: null, error: "", note: "" });
+    const [filters, setFilters] = useState({});
+    const [shown, setShown] = useState("none");
+    const now = useRef(state);
+    now.current = state;
+    const line = useRef(Promise.resolve());
+    const isFetching = useRef(false);
+    const waiting = useRef(0); // decisions that are not stored yet
+    useEffect(() => {
+      const ask = (e) => { if (waiting.current) e.preventDefault(); };
+      window.addEventListener("beforeunload", ask);
+      return () => window.removeEventListener("beforeunload", ask);
+    }, []);
+    const setLater = (change) => setState((old) => ({ ...old, ...change(old) }));
+
+    const load = useCallback(async (adopt) => {
+      isFetching.current = true;
+      await line.current; // what is decided is stored before the queue is asked for
+      const asked = modalId ? { ids: [modalId] } : filters;
+      const found = await call("review_cards", { ...asked, adopt });
+      isFetching.current = false;
+      if (found.error) return setLater(() => ({ error: found.error }));
+      found.cards.forEach(fetchAhead);
+      setLater(() => ({
+        cards: found.cards, place: 0, total: found.total, error: "", progress: found.progress,
+        field: found.label_field,
+        choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
+      }));
+    }, [modalId, JSON.stringify(filters)]);
+    useEffect(() => { load(true); }, [load]);
+
+    const more = useCallback(async () => {
+      if (isFetching.current || modalId) return;
+      isFetching.current = true;
+      await line.current;
+      const found = await call("review_cards", filters);
+      isFetching.current = false;
+      if (found.error) return;
+      found.cards.forEach(fetchAhead);
+      setLater((old) => {
+        const there = new Set(old.cards.map((x) => x.id));
+        return {
+          cards: [...old.cards, ...found.cards.filter((x) => !there.has(x.id))],
+          total: found.total, choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
+        };
+      });
+    }, [modalId, JSON.stringify(filters)]);
+
+    const move = (step) => {
+      const { cards, place } = now.current;
+      const next = Math.min(Math.max(place + step, 0), cards.length);
+      now.current = { ...now.current, place: next };
+      setLater(() => ({ place: next, note: "" }));
+      setShown("none");
+      if (cards.length - next <= AHEAD) more();
+    };
+
+    const decide = (decision, label, newClass) => {
+      const { cards, place, field } = now.current;
+      const card = cards[place];
+      if (!card) return;
+      if (decision === "accept" && !card.suggestion) {
+        return setLater(() => ({ note: "There is no suggestion to accept: choose a class, or keep the label" }));
+      }
+      const after = decision === "accept" ? card.suggestion : label || card.label;
+      const changed = { ...card, decision, label: after };
+      const next = cards.map((x) => (x.id === card.id ? changed : x));
+      now.current = { ...now.current, cards: next };
+      setLater(() => ({ cards: next, error: "" }));
+      const params = {
+        id: card.id, decision, shown: card.label, label_field: field, new_class: !!newClass,
+        source: modalId ? "App, sample modal" : "App, Review tab",
+        ...(decision === "relabel" ? { label } : {}),
+      };
+      // One after the other: the order of decisions is the order of the keys.
+      waiting.current += 1;
+      line.current = line.current.then(() => call("review_decide", params)).then((found) => {
+        if (found.error) { // back to the card that was not decided, with the reason
+          return call("review_cards", { ids: [card.id], label_field: field }).then((fresh) =>
+            setLater((old) => ({
+              error: found.error,
+              cards: old.cards.map((x) => (x.id === card.id ? (fresh.cards || [])[0] || card : x)),
+              place: Math.max(old.cards.findIndex((x) => x.id === card.id), 0),
+            })));
+        }
+        setLater((old) => ({ progress: found.progress, stored: (old.stored || 0) + 1 }));
+        if (modalId) nextInModal(1);
+      }).finally(() => { waiting.current -= 1; });
+      if (!modalId) move(1);
+    };
+
+    const undo = () => {
+      line.current = line.current.then(() => call("review_undo", {})).then((found) => {
+        if (found.error) return setLater(() => ({ error: found.error }));
+        const [card] = found.cards;
+        setLater((old) => {
+          const place = old.cards.findIndex((x) => x.id === card.id);
+          const cards = place < 0
+            ? [...old.cards.slice(0, old.place), card, ...old.cards.slice(old.place)]
+            : old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
+          const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
+          return { cards, place: place < 0 ? old.place : place, progress: found.progress, error: "", note };
+        });
+      });
+    };
+
+    const heat = () => {
+      const card = now.current.cards[now.current.place];
+      if (!card) return;
+      const can = ["none", "label", "suggestion"].filter(
+        (x, i) => x === "none" || (card.maps[card[x]] && (i < 2 || card.suggestion !== card.label)));
+      if (can.length < 2) return setLater(() => ({ note: "No heatmap of these classes is stored: predict with heatmaps of the label" }));
+      setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
+    };
+    return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
+  }
+
+  function reloadGrid() { // its tiles show labels as they were
+    window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
+  }
+
+  function nextInModal(step) {
+    const navigation = window.__fos__.modalNavigation && window.__fos__.modalNavigation.get();
+    const key = step > 0 ? "ArrowRight" : "ArrowLeft";
+    if (navigation) {
+      document.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true }));
+    }
+  }
+
+  Object.assign(window.__gradcam__, { useReview, reloadGrid });
+})();
