@@ -139,7 +139,7 @@ def test_a_training_says_what_it_will_do(trained):
     classes = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
     assert f"{sum(counts.values())} training images ({classes})" in words
     assert f"{len(trained.match_tags('val'))} validation images" in words
-    assert "All layers train" in words
+    assert "All layers are trained" in words
     if "About " not in words:  # it is being measured: FiftyOne waits for it, and asks again
         loader = fields["training_estimate"]["view"]
         assert loader["operator"] == "@gradcam/classifier/training_estimate"

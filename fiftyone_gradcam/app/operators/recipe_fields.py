@@ -20,7 +20,7 @@ RESIZES = {
 AUTO = "auto"
 AUTOMATIC_RESIZE = "Automatic: the best of the three, on features of up to 300 labeled images"
 FREEZES = {
-    "none": "None: all layers train",
+    "none": "None: all layers are trained",
     "backbone": "All but the new layers: fast, for few images",
 }
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD with momentum"}

@@ -41,8 +41,8 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     if first is not None:
         parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
-    learns = {"none": "All layers train", "backbone": "Only the new layers train"}
-    parts.append(learns.get(frozen, f"All but the first {frozen} stages train"))
+    learns = {"none": "All layers are trained", "backbone": "Only the new layers are trained"}
+    parts.append(learns.get(frozen, f"All but the first {frozen} stages are trained"))
     choices = {name: value for name, value in given.items() if name not in NOT_CHOICES}
     request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
     request |= {"learnt": total, "val_images": val_count, "paths": paths}
