@@ -224,10 +224,16 @@ class AppPage:
             self.page.get_by_role("listbox").wait_for(state="detached")
             box.click()
             self.page.get_by_role("option").first.wait_for()
-        text = found.inner_text()
+        text, asked = found.inner_text(), self._asked["execute"]
+        # A choice that changes nothing asks nothing of the server. Any other asks a moment after it
+        # is shown; a choice made before then would be answered as if this one were not made.
+        is_new = text != box.inner_text()
         found.click()
-        # A choice that changes nothing asks nothing of the server.
-        while box.inner_text() != text or self._ended["execute"] < self._asked["execute"]:
+        while (
+            box.inner_text() != text
+            or (is_new and self._asked["execute"] == asked)
+            or self._ended["execute"] < self._asked["execute"]
+        ):
             assert time.monotonic() < end, f"{label} is {box.inner_text()}, not {text}"
             self.page.wait_for_timeout(30)
 
