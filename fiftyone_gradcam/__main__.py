@@ -137,86 +137,115 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    common.add_argument("--no-app", action="store_true", help="end instead of opening the App")
-    common.add_argument("--port", type=int, help="of the App (default: FiftyOne's setting)")
     common.add_argument(
-        "--colors", choices=COLORS, help="of heatmaps in the App (default: one for each field)"
+        "--seed", type=int, default=0, help="seed of everything random (default: 0)"
+    )
+    common.add_argument("--no-app", action="store_true", help="exit instead of opening the App")
+    common.add_argument("--port", type=int, help="port of the App (default: FiftyOne's setting)")
+    common.add_argument(
+        "--colors",
+        choices=COLORS,
+        help="colors of heatmaps in the App (default: one for each field)",
     )
     common.add_argument("--json", metavar="FILE", help="write the figures to this file")
 
     demo = commands.add_parser(
         "demo",
         parents=[common],
-        help="the whole workflow on handwritten digits, or photos, with planted errors",
+        help="run the whole loop on handwritten digits, or photos, with planted errors",
     )
     demo.add_argument(
         "--photos",
         nargs="?",
         const="",
         metavar="FOLDER",
-        help="photos of ants and bees, which are downloaded (45 MB) unless FOLDER holds them",
+        help="use photos of ants and bees, downloaded (45 MB) unless FOLDER holds them",
     )
     layout = argparse.ArgumentParser(add_help=False)
-    layout.add_argument("folder", help="of labeled images")
-    layout.add_argument("--label-from", choices=LABEL_FROM, help="where the class stands")
-    layout.add_argument("--split-from", choices=SPLIT_FROM, help="where the split stands")
-    layout.add_argument("--level", choices=LEVELS, help="of nested folders, which is the class")
+    layout.add_argument("folder", help="folder of labeled images")
+    layout.add_argument(
+        "--label-from", choices=LABEL_FROM, help="where the class of an image is given"
+    )
+    layout.add_argument(
+        "--split-from", choices=SPLIT_FROM, help="where the split of an image is given"
+    )
+    layout.add_argument("--level", choices=LEVELS, help="which of nested folders names the class")
     layout.add_argument("--pattern", help="regular expression with a group named 'label'")
     layout.add_argument(
-        "--table", action="append", metavar="CSV", help="of images, labels and, perhaps, splits"
+        "--table",
+        action="append",
+        metavar="CSV",
+        help="table of images, labels and optional splits",
     )
     for name, what in zip(COLUMNS, ("images", "labels", "splits"), strict=True):
         layout.add_argument(
-            f"--{name.replace('_', '-')}", metavar="HEADER", help=f"of the table's {what}"
+            f"--{name.replace('_', '-')}",
+            metavar="HEADER",
+            help=f"header of the table's column of {what}",
         )
-    layout.add_argument("--class-names", metavar="FILE", help="of lines such as 1 = Makino")
-    layout.add_argument("--skip", action="append", metavar="PATTERN", help="such as '*_old.*'")
+    layout.add_argument(
+        "--class-names", metavar="FILE", help="file of class names, in lines such as 1 = Makino"
+    )
+    layout.add_argument(
+        "--skip", action="append", metavar="PATTERN", help="files to skip, such as '*_old.*'"
+    )
     layout.add_argument(
         "--keep-masks", action="store_true", default=None, help="import masks of images too"
     )
 
     commands.add_parser(
-        "plan", parents=[layout], help="what would be imported of a folder; nothing is written"
+        "plan",
+        parents=[layout],
+        help="show what would be imported from a folder, without writing anything",
     )
     run = commands.add_parser(
-        "run", parents=[layout, common], help="the whole loop on your own folders"
+        "run", parents=[layout, common], help="run the whole loop on your own folders"
     )
-    run.add_argument("--name", help="of the dataset (default: the folder's name)")
+    run.add_argument("--name", help="name of the dataset (default: the folder's name)")
     run.add_argument(
         "--keep-truncated", action="store_true", help="use truncated files as far as they go"
     )
     run.add_argument(
-        "--max-pixels", type=int, help="width x height of the largest image (default: 178956970)"
+        "--max-pixels",
+        type=int,
+        help="width x height of the largest image to decode (default: 178956970)",
     )
-    run.add_argument("--key", help="of the run (default: the backbone's name)")
+    run.add_argument("--key", help="key of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
-    run.add_argument("--backbone", help="instead of the recipe's (default: resnet18)")
-    run.add_argument("--weights", help="imagenet, none, auto or a file (default: imagenet)")
-    run.add_argument("--epochs", type=int, help="instead of the recipe's")
+    run.add_argument("--backbone", help="network to fine-tune (default: the recipe's, resnet18)")
+    run.add_argument(
+        "--weights", help="imagenet, none, auto or a file of weights (default: imagenet)"
+    )
+    run.add_argument("--epochs", type=int, help="number of epochs (default: the recipe's)")
 
     report = commands.add_parser(
-        "report", help="one HTML file about a dataset, its classifier and its labels"
+        "report", help="write one HTML file about a dataset, its classifier and its labels"
     )
-    report.add_argument("dataset", help="its name")
+    report.add_argument("dataset", help="name of the dataset")
     report.add_argument(
-        "--out", default="report.html", metavar="FILE", help="the file (default: report.html)"
+        "--out", default="report.html", metavar="FILE", help="file to write (default: report.html)"
     )
     report.add_argument("--run", help="key of the run (default: the newest with predictions)")
-    report.add_argument("--label-field", metavar="FIELD", help="of the labels")
+    report.add_argument("--label-field", metavar="FIELD", help="field of the labels")
     report.add_argument(
-        "--pictures", type=int, default=24, metavar="N", help="suspicious labels (default: 24)"
+        "--pictures",
+        type=int,
+        default=24,
+        metavar="N",
+        help="number of suspicious labels to show (default: 24)",
     )
-    report.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    report.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
     moved = commands.add_parser(
-        "relocate", help="make samples follow their files, after a folder was moved or renamed"
+        "relocate", help="update the paths of samples after a folder was moved or renamed"
     )
-    moved.add_argument("dataset", help="its name")
-    moved.add_argument("old", help="folder as it is in the paths of the samples")
-    moved.add_argument("new", help="where it is now")
+    moved.add_argument("dataset", help="name of the dataset")
+    moved.add_argument("old", help="the folder as it is in the paths of the samples")
+    moved.add_argument("new", help="where the folder is now")
 
-    doctor = commands.add_parser("doctor", help="is everything in place?")
+    doctor = commands.add_parser(
+        "doctor", help="check PyTorch, FiftyOne, its database, weights and the plugin"
+    )
     doctor.add_argument("--fix", action="store_true", help="fix what can be fixed")
     doctor.add_argument("--yes", action="store_true", help="delete unused files without asking")
     doctor.add_argument(

@@ -15,7 +15,8 @@ from .images.decode import ImageError
 # Called with (done, total, message); done and total count images.
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
-_MANY = re.compile(r"\b(?<!['/])(file|image|link|mask)s\b")
+# What is counted comes first, as in "hidden or system files", not in "in the table, but images".
+_MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}(?:file|image|link|mask))s\b")
 
 
 class CancelledError(Exception):
@@ -110,7 +111,7 @@ def counted_as(number: int, what: str) -> str:
         what: words of which the first plural is what is counted
     """
     if number == 1:
-        what = _MANY.sub(lambda found: found[1], what, count=1).replace(" their own", " its own")
+        what = _MANY.sub(lambda found: found[1], what).replace(" their own", " its own")
     return f"{number} {what}"
 
 

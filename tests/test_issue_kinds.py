@@ -13,7 +13,8 @@ def test_kinds_and_evidence_by_hand():
     labels = ["cat"] * 6 + ["dog"] * 6 + ["owl"] * 2
     probabilities = np.array(
         [[0.9, 0.1], [0.03, 0.97], [0.55, 0.45], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]
-        + [[0.1, 0.9]] * 6
+        + [[0.1, 0.9]] * 3
+        + [[0.75, 0.25], [0.1, 0.9], [0.1, 0.9]]
     )
     wrong = np.arange(12) == 1
     facts = Facts(
@@ -37,6 +38,7 @@ def test_kinds_and_evidence_by_hand():
         4: "near duplicates, two labels",
         5: "dark",
         6: "near duplicates, two labels",
+        9: "suspicious label",
         12: "too few to judge",
         13: "too few to judge",
     }  # 7 and 8 are equal files with one label: no issue
@@ -50,6 +52,9 @@ def test_kinds_and_evidence_by_hand():
     assert found[3].confidence == pytest.approx(1 - 0.3 / 0.9)
     assert found[4].evidence.startswith("nearly the same image is labeled 'dog'; cat .90")
     assert found[5].evidence.startswith("dark: 99% of it is darker than 0.10 of white; cat .90")
+    assert found[9].evidence == "cat .75, dog .25 without this image"
+    assert found[9].confidence == pytest.approx(0.01)
+    assert [place for place, issue in found.items() if issue.sure] == [1]
     assert found[12].evidence == "2 images of 'owl', of which 5 are needed that differ"
 
 

@@ -285,6 +285,9 @@ def test_one_of_what_is_counted_is_called_one():
         "TIFF files, which browsers do not show": "1 TIFF file, which browsers do not show",
         "of the pattern 'images*'": "1 of the pattern 'images*'",
         "empty": "1 empty",
+        "in the table, but several images are called so": (
+            "1 in the table, but several images are called so"
+        ),
     }
     assert {words: counted_as(1, words) for words in known} == known
     assert counted_as(2, "masks in a folder of their own") == "2 masks in a folder of their own"

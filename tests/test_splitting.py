@@ -30,7 +30,10 @@ def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
     assert dict(zip(*dataset.values(["id", "tags"]), strict=True)) != first
     fg.split(dataset, {"train": 0.5, "dev": 0.25})
     assert dataset.count_sample_tags() == {"keep": 60, "train": 30, "dev": 15}
+    capsys.readouterr()
     fg.split(dataset)
+    words = "The earlier split of these samples is replaced: dev (15), train (30)\n"
+    assert capsys.readouterr().out.endswith(words)
     assert dataset.count_sample_tags() == {"keep": 60, "train": 36, "val": 12, "test": 12}
     assert all(len(set(t) & {"train", "val", "test", "dev"}) == 1 for t in dataset.values("tags"))
 

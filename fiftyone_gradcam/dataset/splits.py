@@ -22,6 +22,12 @@ def split_tags(dataset: fo.Dataset) -> set[str]:
     return {*SPLITS.values(), *dataset.info.get(INFO_KEY, {}).get("fractions", {})}
 
 
+def count_split(samples: fo.core.collections.SampleCollection) -> dict[str, int]:
+    """Numbers of samples by the tags of the split that there is; empty if there is none."""
+    own = split_tags(root_dataset(samples))
+    return {tag: n for tag, n in sorted(samples.count_sample_tags().items()) if tag in own}
+
+
 def write_split(
     samples: fo.core.collections.SampleCollection,
     fractions: dict[str, float],

@@ -12,9 +12,11 @@ NEAR = "near duplicates, two labels"
 WRONG = "wrong label"
 OUTLIER = "outlier"
 AMBIGUOUS = "ambiguous"
+SUSPICIOUS = "suspicious label"
 TOO_FEW = "too few to judge"
 POOR = ("dark", "light", "low information", "blurry", "odd aspect ratio", "odd size")
-KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, *POOR, TOO_FEW)  # the first that fits counts
+# The first that fits counts.
+KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, SUSPICIOUS, *POOR, TOO_FEW)
 
 LEAST_IMAGES = 5  # of a class that can be judged
 BOTH_HIGH = 0.3  # probability of the second class of an ambiguous image
@@ -111,6 +113,9 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             if doubtful[row]:
                 second = float(np.partition(facts.probabilities[row], -2)[-2])
                 kinds.append((AMBIGUOUS, 2 * second, ""))
+            # Another class is more probable, and the rule is not sure: look at it, one by one.
+            if facts.classes[int(facts.probabilities[row].argmax())] != label:
+                kinds.append((SUSPICIOUS, float(facts.chances[row]), ""))
         if facts.poor[place] is not None:
             kind, words = facts.poor[place]
             kinds.append((kind, 1.0, f"{kind}: {words}"))
@@ -123,7 +128,7 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             said = [words for _, _, words in kinds if words]
             if row is not None:
                 said.insert(
-                    0 if kind in (WRONG, AMBIGUOUS) else len(said),
+                    0 if kind in (WRONG, AMBIGUOUS, SUSPICIOUS) else len(said),
                     _judgment(facts, place, row, close),
                 )
             found[place] = Issue(
@@ -157,6 +162,5 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
 
 
 def _short(probability: float) -> str:
-    """.94, as long as it is no 1."""
-    words = f"{probability:.2f}"
-    return words.removeprefix("0") if words != "0.00" else "0"
+    """Such as .94, .00 and 1.00."""
+    return f"{probability:.2f}".removeprefix("0")

@@ -118,7 +118,8 @@ def export_overlays(
     tell_failures(failures)
     if not written:
         raise ValueError(none_readable(len(view), next(iter(failures.values()))))
-    print(f"Wrote {counted(len(written), 'overlay')} to {home}; contact sheets: {len(sheet_paths)}")
+    sheets = counted(len(sheet_paths), "contact sheet")
+    print(f"Wrote {counted(len(written), 'overlay')} and {sheets} to {home}")
     return written + sheet_paths
 
 

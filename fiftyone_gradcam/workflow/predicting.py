@@ -189,20 +189,20 @@ def predict(
     _tell_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {network.layer!r} of {run.key!r}")
-    _tell_maps(writer)
+    _tell_maps(writer, count)
     shown.show_fields(dataset, [prediction_field, *names.values()])
     return samples.exists(prediction_field)
 
 
-def _tell_maps(writer: PredictionWriter) -> None:
-    """Print which samples have heatmaps of their own label, and which maps are empty."""
+def _tell_maps(writer: PredictionWriter, total: int) -> None:
+    """Print how many of `total` samples have heatmaps of their own label, and which are empty."""
     for kind in ("label", "contrast"):
         if kind in writer.heatmap_fields:
-            why = "whose label the classifier knows"
-            if kind == "contrast":
-                why += ", and does not predict"
-            name = writer.heatmap_fields[kind]
-            print(f"{counted(writer.maps.get(kind, 0), 'heatmap')} in {name!r}, of samples {why}")
+            made, name = writer.maps.get(kind, 0), writer.heatmap_fields[kind]
+            why = "" if made == total else ", for samples whose label the classifier knows"
+            if kind == "contrast" and why:
+                why += " and does not predict"
+            print(f"{counted(made, 'heatmap')} in {name!r}{why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
             continue  # as many as speak for nothing

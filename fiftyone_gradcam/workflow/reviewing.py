@@ -66,10 +66,12 @@ def find_label_issues(
     Written are `label_quality` (the probability of the given label without this image: 0 to 1, low
     is suspicious), where another class is more probable `suggested_label` with its confidence, and
     `issue`: what may be the matter, with `evidence` in words and the ids of the most similar images
-    (`neighbors`). Its label is "wrong label" (sure enough to be accepted in bulk), "ambiguous",
-    "outlier", "equal files, two labels", "near duplicates, two labels", "dark", "light", "blurry",
-    "low information", "odd size", "odd aspect ratio" or "too few to judge". How many labels are
-    wrong, in all and by pairs of classes, is printed and kept in `dataset.info["label_issues"]`.
+    (`neighbors`). Its label is "wrong label" (sure enough to be accepted in bulk), "suspicious
+    label" (another class is more probable, which is not sure), "ambiguous" (two classes are
+    probable), "outlier", "equal files, two labels", "near duplicates, two labels", "dark", "light",
+    "blurry", "low information", "odd size", "odd aspect ratio" or "too few to judge". How many
+    labels are wrong, in all and by pairs of classes, is printed and kept in
+    `dataset.info["label_issues"]`.
     `issue.sure` marks labels that may be corrected in bulk.
 
     Equal files and near duplicates do not vouch for each other. Classes with fewer than five images

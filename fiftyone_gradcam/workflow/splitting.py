@@ -103,12 +103,9 @@ def split(
         together = None if groups is None else _groups(samples, groups)
     out = () if include_excluded else [i for ids in left_out(samples).values() for i in ids]
     even = folds is not None
+    earlier = splits.count_split(samples)
     counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
-    for name, classes in counts.items():
-        print(f"{name}: {counted(sum(classes.values()), 'image')}")
-        absent = sorted(set().union(*counts.values()) - set(classes))
-        if absent:
-            print(f"  none of {some(absent)}: too few images of the class")
+    _tell_parts(counts, earlier)
     if "train" not in counts and folds is None:
         print("No split is called 'train', the tag that fine_tune trains on")
     return counts
@@ -162,6 +159,18 @@ def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
             f"Classes with fewer than the {asked:g} images that are asked for are split in the "
             f"same proportions: {some(small)}"
         )
+
+
+def _tell_parts(counts: dict[str, dict[str, int]], earlier: dict[str, int]) -> None:
+    """Print what is in each part, and what the split replaces."""
+    for name, classes in counts.items():
+        print(f"{name}: {counted(sum(classes.values()), 'image')}")
+        absent = sorted(set().union(*counts.values()) - set(classes))
+        if absent:
+            print(f"  none of {some(absent)}: too few images of the class")
+    if earlier:
+        words = ", ".join(f"{name} ({count})" for name, count in earlier.items())
+        print(f"The earlier split of these samples is replaced: {words}")
 
 
 def _twins(
