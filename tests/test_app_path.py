@@ -83,7 +83,7 @@ def to_the_panel(app, folder) -> Clicks:
     app.wait_for_text("36 files in 3 classes")
     app.screenshot("60 import")
     person.click(app.dialog.get_by_role("button", name=re.compile("Execute|Import")))
-    # The message of the import may be gone with the page that it came to: the App opens the dataset.
+    # The message of the import may be gone with its page: the App opens the dataset.
     app.page.get_by_role("tab", name="Steps").wait_for()
     app.wait_for_text("36 samples, 3 classes")
     app.dialog.wait_for(state="detached")
