@@ -27,6 +27,7 @@ NOT_OURS = (
 # Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
 OF_TILES = ("ArrayBuffer", "ImageBitmap")
 VIEWPORT = {"width": 1500, "height": 900}
+SOON = 5000  # ms for a click on what is there already
 FORGOTTEN = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 # Things that move are where they will be at once: a click would wait until they stand still.
 STILL = """
@@ -149,16 +150,27 @@ class AppPage:
         more = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
         more = more.locator("svg[data-testid=ExpandMoreIcon]").last
         with self.form():
-            end = time.monotonic() + 30
-            while not self._is_on_top(buttons.first) and not more.is_visible():
+            end = time.monotonic() + 60
+            while not self._pressed(buttons, more):
                 assert time.monotonic() < end, f"no button {verb}"
                 self.page.wait_for_timeout(50)
+
+    def _pressed(self, buttons, more) -> bool:
+        """Whether a button could be clicked; not while the row of buttons is laid out again."""
+        from playwright.sync_api import TimeoutError as TooLate
+
+        try:
             if self._is_on_top(buttons.first):
-                buttons.first.click()
-            else:
-                if not self._is_on_top(buttons.last):  # else the list is still open
-                    more.click()
-                buttons.last.click()  # the first one lies hidden beyond the row
+                buttons.first.click(timeout=SOON)
+                return True
+            if not self._is_on_top(buttons.last):  # else the list is still open
+                if not more.is_visible():
+                    return False
+                more.click(timeout=SOON)
+            buttons.last.click(timeout=SOON)  # the first one lies hidden beyond the row
+        except TooLate:
+            return False
+        return True
 
     def _is_on_top(self, element) -> bool:
         """Whether a click at the middle of an element reaches it."""
