@@ -74,7 +74,7 @@ def take(page, name: str, part=None) -> None:
 
 
 def verb_pictures(name: str) -> None:
-    """Write the pictures of the functions: a watched training, curves, overlays, augmentation."""
+    """Write the pictures of the functions: heatmaps by epoch, curves, overlays, augmentation."""
     import fiftyone as fo
     from PIL import Image
 

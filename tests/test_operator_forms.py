@@ -217,7 +217,7 @@ def test_looks_before_a_training(trained):
     result = execute("preview_augmentation", trained, **chosen).result
     assert base64.b64decode(result["picture"].split(",")[1]) == Path(result["path"]).read_bytes()
     assert Image.open(result["path"]).format == "PNG"
-    # What is filled in is seen: with all pixels turned to black or white there is no grey left.
+    # What is filled in is seen: with all pixels turned to black or white there is no gray left.
     still = {"horizontal_flip": "no", "translation": 0, "scale": 0.0, "rotation": 0.0}
     noisy = execute("preview_augmentation", trained, **chosen, **still, noise=1.0).result
     plain = execute("preview_augmentation", trained, **chosen, **still).result
@@ -231,6 +231,6 @@ def test_looks_before_a_training(trained):
             executor=foo.executor.Executor(),
             operator_uri=URI + verb,
         )
-        (told,) = [m.body.params["message"] for m in operator.execute(ctx)
+        (message,) = [m.body.params["message"] for m in operator.execute(ctx)
                    if "message" in m.body.params]  # fmt: skip
-        assert ("learn" in told) if verb == "sanity_check" else ("Suggested" in told), told
+        assert ("learn" if verb == "sanity_check" else "Suggested") in message
