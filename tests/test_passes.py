@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import save_digits
 from PIL import Image
+from torch import nn
 
 from fiftyone_gradcam.explain.cam import Forward, explain_network
 from fiftyone_gradcam.explain.render import HeatmapOptions, render_heatmap
@@ -215,6 +216,20 @@ def test_few_batches_are_on_their_way(way, network, paths, monkeypatch):
 
     run_pass(Images(paths * 4, 32), network, [Counting()], 1)
     assert most <= 4
+
+
+@pytest.mark.parametrize("sink", [Logits(8), Pooled(8)], ids=["whole", "split"])
+def test_networks_see_batches_side_by_side(sink, network, paths, monkeypatch):
+    """Two threads meet inside of the network: one that is alone there waits in vain."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    meeting = threading.Barrier(2, timeout=20)
+    first = next(m for m in network.module.modules() if isinstance(m, nn.Conv2d))
+    hook = first.register_forward_pre_hook(lambda *_: None if meeting.wait() >= 0 else ())
+    try:
+        run_pass(Images([paths[0]] * 8, 32), network, [sink])
+    finally:
+        hook.remove()
+    assert np.isfinite(sink.rows).all()
 
 
 def test_none_that_can_be_decoded_is_an_error_and_nothing_at_all_is_none(way, network, paths):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,26 @@ class Classifier(Protocol):
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images (N, 3, S, S) as it wants them, float32 on its device."""
+
+
+class Once:
+    """A property that is computed once for each object.
+
+    `functools.cached_property` of Python 3.11 holds one lock for all objects while it computes, so
+    that batches side by side would wait for each other. A batch belongs to one thread: no lock.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]):
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.name] = self.compute(instance)
+        return value
 
 
 class Seen:
@@ -54,19 +74,19 @@ class Seen:
         self.network, self.reduced = network, reduced
         self.splits, self.explains, self.cellwise = splits, explains, cellwise
 
-    @cached_property
+    @Once
     def inputs(self) -> torch.Tensor:
         """(n, 3, S, S) float32, as the network wants them."""
         return self.network.normalize(self.pixels)
 
-    @cached_property
+    @Once
     def forward(self) -> Forward:
         """The pass through the network, up to its target tensor and on."""
         network = self.network
         asked = self.explains, self.cellwise, self.reduced
         return Forward(network.module, network.splitter, self.inputs, *asked)
 
-    @cached_property
+    @Once
     def logits(self) -> torch.Tensor:
         """(n, K) float32."""
         if self.splits:
@@ -74,7 +94,7 @@ class Seen:
         with torch.no_grad(), in_bfloat16(self.inputs.device, self.reduced):
             return self.network.module(self.inputs).float()
 
-    @cached_property
+    @Once
     def pooled(self) -> torch.Tensor:
         """(n, C) float32: the target tensor averaged over its cells."""
         return self.forward.features.mean((2, 3))
