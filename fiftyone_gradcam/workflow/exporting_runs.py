@@ -1,4 +1,4 @@
-"""Write a run into a folder that can be taken to another machine."""
+"""Export a run into a folder that can be copied to another machine."""
 
 from __future__ import annotations
 
