@@ -89,7 +89,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
-    assert any("'one' does not know c" in note for note in found.notes)
+    assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("0.500 of 'one'" in note for note in found.notes)
     assert "3 -> " not in str(found)
@@ -153,7 +153,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     capsys.readouterr()
     found = fg.retrain(noisy, "first")
     out = capsys.readouterr().out
-    assert "10 labels were corrected and 2 samples were excluded or called unclear" in out
+    assert "10 labels were corrected and 2 samples were excluded or marked unclear" in out
     assert "Left out by reviews: 2 excluded" in out
     assert (found.a, found.b) == ("first", "first_corrected")
     old, new = fg.load_run(noisy, "first"), fg.load_run(noisy, "first_corrected")

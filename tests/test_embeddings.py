@@ -89,7 +89,7 @@ def test_a_field_holds_embeddings_of_one_network(dataset, capsys):
     assert len(dataset.exists("one")) == 2
     fg.delete_run(dataset, "b")
     assert dataset.get_field("one") is None
-    with pytest.raises(ValueError, match="'filepath' of .* holds values of another type"):
+    with pytest.raises(ValueError, match="'filepath' of .* has values of another type"):
         fg.compute_embeddings(dataset, "a", "filepath", overwrite=True)
     with pytest.raises(
         ValueError, match="no training run 'mobilnet_v2'. Did you mean 'mobilenet_v2'"
@@ -173,7 +173,7 @@ def test_embeddings_are_read_from_arrays_lists_and_fields(with_fields, capsys):
     dataset.delete_sample_field("list")
     with pytest.raises(ValueError, match="Give embeddings or backbone='resnet18', not both"):
         fg.find_leaks(dataset, embeddings=values, backbone="resnet18")
-    with pytest.raises(ValueError, match="pass groups='near duplicates' with them"):
+    with pytest.raises(ValueError, match="pass groups='near duplicates' too"):
         fg.split(dataset, embeddings=values)
     with pytest.raises(ValueError, match="A job takes embeddings from a field"):
         fg.find_leaks(dataset, embeddings=values, delegate=True)

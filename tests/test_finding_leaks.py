@@ -52,7 +52,7 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert len(again) == 0
     assert dataset.count("leak") == 0
     assert "No image is in two of train, test" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="1 of them is tagged here. Call split"):
+    with pytest.raises(ValueError, match="two splits, but these samples have 1. Call split"):
         fg.find_leaks(dataset.match_tags("train"), near=False)
 
 

@@ -122,10 +122,10 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     capsys.readouterr()
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
-    assert "1 image added, 13 in all" in printed
-    assert f"1 image has another label here than where they are from, and keep it, such as " \
-        f"{sample.filepath}: 'corrected', there 'digit 0'" in printed  # fmt: skip
-    assert "the files of 2 samples are gone" in printed
+    assert "1 image added, 13 in total" in printed
+    assert "1 image with another label in the dataset than in the folder: the dataset's" in printed
+    assert f"such as {sample.filepath}: 'corrected', in the folder 'digit 0'" in printed
+    assert "the files of 2 samples do not exist" in printed
     assert "dataset.delete_samples(dataset.select_by('filepath', dataset.info[" in printed
     info = second.info["import_folders"]
     assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]

@@ -250,7 +250,7 @@ def test_bad_decisions_change_nothing(dataset, name):
     for samples, decision, options, message in (
         (at(dataset, 0), "acept", {}, "not a decision. Did you mean 'accept'"),
         (at(dataset, 0), "relabel", {}, "needs label="),
-        (at(dataset, 0), "keep", {"label": "dog"}, "takes no label"),
+        (at(dataset, 0), "keep", {"label": "dog"}, "cannot have a label"),
         (
             at(dataset, 0),
             "relabel",

@@ -72,9 +72,7 @@ def review(
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
-        needs = (
-            "needs label=, the class that the image is of" if label is None else "takes no label"
-        )
+        needs = "needs label=, the class of the image" if label is None else "cannot have a label"
         raise ValueError(f"The decision {decision!r} {needs}")
     ids = _ids(samples)
     with reviewing(dataset):
@@ -127,8 +125,8 @@ def _collection(samples: Samples | fo.Sample) -> Samples:
         return samples
     if samples._dataset is None:
         raise ValueError(
-            f"The sample of {samples.filepath!r} is in no dataset: it has been deleted, or was "
-            f"never added. Choose one of a dataset"
+            f"The sample of {samples.filepath!r} is not in a dataset: it was deleted, or never "
+            f"added. Choose a sample of a dataset"
         )
     return samples._dataset.select(samples.id)
 
@@ -141,7 +139,7 @@ def _ids(samples: Samples) -> list[str]:
             there = set(root_dataset(samples).select(stage.sample_ids).values("id"))
             ids += [i for i in stage.sample_ids if i not in there]
     if not ids:
-        raise ValueError("There are no samples to decide about: this view is empty")
+        raise ValueError("There are no samples to review: this view is empty")
     return ids
 
 
@@ -160,7 +158,7 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if columns.suggestion is None:
         raise ValueError(
             f"{root_dataset(samples).name!r} has no suggestions for the labels in "
-            f"{columns.label_field!r}. Call find_label_issues() first, or say the label: "
+            f"{columns.label_field!r}. Call find_label_issues() first, or give the label: "
             f"review(samples, 'relabel', label=...)"
         )
     names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
@@ -168,6 +166,6 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
-            f"accept: {some(missing)}. Nothing is decided; choose those that have one, such as "
-            f"samples.exists({SUGGESTION!r})"
+            f"accept: {some(missing)}. Nothing was changed; choose samples with a suggestion, such "
+            f"as samples.exists({SUGGESTION!r})"
         )

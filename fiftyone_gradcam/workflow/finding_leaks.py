@@ -89,8 +89,8 @@ def find_leaks(
     names = sorted({x for x in own if x}, key=lambda x: (ORDER.index(x) if x in ORDER else 3, x))
     if len(names) < 2:
         raise ValueError(
-            f"Leaks are looked for between splits, and {len(names)} of them is tagged here. Call "
-            f"split() first, or choose other samples"
+            f"Finding leaks needs samples of at least two splits, but these samples have "
+            f"{len(names)}. Call split() first, or choose other samples"
         )
     places = [i for i, split in enumerate(own) if split]
     ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
@@ -141,8 +141,8 @@ def _kept_pairs(
     if pairs:
         count = len({i for i, _, _ in pairs})
         whose = counted(count, "image whose file", "images whose files")
-        keep = "keeps" if count == 1 else "keep"
-        print(f"{whose} cannot be read now {keep} the twins that were found earlier")
+        keep = "keeps its" if count == 1 else "keep their"
+        print(f"{whose} cannot be read now {keep} earlier duplicates")
     return pairs
 
 
@@ -170,7 +170,7 @@ def _write(
             kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
-    words = "Images that have a twin in another split"
+    words = "Images that have a duplicate in another split"
     facts = {"basis": {"split": split}}
     declared = {leak_field: Declared("classification", words, facts, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
@@ -198,6 +198,6 @@ def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
         if counts:
             print(
                 f"{counted(len(kinds), 'image')} of {other!r} "
-                f"{'is' if len(kinds) == 1 else 'are'} in {one!r} too: {counts['exact']} equal "
-                f"files, {counts['near']} near duplicates"
+                f"{'is' if len(kinds) == 1 else 'are'} also in {one!r}: {counts['exact']} "
+                f"identical, {counts['near']} near duplicates"
             )

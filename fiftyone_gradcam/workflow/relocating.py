@@ -103,12 +103,12 @@ def relocate(
         )
     record_moved(dataset, old, new)
     write_paths(dataset, moved)
-    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples follow to {new}")
+    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples now have files in {new}")
     if missing:
-        print(f"Not at the new place: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
+        print(f"Not in the new folder: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
     if different:
         print(
-            f"Another file, or one that is a sample already, is in the place of "
+            f"Different files, or files of other samples, are in the place of "
             f"{counted(len(different), 'file')}, such as {some(different, 3)}"
         )
     return Relocated(len(moved), missing, different)

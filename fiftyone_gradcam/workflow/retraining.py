@@ -99,5 +99,5 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     if corrected:
         said.append(f"{counted(corrected, 'label was', 'labels were')} corrected")
     if out:
-        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or called unclear")
+        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or marked unclear")
     return f"Since run {run.key!r} was trained, {' and '.join(said)}"

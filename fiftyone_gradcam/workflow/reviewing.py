@@ -140,7 +140,7 @@ def find_label_issues(
         recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
         recipe = settled_for(samples, recipe, label_field, device, progress)
     elif choices:
-        raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
+        raise ValueError(f"{next(iter(choices))} is a training option, but nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
     ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
     way = Way(
@@ -195,7 +195,7 @@ def _check_classes(
         counts = fields.class_counts(list(labels))
         present = ", ".join(f"{label!r} ({count})" for label, count in counts.items()) or "none"
         raise ValueError(
-            f"Label issues need at least two classes with five images each that differ; there are: "
+            f"Label issues need at least two classes with five different images each; there are: "
             f"{present}"
         )
     return classes, too_few
@@ -211,7 +211,7 @@ def _tell(
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]
-        print(f"Too few images that differ to judge: {some(few)}")
+        print(f"Too few different images to judge: {some(few)}")
     print(in_words(noted))
     for pair in noted["pairs"][:5]:
         if round(pair["count"]):

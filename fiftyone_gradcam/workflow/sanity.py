@@ -83,14 +83,14 @@ def sanity_check(
         files, recipe.image_size, CACHE_BYTES, resize=recipe.resize, decode_options=options
     )
     data = Labelled(pictures, indexes[chosen])
-    with reporting(progress, f"Learning {len(files)} images by heart") as report:
+    with reporting(progress, f"Memorizing {len(files)} images") as report:
         found = overfit(
             recipe,
             len(classes),
             data,
             steps,
             device,
-            lambda done, total: report(done, total, "Learning by heart"),
+            lambda done, total: report(done, total, "Memorizing"),
         )
     tell_failures(data.images.failures)
     print(found)

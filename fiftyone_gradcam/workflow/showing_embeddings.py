@@ -17,7 +17,7 @@ from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 
-WITHOUT = "there is nothing to see the images with"
+WITHOUT = "embeddings cannot be computed"
 SIGNATURE = "(gradcam)"  # suffix of the description of a layout that this module made
 
 
@@ -98,7 +98,7 @@ def show_embeddings(
     view = samples if len(ids) == len(samples) else dataset.select(ids, ordered=True)
     results = _store(view, ids, points, brain_key, f"{of}, {method} {SIGNATURE}")
     print(
-        f"{counted(len(there), 'image')} laid out by {method} of {of}: {brain_key!r} in the "
+        f"{counted(len(there), 'image')} in a {method} layout by {of}: {brain_key!r} in the "
         f"Embeddings panel"
     )
     return results
@@ -121,8 +121,8 @@ def _network(
     backbone, weights = pick_backbone(dataset, None, weights, WITHOUT)
     if weights == "none":
         raise ValueError(
-            f"{dataset.name!r} has no run, and there are no pretrained weights to see the images "
-            f"with. Call fine_tune() first, or pass a backbone and weights= with a file"
+            f"{dataset.name!r} has no run, and no pretrained weights are available. Call "
+            f"fine_tune() first, or pass a backbone and weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=backbone, weights=weights, **chosen).shown_by("crop")
