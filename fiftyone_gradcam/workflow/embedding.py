@@ -70,7 +70,7 @@ def compute_embeddings(
         ValueError: if there is no such run or backbone, if no image can be decoded, or if the field
             exists
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)

@@ -83,7 +83,7 @@ def explain_sample(
         TypeError: if `sample` is not a sample of a dataset
         ValueError: if there is no network or no such class, or the file cannot be decoded
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
     """
     dataset = _dataset_of(sample)
     if isinstance(neighbors, bool) or not isinstance(neighbors, int) or neighbors < 0:

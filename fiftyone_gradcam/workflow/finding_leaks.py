@@ -76,7 +76,7 @@ def find_leaks(
     Raises:
         ValueError: if there are fewer than two splits, or an argument is invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)

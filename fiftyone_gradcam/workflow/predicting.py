@@ -136,7 +136,7 @@ def predict(
             a field exists or holds values of another run for other samples, if no image can be
             decoded, or if an argument is invalid
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
         StorageError: if a file cannot be written; the message names the file and the remedy
         CancelledError: if `progress` raised it. Predictions made so far are stored, and the info of
             the fields says for how many samples ("partial"); values that will replace those of

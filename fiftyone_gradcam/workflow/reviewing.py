@@ -114,7 +114,7 @@ def find_label_issues(
         ValueError: if there are fewer than two classes with five images, or if an argument is
             invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)

@@ -60,7 +60,7 @@ def sanity_check(
         ValueError: if an option is invalid, there are fewer than two classes, or no image can be
             decoded
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     for name, value, least in (("images", images, 2), ("steps", steps, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -78,7 +78,7 @@ def show_embeddings(
         ValueError: if there is no such run, backbone or method, if fewer than three images can be
             decoded, or if the key exists
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
         ImportError: if `method` is "umap" and umap-learn is not installed
     """
     samples = fields.whole(samples)

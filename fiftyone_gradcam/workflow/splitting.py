@@ -80,7 +80,7 @@ def split(
     Raises:
         ValueError: if the fractions are invalid, no sample has a label, or a field does not exist
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     if folds is not None:
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:

@@ -110,7 +110,7 @@ def fine_tune(
         ValueError: if an option is invalid, the key exists, the samples are split but none is
             tagged "train", there are fewer than two classes, or there is no training to resume
         FileNotFoundError: if the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
         CancelledError: if `progress` raised it; the best weights so far are recorded as the run,
             and `resume=True` continues the training
     """
