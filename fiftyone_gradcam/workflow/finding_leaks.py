@@ -98,8 +98,8 @@ def find_leaks(
     pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
         given = None if given is None else given[places]
-        looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
-        pairs += _near_pairs(looks, own, names)
+        features = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
+        pairs += _near_pairs(features, own, names)
     twins = _write(dataset, ids, pairs, leak_field, split)
     _tell(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
@@ -146,7 +146,7 @@ def _kept_pairs(
     return pairs
 
 
-def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
+def _near_pairs(features: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
     """Positions of near duplicates in different splits."""
     members = {name: np.array([i for i, x in enumerate(own) if x == name]) for name in names}
     found = []
@@ -154,7 +154,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
         a, b = members[one], members[other]
         if len(a) < len(b):
             a, b = b, a
-        pairs = near_pairs([rows[a] for rows in looks], [rows[b] for rows in looks])
+        pairs = near_pairs([rows[a] for rows in features], [rows[b] for rows in features])
         found += [(int(a[i]), int(b[j]), "near") for i, j in pairs]
     return found
 

@@ -191,9 +191,9 @@ def _twins(
     """Return a group number for each sample, which near duplicates share."""
     dataset = fields.root_dataset(samples)
     ids, paths = fields.whole(samples).values(["id", "filepath"])
-    looks = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
+    features = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
     equal: dict[str | None, int] = {}
-    pairs = near_pairs(looks)
+    pairs = near_pairs(features)
     for place, digest in enumerate(equal_files(paths)):
         if digest is not None:
             pairs.append((equal.setdefault(digest, place), place))
