@@ -48,7 +48,7 @@ def review(
     Args:
         samples: a dataset, a view, or one sample
         decision: "accept" (use the suggested label), "relabel" (use `label`), "keep" (the label is
-            right), "unclear" (the right label cannot be told), or "exclude" (do not use the image)
+            right), "unclear" (the right label is not clear), or "exclude" (do not use the image)
         label: the new label, for "relabel" only
         new_class: allow a `label` that is not a class yet
         label_field: field with the labels to review; by default (None), the labels that

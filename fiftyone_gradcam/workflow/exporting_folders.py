@@ -68,13 +68,13 @@ def export_folders(
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
         raise ValueError(f"There are no samples of {dataset.name!r} to export")
-    gone = [path for path in paths if not os.path.exists(path)]
-    if len(gone) == len(paths):
-        raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
-    if gone:
+    missing = [path for path in paths if not os.path.exists(path)]
+    if len(missing) == len(paths):
+        raise FileNotFoundError(none_readable(len(missing), ImageError(missing[0], NOT_FOUND)))
+    if missing:
         raise FileNotFoundError(
-            f"The files of {counted(len(gone), 'sample')} do not exist, such as {gone[0]}. Leave "
-            f"these samples out"
+            f"The files of {counted(len(missing), 'sample')} do not exist, such as {missing[0]}. "
+            f"Leave these samples out"
         )
     known = splits.split_tags(dataset)
     own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]

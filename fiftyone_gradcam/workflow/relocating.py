@@ -141,8 +141,8 @@ def count_found(
 
 def likely_folder(samples: fo.core.collections.SampleCollection) -> str | None:
     """The deepest folder that contains all missing files; None if no file is missing."""
-    gone = [path for path in samples.values("filepath") if not os.path.exists(path)]
-    return os.path.commonpath([os.path.dirname(path) for path in gone]) if gone else None
+    missing = [path for path in samples.values("filepath") if not os.path.exists(path)]
+    return os.path.commonpath([os.path.dirname(path) for path in missing]) if missing else None
 
 
 def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) -> list[Known]:
