@@ -326,7 +326,7 @@ def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):
     assert dataset.count("ground_truth") == 0
     with pytest.raises(ValueError, match="'tags' is a field that each sample has"):
         fg.import_folders(str(root), f"{name} 2", label_field="tags")
-    with pytest.raises(FileNotFoundError, match="No file 'gone.csv', here or in"):
+    with pytest.raises(FileNotFoundError, match="There is no file 'gone.csv' here or in"):
         fg.plan_import(str(root), table="gone.csv")
 
 

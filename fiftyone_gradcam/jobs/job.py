@@ -137,7 +137,7 @@ def load_job(id: str | ObjectId) -> Job:
     """
     if not ObjectId.is_valid(id):
         raise ValueError(
-            f"{id!r} is not the ID of a job. list_jobs(dataset) lists those that there are"
+            f"{id!r} is not the ID of a job. list_jobs(dataset) lists all jobs"
         )
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
