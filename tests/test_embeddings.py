@@ -81,7 +81,7 @@ def test_fiftyone_brain_works_on_them(dataset):
 def test_a_field_holds_embeddings_of_one_network(dataset, capsys):
     make_run(dataset, "b", seed=1, files=False)
     fg.compute_embeddings(dataset, "a", "one", progress=False)
-    with pytest.raises(ValueError, match="of 13 samples that are not among these"):
+    with pytest.raises(ValueError, match="for 13 samples that are not among these"):
         fg.compute_embeddings(dataset.limit(2), "b", "one", progress=False)
     fg.compute_embeddings(dataset.limit(2), "a", "one", progress=False)
     assert len(dataset.exists("one")) == 15

@@ -234,7 +234,7 @@ def test_what_cannot_be_explained_is_refused(dataset, name, tmp_path):
     sample = dataset.first()
     with pytest.raises(TypeError, match="Expected a sample, such as dataset.first"):
         fg.explain_sample(dataset)
-    with pytest.raises(TypeError, match="is in no dataset"):
+    with pytest.raises(TypeError, match="is not in a dataset"):
         fg.explain_sample(fo.Sample("x.png"))
     with pytest.raises(ValueError, match="'made' has no class 'digit 4'. Did you mean 'digit 2'"):
         fg.explain_sample(sample, classes=["digit 4"])

@@ -100,7 +100,7 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     assert "5 samples" in read.sections["data"]
     assert "Imported from" in read.sections["data"]
     assert "left out" not in read.sections["data"]
-    assert "Judged on all of these samples" in read.sections["accuracy"]
+    assert "Measured on all of these samples" in read.sections["accuracy"]
     assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
 
 
