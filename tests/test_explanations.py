@@ -229,7 +229,9 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
     with pytest.raises(ValueError, match="'cam_label' has no heatmaps of the class that 'quick'"):
         fg.explanation_quality(view, "quick", "cam_label")
     other = make_run(explained, "other", files=False)
-    with pytest.raises(ValueError, match="'cam' has no .* 'other' predicts, but heatmaps of 'quick'"):
+    with pytest.raises(
+        ValueError, match="'cam' has no .* 'other' predicts, but heatmaps of 'quick'"
+    ):
         fg.explanation_quality(view, other, "cam")
     fg.delete_run(explained, "other")
     with pytest.raises(ValueError, match="steps must be .* not 1"):

@@ -136,9 +136,7 @@ def load_job(id: str | ObjectId) -> Job:
         ValueError: if there is no such job
     """
     if not ObjectId.is_valid(id):
-        raise ValueError(
-            f"{id!r} is not the ID of a job. list_jobs(dataset) lists all jobs"
-        )
+        raise ValueError(f"{id!r} is not the ID of a job. list_jobs(dataset) lists all jobs")
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
 
