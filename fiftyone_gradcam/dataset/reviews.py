@@ -164,10 +164,11 @@ def document_before(row: Mapping, history: Sequence[str]) -> dict | None:
     if not history:
         return None
     facts = json_util.loads(history[-1], json_options=OPTIONS)
-    return {**review_document(_read(row, facts)), "_id": facts["id"]}
+    return {**review_document(review_in(row, facts)), "_id": facts["id"]}
 
 
-def _read(row: Mapping, facts: Mapping) -> Review:
+def review_in(row: Mapping, facts: Mapping) -> Review:
+    """A decision of a sample's history, out of the facts of its line."""
     known = {name: facts[name] for name in ("decision", "step", *_TEXTS)}
     return Review(sample_id=str(row["_id"]), filepath=row["filepath"], **known)
 
@@ -181,20 +182,5 @@ def _entries(samples: fo.core.collections.SampleCollection) -> list[tuple[Review
         *samples.exists(HISTORY).values(["id", "filepath", HISTORY]), strict=True
     ):
         row = {"_id": sample_id, "filepath": path}
-        found += [(_read(row, json.loads(line)), line) for line in lines]
+        found += [(review_in(row, json.loads(line)), line) for line in lines]
     return sorted(found, key=lambda pair: pair[0].time)
-
-
-def last_step(dataset: fo.Dataset) -> list[tuple[Review, str]]:
-    """The decisions of the last call, about samples that are there."""
-    if dataset.get_field(HISTORY) is None:
-        return []
-    times = dataset._sample_collection
-    newest = times.find_one({HISTORY: {"$type": "array"}}, [HISTORY], sort=[(f"{REVIEW}.time", -1)])
-    if newest is None or not newest.get(HISTORY):
-        return []
-    time = json.loads(newest[HISTORY][-1])["time"]
-    step = json.loads(newest[HISTORY][-1])["step"]
-    rows = times.find({f"{REVIEW}.time": time}, ["filepath", HISTORY])
-    pairs = [(_read(row, json.loads(row[HISTORY][-1])), row[HISTORY][-1]) for row in rows]
-    return [pair for pair in pairs if pair[0].step == step]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset.decisions import decide, undo
+from ..dataset.decisions import decide
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import (
     SUGGESTION,
@@ -18,6 +18,7 @@ from ..dataset.review_state import (
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
+from ..dataset.undoing import undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -97,7 +98,7 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Take the last decisions about a dataset back: labels, scores and `review` are what they were.
 
-    What was decided in one call of `review` is taken back in one.
+    All of them are taken back in one write, or none is.
 
     Args:
         samples: the dataset, or a view of it
@@ -108,7 +109,7 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
     Raises:
         ValueError: if there is nothing to undo, or if somebody has changed a label since it was
-            reviewed; that label and its decision stay
+            reviewed; nothing is taken back then
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
