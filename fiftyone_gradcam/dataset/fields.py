@@ -13,6 +13,7 @@ from fiftyone.core.odm import get_db_conn
 
 from ..folders.path_names import check_name
 from ..similar import did_you_mean
+from .durable import durable
 
 OWNER = "@gradcam/classifier"
 MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
@@ -263,7 +264,8 @@ def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict
     for field, (words, signed) in changed.items():
         record = kinds._get_field_doc(field.path)
         record.description, record.info = words, signed
-    dataset.save()
+    with durable():  # values come next, and must not be there without their signature
+        dataset.save()
     for field, (words, signed) in changed.items():
         field.description, field.info = words, signed
 

@@ -106,18 +106,20 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
 
 
 def without_left_out(
-    samples: fo.core.collections.SampleCollection, include: bool = False
+    samples: fo.core.collections.SampleCollection, include: bool = False, tells: bool = True
 ) -> fo.core.collections.SampleCollection:
-    """The samples that may be used; says how many are left out.
+    """The samples that may be used.
 
     Args:
         samples: a dataset or view
         include: take all of them
+        tells: print how many are left out
     """
     found = {} if include else left_out(samples)
     if not found:
         return samples
-    print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
+    if tells:
+        print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
     return samples.exclude([i for ids in found.values() for i in ids])
 
 

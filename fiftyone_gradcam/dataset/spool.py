@@ -20,6 +20,7 @@ import bson
 import fiftyone as fo
 
 from ..disk import whole_file
+from .durable import durable
 from .fields import index
 from .files import SPOOLS, dataset_folder
 from .runs import list_runs, load_run
@@ -96,6 +97,11 @@ class Spool:
 
     def complete(self) -> None:
         """Put values where they belong, from wherever that was cut short; then the file goes."""
+        with durable():
+            self._store()
+        os.unlink(self.path)
+
+    def _store(self) -> None:
         dataset, fields, header = self.dataset, self.fields, self.header
         old = [name for name in header["replaced"] if dataset.get_field(name) is not None]
         ids = list(dict.fromkeys(sample_id for sample_id, _ in self.rows()))
@@ -114,7 +120,6 @@ class Spool:
             write_rows(dataset, merged)
         index(dataset, header["indexed"])
         describe(dataset, fields)
-        os.unlink(self.path)
 
     def discard(self) -> None:
         """Give the values up."""

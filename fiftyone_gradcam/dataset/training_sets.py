@@ -20,9 +20,20 @@ CACHE_BYTES = 2 << 30  # decoded images kept between epochs
 
 
 def training_data(
-    samples: Samples, label_field: str, recipe: Recipe, include_excluded: bool = False
+    samples: Samples,
+    label_field: str,
+    recipe: Recipe,
+    include_excluded: bool = False,
+    tells: bool = True,
 ) -> tuple[list[str], Labelled, Labelled | None]:
     """Classes, training set and validation set of a collection (see `fine_tune`).
+
+    Args:
+        samples: a dataset or view
+        label_field: of the classes
+        recipe: how images are shown
+        include_excluded: also those that reviews have left out
+        tells: print what is left out
 
     Raises:
         ValueError: if nothing is tagged "train" or there are fewer than two classes
@@ -30,7 +41,8 @@ def training_data(
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
-    is_whole, samples = isinstance(samples, fo.Dataset), without_left_out(samples, include_excluded)
+    is_whole = isinstance(samples, fo.Dataset)
+    samples = without_left_out(samples, include_excluded, tells)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if is_whole:
@@ -45,7 +57,7 @@ def training_data(
             )
     val_samples = samples.match_tags("val")
     if not len(val_samples):
-        val_samples = without_left_out(dataset.match_tags("val"), include_excluded)
+        val_samples = without_left_out(dataset.match_tags("val"), include_excluded, tells)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:
@@ -53,18 +65,19 @@ def training_data(
             f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
-    if unlabelled := labels.count(None):
+    if (unlabelled := labels.count(None)) and tells:
         print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
     val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
-    if strangers:
+    if strangers and tells:
         print(
             f"Not used for validation, being of classes without training images: {some(strangers)}"
         )
     if not len(val_set.images):
-        print("No sample is tagged 'val': the last epoch is kept")
+        if tells:
+            print("No sample is tagged 'val': the last epoch is kept")
         return classes, train_set, None
     return classes, train_set, val_set
 
