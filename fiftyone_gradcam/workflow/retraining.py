@@ -36,12 +36,12 @@ class _Repeat:
 
     Attributes:
         key: of the new run
-        has_begun: whether an earlier call has begun it, and left what is needed to resume it
+        is_started: whether an earlier call started it, and left what is needed to resume it
         is_over: whether it has been completed and recorded, too
     """
 
     key: str
-    has_begun: bool = False
+    is_started: bool = False
     is_over: bool = False
 
 
@@ -98,7 +98,7 @@ def retrain(
             repeat.key,
             recipe,
             label_field=old.label_field,
-            resume=repeat.has_begun,
+            resume=repeat.is_started,
             include_excluded=include_excluded,
             device=device,
             progress=progress,
@@ -112,7 +112,7 @@ def retrain(
 def _find_repeat(
     samples: Samples, old: runs.Run, recipe: Recipe, key: str | None, include_excluded: bool
 ) -> _Repeat:
-    """The training that is to repeat a run: one that an earlier call has begun on the same images
+    """The training that is to repeat a run: one that an earlier call started on the same images
     and labels, or else a new one.
 
     Args:
@@ -130,11 +130,11 @@ def _find_repeat(
     same |= {"classes": data[0], "digest": digest_of(*data[1:])}
     for name in [key] if key else _numbered(corrected):
         state = _state_of(dataset, name)
-        has_begun = state is not None and all(state.get(k) == x for k, x in same.items())
+        is_started = state is not None and all(state.get(k) == x for k, x in same.items())
         if not runs.has_run(dataset, name):
-            if has_begun or state is None or key:
-                return _Repeat(name, has_begun)
-        elif has_begun and is_recorded(runs.load_run(dataset, name).history, state):
+            if is_started or state is None or key:
+                return _Repeat(name, is_started)
+        elif is_started and is_recorded(runs.load_run(dataset, name).history, state):
             course = Course.restored(state)
             is_over = course.epoch >= recipe.epochs or course.is_stale(recipe.early_stopping)
             return _Repeat(name, True, is_over)
