@@ -225,7 +225,7 @@ def test_layouts_rest_on_the_training_of_their_run_and_on_the_samples(dataset):
     assert said(dataset) == {}
     # Labels and splits do not move an image, nor does predicting it again.
     relabel(dataset, [1], C)
-    fg.split(dataset, seed=7, overwrite=True)
+    fg.split(dataset, seed=7)
     fg.predict(dataset, "second", "other", ())
     assert not [name for kind, name in said(dataset) if kind == "layout"]
     fg.rename_run(dataset, "second", "later")

@@ -18,9 +18,9 @@ from fiftyone_gradcam.dataset.evaluation import evaluation_counts
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """Three classes of eight images, seen by two runs, half of them in the test split."""
+    """Twelve classes of eight images, seen by two runs, half of them in the test split."""
     folder = tmp_path_factory.mktemp("events")
-    dataset = scored_dataset("events of a panel", folder, 3, 8)
+    dataset = scored_dataset("events of a panel", folder, 12, 8)
     for part, ids in (("test", dataset.values("id")[::2]), ("val", dataset.values("id")[1::2])):
         dataset.select(ids).tag_samples(part)
     yield dataset
@@ -104,6 +104,7 @@ def test_quick_choices_of_the_tab_scores(scored):
 
 def test_a_click_means_what_is_in_sight(scored):
     browser = Browser(scored, "evaluate")
+    browser.receive(browser.send("on_prediction_field", value="second"))
     before = list(browser.state["shown_classes"])
     answer = browser.send("on_order", value="name")
     assert before != sorted(before)
@@ -149,8 +150,8 @@ def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):
     assert browser.state["choices.other"] == "none"  # what its list shows
 
 
-def test_a_second_click_on_the_same_button_of_a_card_decides_nothing(digit_files, name):
-    dataset = fg.import_folders(str(digit_files), name)
+def test_a_second_click_on_the_same_button_of_a_card_decides_nothing(digits, name):
+    dataset = fg.import_folders(str(digits), name)
     browser = Browser(dataset, "review")
     browser.receive(browser.send("on_buttons"))
     card = browser.state["card"]
