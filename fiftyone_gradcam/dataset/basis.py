@@ -59,6 +59,7 @@ class Snapshot:
 
     def __init__(self, dataset: fo.Dataset, label_field: str, more: Iterable[str] = ()):
         path, known, more = path_in(dataset, label_field), split_tags(dataset), list(more)
+        self.ids: list[str] = []
         self.labels: dict[str, str] = {}
         self.parts: dict[str, str] = {}
         self.values: dict[str, Mapping] = {}
@@ -67,6 +68,7 @@ class Snapshot:
         for row in dataset._sample_collection.find({}, paths):
             sample_id, label = str(row["_id"]), row.get(label_field)
             label = label if is_text else (label or {}).get("label")
+            self.ids.append(sample_id)
             if label:
                 self.labels[sample_id] = label
             if part := next((tag for tag in row.get("tags") or () if tag in known), None):
@@ -77,6 +79,10 @@ class Snapshot:
     def split(self) -> str:
         """A digest of which samples are in which split."""
         return digest(self.parts.items())
+
+    def samples(self) -> str:
+        """A digest of which samples there are."""
+        return digest((sample_id, "") for sample_id in self.ids)
 
     def learned(self) -> str:
         """A digest of the labels that a training of the whole dataset uses."""

@@ -18,6 +18,7 @@ from .evaluation import prediction_fields
 from .fields import field_info, path_in
 from .heatmaps import heatmap_fields
 from .label_totals import label_issues_info
+from .layouts import RESTS_ON, facts_of_field, layouts
 from .review_state import default_label_field
 from .runs import list_runs, trained_at
 from .since_judged import changes_since_judged
@@ -38,8 +39,8 @@ class Stale:
 
     Attributes:
         kind: "predictions", "label scores", "heatmaps", "label issues", "evaluation",
-            "embeddings", "anomalies", "leaks" or "run"
-        name: of the field, the evaluation or the run
+            "embeddings", "layout", "anomalies", "leaks" or "run"
+        name: of the field, the evaluation, the layout or the run
         why: what has changed, in words
         verb: what refreshes them, or `SCORES`; None where nothing does
         given: its arguments by name, beside the samples
@@ -74,6 +75,7 @@ def stale_values(dataset: fo.Dataset) -> list[Stale]:
             found += _of_embeddings(name, info, versions)
         elif info.get("basis"):
             found += _of_basis(dataset, name, info, now)
+    found += _of_layouts(dataset, versions, now)
     return found
 
 
@@ -266,6 +268,37 @@ def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[
         given = {"run_or_backbone": key, "field": name}
         why = f"run {key!r} was trained again since"
         yield Stale("embeddings", name, why, "compute_embeddings", given)
+
+
+def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
+    """Layouts by a run or a field that is gone or is another now, or that lack samples.
+
+    Labels and splits do not change where an image lies; its color is that of its label now.
+    """
+    for name, config in layouts(dataset):
+        rests_on = getattr(config, RESTS_ON)
+        key, field_name = rests_on.get("run"), rests_on.get("field")
+        if key is not None and key not in versions:
+            yield Stale("layout", name, f"run {key!r} is gone")
+            continue
+        if field_name is not None and dataset.get_field(field_name) is None:
+            yield Stale("layout", name, f"the embeddings {field_name!r} are gone")
+            continue
+        if key is not None and rests_on.get("version") not in (None, versions[key]):
+            why = f"run {key!r} was trained again since"
+        elif field_name is not None and rests_on["facts"] != facts_of_field(dataset, field_name):
+            why = f"the embeddings {field_name!r} were computed again since"
+        elif (
+            "samples" in rests_on
+            and rests_on["samples"] != now(default_label_field(dataset)).samples()
+        ):
+            why = "samples were added or deleted since"
+        else:
+            continue
+        # One of a view would be one of all samples.
+        can = "samples" in rests_on and rests_on.get("given") is not None
+        given = {**rests_on["given"], "brain_key": name} if can else {}
+        yield Stale("layout", name, why, "show_embeddings" if can else None, given)
 
 
 def _of_basis(dataset: fo.Dataset, name: str, info: dict, now) -> Iterator[Stale]:

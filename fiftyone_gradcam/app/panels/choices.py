@@ -19,6 +19,14 @@ SETS = {
     "on_bar_order": ("bar_order", "recall"),
 }
 
+# Clicks on a plot or a table: they mean what was in sight, whatever has been chosen since.
+OF_WHAT_IS_SHOWN = frozenset(
+    {
+        *("on_cell", "on_pair", "on_class", "on_compared"),
+        *("on_score_bar", "on_side", "on_class_bar"),
+    }
+)
+
 
 def says_nothing_new(ctx) -> bool:
     """Whether an event of a list says what it stands at: each list that is drawn for the first time

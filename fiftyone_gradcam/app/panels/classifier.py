@@ -13,23 +13,25 @@ from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
-from .choices import says_nothing_new
+from .choices import OF_WHAT_IS_SHOWN, says_nothing_new
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
-from .patches import merge_patches
+from .patches import catch_up, keep_answer, merge_patches, sets_state
 from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
+from .turns import Turns
 
 # Values of the state that are of one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("choices", "finding", "bar_choices"),  # what lists and inputs stand at
 )
 # Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
 PAINT_SECONDS = 1.5
@@ -44,6 +46,7 @@ TABS = {
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be started elsewhere
+EVENTS = Turns()
 REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
 # A word that is long, such as a path, would make all beside and below it as wide as it is.
 LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
@@ -71,12 +74,46 @@ class ClassifierPanel(
         )
 
     def execute(self, ctx) -> object:
-        """Answer an event; one that changes nothing is not answered, for that draws the panel."""
-        if says_nothing_new(ctx):
-            return None
-        result = super().execute(ctx)
+        """Answer an event, after those that came before it.
+
+        A panel whose state does not change is not drawn: in a browser that takes long.
+        """
+        method, panel_id = ctx.params.get("__method__"), ctx.panel_id
+        if panel_id is None or method is None:
+            return super().execute(ctx)
+        is_tick = method == "on_tick"
+        line = (panel_id, "ticks") if is_tick else panel_id  # a look may take long: nobody waits
+        if is_tick and EVENTS.is_taken(line):
+            return None  # there will be another one
+        with EVENTS.turn(line):
+            if method not in OF_WHAT_IS_SHOWN:
+                catch_up(ctx)
+            if says_nothing_new(ctx):
+                return None
+            ctx.event_args = ctx.params.get("event_args", {})
+            result = getattr(self, method)(ctx)
+            if is_tick:
+                with EVENTS.turn(panel_id):
+                    self._send(ctx, is_late=True)
+            else:
+                self._send(ctx)
+            return result
+
+    def _send(self, ctx, is_late: bool = False) -> None:
+        """Draw the panel, if its state has changed.
+
+        Args:
+            ctx: of an event that was handled
+            is_late: whether others may have been answered meanwhile
+        """
+        if not sets_state(ctx):
+            return
         merge_patches(ctx)
-        return result
+        if is_late:
+            catch_up(ctx, own=True)
+        ctx.ops.show_panel_output(self.render(ctx))
+        merge_patches(ctx)  # of what was set while it was drawn
+        keep_answer(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""

@@ -84,8 +84,14 @@ class ReviewTab:
             classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
 
     def on_decide(self, ctx) -> None:
-        """Store a decision that was made by a button, and turn to the next label."""
-        params = ctx.params
+        """Store a decision that was made by a button, and turn to the next label.
+
+        A second click on a button, before the next card was there, decides nothing more.
+        """
+        params, state = ctx.params, ctx.panel.state
+        decided = [params[x] for x in ("id", "shown", "decision")] + [params.get("label")]
+        if decided == state.decided:
+            return
         try:
             review(
                 ctx.dataset.select(params["id"]),
@@ -94,12 +100,14 @@ class ReviewTab:
                 shown={params["id"]: params["shown"]},
                 source="App, Review tab",
             )
+            state.decided = decided
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
         self.read(ctx)
 
     def on_undo_review(self, ctx) -> None:
         """Take the last decision back."""
+        ctx.panel.state.decided = None
         try:
             undo_review(ctx.dataset)
         except ValueError as error:
