@@ -1,4 +1,4 @@
-"""The images as a network sees them, as points in the plane."""
+"""Show images as points in a 2D layout of their embeddings."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 
 WITHOUT = "there is nothing to see the images with"
-SIGNATURE = "(gradcam)"  # at the end of what the record of a layout says it is of
+SIGNATURE = "(gradcam)"  # suffix of the description of a layout that this module made
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -126,7 +126,7 @@ def _network(
     resize: str | None,
     device: str | None,
 ) -> tuple[Network, runs.Run | None]:
-    """The network that is meant, or that is at hand."""
+    """Return the requested network, or the default one, and its run if it has one."""
     dataset = fields.root_dataset(samples)
     keys = runs.list_runs(dataset)
     if run_or_backbone is None and keys and weights is None and resize is None:
@@ -161,7 +161,7 @@ def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
 
 
 def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
-    """Refuse a name that cannot be one, or that is somebody else's.
+    """Raise an error if a key is invalid, or belongs to a brain run of another function.
 
     Raises:
         ValueError: with the remedy
@@ -170,12 +170,12 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         raise ValueError(
             f"{key!r} is not a valid key of a brain run. Use letters, digits and underscores"
         )
-    dataset.reload()  # another process may have made it
+    dataset.reload()  # another process may have created it
     if overwrite or not dataset.has_brain_run(key):
         return
     config = dataset.get_brain_info(key).config
     own = str(getattr(config, "model", None)).endswith(SIGNATURE)
-    if not own and dataset.load_brain_results(key) is not None:  # else of a call cut short
+    if not own and dataset.load_brain_results(key) is not None:  # no results: interrupted
         raise ValueError(
             f"Brain run {key!r} of {dataset.name!r} was not made by show_embeddings. Choose "
             f"another name, or pass overwrite=True to replace it"
@@ -190,19 +190,19 @@ def _store(
     of: str,
     rests_on: dict,
 ):
-    """Record a layout, in the place of an earlier one of its name.
+    """Store a layout as a brain run, and replace an earlier one of the same key.
 
-    It says what it is of from its first moment on, which `compute_visualization` cannot do of
-    points that it is given: of a call that is cut short nothing stays that looks like somebody
-    else's.
+    The record says from the beginning that this function made it, which `compute_visualization`
+    cannot do for given points. An interrupted call therefore leaves nothing that looks like a brain
+    run of another function.
 
     Args:
         view: the samples
-        ids: of them, in the order of the points
+        ids: ids of the samples, in the order of the points
         points: (N, 2)
-        key: of the layout
-        of: what the Embeddings panel says of it
-        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with what there is
+        key: key of the brain run
+        of: description in the Embeddings panel
+        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with the present state
     """
     from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
 
