@@ -1,4 +1,4 @@
-"""Decide about labels, take decisions back, and take edits made elsewhere into the journal."""
+"""Store decisions about labels, undo them, and add edits made elsewhere to the journal."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ def decide(
     source: str,
     shown: Mapping[str, str | None] | None = None,
 ) -> list[Review]:
-    """Store a decision about some samples; about all of them or none.
+    """Store a decision about some samples, for all of them or for none.
 
-    The caller holds the dataset by `reviewing`.
+    The caller must hold the lock of `reviewing`.
 
     Args:
         dataset, ids: the samples
-        columns: where their labels and scores are
+        columns: the fields of their labels and scores
         decision: one of DECISIONS
-        new_label: says the label of a sample (id, what the database has of it)
-        source: where it was made
-        shown: labels by sample id as they were when somebody looked at them
+        new_label: a function of the id and the stored values of a sample that returns its label
+        source: where the decision was made, such as "Python"
+        shown: by sample id, the labels that the user saw when deciding
 
     Raises:
-        ValueError: if a sample is gone, or its label is not what was shown
+        ValueError: if a sample was deleted, or if its label is not the one that was shown
     """
     rows = stored_values(dataset, ids, columns)
     if gone := [i for i in ids if i not in rows]:
@@ -73,9 +73,9 @@ def decide(
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
         if now != label:
             raise ValueError(_changed(rows[sample_id], label, now))
-    declare_review(dataset)  # now that nothing is refused any more
+    declare_review(dataset)  # all checks have passed
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
-    # Labels come last, and in one write: cut short before it, the same call can be made again.
+    # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     if chosen := {after for before, after in labels.values() if after not in (before, None)}:
         add_classes(dataset, columns.label_field, sorted(chosen))
     time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
@@ -106,13 +106,18 @@ def decide(
 
 
 def undo(dataset: fo.Dataset, count: int) -> list[Review]:
-    """Take the last steps back: labels, scores and `review` are what they were.
+    """Undo the last steps: restore labels, scores and `review`.
 
-    What was stored again since, such as predictions of another run, stays, with the score of the
-    label that is back. The caller holds the dataset by `reviewing`.
+    Values that were stored since, such as predictions of another run, are kept; their label score
+    becomes that of the restored label. The caller must hold the lock of `reviewing`.
+
+    Args:
+        dataset: the dataset
+        count: the number of steps to undo
 
     Raises:
-        ValueError: if a label has been changed since by somebody else; nothing is undone then
+        ValueError: if a label has been changed outside of reviews since; its step and those before
+            it are not undone
     """
     undone: list[Review] = []
     for _ in range(count):
@@ -142,10 +147,10 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
 
 
 def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
-    """Take labels that were edited elsewhere, such as by Annotate, into the journal as corrections.
+    """Add labels that were edited elsewhere, such as in Annotate, to the journal as corrections.
 
-    They differ from the last decision, or else from the label as it was imported. Their scores
-    follow as if they had been reviewed. The caller holds the dataset by `reviewing`.
+    These labels differ from the last decision, or else from the label as imported. Their scores are
+    updated as in a review. The caller must hold the lock of `reviewing`.
     """
     edited = _edited(dataset, columns)
     if not edited:
@@ -173,7 +178,7 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
 
 
 def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
-    """Samples whose label is another than it was decided or imported, and what it was."""
+    """Return the samples whose label differs from the decided or imported one, with the latter."""
     now = {"$ifNull": [f"${columns.label}", None]}
     decided = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
     imported = {"$ifNull": [f"${columns.imported}", None]} if columns.imported else now
@@ -184,7 +189,7 @@ def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
 
 
 def _with_label(row: Mapping, columns: Columns, label: str | None) -> object:
-    """The value of the label field with another label."""
+    """Return the value of the label field with another label."""
     if columns.label == columns.label_field or label is None:
         return label
     own = row.get(columns.label_field)
@@ -192,12 +197,12 @@ def _with_label(row: Mapping, columns: Columns, label: str | None) -> object:
 
 
 def _values_before(line: str, row: Mapping, columns: Columns, label: str | None) -> dict:
-    """What an undone decision has changed, as it was."""
+    """Return the values that restore what an undone decision has changed."""
     facts = json_util.loads(line, json_options=OPTIONS)
     before = facts["before"]
     values = {columns.label_field: before[columns.label_field]}
     quality = columns.quality
-    if quality in before and row.get(quality) == facts["quality_after"]:  # not judged since
+    if quality in before and row.get(quality) == facts["quality_after"]:  # not checked again since
         values[quality] = before[quality]
     for name, classes in columns.scores.items():
         own = row.get(name)
@@ -214,7 +219,7 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     """Store decisions.
 
     Raises:
-        ValueError: if labels were changed by somebody else at this very moment
+        ValueError: if labels were changed by another process at the same time
     """
     if not writes:
         return

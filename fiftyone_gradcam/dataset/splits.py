@@ -43,7 +43,7 @@ def write_split(
         samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
         groups: the group of each sample, in the order of the samples; see `folders.assignment`
         without: ids of samples that get no tag
-        even: treat all splits alike; see `folders.assignment`
+        even: keep the splits equal in size; see `folders.assignment`
 
     Returns:
         the number of samples by split and class
