@@ -143,7 +143,7 @@ def progress_of(dataset: fo.Dataset, columns: Columns) -> dict:
 
 
 def choices_of(dataset: fo.Dataset, columns: Columns) -> dict:
-    """Return the choices of the filters: classes, kinds of issues, pairs of label and suggestion."""
+    """Return the choices of the filters: classes, kinds, and pairs of label and suggestion."""
     found = {"classes": classes_of(dataset, columns.label_field), "kinds": [], "pairs": []}
     if columns.issue:
         found["kinds"] = sorted(filter(None, dataset.distinct(f"{columns.issue}.label")))

@@ -92,7 +92,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
             dataset.register_run(run.key, config)
         # The results repeat the record, for users who read them with FiftyOne alone.
         results = dataset.init_run_results(run.key, **rows, findings=run.findings)
-        # FiftyOne takes replaced results for unchanged once the record has been reloaded.
+        # FiftyOne treats replaced results as unchanged once the record has been reloaded.
         dataset._doc.runs[run.key]._mark_as_changed("results")
         dataset.save_run_results(run.key, results)
     except BaseException:
@@ -134,19 +134,19 @@ def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
 def load_run(
     samples: fo.core.collections.SampleCollection, key: str | Run, others: Iterable[str] = ()
 ) -> Run:
-    """Load a training run by its key.
+    """Load a run by its key.
 
     Args:
         samples: a dataset or view
-        key: the key of the run; a `Run` is returned unchanged
-        others: further names that the error message may suggest, such as names of backbones
+        key: key of the run; a `Run` is returned unchanged
+        others: other names that could be meant, to suggest in the error message
 
     Returns:
         the `Run`
 
     Raises:
-        ValueError: if the dataset has no training run with this key (the message suggests the
-            most similar key and lists all keys), or if the record of the run is damaged
+        ValueError: if the dataset has no such run; the message suggests the most similar key and
+            lists all keys
     """
     if isinstance(key, Run):
         return key
@@ -220,16 +220,16 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
 
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
-    """List the keys of the training runs of a dataset, oldest first.
+    """List the keys of the runs of a dataset, oldest first.
 
     Args:
         samples: a dataset or view
 
     Returns:
-        the keys, the newest last
+        the keys
 
     Raises:
-        TypeError: if samples is not a FiftyOne dataset or view of images
+        TypeError: if `samples` is not a FiftyOne dataset or view of images
     """
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)

@@ -1,7 +1,5 @@
-"""Views that sort the images that matter to the top.
-
-All are plain FiftyOne views, which can be saved, refined, and opened in the App.
-"""
+"""Views that show the most relevant images first. They are plain FiftyOne views, which you can
+save, refine and open in the App."""
 
 from __future__ import annotations
 
@@ -22,23 +20,23 @@ def lowest_scores(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """Return the samples sorted by the predicted probability of their own label, lowest first.
+    """Sort samples by the probability of their own label, lowest first.
+
+    Scores of labels that have changed are updated first.
 
     Args:
         samples: a dataset or view with predictions
-        label: return only samples of this class; by default (None), of all classes
-        count: the maximum number of samples, at least 1; by default (None), all
-        prediction_field: the field in which `predict` stored the predictions
-        label_field: the field of the samples' own labels; by default (None), the field that
-            `predict` compared the predictions with
+        label: only samples with this label; by default (None), all samples
+        count: maximum number of samples, at least 1; by default (None), all samples
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
-        a view sorted by `<prediction_field>.label_score`; scores of labels that have changed
-        since are updated first
+        a view, sorted by `<prediction_field>.label_score`
 
     Raises:
-        ValueError: if there are no predictions, if no sample has the label, or if count is not a
-            positive integer
+        ValueError: if there are no predictions or no such label, or `count` is not positive
     """
     return _by_score(samples, label, count, prediction_field, label_field, reverse=False)
 
@@ -51,23 +49,23 @@ def highest_scores(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """Return the samples sorted by the predicted probability of their own label, highest first.
+    """Sort samples by the probability of their own label, highest first.
+
+    Scores of labels that have changed are updated first.
 
     Args:
         samples: a dataset or view with predictions
-        label: return only samples of this class; by default (None), of all classes
-        count: the maximum number of samples, at least 1; by default (None), all
-        prediction_field: the field in which `predict` stored the predictions
-        label_field: the field of the samples' own labels; by default (None), the field that
-            `predict` compared the predictions with
+        label: only samples with this label; by default (None), all samples
+        count: maximum number of samples, at least 1; by default (None), all samples
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
-        a view sorted by `<prediction_field>.label_score`; scores of labels that have changed
-        since are updated first
+        a view, sorted by `<prediction_field>.label_score`
 
     Raises:
-        ValueError: if there are no predictions, if no sample has the label, or if count is not a
-            positive integer
+        ValueError: if there are no predictions or no such label, or `count` is not positive
     """
     return _by_score(samples, label, count, prediction_field, label_field, reverse=True)
 
@@ -78,16 +76,16 @@ def mistakes(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """Return the samples whose prediction differs from their label, the most confident first.
+    """Select the samples whose prediction differs from their label, most confident first.
 
     Args:
         samples: a dataset or view with predictions
-        prediction_field: the field in which `predict` stored the predictions
-        label_field: the field of the samples' own labels; by default (None), the field that
-            `predict` compared the predictions with
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
-        a view sorted by `<prediction_field>.confidence`
+        a view, sorted by `<prediction_field>.confidence`
 
     Raises:
         ValueError: if there are no predictions
