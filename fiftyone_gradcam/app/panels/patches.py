@@ -1,20 +1,20 @@
-"""What an event changes in the panel goes to the browser at once.
+"""Send all values that an event changes in the panel to the browser together.
 
-FiftyOne sends each value that is set on its own, and the browser draws the panel after each: with
-two dozen values and a table that takes seconds.
+FiftyOne sends each value separately, and the browser redraws the panel after each. With two dozen
+values and a table, this takes seconds.
 """
 
 from __future__ import annotations
 
-# Messages that set values, and the parameter that holds these.
+# Messages that set values, and the parameter with the values.
 MERGED = {"patch_panel_state": "state", "patch_panel_data": "data"}
 
 
 def merge_patches(ctx) -> None:
-    """Join the messages that set values of one panel, in the place of the first of each kind.
+    """Merge the messages that set values of a panel into the first message of each kind.
 
     Args:
-        ctx: of an event that has been answered
+        ctx: the context of an event that has been handled
     """
     messages = getattr(ctx.executor, "_requests", None)
     if not messages:
