@@ -1,4 +1,4 @@
-"""What a training is made of: every choice in one record, checked before anything starts."""
+"""`Recipe`: all settings of a training in one record, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..similar import did_you_mean
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
-AUTO = "auto"  # left to the images
-LEAST_EPOCHS, LEAST_STEPS = 5, 150  # where the number of images decides
+AUTO = "auto"  # chosen from the training images
+LEAST_EPOCHS, LEAST_STEPS = 5, 150  # if the number of images determines the epochs
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Recipe:
         rate = 1e-3 if self.optimizer == "sgd" else 1e-4
         scratch = backbone.family.scratch_learning_rate
         self._fill(learning_rate=scratch if self.from_scratch else rate)
-        if isinstance(self.hidden, list):  # as JSON gives it back
+        if isinstance(self.hidden, list):  # as read from JSON
             object.__setattr__(self, "hidden", tuple(self.hidden))
         backbone.check_image_size(self.image_size)
         if self.resize != AUTO:
@@ -202,10 +202,10 @@ class Recipe:
 
 
 def check_choices(names: Sequence[str]) -> None:
-    """Refuse names that are not choices of a recipe.
+    """Check that all names are fields of `Recipe`.
 
     Raises:
-        ValueError: naming the most similar choices, or all
+        ValueError: if a name is unknown; the message lists the most similar fields, or all
     """
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in names:
@@ -236,7 +236,7 @@ def _whole(low: int) -> Rule:
 
 
 def _in(interval: str, unit: str = "") -> Rule:
-    """A number in an interval as it is written, such as "[0, 1)"."""
+    """Return the rule that a number lies in an interval, written such as "[0, 1)"."""
     low, high = map(float, interval[1:-1].split(","))
     above, below = {"[": le, "(": lt}[interval[0]], {"]": le, ")": lt}[interval[-1]]
     return lambda x: _is_number(x) and above(low, x) and below(x, high), f"{unit}in {interval}"
