@@ -134,19 +134,19 @@ def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
 def load_run(
     samples: fo.core.collections.SampleCollection, key: str | Run, others: Iterable[str] = ()
 ) -> Run:
-    """Look a run up by its key.
+    """Load a run by its key.
 
     Args:
         samples: a dataset or view
-        key: of the run; a run is returned as it is
-        others: names beside the keys of runs that may have been meant, for the message
+        key: key of the run; a `Run` is returned unchanged
+        others: other names that could be meant, to suggest in the error message
 
     Returns:
         the `Run`
 
     Raises:
-        ValueError: if the dataset has no such training; the message names the most similar, and
-            lists those it has
+        ValueError: if the dataset has no such run; the message suggests the most similar key and
+            lists all keys
     """
     if isinstance(key, Run):
         return key
@@ -220,16 +220,16 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
 
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
-    """Keys of the trainings of a dataset, in the order in which they were made.
+    """List the keys of the runs of a dataset, oldest first.
 
     Args:
         samples: a dataset or view
 
     Returns:
-        the keys, the newest last
+        the keys
 
     Raises:
-        TypeError: if it is not a FiftyOne dataset or view of images
+        TypeError: if `samples` is not a FiftyOne dataset or view of images
     """
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)

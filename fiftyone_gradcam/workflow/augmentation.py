@@ -41,31 +41,33 @@ def preview_augmentation(
     overwrite: bool = False,
     **choices,
 ) -> str:
-    """Write a sheet of images as a recipe changes them in training.
+    """Write a picture of sample images as a recipe augments them in training.
 
-    Each row holds a sample: first as the network sees it elsewhere, squared but not augmented,
-    then augmented again for each copy. With mixup the copies are mixtures of the samples of the
-    sheet.
+    Each row shows one sample: first the resized image without augmentation, then augmented copies
+    of it. With mixup, the copies are mixtures of the samples in the picture.
 
     Args:
-        samples: a dataset or view; those tagged "train" are shown if there are any, else all, one
-            of each class in turn, drawn by the recipe's seed
-        recipe: the name of a recipe, or a `Recipe`
-        path: of the PNG file; None takes `augmentation.png` in the plugin's folder for the
-            dataset, and replaces it. Folders are made if need be
-        count: samples, from 1 to 100; images that cannot be decoded give way to others
-        copies: augmented versions of each sample, from 1 to 100
-        label_field: the samples' own labels; samples without one are left out, as in training
-        overwrite: replace a file that is at `path` already
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe
+        samples: a dataset or view; samples tagged "train" are shown if there are any, else all
+            samples; they are drawn with the seed of the recipe, one of each class in turn
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default"
+        path: path of the PNG file; by default (None), `augmentation.png` in the plugin's folder for
+            the dataset, which is replaced. Missing folders are created
+        count: number of samples, from 1 to 100; images that cannot be decoded are replaced by
+            others
+        copies: number of augmented copies of each sample, from 1 to 100
+        label_field: field with the labels of the samples; samples without a label are left out, as
+            in training
+        overwrite: replace the file at `path` if it exists
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe`, such as `epochs=10`, which
+            replace those of `recipe`
 
     Returns:
-        path of the file
+        the path of the file
 
     Raises:
-        ValueError: if a choice is not understood, if there is a file at `path`, or if no sample
-            has a label and an image that can be decoded
+        ValueError: if an option is invalid, if the file at `path` exists, or if no sample has both
+            a label and an image that can be decoded
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)

@@ -19,24 +19,24 @@ Samples = fo.core.collections.SampleCollection
 
 @exclusive
 def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> list[str]:
-    """Delete a run: its record and its files; or what is left of an interrupted training.
+    """Delete a run with its files, or the files of an interrupted training.
 
-    First go the fields, then the record, then the features that its network said of images, then
-    the files: a second call finishes what was cut short. Files that another dataset uses, such as a
-    clone, stay.
+    The fields are deleted first, then the record of the run, the stored features of its network,
+    and its files, so that a second call completes an interrupted deletion. Files that another
+    dataset uses, such as a clone, are kept.
 
     Args:
         samples: a dataset or view
-        key: the run, or its key
-        fields: delete the fields of its predictions too, with their heatmaps: those that this
-            plugin wrote and that name this run, on the whole dataset
+        key: a run or its key
+        fields: also delete the fields with predictions of this run, and their heatmaps, on the
+            whole dataset; only fields that this plugin wrote
 
     Returns:
         names of the deleted fields
 
     Raises:
         ValueError: if there is no such run
-        PermissionError: if its files are in a folder that is read-only; nothing is deleted then
+        PermissionError: if the files are in a read-only folder; nothing is deleted
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have made the run, or written fields for it

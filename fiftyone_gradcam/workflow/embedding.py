@@ -37,35 +37,40 @@ def compute_embeddings(
     progress: Progress = None,
     delegate: bool = False,
 ) -> np.ndarray:
-    """What a network sees in each image: the means over the cells of its target tensor.
+    """Compute the features of each image by a network: the spatial mean of its target tensor.
 
-    They are what `find_label_issues`, `find_leaks` and `split` compare images by, and what
-    `predict` leaves behind: each is computed once for each network and file, and kept with the
-    dataset as float16. FiftyOne Brain takes them: `fob.compute_similarity(dataset,
-    embeddings=field, backend="sklearn")`.
+    `find_label_issues`, `find_leaks` and `split` compare images by these features, and `predict`
+    stores them. They are computed once for each network and file, and stored with the dataset as
+    float16. You can pass them to FiftyOne Brain: `fob.compute_similarity(dataset, embeddings=field,
+    backend="sklearn")`.
 
     Args:
         samples: a dataset or view
-        run_or_backbone: a run, or its key; or a network; or the name of a backbone, such as
-            "mobilenet_v2", to use it as it was pretrained
-        field: field to write them to, as vectors; None writes none
-        weights: of a backbone: "imagenet" (as if None), or the path of a file
-        resize: how a backbone is shown images: "crop" (as if None), "squash" or "letterbox"
+        run_or_backbone: a run or its key, a `Network`, or the name of a backbone, such as
+            "mobilenet_v2", to use it with pretrained weights
+        field: vector field to write the embeddings to; by default (None), they are not written to a
+            field
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file
+        resize: how images are resized for a pretrained backbone: "crop" (the default), "squash" or
+            "letterbox"
         overwrite: also replace a field that this plugin did not write, and embeddings of another
-            network of other samples than these
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+            network, including those of samples that are not in `samples`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        (N, C) float32 in the order of the samples; rows of NaN for images that cannot be decoded,
-        which are named, and have no vector in the field
+        an array (N, C) of float32, in the order of the samples. Rows of images that cannot be
+        decoded are NaN; these images are reported, and have no vector in the field
 
     Raises:
-        ValueError: if there is no such run or backbone, if no image can be decoded, or if the
-            field is taken
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if there is no such run or backbone, if no image can be decoded, or if the field
+            exists
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are neither cached nor can be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)

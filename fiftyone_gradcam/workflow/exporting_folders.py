@@ -34,31 +34,33 @@ def export_folders(
 ) -> str:
     """Write samples into a folder for each class, as `import_folders` reads it.
 
-    Files keep their names; of two of the same name in one folder, the second gets a number. Images
-    without a label go to `_unlabeled`. The images of the dataset stay where they are.
+    Files keep their names; if two files of the same name are in one folder, the second gets a
+    number. Images without a label are written to `_unlabeled`. The image files of the dataset are
+    not moved.
 
     Args:
         samples: a dataset or view
-        folder: where to; made if need be
-        label_field: the classes
-        how: "copy" the files, "link" to them (symbolic links, which take no room), or write a
-            "list" alone: `moves.csv` with the columns from, to, label and split, for a script
-        split_folders: whether train, val and test folders stand around the classes; None: if any
-            sample has such a tag
-        overwrite: also write into a folder that is not empty, and replace files of these names
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        folder: the folder to write to; it is created if it does not exist
+        label_field: field with the labels of the samples
+        how: "copy" the files; "link" to them (symbolic links, which use no disk space); or only
+            write a "list": `moves.csv` with the columns from, to, label and split, for use in a
+            script
+        split_folders: write train, val and test folders around the class folders; by default
+            (None), if any sample has such a tag
+        overwrite: also write into a folder that is not empty, and replace files of the same names
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        path of the folder
+        the path of the folder
 
     Raises:
-        ValueError: if there is nothing to write, a name is too long, or an argument is not
-            understood
-        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
-        FileNotFoundError: if the file of a sample is gone; nothing is written then
-        CancelledError: if `progress` raised it; what was written so far stays
+        ValueError: if there are no samples, a name is too long, or an argument is invalid
+        FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
+        FileNotFoundError: if the file of a sample does not exist; nothing is written
+        CancelledError: if `progress` raised it; files written so far are kept
     """
     if how not in HOW:
         raise ValueError(f"how must be one of {', '.join(map(repr, HOW))}, not {how!r}")

@@ -22,13 +22,13 @@ MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is presse
 
 @dataclass(frozen=True)
 class Relocated:
-    """What became of the samples whose files were in a folder.
+    """The result of `relocate`.
 
     Attributes:
-        moved: number of samples whose files are at the new place
-        missing: paths, as they were, of files that are not at the new place
-        different: paths, as they were, of files in whose place there is another one, or one that
-            another sample has already; their samples stay as they are
+        moved: number of samples whose files were found in the new folder
+        missing: old paths of files that are not in the new folder
+        different: old paths of files whose new path has a different file, or a file that already
+            belongs to another sample; these samples are not changed
     """
 
     moved: int
@@ -45,29 +45,31 @@ def relocate(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Relocated:
-    """Make samples follow their files, after a folder was moved or renamed.
+    """Update the file paths of samples after a folder was moved or renamed.
 
-    A sample keeps all that it has: fields, tags, predictions and heatmaps. It follows if a file
-    is at the same place below the new folder, and has the size and the content that it had when
-    it was imported, as far as these are known. The folder that the dataset was imported from
-    follows too.
+    A sample keeps all its fields, tags, predictions and heatmaps. Its path is updated if there is a
+    file at the same relative path in the new folder, with the size and the content that were
+    recorded at import (as far as they were recorded). The record of the imported folder is updated
+    too.
 
     Args:
         samples: a dataset or view
-        old: the folder as it is in the paths of the samples; it need not exist
-        new: where it is now
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        old: the old folder, as in the paths of the samples; it does not need to exist
+        new: the new folder
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        how many samples have followed, and which have not
+        a `Relocated`: how many samples were updated, and which files were not found or are
+        different
 
     Raises:
-        NotADirectoryError: if the new folder is none
-        ValueError: if no sample has its file in the old folder, or none of these is in the new one;
-            nothing is changed then
-        CancelledError: if `progress` raised it; nothing is changed then
+        NotADirectoryError: if the new folder does not exist
+        ValueError: if no sample has its file in the old folder, or none of these files is in the
+            new folder; nothing is changed
+        CancelledError: if `progress` raised it; nothing is changed
     """
     dataset = root_dataset(samples)
     old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))

@@ -19,21 +19,21 @@ Samples = fo.core.collections.SampleCollection
 
 @exclusive
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
-    """Give a run another key; its files, and what its predictions say of it, go along.
+    """Change the key of a run; its files and the record of its predictions follow.
 
-    At each moment there is a run that loads, under the one key or the other; where this was cut
-    short, the same call finishes it.
+    The run can be loaded at any moment, under one key or the other. If a call was interrupted, the
+    same call completes it.
 
     Args:
         samples: a dataset or view
-        key: the run, or its key
-        new_key: letters, digits and underscores
+        key: the run, or its current key
+        new_key: the new key; letters, digits and underscores
 
     Returns:
         the run under its new key
 
     Raises:
-        ValueError: if there is no such run, or the new key is taken or none
+        ValueError: if there is no such run, or the new key is invalid or exists
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have written fields for the run

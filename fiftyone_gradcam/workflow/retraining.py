@@ -29,27 +29,28 @@ def retrain(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Comparison:
-    """Repeat the training of a run with the labels as they are now, and compare both runs.
+    """Repeat the training of a run with the current labels, and compare both runs.
 
-    The new run has the recipe of the old one, and learns from the samples tagged "train" without
-    those that reviews have excluded or called unclear. Both are compared on the same samples, with
-    current labels; see `compare_runs`.
+    The new run uses the recipe of the old one. It is trained on the samples tagged "train", except
+    those that were excluded or marked unclear in a review. Both runs are compared on the same
+    samples with their current labels (see `compare_runs`).
 
     Args:
         samples: a dataset, or the view that the run was trained on
         run: the run to repeat, or its key
-        key: of the new run; None takes `<key>_corrected`, with a number if that is taken
-        include_excluded: also take samples that reviews have excluded or called unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        key: key of the new run; by default (None), `<key>_corrected`, with a number if that exists
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        the comparison: `a` is the old run, `b` the new one
+        the `Comparison`, where `a` is the old run and `b` the new one
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `fine_tune` and `compare_runs`
+        ValueError, FileNotFoundError, ConnectionError: as in `fine_tune` and `compare_runs`
     """
     dataset = fields.root_dataset(samples)
     old = runs.load_run(dataset, run)

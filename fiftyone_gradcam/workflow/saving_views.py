@@ -23,22 +23,25 @@ MOST_CLASSES, MOST_PAIRS, COUNT = 50, 10, 100
 def save_views(
     samples: Samples, prediction_field: str | None = None, overwrite: bool = False
 ) -> list[str]:
-    """Save views of a dataset: suspicious labels, the lowest and highest scores of each class,
-    confident mistakes, the least certain predictions, and the most confused pairs of classes.
+    """Save views of suspicious labels, low and high scores, mistakes and confused classes.
 
-    Views that this call saved earlier are replaced. What reviews have excluded or called unclear is
+    The views are: suspicious labels, the lowest and highest scores of each class, confident
+    mistakes, the least certain predictions, and the most confused pairs of classes. Views that an
+    earlier call saved are replaced. Samples that were excluded or marked unclear in a review are
     left out.
 
     Args:
         samples: a dataset or view
-        prediction_field: the predictions; None takes the first that `predict` wrote
-        overwrite: also replace views of these names that somebody else has saved
+        prediction_field: field with the predictions; by default (None), the first field that
+            `predict` wrote
+        overwrite: also replace views of the same names that this function did not save
 
     Returns:
         the names of the views
 
     Raises:
-        ValueError: if there are neither predictions nor judged labels, or a name is taken
+        ValueError: if there are neither predictions nor judged labels, or a view of the same name
+            exists
     """
     dataset = fields.root_dataset(samples)
     chosen = fields.whole(samples)

@@ -42,38 +42,44 @@ def show_embeddings(
     progress: Progress = None,
     delegate: bool = False,
 ):
-    """Lay the images out as a network sees them, for the App's Embeddings panel.
+    """Compute a 2D layout of the images by their embeddings, for the App's Embeddings panel.
 
-    Images that the network takes for alike are near each other: one amid those of another class
-    may have a wrong label. The layout is stored as a visualization of FiftyOne Brain.
+    Images that are similar for the network are close to each other; an image among images of
+    another class may have a wrong label. The layout is stored as a FiftyOne Brain visualization.
 
     Args:
         samples: a dataset or view
-        run_or_backbone: a run, its key, a backbone or a `Network`; None takes the newest run, or,
-            if there is none, the backbone that `find_label_issues` would take
-        method: "pca", "tsne" (both of scikit-learn), or "umap" if umap-learn is installed; None
-            takes "umap" if it is, or else "tsne", of more than 5,000 images "pca"
-        brain_key: name of the visualization; an earlier one of this name that this verb made is
+        run_or_backbone: a run or its key, the name of a backbone, or a `Network`; by default
+            (None), the newest run, or the backbone that `find_label_issues` uses by default if
+            there is no run
+        method: "pca" or "tsne" (scikit-learn), or "umap" if umap-learn is installed; by default
+            (None), "umap" if it is installed, else "tsne" for up to 5,000 images, else "pca"
+        brain_key: key of the visualization; an earlier one of this key that this function made is
             replaced
-        embeddings: to be laid out in the place of a network's: an array (N, C) in the order of the
-            samples, or the name of a field of vectors
-        weights, resize: of a backbone; see `compute_embeddings`
-        seed: of what is random in the layout
-        overwrite: also replace another brain run of this name
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file
+        resize: how images are resized for a pretrained backbone: "crop" (the default), "squash" or
+            "letterbox"
+        seed: random seed of the layout
+        overwrite: also replace another brain run of this key
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
         the `fiftyone.brain.visualization.VisualizationResults`; images that cannot be decoded are
-        named, and are not in it
+        reported and left out
 
     Raises:
         ValueError: if there is no such run, backbone or method, if fewer than three images can be
-            decoded, or if the name is taken
-        FileNotFoundError, ConnectionError: if the weights cannot be had
-        ImportError: if umap-learn is asked for and is not installed
+            decoded, or if the key exists
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are neither cached nor can be downloaded
+        ImportError: if `method` is "umap" and umap-learn is not installed
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)

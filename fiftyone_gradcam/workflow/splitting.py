@@ -43,39 +43,44 @@ def split(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Tag samples as train, val and test, each class in the same proportions.
+    """Tag samples as train, val and test, with the same class proportions in each split.
 
-    A sample has one of the tags or none; a second split replaces the first. Unlabeled samples
-    get no tag. Every split gets at least one sample of each class that has enough of them.
+    Each sample gets at most one of these tags, and a new split replaces the previous one. Samples
+    without a label get no tag. Each split gets at least one sample of every class that has enough
+    samples.
 
     Args:
         samples: a dataset or view
-        fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
-            missing to 1 gets no tag; or numbers of images of each class, such as {"train": 100,
-            "val": 20}; or the name of a recipe, whose split is taken
-        label_field: field of the classes
-        seed: of the shuffle
-        groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
-            re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
-            samples, such as that of the video they are from
-        include_excluded: also tag samples that reviews have excluded or called unclear, which get
-            no tag otherwise
-        folds: tag so many folds of equal size instead, "fold_1" and so on
-        backbone, weights, device: of the network that finds near duplicates; see
-            `find_leaks`
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        embeddings: that find near duplicates, in the place of that network's features; see
-            `find_leaks`
+        fractions: fraction of the samples in each split, such as
+            {"train": 0.6, "val": 0.2, "test": 0.2}; if they sum to less than 1, the remaining
+            samples get no tag. Or the number of images per class in each split, such as
+            {"train": 100, "val": 20}; or the name of a recipe, to use its fractions
+        label_field: field with the labels of the samples
+        seed: random seed of the split
+        groups: keep groups of samples in the same split: "duplicates" (identical files),
+            "near duplicates" (identical files and re-encoded, resized or slightly cropped copies;
+            see `find_leaks`), or the name of a field whose values define the groups, such as the
+            video that a frame is from
+        folds: split into this number of folds of equal size instead, tagged "fold_1", "fold_2" and
+            so on; at least 2
+        include_excluded: also tag samples that were excluded or marked unclear in a review; by
+            default they get no tag
+        backbone, weights: the pretrained network that finds near duplicates; see `find_leaks`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
 
     Returns:
-        number of samples by split and class
+        the number of samples in each split, by class
 
     Raises:
-        ValueError: if the fractions are no shares of a whole, nothing is labeled, or there is no
-            such field
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if the fractions are invalid, no sample has a label, or a field does not exist
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are neither cached nor can be downloaded
     """
     if folds is not None:
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:

@@ -75,43 +75,44 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Validates on samples tagged "val" and keeps the weights that do best on them. A dataset that is
-    not split yet is split first, as the recipe says (see `split`), and this is printed. A view
-    without "train" tags is trained on as a whole, without its samples tagged "val" or "test". After
-    each epoch all that is needed to resume is written: `resume=True` resumes a training that was
-    interrupted, and ends as it would have ended without the interruption.
+    The network is validated on the samples tagged "val", and the weights with the best validation
+    result are kept. A dataset without a split is split first, as the recipe says (see `split`), and
+    a message is printed. A view without "train" tags is used for training as a whole, except its
+    samples tagged "val" or "test". The training state is saved after each epoch: `resume=True`
+    resumes an interrupted training with the same result as without the interruption.
 
     Args:
         samples: a dataset or view
-        key: name of the run; letters, digits and underscores
-        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
-            "matlab-cracks", or a `Recipe`; None takes "default", or that of the training to resume
-        label_field: field of the classes
-        resume: resume an interrupted training of this key, or extend a finished one if `epochs`
-            is more than it has; other choices stay as they were
-        overwrite: replace a run, or an interrupted training, of this key
-        watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
-            of the samples of these ids, at each epoch; a strip of pictures shows how the focus
-            moved (`run.watch`)
-        include_excluded: also train and validate on samples that reviews have excluded or called
-            unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe: backbone, weights, epochs, learning_rate, seed ...
+        key: key of the run; letters, digits and underscores
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default" or "matlab-cracks"; by default (None), "default", or the recipe of the
+            training to resume
+        label_field: field with the labels of the samples
+        resume: resume an interrupted training of this key, or extend a finished one if `epochs` is
+            larger than before; other options stay the same
+        overwrite: replace an existing run, or an interrupted training, of this key
+        watch: save a Grad-CAM heatmap of the label after each epoch for this number of samples
+            (samples tagged "val" first), or for the samples with these ids; a picture shows how the
+            heatmaps changed (`run.watch`)
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe` that replace those of
+            `recipe`: backbone, weights, epochs, learning_rate, seed ...
 
     Returns:
-        the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
+        the `Run`, with its key, classes, recipe, history, accuracy, findings and checkpoint
 
     Raises:
-        ValueError: if a choice is not understood, the key is taken, there are splits but none is
-            tagged "train", there are fewer than two classes, or there is nothing to resume
-        FileNotFoundError: if there is no such weights file
-        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
-        CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
-            `resume=True` resumes
+        ValueError: if an option is invalid, the key exists, the samples are split but none is
+            tagged "train", there are fewer than two classes, or there is no training to resume
+        FileNotFoundError: if the weights file does not exist
+        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        CancelledError: if `progress` raised it; the best weights so far are recorded as the run,
+            and `resume=True` continues the training
     """
     dataset = fields.root_dataset(samples)
     state_path = _state_path(dataset, key, overwrite or resume)
