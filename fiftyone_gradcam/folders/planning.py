@@ -141,7 +141,7 @@ def plan_import(
 
 
 def _given(path: str | None, root: str) -> str | None:
-    """A file that was named, here or in the folder."""
+    """Return the absolute path of a given file, relative to the current folder or to the root."""
     if path is None:
         return None
     path = os.path.expanduser(path)
@@ -152,7 +152,7 @@ def _given(path: str | None, root: str) -> str | None:
 
 
 def _leave_out_masks(plan: Plan, found: Found) -> None:
-    """Take the masks from the files."""
+    """Remove masks from the files."""
     masks = find_masks(found.files, plan.root)
     if not masks.images:
         return
