@@ -132,7 +132,7 @@ def png_rows(pixels: torch.Tensor) -> torch.Tensor:
     Every row has the filter "up" (see `render.png_file`).
     """
     rows = pixels.new_empty((len(pixels), pixels.shape[1], pixels.shape[2] + 1))
-    rows[:, :, 0] = 2  # the filter's number
+    rows[:, :, 0] = 2  # PNG filter type "up"
     rows[:, 0, 1:] = pixels[:, 0]
     torch.sub(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:, 1:])
     return rows

@@ -111,7 +111,7 @@ def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _of_same(plan: Plan, same: list[list[str]]) -> list[str]:
-    """Which files have several classes or splits, being one file through links."""
+    """Describe files that have several classes or splits because of links."""
     readings = {item.path: (item.label, item.split) for item in plan.items} if same else {}
     found = []
     for place, words in ((0, "under two classes"), (1, "in two splits")):

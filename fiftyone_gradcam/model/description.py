@@ -16,7 +16,7 @@ from .blank import build_blank
 from .stages import stages
 from .weights import imagenet_weights_file
 
-# Kinds that are shown by their parts; any other is a row of its own, its parts within.
+# Kinds of modules whose parts are listed; any other module is listed as a single row.
 _OPENED = {
     *("Sequential", "ModuleList", "ModuleDict"),
     *("AnyStage", "_DenseBlock", "MaxVitBlock", "Encoder"),
@@ -206,7 +206,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
 
 
 def _parts(model: nn.Module) -> list[str]:
-    """Names of the layers in their order; before them weights that are in none of them."""
+    """Return the names of the layers in order, preceded by weights that are not in a layer."""
     layers = list(_opened(model, ""))
     loose = [
         key
@@ -274,7 +274,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Lines of a table: names stand left, numbers right."""
+    """Return the lines of a table with names on the left and numbers on the right."""
     numbers = {"stage", "parameters", "multiply-adds (million)"}
     columns = []
     for name, *cells in zip(head, *rows, strict=True):

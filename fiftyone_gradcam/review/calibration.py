@@ -11,7 +11,7 @@ import numpy as np
 
 BINS = 10
 LEAST = 1e-12  # lower bound, because 0 has no logarithm
-RANGE = (0.05, 20.0)  # of temperatures
+RANGE = (0.05, 20.0)  # range of temperatures
 STEPS = 100  # of the golden-section search, which reduce the interval to 1e-20 of its length
 GOLDEN = (5**0.5 - 1) / 2
 

@@ -16,8 +16,8 @@ LEAST = 1e-6  # lower bound of probabilities
 PRIOR = 10.0  # pseudo-count: images of each class that follow the overall noise
 NOISES = np.concatenate([[0.0], np.geomspace(1e-4, 0.6, 40)])
 DROP = 1.92  # drop of the log likelihood at the ends of a 95% confidence interval
-FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # shares of wrong labels
-MOST_ASKED = 10_000  # images
+FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # initial and minimum share of wrong labels
+MOST_ASKED = 10_000  # maximum number of images used to fit the sharpness
 NEVER = 1e-300  # lower bound that keeps logarithms finite
 
 
