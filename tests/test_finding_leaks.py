@@ -44,7 +44,7 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert set(view.values("leak.label")) == {"exact"}
     printed = capsys.readouterr().out
     assert "2 images of 'val' are also in 'train': 2 identical, 0 near duplicates" in printed
-    assert "1 image of 'test' is in 'val' too: 1 equal files" in printed
+    assert "1 image of 'test' is also in 'val': 1 identical" in printed
     for path in found:
         if path.startswith("val"):
             os.unlink(root / path)

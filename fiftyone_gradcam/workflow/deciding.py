@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset.decisions import decide, undo
+from ..dataset.decisions import decide
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import (
     SUGGESTION,
@@ -18,6 +18,7 @@ from ..dataset.review_state import (
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
+from ..dataset.undoing import undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -96,7 +97,8 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    Decisions of the same call of `review` are undone together.
+    Decisions of the same call of `review` are undone together. All calls are undone in one write,
+    or none is.
 
     Args:
         samples: the dataset, or a view of it
@@ -106,8 +108,8 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
         the decisions that were undone, latest first
 
     Raises:
-        ValueError: if there is nothing to undo, or if a label was changed after its review; that
-            label and its decision are not changed
+        ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
+            is undone then
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

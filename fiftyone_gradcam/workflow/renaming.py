@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import fiftyone as fo
 
-from ..dataset import files, run_fields, run_files, runs
+from ..dataset import files, layouts, run_fields, run_files, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.writing import exclusive
@@ -42,6 +42,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
         paths = []  # renamed by an interrupted call; its remaining files are removed below
         names = run_fields.fields_of_run(dataset, old_key)
         run_fields.rename_run_in_fields(dataset, names, old_key, new_key)
+        layouts.rename_run_in_layouts(dataset, old_key, new_key)
     else:
         paths = _rename(dataset, runs.load_run(dataset, old_key), new_key)
     files.remove_run_files(dataset, old_key, paths)
@@ -78,6 +79,7 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
         runs.update_paths(dataset, _moved(run, new), renamed_from=run.key)
         dataset.rename_run(run.key, new_key)
         run_fields.rename_run_in_fields(dataset, names, run.key, new_key)
+        layouts.rename_run_in_layouts(dataset, run.key, new_key)
     except BaseException:
         if new_key in dataset.list_runs():
             dataset.rename_run(new_key, run.key)
@@ -85,6 +87,7 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
             runs.update_paths(dataset, run)
         done = [name for name in run_fields.fields_of_run(dataset, new_key) if name in names]
         run_fields.rename_run_in_fields(dataset, done, new_key, run.key)
+        layouts.rename_run_in_layouts(dataset, new_key, run.key)
         files.remove_run_files(dataset, new_key)  # last, because a record may need them until now
         raise
     return before

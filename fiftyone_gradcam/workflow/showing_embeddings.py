@@ -6,8 +6,11 @@ import fiftyone as fo
 import numpy as np
 
 from ..dataset import fields, runs
+from ..dataset.basis import Snapshot
 from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, given_embeddings
+from ..dataset.layouts import RESTS_ON, facts_of_field
 from ..dataset.pretrained import pick_backbone
+from ..dataset.review_state import default_label_field
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
@@ -85,18 +88,30 @@ def show_embeddings(
     dataset = fields.root_dataset(samples)
     _check_key(dataset, brain_key, overwrite)
     check_one_source(embeddings, run_or_backbone=run_or_backbone, weights=weights, resize=resize)
+    given = {"method": method, "seed": seed, "weights": weights, "resize": resize}
     method = pick_method(method, len(samples))
+    rests_on = _samples_now(samples)  # before they are seen: some may be added meanwhile
     if embeddings is None:
         network, run = _network(samples, run_or_backbone, weights, resize, device)
         found, of = embeddings_by(samples, network, run, progress), words_of(network, run)
+        rests_on |= _run_now(dataset, run)
+        source = rests_on.get("run", run_or_backbone)
+        can_repeat = source is None or isinstance(source, str)
+        given["run_or_backbone"] = source
     else:
         found, of = given_embeddings(samples, embeddings), "your embeddings"
+        can_repeat = isinstance(embeddings, str)
+        given["embeddings"] = embeddings
+        if can_repeat:
+            rests_on |= {"field": embeddings, "facts": facts_of_field(dataset, embeddings)}
+    if can_repeat:
+        rests_on["given"] = {name: value for name, value in given.items() if value is not None}
     there = np.flatnonzero(np.isfinite(found).all(1))
     points = layout(found[there], method, seed)
     ids = samples.values("id")
     ids = [ids[place] for place in there]
     view = samples if len(ids) == len(samples) else dataset.select(ids, ordered=True)
-    results = _store(view, ids, points, brain_key, f"{of}, {method} {SIGNATURE}")
+    results = _store(view, ids, points, brain_key, f"{of}, {method} {SIGNATURE}", rests_on)
     print(
         f"{counted(len(there), 'image')} in a {method} layout by {of}: {brain_key!r} in the "
         f"Embeddings panel"
@@ -129,6 +144,22 @@ def _network(
     return frozen_network(recipe, device), None
 
 
+def _samples_now(samples: fo.core.collections.SampleCollection) -> dict:
+    """Which samples there are, for a layout of all of them."""
+    if getattr(samples, "_stages", None):  # the App's "entire dataset" is a view without any
+        return {}
+    dataset = fields.root_dataset(samples)
+    return {"samples": Snapshot(dataset, default_label_field(dataset)).samples()}
+
+
+def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
+    """Which training of a run sees the images; what becomes of other datasets' is not known."""
+    is_own = isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained)
+    if not is_own or run.dataset_name != dataset.name:
+        return {}
+    return {"run": run.key, "version": run.version}
+
+
 def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     """Raise an error if a key is invalid, or belongs to a brain run of another function.
 
@@ -157,6 +188,7 @@ def _store(
     points: np.ndarray,
     key: str,
     of: str,
+    rests_on: dict,
 ):
     """Store a layout as a brain run, and replace an earlier one of the same key.
 
@@ -170,13 +202,14 @@ def _store(
         points: (N, 2)
         key: key of the brain run
         of: description in the Embeddings panel
+        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with the present state
     """
     from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
 
     dataset = fields.root_dataset(view)
     if dataset.has_brain_run(key):
         dataset.delete_brain_run(key)
-    config = ManualVisualizationConfig(num_dims=points.shape[1], model=of)
+    config = ManualVisualizationConfig(num_dims=points.shape[1], model=of, **{RESTS_ON: rests_on})
     brain_method = config.build()
     brain_method.register_run(view, key)
     results = VisualizationResults(view, config, key, points, sample_ids=np.array(ids))
