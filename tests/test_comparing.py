@@ -185,7 +185,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert again.fixed.values("id") == found.fixed.values("id")
     capsys.readouterr()
     again = fg.retrain(noisy, "first")  # of the same labels it is the same run
-    assert "Run 'first_corrected' was trained on the labels as they are now" in (
+    assert "Run 'first_corrected' was already trained on the current labels" in (
         capsys.readouterr().out
     )
     assert (again.b, again.pairs) == ("first_corrected", found.pairs)

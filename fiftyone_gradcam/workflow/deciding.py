@@ -97,8 +97,8 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    Decisions of the same call of `review` are undone together. All calls are undone in one write,
-    or none is.
+    Decisions of the same call of `review` are undone together. Either all requested calls are
+    undone, or none.
 
     Args:
         samples: the dataset, or a view of it
@@ -109,7 +109,7 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
     Raises:
         ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
-            is undone then
+            is changed
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

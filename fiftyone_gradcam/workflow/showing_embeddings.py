@@ -90,7 +90,7 @@ def show_embeddings(
     check_one_source(embeddings, run_or_backbone=run_or_backbone, weights=weights, resize=resize)
     given = {"method": method, "seed": seed, "weights": weights, "resize": resize}
     method = pick_method(method, len(samples))
-    rests_on = _samples_now(samples)  # before they are seen: some may be added meanwhile
+    rests_on = _samples_now(samples)  # before the pass, as samples may be added during it
     if embeddings is None:
         network, run = _network(samples, run_or_backbone, weights, resize, device)
         found, of = embeddings_by(samples, network, run, progress), words_of(network, run)
@@ -145,15 +145,16 @@ def _network(
 
 
 def _samples_now(samples: fo.core.collections.SampleCollection) -> dict:
-    """Which samples there are, for a layout of all of them."""
-    if getattr(samples, "_stages", None):  # the App's "entire dataset" is a view without any
+    """Digest of the current samples, for a layout of all of them; empty for a view."""
+    if getattr(samples, "_stages", None):  # the App passes the whole dataset as a view without stages
         return {}
     dataset = fields.root_dataset(samples)
     return {"samples": Snapshot(dataset, default_label_field(dataset)).samples()}
 
 
 def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
-    """Which training of a run sees the images; what becomes of other datasets' is not known."""
+    """Key and version of the run; empty if it belongs to another dataset, whose changes are not
+    known."""
     is_own = isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained)
     if not is_own or run.dataset_name != dataset.name:
         return {}
@@ -202,7 +203,7 @@ def _store(
         points: (N, 2)
         key: key of the brain run
         of: description in the Embeddings panel
-        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with the present state
+        rests_on: facts that `fiftyone_gradcam.dataset.freshness` compares with the current state
     """
     from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
 
