@@ -157,9 +157,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
         if done > total / 2:
             raise fg.CancelledError
 
-    with pytest.raises(
-        fg.CancelledError, match="best weights are kept as run 'first_corrected'"
-    ):
+    with pytest.raises(fg.CancelledError, match="best weights are kept as run 'first_corrected'"):
         fg.retrain(noisy, "first", progress=cancel_in_the_middle)
     part = [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history]
     assert part == [1, 2, 3]

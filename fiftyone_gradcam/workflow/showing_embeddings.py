@@ -146,7 +146,7 @@ def _network(
 
 def _samples_now(samples: fo.core.collections.SampleCollection) -> dict:
     """Digest of the current samples, for a layout of all of them; empty for a view."""
-    if getattr(samples, "_stages", None):  # the App passes the whole dataset as a view without stages
+    if getattr(samples, "_stages", None):  # the whole dataset may be a view without stages
         return {}
     dataset = fields.root_dataset(samples)
     return {"samples": Snapshot(dataset, default_label_field(dataset)).samples()}
