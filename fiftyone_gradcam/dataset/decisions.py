@@ -42,20 +42,20 @@ def decide(
     source: str,
     shown: Mapping[str, str | None] | None = None,
 ) -> list[Review]:
-    """Store a decision about some samples; about all of them or none.
+    """Store a decision about some samples, for all of them or for none.
 
-    The caller holds the dataset by `reviewing`.
+    The caller must hold the lock of `reviewing`.
 
     Args:
         dataset, ids: the samples
-        columns: where their labels and scores are
+        columns: the fields of their labels and scores
         decision: one of DECISIONS
-        new_label: says the label of a sample (id, what the database has of it)
-        source: where it was made
-        shown: labels by sample id as they were when somebody looked at them
+        new_label: a function of the id and the stored values of a sample that returns its label
+        source: where the decision was made, such as "Python"
+        shown: by sample id, the labels that the user saw when deciding
 
     Raises:
-        ValueError: if a sample is gone, or its label is not what was shown
+        ValueError: if a sample was deleted, or if its label is not the one that was shown
     """
     rows = stored_values(dataset, ids, columns)
     if gone := [i for i in ids if i not in rows]:
@@ -69,7 +69,7 @@ def decide(
             raise ValueError(changed_since(rows[sample_id], label, now))
     declare_review(dataset)  # now that nothing is refused any more
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
-    # Labels come last, and in one write: cut short before it, the same call can be made again.
+    # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     if chosen := {after for before, after in labels.values() if after not in (before, None)}:
         add_classes(dataset, columns.label_field, sorted(chosen))
     time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
@@ -100,10 +100,10 @@ def decide(
 
 
 def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
-    """Take labels that were edited elsewhere, such as by Annotate, into the journal as corrections.
+    """Add labels that were edited elsewhere, such as in Annotate, to the journal as corrections.
 
-    They differ from the last decision, or else from the label as it was imported. Their scores
-    follow as if they had been reviewed. The caller holds the dataset by `reviewing`.
+    These labels differ from the last decision, or else from the label as imported. Their scores are
+    updated as in a review. The caller must hold the lock of `reviewing`.
     """
     edited = _edited(dataset, columns)
     if not edited:
@@ -131,7 +131,7 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
 
 
 def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
-    """Samples whose label is another than it was decided or imported, and what it was."""
+    """Return the samples whose label differs from the decided or imported one, with the latter."""
     now = {"$ifNull": [f"${columns.label}", None]}
     decided = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
     imported = {"$ifNull": [f"${columns.imported}", None]} if columns.imported else now
@@ -142,7 +142,7 @@ def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
 
 
 def _with_label(row: Mapping, columns: Columns, label: str | None) -> object:
-    """The value of the label field with another label."""
+    """Return the value of the label field with another label."""
     if columns.label == columns.label_field or label is None:
         return label
     own = row.get(columns.label_field)
@@ -153,7 +153,7 @@ def write_decisions(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     """Store decisions.
 
     Raises:
-        ValueError: if labels were changed by somebody else at this very moment
+        ValueError: if labels were changed by another process at the same time
     """
     if not writes:
         return

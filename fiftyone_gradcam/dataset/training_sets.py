@@ -1,4 +1,4 @@
-"""What a training learns from and what it watches, out of a dataset."""
+"""The training and validation sets of a training, read from a dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .import_record import decode_options
 from .reviews import without_left_out
 
 Samples = fo.core.collections.SampleCollection
-CACHE_BYTES = 2 << 30  # decoded images kept between epochs
+CACHE_BYTES = 2 << 30  # memory for decoded images that are kept between epochs
 
 
 def training_data(
@@ -26,7 +26,11 @@ def training_data(
     include_excluded: bool = False,
     tells: bool = True,
 ) -> tuple[list[str], Labelled, Labelled | None]:
-    """Classes, training set and validation set of a collection (see `fine_tune`).
+    """Return the classes, training set and validation set of a collection (see `fine_tune`).
+
+    Returns:
+        the class names in alphabetical order, the training set, and the validation set or None if
+        there are no validation images
 
     Args:
         samples: a dataset or view
@@ -36,7 +40,8 @@ def training_data(
         tells: print what is left out
 
     Raises:
-        ValueError: if nothing is tagged "train" or there are fewer than two classes
+        ValueError: if there are no training samples, such as when no sample of a dataset is tagged
+            "train", or if they have fewer than two classes
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
@@ -85,7 +90,7 @@ def training_data(
 def _labelled(
     samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
 ) -> tuple[Labelled, list[str]]:
-    """The samples of known classes as images with class indexes; and the unknown classes."""
+    """Return the samples of known classes as images with class indexes, and the unknown classes."""
     _, paths, labels = fields.labels_of(samples, label_field)
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
@@ -98,13 +103,13 @@ def _labelled(
 
 
 def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:
-    """(N,) int64 index of each label among the classes, -1 for none and for others."""
+    """Return the class index of each label: (N,) int64, -1 for no label and for other labels."""
     order = {label: index for index, label in enumerate(classes)}
     return np.array([order.get(label, -1) for label in labels], np.int64)
 
 
 def digest_of(*sets: Labelled | None) -> str:
-    """Tells whether two trainings have the same images and labels."""
+    """Compute a digest that is equal for two trainings if their images and labels are the same."""
     digest = hashlib.blake2b(digest_size=16)
     for data in sets:
         if data is not None:

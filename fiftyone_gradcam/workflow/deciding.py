@@ -1,4 +1,4 @@
-"""Decide about labels, and take decisions back."""
+"""Record decisions about labels, and undo them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ def review(
     shown: str | Mapping[str, str | None] | None = None,
     source: str = "Python",
 ) -> list[Review]:
-    """Record a decision about the labels of some samples; if one of them is refused, none is
-    changed.
+    """Record a decision about the labels of samples: of all of them, or of none if one is refused.
 
     Each decision is stored together with the label: in the field `review` (decision, old and new
     label, source, time, and the evidence at that time), and in `review_history`, which
@@ -125,7 +124,7 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
 
 def _collection(samples: Samples | fo.Sample) -> Samples:
-    """Samples as a view, where a single one is given."""
+    """Convert a single sample to a view."""
     if not isinstance(samples, fo.Sample):
         return samples
     if samples._dataset is None:
@@ -137,7 +136,7 @@ def _collection(samples: Samples | fo.Sample) -> Samples:
 
 
 def _ids(samples: Samples) -> list[str]:
-    """Ids of the samples, among them those that a view names and that are gone."""
+    """Ids of the samples, including deleted samples that a view selects by id."""
     ids = samples.values("id")
     for stage in () if isinstance(samples, fo.Dataset) else samples._stages:
         if isinstance(stage, fo.Select):

@@ -1,4 +1,4 @@
-"""Repeat a training on corrected labels, and see what the corrections have done."""
+"""Repeat a training with corrected labels, and measure the effect of the corrections."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _state_of(dataset: fo.Dataset, key: str) -> dict | None:
 
 
 def _held_out(view: Samples) -> Samples:
-    """What of a view was not trained on; of one that has nothing such, the dataset."""
+    """The test samples of a view, or else its val samples; the whole dataset if it has neither."""
     for tag in ("test", "val"):
         if len(view.match_tags(tag).limit(1)):
             return view.match_tags(tag)
@@ -166,7 +166,7 @@ def _held_out(view: Samples) -> Samples:
 
 
 def _words(dataset: fo.Dataset, run: runs.Run) -> str:
-    """What reviews have changed since a run was trained."""
+    """Describe how reviews changed labels since a run was trained."""
     with reviewing(dataset):
         adopt_edits(dataset, columns_of(dataset, run.label_field))
     own = [x for x in journal(dataset) if x.label_field == run.label_field]
