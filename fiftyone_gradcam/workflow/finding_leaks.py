@@ -1,4 +1,4 @@
-"""The same image in two splits: found in the whole dataset, and shown."""
+"""Find images that are in two splits, in the whole dataset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER = ("train", "val", "test")
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -47,33 +47,36 @@ def find_leaks(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
-    """Find images that are in more than one split: images to train on must not be tested on.
+    """Find images that are in more than one split, so that test images are not used for training.
 
-    Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, lightened, made gray, slightly cropped, mirrored; see
-    `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
+    The field `leak` is written for images with a duplicate in another split: "exact" (identical
+    files) or "near" (re-encoded, resized, lightened, converted to gray, slightly cropped or
+    mirrored; see `fiftyone_gradcam.review.duplicates`), with a `group` number that duplicates
+    share.
 
     Args:
-        samples: a dataset or view whose samples are tagged by their splits
-        near: also look for near duplicates, by thumbnails and by features of a pretrained network;
-            without its weights, cropped and mirrored ones are not found
-        backbone, weights: of that network, or a `Network`; see `find_label_issues`. What it says
-            of an image is kept, and is not computed again by this and other verbs
-        leak_field: field to write; values of an earlier call are taken away
-        overwrite: also replace a field that this plugin did not write
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        embeddings: in the place of that network's features: an array (N, C) in the order of the
-            samples, or the name of a field of vectors (see `compute_embeddings`)
+        samples: a dataset or view whose samples have split tags
+        near: also find near duplicates, by thumbnails and by features of a pretrained network;
+            without pretrained weights, cropped and mirrored images are not found
+        backbone, weights: the pretrained network, or a `Network`; see `find_label_issues`. Its
+            features are stored, so that other functions do not compute them again
+        leak_field: field to write; values of an earlier call are removed
+        overwrite: also replace fields that this plugin did not write
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
 
     Returns:
-        the images that have a twin, twins beside each other
+        a view of the images that have a duplicate, with duplicates next to each other
 
     Raises:
-        ValueError: if fewer than two splits are tagged, or an argument is not understood
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if there are fewer than two splits, or an argument is invalid
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are neither cached nor can be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -104,7 +107,7 @@ def find_leaks(
 
 
 def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
-    """Positions of equal files in different splits."""
+    """Positions of identical files in different splits."""
     by_digest: dict[str, list[int]] = {}
     for position, digest in enumerate(equal_files(paths)):
         if digest is not None:
@@ -120,7 +123,7 @@ def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
 def _kept_pairs(
     dataset: fo.Dataset, ids: list[str], paths: list[str], own: list[str], leak_field: str
 ) -> list[tuple[int, int, str]]:
-    """Pairs that an earlier call found, of which a file cannot be read now."""
+    """Pairs from an earlier call with a file that cannot be read at the moment."""
     away = away_files(paths)
     if not away or not fields.field_info(dataset, leak_field):
         return []
@@ -159,7 +162,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
 def _write(
     dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str, split: str
 ) -> list[str]:
-    """Store twins between the splits of a digest; returns their ids, group by group."""
+    """Store the duplicates found for the split of this digest; return their ids, group by group."""
     group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
@@ -182,7 +185,7 @@ def _write(
 
 
 def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
-    """Print how many images of which splits are the same."""
+    """Print how many images are in two splits, for each pair of splits."""
     if not pairs:
         print(f"No image is in two of {', '.join(names)}")
     for one, other in combinations(names, 2):

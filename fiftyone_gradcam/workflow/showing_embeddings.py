@@ -1,4 +1,4 @@
-"""The images as a network sees them, as points in the plane."""
+"""Show images as points in a 2D layout of their embeddings."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 
 WITHOUT = "there is nothing to see the images with"
-SIGNATURE = "(gradcam)"  # at the end of what the record of a layout says it is of
+SIGNATURE = "(gradcam)"  # suffix of the description of a layout that this module made
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -45,38 +45,44 @@ def show_embeddings(
     progress: Progress = None,
     delegate: bool = False,
 ):
-    """Lay the images out as a network sees them, for the App's Embeddings panel.
+    """Compute a 2D layout of the images by their embeddings, for the App's Embeddings panel.
 
-    Images that the network takes for alike are near each other: one amid those of another class
-    may have a wrong label. The layout is stored as a visualization of FiftyOne Brain.
+    Images that are similar for the network are close to each other; an image among images of
+    another class may have a wrong label. The layout is stored as a FiftyOne Brain visualization.
 
     Args:
         samples: a dataset or view
-        run_or_backbone: a run, its key, a backbone or a `Network`; None takes the newest run, or,
-            if there is none, the backbone that `find_label_issues` would take
-        method: "pca", "tsne" (both of scikit-learn), or "umap" if umap-learn is installed; None
-            takes "umap" if it is, or else "tsne", of more than 5,000 images "pca"
-        brain_key: name of the visualization; an earlier one of this name that this verb made is
+        run_or_backbone: a run or its key, the name of a backbone, or a `Network`; by default
+            (None), the newest run, or the backbone that `find_label_issues` uses by default if
+            there is no run
+        method: "pca" or "tsne" (scikit-learn), or "umap" if umap-learn is installed; by default
+            (None), "umap" if it is installed, else "tsne" for up to 5,000 images, else "pca"
+        brain_key: key of the visualization; an earlier one of this key that this function made is
             replaced
-        embeddings: to be laid out in the place of a network's: an array (N, C) in the order of the
-            samples, or the name of a field of vectors
-        weights, resize: of a backbone; see `compute_embeddings`
-        seed: of what is random in the layout
-        overwrite: also replace another brain run of this name
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file
+        resize: how images are resized for a pretrained backbone: "crop" (the default), "squash" or
+            "letterbox"
+        seed: random seed of the layout
+        overwrite: also replace another brain run of this key
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
         the `fiftyone.brain.visualization.VisualizationResults`; images that cannot be decoded are
-        named, and are not in it
+        reported and left out
 
     Raises:
         ValueError: if there is no such run, backbone or method, if fewer than three images can be
-            decoded, or if the name is taken
-        FileNotFoundError, ConnectionError: if the weights cannot be had
-        ImportError: if umap-learn is asked for and is not installed
+            decoded, or if the key exists
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are neither cached nor can be downloaded
+        ImportError: if `method` is "umap" and umap-learn is not installed
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -120,7 +126,7 @@ def _network(
     resize: str | None,
     device: str | None,
 ) -> tuple[Network, runs.Run | None]:
-    """The network that is meant, or that is at hand."""
+    """Return the requested network, or the default one, and its run if it has one."""
     dataset = fields.root_dataset(samples)
     keys = runs.list_runs(dataset)
     if run_or_backbone is None and keys and weights is None and resize is None:
@@ -155,7 +161,7 @@ def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
 
 
 def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
-    """Refuse a name that cannot be one, or that is somebody else's.
+    """Raise an error if a key is invalid, or belongs to a brain run of another function.
 
     Raises:
         ValueError: with the remedy
@@ -164,12 +170,12 @@ def _check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
         raise ValueError(
             f"{key!r} is not a valid key of a brain run. Use letters, digits and underscores"
         )
-    dataset.reload()  # another process may have made it
+    dataset.reload()  # another process may have created it
     if overwrite or not dataset.has_brain_run(key):
         return
     config = dataset.get_brain_info(key).config
     own = str(getattr(config, "model", None)).endswith(SIGNATURE)
-    if not own and dataset.load_brain_results(key) is not None:  # else of a call cut short
+    if not own and dataset.load_brain_results(key) is not None:  # no results: interrupted
         raise ValueError(
             f"Brain run {key!r} of {dataset.name!r} was not made by show_embeddings. Choose "
             f"another name, or pass overwrite=True to replace it"
@@ -184,19 +190,19 @@ def _store(
     of: str,
     rests_on: dict,
 ):
-    """Record a layout, in the place of an earlier one of its name.
+    """Store a layout as a brain run, and replace an earlier one of the same key.
 
-    It says what it is of from its first moment on, which `compute_visualization` cannot do of
-    points that it is given: of a call that is cut short nothing stays that looks like somebody
-    else's.
+    The record says from the beginning that this function made it, which `compute_visualization`
+    cannot do for given points. An interrupted call therefore leaves nothing that looks like a brain
+    run of another function.
 
     Args:
         view: the samples
-        ids: of them, in the order of the points
+        ids: ids of the samples, in the order of the points
         points: (N, 2)
-        key: of the layout
-        of: what the Embeddings panel says of it
-        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with what there is
+        key: key of the brain run
+        of: description in the Embeddings panel
+        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with the present state
     """
     from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
 

@@ -1,4 +1,4 @@
-"""All buttons of the plugin by name, step by step: above the grid FiftyOne hides some of them."""
+"""Buttons for all forms of the plugin, by step; FiftyOne hides some of those above the grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..operators import OPERATORS
 from ..operators.verb import Verb
 from .choices import row_of
 
-# A test holds this to the operators: each that has a form is in one step.
+# A test checks that each operator with a form is in exactly one step.
 BY_STEP = {
     "Import": ("import_folders", "relocate"),
     "Split": ("split", "find_leaks"),
@@ -48,6 +48,6 @@ def draw_actions(panel: types.Object) -> None:
 
 
 def _others() -> tuple[str, ...]:
-    """Verbs that stand in no step."""
+    """Return the verbs that are in no step."""
     known = {verb for verbs in BY_STEP.values() for verb in verbs}
     return tuple(verb for verb in LABELS if verb not in known)

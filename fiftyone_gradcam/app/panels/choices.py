@@ -1,4 +1,4 @@
-"""Drop-down lists of the panel, rows of them, and what they say when nothing has changed."""
+"""Drop-down lists of the panel, rows of them, and detection of their events that change nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pydash
 from fiftyone.operators import types
 
-# What each list sets in the panel's state, and what it stands at while that is empty. A list that
-# has the name of what it sets is not among them: the browser has set it by itself by then.
+# For each list, the value of the panel's state that it sets, and the default while this is empty.
+# Lists with the same name as this value are not included: the browser has set it already.
 SETS = {
     "on_tab": ("tab", "jobs"),
     "on_prediction_field": ("prediction_field", None),
@@ -30,7 +30,7 @@ OF_WHAT_IS_SHOWN = frozenset(
 
 
 def says_nothing_new(ctx) -> bool:
-    """Whether an event of a list says what it stands at: most choices are sent twice."""
+    """Return whether an event of a list only repeats its current value, as most second ones do."""
     name, default = SETS.get(ctx.params.get("__method__"), (None, None))
     if name is None:
         return False
@@ -74,7 +74,7 @@ def choice(
     label: str,
     on_change: Callable,
 ) -> None:
-    """Add a list: values with what is shown for them.
+    """Add a drop-down list of values with the texts to show for them.
 
     Args:
         ctx: of an event that draws the panel

@@ -1,4 +1,4 @@
-"""What the tabs about predictions have in common: whose predictions, of which samples."""
+"""The choices that the tabs about predictions share: the prediction field and the samples."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ LIST_WIDTH = 170  # pixels: "highest scores first" is not cut off
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is looked at.
+    """The predictions and samples that are shown.
 
     Attributes:
-        dataset: the App's
-        name: the field of predictions
-        label_field: of the labels that they are compared with
+        dataset: the dataset of the App
+        name: the prediction field
+        label_field: the field of the labels that the predictions are compared with
         part: see `fiftyone_gradcam.dataset.judged`
-        state: of the dataset, see `fiftyone_gradcam.dataset.cached`
-        samples: those that count
-        out_words: how many reviews have left out; empty if none
+        state: the state of the dataset, see `fiftyone_gradcam.dataset.cached`
+        samples: the samples that are counted
+        out_words: the numbers of samples left out by reviews, in words; empty if there are none
     """
 
     dataset: fo.Dataset
@@ -43,11 +43,11 @@ class Chosen:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What counts are kept under."""
+        """The key under which counts are cached."""
         return (self.name, self.label_field, self.part)
 
     def counts(self) -> tuple[dict[tuple[str, str], int], list[Bin]]:
-        """See `fiftyone_gradcam.dataset.evaluation.evaluation_counts`; kept."""
+        """Return the cached `fiftyone_gradcam.dataset.evaluation.evaluation_counts`."""
         return cached(
             self.dataset,
             ("counts", *self.key),
@@ -57,10 +57,14 @@ class Chosen:
 
 
 class PredictionChoices:
-    """Reads, draws and answers."""
+    """The part of a tab with these choices: it reads and draws them, and handles their events."""
 
     def read_choices(self, ctx) -> Chosen | None:
-        """Put what can be chosen into the panel's state; None if there are no predictions."""
+        """Store the available choices in the panel's state.
+
+        Returns:
+            the current choice; None if there are no predictions
+        """
         state, dataset = ctx.panel.state, ctx.dataset
         state.prediction_fields = names = prediction_fields(dataset)
         if not names:
@@ -90,7 +94,7 @@ class PredictionChoices:
         ctx.panel.set_state(name, value)
 
     def chosen(self, ctx, token: tuple = ()) -> Chosen:
-        """What the panel's state says."""
+        """Return the current choice, from the panel's state."""
         dataset, name, part = ctx.dataset, ctx.panel.state.prediction_field, ctx.panel.state.part
         token = token or state_of(dataset)
         samples, out = judged(dataset, part, token)
@@ -99,7 +103,7 @@ class PredictionChoices:
         return Chosen(dataset, name, label_field, part, token, samples, words)
 
     def draw_choices(self, ctx, panel: types.Object) -> types.Object:
-        """Draw them; returns their row, for more."""
+        """Draw the choices, and return their row, to which more can be added."""
         state = ctx.panel.state
         row = row_of(panel, "choices", LIST_WIDTH)
         choice(
@@ -116,27 +120,27 @@ class PredictionChoices:
         return row
 
     def draw_without_predictions(self, ctx, panel: types.Object) -> None:
-        """Say what is to be done first."""
+        """Show what to do first if there are no predictions."""
         panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
         label = ctx.panel.state.next[0]["label"]
         params = {"label": label}
         panel.btn("next", label=label, on_click=self.on_next, params=params, variant="contained")
 
     def on_prediction_field(self, ctx) -> None:
-        """Look at other predictions."""
+        """Show another prediction field."""
         ctx.panel.state.prediction_field = ctx.params["value"]
         self.read(ctx)
 
     def on_part(self, ctx) -> None:
-        """Look at other samples."""
+        """Show another part of the samples."""
         ctx.panel.state.part = ctx.params["value"]
         self.read(ctx)
 
     def on_count_again(self, ctx) -> None:
-        """Count again, whatever is kept."""
+        """Clear the cache, and count again."""
         forget()
         self.read(ctx)
 
     def on_show_all(self, ctx) -> None:
-        """Show all samples again, after a click."""
+        """Show all samples in the grid again."""
         ctx.ops.clear_view()

@@ -1,4 +1,4 @@
-"""The panel itself: its tabs, and what happens when it opens, ticks or changes its dataset."""
+"""The panel: its tabs, and its responses to opening, timer ticks and changes of the dataset."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .runs import RunsTab
 from .scores import ScoresTab
 from .turns import Turns
 
-# Values of the state that are of one dataset.
+# Values of the state that belong to one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # of lists and inputs, with what these stand at
-# Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
+# Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
 TABS = {
@@ -58,15 +58,15 @@ VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "los
 class ClassifierPanel(
     PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel
 ):
-    """Steps with the jobs, review, runs, evaluation, scores: a tab for each.
+    """The panel with tabs for steps and jobs, review, runs, evaluation and scores.
 
-    Small things are in the panel's state, which goes to and fro with each event; plots are in its
-    data, which only goes to the browser, and only when they change.
+    Small values are in the panel's state, which is sent in both directions with each event. Plots
+    are in its data, which is sent only to the browser, and only when they change.
     """
 
     @property
     def config(self) -> foo.PanelConfig:
-        """How FiftyOne lists the panel."""
+        """Return the configuration of the panel."""
         return foo.PanelConfig(
             name="classifier",
             label="Grad-CAM classifier",
@@ -137,24 +137,24 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_job(self, ctx) -> None:
-        """Turn to a job that was started by a button."""
+        """Show a job that was started by a form."""
         ctx.panel.state.own = ctx.params["job"]
         self.turn_to(ctx, "jobs")
 
     def turn_to(self, ctx, tab: str) -> None:
-        """Turn to a tab, and read what it shows."""
+        """Switch to a tab, and read what it shows."""
         ctx.panel.state.tab = tab
-        # The strip of tabs keeps what a person has chosen; one of another name starts over.
+        # The tab strip keeps the user's choice; a strip with a new name does not.
         ctx.panel.state.strip = (ctx.panel.state.strip or 0) + 1
         self.read(ctx)
 
     def on_tab(self, ctx) -> None:
-        """Turn to another tab."""
+        """Handle the user's switch to another tab."""
         ctx.panel.state.tab = ctx.params["value"]
         self.read(ctx)
 
     def on_tick(self, ctx) -> None:
-        """See how far the jobs are; show what has come of the one that was started here."""
+        """Update the jobs, and show the outcome of one that was started here and has ended."""
         if ctx.dataset is None:
             return
         if ended := self.read_jobs(ctx):
@@ -181,21 +181,21 @@ class ClassifierPanel(
             self.read_steps(ctx)
 
     def _color(self, ctx) -> bool:
-        """Give the App the colors of heatmaps that are new to it.
+        """Set the colors of heatmaps that are new to the App.
 
         Returns:
-            whether there are any that it does not show as yet
+            whether there are colors that the App does not show yet
         """
         state = ctx.panel.state
         known = state.colored or []
         lacking = lacking_colors(ctx, known)
-        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # no tile loads any more
+        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # all tiles are loaded
             color_heatmaps(ctx, lacking)
             state.colored, state.colored_at = [*known, *lacking], time.time()
         return bool(lacking)
 
     def _repaint(self, ctx) -> None:
-        """Load the tiles again when colors have been set: some may have been loading then."""
+        """Reload the tiles after colors were set, because some may have been loading then."""
         state = ctx.panel.state
         waits = self._color(ctx) or time.time() < (state.colored_at or 0) + PAINT_SECONDS
         if not waits:
@@ -208,7 +208,7 @@ class ClassifierPanel(
         waits = any(job.state == "completed" for job in ended) and self._color(ctx)
         if ended and (waits or time.time() < (state.colored_at or 0) + PAINT_SECONDS):
             state.going, state.is_busy = [*state.going, *(job.id for job in ended)], True
-            return  # until the next look
+            return  # until the next tick
         if ended:
             state.loaded = time.time()
         for job in ended:
@@ -230,7 +230,7 @@ class ClassifierPanel(
                 ctx.ops.reload_dataset()
 
     def _turn(self, ctx) -> None:
-        """Let a panel that was opened a moment ago show what it was opened for."""
+        """Send its data to a panel that was just opened."""
         panel, state = ctx.panel.state.turning, ctx.panel.state
         left = panel["left"] - 1
         is_done = turn_panel(ctx, panel) and left <= 0
@@ -238,7 +238,7 @@ class ClassifierPanel(
         state.is_busy = state.is_busy or state.turning is not None
 
     def read(self, ctx) -> None:
-        """Read what the tab shows."""
+        """Read what the current tab shows."""
         if ctx.dataset is None:
             ctx.panel.state.steps = [[one.name, one.done, one.fact] for one in steps(Overview())]
             ctx.panel.state.next = [one.to_dict() for one in next_steps(Overview())]
@@ -257,10 +257,10 @@ class ClassifierPanel(
             self.read_scores(ctx)
 
     def render(self, ctx) -> types.Property:
-        """Draw the tabs and the one that is open."""
+        """Draw the tab strip and the current tab."""
         panel = types.Object()
         if ctx.dataset is not None and not ctx.panel.state.mark:
-            self.read(ctx)  # it was opened in an App that had no dataset yet
+            self.read(ctx)  # the panel was opened before a dataset
         if not ctx.panel.state.steps:
             return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
         if ctx.dataset is None:
@@ -283,7 +283,7 @@ class ClassifierPanel(
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
-        if is_busy or tab == "jobs":  # elsewhere drawing again would close a list that is open
+        if is_busy or tab == "jobs":  # redrawing other tabs would close an open list
             is_soon = is_busy or ctx.panel.state.stale_due
             interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)

@@ -78,10 +78,10 @@ def sets_state(ctx) -> bool:
 
 
 def merge_patches(ctx) -> None:
-    """Join the messages that set values of one panel, in the place of the first of each kind.
+    """Merge the messages that set values of a panel into the first message of each kind.
 
     Args:
-        ctx: of an event that has been answered
+        ctx: the context of an event that has been handled
     """
     messages = _messages(ctx)
     firsts: dict[tuple, dict] = {}

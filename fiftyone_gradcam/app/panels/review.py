@@ -1,7 +1,7 @@
-"""The tab "Review": one label after the other, with the evidence in sight.
+"""The tab "Review": one label after the other, with the evidence about it.
 
-The card, its keys and pictures come from `review.js`. In a browser that does not run it, buttons
-do the same, one event each.
+The card with its keyboard shortcuts and pictures is drawn by `review.js`. If the browser does not
+run it, buttons do the same.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..texts import markdown
 from .choices import row_of
 
 CARD = "GradcamReviewCard"
-MOST_BUTTONS = 10  # classes; the form of "Review labels" has them all
+MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
 
 
 class ReviewTab:
-    """Reads, draws and answers."""
+    """The tab "Review": it reads and draws its values, and handles its events."""
 
     def read_review(self, ctx) -> None:
-        """Put the next label into the panel's state, for the buttons."""
+        """Store the next label in the panel's state, for the buttons."""
         state = ctx.panel.state
         state.can_review = bool(label_fields(ctx.dataset))
         state.has_runs = bool(list_runs(ctx.dataset))
@@ -116,7 +116,7 @@ class ReviewTab:
         self.read(ctx)
 
     def on_buttons(self, ctx) -> None:
-        """Turn from the card to buttons, or back."""
+        """Switch from the card to buttons, or back."""
         ctx.panel.state.by_buttons = not ctx.panel.state.by_buttons
         self.read(ctx)
 
@@ -125,11 +125,11 @@ class ReviewTab:
         ctx.prompt(f"{OWNER}/find_label_issues")
 
     def on_accept_sure(self, ctx) -> None:
-        """Open the form that shows what all would be accepted."""
+        """Open the form that shows all suggestions that would be accepted."""
         ctx.prompt(f"{OWNER}/accept_sure", on_success=self.on_refresh)
 
     def on_retrain(self, ctx) -> None:
-        """Repeat the training of the run that is shown, or else of the newest."""
+        """Retrain the run that is shown, or else the newest one."""
         keys = list_runs(ctx.dataset)
         shown = ctx.panel.state.shown_run
         key = shown if shown in keys else keys[-1]
@@ -141,7 +141,7 @@ class ReviewTab:
 
 
 def progress_words(progress: dict) -> str:
-    """How far the review is, such as "18 of about 27 reviewed, 11 corrected"."""
+    """Format the progress of the review, such as "18 of about 27 reviewed, 11 corrected"."""
     of = ""
     if progress["estimate"] is not None:
         of = f" of about {progress['estimate']}"
@@ -151,7 +151,7 @@ def progress_words(progress: dict) -> str:
 
 
 def media(path: str) -> str:
-    """The address of a picture on the App's server."""
+    """Return the address of a picture on the App's server."""
     return f"/media?filepath={quote(path, safe='')}"
 
 
