@@ -71,6 +71,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--process-per-site",  # so that what has read the App's code once is used for the next page
 ]
 
 
