@@ -14,6 +14,7 @@ from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
+from .data import forget_plots, take_plots_out
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
@@ -110,6 +111,7 @@ class ClassifierPanel(
         """
         if not sets_state(ctx):
             return
+        take_plots_out(ctx)
         merge_patches(ctx)
         if is_late:
             catch_up(ctx, own=True)
@@ -121,6 +123,7 @@ class ClassifierPanel(
         """Read the dataset."""
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
         ctx.panel.state.loaded = ctx.panel.state.loaded_page = time.time()
+        forget_plots(ctx)
         self.read(ctx)
 
     def on_change_dataset(self, ctx) -> None:
