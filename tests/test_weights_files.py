@@ -81,7 +81,7 @@ def test_the_one_dictionary_of_tensors_is_found(saved, state):
     path = saved(lightning)
     found = create_model(NAME, 7, path, tell=told.append)
     assert all(torch.equal(found.state_dict()[n], v) for n, v in state.items())
-    assert told == [f"Left out of {path!r}: criterion.weight, not of the network"]
+    assert told == [f"Not used from {path!r}: criterion.weight, not part of the network"]
     ema = {n: v + 1 for n, v in state.items()}
     loads(saved({"model_ema": ema, "model": state}), state)
     with pytest.raises(WeightsError, match="more than one dictionary of tensors: 'a', 'b'"):
@@ -122,7 +122,7 @@ FIRST = "features.0.weight"
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda s: {0: torch.ones(1), **s}, "under the key 0, where a name .*torch.save"),
+        (lambda s: {0: torch.ones(1), **s}, "contains the key 0, which is not a name .*torch.save"),
         (lambda s: {**s, "epoch": 3}, "'epoch', a value of type int"),
         (lambda s: spoiled(s, FIRST, s[FIRST].to_sparse()), f"'{FIRST}' in .*not a dense tensor"),
         (lambda s: spoiled(s, FIRST, s[FIRST].to("meta")), f"'{FIRST}' in .*no values"),
@@ -151,7 +151,7 @@ FIRST = "features.0.weight"
         ),
         (
             lambda s: dict(list(s.items())[3:]),
-            r"'squeezenet1_1': 3 tensors missing, 0 unknown, .*'features.0.weight'.*not whole",
+            r"'squeezenet1_1': 3 tensors missing, 0 unknown, .*'features.0.weight'.*incomplete",
         ),
         (
             lambda s: {n: v for n, v in s.items() if n != "classifier.1.bias"},

@@ -78,7 +78,7 @@ def plan_import(
     if not os.path.exists(root):
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
-        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+        raise NotADirectoryError(f"{root!r} is a file. Give the folder that contains class folders")
     skip = [skip] if isinstance(skip, str) else skip
     if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
         raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
