@@ -1,4 +1,4 @@
-"""A training run as a value, and a pretrained backbone as one."""
+"""Training runs, and pretrained backbones in the form of a run."""
 
 from __future__ import annotations
 
@@ -147,21 +147,21 @@ class Run:
 
 
 class Pretrained(Run):
-    """A backbone with its ImageNet classes, as it comes: a `Run` that was never trained here.
+    """A pretrained backbone with its ImageNet classes, as a `Run` that was not trained here.
 
-    `checkpoint` holds its `weights`: "imagenet", or the path of a file.
+    Its `checkpoint` is "imagenet" or the path of a file of weights.
     """
 
     @property
     def version(self) -> str:
-        """Tells it from the same backbone with other weights, or that sees images otherwise."""
+        """Distinguishes it from the same backbone with other weights or another resize."""
         return f"{self.checkpoint}, {self.recipe['resize']}"
 
     def load_model(self) -> nn.Module:
-        """The torch module in eval mode, on the CPU.
+        """Load the torch module, in eval mode and on the CPU.
 
         Raises:
-            ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
+            ValueError, FileNotFoundError, ConnectionError: if the weights cannot be loaded
         """
         from ..model.weights import create_pretrained
 
@@ -181,10 +181,10 @@ class Pretrained(Run):
 
 
 def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
-    """A backbone as a run of a dataset, for prediction alone.
+    """Return a pretrained backbone as a run of a dataset, for prediction only.
 
     Raises:
-        ValueError: if there is no such backbone or it has no ImageNet weights
+        ValueError: if there is no such backbone, or if it has no ImageNet weights
     """
     from ..model.weights import imagenet_classes
     from ..training.recipe import Recipe

@@ -100,7 +100,7 @@ def mistakes(
 def label_issues(
     samples: fo.core.collections.SampleCollection, quality_field: str = "label_quality"
 ) -> fo.DatasetView:
-    """The samples with a label quality, the most suspicious first.
+    """Return the samples that have a label quality, the most suspicious first.
 
     Raises:
         ValueError: if `find_label_issues` has not been run
@@ -119,7 +119,11 @@ def accuracy(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> float | None:
-    """Share of the labeled and predicted samples whose prediction is their label; None of none."""
+    """Return the fraction of correct predictions among samples that have a label and a prediction.
+
+    Returns:
+        a number in [0, 1]; None if no sample has both
+    """
     own = _label_path(samples, prediction_field, label_field)
     pairs = whole(samples).values([f"{prediction_field}.label", own])
     judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]
@@ -141,7 +145,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
                 f"{did_you_mean(label, filter(None, known))}Its labels: "
                 f"{', '.join(map(str, known)) or 'none'}"
             )
-        view = view.match({own: {"$eq": label}})  # in an expression "$" would mean a field
+        view = view.match({own: {"$eq": label}})  # in an expression, "$" would mean a field
     if changed := refresh_label_scores(root_dataset(samples), prediction_field):
         print(f"{changed} values of {score!r} follow labels that have changed since")
     view = view.sort_by(score, reverse=reverse)
@@ -149,7 +153,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
 
 
 def _label_path(samples, prediction_field: str, label_field: str | None) -> str:
-    """Where the samples' own labels are."""
+    """Return the path of the samples' own labels."""
     dataset = root_dataset(samples)
     if not isinstance(prediction_field, str) or dataset.get_field(prediction_field) is None:
         raise ValueError(

@@ -78,7 +78,7 @@ def plan_import(
     if not os.path.exists(root):
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
-        raise NotADirectoryError(f"{root!r} is a file. Give the folder that contains class folders")
+        raise NotADirectoryError(f"{root!r} is a file. Pass the folder with the class folders")
     skip = [skip] if isinstance(skip, str) else skip
     if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
         raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
@@ -141,14 +141,14 @@ def plan_import(
 
 
 def _given(path: str | None, root: str) -> str | None:
-    """Return the absolute path of a given file, relative to the current folder or to the root."""
+    """Find a file that the user named, in the current folder or in the imported folder."""
     if path is None:
         return None
     path = os.path.expanduser(path)
     for found in (os.path.abspath(path), os.path.join(root, path)):
         if os.path.isfile(found):
             return found
-    raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
+    raise FileNotFoundError(f"There is no file {path!r} here or in {root!r}. Pass its path")
 
 
 def _leave_out_masks(plan: Plan, found: Found) -> None:

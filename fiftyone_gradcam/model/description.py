@@ -16,7 +16,7 @@ from .blank import build_blank
 from .stages import stages
 from .weights import imagenet_weights_file
 
-# Kinds of modules whose parts are listed; any other module is listed as a single row.
+# Classes of modules that are shown by their children; any other module is one row.
 _OPENED = {
     *("Sequential", "ModuleList", "ModuleDict"),
     *("AnyStage", "_DenseBlock", "MaxVitBlock", "Encoder"),
@@ -136,7 +136,7 @@ class Description:
                     layers,
                 ),
                 "",
-                "Stages: freeze=n keeps the first n as they are",
+                "Stages: freeze=n freezes the first n",
                 *_table(("stage", "name", "output", "parameters"), counted),
             ]
         )
@@ -206,7 +206,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
 
 
 def _parts(model: nn.Module) -> list[str]:
-    """Return the names of the layers in order, preceded by weights that are not in a layer."""
+    """Names of the layers in order, after names of weights that are not in any layer."""
     layers = list(_opened(model, ""))
     loose = [
         key
@@ -228,10 +228,11 @@ def _opened(module: nn.Module, path: str) -> Iterator[str]:
 def _trace(
     model: nn.Module, backbone: Backbone, size: int, names: set[str]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int], tuple[int, int, int], int]:
-    """Run a network without values on one image.
+    """Run a network on the "meta" device with one image.
 
     Returns:
-        output shapes by name, multiply-adds by name, shape of the target tensor, all multiply-adds
+        output shapes by name, multiply-adds by name, shape of the target tensor, total
+        multiply-adds
     """
     outputs: dict[str, tuple[int, ...]] = {}
     costs: dict[str, int] = {}
@@ -274,7 +275,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Return the lines of a table with names on the left and numbers on the right."""
+    """Lines of a table, with names aligned left and numbers aligned right."""
     numbers = {"stage", "parameters", "multiply-adds (million)"}
     columns = []
     for name, *cells in zip(head, *rows, strict=True):

@@ -1,4 +1,4 @@
-"""Decide about labels, and take decisions back."""
+"""Record decisions about labels, and undo them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset.decisions import decide, undo
+from ..dataset.decisions import decide
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import (
     SUGGESTION,
@@ -18,6 +18,7 @@ from ..dataset.review_state import (
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
+from ..dataset.undoing import undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -35,8 +36,7 @@ def review(
     shown: str | Mapping[str, str | None] | None = None,
     source: str = "Python",
 ) -> list[Review]:
-    """Record a decision about the labels of some samples; if one of them is refused, none is
-    changed.
+    """Record a decision about the labels of samples: of all of them, or of none if one is refused.
 
     Each decision is stored together with the label: in the field `review` (decision, old and new
     label, source, time, and the evidence at that time), and in `review_history`, which
@@ -49,7 +49,7 @@ def review(
     Args:
         samples: a dataset, a view, or one sample
         decision: "accept" (use the suggested label), "relabel" (use `label`), "keep" (the label is
-            right), "unclear" (the right label cannot be told), or "exclude" (do not use the image)
+            right), "unclear" (the right label is not clear), or "exclude" (do not use the image)
         label: the new label, for "relabel" only
         new_class: allow a `label` that is not a class yet
         label_field: field with the labels to review; by default (None), the labels that
@@ -73,9 +73,7 @@ def review(
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
-        needs = (
-            "needs label=, the class that the image is of" if label is None else "takes no label"
-        )
+        needs = "needs label=, the class of the image" if label is None else "cannot have a label"
         raise ValueError(f"The decision {decision!r} {needs}")
     ids = _ids(samples)
     with reviewing(dataset):
@@ -99,7 +97,8 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    Decisions of the same call of `review` are undone together.
+    Decisions of the same call of `review` are undone together. Either all requested calls are
+    undone, or none.
 
     Args:
         samples: the dataset, or a view of it
@@ -109,8 +108,8 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
         the decisions that were undone, latest first
 
     Raises:
-        ValueError: if there is nothing to undo, or if a label was changed after its review; that
-            label and its decision are not changed
+        ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
+            is changed
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -123,26 +122,26 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
 
 def _collection(samples: Samples | fo.Sample) -> Samples:
-    """Samples as a view, where a single one is given."""
+    """Convert a single sample to a view."""
     if not isinstance(samples, fo.Sample):
         return samples
     if samples._dataset is None:
         raise ValueError(
-            f"The sample of {samples.filepath!r} is in no dataset: it has been deleted, or was "
-            f"never added. Choose one of a dataset"
+            f"The sample of {samples.filepath!r} is not in a dataset: it was deleted, or never "
+            f"added. Choose a sample of a dataset"
         )
     return samples._dataset.select(samples.id)
 
 
 def _ids(samples: Samples) -> list[str]:
-    """Ids of the samples, among them those that a view names and that are gone."""
+    """Ids of the samples, including deleted samples that a view selects by id."""
     ids = samples.values("id")
     for stage in () if isinstance(samples, fo.Dataset) else samples._stages:
         if isinstance(stage, fo.Select):
             there = set(root_dataset(samples).select(stage.sample_ids).values("id"))
             ids += [i for i in stage.sample_ids if i not in there]
     if not ids:
-        raise ValueError("There are no samples to decide about: this view is empty")
+        raise ValueError("There are no samples to review: this view is empty")
     return ids
 
 
@@ -161,7 +160,7 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if columns.suggestion is None:
         raise ValueError(
             f"{root_dataset(samples).name!r} has no suggestions for the labels in "
-            f"{columns.label_field!r}. Call find_label_issues() first, or say the label: "
+            f"{columns.label_field!r}. Call find_label_issues() first, or give the label: "
             f"review(samples, 'relabel', label=...)"
         )
     names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
@@ -169,6 +168,6 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
-            f"accept: {some(missing)}. Nothing is decided; choose those that have one, such as "
-            f"samples.exists({SUGGESTION!r})"
+            f"accept: {some(missing)}. Nothing was changed; choose samples with a suggestion, such "
+            f"as samples.exists({SUGGESTION!r})"
         )

@@ -1,4 +1,4 @@
-"""Evaluate a run on labeled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+"""Evaluate a run on labeled samples, also for FiftyOne's Model Evaluation panel."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Evaluation:
     def __str__(self) -> str:
         low, high = self.interval
         lines = [
-            f"Run {self.run!r} is right on {self.right} of {self.count} samples: "
+            f"Run {self.run!r} classifies {self.right} of {self.count} samples correctly: "
             f"{self.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})",
             ", ".join(f"top {k} {share:.1%}" for k, share in self.top.items())
             + f"; expected calibration error {self.calibration_error:.3f}",
@@ -173,7 +173,7 @@ def evaluate(
             run = runs.load_run(dataset, run.key)
         found = class_probabilities(judged, run, device, report).probabilities
     labels = fields.labels_of(judged, label_field)[2]
-    if path != label_field:  # FiftyOne evaluates no plain strings
+    if path != label_field:  # FiftyOne cannot evaluate plain strings
         judged.evaluate_classifications(name, label_field, eval_key=key, progress=False)
     else:
         notes.append("Labels that are plain strings are not shown in the Model Evaluation panel")
@@ -185,11 +185,12 @@ def evaluate(
 def _evaluation(
     key: str, run: runs.Run, labels: list[str], probabilities: np.ndarray, notes: list[str]
 ) -> Evaluation:
-    """All numbers, of labels (N) and probabilities (N, K) of the run's classes."""
+    """Compute all metrics, from labels (N) and probabilities (N, K) of the run's classes."""
     own = class_indexes(labels, run.classes)
     if (own < 0).any():
         strangers = sorted({x for x in labels if x not in run.classes})
-        notes = [*notes, f"{run.key!r} does not know {some(strangers)}, and is wrong there"]
+        note = f"{run.key!r} has no class {some(strangers)}: these samples count as wrong"
+        notes = [*notes, note]
     predicted = probabilities.argmax(1)
     counts: dict[tuple[str, str], int] = {}
     for label, place in zip(labels, predicted, strict=True):
@@ -223,14 +224,14 @@ def _evaluation(
 
 
 def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Report) -> float:
-    """The temperature by the samples tagged "val" that are not judged."""
+    """Fit a temperature on the samples tagged "val" that are not evaluated."""
     dataset = fields.root_dataset(judged)
     view = dataset.match_tags("val").exclude(judged.values("id"))
     labels = class_indexes(fields.labels_of(view, label_field)[2], run.classes)
     if not (labels >= 0).any():
         raise ValueError(
-            "A temperature is fitted on samples tagged 'val' that are not evaluated, and there are "
-            "none. Evaluate those tagged 'test', after split()"
+            "A temperature is fitted on samples tagged 'val' that are not evaluated, but there are "
+            "none. Evaluate the samples tagged 'test', after split()"
         )
     found = class_probabilities(view, run, None, report)
     used = (labels >= 0) & found.known
@@ -238,7 +239,7 @@ def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Repor
 
 
 def _free_field(dataset: fo.Dataset, run: runs.Run) -> str:
-    """A field for predictions that are not there yet."""
+    """Choose a field for new predictions."""
     name = "prediction"
     if dataset.get_field(name) is not None:
         name = f"prediction_{run.key}"
@@ -255,8 +256,8 @@ def _check_key(dataset: fo.Dataset, key: str, name: str, label_field: str) -> No
         own = (getattr(config, "pred_field", None), getattr(config, "gt_field", None))
         if own != (name, label_field):
             raise ValueError(
-                f"Evaluation {key!r} of {dataset.name!r} is of {own[0]!r} and {own[1]!r}. Choose "
-                f"another key"
+                f"Evaluation {key!r} of {dataset.name!r} compares {own[0]!r} and {own[1]!r}. "
+                f"Choose another key"
             )
     elif dataset.get_field(key) is not None:
         raise ValueError(f"{key!r} is a field of {dataset.name!r}. Choose another key")

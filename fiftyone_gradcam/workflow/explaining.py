@@ -1,4 +1,5 @@
-"""Why does a network say of one image what it says? Answered at once, without a pass."""
+"""Explain the prediction of a network for one image, immediately and without a pass over the
+dataset."""
 
 from __future__ import annotations
 
@@ -82,7 +83,7 @@ def explain_sample(
         TypeError: if `sample` is not a sample of a dataset
         ValueError: if there is no network or no such class, or the file cannot be decoded
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
     """
     dataset = _dataset_of(sample)
     if isinstance(neighbors, bool) or not isinstance(neighbors, int) or neighbors < 0:
@@ -121,7 +122,7 @@ def explain_sample(
     said = (row.get(prediction_field) or {}).get("label") if run is None and info else predicted
     if said is not None and said != predicted:
         notes.append(
-            f"The stored prediction is {said!r}: the file or the network has changed since. "
+            f"The stored prediction is {said!r}: the file or the network has changed since then. "
             f"Predict again."
         )
     has_issue = columns and columns.issue and (row.get(columns.issue) or {}).get("label")
@@ -163,29 +164,29 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
             f"dataset[id] for the sample of an id"
         )
     if sample.dataset is None:
-        raise TypeError(f"The sample {sample.filepath!r} is in no dataset. Add it to one first")
+        raise TypeError(f"The sample {sample.filepath!r} is not in a dataset. Add it to one first")
     return fields.root_dataset(sample.dataset)
 
 
 def _classifier(
     dataset: fo.Dataset, run: Run | Network | str | None, field: str, weights: str | None
 ) -> tuple[Run, list[str]]:
-    """The network that is asked, and notes about it."""
+    """Return the classifier to explain, and notes about it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
         way = way_before(dataset, found, field) if type(found) is Pretrained else None
         return (found if way is None else find_classifier(dataset, run, weights, way)), []
     if weights is not None:
-        raise ValueError("weights are for a pretrained backbone. Name it in run")
+        raise ValueError("weights are for a pretrained backbone. Pass its name as run")
     info = fields.field_info(dataset, field)
     key = info.get("run")
     if key is None:
         if not (known := runs.list_runs(dataset)):
             raise ValueError(
-                f"There is no network to ask: {dataset.name!r} has no predictions in {field!r}, "
-                f"and no run. Predict first; a pretrained network such as 'resnet18' will do"
+                f"There is no network to explain: {dataset.name!r} has no predictions in {field!r} "
+                f"and no run. Predict first, for example with the pretrained network 'resnet18'"
             )
-        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is asked."
+        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is used."
         return runs.load_run(dataset, known[-1]), [words]
     backbone, _, kind = key.rpartition("/")
     version = str(info.get("version"))
@@ -195,19 +196,19 @@ def _classifier(
             return pretrained(dataset, backbone, file, resize), []
     if kind == "network" and backbone:
         raise ValueError(
-            f"The predictions in {field!r} are of your own network {backbone!r}, which is not kept "
-            f"with the dataset. In Python: explain_sample(sample, run=network)"
+            f"The predictions in {field!r} are of your own network {backbone!r}, which is not "
+            f"stored with the dataset. In Python: explain_sample(sample, run=network)"
         )
     found = runs.load_run(dataset, key)
     if found.version != info.get("version"):
         words = f"Run {key!r} was trained again after it made the predictions in {field!r}."
-        return found, [f"{words} The run as it is now is asked."]
+        return found, [f"{words} The new version is used."]
     return found, []
 
 
 def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
-    """Method and layer of the stored heatmaps of the predicted class; the layer only where it is
-    not the network's own."""
+    """Method and layer of the stored heatmaps of the predicted class; the layer is None if it is
+    the default."""
     for name in heatmap_fields(dataset):
         info = fields.field_info(dataset, name)
         is_own = info.get("prediction_field") == field and info.get("run") == classifier.key
@@ -223,7 +224,7 @@ def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
 
 def _check_class(name: str, known: Sequence[str], run: str) -> None:
     if name not in known:
-        raise ValueError(f"{run!r} knows no class {name!r}. {did_you_mean(name, known)}".strip())
+        raise ValueError(f"{run!r} has no class {name!r}. {did_you_mean(name, known)}".strip())
 
 
 def _maps(
@@ -234,7 +235,7 @@ def _maps(
     probabilities: np.ndarray,
     logits: torch.Tensor,
 ) -> tuple[ClassMap, ...]:
-    """Maps of the wanted classes that the network knows, each once."""
+    """Compute the heatmap of each requested class that the network knows."""
     names = seen.network.classes
     known = [name for name in dict.fromkeys(wanted) if name in names]
     targets = [torch.tensor([names.index(name)]) for name in known]
@@ -250,7 +251,7 @@ def _maps(
 def _contrast(
     seen: Seen, label: str, other: str | None, way: str, method: str
 ) -> ContrastMap | None:
-    """What speaks for the predicted class and against another."""
+    """Compute the contrast between the predicted class and another class."""
     if other is None or other == label:
         return None
     names = seen.network.classes
@@ -267,7 +268,7 @@ def _neighbors(
     columns: Columns | None,
     count: int,
 ) -> tuple[list[Neighbor], str]:
-    """The most similar images, and what they are."""
+    """Return the most similar images, and what they are called in sentences."""
     if not count:
         return [], "images"
     has_train = dataset._sample_collection.find_one({"tags": TRAIN}, ["_id"]) is not None
@@ -280,7 +281,7 @@ def _neighbors(
         TRAIN if has_train else None,
     )
     they_are = "training images" if has_train and near is not None else "images"
-    if near is None:  # what find_label_issues has found, by whichever features
+    if near is None:  # use the neighbors that find_label_issues stored
         stored = (
             (row.get(columns.issue) or {}).get("neighbors") if columns and columns.issue else None
         )

@@ -1,4 +1,4 @@
-"""Find images that are unlike normal ones, learned from normal images alone."""
+"""Find images that differ from normal images, with a model of normal images only."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def find_anomalies(
     Raises:
         ValueError: if there are fewer than 20 normal images, or an argument is invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -98,7 +98,7 @@ def find_anomalies(
     recipe = make_recipe(backbone=backbone, weights=weights, resize=resize or "squash")
     if recipe.from_scratch:
         raise ValueError(
-            f"Anomalies are found by features of a pretrained network, and {backbone} has "
+            f"Anomalies are found by features of a pretrained network, but {backbone} has "
             f"weights={weights!r}. Choose weights or another backbone"
         )
     network = frozen_network(recipe, device)
@@ -135,14 +135,14 @@ def find_anomalies(
     judged = found.anomalous[[row for row in rows.values() if not is_normal[row]]]
     print(
         f"{judged.sum()} of {len(judged)} images that are not among {words} are anomalies; of "
-        f"{is_normal.sum()} normal ones, {found.anomalous[is_normal].sum()} are called so "
+        f"{is_normal.sum()} normal images, {found.anomalous[is_normal].sum()} are anomalies "
         f"(threshold {found.threshold:.3g})"
     )
     return samples.exists(anomaly_field).sort_by(f"{anomaly_field}.score", reverse=True)
 
 
 def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
-    """What scores rest on, to be kept with them; nothing is known of a view."""
+    """The labels that the scores depend on, to be stored with them; empty if `normal` is a view."""
     if not isinstance(normal, str) or dataset.get_field(label_field) is None:
         return {}
     return {"basis": {"label": normal, "normal": Snapshot(dataset, label_field).named(normal)}}
@@ -151,13 +151,13 @@ def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
 def _check_enough(count: int) -> None:
     if count < LEAST_NORMAL:
         raise ValueError(
-            f"{count} normal images are too few to learn from: {LEAST_NORMAL} are needed. Choose "
+            f"{count} normal images are too few: at least {LEAST_NORMAL} are needed. Choose "
             f"another label or view as normal"
         )
 
 
 def _normal_ids(dataset: fo.Dataset, normal, label_field: str) -> tuple[set[str], str]:
-    """Ids of the normal images, and what they are in words."""
+    """Ids of the normal images, and their description in words."""
     if isinstance(normal, str):
         ids, _, labels = fields.labels_of(dataset, label_field)
         known = sorted({label for label in labels if label})

@@ -1,4 +1,4 @@
-"""Predictions, scores and heatmaps, in one pass over the images."""
+"""Store predictions, scores and heatmaps, in one pass over the images."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from ..progress import CancelledError, Progress, counted, reporting, some, tell_
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
-_KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
+_KEPT = "Predictions made so far are kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     coming = {
         job.given.get("key")
         for job in list_jobs(samples)
         if job.verb == "fine_tune" and not job.has_ended
     }
-    if run not in coming:  # or it will be there when it is this job's turn
+    if run not in coming:  # a queued training creates this run before the job starts
         find_classifier(samples, run, weights, resize)
     own = inspect.signature(predict).parameters
     make_options({name: value for name, value in options.items() if name not in own})
@@ -136,7 +136,7 @@ def predict(
             a field exists or holds values of another run for other samples, if no image can be
             decoded, or if an argument is invalid
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
         StorageError: if a file cannot be written; the message names the file and the remedy
         CancelledError: if `progress` raised it. Predictions made so far are stored, and the info of
             the fields says for how many samples ("partial"); values that will replace those of
@@ -163,11 +163,11 @@ def predict(
     if resume:
         left = writer.resume()
         if len(left) < count:
-            print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
+            print(f"{count - len(left)} of {count} images already have values of {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     network = run.network(device, options.layer)
-    # What another layer sees is of use to nobody else.
+    # Features of another layer are not useful to other functions.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
     with reporting(progress, f"Predicting {counted(len(ids), 'image')} with {run.key!r}") as report:
         try:
@@ -180,13 +180,13 @@ def predict(
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
             where = "now"
             if writer.replaces:
-                where = "that wait: the fields keep what they held until all are there"
+                where = "on disk: the fields keep their values until all new ones are computed"
             raise CancelledError(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
                 f"resume=True to continue"
             ) from None
-        except BaseException:  # what was stored so far stays
-            with suppress(Exception):  # the next pass does it, if the database is out of reach
+        except BaseException:  # values stored so far are kept
+            with suppress(Exception):  # if the database fails, the next pass does this
                 fields.refresh(dataset)
                 writer.abandon()
             raise
@@ -200,17 +200,18 @@ def predict(
 
 
 def _tell_maps(writer: PredictionWriter, total: int) -> None:
-    """Print how many of `total` samples have heatmaps of their own label, and which are empty."""
+    """Print how many of `total` samples have heatmaps of their own label, and how many heatmaps are
+    empty."""
     for kind in ("label", "contrast"):
         if kind in writer.heatmap_fields:
             made, name = writer.maps.get(kind, 0), writer.heatmap_fields[kind]
-            why = "" if made == total else ", for samples whose label the classifier knows"
+            why = "" if made == total else ", for samples whose label is a class of the classifier"
             if kind == "contrast" and why:
-                why += " and does not predict"
+                why += " and differs from the prediction"
             print(f"{counted(made, 'heatmap')} in {name!r}{why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
-            continue  # as many as speak for nothing
+            continue  # the same number as of the maps for the class
         name = writer.heatmap_fields[kind]
         print(
             f"{counted(count, 'heatmap')} in {name!r} {'is' if count == 1 else 'are'} zero "
@@ -221,18 +222,18 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
 def _tell_kept(
     dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
 ) -> None:
-    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    """Print how many samples keep an earlier prediction because their files cannot be read."""
     away = [ids[i] for i, error in images.failures.items() if is_away(error)]
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
         print(
-            f"{kept} images whose files cannot be read now keep what this classifier said of them "
-            f"earlier, in {prediction_field!r}"
+            f"{kept} images whose files cannot be read now keep their earlier predictions by this "
+            f"classifier in {prediction_field!r}"
         )
 
 
 def make_options(options: dict) -> HeatmapOptions:
-    """Heatmap options from a verb's further arguments.
+    """Create heatmap options from the keyword arguments of a function.
 
     Raises:
         ValueError: if an option is unknown or its value out of range
@@ -249,15 +250,15 @@ def make_options(options: dict) -> HeatmapOptions:
 def _heatmap_names(
     run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap; a class stands as "class:<its name>", and what speaks
-    against a class as "against:<kind>"."""
+    """The field of each kind of heatmap. Kinds of given classes are "class:<name>", and maps of
+    evidence against a class are "against:<kind>"."""
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{run.key!r} has no class {unknown[0]!r}. "
             f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     return heatmap_names(heatmaps, classes, field, signed)
