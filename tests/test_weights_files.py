@@ -95,7 +95,7 @@ def test_a_last_layer_of_other_classes_is_left_out_and_told(saved, state):
     assert all(torch.equal(model.state_dict()[n], v) for n, v in body.items())
     assert told == [
         f"The last layer in {path!r} is for other classes (classifier.1.bias 7, "
-        f"classifier.1.weight 7 x 512 x 1 x 1) and is left out"
+        f"classifier.1.weight 7 x 512 x 1 x 1) and is not used"
     ]
     told.clear()
     create_model(NAME, 7, path, tell=told.append)
@@ -130,8 +130,8 @@ FIRST = "features.0.weight"
             lambda s: spoiled(s, FIRST, torch.quantize_per_tensor(s[FIRST], 0.1, 0, torch.qint8)),
             f"'{FIRST}' in .*quantized",
         ),
-        (lambda s: spoiled(s, FIRST, s[FIRST].char()), f"'{FIRST}' in .*torch.int8, where"),
-        (lambda s: spoiled(s, FIRST, s[FIRST] + 1j), f"'{FIRST}' in .*torch.complex64, where"),
+        (lambda s: spoiled(s, FIRST, s[FIRST].char()), f"'{FIRST}' in .*torch.int8, but"),
+        (lambda s: spoiled(s, FIRST, s[FIRST] + 1j), f"'{FIRST}' in .*torch.complex64, but"),
         (
             lambda s: spoiled(s, FIRST, s[FIRST].index_fill(0, torch.tensor([1]), float("nan"))),
             f"'{FIRST}' in .*NaN or infinity: 27 of 1,728 values.*diverged",
