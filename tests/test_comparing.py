@@ -33,15 +33,15 @@ def test_pairs_are_counted_and_told_in_words():
     pairs = Pairs.of(a, b)
     assert pairs == Pairs(6, right_a=3, right_b=4, only_a=1, only_b=2, both_wrong=1)
     assert pairs.words("x", "y") == (
-        "'y' is right on 4 of 6, 'x' on 3: too few images to tell them apart "
+        "'y' is correct on 4 of 6, 'x' on 3: too few images to tell them apart "
         "(McNemar's exact test, p = 1)"
     )
     few = Pairs(28, 23, 26, 1, 4, 1)
-    assert few.words("x", "y").startswith("'y' is right on 26 of 28, 'x' on 23: too few images")
+    assert few.words("x", "y").startswith("'y' is correct on 26 of 28, 'x' on 23: too few images")
     assert "'y' is better" in Pairs(100, 70, 90, 2, 22, 8).words("x", "y")
     assert "'x' is better" in Pairs(100, 90, 70, 22, 2, 8).words("x", "y")
     assert "no clear difference" in Pairs(900, 400, 410, 95, 105, 300).words("x", "y")
-    assert "right on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
+    assert "correct on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
 
 
 CLASSES = ["a", "b"]

@@ -113,7 +113,9 @@ def test_a_file_that_is_truncated_now_is_tagged_and_one_that_is_whole_is_not(imp
 def test_what_was_allowed_once_stays_and_all_verbs_use_it(tmp_path, name, monkeypatch):
     root = save_digits(tmp_path / "d", per_class=8, side=400)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)  # an image has more than twice as many
-    with pytest.raises(ValueError, match=r"24 more than 120000 pixels \(max_pixels allows more\)"):
+    with pytest.raises(
+        ValueError, match=r"24 more than 120000 pixels \(raise max_pixels to allow it\)"
+    ):
         import_again(root, name)
     assert not fo.dataset_exists(name)
     with pytest.raises(ValueError, match="max_pixels must be a whole number .* not 0"):

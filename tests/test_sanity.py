@@ -58,7 +58,7 @@ def test_a_sound_set_up_learns_a_handful_by_heart(files, choices):
     assert (found.passed, found.accuracy, found.cause) == (True, 1.0, None)
     assert found.loss < math.log(3) / 2
     assert steps == [(n, 100) for n in range(1, len(found.losses) + 1)]
-    assert str(found).startswith("This setup can learn: 15 of 15 images are known by heart")
+    assert str(found).startswith("This setup can learn: 15 of 15 images are memorized")
     assert overfit(recipe(**choices), 3, data, 100, "cpu").losses == pytest.approx(found.losses)
 
 
@@ -81,7 +81,7 @@ def test_a_set_up_that_cannot_learn_says_why(files, choices, cause, words):
     data = handful(files, choices.get("image_size", 16))
     found = overfit(recipe(**choices), 3, data, 60, "cpu")
     assert (found.passed, found.cause) == (False, cause)
-    assert str(found).startswith("This setup does not learn as it stands: ")
+    assert str(found).startswith("This setup does not learn: ")
     assert re.search(words, str(found))
 
 

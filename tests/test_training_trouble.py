@@ -71,7 +71,9 @@ def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch
 
 def test_images_too_small_for_the_network_are_refused(digits):
     choices = {"backbone": "squeezenet1_1", "image_size": 16}
-    with pytest.raises(ValueError, match=r"squeezenet1_1 cannot see .*image_size=16.*made for 224"):
+    with pytest.raises(
+        ValueError, match=r"squeezenet1_1 cannot process .*image_size=16.*designed for 224"
+    ):
         train(recipe(**choices), 3, *digits, device="cpu")
 
 
