@@ -135,7 +135,7 @@ class ClassifierPanel(
         elif ctx.panel.state.stale_due and not ctx.panel.state.is_busy:
             self.read_stale(ctx)
         elif not ctx.panel.state.is_busy and mark_of(ctx.dataset) != ctx.panel.state.mark:
-            ctx.dataset.reload()  # somebody else has changed something
+            ctx.dataset.reload()  # another process has changed something
             self.read_steps(ctx)
 
     def _color(self, ctx) -> bool:
