@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(dataset, module, tmp_pa
         ({"weights": headless}, "have no last layer, and 3 classes are named"),
         ({"backbone": "resnet34"}, "are not those of 'resnet34'"),
         ({"backbone": "resnet81"}, "Did you mean 'resnet18'"),
-        ({"backbone": None}, "Say which backbone= the weights are of"),
+        ({"backbone": None}, "Pass backbone=, the network of the weights"),
         ({"resize": "fit"}, "resize must be one of squash, crop, letterbox"),
         ({"label_field": "no_labels"}, "no_labels"),
         ({"folder": "/x", "key": "k"}, "or weights=, not both"),

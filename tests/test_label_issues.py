@@ -124,7 +124,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
         ({"embeddings": pixels, "backbone": "resnet18"}, "backbone='resnet18'"),
         ({"embeddings": pixels, "method": "fine-tune"}, "embeddings or method='fine-tune'"),
         ({"embeddings": pixels, "epochs": 3}, "epochs is a choice of a training"),
-        ({"method": "feature"}, "method 'feature' is none of .* Did you mean 'features'"),
+        ({"method": "feature"}, "method 'feature' is not one of .* Did you mean 'features'"),
         ({"method": "folds", "backbone": "small_cnn"}, "weights='none'. Choose weights"),
         ({"embeddings": pixels, "delegate": True}, "embeddings from a field"),
     ):
@@ -195,7 +195,7 @@ def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name,
 
     monkeypatch.setattr(features, "load_weights", offline)
     assert features.pick_backbone(empty, None, None, "no copies") == ("small_cnn", "none")
-    assert "No pretrained weights at hand (no route): no copies. With" in capsys.readouterr().out
+    assert "No pretrained weights are available (no route): no copies." in capsys.readouterr().out
     with pytest.raises(ConnectionError):
         features.pick_backbone(empty, None, "imagenet", "no copies")
     (tmp_path / "checkpoints").mkdir()

@@ -146,7 +146,7 @@ def test_the_tab_reviews_by_buttons(dataset):
     ctx = context(dataset, state, **asked)  # by somebody who saw what was there before
     panel.on_decide(ctx)
     (told,) = requests(ctx, "notify")
-    assert "somebody has changed it" in told["message"]
+    assert "it was changed elsewhere" in told["message"]
     panel.on_undo_review(context(dataset, state))
     assert dataset.values("own.label")[1] == "b"
     panel.on_buttons(context(dataset, state))

@@ -66,8 +66,8 @@ def decide(
     rows = stored_values(dataset, ids, columns)
     if gone := [i for i in ids if i not in rows]:
         raise ValueError(
-            f"{len(gone)} of {len(ids)} samples have been deleted from {dataset.name!r} meanwhile: "
-            f"{some(gone)}. Nothing is decided; choose again among those that are left"
+            f"{len(gone)} of {len(ids)} samples have been deleted from {dataset.name!r} in the "
+            f"meantime: {some(gone)}. Nothing was stored. Select the samples again"
         )
     for sample_id, label in (shown or {}).items():
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
@@ -132,7 +132,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
             if label_in(row, columns) != one.new_label:
                 raise ValueError(
                     _changed(row, one.new_label, label_in(row, columns), "it was reviewed")
-                    + (f". {len(undone)} earlier ones are undone" if undone else "")
+                    + (f". {len(undone)} other decisions were undone" if undone else "")
                 )
             history = row[HISTORY][:-1]
             own = {"_id": row["_id"], columns.label: one.new_label, HISTORY: row[HISTORY]}
@@ -229,15 +229,15 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     if result.matched_count < len(writes):
         missed = len(writes) - result.matched_count
         raise ValueError(
-            f"{missed} of {len(writes)} labels were changed by somebody else at this moment, and "
-            f"are left as they are. Review them again"
+            f"{missed} of {len(writes)} labels were changed elsewhere at the same time, and no "
+            f"decision about them was stored. Review them again"
         )
 
 
 def _changed(row: Mapping, then: str | None, now: str | None, since: str = "it was shown") -> str:
     return (
-        f"The label of {row['filepath']} is {now!r}, and was {then!r} when {since}: somebody has "
-        f"changed it. Nothing is lost or decided; look at it again"
+        f"The label of {row['filepath']} is {now!r}, but was {then!r} when {since}: it was changed "
+        f"elsewhere, and is left as it is. Review it again"
     )
 
 

@@ -146,16 +146,16 @@ def carry_out(
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
-            raise CancelledError("Cancelled: nothing is imported, all is as it was") from None
+            raise CancelledError("Cancelled: nothing was imported or changed") from None
         raise CancelledError(
-            f"Cancelled: {counted(len(result.ids), 'image is', 'images are')} imported; "
-            f"importing {plan.root!r} into "
-            f"{name!r} again adds the others"
+            f"Cancelled: {counted(len(result.ids), 'image was', 'images were')} imported. "
+            f"Import {plan.root!r} into "
+            f"{name!r} again to add the others"
         ) from None
     except PyMongoError as error:  # nothing can be undone either
         raise RuntimeError(
-            f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be, "
-            f"import {plan.root!r} into {name!r} again: it continues where it ended"
+            f"Cannot write to FiftyOne's database: {error}. Is its disk full? When this is fixed, "
+            f"import {plan.root!r} into {name!r} again to continue"
         ) from error
     except BaseException:
         if is_new:

@@ -83,7 +83,7 @@ def declare_review(dataset: fo.Dataset) -> None:
         declare(dataset, REVIEW, Declared("classification", words, {}, attributes))
         index(dataset, [f"{REVIEW}.time"])  # used to find the last decision
     if dataset.get_field(HISTORY) is None:
-        words = "All decisions about this sample, with what undoes them"
+        words = "All decisions about this sample, with the values that undo them"
         declare(dataset, HISTORY, Declared("texts", words, {}, {}))
 
 

@@ -66,7 +66,7 @@ def training_data(
     val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
     if strangers:
         print(
-            f"Not used for validation, being of classes without training images: {some(strangers)}"
+            f"Not used for validation, because there are no training images of: {some(strangers)}"
         )
     if not len(val_set.images):
         print("No sample is tagged 'val': the last epoch is kept")

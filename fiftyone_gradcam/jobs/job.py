@@ -137,7 +137,7 @@ def load_job(id: str | ObjectId) -> Job:
     """
     if not ObjectId.is_valid(id):
         raise ValueError(
-            f"{id!r} is not the ID of a job. list_jobs(dataset) lists those that there are"
+            f"{id!r} is not the ID of a job. list_jobs(dataset) lists the jobs of a dataset"
         )
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
@@ -153,7 +153,7 @@ def cancel_job(id: str | ObjectId) -> Job:
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
     if service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
-        label = "Cancelled before it began"
+        label = "Cancelled before it started"
         service.set_progress(id, ExecutionProgress(progress=0.0, label=label))
     else:
         service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING)
