@@ -368,7 +368,7 @@ def test_a_database_that_cannot_be_written_is_named_and_the_next_import_complete
 
     with monkeypatch.context() as patch:
         patch.setattr(fo.Dataset, "add_samples", add_some)
-        with pytest.raises(RuntimeError, match="cannot be written.*Is its disk full.*again"):
+        with pytest.raises(RuntimeError, match="Cannot write to .*Is its disk full.*again"):
             fg.import_folders(str(root), name, progress=False)
     assert len(fo.load_dataset(name)) == 5
     whole = fg.import_folders(str(root), name, progress=False)

@@ -260,7 +260,7 @@ def test_bad_decisions_change_nothing(dataset, name):
         (at(dataset, 0), "relabel", {"label": "fox"}, "new_class=True"),
         (at(dataset, 0), "relabel", {"label": " "}, "must name a class"),
         (at(dataset, 1, 2), "accept", {}, "1 of 2 samples have no suggestion"),
-        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', and was 'bird' when it was shown"),
+        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', but was 'bird' when it was shown"),
         (at(dataset, 0, 1), "keep", {"shown": {ids[0]: "cat", ids[1]: "cat"}}, "1.png is 'bird'"),
         (dataset.select([ids[0], "0" * 24]), "keep", {}, "1 of 2 samples have been deleted"),
         (dataset.match_tags("none"), "keep", {}, "this view is empty"),
@@ -288,7 +288,7 @@ def test_undo_refuses_where_somebody_has_changed_the_label_since(dataset):
     fg.review(at(dataset, 0, 1), "accept")
     dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
     before = stored(dataset)
-    with pytest.raises(ValueError, match="is 'cat', and was 'dog' when it was reviewed"):
+    with pytest.raises(ValueError, match="is 'cat', but was 'dog' when it was reviewed"):
         fg.undo_review(dataset)
     assert stored(dataset) == before
 
