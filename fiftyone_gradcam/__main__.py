@@ -14,7 +14,8 @@ COLUMNS = ("image_column", "label_column", "split_column")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 well, 1 something is wrong, 2 not understood."""
+    """Run a command and return the exit code: 0 for success, 1 for an error, 2 for invalid
+    arguments."""
     options = _parser().parse_args(arguments)
     from . import doctor, doctor_database
 
@@ -50,7 +51,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _in_options(text: str) -> str:
-    """A text that names arguments of a layout, with the options of the command line instead."""
+    """Replace argument names in a message by options of the command line."""
     names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
     text = re.sub(rf"\b({names})\b", _option, text)
     text = re.sub(r"\blevel='(\w+)'", r"--level \1", text)
@@ -92,7 +93,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _layout(options: argparse.Namespace) -> dict:
-    """Where classes and splits stand, as far as it was said."""
+    """The layout options that were given."""
     names = ("label_from", "split_from", "level", "pattern", "table", "class_names", "skip")
     names = (*names, *COLUMNS, "keep_masks")
     given = {name: getattr(options, name) for name in names}

@@ -15,7 +15,9 @@ from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
+from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.recipes import make_recipe
+from fiftyone_gradcam.workflow.retraining import _find_repeat, _Repeat
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (3, 6), (1, 12), (40, 60), (7, 7)])
@@ -150,9 +152,21 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     ids = noisy.match_tags("train").limit(12).values("id")
     fg.review(noisy.select(ids[:10]), "relabel", "digit 0")
     fg.review(noisy.select(ids[10:]), "exclude")
+
+    def cancel_in_the_middle(done: int, total: int, message: str) -> None:
+        if done > total / 2:
+            raise fg.CancelledError
+
+    with pytest.raises(fg.CancelledError, match="the best so far is kept as run 'first_corrected'"):
+        fg.retrain(noisy, "first", progress=cancel_in_the_middle)
+    part = [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history]
+    assert part == [1, 2, 3]
     capsys.readouterr()
-    found = fg.retrain(noisy, "first")
+    found = fg.retrain(noisy, "first")  # completes it
     out = capsys.readouterr().out
+    assert [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history] == [
+        *range(1, QUICK["epochs"] + 1)
+    ]
     assert "10 labels were corrected and 2 samples were excluded or called unclear" in out
     assert "Left out by reviews: 2 excluded" in out
     assert (found.a, found.b) == ("first", "first_corrected")
@@ -167,6 +181,22 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     again = fg.compare_runs(noisy, "first", "first_corrected")  # now from what is stored
     assert again.pairs == found.pairs
     assert again.fixed.values("id") == found.fixed.values("id")
+    capsys.readouterr()
+    again = fg.retrain(noisy, "first")  # of the same labels it is the same run
+    assert "Run 'first_corrected' was trained on the labels as they are now" in (
+        capsys.readouterr().out
+    )
+    assert (again.b, again.pairs) == ("first_corrected", found.pairs)
+    assert fg.list_runs(noisy) == ["first", "first_corrected"]
+    with pytest.raises(ValueError, match="Run 'first' exists already"):
+        fg.retrain(noisy, "first", key="first")
+    fg.review(noisy.select(ids[:1]), "relabel", "digit 1")  # of other labels it is another
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, False) == _Repeat(
+        "first_corrected_2"
+    )
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, True).key == "first_corrected_2"
+    fg.undo_review(noisy)
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), "x", False) == _Repeat("x")
 
 
 def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name, capsys):

@@ -62,6 +62,7 @@ class Snapshot:
 
     def __init__(self, dataset: fo.Dataset, label_field: str, more: Iterable[str] = ()):
         path, known, more = path_in(dataset, label_field), split_tags(dataset), list(more)
+        self.ids: list[str] = []
         self.labels: dict[str, str] = {}
         self.parts: dict[str, str] = {}
         self.values: dict[str, Mapping] = {}
@@ -70,6 +71,7 @@ class Snapshot:
         for row in dataset._sample_collection.find({}, paths):
             sample_id, label = str(row["_id"]), row.get(label_field)
             label = label if is_text else (label or {}).get("label")
+            self.ids.append(sample_id)
             if label:
                 self.labels[sample_id] = label
             if part := next((tag for tag in row.get("tags") or () if tag in known), None):
@@ -80,6 +82,10 @@ class Snapshot:
     def split(self) -> str:
         """Return a digest of the split of each sample."""
         return digest(self.parts.items())
+
+    def samples(self) -> str:
+        """Return a digest of the ids of all samples."""
+        return digest((sample_id, "") for sample_id in self.ids)
 
     def learned(self) -> str:
         """Return a digest of the labels that a training on the whole dataset uses."""

@@ -1,4 +1,4 @@
-"""Store decisions about labels, undo them, and add edits made elsewhere to the journal."""
+"""Store decisions about labels, and add edits made elsewhere to the journal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import fiftyone as fo
-from bson import json_util
 from pymongo import UpdateOne
 
 from ..progress import some
@@ -18,20 +17,15 @@ from .review_state import (
     REVIEW,
     Columns,
     changes_for,
-    columns_of,
     evidence_in,
     label_in,
-    own_score,
     stored_values,
     suggestion_in,
 )
 from .reviews import (
     LEFT_OUT,
-    OPTIONS,
     Review,
     declare_review,
-    document_before,
-    last_step,
     line_of,
     review_document,
 )
@@ -72,13 +66,13 @@ def decide(
     for sample_id, label in (shown or {}).items():
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
         if now != label:
-            raise ValueError(_changed(rows[sample_id], label, now))
+            raise ValueError(changed_since(rows[sample_id], label, now))
     declare_review(dataset)  # all checks have passed
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
     # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     if chosen := {after for before, after in labels.values() if after not in (before, None)}:
         add_classes(dataset, columns.label_field, sorted(chosen))
-    time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
+    time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id, (before, after) in labels.items():
         row = rows[sample_id]
@@ -99,51 +93,10 @@ def decide(
         changes[REVIEW] = review_document(one)
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, row, columns, changes)]
         own = {"_id": row["_id"], columns.label: before}
-        writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": _now()}}))
+        writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": time_now()}}))
         made.append(one)
-    _write(dataset, writes)
+    write_decisions(dataset, writes)
     return made
-
-
-def undo(dataset: fo.Dataset, count: int) -> list[Review]:
-    """Undo the last steps: restore labels, scores and `review`.
-
-    Values that were stored since, such as predictions of another run, are kept; their label score
-    becomes that of the restored label. The caller must hold the lock of `reviewing`.
-
-    Args:
-        dataset: the dataset
-        count: the number of steps to undo
-
-    Raises:
-        ValueError: if a label has been changed outside of reviews since; its step and those before
-            it are not undone
-    """
-    undone: list[Review] = []
-    for _ in range(count):
-        last = last_step(dataset)
-        if not last:
-            break
-        columns = columns_of(dataset, last[0][0].label_field)
-        rows = stored_values(dataset, [one.sample_id for one, _ in last], columns)
-        writes = []
-        for one, line in last:
-            row = rows[one.sample_id]
-            if label_in(row, columns) != one.new_label:
-                raise ValueError(
-                    _changed(row, one.new_label, label_in(row, columns), "it was reviewed")
-                    + (f". {len(undone)} other decisions were undone" if undone else "")
-                )
-            history = row[HISTORY][:-1]
-            own = {"_id": row["_id"], columns.label: one.new_label, HISTORY: row[HISTORY]}
-            values = _values_before(line, row, columns, one.old_label)
-            values[HISTORY] = history or None
-            values[REVIEW] = document_before(row, history)
-            values["last_modified_at"] = _now()
-            writes.append(UpdateOne(own, {"$set": values}))
-        _write(dataset, writes)
-        undone += [one for one, _ in last]
-    return undone
 
 
 def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
@@ -157,7 +110,7 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
         return []
     declare_review(dataset)
     rows = stored_values(dataset, edited, columns)
-    time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
+    time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id, row in rows.items():
         old, now = edited[sample_id], label_in(row, columns)
@@ -173,7 +126,7 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, before, columns, changes)]
         writes.append(UpdateOne({"_id": row["_id"], columns.label: now}, {"$set": changes}))
         made.append(one)
-    _write(dataset, writes)
+    write_decisions(dataset, writes)
     return made
 
 
@@ -196,26 +149,7 @@ def _with_label(row: Mapping, columns: Columns, label: str | None) -> object:
     return {**own, "label": label} if own else document(fo.Classification, label=label)
 
 
-def _values_before(line: str, row: Mapping, columns: Columns, label: str | None) -> dict:
-    """Return the values that restore what an undone decision has changed."""
-    facts = json_util.loads(line, json_options=OPTIONS)
-    before = facts["before"]
-    values = {columns.label_field: before[columns.label_field]}
-    quality = columns.quality
-    if quality in before and row.get(quality) == facts["quality_after"]:  # not checked again since
-        values[quality] = before[quality]
-    for name, classes in columns.scores.items():
-        own = row.get(name)
-        if not own:
-            continue
-        old = facts["scores"].get(name)
-        is_same = old is not None and old["_id"] == own["_id"]
-        score = own_score(row.get(f"{name}_scores"), classes, label)
-        values[f"{name}.label_score"] = old["label_score"] if is_same else score
-    return values
-
-
-def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
+def write_decisions(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     """Store decisions.
 
     Raises:
@@ -234,12 +168,22 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
         )
 
 
-def _changed(row: Mapping, then: str | None, now: str | None, since: str = "it was shown") -> str:
+def changed_since(
+    row: Mapping, then: str | None, now: str | None, since: str = "it was shown"
+) -> str:
+    """Return the message for a label that was changed elsewhere.
+
+    Args:
+        row: the stored values of the sample
+        then, now: the label before, and the current one
+        since: the event after which the label was changed, in words
+    """
     return (
         f"The label of {row['filepath']} is {now!r}, but was {then!r} when {since}: it was changed "
         f"elsewhere, and is left as it is. Review it again"
     )
 
 
-def _now() -> datetime:
+def time_now() -> datetime:
+    """Return the current time in UTC."""
     return datetime.now(UTC)

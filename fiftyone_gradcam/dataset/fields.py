@@ -13,6 +13,7 @@ from fiftyone.core.odm import get_db_conn
 
 from ..folders.path_names import check_name
 from ..similar import did_you_mean
+from .durable import durable
 
 OWNER = "@gradcam/classifier"
 MOST_BYTES = 240  # in a name: file systems allow 255, and temporary files need some of them
@@ -272,7 +273,8 @@ def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict
     for field, (words, signed) in changed.items():
         record = kinds._get_field_doc(field.path)
         record.description, record.info = words, signed
-    dataset.save()
+    with durable():  # before the values, which must not exist without this mark
+        dataset.save()
     for field, (words, signed) in changed.items():
         field.description, field.info = words, signed
 

@@ -17,6 +17,7 @@ from .evaluation import prediction_fields
 from .fields import field_info, path_in
 from .heatmaps import heatmap_fields
 from .label_totals import label_issues_info
+from .layouts import RESTS_ON, facts_of_field, layouts
 from .review_state import default_label_field
 from .runs import list_runs, trained_at
 from .since_judged import changes_since_judged
@@ -37,8 +38,8 @@ class Stale:
 
     Attributes:
         kind: "predictions", "label scores", "heatmaps", "label issues", "evaluation",
-            "embeddings", "anomalies", "leaks" or "run"
-        name: the name of the field, or the key of the evaluation or run
+            "embeddings", "layout", "anomalies", "leaks" or "run"
+        name: the name of the field, or the key of the evaluation, layout or run
         why: what has changed, in words
         verb: the verb that refreshes the values, or `SCORES`; None if nothing does
         given: the arguments of the verb by name, without the samples
@@ -73,6 +74,7 @@ def stale_values(dataset: fo.Dataset) -> list[Stale]:
             found += _of_embeddings(name, info, versions)
         elif info.get("basis"):
             found += _of_basis(dataset, name, info, now)
+    found += _of_layouts(dataset, versions, now)
     return found
 
 
@@ -273,6 +275,38 @@ def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[
         given = {"run_or_backbone": key, "field": name}
         why = f"run {key!r} was trained again since"
         yield Stale("embeddings", name, why, "compute_embeddings", given)
+
+
+def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
+    """Yield layouts whose run or field was deleted or changed, or whose samples are not the same.
+
+    Changes of labels and splits do not matter: they do not affect positions, and colors are always
+    those of the current labels.
+    """
+    for name, config in layouts(dataset):
+        rests_on = getattr(config, RESTS_ON)
+        key, field_name = rests_on.get("run"), rests_on.get("field")
+        if key is not None and key not in versions:
+            yield Stale("layout", name, f"run {key!r} is gone")
+            continue
+        if field_name is not None and dataset.get_field(field_name) is None:
+            yield Stale("layout", name, f"the embeddings {field_name!r} are gone")
+            continue
+        if key is not None and rests_on.get("version") not in (None, versions[key]):
+            why = f"run {key!r} was trained again since"
+        elif field_name is not None and rests_on["facts"] != facts_of_field(dataset, field_name):
+            why = f"the embeddings {field_name!r} were computed again since"
+        elif (
+            "samples" in rests_on
+            and rests_on["samples"] != now(default_label_field(dataset)).samples()
+        ):
+            why = "samples were added or deleted since"
+        else:
+            continue
+        # A layout of a view would become one of all samples.
+        can = "samples" in rests_on and rests_on.get("given") is not None
+        given = {**rests_on["given"], "brain_key": name} if can else {}
+        yield Stale("layout", name, why, "show_embeddings" if can else None, given)
 
 
 def _of_basis(dataset: fo.Dataset, name: str, info: dict, now) -> Iterator[Stale]:

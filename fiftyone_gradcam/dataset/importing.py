@@ -15,6 +15,7 @@ from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
 from ..progress import CancelledError, counted
 from .adding import OnStep, add
+from .durable import RestartedError, durable
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
 from .label_schema import activate_labels, keep_imported_labels
@@ -136,13 +137,15 @@ def carry_out(
     result = Imported(dataset)
     undo: list[dict] = []
     try:
-        _choose(dataset, options)
-        keep_imported_labels(dataset, label_field, {x.path: x.label for x in plan.items})
-        updates = add(plan, result, label_field, on_step)
-        _check(plan, result, label_field)
-        undo = write_files(dataset, updates)
-        activate_labels(dataset, label_field)
-        record(plan, result, label_field)
+        with durable():
+            _choose(dataset, options)
+            keep_imported_labels(dataset, label_field, {x.path: x.label for x in plan.items})
+            updates = add(plan, result, label_field, on_step)
+            _check(plan, result, label_field)
+            undo = write_files(dataset, updates)
+            activate_labels(dataset, label_field)
+        with durable():
+            record(plan, result, label_field)
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
@@ -153,9 +156,11 @@ def carry_out(
             f"{name!r} again to add the others"
         ) from None
     except PyMongoError as error:  # nothing can be undone either
+        words = f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be"
+        if isinstance(error, RestartedError):
+            words = f"{error}".removesuffix(". Call again")
         raise RuntimeError(
-            f"Cannot write to FiftyOne's database: {error}. Is its disk full? When this is fixed, "
-            f"import {plan.root!r} into {name!r} again to continue"
+            f"{words}: import {plan.root!r} into {name!r} again, and it continues where it ended"
         ) from error
     except BaseException:
         if is_new:

@@ -15,6 +15,7 @@ from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from . import run_files, runs
+from .durable import durable
 from .measured import measured_on
 from .run import Run
 
@@ -73,7 +74,8 @@ def record(
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)
-        run = runs.save_run(dataset, run)
+        with durable():  # before the files of the replaced record are deleted
+            run = runs.save_run(dataset, run)
     except BaseException:
         with contextlib.suppress(Exception):  # a database error: the next call cleans up
             run_files.remove_others(dataset, key)

@@ -13,6 +13,7 @@ from datetime import datetime
 import fiftyone.core.odm as foo
 from bson import DBRef, ObjectId
 
+from .durable import wait_for_disk
 from .fields import OWNER
 
 METHOD = "gradcam/fine_tune"
@@ -107,6 +108,7 @@ def database_id() -> str:
 
 def _heatmap_paths(index: bool = True) -> Iterator[tuple]:
     """Yield the sample collection and the path of the values for each heatmap field."""
+    wait_for_disk()  # or a file that is deleted now might be referred to again
     database = foo.get_db_conn()
     keys = ("name", "db_field", "embedded_doc_type", "info")
     wanted = {"sample_collection_name": 1, **{f"sample_fields.{key}": 1 for key in keys}}
@@ -134,6 +136,7 @@ def _values(rows: Iterable[dict], name: str) -> Iterator[str]:
 
 def _run_paths() -> Iterator[str]:
     """Yield the paths of all files of all training runs that belong to a dataset."""
+    wait_for_disk()
     database = foo.get_db_conn()
     listed = set()
     for found in database.datasets.find({"runs": {"$nin": [None, {}]}}, {"runs": 1}):

@@ -105,18 +105,20 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
 
 
 def without_left_out(
-    samples: fo.core.collections.SampleCollection, include: bool = False
+    samples: fo.core.collections.SampleCollection, include: bool = False, tells: bool = True
 ) -> fo.core.collections.SampleCollection:
-    """Return the samples that may be used, and print how many are left out by reviews.
+    """Return the samples that are not left out by reviews.
 
     Args:
         samples: a dataset or view
         include: return all samples
+        tells: print how many are left out
     """
     found = {} if include else left_out(samples)
     if not found:
         return samples
-    print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
+    if tells:
+        print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
     return samples.exclude([i for ids in found.values() for i in ids])
 
 
@@ -163,10 +165,11 @@ def document_before(row: Mapping, history: Sequence[str]) -> dict | None:
     if not history:
         return None
     facts = json_util.loads(history[-1], json_options=OPTIONS)
-    return {**review_document(_read(row, facts)), "_id": facts["id"]}
+    return {**review_document(review_in(row, facts)), "_id": facts["id"]}
 
 
-def _read(row: Mapping, facts: Mapping) -> Review:
+def review_in(row: Mapping, facts: Mapping) -> Review:
+    """Return the decision that a line of a sample's history describes."""
     known = {name: facts[name] for name in ("decision", "step", *_TEXTS)}
     return Review(sample_id=str(row["_id"]), filepath=row["filepath"], **known)
 
@@ -180,20 +183,5 @@ def _entries(samples: fo.core.collections.SampleCollection) -> list[tuple[Review
         *samples.exists(HISTORY).values(["id", "filepath", HISTORY]), strict=True
     ):
         row = {"_id": sample_id, "filepath": path}
-        found += [(_read(row, json.loads(line)), line) for line in lines]
+        found += [(review_in(row, json.loads(line)), line) for line in lines]
     return sorted(found, key=lambda pair: pair[0].time)
-
-
-def last_step(dataset: fo.Dataset) -> list[tuple[Review, str]]:
-    """Return the decisions of the last call with their lines, for samples that exist."""
-    if dataset.get_field(HISTORY) is None:
-        return []
-    times = dataset._sample_collection
-    newest = times.find_one({HISTORY: {"$type": "array"}}, [HISTORY], sort=[(f"{REVIEW}.time", -1)])
-    if newest is None or not newest.get(HISTORY):
-        return []
-    time = json.loads(newest[HISTORY][-1])["time"]
-    step = json.loads(newest[HISTORY][-1])["step"]
-    rows = times.find({f"{REVIEW}.time": time}, ["filepath", HISTORY])
-    pairs = [(_read(row, json.loads(row[HISTORY][-1])), row[HISTORY][-1]) for row in rows]
-    return [pair for pair in pairs if pair[0].step == step]

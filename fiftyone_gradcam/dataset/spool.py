@@ -21,6 +21,7 @@ import bson
 import fiftyone as fo
 
 from ..disk import whole_file
+from .durable import durable
 from .fields import index
 from .files import SPOOLS, dataset_folder
 from .runs import list_runs, load_run
@@ -97,6 +98,11 @@ class Spool:
 
     def complete(self) -> None:
         """Store the committed values, also after an interruption, and delete the file."""
+        with durable():
+            self._store()
+        os.unlink(self.path)
+
+    def _store(self) -> None:
         dataset, fields, header = self.dataset, self.fields, self.header
         old = [name for name in header["replaced"] if dataset.get_field(name) is not None]
         ids = list(dict.fromkeys(sample_id for sample_id, _ in self.rows()))
@@ -115,7 +121,6 @@ class Spool:
             write_rows(dataset, merged)
         index(dataset, header["indexed"])
         describe(dataset, fields)
-        os.unlink(self.path)
 
     def discard(self) -> None:
         """Discard the values."""

@@ -12,6 +12,7 @@ from bson import ObjectId
 from fiftyone.core.odm import bulk_write
 from pymongo import UpdateOne
 
+from .durable import durable
 from .fields import OWNER, describe_fields, field_info, has_values
 
 # Values by sample id and field path.
@@ -64,26 +65,31 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
             and "of", the number of those that will get one
     """
     if dataset.get_field(name) is None:
-        words, info = _described(declared, part)
-        signed = {"description": words, "info": {"written_by": OWNER, **info}}
-        if declared.kind in PLAIN:
-            dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
-        elif declared.kind in LISTS:
-            subfield = LISTS[declared.kind]
-            dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
-        else:
-            dataset.add_sample_field(
-                name,
-                fo.EmbeddedDocumentField,
-                embedded_doc_type=declared.document,
-                fields=[_attribute(n, kind) for n, kind in declared.attributes.items()],
-                **signed,
-            )
+        with durable():  # before the values, which must not exist without this mark
+            _make_field(dataset, name, declared, part)
         return
     describe(dataset, {name: declared}, part)
     for attribute, kind in declared.attributes.items():
         if dataset.get_field(f"{name}.{attribute}") is None:
             dataset.add_sample_field(f"{name}.{attribute}", TYPES[kind])
+
+
+def _make_field(dataset: fo.Dataset, name: str, declared: Declared, part: dict | None) -> None:
+    words, info = _described(declared, part)
+    signed = {"description": words, "info": {"written_by": OWNER, **info}}
+    if declared.kind in PLAIN:
+        dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
+    elif declared.kind in LISTS:
+        subfield = LISTS[declared.kind]
+        dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
+    else:
+        dataset.add_sample_field(
+            name,
+            fo.EmbeddedDocumentField,
+            embedded_doc_type=declared.document,
+            fields=[_attribute(n, kind) for n, kind in declared.attributes.items()],
+            **signed,
+        )
 
 
 def describe(dataset: fo.Dataset, fields: Mapping[str, Declared], part: dict | None = None) -> None:

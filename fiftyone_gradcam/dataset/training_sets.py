@@ -20,9 +20,20 @@ CACHE_BYTES = 2 << 30  # memory for decoded images that are kept between epochs
 
 
 def training_data(
-    samples: Samples, label_field: str, recipe: Recipe, include_excluded: bool = False
+    samples: Samples,
+    label_field: str,
+    recipe: Recipe,
+    include_excluded: bool = False,
+    tells: bool = True,
 ) -> tuple[list[str], Labelled, Labelled | None]:
     """Return the classes, training set and validation set of a collection (see `fine_tune`).
+
+    Args:
+        samples: a dataset or view
+        label_field: the field of the classes
+        recipe: the recipe, which defines the size and resize of images
+        include_excluded: include samples that reviews have left out
+        tells: print what is left out
 
     Returns:
         the class names in alphabetical order, the training set, and the validation set or None if
@@ -35,7 +46,8 @@ def training_data(
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
-    is_whole, samples = isinstance(samples, fo.Dataset), without_left_out(samples, include_excluded)
+    is_whole = isinstance(samples, fo.Dataset)
+    samples = without_left_out(samples, include_excluded, tells)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if is_whole:
@@ -50,7 +62,7 @@ def training_data(
             )
     val_samples = samples.match_tags("val")
     if not len(val_samples):
-        val_samples = without_left_out(dataset.match_tags("val"), include_excluded)
+        val_samples = without_left_out(dataset.match_tags("val"), include_excluded, tells)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:
@@ -58,18 +70,19 @@ def training_data(
             f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
-    if unlabelled := labels.count(None):
+    if (unlabelled := labels.count(None)) and tells:
         print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
     val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
-    if strangers:
+    if strangers and tells:
         print(
             f"Not used for validation, because there are no training images of: {some(strangers)}"
         )
     if not len(val_set.images):
-        print("No sample is tagged 'val': the last epoch is kept")
+        if tells:
+            print("No sample is tagged 'val': the last epoch is kept")
         return classes, train_set, None
     return classes, train_set, val_set
 

@@ -12,6 +12,7 @@ import fiftyone as fo
 
 from ..disk import remove_parts
 from ..locks import dataset_target, locked
+from .durable import wait_for_disk
 from .fields import root_dataset
 from .files import ready_folder
 from .tidying import make_ready
@@ -48,6 +49,7 @@ def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
             dataset.reload()
         make_ready(dataset)
         yield
+        wait_for_disk()
 
 
 def exclusive(verb: Callable) -> Callable:

@@ -141,7 +141,7 @@ def plan_import(
 
 
 def _given(path: str | None, root: str) -> str | None:
-    """A file that was named, here or in the folder."""
+    """Find a file that the user named, in the current folder or in the imported folder."""
     if path is None:
         return None
     path = os.path.expanduser(path)
@@ -152,7 +152,7 @@ def _given(path: str | None, root: str) -> str | None:
 
 
 def _leave_out_masks(plan: Plan, found: Found) -> None:
-    """Take the masks from the files."""
+    """Remove masks from the files."""
     masks = find_masks(found.files, plan.root)
     if not masks.images:
         return

@@ -215,7 +215,7 @@ def _state(operation: DelegatedOperationDocument) -> str:
         service = DelegatedOperationService()
         if service.set_failed(operation.id, result=result, required_state=found) is not None:
             return "lost"
-        operation.from_pymongo(service.get(operation.id)._doc)  # it ended just now
+        operation.from_pymongo(service.get(operation.id)._doc)  # the job has just ended
         found = operation.run_state
     if found != ExecutionRunState.FAILED:
         return {"scheduled": "queued"}.get(found, found)

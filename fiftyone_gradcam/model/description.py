@@ -16,7 +16,7 @@ from .blank import build_blank
 from .stages import stages
 from .weights import imagenet_weights_file
 
-# Kinds that are shown by their parts; any other is a row of its own, its parts within.
+# Classes of modules that are shown by their children; any other module is one row.
 _OPENED = {
     *("Sequential", "ModuleList", "ModuleDict"),
     *("AnyStage", "_DenseBlock", "MaxVitBlock", "Encoder"),
@@ -206,7 +206,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
 
 
 def _parts(model: nn.Module) -> list[str]:
-    """Names of the layers in their order; before them weights that are in none of them."""
+    """Names of the layers in order, after names of weights that are not in any layer."""
     layers = list(_opened(model, ""))
     loose = [
         key
@@ -228,10 +228,11 @@ def _opened(module: nn.Module, path: str) -> Iterator[str]:
 def _trace(
     model: nn.Module, backbone: Backbone, size: int, names: set[str]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int], tuple[int, int, int], int]:
-    """Run a network without values on one image.
+    """Run a network on the "meta" device with one image.
 
     Returns:
-        output shapes by name, multiply-adds by name, shape of the target tensor, all multiply-adds
+        output shapes by name, multiply-adds by name, shape of the target tensor, total
+        multiply-adds
     """
     outputs: dict[str, tuple[int, ...]] = {}
     costs: dict[str, int] = {}
@@ -274,7 +275,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Lines of a table: names stand left, numbers right."""
+    """Lines of a table, with names aligned left and numbers aligned right."""
     numbers = {"stage", "parameters", "multiply-adds (million)"}
     columns = []
     for name, *cells in zip(head, *rows, strict=True):

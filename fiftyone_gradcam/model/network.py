@@ -101,7 +101,7 @@ class Network:
                 target, found = self.splitter.run(folded, inputs)
                 same = agree(found, logits)
                 same = same and agree(target, self.splitter.run(self.module, inputs)[0])
-        except Exception:  # of modules that look like a convolution, and are more
+        except Exception:  # from custom modules that only look like a convolution
             return
         if same:
             self.module = folded
@@ -142,7 +142,7 @@ class Network:
         own.image_size, own.resize = image_size, resize
         own.mean, own.std = backbone.mean, backbone.std
         own.splitter = splitter_of(backbone, layer)
-        own.splitter.check(own.module)  # before threads ask for it
+        own.splitter.check(own.module)  # before threads use it
         own.untraced, own._unread = "", (backbone.family.last_layer,)
         own._architecture = backbone.name
         return own

@@ -1,4 +1,4 @@
-"""What a report says of predictions: accuracy, classes, and the worst mistakes."""
+"""Sections of a report about predictions: accuracy, classes, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .html import Html, name_of, tag
 
 
 def tiles(facts: Facts) -> Html:
-    """The figures at the top."""
+    """The key figures at the top of the page."""
     found = [(f"{facts.data.samples:,}", "samples" if facts.data.samples != 1 else "sample")]
     found.append((f"{len(facts.data.counts):,}", "class" + "es" * (len(facts.data.counts) != 1)))
     if facts.results is not None:
@@ -31,7 +31,7 @@ def tiles(facts: Facts) -> Html:
 
 
 def accuracy_section(results: Results | None) -> Html:
-    """Accuracy with its interval, and how well each class is found."""
+    """The section with accuracy, its confidence interval, and metrics of each class."""
     if results is None:
         text = (
             "No sample has both a label and a prediction: call predict(), or press Predict in the "
@@ -72,7 +72,7 @@ def accuracy_section(results: Results | None) -> Html:
 
 
 def mistakes_section(facts: Facts) -> Html:
-    """Confident mistakes of the classes that are found worst, with heatmaps."""
+    """The section with confident mistakes of the classes with the lowest recall, with heatmaps."""
     title = "Worst classes"
     if facts.results is None:
         return section("mistakes", title, missing("There are no predictions to be wrong."))

@@ -1,4 +1,4 @@
-"""What a report says of the data and the training; what there is nothing of is said."""
+"""Sections of a report about the data and the training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NO_SPLIT = "none"
 
 
 def data_section(data: Data) -> Html:
-    """Samples, classes and splits, where they came from, and what was left out."""
+    """The section with samples, classes and splits, their source, and files that were left out."""
     words = f"{count(data.samples, 'sample')}, {count(len(data.counts), 'class', 'classes')}"
     parts = [tag("p", f"{words}; labels in the field ", tag("code", data.label_field), ".")]
     if data.unlabeled:
@@ -85,7 +85,7 @@ def _class_table(data: Data) -> Html:
 
 
 def training_section(training: Training | None) -> Html:
-    """Run, recipe, findings and curves."""
+    """The section with the run, its recipe, findings and curves."""
     if training is None:
         text = "There is no training run yet: call fine_tune(), or press Train in the App."
         return section("training", "Training", missing(text))

@@ -1,4 +1,4 @@
-"""What a training is made of: every choice in one record, checked before anything starts."""
+"""All options of a training in one record, which is checked before the training starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network sees in training: images as a recipe augments them, on a sheet."""
+"""Preview the augmentation of a recipe as a picture."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
 SHEET = "augmentation.png"
-MOST = 100  # samples, and copies of each
-CELLS = (128, 256)  # pixels of a picture on the sheet: those of the image, within these limits
+MOST = 100  # maximum number of samples, and of copies of each
+CELLS = (128, 256)  # minimum and maximum size in pixels of an image in the picture
 
 Samples = fo.core.collections.SampleCollection
 
@@ -71,7 +71,7 @@ def preview_augmentation(
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
-    # Weights change no picture, and a recipe may ask for a download of them.
+    # Weights do not matter for augmentation, and could have to be downloaded.
     recipe = make_recipe(recipe, **{**choices, "weights": "none"})
     for name, value in (("count", count), ("copies", copies)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
@@ -109,7 +109,8 @@ def _checked(path: str, overwrite: bool) -> str:
 def _drawn(
     samples: Samples, recipe: Recipe, count: int, label_field: str
 ) -> tuple[torch.Tensor, list[str]]:
-    """The first decodable samples of a draw: uint8 images (n, 3, S, S), and their labels."""
+    """Draw samples, and load the first of them that can be decoded: uint8 images (n, 3, S, S), and
+    their labels."""
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     by_class = {name: [] for name in fields.class_counts(labels)}
@@ -135,7 +136,7 @@ def _drawn(
 
 
 def _augmented(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
-    """A batch as a training step would see it."""
+    """Augment a batch as a training step does."""
     changed = augment(images, recipe, random)
     if recipe.mixup:
         changed, _ = mix(changed, torch.zeros(len(images), dtype=int), 1, recipe.mixup, random)

@@ -1,4 +1,4 @@
-"""Compare two runs on the same samples, with the labels as they are now."""
+"""Compare two runs on the same samples, with their current labels."""
 
 from __future__ import annotations
 
@@ -138,12 +138,12 @@ def compare_runs(
 def held_out(
     samples: Samples, label_field: str, include_excluded: bool
 ) -> tuple[Samples, list[str]]:
-    """The samples that runs are compared on, and notes about them.
+    """Return the samples to compare runs on, and notes about them.
 
     Args:
-        samples: as `compare_runs` takes them
-        label_field: of the labels that they must have
-        include_excluded: also those that reviews have left out
+        samples: a dataset or view, as in `compare_runs`
+        label_field: field with the labels of the samples
+        include_excluded: also use samples that were excluded or marked unclear in a review
     """
     notes, chosen = [], fields.whole(samples)
     if isinstance(samples, fo.Dataset):
@@ -166,7 +166,7 @@ def held_out(
 
 
 def _right(found: ClassProbabilities, labels: list[str | None]) -> np.ndarray:
-    """Whether the most probable class is the label (N,)."""
+    """Whether the most probable class is the label: (N,) bool."""
     return np.array([p == y for p, y in zip(found.predicted, labels, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""Decide about labels, and take decisions back."""
+"""Record decisions about labels, and undo them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset.decisions import decide, undo
+from ..dataset.decisions import decide
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import (
     SUGGESTION,
@@ -18,6 +18,7 @@ from ..dataset.review_state import (
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
+from ..dataset.undoing import undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -35,8 +36,7 @@ def review(
     shown: str | Mapping[str, str | None] | None = None,
     source: str = "Python",
 ) -> list[Review]:
-    """Record a decision about the labels of some samples; if one of them is refused, none is
-    changed.
+    """Record a decision about the labels of samples: of all of them, or of none if one is refused.
 
     Each decision is stored together with the label: in the field `review` (decision, old and new
     label, source, time, and the evidence at that time), and in `review_history`, which
@@ -99,7 +99,8 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    Decisions of the same call of `review` are undone together.
+    Decisions of the same call of `review` are undone together. All calls are undone in one write,
+    or none is.
 
     Args:
         samples: the dataset, or a view of it
@@ -109,8 +110,8 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
         the decisions that were undone, latest first
 
     Raises:
-        ValueError: if there is nothing to undo, or if a label was changed after its review; that
-            label and its decision are not changed
+        ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
+            is undone then
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -123,7 +124,7 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
 
 def _collection(samples: Samples | fo.Sample) -> Samples:
-    """Samples as a view, where a single one is given."""
+    """Convert a single sample to a view."""
     if not isinstance(samples, fo.Sample):
         return samples
     if samples._dataset is None:
@@ -135,7 +136,7 @@ def _collection(samples: Samples | fo.Sample) -> Samples:
 
 
 def _ids(samples: Samples) -> list[str]:
-    """Ids of the samples, among them those that a view names and that are gone."""
+    """Ids of the samples, including deleted samples that a view selects by id."""
     ids = samples.values("id")
     for stage in () if isinstance(samples, fo.Dataset) else samples._stages:
         if isinstance(stage, fo.Select):

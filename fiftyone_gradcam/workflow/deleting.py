@@ -1,4 +1,4 @@
-"""Delete a run, with its files and fields."""
+"""Delete a run with its files and fields."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     names = run_fields.fields_of_run(dataset, key) if fields else []
     is_recorded = key in runs.list_runs(dataset)
     if not (is_recorded or names or os.path.isdir(folder)):
-        runs.load_run(dataset, key)  # says that there is none, and which there are
+        runs.load_run(dataset, key)  # raises an error that lists the runs
     files.check_deletable([folder, *(files.heatmap_folder(dataset, name) for name in names)])
     paths = runs.paths_of(dataset, key) if is_recorded else []
     if names:
         count = run_fields.delete_fields(dataset, names)
         print(f"Deleted the fields {', '.join(names)}, and {count} heatmap files")
-    run_fields.sweep_deleted_fields(dataset)  # of a deletion that was cut short
+    run_fields.sweep_deleted_fields(dataset)  # from an interrupted deletion
     if is_recorded:
         dataset.delete_run(key)
         print(f"Deleted run {key!r} of {dataset.name!r}")
-    remove_gone(dataset)  # what its network said of images
+    remove_gone(dataset)  # the stored features of its network
     LiveTraining(dataset, key).forget()
     had_files = os.path.isdir(folder)
     files.remove_run_files(dataset, key, paths)
@@ -63,5 +63,5 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
         print(f"Files of {key!r} stay, for another dataset uses them")
     elif had_files:
         print(f"Deleted {folder}")
-    make_ready(dataset)  # values of the run that waited go
+    make_ready(dataset)  # removes values of the run that were not written yet
     return names

@@ -1,4 +1,4 @@
-"""Embeddings: what a network sees in each image, for the user and for FiftyOne Brain."""
+"""Embeddings: the features of each image by a network, for users and for FiftyOne Brain."""
 
 from __future__ import annotations
 
@@ -94,10 +94,11 @@ def network_of(
     resize: str | None,
     device: str | None,
 ) -> tuple[Network, runs.Run | None]:
-    """The network that is meant, and the run that it is of; see `compute_embeddings`.
+    """Return the network for `compute_embeddings`, and its run if it has one.
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: if it cannot be had
+        ValueError, FileNotFoundError, ConnectionError: if there is no such network, or its weights
+            cannot be loaded
     """
     dataset = fields.root_dataset(samples)
     if isinstance(run_or_backbone, Network):
@@ -126,8 +127,10 @@ def embeddings_for(
     device: str | None,
     progress: Progress,
 ) -> np.ndarray | None:
-    """Embeddings (N, C) in the place of a pretrained backbone's: the user's, or those of a network
-    that was passed where a backbone's name is; None if there are neither.
+    """Return embeddings (N, C) to use instead of those of a pretrained backbone.
+
+    These are the embeddings of the user, or those of a `Network` that was passed as the backbone;
+    None if there are neither.
 
     Args:
         samples: a dataset or view
@@ -151,7 +154,7 @@ def embeddings_by(
     run: runs.Run | None,
     progress: Progress,
 ) -> np.ndarray:
-    """Embeddings (N, C) of samples by a network, computed where they are not kept."""
+    """Return embeddings (N, C) of samples by a network; compute those that are not stored yet."""
     dataset = fields.root_dataset(samples)
     ids, paths = samples.values(["id", "filepath"])
     images = Images(
@@ -166,25 +169,25 @@ def embeddings_by(
 
 
 def words_of(network: Network, run: runs.Run | None) -> str:
-    """What sees the images, in words."""
+    """Describe a network or its run in words."""
     if run is not None and not isinstance(run, runs.Pretrained):
         return f"run {run.key!r}"
     return str(network).partition(",")[0]
 
 
 def _declared(network: Network, run: runs.Run | None, dataset_name: str) -> Declared:
-    """A field of embeddings of a dataset as it is to be."""
+    """Declare an embeddings field of a dataset."""
     facts = {"kind": "embeddings", "network": network.digest}
     words = f"What {words_of(network, run)} sees in the image"
     if run is not None and not isinstance(run, runs.Pretrained):
         facts["run"] = run.key
-        if run.dataset_name == dataset_name:  # of others it is not known what becomes of them
+        if run.dataset_name == dataset_name:  # changes to runs of other datasets are not known
             facts["version"] = run.version
     return Declared("vector", words, facts, {})
 
 
 def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
-    """Refuse a field that cannot hold vectors, or holds somebody else's."""
+    """Raise an error if a field has another type, or was not written by this plugin."""
     fields.check_writable(dataset, {field: None}, overwrite)
     existing = dataset.get_field(field)
     if existing is not None and not isinstance(existing, fo.VectorField):
@@ -197,7 +200,8 @@ def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
 def _check_others(
     dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], overwrite: bool
 ) -> None:
-    """Refuse to delete what another network sees in images that get nothing new."""
+    """Raise an error if embeddings by another network, of samples that get no new ones, would be
+    lost."""
     if overwrite or not is_other(dataset, field, declared):
         return
     others = set(dataset.exists(field).values("id")).difference(ids)
@@ -211,7 +215,7 @@ def _check_others(
 def _write(
     dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], found: np.ndarray
 ) -> None:
-    """Store embeddings, all at once; they wait on disk until then."""
+    """Write embeddings to a field all at once; until then, they are kept on disk."""
     to_stored = fo.VectorField().to_mongo
 
     def part(start: int) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Evaluate a run on labeled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+"""Evaluate a run on labeled samples, also for FiftyOne's Model Evaluation panel."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def evaluate(
             run = runs.load_run(dataset, run.key)
         found = class_probabilities(judged, run, device, report).probabilities
     labels = fields.labels_of(judged, label_field)[2]
-    if path != label_field:  # FiftyOne evaluates no plain strings
+    if path != label_field:  # FiftyOne cannot evaluate plain strings
         judged.evaluate_classifications(name, label_field, eval_key=key, progress=False)
     else:
         notes.append("Labels that are plain strings are not shown in the Model Evaluation panel")
@@ -185,7 +185,7 @@ def evaluate(
 def _evaluation(
     key: str, run: runs.Run, labels: list[str], probabilities: np.ndarray, notes: list[str]
 ) -> Evaluation:
-    """All numbers, of labels (N) and probabilities (N, K) of the run's classes."""
+    """Compute all metrics, from labels (N) and probabilities (N, K) of the run's classes."""
     own = class_indexes(labels, run.classes)
     if (own < 0).any():
         strangers = sorted({x for x in labels if x not in run.classes})
@@ -223,7 +223,7 @@ def _evaluation(
 
 
 def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Report) -> float:
-    """The temperature by the samples tagged "val" that are not judged."""
+    """Fit a temperature on the samples tagged "val" that are not evaluated."""
     dataset = fields.root_dataset(judged)
     view = dataset.match_tags("val").exclude(judged.values("id"))
     labels = class_indexes(fields.labels_of(view, label_field)[2], run.classes)
@@ -238,7 +238,7 @@ def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Repor
 
 
 def _free_field(dataset: fo.Dataset, run: runs.Run) -> str:
-    """A field for predictions that are not there yet."""
+    """Choose a field for new predictions."""
     name = "prediction"
     if dataset.get_field(name) is not None:
         name = f"prediction_{run.key}"

@@ -1,4 +1,5 @@
-"""Why does a network say of one image what it says? Answered at once, without a pass."""
+"""Explain the prediction of a network for one image, immediately and without a pass over the
+dataset."""
 
 from __future__ import annotations
 
@@ -170,7 +171,7 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
 def _classifier(
     dataset: fo.Dataset, run: Run | Network | str | None, field: str, weights: str | None
 ) -> tuple[Run, list[str]]:
-    """The network that is asked, and notes about it."""
+    """Return the classifier to explain, and notes about it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
         way = way_before(dataset, found, field) if type(found) is Pretrained else None
@@ -206,8 +207,8 @@ def _classifier(
 
 
 def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
-    """Method and layer of the stored heatmaps of the predicted class; the layer only where it is
-    not the network's own."""
+    """Method and layer of the stored heatmaps of the predicted class; the layer is None if it is
+    the default."""
     for name in heatmap_fields(dataset):
         info = fields.field_info(dataset, name)
         is_own = info.get("prediction_field") == field and info.get("run") == classifier.key
@@ -234,7 +235,7 @@ def _maps(
     probabilities: np.ndarray,
     logits: torch.Tensor,
 ) -> tuple[ClassMap, ...]:
-    """Maps of the wanted classes that the network knows, each once."""
+    """Compute the heatmap of each requested class that the network knows."""
     names = seen.network.classes
     known = [name for name in dict.fromkeys(wanted) if name in names]
     targets = [torch.tensor([names.index(name)]) for name in known]
@@ -250,7 +251,7 @@ def _maps(
 def _contrast(
     seen: Seen, label: str, other: str | None, way: str, method: str
 ) -> ContrastMap | None:
-    """What speaks for the predicted class and against another."""
+    """Compute the contrast between the predicted class and another class."""
     if other is None or other == label:
         return None
     names = seen.network.classes
@@ -267,7 +268,7 @@ def _neighbors(
     columns: Columns | None,
     count: int,
 ) -> tuple[list[Neighbor], str]:
-    """The most similar images, and what they are."""
+    """Return the most similar images, and what they are called in sentences."""
     if not count:
         return [], "images"
     has_train = dataset._sample_collection.find_one({"tags": TRAIN}, ["_id"]) is not None
@@ -280,7 +281,7 @@ def _neighbors(
         TRAIN if has_train else None,
     )
     they_are = "training images" if has_train and near is not None else "images"
-    if near is None:  # what find_label_issues has found, by whichever features
+    if near is None:  # use the neighbors that find_label_issues stored
         stored = (
             (row.get(columns.issue) or {}).get("neighbors") if columns and columns.issue else None
         )

@@ -1,4 +1,4 @@
-"""Pictures of heatmaps as files, and mean heatmaps."""
+"""Export pictures of heatmaps, and compute mean heatmaps."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def mean_heatmaps(
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
         name = sample[class_field] if class_path == class_field else sample[class_field].label
-        # 0 is "not seen", and a map of zeros: no evidence either way.
+        # 0 means that the network did not see the pixel, or that the map is empty: no evidence.
         sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
         counts[name] = counts.get(name, 0) + 1
     if not sums:
@@ -192,7 +192,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
     pictures, taken = {}, set()
     largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
     for name, mean in means.items():
-        share = mean / largest  # one factor for all classes, so that they can be compared
+        share = mean / largest  # the same scale for all classes makes them comparable
         pixels = 128 + 127 * share if signed else 1 + 254 * share
         file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
@@ -205,7 +205,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
 
 
 def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:
-    """What stands below each picture: label, prediction and score, and what the map is of."""
+    """Captions of the pictures: label, prediction and score, and the class of the heatmap."""
     info = fields.field_info(fields.root_dataset(view), heatmap_field)
     label_field = label_field or info.get("label_field", "ground_truth")
     prediction_field = prediction_field or info.get("prediction_field", "prediction")

@@ -1,4 +1,4 @@
-"""The way back: a tree of labeled folders, after labels were corrected."""
+"""Export samples as a tree of labeled folders, for example after labels were corrected."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def export_folders(
 
 
 def _check_lengths(own: set[str | None]) -> None:
-    """Refuse names that are too long for a file system, before anything is written."""
+    """Raise an error if a name is too long for a file system, before anything is written."""
     for name in filter(None, own):
         for part in name.split("/"):
             if len(os.fsencode(part)) > names.MOST_BYTES:
@@ -116,13 +116,13 @@ def _check_lengths(own: set[str | None]) -> None:
 def _targets(
     paths: list[str], labels: list[str | None], own: list[str | None]
 ) -> tuple[list[str], dict[str, str]]:
-    """Where each file goes, below the folder: no two to the same place.
+    """Choose a unique path below the folder for each file.
 
     Returns:
-        path of each file, and the folders of each class
+        the path of each file, and the folder of each class
     """
     splits_as, classes_as = _Folders(), _Folders()
-    classes_as.of((None,))  # before a class of this name can take it
+    classes_as.of((None,))  # reserves the name of its folder
     found, taken = [], {}
     folders: dict[str, str] = {}
     for path, label, split in zip(paths, labels, own, strict=True):
@@ -141,14 +141,15 @@ def _targets(
 
 
 class _Folders:
-    """Names of folders: of two that a file system would take for one, the second gets a number."""
+    """Unique folder names: if a file system cannot distinguish two names, the second gets a
+    number."""
 
     def __init__(self):
         self.known: dict[tuple, str] = {}
         self.taken: dict[tuple, set[str]] = {}
 
     def of(self, parts: tuple[str | None, ...]) -> list[str]:
-        """The folders, one in the other, that stand for names; None is that of unlabeled ones."""
+        """Return the nested folders for names; None stands for unlabeled samples."""
         found = []
         for depth in range(1, len(parts) + 1):
             *above, name = own = parts[:depth]
@@ -161,7 +162,7 @@ class _Folders:
 
 
 def _write(path: str, target: str, how: str) -> None:
-    """Copy or link a file; it is whole, or it is not there."""
+    """Copy or link a file, completely or not at all."""
     with whole_file(target) as part:
         if how == "link":
             os.symlink(os.path.realpath(path), part)

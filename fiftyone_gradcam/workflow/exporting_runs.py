@@ -1,4 +1,4 @@
-"""Write a run into a folder that can be taken to another machine."""
+"""Export a run into a folder that can be copied to another machine."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
             with exported.in_place(part, folder):
                 pass
         except BaseException:
-            shutil.rmtree(top, ignore_errors=True)  # and folders that were made on the way
+            shutil.rmtree(top, ignore_errors=True)  # including new parent folders
             raise
     print(f"Exported {run} to {folder}")
     return folder
 
 
 def _check_target(folder: str, overwrite: bool) -> None:
-    """Refuse to export where something of the user's is."""
+    """Raise an error if the folder contains anything other than an exported run."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder!r} is a file. Pass the path of a folder")
     files = set(os.listdir(folder)) if os.path.isdir(folder) else set()

@@ -1,4 +1,4 @@
-"""How far heatmaps can be believed, sample by sample."""
+"""Measure how faithful heatmaps are, for each sample."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ def explanation_quality(
     delegate: bool = False,
     **heatmap_options,
 ) -> dict[str, dict[str, float]]:
-    """Measure how faithfully the heatmaps of the predicted class show the evidence for the
-    prediction.
+    """Measure how faithfully heatmaps of the predicted class explain the predictions.
 
     The heatmaps are computed again, and these measures are stored with each heatmap in
     `heatmap_field`: `deletion` (area under the confidence while the hottest pixels are removed

@@ -1,4 +1,4 @@
-"""Find images that are unlike normal ones, learned from normal images alone."""
+"""Find images that differ from normal images, with a model of normal images only."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def find_anomalies(
 
 
 def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
-    """What scores rest on, to be kept with them; nothing is known of a view."""
+    """The labels that the scores depend on, to be stored with them; empty if `normal` is a view."""
     if not isinstance(normal, str) or dataset.get_field(label_field) is None:
         return {}
     return {"basis": {"label": normal, "normal": Snapshot(dataset, label_field).named(normal)}}
@@ -157,7 +157,7 @@ def _check_enough(count: int) -> None:
 
 
 def _normal_ids(dataset: fo.Dataset, normal, label_field: str) -> tuple[set[str], str]:
-    """Ids of the normal images, and what they are in words."""
+    """Ids of the normal images, and their description in words."""
     if isinstance(normal, str):
         ids, _, labels = fields.labels_of(dataset, label_field)
         known = sorted({label for label in labels if label})

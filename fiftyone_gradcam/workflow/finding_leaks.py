@@ -1,4 +1,4 @@
-"""The same image in two splits: found in the whole dataset, and shown."""
+"""Find images that are in two splits, in the whole dataset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER = ("train", "val", "test")
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -107,7 +107,7 @@ def find_leaks(
 
 
 def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
-    """Positions of equal files in different splits."""
+    """Positions of identical files in different splits."""
     by_digest: dict[str, list[int]] = {}
     for position, digest in enumerate(equal_files(paths)):
         if digest is not None:
@@ -123,7 +123,7 @@ def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
 def _kept_pairs(
     dataset: fo.Dataset, ids: list[str], paths: list[str], own: list[str], leak_field: str
 ) -> list[tuple[int, int, str]]:
-    """Pairs that an earlier call found, of which a file cannot be read now."""
+    """Pairs from an earlier call with a file that cannot be read at the moment."""
     away = away_files(paths)
     if not away or not fields.field_info(dataset, leak_field):
         return []
@@ -162,7 +162,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
 def _write(
     dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str, split: str
 ) -> list[str]:
-    """Store twins between the splits of a digest; returns their ids, group by group."""
+    """Store the duplicates found for the split of this digest; return their ids, group by group."""
     group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
@@ -185,7 +185,7 @@ def _write(
 
 
 def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
-    """Print how many images of which splits are the same."""
+    """Print how many images are in two splits, for each pair of splits."""
     if not pairs:
         print(f"No image is in two of {', '.join(names)}")
     for one, other in combinations(names, 2):

@@ -1,4 +1,4 @@
-"""Import."""
+"""Import a folder of labeled images."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def import_folders(
 
 
 def _tell(plan: Plan, result: Imported) -> None:
-    """Print what came of an import."""
+    """Print the result of an import."""
     dataset = result.dataset
     folder = os.path.basename(plan.root)
     of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""

@@ -1,4 +1,4 @@
-"""Register a run that was exported, or weights that were trained elsewhere."""
+"""Register an exported run, or weights that were trained elsewhere."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ def import_run(
     image_size: int | None = None,
     resize: str | None = None,
 ) -> runs.Run:
-    """Register a run that `export_run` wrote, or a torchvision checkpoint that was trained
-    elsewhere.
+    """Register an exported run, or a torchvision checkpoint that was trained elsewhere.
 
     The result can be used like a run that was trained here. The recipe of an exported run keeps the
     path of its initial weights on the machine where it was trained. The training state is not
@@ -87,14 +86,14 @@ def import_run(
     replaced = runs.paths_of(dataset, key)
     target = os.path.join(home, uuid.uuid4().hex[:8]) if os.path.isdir(home) else home
     part = f"{os.path.dirname(home)}{os.sep}.{key}.part"
-    shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
+    shutil.rmtree(part, ignore_errors=True)  # from an import that was killed
     try:
         unpack(facts, part)
         os.rename(part, target)
         run = runs.save_run(dataset, _imported(dataset, key, facts, target))
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        with contextlib.suppress(Exception):  # of the database: the next call tidies up
+        with contextlib.suppress(Exception):  # if the database fails, the next call cleans up
             run_files.remove_others(dataset, key)
         raise
     run_files.remove_others(dataset, key, replaced, keep_state=False)
@@ -103,7 +102,8 @@ def import_run(
 
 
 def _check_source(folder: str | None, weights: str | None, key: str | None, choices: tuple) -> None:
-    """Refuse arguments that are of an exported run and of a checkpoint at once, or of neither."""
+    """Raise an error if arguments for an exported run and for a checkpoint are mixed, or both are
+    missing."""
     if weights is None:
         if folder is None:
             raise ValueError(
@@ -121,7 +121,7 @@ def _check_source(folder: str | None, weights: str | None, key: str | None, choi
 
 
 def _imported(dataset: fo.Dataset, key: str, facts: dict, here: str) -> runs.Run:
-    """A run of exported facts, whose files are in a folder."""
+    """Make a run from exported facts and files in a folder."""
     paths = {
         name: os.path.join(here, name)
         for name in (exported.CURVES, exported.WATCH_MAPS, exported.WATCH_STRIP)

@@ -1,4 +1,4 @@
-"""Find a learning rate on a dataset."""
+"""Find a learning rate with a range test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was decided about labels."""
+"""List and export decisions about labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions, scores and heatmaps, in one pass over the images."""
+"""Store predictions, scores and heatmaps, in one pass over the images."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     coming = {
         job.given.get("key")
         for job in list_jobs(samples)
         if job.verb == "fine_tune" and not job.has_ended
     }
-    if run not in coming:  # or it will be there when it is this job's turn
+    if run not in coming:  # a queued training creates this run before the job starts
         find_classifier(samples, run, weights, resize)
     own = inspect.signature(predict).parameters
     make_options({name: value for name, value in options.items() if name not in own})
@@ -167,7 +167,7 @@ def predict(
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     network = run.network(device, options.layer)
-    # What another layer sees is of use to nobody else.
+    # Features of another layer are not useful to other functions.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
     with reporting(progress, f"Predicting {counted(len(ids), 'image')} with {run.key!r}") as report:
         try:
@@ -185,8 +185,8 @@ def predict(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
                 f"resume=True to continue"
             ) from None
-        except BaseException:  # what was stored so far stays
-            with suppress(Exception):  # the next pass does it, if the database is out of reach
+        except BaseException:  # values stored so far are kept
+            with suppress(Exception):  # if the database fails, the next pass does this
                 fields.refresh(dataset)
                 writer.abandon()
             raise
@@ -200,7 +200,8 @@ def predict(
 
 
 def _tell_maps(writer: PredictionWriter, total: int) -> None:
-    """Print how many of `total` samples have heatmaps of their own label, and which are empty."""
+    """Print how many of `total` samples have heatmaps of their own label, and how many heatmaps are
+    empty."""
     for kind in ("label", "contrast"):
         if kind in writer.heatmap_fields:
             made, name = writer.maps.get(kind, 0), writer.heatmap_fields[kind]
@@ -210,7 +211,7 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
             print(f"{counted(made, 'heatmap')} in {name!r}{why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
-            continue  # as many as speak for nothing
+            continue  # the same number as of the maps for the class
         name = writer.heatmap_fields[kind]
         print(
             f"{counted(count, 'heatmap')} in {name!r} {'is' if count == 1 else 'are'} zero "
@@ -221,7 +222,7 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
 def _tell_kept(
     dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
 ) -> None:
-    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    """Print how many samples keep an earlier prediction because their files cannot be read."""
     away = [ids[i] for i, error in images.failures.items() if is_away(error)]
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
@@ -232,7 +233,7 @@ def _tell_kept(
 
 
 def make_options(options: dict) -> HeatmapOptions:
-    """Heatmap options from a verb's further arguments.
+    """Create heatmap options from the keyword arguments of a function.
 
     Raises:
         ValueError: if an option is unknown or its value out of range
@@ -249,8 +250,8 @@ def make_options(options: dict) -> HeatmapOptions:
 def _heatmap_names(
     run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap; a class stands as "class:<its name>", and what speaks
-    against a class as "against:<kind>"."""
+    """The field of each kind of heatmap. Kinds of given classes are "class:<name>", and maps of
+    evidence against a class are "against:<kind>"."""
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):

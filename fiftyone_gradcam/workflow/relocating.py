@@ -1,4 +1,4 @@
-"""Relocate: samples follow their files to where these are now."""
+"""Update the file paths of samples after files were moved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..folders.verify import digest_of, state_of
 from ..jobs.delegating import delegable
 from ..progress import Progress, counted, reporting, some
 
-MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is pressed
+MOST_LOOKED_AT = 1000  # files that a form checks at each key press
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,17 @@ def relocate(
 def count_found(
     samples: fo.core.collections.SampleCollection, old: str, new: str
 ) -> tuple[int, int, int]:
-    """How many files of a folder would be found in another, by their sizes alone.
+    """Count how many files of a folder would be found in another one, comparing only their sizes.
 
     Args:
         samples, old, new: see `relocate`
 
     Returns:
-        number found, number looked for (some of all, spread over them), and number in the folder
+        number of files found, number of files checked (a sample spread over all files), and number
+        of files in the old folder
 
     Raises:
-        NotADirectoryError, ValueError: as `relocate`, before it looks for files
+        NotADirectoryError, ValueError: as in `relocate`, before files are searched
     """
     old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))
     known = _below(samples, old, new)
@@ -139,13 +140,13 @@ def count_found(
 
 
 def likely_folder(samples: fo.core.collections.SampleCollection) -> str | None:
-    """The deepest folder that holds all files that are gone; None if none is."""
+    """The deepest folder that contains all missing files; None if no file is missing."""
     gone = [path for path in samples.values("filepath") if not os.path.exists(path)]
     return os.path.commonpath([os.path.dirname(path) for path in gone]) if gone else None
 
 
 def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) -> list[Known]:
-    """The samples whose files are in a folder."""
+    """Return the samples whose files are in the folder `old`."""
     if not os.path.isdir(new):
         raise NotADirectoryError(f"There is no folder {new!r}")
     if old == new:
@@ -161,7 +162,8 @@ def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) ->
 
 
 def _is_there(own: Known, path: str) -> bool | None:
-    """Whether a file is the one of a sample, as far as that is known; None if there is none."""
+    """Whether a file matches the recorded size and content of a sample; None if there is no
+    file."""
     state = state_of(path)
     if state is None:
         return None

@@ -1,4 +1,4 @@
-"""A report of a dataset and its classifier: one HTML file that can be mailed."""
+"""Write a report of a dataset and its classifier as one HTML file."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def report(
         text = page(facts)
     folder = os.path.dirname(path)
     with alone_in(folder), whole_file(path) as part:
-        if os.path.exists(path) and not overwrite:  # somebody has made it meanwhile
+        if os.path.exists(path) and not overwrite:  # another process created it meanwhile
             raise _exists(path)
         with open(part, "w", encoding="utf-8") as file:
             file.write(text)
@@ -97,7 +97,7 @@ def report(
 
 
 def checked_path(out: str, overwrite: bool) -> str:
-    """The absolute path of a report that can be written.
+    """Return the absolute path of a report, if it can be written.
 
     Raises:
         ValueError, FileExistsError, IsADirectoryError: if it cannot
@@ -117,7 +117,7 @@ def _exists(path: str) -> FileExistsError:
 
 
 def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str | None:
-    """The labels that a report is about; None if the dataset has none."""
+    """The label field of a report; None if the dataset has no labels."""
     if given is not None:
         fields.check_label_field(dataset, given)
         return given
@@ -128,7 +128,7 @@ def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str
 
 
 def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures, tell):
-    """Read all that the page shows."""
+    """Read all facts that the report shows."""
     dataset = fields.root_dataset(samples)
     total = 4
     tell(0, total, "Counting samples")

@@ -1,27 +1,54 @@
-"""Repeat a training on corrected labels, and see what the corrections have done."""
+"""Repeat a training with corrected labels, and measure the effect of the corrections."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from itertools import count
 
 import fiftyone as fo
 
-from ..dataset import fields, runs
+from ..dataset import fields, run_files, runs
 from ..dataset.decisions import adopt_edits
+from ..dataset.files import run_folder
 from ..dataset.review_state import columns_of
 from ..dataset.reviews import LEFT_OUT, journal, reviewing
+from ..dataset.splits import count_split
+from ..dataset.training_sets import digest_of, training_data
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
+from ..model.checkpoint import load_state
 from ..progress import Progress, counted
+from ..training.course import Course
 from ..training.recipe import Recipe
+from ..training.resuming import is_recorded
 from .comparing import Comparison, compare_runs
 from .training import fine_tune
+
+Samples = fo.core.collections.SampleCollection
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """A training that repeats a run.
+
+    Attributes:
+        key: of the new run
+        is_started: whether an earlier call started it, and left what is needed to resume it
+        is_over: whether it has been completed and recorded, too
+    """
+
+    key: str
+    is_started: bool = False
+    is_over: bool = False
 
 
 @delegable
 @exclusive
 def retrain(
-    samples: fo.core.collections.SampleCollection,
+    samples: Samples,
     run: runs.Run | str,
     key: str | None = None,
     include_excluded: bool = False,
@@ -33,7 +60,9 @@ def retrain(
 
     The new run uses the recipe of the old one. It is trained on the samples tagged "train", except
     those that were excluded or marked unclear in a review. Both runs are compared on the same
-    samples with their current labels (see `compare_runs`).
+    samples with their current labels (see `compare_runs`). If a call was interrupted, the same call
+    resumes the training. If a run was trained on the same images and labels already, it is not
+    trained again, but compared.
 
     Args:
         samples: a dataset, or the view that the run was trained on
@@ -59,25 +88,77 @@ def retrain(
     print(_words(dataset, old))
     known = {x.name for x in fields_of(Recipe)}
     recipe = Recipe(**{name: value for name, value in old.recipe.items() if name in known})
-    new = fine_tune(
-        samples,
-        key or runs.free_key(dataset, f"{old.key}_corrected"),
-        recipe,
-        label_field=old.label_field,
-        include_excluded=include_excluded,
-        device=device,
-        progress=progress,
-    )
+    repeat = _find_repeat(samples, old, recipe, key, include_excluded)
+    if repeat.is_over:
+        new = runs.load_run(dataset, repeat.key)
+        print(f"Run {repeat.key!r} was trained on the labels as they are now")
+    else:
+        new = fine_tune(
+            samples,
+            repeat.key,
+            recipe,
+            label_field=old.label_field,
+            resume=repeat.is_started,
+            include_excluded=include_excluded,
+            device=device,
+            progress=progress,
+        )
     judged = samples if isinstance(samples, fo.Dataset) else _held_out(samples)
     return compare_runs(
         judged, old, new, old.label_field, include_excluded, device=device, progress=progress
     )
 
 
-def _held_out(
-    view: fo.core.collections.SampleCollection,
-) -> fo.core.collections.SampleCollection:
-    """What of a view was not trained on; of one that has nothing such, the dataset."""
+def _find_repeat(
+    samples: Samples, old: runs.Run, recipe: Recipe, key: str | None, include_excluded: bool
+) -> _Repeat:
+    """The training that is to repeat a run: one that an earlier call started on the same images
+    and labels, or else a new one.
+
+    Args:
+        samples, key, include_excluded: as `retrain` takes them
+        old: the run
+        recipe: its own
+    """
+    dataset = fields.root_dataset(samples)
+    corrected = f"{old.key}_corrected"
+    if isinstance(samples, fo.Dataset) and not count_split(samples):
+        return _Repeat(key or runs.free_key(dataset, corrected))
+    shown = recipe.shown_by("crop")
+    data = training_data(samples, old.label_field, shown, include_excluded, tells=False)
+    same = {"recipe": recipe.to_dict(), "label_field": old.label_field}
+    same |= {"classes": data[0], "digest": digest_of(*data[1:])}
+    for name in [key] if key else _numbered(corrected):
+        state = _state_of(dataset, name)
+        is_started = state is not None and all(state.get(k) == x for k, x in same.items())
+        if not runs.has_run(dataset, name):
+            if is_started or state is None or key:
+                return _Repeat(name, is_started)
+        elif is_started and is_recorded(runs.load_run(dataset, name).history, state):
+            course = Course.restored(state)
+            is_over = course.epoch >= recipe.epochs or course.is_stale(recipe.early_stopping)
+            return _Repeat(name, True, is_over)
+    return _Repeat(key)  # which is taken by another run: to train says so
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """A name, and then with numbers behind it."""
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
+
+
+def _state_of(dataset: fo.Dataset, key: str) -> dict | None:
+    """What a training has left to be resumed with; None of nothing, or if it cannot be read."""
+    if not run_files.can_resume(dataset, str(key)):
+        return None
+    try:
+        return load_state(os.path.join(run_folder(dataset, key), run_files.STATE), key)
+    except ValueError:
+        return None
+
+
+def _held_out(view: Samples) -> Samples:
+    """The test samples of a view, or else its val samples; the whole dataset if it has neither."""
     for tag in ("test", "val"):
         if len(view.match_tags(tag).limit(1)):
             return view.match_tags(tag)
@@ -85,7 +166,7 @@ def _held_out(
 
 
 def _words(dataset: fo.Dataset, run: runs.Run) -> str:
-    """What reviews have changed since a run was trained."""
+    """Describe how reviews changed labels since a run was trained."""
     with reviewing(dataset):
         adopt_edits(dataset, columns_of(dataset, run.label_field))
     own = [x for x in journal(dataset) if x.label_field == run.label_field]

@@ -1,4 +1,4 @@
-"""Find wrong labels, by models that never saw the images they judge."""
+"""Find wrong labels, with models that were not trained on the images they judge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .embedding import embeddings_for
 
 
 def _check(samples, embeddings=None, probabilities=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
     if probabilities is not None:
         raise ValueError("A job cannot be given probabilities. Call without delegate=True")
@@ -61,8 +61,7 @@ def find_label_issues(
     issue_field: str = "issue",
     **choices,
 ) -> fo.DatasetView:
-    """Score each label by a model that was not trained on its image, and sort the most suspicious
-    first.
+    """Find wrong labels, by scoring each label with a model that was not trained on its image.
 
     Three fields are written: `label_quality` (the probability of the given label, predicted without
     this image: 0 to 1, low is suspicious); `suggested_label` with its confidence, where another
@@ -190,7 +189,7 @@ def find_label_issues(
 def _check_classes(
     labels: Sequence[str | None], group: np.ndarray
 ) -> tuple[list[str], dict[str, int]]:
-    """Classes that can be judged, and the sizes of the others."""
+    """Return the classes that can be judged, and the sizes of the others."""
     classes, too_few = judgeable(labels, group, LEAST_IMAGES)
     if len(classes) < 2:
         counts = fields.class_counts(list(labels))
@@ -205,7 +204,7 @@ def _check_classes(
 def _tell(
     noted: dict, left_out: dict[str, list[str]], away: fo.DatasetView, quality_field: str
 ) -> None:
-    """Print what was found; `away` are samples whose files cannot be read now."""
+    """Print the results; `away` contains the samples whose files cannot be read at the moment."""
     if left_out:
         print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     if kept := len(away.exists(quality_field)):

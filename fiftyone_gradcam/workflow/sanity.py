@@ -1,4 +1,4 @@
-"""Say whether a setup can learn at all, before time is spent on a training."""
+"""Check that a recipe can learn, before training."""
 
 from __future__ import annotations
 
@@ -98,18 +98,18 @@ def sanity_check(
 
 
 def some_of_each(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Positions of so many images, as many of each class as there are, drawn at random.
+    """Draw images at random, with the same number from each class as far as possible.
 
     Args:
-        labels: (N,) class indexes; -1 for images that have none, which are not drawn
-        count: how many; all if there are not so many
-        seed: of the draw
+        labels: (N,) class indexes; -1 for images without a label, which are not drawn
+        count: number of images to draw; all images if there are fewer
+        seed: random seed
 
     Returns:
-        positions, in order
+        positions, in ascending order
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
-    rank = np.empty(len(order), np.int64)  # how many of its class were drawn before
+    rank = np.empty(len(order), np.int64)  # number of images of the same class drawn before
     for label in np.unique(labels[order]):
         own = labels[order] == label
         rank[own] = np.arange(own.sum())

@@ -1,4 +1,4 @@
-"""Save the views that matter, so that they are in the App's list of views."""
+"""Save the most useful views, so that they are listed in the App."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..dataset.review_state import columns_of
 from ..dataset.reviews import left_out
 
 Samples = fo.core.collections.SampleCollection
-OWNED = "Saved by save_views"  # how descriptions begin
+OWNED = "Saved by save_views"  # prefix of descriptions
 MOST_CLASSES, MOST_PAIRS, COUNT = 50, 10, 100
 
 
@@ -73,10 +73,10 @@ def save_views(
 
 
 def _save(dataset: fo.Dataset, name: str, view: fo.DatasetView, words: str) -> None:
-    """Save a view, or change the one of its name in one write.
+    """Save a view, or update an existing view of the same name in one write.
 
-    FiftyOne deletes a view that is replaced before the dataset forgets it. Cut short between the
-    two it takes one view for another from then on, those of the user among them.
+    FiftyOne replaces a view in two writes: if it is interrupted after the view was deleted and
+    before the dataset was updated, it confuses views afterwards, including those of the user.
     """
     if not dataset.has_saved_view(name):
         dataset.save_view(name, view, description=words)
@@ -91,7 +91,7 @@ def _save(dataset: fo.Dataset, name: str, view: fo.DatasetView, words: str) -> N
 def _views(
     dataset: fo.Dataset, samples: Samples, prediction_field: str | None
 ) -> Iterator[tuple[str, tuple[fo.DatasetView, str]]]:
-    """Names, views and what they hold."""
+    """Yield the name, view and description of each view."""
     columns = columns_of(dataset) if fields.label_fields(dataset) else None
     if columns is not None and columns.quality:
         yield "suspicious", (views.label_issues(samples), "labels that may be wrong, worst first")

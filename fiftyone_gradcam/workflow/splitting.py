@@ -1,4 +1,4 @@
-"""Split."""
+"""Split a dataset into train, val and test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .embedding import embeddings_for
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -119,15 +119,16 @@ def split(
 def split_if_none(
     samples: fo.core.collections.SampleCollection, label_field: str, recipe: object
 ) -> dict[str, dict[str, int]] | None:
-    """Split a dataset that is to be trained on and has no split yet.
+    """Split a dataset that is used for training and has no split yet.
 
     Args:
-        samples: that are to be trained on; a view is left as it is
-        label_field: of the classes
-        recipe: name of the recipe whose split is taken; of anything else, that of "default"
+        samples: samples to train on; a view is not changed
+        label_field: field with the labels of the samples
+        recipe: name of the recipe whose fractions are used; for any other object, those of
+            "default"
 
     Returns:
-        as `split`; None if there is nothing to do
+        the same as `split`; None if nothing was done
 
     Raises:
         ValueError: if there are fewer than two classes
@@ -148,7 +149,8 @@ def split_if_none(
 
 
 def _folds(folds: int, count: int) -> dict[str, float]:
-    """Shares of equal folds of so many images; of none, which is refused later, two will do."""
+    """Fractions of equal folds of `count` images; for no images, which is an error later, of two
+    folds."""
     if folds > count > 0:
         raise ValueError(f"{counted(count, 'image')} cannot be split into {folds} folds")
     folds = min(folds, max(count, 2))
@@ -156,7 +158,7 @@ def _folds(folds: int, count: int) -> dict[str, float]:
 
 
 def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
-    """Print which classes have fewer images than are asked for."""
+    """Print which classes have fewer images than requested."""
     asked = sum(fractions.values())
     small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
     if are_counts(fractions) and small:
@@ -167,7 +169,7 @@ def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
 
 
 def _tell_parts(counts: dict[str, dict[str, int]], earlier: dict[str, int]) -> None:
-    """Print what is in each part, and what the split replaces."""
+    """Print the contents of each split, and the earlier split that was replaced."""
     for name, classes in counts.items():
         print(f"{name}: {counted(sum(classes.values()), 'image')}")
         absent = sorted(set().union(*counts.values()) - set(classes))
@@ -186,7 +188,7 @@ def _twins(
     device: str | None,
     progress: Progress,
 ) -> list[int]:
-    """The same number for near duplicates."""
+    """Return a group number for each sample, which near duplicates share."""
     dataset = fields.root_dataset(samples)
     ids, paths = fields.whole(samples).values(["id", "filepath"])
     looks = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
@@ -203,7 +205,7 @@ def _twins(
 
 
 def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
-    """What samples that must not be parted have in common."""
+    """Return a value for each sample, which samples of the same group share."""
     if groups == EQUAL:
         return equal_files(samples.values("filepath"))
     if samples.get_field(groups) is None:

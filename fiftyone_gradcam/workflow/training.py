@@ -44,7 +44,7 @@ Samples = fo.core.collections.SampleCollection
 
 
 def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     runs.check_key(fields.root_dataset(samples), key, overwrite or resume)
     own = inspect.signature(fine_tune).parameters
     choices = {name: value for name, value in options.items() if name not in own}
@@ -135,7 +135,7 @@ def fine_tune(
         check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
     elif not is_finished and os.path.exists(state_path):
-        os.remove(state_path)  # of what starts over: nothing must resume it
+        os.remove(state_path)  # the training starts over, so the old state must not be resumed
     run_files.prepare_folder(dataset, key)
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
@@ -178,7 +178,7 @@ def _settled(
     device: str | None,
     progress: Progress,
 ) -> tuple[Recipe, list[str], Labelled, Labelled | None]:
-    """A recipe with what was left to the images, and `training_data` as it shows them."""
+    """Choose `epochs` and `resize` if the recipe leaves them open, and update the training data."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
@@ -192,7 +192,7 @@ def _settled(
 
 
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
-    """Where the state of a training is, whose key and folder can be used."""
+    """Path of the training state, after checking that the key and the folder can be used."""
     runs.check_key(dataset, key, overwrite)
     folder = run_folder(dataset, key)
     check_folder(folder)
@@ -200,7 +200,7 @@ def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
 
 
 def _kept(state_path: str, key: str) -> str:
-    """What is left of a training that ended with an error, in words."""
+    """Describe how to resume a training that ended with an error; empty if there is no state."""
     if not os.path.exists(state_path):
         return ""
     return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
@@ -214,7 +214,8 @@ def _make_watch(
     recipe: Recipe,
     state: dict | None,
 ) -> Watch | None:
-    """What keeps maps of the samples to watch, from where a state was taken; None of no samples."""
+    """Create the recorder of heatmaps during training, restored from a state if given; None for no
+    samples."""
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     if not ids:
         return None
@@ -228,7 +229,7 @@ def _make_watch(
 
 
 def _reporter(report, recipe: Recipe, prints: bool):
-    """What a training reports meanwhile: a bar, and a line for each epoch."""
+    """Return a function that updates the progress bar and prints a line after each epoch."""
     last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:
@@ -236,14 +237,14 @@ def _reporter(report, recipe: Recipe, prints: bool):
         if epoch is not None:
             last = str(epoch)
             if prints:
-                print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
+                print(f"\r{last:<79}", flush=True)  # overwrites the bar, which is redrawn below
         report(done, total, last)
 
     return on_step
 
 
 def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
-    """Print what has come of a training; of one that was cancelled it is an error."""
+    """Print the result of a training; raise CancelledError if it was cancelled."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
@@ -259,7 +260,8 @@ def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
 
 
 def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
-    """What could not be decoded, and what the network does not see."""
+    """Print which images could not be decoded, and how much of the images the network does not
+    see."""
     for part in (train_set, val_set):
         if part is not None:
             tell_failures(part.images.failures)
@@ -278,7 +280,7 @@ def _findings(
     train_set: Labelled,
     val_set: Labelled | None,
 ) -> list[Finding]:
-    """What is to be said of a training."""
+    """Diagnose a training."""
     leaks = []
     if val_set is not None:
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)

@@ -19,6 +19,14 @@ SETS = {
     "on_bar_order": ("bar_order", "recall"),
 }
 
+# Clicks on a plot or table: they refer to what was shown, even if choices have changed since.
+OF_WHAT_IS_SHOWN = frozenset(
+    {
+        *("on_cell", "on_pair", "on_class", "on_compared"),
+        *("on_score_bar", "on_side", "on_class_bar"),
+    }
+)
+
 
 def says_nothing_new(ctx) -> bool:
     """Return whether an event of a list only repeats its current value.

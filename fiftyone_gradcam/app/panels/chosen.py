@@ -70,14 +70,20 @@ class PredictionChoices:
         if state.prediction_field not in names:
             runs = list_runs(dataset)
             trained = [name for name in names if field_info(dataset, name).get("run") in runs]
-            state.prediction_field = (trained or names)[0]
+            self._stand(ctx, "prediction_field", (trained or names)[0])
         token = state_of(dataset)
         state.parts = parts_of(dataset, token)
         if state.part not in state.parts:
-            state.part = state.parts[0]
+            self._stand(ctx, "part", state.parts[0])
         chosen = self.chosen(ctx, token)
         state.label_field = chosen.label_field
         return chosen
+
+    def _stand(self, ctx, name: str, value: str) -> None:
+        """Set a choice, and its list, because the old choice is no longer available."""
+        if ctx.panel.state.get(name) is not None:
+            ctx.panel.set_state(f"choices.{name}", value)
+        ctx.panel.set_state(name, value)
 
     def chosen(self, ctx, token: tuple = ()) -> Chosen:
         """Return the current choice, from the panel's state."""

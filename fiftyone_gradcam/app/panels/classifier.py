@@ -13,23 +13,25 @@ from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
-from .choices import says_nothing_new
+from .choices import OF_WHAT_IS_SHOWN, says_nothing_new
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
-from .patches import merge_patches
+from .patches import catch_up, keep_answer, merge_patches, sets_state
 from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
+from .turns import Turns
 
 # Values of the state that belong to one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("choices", "finding", "bar_choices"),  # selections of lists, and texts of inputs
 )
 # Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
 PAINT_SECONDS = 1.5
@@ -44,6 +46,7 @@ TABS = {
 TICK_MILLISECONDS = 1000
 TURNS = 3  # number of ticks at which data is sent to an opening panel, until it accepts it
 IDLE_MILLISECONDS = 5000  # between ticks without jobs, because one may be started elsewhere
+EVENTS = Turns()
 REPORTED = Once()  # ended jobs by page, because overlapping ticks find the same ones
 # A long word, such as a path, would widen everything next to and below it.
 LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
@@ -71,12 +74,46 @@ class ClassifierPanel(
         )
 
     def execute(self, ctx) -> object:
-        """Handle an event; ignore one that changes nothing, because an answer redraws the panel."""
-        if says_nothing_new(ctx):
-            return None
-        result = super().execute(ctx)
+        """Handle an event, after all earlier ones.
+
+        The panel is redrawn only if its state changes, because this takes long in the browser.
+        """
+        method, panel_id = ctx.params.get("__method__"), ctx.panel_id
+        if panel_id is None or method is None:
+            return super().execute(ctx)
+        is_tick = method == "on_tick"
+        line = (panel_id, "ticks") if is_tick else panel_id  # separate: a tick may take long
+        if is_tick and EVENTS.is_taken(line):
+            return None  # there will be another tick
+        with EVENTS.turn(line):
+            if method not in OF_WHAT_IS_SHOWN:
+                catch_up(ctx)
+            if says_nothing_new(ctx):
+                return None
+            ctx.event_args = ctx.params.get("event_args", {})
+            result = getattr(self, method)(ctx)
+            if is_tick:
+                with EVENTS.turn(panel_id):
+                    self._send(ctx, is_late=True)
+            else:
+                self._send(ctx)
+            return result
+
+    def _send(self, ctx, is_late: bool = False) -> None:
+        """Draw the panel, if its state has changed.
+
+        Args:
+            ctx: the context of an event that was handled
+            is_late: whether other events may have been handled in the meantime
+        """
+        if not sets_state(ctx):
+            return
         merge_patches(ctx)
-        return result
+        if is_late:
+            catch_up(ctx, own=True)
+        ctx.ops.show_panel_output(self.render(ctx))
+        merge_patches(ctx)  # values that were set while drawing
+        keep_answer(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""

@@ -1,13 +1,76 @@
-"""Send all values that an event changes in the panel to the browser together.
+"""Send the values that an event changes in the panel together, and apply them to later events.
 
 FiftyOne sends each value separately, and the browser redraws the panel after each. With two dozen
-values and a table, this takes seconds.
+values and a table, this takes seconds. Besides, the browser sends its version of the panel's state
+with each event, without waiting for the answers to earlier events. Without `catch_up`, the second
+of two quick choices would be handled as if the first had not been made.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections import OrderedDict, deque
+from copy import deepcopy
+from threading import Lock
+
 # Messages that set values, and the parameter with the values.
-MERGED = {"patch_panel_state": "state", "patch_panel_data": "data"}
+STATE = "patch_panel_state"
+MERGED = {STATE: "state", "patch_panel_data": "data"}
+ANSWER = "answer"  # key in the state: the number of the last answer that the browser has received
+MOST_ANSWERS = 20  # number of answers that are kept for each panel
+MOST_PANELS = 100
+
+_LOCK = Lock()
+_ANSWERS: OrderedDict[tuple, deque[tuple[int, dict]]] = OrderedDict()
+# Starts with the time, so that numbers are larger after a restart of the server.
+_NUMBERS = itertools.count(time.time_ns() // 1_000_000)
+
+
+def catch_up(ctx, own: bool = False) -> None:
+    """Update the state of an event with the answers that the browser had not received before it.
+
+    Args:
+        ctx: the context of the event
+        own: whether values that the event itself has set take precedence
+    """
+    state = ctx.panel_state
+    has = state.get(ANSWER) or 0
+    with _LOCK:
+        later = [values for number, values in _ANSWERS.get(_page(ctx), ()) if number > has]
+    if own:
+        later += [x.params["state"] for x in _messages(ctx) if _name(x) == STATE]
+    for values in later:
+        for name, value in deepcopy(values).items():
+            if "." not in name:  # selections of lists are set by the browser
+                state[name] = value
+
+
+def keep_answer(ctx) -> None:
+    """Number the answer to an event, and store its values of the state for `catch_up`.
+
+    Args:
+        ctx: the context of an event whose messages are merged
+    """
+    values = next((x.params["state"] for x in _messages(ctx) if _name(x) == STATE), None)
+    if values is None:
+        return
+    with _LOCK:
+        values[ANSWER] = ctx.panel_state[ANSWER] = number = next(_NUMBERS)
+        _ANSWERS.setdefault(_page(ctx), deque(maxlen=MOST_ANSWERS)).append((number, values))
+        _ANSWERS.move_to_end(_page(ctx))
+        while len(_ANSWERS) > MOST_PANELS:
+            _ANSWERS.popitem(last=False)
+
+
+def _page(ctx) -> tuple:
+    """Return an id of the panel in one page of a browser; pages may share the panel's id."""
+    return ctx.panel_id, ctx.panel_state.get("loaded_page")
+
+
+def sets_state(ctx) -> bool:
+    """Return whether the answer to an event sets values of the state, so that the panel changes."""
+    return any(_name(message) == STATE for message in _messages(ctx))
 
 
 def merge_patches(ctx) -> None:
@@ -16,13 +79,11 @@ def merge_patches(ctx) -> None:
     Args:
         ctx: the context of an event that has been handled
     """
-    messages = getattr(ctx.executor, "_requests", None)
-    if not messages:
-        return
+    messages = _messages(ctx)
     firsts: dict[tuple, dict] = {}
     kept = []
     for message in messages:
-        name = message.operator_uri.rsplit("/", 1)[-1]
+        name = _name(message)
         if name not in MERGED:
             kept.append(message)
             continue
@@ -34,3 +95,11 @@ def merge_patches(ctx) -> None:
         firsts[key] = message.params[MERGED[name]] = dict(values)
         kept.append(message)
     messages[:] = kept
+
+
+def _messages(ctx) -> list:
+    return getattr(ctx.executor, "_requests", None) or []
+
+
+def _name(message) -> str:
+    return message.operator_uri.rsplit("/", 1)[-1]

@@ -84,8 +84,14 @@ class ReviewTab:
             classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
 
     def on_decide(self, ctx) -> None:
-        """Store a decision that was made with a button, and show the next label."""
-        params = ctx.params
+        """Store a decision that was made with a button, and show the next label.
+
+        A second click on the button, before the next card is shown, is ignored.
+        """
+        params, state = ctx.params, ctx.panel.state
+        decided = [params[x] for x in ("id", "shown", "decision")] + [params.get("label")]
+        if decided == state.decided:
+            return
         try:
             review(
                 ctx.dataset.select(params["id"]),
@@ -94,12 +100,14 @@ class ReviewTab:
                 shown={params["id"]: params["shown"]},
                 source="App, Review tab",
             )
+            state.decided = decided
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
         self.read(ctx)
 
     def on_undo_review(self, ctx) -> None:
         """Undo the last decision."""
+        ctx.panel.state.decided = None
         try:
             undo_review(ctx.dataset)
         except ValueError as error:

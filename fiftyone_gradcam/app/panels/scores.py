@@ -16,6 +16,7 @@ from ..texts import markdown, percent, shortened
 from .choices import choice
 from .chosen import Chosen, PredictionChoices
 from .data import plot_name, send_plot
+from .patches import catch_up
 from .plots import STILL
 from .samples import show_samples
 from .score_plots import class_bars_plot, histogram_plot
@@ -222,6 +223,7 @@ class ScoresTab(PredictionChoices):
         label, wrong = state.bar_classes[ctx.params["idx"]], ctx.params["trace_idx"] == 1
         view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, wrong)
         if label in self._known(ctx):
+            catch_up(ctx)
             state.scored = label
             self.read_scores(ctx)
         if wrong and not len(view):
