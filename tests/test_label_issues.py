@@ -174,7 +174,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     assert dataset.info["label_issues"]["too_few"] == [{"class": "digit 2", "count": 4}]
     with pytest.raises(ValueError, match="folds .*1"):
         fg.find_label_issues(dataset, folds=1, **options)
-    with pytest.raises(ValueError, match="which backbone"):
+    with pytest.raises(ValueError, match="network of the weights"):
         fg.find_label_issues(dataset, weights="/some/file.pth")
     one = dataset.match(F("ground_truth.label") == "digit 1")
     with pytest.raises(ValueError, match=r"two classes with five different .*'digit 1' \(8\)"):
