@@ -82,7 +82,7 @@ class PredictionChoices:
         return chosen
 
     def count_ahead(self, ctx) -> None:
-        """Count what the tabs will show, while nobody waits for it."""
+        """Count what the tabs will show, in advance."""
         chosen = self.read_choices(ctx)
         if chosen is not None:
             chosen.counts()
