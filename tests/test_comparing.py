@@ -130,9 +130,9 @@ def test_accuracies_of_other_samples_or_labels_say_so(dataset):
     others = measured_on(dataset, paths[1:4], ["a", "a", "b"])
     assert difference({"x": one, "y": dict(one)}) is None
     assert difference({"x": one}) is None
-    assert "measured with other labels" in difference({"x": one, "y": relabelled})
-    assert "measured on other samples" in difference({"x": one, "y": others})
-    assert "on samples that are not known ('y')" in difference({"x": one, "y": None})
+    assert "measured with different labels" in difference({"x": one, "y": relabelled})
+    assert "measured on different samples" in difference({"x": one, "y": others})
+    assert "on samples that are unknown ('y')" in difference({"x": one, "y": None})
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_a_run_that_is_trained_again_or_gone_leaves_stale_values(dataset):
     fg.compute_embeddings(dataset, "second", "seen", overwrite=True)
     assert said(dataset) == {}
     dataset.delete_run("second")
-    assert said(dataset) == {("embeddings", "seen"): "run 'second' is gone"}
+    assert said(dataset) == {("embeddings", "seen"): "run 'second' was deleted"}
 
 
 def test_heatmaps_are_made_again_as_they_were(dataset):
@@ -202,7 +202,7 @@ def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
 def test_a_renamed_field_of_labels_is_said_to_be_gone(dataset):
     dataset.rename_sample_field("ground_truth", "truth")
     found = said(dataset)
-    assert found[("label issues", "label_quality")] == "the labels 'ground_truth' are gone"
+    assert found[("label issues", "label_quality")] == "the label field 'ground_truth' was deleted"
     assert "'ground_truth'" in found[("label scores", "prediction")]
 
 
@@ -259,7 +259,7 @@ def test_layouts_rest_on_the_training_of_their_run_and_on_the_samples(dataset):
     dataset.add_sample(dataset.first().copy())  # as many as there were, and others
     assert said(dataset)[("layout", "embeddings")] == why
     dataset.delete_run("later")
-    assert said(dataset)[("layout", "embeddings")] == "run 'later' is gone"
+    assert said(dataset)[("layout", "embeddings")] == "run 'later' was deleted"
 
 
 def test_layouts_of_embeddings_rest_on_their_field(dataset):
@@ -282,4 +282,4 @@ def test_layouts_of_embeddings_rest_on_their_field(dataset):
         "own": None,  # nobody knows where its numbers are from
     }
     dataset.delete_sample_field("seen")
-    assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' are gone"
+    assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' were deleted"

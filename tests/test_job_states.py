@@ -104,7 +104,7 @@ def test_the_oldest_of_a_target_is_next(dataset, service, submit):
     assert str(queue.next_operation(target).id) == first.id
     assert queue.next_operation(f"not {target}") is None
     first.cancel()
-    assert (first.state, first.message) == ("cancelled", "Cancelled before it began")
+    assert (first.state, first.message) == ("cancelled", "Cancelled before it started")
     assert str(queue.next_operation(target).id) == second.id
     assert [job.id for job in fg.list_jobs(dataset)] == [second.id, first.id]
 
@@ -118,7 +118,7 @@ def test_operations_of_others_are_no_jobs_of_this_plugin(dataset, service, submi
 
 def test_only_jobs_that_have_ended_are_repeated_or_forgotten(dataset, service, submit):
     job = submit(near=False)
-    with pytest.raises(ValueError, match="it cannot be called again, for it has not ended"):
+    with pytest.raises(ValueError, match="it cannot be run again, because it has not ended"):
         queue.repeat_job(job.id)
     queue.forget_job(job.id)
     assert [own.id for own in fg.list_jobs(dataset)] == [job.id]

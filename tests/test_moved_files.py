@@ -168,7 +168,7 @@ def test_another_folder_is_not_taken_for_a_moved_one(imported, tmp_path, name):
         for number in range(3):
             Image.effect_noise((20, 20), 50).save(other / label / f"00{number}.png")
     before = imported.values(FIELDS)
-    with pytest.raises(ValueError, match=r"which is gone; 0 of its 12 files are in .*other"):
+    with pytest.raises(ValueError, match=r"no longer exists, and 0 of its 12 files are in .*other"):
         import_again(other, name)
     imported.reload()
     assert imported.values(FIELDS) == before

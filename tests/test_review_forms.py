@@ -143,10 +143,11 @@ def test_the_tab_reviews_by_buttons(dataset):
     assert dataset.values("own.label")[1] == "a"
     assert state["card"]["id"] == dataset.values("id")[2]
     assert state["review_words"] == "1 of 3 suspicious reviewed, 1 corrected"
-    ctx = context(dataset, state, **asked)  # by somebody who saw what was there before
+    stale = {**asked, "label": "c"}  # from a page that still shows the label as it was before
+    ctx = context(dataset, state, **stale)
     panel.on_decide(ctx)
     (told,) = requests(ctx, "notify")
-    assert "somebody has changed it" in told["message"]
+    assert "it was changed elsewhere" in told["message"]
     panel.on_undo_review(context(dataset, state))
     assert dataset.values("own.label")[1] == "b"
     panel.on_buttons(context(dataset, state))

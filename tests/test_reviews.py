@@ -164,7 +164,7 @@ def test_bad_decisions_change_nothing(dataset, name):
         (at(dataset, 0), "relabel", {"label": "fox"}, "new_class=True"),
         (at(dataset, 0), "relabel", {"label": " "}, "must name a class"),
         (at(dataset, 1, 2), "accept", {}, "1 of 2 samples have no suggestion"),
-        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', and was 'bird' when it was shown"),
+        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', but was 'bird' when it was shown"),
         (at(dataset, 0, 1), "keep", {"shown": {ids[0]: "cat", ids[1]: "cat"}}, "1.png is 'bird'"),
         (dataset.select([ids[0], "0" * 24]), "keep", {}, "1 of 2 samples have been deleted"),
         (dataset.match_tags("none"), "keep", {}, "this view is empty"),

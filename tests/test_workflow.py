@@ -235,7 +235,7 @@ def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
     last.ground_truth = None
     last.save()
     fg.predict(other, run, heatmaps=("label",))
-    assert "1 sample is of a class that 'quick' does not know" in capsys.readouterr().out
+    assert "1 sample has a class that 'quick' does not know" in capsys.readouterr().out
     sample.reload()
     last.reload()
     for unknown in (sample, last):

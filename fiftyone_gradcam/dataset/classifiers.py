@@ -152,8 +152,8 @@ def own_labels(
     if strangers:
         count = sum(label in set(strangers) for label in labels)
         print(
-            f"{counted(count, 'sample is of a class', 'samples are of classes')} that "
-            f"{run.key!r} does not know: no "
+            f"{counted(count, 'sample has a class', 'samples have classes')} that "
+            f"{run.key!r} does not know, and no "
             f"label_score: {some(strangers)}"
         )
     return label_field, indexes
