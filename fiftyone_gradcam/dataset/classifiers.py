@@ -107,13 +107,16 @@ def way_before(dataset: fo.Dataset, run: Pretrained, field: str) -> str | None:
     return way if is_same else None
 
 
-def images_for(run: Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
-    """Image files of a dataset as a run sees them."""
+def images_for(
+    run: Run, paths: Sequence[str], dataset: fo.Dataset, is_rest: bool = False
+) -> Images:
+    """Image files of a dataset as a run sees them; `is_rest`: see `Images`."""
     return Images(
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
         decode_options=decode_options(dataset),
+        is_rest=is_rest,
     )
 
 

@@ -34,7 +34,7 @@ class Filters:
     Attributes:
         kind: of issue
         label, suggestion: the given class and the suggested one; both make a pair
-        below: the label quality, at most
+        below: what the label quality is less than
     """
 
     kind: str | None = None

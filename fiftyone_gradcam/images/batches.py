@@ -52,6 +52,8 @@ class Images:
         cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
         workers: decoding threads; by default one for each processor
         decode_options: which unusual files are decoded
+        is_rest: whether other files of the same set were read earlier: then none of these need be
+            readable
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Images:
         workers: int | None = None,
         resize: str = "squash",
         decode_options: DecodeOptions = DEFAULT,
+        is_rest: bool = False,
     ):
         check_resize(resize)
+        self.is_rest = is_rest
         self.decode_options = decode_options
         self.paths = list(paths)
         self.size, self.resize = size, resize
@@ -145,7 +149,7 @@ class Images:
                 yield batch
 
     def check_readable(self, positions: Sequence[int] | None = None) -> None:
-        """Refuse files of which none can be read.
+        """Refuse files of which none can be read, unless they are the rest of others.
 
         Args:
             positions: of the files in question; None for all. They have been tried
@@ -154,6 +158,8 @@ class Images:
             ValueError: naming the first, and the remedy
         """
         positions = range(len(self)) if positions is None else [int(i) for i in positions]
+        if self.is_rest:
+            return
         if len(positions) and all(i in self.failures for i in positions):
             raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
