@@ -64,17 +64,30 @@ def test_anomalies_and_where_they_are(tiles, real, capsys):
     scores = view.values("anomaly.score")
     assert scores == sorted(scores, reverse=True)
     assert view.skip(12).count_values("anomaly.label") == {"anomaly": 3, "normal": 57}  # 5% of 60
+    for sample in view:
+        share = sample.anomaly.false_alarm
+        sure = 1 - share if sample.anomaly.label == "anomaly" else share
+        assert sample.anomaly.confidence == pytest.approx(sure)
     assert "12 of 12 images that are not among 'good' are anomalies" in capsys.readouterr().out
     for sample in view.limit(12):
         pixels = np.asarray(Image.open(sample.anomaly_map.map_path)).astype(float)
         assert pixels.shape == (96, 96)
         assert pixels[:48, :48].mean() > 2 * pixels[48:, 48:].mean()
     files = view.values("anomaly_map.map_path")
+    # A normal image is judged by others, as any is: about half of its cells are above the usual.
+    usual = view.match({"ground_truth.label": "good"}).values("anomaly_map.map_path")
+    assert 0.3 < np.mean([(np.asarray(Image.open(path)) > 1).mean() for path in usual]) < 0.8
     again = fg.find_anomalies(tiles, tiles.match_tags("none").concat(
         tiles.match({"ground_truth.label": "good"})), false_alarms=0.2, **options)  # fmt: skip
     assert again.skip(12).count_values("anomaly.label")["anomaly"] == 12
     assert not any(map(os.path.exists, files))  # the old heatmaps went with their values
     assert all(map(os.path.exists, again.values("anomaly_map.map_path")))
+    # What cannot be decoded any more loses what was said of it.
+    broken = tiles.match({"ground_truth.label": "bad"}).first()
+    with open(broken.filepath, "wb") as file:
+        file.write(b"no image")
+    last = fg.find_anomalies(tiles, "good", heatmaps=False, **options)
+    assert (len(last), tiles[broken.id]["anomaly"]) == (71, None)
 
 
 def test_anomalies_refuse_what_cannot_be(tiles, name):
