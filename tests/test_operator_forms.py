@@ -178,8 +178,8 @@ def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
 def test_a_whole_dataset_is_compared_and_evaluated_as_such(trained):
     """So that the verbs choose the samples tagged "test"; a view is taken as it is."""
     for verb, params in (("evaluate", {"run": "quick"}), ("compare_runs", {"a": "x", "b": "y"})):
-        for view in (None, trained.limit(5)):
-            request = {"dataset_name": trained.name, "params": params}
+        for view, target in ((None, None), (None, "CURRENT_VIEW"), (trained.limit(5), None)):
+            request = {"dataset_name": trained.name, "params": params, "view_target": target}
             request |= {} if view is None else {"view": view._serialize()}
             ctx = foo.executor.ExecutionContext(request, operator_uri=URI + verb)
             samples = foo.get_operator(URI + verb).arguments(ctx)["samples"]
