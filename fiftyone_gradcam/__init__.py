@@ -1,6 +1,6 @@
 """Train image classifiers in FiftyOne, see where they look, and find wrong labels.
 
-The verbs are imported when they are first used, so that importing the package costs nothing.
+Public names are imported when they are first used, so that importing the package is fast.
 """
 
 import sys
@@ -59,7 +59,8 @@ def __getattr__(name: str):
 
 
 class _Package(ModuleType):
-    """Python makes each room an attribute of the package; `review` is a verb before it is one."""
+    """Keep public functions when Python sets a subpackage of the same name, such as `review`, as an
+    attribute."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

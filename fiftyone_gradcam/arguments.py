@@ -1,4 +1,4 @@
-"""Arguments of verbs that can be nothing of the kind that is asked for, refused by name."""
+"""Check arguments of public functions, with error messages that name the argument."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-TEXTS = ("str", "str | None")  # annotations, as they are written
+TEXTS = ("str", "str | None")  # annotations as text
 SEEDS = ("seed",)
-MOST_SEED = 2**32 - 1  # that NumPy, scikit-learn and PyTorch all take
-MOST_NUMBER = 2**63 - 1  # that the database can hold
+MOST_SEED = 2**32 - 1  # valid for NumPy, scikit-learn and PyTorch
+MOST_NUMBER = 2**63 - 1  # limit of the database
 HALF_LETTER = re.compile("[\ud800-\udfff]")
-# Keys and choices: a message of theirs says what there is to choose from.
+# Keys and choices: the functions raise errors that list the valid values.
 OWN_WORDS = ("key", "new_key", "level", "label_from", "split_from", "how")
 
 
 def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -> None:
-    """Refuse what is not a string where one is asked for, a seed that is not a whole number, and
-    what no file system or database can hold.
+    """Check that strings are strings, seeds are valid, and values can be stored.
 
-    What a verb refuses in words of its own, such as a key, is left to it.
+    Values that a function checks itself, such as keys, are not checked.
 
     Args:
-        signature: of the verb, with annotations as text
+        signature: signature of the function, with annotations as text
         given: arguments by name
 
     Raises:
-        TypeError: naming the argument and its value, if it is not text
-        ValueError: if it is another value that cannot be
+        TypeError: naming the argument and its value, if it is not a string
+        ValueError: if another value is invalid
     """
     for name, value in given.items():
         parameter = signature.parameters.get(name)
@@ -52,11 +51,11 @@ def check_arguments(signature: inspect.Signature, given: Mapping[str, object]) -
 
 
 def check_storable(name: str, value: object) -> None:
-    """Refuse a text or a number that no file system or database can hold.
+    """Check that a string or number can be stored by file systems and the database.
 
     Args:
-        name: of the argument
-        value: of it, or one of its values
+        name: name of the argument
+        value: the argument, or one element of it
 
     Raises:
         ValueError: naming both
@@ -64,7 +63,7 @@ def check_storable(name: str, value: object) -> None:
     if isinstance(value, str | os.PathLike):
         if "\0" in str(value):
             raise ValueError(f"{name} must not contain a null character: {value!r:.80}")
-        # A path may: half a letter stands for a byte of a name that is not UTF-8.
+        # In a path, a lone surrogate stands for a byte that is not valid UTF-8.
         if HALF_LETTER.search(str(value)) and not os.path.lexists(value):
             raise ValueError(f"{name} {value!r:.80} contains characters that are not valid Unicode")
     elif isinstance(value, numbers.Integral) and abs(int(value)) > MOST_NUMBER:
@@ -72,7 +71,7 @@ def check_storable(name: str, value: object) -> None:
 
 
 def checked(verb: Callable) -> Callable:
-    """Let `check_arguments` look at each call of a function."""
+    """Decorate a function so that `check_arguments` checks each call."""
     signature = inspect.signature(verb)
 
     @wraps(verb)
@@ -84,7 +83,8 @@ def checked(verb: Callable) -> Callable:
 
 
 def by_name(signature: inspect.Signature, args: tuple, options: dict) -> dict:
-    """Arguments by name; a call that does not fit is left to Python to refuse."""
+    """Return arguments by name; for a call that does not fit the signature, Python raises the error
+    later."""
     try:
         return signature.bind_partial(*args, **options).arguments
     except TypeError:

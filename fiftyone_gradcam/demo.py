@@ -1,4 +1,4 @@
-"""The demonstration: real images, wrong labels planted on purpose, the whole loop on them."""
+"""The demo: the whole workflow on real images, with wrong labels planted on purpose."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLANTED_SHARE = 0.01
 PLANTED_TAG = "planted error"
 PHOTO_EPOCHS = 3
 SIDE, JUDGED_SIDE = 64, 16
-# Digits must not be mirrored. They fill their images, so that shifts and zooms stay small.
+# Digits must not be flipped. They fill the image, so only small shifts are allowed.
 RECIPE = {
     "backbone": "small_cnn",
     "weights": "none",
@@ -43,7 +43,7 @@ RECIPE = {
 
 @dataclass(frozen=True)
 class DemoFolders:
-    """A tree of images, a folder for each class; `planted` maps files in a wrong folder to their
+    """A folder with one subfolder for each class; `planted` maps files in a wrong folder to their
     class."""
 
     root: Path
@@ -54,8 +54,8 @@ def make_folders(root: Path, seed: int = 0) -> DemoFolders:
     """Write scikit-learn's 1,797 handwritten digits as PNG files, 1% of them in a wrong folder.
 
     Args:
-        root: replaced if it exists
-        seed: of the choice of the planted errors
+        root: the folder to write, which is replaced if it exists
+        seed: random seed of the planted errors
     """
     from sklearn.datasets import load_digits
 
@@ -83,19 +83,19 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     """Run the whole workflow on digits with planted errors.
 
     Returns:
-        the samples, most suspicious first; and the figures: dataset, run, test_accuracy (on the
-        labels as they are in the folders), planted, found (planted errors among the first
-        2 x planted places of `label_quality`), seconds
+        a view of the samples, most suspicious first; and a dictionary of figures: dataset, run,
+        test_accuracy (measured with the labels of the folders), planted, found (planted errors
+        among the first 2 x planted samples by `label_quality`), seconds
 
     Raises:
-        ValueError: if a dataset of the demonstration's name exists that it did not make
+        ValueError: if a dataset of the demo's name exists that the demo did not make
     """
     start = time.perf_counter()
     check_name(DATASET_NAME)
     made = make_folders(_home() / "digits", seed)
     dataset = _import(made, DATASET_NAME)
     split(dataset, seed=seed)
-    # Labels are judged by smaller images, which is quicker; heatmaps want them larger.
+    # Smaller images are faster to judge; heatmaps need larger ones.
     suspicious = find_label_issues(dataset, seed=seed, **RECIPE, image_size=JUDGED_SIDE)
     fine_tune(dataset, RUN_KEY, seed=seed, watch=5, **RECIPE)
     predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
@@ -113,19 +113,19 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
 
 
 def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.DatasetView, dict]:
-    """Run the whole workflow on photos of ants and bees, some ants among the bees on purpose.
+    """Run the whole workflow on photos of ants and bees, with some ants among the bees.
 
     Args:
-        folder: of the photos; None downloads them (see `find_photos`)
-        seed: of everything random
+        folder: folder with the photos; by default (None), they are downloaded (see `find_photos`)
+        seed: random seed of the whole workflow
 
     Returns:
-        the samples, most suspicious first; and the figures: dataset, run, val_accuracy (None
-        without validation images), planted, found, seconds
+        a view of the samples, most suspicious first; and a dictionary of figures: dataset, run,
+        val_accuracy (None without validation images), planted, found, seconds
 
     Raises:
-        ValueError: if a dataset of the demonstration's name exists that it did not make, or the
-            folder does not hold the photos
+        ValueError: if a dataset of the demo's name exists that the demo did not make, or the folder
+            does not contain the photos
         ConnectionError: if photos or pretrained weights cannot be downloaded
     """
     start = time.perf_counter()
@@ -133,12 +133,12 @@ def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.Dataset
     source = find_photos(folder, _home())
     made = DemoFolders(_home() / "photos", make_photo_folders(source, _home() / "photos", seed))
     dataset = _import(made, PHOTOS_NAME)
-    backbone, weights = pick_backbone(dataset, None, None, "the demonstration needs some")
+    backbone, weights = pick_backbone(dataset, None, None, "the demo needs them")
     if weights == "none":
         raise ConnectionError(
-            "Photos need a pretrained network, and no weights can be downloaded. Put the file of "
-            "one, such as mobilenet_v2, into the cache of torch.hub, or leave --photos out for the "
-            "demonstration on handwritten digits"
+            "Photos need a pretrained network, and no weights can be downloaded. Put a weights "
+            "file, such as that of mobilenet_v2, into the cache of torch.hub, or leave --photos "
+            "out for the demo on handwritten digits"
         )
     if not dataset.info[import_record.INFO_KEY]["has_splits"]:
         split(dataset, seed=seed)
@@ -160,26 +160,26 @@ def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.Dataset
 
 
 def check_name(name: str) -> None:
-    """Refuse to replace a dataset that the demonstration did not make.
+    """Check that a dataset may be replaced because the demo made it.
 
     Raises:
-        ValueError: naming it
+        ValueError: naming the dataset
     """
     if fo.dataset_exists(name) and not fo.load_dataset(name).info.get(INFO_KEY):
         raise ValueError(
-            f"Dataset {name!r} exists already, and was not made by the demonstration. "
+            f"Dataset {name!r} exists already, and was not made by the demo. "
             f"Rename or delete it first"
         )
 
 
 def _home() -> Path:
-    """The folder of the demonstration's files."""
+    """The folder with the demo's files."""
     base = os.path.expanduser(fo.config.default_dataset_dir)
     return Path(os.path.abspath(base)) / "fiftyone_gradcam" / "demo"
 
 
 def _import(made: DemoFolders, name: str) -> fo.Dataset:
-    """Import a tree, and tag the planted errors."""
+    """Import a folder, and tag the planted errors."""
     print(
         f"Made {made.root}, with {counted(len(made.planted), 'image')} in a wrong folder on purpose"
     )
@@ -191,7 +191,7 @@ def _import(made: DemoFolders, name: str) -> fo.Dataset:
 
 
 def _found(made: DemoFolders, suspicious: fo.DatasetView) -> int:
-    """How many planted errors come first, which is printed too."""
+    """Count the planted errors among the first samples, and print the number."""
     places = suspicious.limit(2 * len(made.planted)).values("filepath")
     found = sum(path in made.planted for path in places)
     print(

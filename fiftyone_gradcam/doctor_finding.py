@@ -1,4 +1,4 @@
-"""What a check of `doctor` finds."""
+"""The result of a check of `doctor`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of a check: whether all is well, what was found, and how to fix it.
+    """The result of a check: whether it passed, what was found, and how to fix it.
 
     Attributes:
-        ok: whether the plugin works as it is
+        ok: whether the check passed
         text: what was found
-        remedy: what to do, empty if nothing needs doing
-        fix: does it, and says what it did; None where a person must
+        remedy: what the user can do; empty if nothing needs to be done
+        fix: a function that fixes the problem and returns a message; None if only the user can
     """
 
     ok: bool

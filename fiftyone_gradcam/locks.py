@@ -1,4 +1,4 @@
-"""Locks between processes: one writer at a time for each target, such as a dataset."""
+"""Locks between processes: only one writer at a time for each target, such as a dataset."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 POLL_SECONDS = 0.1
-NOTICE_SECONDS = 1.0  # a wait that is shorter needs no words
+NOTICE_SECONDS = 1.0  # no message for a shorter wait
 
 
 @dataclass
 class _Held:
-    """What this process knows of a target: the thread that works on it, and the open file."""
+    """The state of a target in this process: the lock between threads, and the open lock file."""
 
     thread: threading.RLock = field(default_factory=threading.RLock)
     count: int = 0
@@ -28,15 +28,15 @@ class _Held:
     path: Path | None = None
 
 
-# FiftyOne loads the plugin's modules under names of its own, a worker under theirs: what this
-# process holds is one thing to both.
+# FiftyOne loads the plugin's modules under other names than a worker does; both must share the
+# locks of this process.
 _shared = sys.modules.setdefault("_fiftyone_gradcam_locks", ModuleType("_fiftyone_gradcam_locks"))
 _guard: threading.Lock = vars(_shared).setdefault("guard", threading.Lock())
 _held: dict[str, _Held] = vars(_shared).setdefault("held", {})
 
 
 def own_folder() -> Path:
-    """A folder for what need not outlive the system's next start, of this user alone.
+    """Return a private folder for files that are not needed after a restart.
 
     Raises:
         PermissionError: if the folder belongs to another user, or is a link
@@ -57,27 +57,28 @@ def own_folder() -> Path:
 
 
 def dataset_target(dataset_id: str) -> str:
-    """What is locked while a dataset is changed; it outlives a change of its name."""
+    """The lock target of a dataset, which does not change when the dataset is renamed."""
     return f"dataset {dataset_id}"
 
 
 @contextmanager
 def locked(target: str, label: str = "", patience: float | None = None) -> Iterator[bool]:
-    """Wait until no other thread and no other process works on a target, and work on it.
+    """Hold a target exclusively: wait until no other thread or process holds it.
 
-    A thread that holds the target may take it again. The system gives the lock back when a
-    process ends, however it ends. Locks hold between processes of one user on one machine.
+    A thread that holds the target may lock it again. The operating system releases the lock when a
+    process ends, even if it was killed. Locks work between processes of one user on one machine.
 
     Args:
-        target: what only one may work on at a time
-        label: what it is, for messages; by default the target
-        patience: seconds to wait, at most; None waits for as long as it takes, and says so
+        target: name of the target
+        label: description for messages; by default, the target
+        patience: maximum time to wait, in seconds; by default (None), wait without limit and print
+            a message
 
     Yields:
-        whether it had to wait for another process, which may have changed what is known here
+        whether it waited for another process, which may have changed data that was read before
 
     Raises:
-        TimeoutError: if the target is still busy after `patience` seconds
+        TimeoutError: if the target is still locked after `patience` seconds
     """
     end = None if patience is None else time.monotonic() + patience
     with _guard:
@@ -94,12 +95,12 @@ def locked(target: str, label: str = "", patience: float | None = None) -> Itera
 
 @contextmanager
 def held_by_process(target: str, busy: str = "", end: float | None = None) -> Iterator[bool]:
-    """Hold a target for this process: any of its threads may then take it with `locked`.
+    """Hold a target for this process: any of its threads may then lock it with `locked`.
 
     Args:
         target: see `locked`
-        busy: what is printed while another process holds it; nothing if empty
-        end: `time.monotonic()` at which to give up; None for never
+        busy: message to print while another process holds it; empty for no message
+        end: `time.monotonic()` at which to give up; by default (None), never
     """
     with _guard:
         held = _held.setdefault(target, _Held())
@@ -124,12 +125,13 @@ def held_by_process(target: str, busy: str = "", end: float | None = None) -> It
             try:
                 if os.name == "posix":
                     os.unlink(path)
-            finally:  # or this process would wait for itself for ever
+            finally:  # otherwise this process would wait for itself forever
                 os.close(file)
 
 
 def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:
-    """The locked file of a target, and whether it took waiting. It is gone after the last one."""
+    """Return the locked file of a target, its path, and whether it had to wait. The last process
+    removes the file."""
     digest = hashlib.sha256(target.encode(errors="backslashreplace")).hexdigest()
     path = own_folder() / f"{digest[:24]}.lock"
     notice: float | None = time.monotonic() + NOTICE_SECONDS
@@ -146,7 +148,7 @@ def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:
                     print(f"{busy}: waiting for it to end ...", flush=True)
                     notice = None
                 time.sleep(POLL_SECONDS)
-            # The one before may have removed the file: the lock is then one of a file of nobody.
+            # The previous holder may have removed the file; this lock would then have no effect.
             if os.name != "posix" or os.fstat(file).st_ino == os.stat(path).st_ino:
                 return file, path, waited
         except FileNotFoundError:
@@ -158,7 +160,7 @@ def _open(target: str, busy: str, end: float | None) -> tuple[int, Path, bool]:
 
 
 def _take(file: int) -> bool:
-    """Try to lock an open file; whether it was free."""
+    """Try to lock an open file; return whether it was free."""
     try:
         if os.name == "posix":
             import fcntl

@@ -1,6 +1,7 @@
-"""Progress of long work, how it is cancelled, and reports of what was left out.
+"""Progress reports and cancellation of long operations, and messages about files that were left
+out.
 
-Progress is a bar in the terminal, or goes to a callback such as the App's.
+Progress is shown as a bar in the terminal, or passed to a function such as the App's.
 """
 
 from __future__ import annotations
@@ -12,39 +13,41 @@ from contextlib import contextmanager
 
 from .images.decode import ImageError
 
-# Called with (done, total, message); done and total count images.
+# Is called with (done, total, message), where done and total count images.
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
-# What is counted comes first, as in "hidden or system files", not in "in the table, but images".
+# The counted noun is near the start, as in "hidden or system files"; phrases that start with "in"
+# or "of" are not changed, such as "in the table, but images".
 _MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}(?:file|image|link|mask))s\b")
 
 
 class CancelledError(Exception):
-    """Raised by a function that is passed as `progress`, to end the work.
+    """Raise this in a `progress` function to cancel an operation.
 
-    The verb that was called raises it on; `fine_tune` and `predict` say in it what they keep.
+    The operation raises it again; the messages of `fine_tune` and `predict` say what was kept.
     """
 
 
 @contextmanager
 def reporting(progress: Progress, message: str) -> Iterator[Report]:
-    """Give a verb something to report to.
+    """Provide a function that an operation reports its progress to.
 
     Args:
-        progress: a `Report` to call; or whether to draw a bar, None as FiftyOne is configured
-        message: what is being done
+        progress: a `Report` to call; or whether to show a progress bar, where None means FiftyOne's
+            setting `show_progress_bars`
+        message: what the operation does
     """
     if callable(progress):
         yield progress
         return
-    import fiftyone as fo  # heavy, and not needed where a callback takes the progress
+    import fiftyone as fo  # slow to import, and not needed with a callback
 
     shown = fo.config.show_progress_bars if progress is None else progress
     if not shown:
         yield lambda done, total, message: None
         return
     print(message, flush=True)
-    if not sys.stdout.isatty():  # a log, where a bar would leave a line for each of its steps
+    if not sys.stdout.isatty():  # in a log file, a bar would add a line at each step
         yield _quarters()
         return
     bar: list[fo.core.utils.ProgressBar] = []
@@ -63,7 +66,7 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
 
 
 def _quarters() -> Report:
-    """Print a line when each quarter of the work is done."""
+    """Return a function that prints a line when each quarter of the work is done."""
     printed = 0
 
     def report(done: int, total: int, message: str) -> None:
@@ -77,7 +80,7 @@ def _quarters() -> Report:
 
 
 def tell_failures(failures: Mapping[int, ImageError]) -> None:
-    """Print how many images could not be decoded, by reason, and name some."""
+    """Print how many images could not be decoded, by reason, with some examples."""
     reasons: dict[str, int] = {}
     for error in failures.values():
         reasons[error.reason] = reasons.get(error.reason, 0) + 1
@@ -85,7 +88,7 @@ def tell_failures(failures: Mapping[int, ImageError]) -> None:
 
 
 def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> None:
-    """Print how many of something were left out, by reason, and name some."""
+    """Print how many files were left out, by reason, with some examples."""
     if reasons:
         print(f"Left out {counted(sum(reasons.values()), what.removesuffix('s'))}:")
         for reason, count in reasons.items():
@@ -94,21 +97,21 @@ def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> N
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with what it counts, such as "1 image" and "2 images".
+    """Return a number with its noun, such as "1 image" and "2 images".
 
     Args:
-        number: how many
-        one, many: of one, and of any other number; None adds an "s" to the last word of `one`
+        number: the number
+        one, many: singular and plural noun; by default (None), the plural is `one` with an "s"
     """
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def counted_as(number: int, what: str) -> str:
-    """A number with words of many, such as "2 .xml files", or "1 .xml file" of one.
+    """Return a number with a phrase, such as "2 .xml files" or "1 .xml file".
 
     Args:
-        number: how many
-        what: words of which the first plural is what is counted
+        number: the number
+        what: a phrase in the plural, whose first plural noun is counted
     """
     if number == 1:
         what = _MANY.sub(lambda found: found[1], what).replace(" their own", " its own")
@@ -116,6 +119,6 @@ def counted_as(number: int, what: str) -> str:
 
 
 def some(names: Sequence[str], count: int = 10) -> str:
-    """The first names of a list, and how many more there are."""
+    """Return the first names of a list as text, with the number of the others."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return ", ".join(map(str, names[:count])) + more

@@ -1,21 +1,21 @@
-"""What somebody may have meant by a name that does not exist."""
+"""Suggest a similar name for a name that does not exist."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-ALIKE = 0.7  # of 1: how similar two names are at least, in either case
+ALIKE = 0.7  # minimum similarity of two names, in [0, 1]
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """A hint for an error message: "Did you mean 'resnet18'? ", or "" if nothing is similar.
+    """Return a hint for an error message: "Did you mean 'resnet18'? ", or "" if no name is similar.
 
-    Upper and lower case do not count, nor do "-", "_" and spaces.
+    Case, "-", "_" and spaces are ignored.
 
     Args:
-        name: what was asked for
-        known: the names that there are
+        name: the name that was asked for
+        known: existing names
     """
     plain: dict[str, str] = {}
     for other in known:

@@ -1,4 +1,4 @@
-"""The whole loop on the user's own folders, and what comes after it: figures, a list, the App."""
+"""The whole workflow on a folder of images, for the command line."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ def run_loop(
     max_pixels: int | None = None,
     **choices,
 ) -> tuple[fo.DatasetView, dict]:
-    """Run the whole loop on the user's own folders.
+    """Run the whole workflow on a folder of images.
 
-    The folder's own train/val/test folders are kept; without them the images are split.
+    Train, val and test folders are kept; without them, the images are split.
 
     Args:
         path: a folder with one folder of images for each class
-        name: of the dataset; None takes the folder's name
-        key: of the run; None takes the backbone's name, with a number if it is taken
-        recipe: see `fine_tune`; images without a split are split as it says
-        seed: of everything random
-        layout: where classes and splits stand, as far as it is not to be guessed: arguments of
-            `plan_import`
+        name: name of the dataset; by default (None), the name of the folder
+        key: key of the run; by default (None), the name of the backbone, with a number if that
+            exists
+        recipe: see `fine_tune`; images without a split are split with its fractions
+        seed: random seed of the whole workflow
+        layout: arguments of `plan_import` for classes and splits that should not be guessed
         keep_truncated, max_pixels: see `import_folders`
-        **choices: instead of those of the recipe; see `fine_tune`
+        **choices: options that replace those of the recipe; see `fine_tune`
 
     Returns:
-        the samples, most suspicious first; and the figures: dataset, run, val_accuracy,
-        test_accuracy (None without test images), seconds
+        a view of the samples, most suspicious first; and a dictionary of figures: dataset, run,
+        val_accuracy, test_accuracy (None without test images), seconds
     """
     start = time.perf_counter()
-    # What cannot work is refused before anything is written.
+    # Raise errors before anything is written.
     plan = plan_import(path, **(layout or {}))
     print(plan)
     plan.check()
@@ -88,13 +88,13 @@ def run_loop(
 
 
 def write_figures(figures: dict, path: str | None) -> None:
-    """Write the figures of a run as JSON; None writes nothing."""
+    """Write a dictionary of figures to a JSON file; do nothing if the path is None."""
     if path:
         Path(path).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def print_suspicious(view: fo.DatasetView, count: int = 10) -> None:
-    """Print the most suspicious labels, and how to see them in the App."""
+    """Print the most suspicious labels, and how to open them in the App."""
     print("The most suspicious labels:")
     for sample in view.limit(count):
         other = (
@@ -107,13 +107,13 @@ def print_suspicious(view: fo.DatasetView, count: int = 10) -> None:
 
 
 def open_app(view: fo.DatasetView, port: int | None = None, colors: str | None = None) -> None:
-    """Open the App on a view and wait until it is closed or interrupted.
+    """Open the App and wait until it is closed or interrupted.
 
     Args:
-        view: what it shows
-        port: None takes FiftyOne's setting
-        colors: "jet" paints heatmaps in jet at half opacity, for all datasets of this App; None in
-            one color for each field
+        view: the view to show
+        port: port of the App; by default (None), FiftyOne's setting
+        colors: "jet" shows heatmaps in jet at half opacity, for all datasets in this App; by
+            default (None), each field has one color
     """
     if colors is not None:
         paint_by_value(view._root_dataset)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from PIL import Image
 if TYPE_CHECKING:
     import fiftyone as fo
 
+pytest_plugins = ("app_fixtures", "summary")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Short, and not inside that of another session, such as one that starts workers: the addresses of
 # sockets, as the processes of a DataLoader use them, have at most 107 bytes.
@@ -262,129 +262,3 @@ def digit_weights(digit_files, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("weights") / "digits.pt"
     torch.save(found.model.state_dict(), path)
     return str(path)
-
-
-@pytest.fixture(scope="session")
-def app_server():
-    """An App's session, and its address."""
-    from serving import launch
-
-    session = launch(HOME)
-    yield session, f"http://127.0.0.1:{session.server_port}/"
-    session.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser, in which each test has windows and a storage of its own.
-
-    It has an event loop in this thread, which other modules must not find running.
-    """
-    from browser import ARGUMENTS, find_chromium
-    from playwright.sync_api import sync_playwright
-
-    chromium = find_chromium()
-    if chromium is None:
-        absent("a Chromium browser (such as `apt-get install chromium`)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def tabs(browser):
-    """The module's tabs, the one in use last: a browser reads the App's code once for each."""
-    from browser import VIEWPORT
-
-    with browser.new_context(viewport=VIEWPORT) as context:
-        yield context, []
-
-
-FAILED = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
-    """Note that a test has failed, for its fixtures."""
-    report = yield
-    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
-    return report
-
-
-def show_end(page, request) -> None:
-    """Keep a picture of what a test that failed has come to."""
-    if request.node.stash.get(FAILED, False):
-        page.picture(f"end of {request.node.name}")
-
-
-@pytest.fixture
-def app(app_server, tabs, dataset, request):
-    """A browser on the App, which remembers nothing; the module's `dataset` is open in its session.
-
-    It is the tab of the module's last test, emptied.
-    """
-    import fiftyone as fo
-    from browser import AppPage
-
-    (session, url), (context, used) = app_server, tabs
-    session.dataset = dataset
-    session.clear_view()  # or a tab would keep the view of the last test
-    session.spaces = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
-    if not used or used[-1].page.is_closed():
-        used.append(AppPage(context.new_page(), url))
-    page = used[-1]
-    page.empty(url)
-    yield page
-    if not page.page.is_closed():
-        show_end(page, request)
-        page.page.goto("about:blank")  # or it would see what the next test does
-    assert page.errors == [], page.errors
-
-
-OUTCOMES = ("refused", "accepted")
-HOSTILE: Counter = Counter()  # inputs by verb, kind and outcome, of all processes of the tests
-FAULTS: Counter = Counter()  # by verb, kind and outcome
-
-
-def _own_counts(module: str) -> Counter:
-    return getattr(sys.modules.get(module), "COUNTS", Counter())
-
-
-def pytest_sessionfinish(session) -> None:
-    """In a worker of pytest-xdist: hand the counts over."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        for module in ("judging", "counted"):
-            output[module] = [[*names, count] for names, count in _own_counts(module).items()]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node) -> None:
-    """Take the counts of a worker."""
-    for module, counts in (("judging", HOSTILE), ("counted", FAULTS)):
-        for *names, count in getattr(node, "workeroutput", {}).get(module, []):
-            counts[tuple(names)] += count
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Say how many hostile inputs and faults there were, and what became of them."""
-    if counts := HOSTILE + _own_counts("judging"):
-        terminalreporter.section("hostile inputs, by kind and verb")
-        for kind in sorted({kind for _, kind, _ in counts}):
-            verbs = sorted({verb for verb, other, _ in counts if other == kind})
-            for verb in verbs if len(verbs) == 1 else ("all", *verbs):
-                own = (verb,) if verb != "all" else verbs
-                both = (f"{sum(counts[v, kind, x] for v in own):6} {x}" for x in OUTCOMES)
-                terminalreporter.line(f"  {kind:34} {verb:22} {' '.join(both)}")
-        terminalreporter.line(f"  {sum(counts.values())} in all")
-    if counts := FAULTS + _own_counts("counted"):
-        terminalreporter.section("faults, by verb and kind, and what came of them")
-        for verb, kind in sorted({names[:2] for names in counts}):
-            own = {outcome: n for (*names, outcome), n in counts.items() if names == [verb, kind]}
-            words = ", ".join(f"{count} {outcome}" for outcome, count in sorted(own.items()))
-            terminalreporter.line(f"  {verb:24} {kind:18} {words}")
-        outcomes = ("survived", "lost", "mixed", "not repeated", "left over", "other")
-        sums = {x: sum(n for names, n in counts.items() if names[2] == x) for x in outcomes}
-        words = ", ".join(f"{count} {outcome}" for outcome, count in sums.items())
-        terminalreporter.line(f"  {sum(counts.values())} in all: {words}")

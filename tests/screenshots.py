@@ -1,14 +1,14 @@
 """Take the pictures of the README and the docs.
 
-python -m fiftyone_gradcam demo --photos --no-app && python tests/screenshots.py app
-python -m fiftyone_gradcam demo --no-app && python tests/screenshots.py verbs
+python -m fiftyone_gradcam demo --photos --no-app
+python tests/screenshots.py app
+python tests/screenshots.py verbs
 
-The first takes those of the App, with photos; `app DATASET` takes them of another dataset that has
-predictions with heatmaps, and label issues. The second takes the pictures that functions write.
+`app` takes those of the App, `verbs` the pictures that functions write. Both take the name of
+another dataset that has predictions with heatmaps, label issues, and a run with heatmaps by epoch.
 """
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +19,7 @@ os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195
 VIEWPORT = {"width": 1500, "height": 860}
+MOST_WIDE = 1200  # pixels of a picture that a function writes
 SETTLED = 4000  # ms until photos and heatmaps are painted
 
 
@@ -81,15 +82,16 @@ def verb_pictures(name: str) -> None:
     import fiftyone_gradcam as fg
 
     dataset = fo.load_dataset(name)
-    run = fg.load_run(dataset, "small_cnn")
+    run = fg.load_run(dataset, fg.list_runs(dataset)[-1])
     with Image.open(run.watch["strip"]) as strip:
-        strip.save(TARGET / "watch.jpg", quality=85)
+        save(strip, "watch")
     with Image.open(run.curves) as curves:  # a palette keeps the repository small
         curves.convert("RGB").quantize(160).save(TARGET / "curves.png", optimize=True)
     with tempfile.TemporaryDirectory() as folder:
         few = fg.lowest_scores(dataset, count=12)
         *_, sheet = fg.export_overlays(few, folder, "gradcam", progress=False)
-        shutil.copyfile(sheet, TARGET / "overlays.jpg")
+        with Image.open(sheet) as overlays:
+            save(overlays, "overlays")
         path = str(Path(folder) / "augmentation.png")
         fg.preview_augmentation(
             dataset,
@@ -97,7 +99,6 @@ def verb_pictures(name: str) -> None:
             path,
             count=3,
             copies=6,
-            image_size=64,
             rotation=20.0,
             elastic=4.0,
             contrast=0.5,
@@ -105,7 +106,14 @@ def verb_pictures(name: str) -> None:
             cutout=0.25,
         )
         with Image.open(path) as sheet:
-            sheet.convert("RGB").save(TARGET / "augmentation.jpg", quality=85)
+            save(sheet, "augmentation")
+
+
+def save(picture, name: str) -> None:
+    """Write a picture no wider than a page shows it."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((MOST_WIDE, MOST_WIDE))
+    picture.save(TARGET / f"{name}.jpg", quality=82, optimize=True)
 
 
 if __name__ == "__main__":
@@ -113,6 +121,6 @@ if __name__ == "__main__":
     if kind == "app":
         app_pictures(rest[0] if rest else "gradcam-demo-photos")
     elif kind == "verbs":
-        verb_pictures(rest[0] if rest else "gradcam-demo")
+        verb_pictures(rest[0] if rest else "gradcam-demo-photos")
     else:
         sys.exit(__doc__)

@@ -6,7 +6,8 @@ import shutil
 
 import fiftyone as fo
 import pytest
-from conftest import HOME, save_digits, show_end
+from app_fixtures import show_end
+from conftest import HOME, save_digits
 from published import as_saved
 from serving import launch, until
 

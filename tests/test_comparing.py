@@ -18,7 +18,9 @@ from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
 from fiftyone_gradcam.jobs.calls import decode
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
+from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.recipes import make_recipe
+from fiftyone_gradcam.workflow.retraining import _find_repeat, _Repeat
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (3, 6), (1, 12), (40, 60), (7, 7)])
@@ -92,7 +94,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
-    assert any("'one' does not know c" in note for note in found.notes)
+    assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("0.500 of 'one'" in note for note in found.notes)
     assert "3 -> " not in str(found)
@@ -161,10 +163,22 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     fg.review(noisy.select(ids[:10]), "relabel", "digit 0")
     fg.review(noisy.select(ids[10:]), "unclear")
     fg.review(noisy.select(ids[10:]), "exclude")  # which counts once, as the last decision
+
+    def cancel_in_the_middle(done: int, total: int, message: str) -> None:
+        if done > total / 2:
+            raise fg.CancelledError
+
+    with pytest.raises(fg.CancelledError, match="best weights are kept as run 'first_corrected'"):
+        fg.retrain(noisy, "first", progress=cancel_in_the_middle)
+    part = [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history]
+    assert part == [1, 2, 3]
     capsys.readouterr()
-    found = fg.retrain(noisy, "first")
+    found = fg.retrain(noisy, "first")  # completes it
     out = capsys.readouterr().out
-    assert "10 labels were corrected and 2 samples were excluded or called unclear" in out
+    assert [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history] == [
+        *range(1, QUICK["epochs"] + 1)
+    ]
+    assert "10 labels were corrected and 2 samples were excluded or marked unclear" in out
     assert "Left out by reviews: 2 excluded" in out
     assert (found.a, found.b) == ("first", "first_corrected")
     old, new = fg.load_run(noisy, "first"), fg.load_run(noisy, "first_corrected")
@@ -178,6 +192,22 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     again = fg.compare_runs(noisy, "first", "first_corrected")  # now from what is stored
     assert again.pairs == found.pairs
     assert again.fixed.values("id") == found.fixed.values("id")
+    capsys.readouterr()
+    again = fg.retrain(noisy, "first")  # of the same labels it is the same run
+    assert "Run 'first_corrected' was already trained on the current labels" in (
+        capsys.readouterr().out
+    )
+    assert (again.b, again.pairs) == ("first_corrected", found.pairs)
+    assert fg.list_runs(noisy) == ["first", "first_corrected"]
+    with pytest.raises(ValueError, match="Run 'first' exists already"):
+        fg.retrain(noisy, "first", key="first")
+    fg.review(noisy.select(ids[:1]), "relabel", "digit 1")  # of other labels it is another
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, False) == _Repeat(
+        "first_corrected_2"
+    )
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, True).key == "first_corrected_2"
+    fg.undo_review(noisy)
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), "x", False) == _Repeat("x")
     # What one of them cannot see does not count, though the other has predicted it earlier.
     gone = test.first()
     os.unlink(gone.filepath)

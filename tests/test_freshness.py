@@ -243,3 +243,74 @@ def test_values_of_an_earlier_version_are_taken_as_fresh(dataset):
     dataset.save()
     relabel(dataset, [1], C)
     assert ("label issues", "label_quality") not in said(dataset)
+
+
+def layout(dataset, **given):
+    return fg.show_embeddings(dataset, method="pca", progress=False, **given)
+
+
+def test_layouts_rest_on_the_training_of_their_run_and_on_the_samples(dataset):
+    fg.predict(dataset, make_run(dataset, "second", seed=1), "other", ())
+    layout(dataset, run_or_backbone="second")
+    layout(dataset.limit(6), run_or_backbone="second", brain_key="some")
+    assert said(dataset) == {}
+    # Labels and splits do not move an image, nor does predicting it again.
+    relabel(dataset, [1], C)
+    fg.split(dataset, seed=7)
+    fg.predict(dataset, "second", "other", ())
+    assert not [name for kind, name in said(dataset) if kind == "layout"]
+    fg.rename_run(dataset, "second", "later")
+    dataset.reload()
+    assert dataset.get_brain_info("embeddings").config.model == "run 'later', pca (gradcam)"
+    assert not [name for kind, name in said(dataset) if kind == "layout"]
+    before = dataset.load_brain_results("embeddings").points.copy()
+    dataset.delete_run("later")
+    make_run(dataset, "later", seed=2)
+    why = "run 'later' was trained again since"
+    found = {one.name: one for one in stale_values(dataset) if one.kind == "layout"}
+    assert {name: one.why for name, one in found.items()} == {"embeddings": why, "some": why}
+    # That of a view would be made of all samples: it is not offered.
+    assert (found["embeddings"].verb, found["some"].verb) == ("show_embeddings", None)
+    assert found["embeddings"].given["run_or_backbone"] == "later"
+    fg.show_embeddings(dataset, **found["embeddings"].given)
+    layouts = {name for kind, name in said(dataset) if kind == "layout"}
+    assert layouts == {"some"}
+    after = dataset.load_brain_results("embeddings").points
+    assert after.shape == before.shape
+    assert not np.allclose(after, before)
+    assert dataset.get_brain_info("embeddings").config.model == "run 'later', pca (gradcam)"
+    dataset.delete_brain_run("some")
+    ids = dataset.values("id")
+    dataset.delete_samples(ids[3])
+    why = "samples were added or deleted since"
+    assert said(dataset)[("layout", "embeddings")] == why
+    given = next(x.given for x in stale_values(dataset) if x.kind == "layout")
+    fg.show_embeddings(dataset, **given)
+    assert ("layout", "embeddings") not in said(dataset)
+    dataset.add_sample(dataset.first().copy())  # as many as there were, and others
+    assert said(dataset)[("layout", "embeddings")] == why
+    dataset.delete_run("later")
+    assert said(dataset)[("layout", "embeddings")] == "run 'later' is gone"
+
+
+def test_layouts_of_embeddings_rest_on_their_field(dataset):
+    fg.compute_embeddings(dataset, "first", "seen", progress=False)
+    layout(dataset, embeddings="seen")
+    layout(dataset, embeddings=np.stack(dataset.values("seen")), brain_key="own")
+    assert said(dataset) == {}
+    make_run(dataset, "second", seed=1)
+    fg.compute_embeddings(dataset, "second", "seen", overwrite=True, progress=False)
+    found = {one.name: one for one in stale_values(dataset)}
+    assert {name: one.why for name, one in found.items()} == {
+        "embeddings": "the embeddings 'seen' were computed again since"
+    }
+    fg.show_embeddings(dataset, **found["embeddings"].given)
+    assert said(dataset) == {}
+    dataset.add_sample(dataset.first().copy())
+    found = {one.name: one for one in stale_values(dataset) if one.kind == "layout"}
+    assert {name: one.verb for name, one in found.items()} == {
+        "embeddings": "show_embeddings",
+        "own": None,  # nobody knows where its numbers are from
+    }
+    dataset.delete_sample_field("seen")
+    assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' are gone"

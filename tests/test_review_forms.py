@@ -4,8 +4,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 import pytest
+from panel_contexts import context, requests
 from PIL import Image
-from test_panel import context, requests
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel

@@ -3,10 +3,10 @@
 import fiftyone as fo
 import numpy as np
 import pytest
+from panel_contexts import context, requests
 from scored import HOSTILE, class_names, scored_dataset
 from sklearn.metrics import confusion_matrix as sklearn_matrix
 from sklearn.metrics import precision_recall_fscore_support
-from test_panel import context, requests
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel

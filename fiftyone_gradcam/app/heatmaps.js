@@ -2,7 +2,7 @@
 // in the colors that the App paints with now.
 (function () {
   "use strict";
-  const { createElement: h } = window.React;
+  const { createElement: h, useRef } = window.React;
   const { useRecoilValue } = window.recoil;
   const { call, text, buttonStyle, Choice } = window.__gradcam__;
   const MOST_BUTTONS = 5; // more are in a list
@@ -26,6 +26,14 @@
     });
   }
 
+  // Clicks are applied in turn; one that another has followed by then is not.
+  let clicks = 0;
+  let applied = Promise.resolve();
+  function inTurn(apply) {
+    const own = ++clicks;
+    applied = applied.then(painted).then(() => own === clicks && apply()).catch(console.error);
+  }
+
   function Swatch({ path, words }) {
     const color = useRecoilValue(window.__fos__.pathColor(path));
     const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value";
@@ -46,18 +54,21 @@
     const choices = (schema && schema.view && schema.view.choices) || [];
     const active = useRecoilValue(window.__fos__.activeFields({ modal: false }));
     const shown = choices.filter((x) => x.paths.some((path) => active.includes(path)));
-    const show = async (choice) => {
-      await painted();
+    const now = useRef(active);
+    now.current = active;
+    const show = (choice) => inTurn(() => {
       const maps = choices.flatMap((x) => x.paths);
-      const fields = [...active.filter((x) => !maps.includes(x)), ...(choice ? choice.paths : [])];
+      const wanted = choice ? choice.paths : [];
+      const fields = [...now.current.filter((x) => !maps.includes(x)), ...wanted];
+      if (fields.length === now.current.length && fields.every((x) => now.current.includes(x))) return null;
       window.__foo__.executeOperator("@voxel51/operators/set_active_fields", { fields });
-      call("show_heatmap", { path: choice ? choice.paths[0] : "" }); // for the next time
-    };
+      return call("show_heatmap", { path: choice ? choice.paths[0] : "" }); // for the next time
+    });
     const button = (choice) => {
       const isOn = choice ? shown.includes(choice) : !shown.length;
       const label = choice ? choice.label : "None";
       return h("button", {
-        key: label, onClick: () => isOn || show(choice), "aria-pressed": isOn, title: label,
+        key: label, onClick: () => show(choice), "aria-pressed": isOn, title: label,
         "data-cy": `gradcam-show-${choice ? choice.paths[0] : "none"}`, style: { ...buttonStyle(isOn), padding: "2px 8px" },
       }, label);
     };

@@ -1,8 +1,7 @@
-"""Colors of heatmaps that a job is going to write, given to the App before there are any.
+"""Set the colors of heatmaps that a job will write, before any of them exists.
 
-The App reads the colors that are stored with a dataset when it opens it. Those that it is given
-later take maps away from tiles that show some, so that these stay without heatmaps; where no tile
-has a map yet, they do no harm.
+The App reads stored colors when it opens a dataset. If colors are set later, tiles that show
+heatmaps lose them. This does no harm as long as no tile has a heatmap.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from .showing import give_colors
 
 
 def color_planned(ctx, given: dict) -> Iterator:
-    """Store the colors of the fields that `predict` is to write; messages that give them to the App
-    too, if the dataset has no heatmaps.
+    """Store the colors of the fields that `predict` will write.
 
     Args:
-        ctx: of the operator
-        given: arguments of `predict`
+        ctx: the context of the operator
+        given: the arguments of `predict`
+
+    Yields:
+        messages that also set the colors in the App, if the dataset has no heatmaps
     """
     colors = plan_colors(ctx.dataset, planned_kinds(given), _classes(ctx, given.get("run")))
     if not heatmap_fields(ctx.dataset):
@@ -33,10 +34,10 @@ def color_planned(ctx, given: dict) -> Iterator:
 
 
 def planned_kinds(given: dict) -> dict[str, str]:
-    """The kind of each heatmap field that `predict` writes, by the name of the field.
+    """Return the kind of each heatmap field that `predict` writes, by field name.
 
     Args:
-        given: its arguments
+        given: the arguments of `predict`
     """
     names = heatmap_names(
         given.get("heatmaps", ("predicted",)),
@@ -48,7 +49,7 @@ def planned_kinds(given: dict) -> dict[str, str]:
 
 
 def _classes(ctx, run: object) -> list[str]:
-    """Classes of a run, whose order tells their colors apart; none of a run that is to come."""
+    """Return the classes of a run, whose order determines colors; [] if it does not exist yet."""
     try:
         return load_run(ctx.dataset, run).classes if isinstance(run, str | Run) else []
     except ValueError:

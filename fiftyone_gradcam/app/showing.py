@@ -1,17 +1,17 @@
-"""What the App shows of a result.
+"""Show the outcome of a verb in the App.
 
-An outcome is a plain dictionary, so that it can be stored with a job and be shown by whoever looks
-at the App when the job has ended. It has a "summary" and may have
+An outcome is a plain dictionary, so that it can be stored with a job and shown in any App that is
+open when the job ends. It has a "summary" and may have
 
 - "dataset": the name of a dataset to open
-- "changed": False if nothing in the dataset is new
+- "changed": False if the dataset has not changed
 - "gone": names of fields that were deleted
-- "view": samples to show, by `view_as_text`
-- "fields": names of fields to make visible; the first heatmap among them takes the place of others
+- "view": samples to show, serialized by `view_as_text`
+- "fields": names of fields to make visible; the first heatmap field replaces the visible one
 - "picture": the path of a picture
-- "panel": a panel of FiftyOne's to open: its "name", and "data": what it is to show, by the names
-  that it has for it
-- "rests_on": a digest of the labels that it was made with, by `dataset.basis.all_labels`
+- "panel": a panel of FiftyOne to open: its "name" and "data", the values to show by FiftyOne's
+  names
+- "rests_on": a digest of the labels that were used, by `dataset.basis.all_labels`
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ..jobs import calls
 
 PANEL = "classifier"
 RESTS_ON = "rests_on"
-OPEN_SECONDS = 15.0  # until an App has opened a dataset, at most
-PLACE_SECONDS = 1.5  # until it has a place for panels then
+OPEN_SECONDS = 15.0  # maximum time for the App to open a dataset
+PLACE_SECONDS = 1.5  # time after that until panels can be opened
 
 
 def show(ctx, outcome: dict) -> Iterator:
-    """Messages that make the App show an outcome."""
+    """Yield messages that make the App show an outcome."""
     if "dataset" in outcome:
         yield ctx.ops.open_dataset(outcome["dataset"])
         return
@@ -42,7 +42,7 @@ def show(ctx, outcome: dict) -> Iterator:
         yield ctx.ops.reload_dataset()
     gone = outcome.get("gone", ())
     if gone and any(name in str(ctx.view._serialize()) for name in gone):
-        yield ctx.ops.clear_view()  # it asks for what no longer exists
+        yield ctx.ops.clear_view()  # the view may use fields that no longer exist
     if "view" in outcome:
         yield ctx.ops.set_view(calls.decode(outcome["view"], ctx.dataset._doc.id)["view"])
     active = ctx.active_fields if isinstance(ctx.active_fields, list) else []
@@ -57,11 +57,11 @@ def show(ctx, outcome: dict) -> Iterator:
 
 
 def lacking_colors(ctx, known: list[str]) -> list[str]:
-    """Fields whose stored colors an App does not have that had opened the dataset before.
+    """Return the fields whose stored colors are missing in an App that opened the dataset earlier.
 
     Args:
-        ctx: of the panel
-        known: fields that need none, whatever was chosen for them in the App
+        ctx: the context of the panel
+        known: fields that are left out, because their colors were set before
     """
     shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
     if shown is None or stored is None:
@@ -71,28 +71,28 @@ def lacking_colors(ctx, known: list[str]) -> list[str]:
 
 
 def color_heatmaps(ctx, fields: list[str]) -> None:
-    """Give the App the stored colors of some fields.
+    """Set the stored colors of some fields in the App, which reads them only on opening a dataset.
 
-    It reads them only when it opens a dataset. To be called while no tile loads, and some time
-    before heatmaps are switched: tiles that load lose their maps when colors are set.
+    Call this while no tile loads, and some time before heatmaps are switched: tiles lose their
+    heatmaps if colors are set while they load.
 
     Args:
-        ctx: of the panel
-        fields: as `lacking_colors` found them
+        ctx: the context of the panel
+        fields: the result of `lacking_colors`
     """
     if fields and (stored := stored_colors(ctx.dataset)) is not None:
         give_colors(ctx, {path: stored.colors[path] for path in fields})
 
 
 def give_colors(ctx, colors: dict[str, str]) -> object:
-    """Give the App the colors of some fields; see `color_heatmaps`.
+    """Set colors of some fields in the App; see `color_heatmaps`.
 
     Args:
-        ctx: of whoever asks
-        colors: by the name of the field
+        ctx: the context of an operator or panel
+        colors: the colors by field name
 
     Returns:
-        the message to the App, for an operator that generates them; None if there is none to give
+        the message to the App, to be yielded by a generator operator; None if there is none
     """
     shown, stored = _scheme_in_app(ctx), stored_colors(ctx.dataset)
     if not colors or shown is None or stored is None:
@@ -107,7 +107,7 @@ def give_colors(ctx, colors: dict[str, str]) -> object:
 
 
 def _scheme_in_app(ctx) -> fo.ColorScheme | None:
-    """The colors that the App uses now; None outside of its server, or for another dataset."""
+    """Return the color scheme of the App; None outside its server, or for another dataset."""
     if not os.environ.get("FIFTYONE_SERVER"):
         return None
     from fiftyone.server.events import get_state
@@ -116,7 +116,7 @@ def _scheme_in_app(ctx) -> fo.ColorScheme | None:
 
 
 def show_job(ctx, id: str) -> Iterator:
-    """Messages that make the App show a job: in the panel, which is opened if need be."""
+    """Yield messages that make the App show a job in the panel, which is opened if necessary."""
     for panel in _panels(ctx.spaces):
         if panel.type == PANEL:
             event = {
@@ -126,16 +126,16 @@ def show_job(ctx, id: str) -> Iterator:
                 "skip_prompt": True,
             }
             yield ctx.trigger("prompt_user_for_operation", event)
-            yield ctx.ops.open_panel(PANEL)  # brings it to the front
+            yield ctx.ops.open_panel(PANEL)  # brings the panel to the front
             return
     state = {"state": {"tab": "jobs", "own": id}}
     yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
 
 
 def show_panel(ctx, dataset_name: str) -> Iterator:
-    """A message that opens the panel, once the App has opened a dataset.
+    """Yield a message that opens the panel, once the App has opened a dataset.
 
-    An App without a dataset has no place for panels, and does not say when it has one.
+    The App cannot open panels without a dataset, and does not report when it can.
     """
     end = time.monotonic() + OPEN_SECONDS
     while not _is_open(dataset_name) and time.monotonic() < end:
@@ -146,7 +146,7 @@ def show_panel(ctx, dataset_name: str) -> Iterator:
 
 
 def _is_open(dataset_name: str) -> bool:
-    """Whether the App of this server has a dataset open."""
+    """Return whether the App of this server has a dataset open."""
     if not os.environ.get("FIFTYONE_SERVER"):
         return False
     from fiftyone.server.events import get_state
@@ -156,13 +156,14 @@ def _is_open(dataset_name: str) -> bool:
 
 
 def turn_panel(ctx, panel: dict) -> bool:
-    """Let a panel that is open show what is wanted; returns whether it is open.
-
-    The Embeddings panel forgets what it is to show in the moment in which it opens.
+    """Set the data of an open panel, because the Embeddings panel discards it while opening.
 
     Args:
-        ctx: of the panel that asks
-        panel: of an outcome
+        ctx: the context of this plugin's panel
+        panel: the "panel" of an outcome
+
+    Returns:
+        whether the panel is open
     """
     ids = [one.component_id for one in _panels(ctx.spaces) if one.type == panel["name"]]
     for id in ids:
@@ -180,5 +181,5 @@ def _panels(space: fo.Space | None) -> Iterator[fo.Panel]:
 
 
 def view_as_text(view) -> str:
-    """A view as an outcome holds it."""
+    """Serialize a view for an outcome."""
     return calls.encode({"view": view})

@@ -1,4 +1,4 @@
-"""Texts as the App wants them: what people wrote, such as class names, is shown as it is."""
+"""Format texts for the App, so that user texts such as class names are shown literally."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import re
 import textwrap
 from pathlib import Path
 
-# Within a word "_" has no meaning; "#", "+", "-", "=" and numbers have one at the beginning alone.
+# "_" has no meaning inside a word; "#", "+", "-", "=" and numbers have one only at the beginning.
 # Addresses would become links.
 _MARKS = re.compile(r"[\\`*{}\[\]|~>@]|(?<![^\W_])_|_(?![^\W_])|^[#+\-=]|(?<=www)\.|:(?=//)", re.I)
 _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def markdown(text: str) -> str:
-    """A text without meaning to Markdown or HTML, as the App reads it in notices and panels."""
+    """Escape a text for Markdown and HTML, which the App interprets in notices and panels."""
     text = _NUMBERED.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", " ".join(text.split())))
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def shortened(text: str, most: int) -> str:
-    """A text on one line; of a longer one the middle is left out, for ends tell names apart.
+    """Return a text on one line, shortened in the middle, because names often differ at the ends.
 
     Args:
-        text: such as the name of a class
-        most: characters that are shown, at least 3
+        text: the text, such as the name of a class
+        most: the maximum number of characters, at least 3
     """
     text = " ".join(text.split()) or text
     if len(text) <= most:
@@ -35,18 +35,18 @@ def shortened(text: str, most: int) -> str:
 
 
 def plotly(text: str, most: int = 24) -> str:
-    """A text without meaning to Plotly, which reads some HTML, shortened to a length."""
+    """Escape and shorten a text for Plotly, which interprets some HTML."""
     return html.escape(shortened(text, most), quote=False)
 
 
 def wrapped(text: str, width: int = 60, most: int = 300) -> str:
-    """As `plotly`, on several lines: a box beside the pointer must fit into the panel."""
+    """Format a text as `plotly` does, but on several lines, so that a tooltip fits the panel."""
     lines = textwrap.wrap(shortened(text, most), width) or [text]
     return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 
 def duration(seconds: float) -> str:
-    """About how long, such as "40 s", "12 min" or "2 h 5 min"."""
+    """Format a duration approximately, such as "40 s", "12 min" or "2 h 5 min"."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
@@ -54,10 +54,10 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share, such as "94.1%"; a dash for none."""
+    """Format a fraction as a percentage, such as "94.1%"; a dash for None."""
     return "–" if share is None else f"{100 * share:.1f}%"
 
 
 def picture_as_text(path: str) -> str:
-    """A PNG file as a browser takes it in place of an address."""
+    """Return a PNG file as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(Path(path).read_bytes()).decode()}"

@@ -1,1 +1,1 @@
-"""FiftyOne data: folders, splits, fields, runs and views. Everything that touches a dataset."""
+"""Everything that reads or changes a FiftyOne dataset: imports, splits, fields, runs and views."""

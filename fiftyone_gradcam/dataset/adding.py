@@ -1,4 +1,4 @@
-"""What an import adds to a dataset, and what it notices of the files that are there already."""
+"""Add images to a dataset during an import, and detect changes to files imported earlier."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from .fields import field_info
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options
 from .known_files import TRUNCATED, Known, known_files, metadata_of
 
-BATCH = 1000  # samples written at a time
+BATCH = 1000  # samples written at once
 OnStep = Callable[[int, int], None]
 
 
 def add(
     plan: Plan, result: Imported, label_field: str, on_step: OnStep
 ) -> list[tuple[str, str, Facts]]:
-    """Add what is new; note what has changed.
+    """Add new images, and record changes to earlier ones in the result.
+
+    Args:
+        plan: the plan of the import
+        result: the results of the import, to which is added
+        label_field: the field of the classes
+        on_step: called with (files done, total files)
 
     Returns:
-        what is to be stored of samples that were there, see `write_files`
+        the values to store for earlier samples (see `write_files`)
     """
     dataset = result.dataset
     options = decode_options(dataset)
@@ -90,7 +96,7 @@ def add(
 def _read_again(
     result: Imported, known: dict[str, Known], rows: Iterator[tuple[Item, Facts | ImageError]]
 ) -> list[tuple[str, str, Facts]]:
-    """See what became of files that may have changed; returns what is to be stored."""
+    """Check files that may have changed; return the values to store for their samples."""
     updates = []
     for item, found in rows:
         own = known[item.path]
@@ -104,7 +110,7 @@ def _read_again(
 
 
 def _gone(plan: Plan, known: dict[str, Known]) -> list[Known]:
-    """Samples whose files are not there any more."""
+    """Return the samples whose files no longer exist."""
     there = {item.path for item in plan.items}
     return [own for path, own in known.items() if path not in there and not os.path.exists(path)]
 
@@ -116,11 +122,14 @@ def _follow(
     gone: list[Known],
     found: dict[Item, Facts | ImageError],
 ) -> list[tuple[str, Item, Facts]]:
-    """Find files that are gone at another place: (path before, item, facts).
+    """Find missing files in other places.
+
+    Returns:
+        (old path, item, facts) for each file that was found
 
     Raises:
-        ValueError: if the dataset was imported from another folder, and this one does not hold
-            its files
+        ValueError: if the dataset was imported from another folder, and its files are not in this
+            one
     """
     then = result.dataset.info[INFO_KEY]["path"]
     images = {item.path: (item, x) for item, x in found.items() if isinstance(x, Facts)}
@@ -149,7 +158,7 @@ def _follow(
 
 
 def _write_all(result: Imported, rows: Iterator[tuple[Item, Facts]], label_field: str) -> None:
-    """Add samples, some at a time; what was read before an import is cancelled is kept."""
+    """Add samples in batches; if the import is cancelled, samples read before are added still."""
     batch = []
     try:
         for row in rows:
@@ -172,7 +181,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
     samples = [
         fo.Sample(
             filepath=item.path,
-            media_type=fom.IMAGE,  # by its content: FiftyOne tells it by the extension alone
+            media_type=fom.IMAGE,  # known from the content; FiftyOne looks only at the extension
             tags=[item.split] * bool(item.split) + [TRUNCATED] * found.is_truncated,
             metadata=metadata_of(found),
             **{label_field: fo.Classification(label=item.label) if item.label else None},
@@ -180,7 +189,7 @@ def _write(result: Imported, batch: list[tuple[Item, Facts]], label_field: str) 
         )
         for item, found in batch
     ]
-    # Of the same making all: that they fit the dataset is found out by the first of them.
+    # All samples have the same fields, so only the first batch is validated.
     is_first = not result.ids
     result.ids += result.dataset.add_samples(
         samples, expand_schema=is_first, validate=is_first, progress=False

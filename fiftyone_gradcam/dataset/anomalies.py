@@ -1,4 +1,4 @@
-"""How anomalies are stored: a field of scores, and one of heatmaps."""
+"""Store anomalies in two fields: one of scores and one of heatmaps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ATTRIBUTES = {"score": "float", "false_alarm": "float"}
 
 
 class AnomalyMaps:
-    """Heatmap files of what is unusual, which go again if they are not stored.
+    """Write heatmap files of anomalies, and delete them again if they are not stored.
 
     Args:
-        dataset: that they are of
-        field: of the heatmaps
-        ids: of the samples, by position
-        resize: how images were made square
+        dataset: the dataset of the samples
+        field: the field of the heatmaps
+        ids: ids of the samples, by position
+        resize: how images were resized to a square
     """
 
     def __init__(self, dataset: fo.Dataset, field: str, ids: Sequence[str], resize: str):
@@ -40,7 +40,13 @@ class AnomalyMaps:
         self.values: dict[str, dict] = {}
 
     def draw(self, position: int, cells: np.ndarray, frame: tuple[int, int]) -> None:
-        """Write the file of a map (h, w) in [0, 1] of an image of some width and height."""
+        """Write the heatmap file of a sample.
+
+        Args:
+            position: the position of the sample
+            cells: the heatmap (h, w) in [0, 1]
+            frame: width and height of the image in pixels
+        """
         path = os.path.join(self.folder, f"{self.ids[position]}-{self.stamp}.png")
         box = seen_box(self.resize, *frame)
         save_heatmap(render_heatmap(cells, *frame, box, 1.0), path)
@@ -50,16 +56,16 @@ class AnomalyMaps:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Delete the files if the work fails, and those that they replace if it does not.
+        """Delete the new files if the work fails, and the files that they replace otherwise.
 
-        Files of values that are decided on stay: the values may be stored already, or wait for the
-        next call.
+        After a failure, files of committed values are kept: these values are stored already, or
+        the next call stores them.
         """
         claim_folder(self.dataset)
         try:
             yield
         except BaseException:
-            with suppress(Exception):  # of a database that is gone: then the next call deletes them
+            with suppress(Exception):  # no database connection: the next call deletes them
                 remove_leftovers(self.dataset)
             raise
         sweep_heatmaps(self.dataset, [self.field])
@@ -74,16 +80,16 @@ def write_anomalies(
     facts: dict,
     maps: AnomalyMaps | None = None,
 ) -> None:
-    """Store what was found.
+    """Store the scores and heatmaps of anomalies.
 
     Args:
-        dataset: where to
-        ids: of all samples of the call; those without a row lose earlier values
-        rows: row in `found` of each sample
-        found: scores
-        name: of the field
-        facts: for the record
-        maps: that were drawn; None for none
+        dataset: the dataset to write to
+        ids: ids of all samples of the call; those that are not in `rows` lose earlier values
+        rows: by sample id, the row of the sample in `found`
+        found: the scores
+        name: the field of the scores
+        facts: facts to store with the fields
+        maps: the heatmaps; None if there are none
     """
     words = f"How unlike {facts['normal']} this is; above {found.threshold:.3g} is an anomaly"
     declared = {name: Declared("classification", words, facts, ATTRIBUTES)}

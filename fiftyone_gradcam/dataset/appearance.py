@@ -1,4 +1,4 @@
-"""What the images of a dataset look like, to tell near duplicates."""
+"""Descriptions of images by which near duplicates are found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .pretrained import pick_backbone
 
 WITHOUT = "cropped and mirrored copies are not found"
 BATCH = 64
-THUMBNAILS_OF = "mobilenet_v2"  # with embeddings of the user's: images are shown as this sees them
+THUMBNAILS_OF = "mobilenet_v2"  # with the user's embeddings, images are resized as for this one
 
 
 def appearance_of(
@@ -31,14 +31,17 @@ def appearance_of(
     device: str | None,
     progress: Progress,
 ) -> list[np.ndarray]:
-    """What near duplicates are found by, arrays (N, C): thumbnails, and features of the pretrained
-    backbone if there are weights. What earlier calls and `predict` have kept is used.
+    """Compute the arrays (N, C) by which near duplicates are found.
+
+    These are thumbnails and, if there are pretrained weights, features of the backbone. Values
+    stored by earlier calls and by `predict` are reused.
 
     Args:
-        dataset: that the images are of
-        ids, paths: of their samples; what cannot be decoded is reported, and has rows of NaN
+        dataset: the dataset of the images
+        ids, paths: ids and file paths of the samples; images that cannot be decoded are reported
+            and get rows of NaN
         backbone, weights, device, progress: see `find_leaks`
-        embeddings: (N, C) of the user's, in the place of features
+        embeddings: (N, C), the user's embeddings, used instead of features
     """
     if embeddings is not None:
         backbone, weights = THUMBNAILS_OF, "none"

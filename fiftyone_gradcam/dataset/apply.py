@@ -1,4 +1,4 @@
-"""A network as a model of FiftyOne's, for `dataset.apply_model` and `compute_embeddings`."""
+"""Wrap a network as a FiftyOne model, for `dataset.apply_model` and `compute_embeddings`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ Picture = str | os.PathLike | Image.Image | np.ndarray
 
 
 class ToSquare:
-    """Makes an image what a network sees of it, in the same way as `predict`.
+    """Resize an image to the input of a network, in the same way as `predict`.
 
     Args:
-        size: side of the square, in pixels
-        resize: how an image becomes square (see `fiftyone_gradcam.images.geometry.seen_box`)
+        size: side of the square in pixels
+        resize: how images are resized to a square (see
+            `fiftyone_gradcam.images.geometry.seen_box`)
         options: which unusual files are decoded
     """
 
@@ -33,16 +34,16 @@ class ToSquare:
         self.size, self.resize, self.options = size, resize, options
 
     def __call__(self, image: Picture) -> torch.Tensor:
-        """A uint8 tensor (3, size, size).
+        """Return the image as a uint8 tensor (3, size, size).
 
         Args:
-            image: the path of a file (turned upright by its EXIF data), a Pillow image, or a uint8
-                array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA
+            image: the path of a file (rotated according to its EXIF data), a Pillow image, or a
+                uint8 array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA
 
         Raises:
             ImageError: if the file cannot be decoded
-            ValueError: if the array is of another kind
-            TypeError: if it is neither
+            ValueError: if the array has another shape or type
+            TypeError: if the image is none of these
         """
         if isinstance(image, str | os.PathLike):
             least = smallest_side(self.resize, self.size)
@@ -56,7 +57,7 @@ class ToSquare:
                 f"An image is the path of a file, a Pillow image or a NumPy array, not "
                 f"{type(image).__name__}"
             )
-        pixels = np.array(to_square(found, self.size, self.resize))  # torch wants it writable
+        pixels = np.array(to_square(found, self.size, self.resize))  # torch needs a writable copy
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -71,7 +72,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 class _FromPath(GetItem):
-    """What a worker reads of a sample: the path of its file, made what the network sees."""
+    """Read the image of a sample in a worker, and resize it to the input of the network."""
 
     def __init__(self, to_square: ToSquare, field_mapping: dict[str, str] | None = None):
         super().__init__(field_mapping=field_mapping)
@@ -84,26 +85,28 @@ class _FromPath(GetItem):
     def __call__(self, values: dict[str, str]) -> torch.Tensor:
         try:
             return self.to_square(values["filepath"])
-        except ImageError as error:  # which has two arguments, and does not travel from a worker
+        except ImageError as error:  # has two arguments, and cannot be pickled by a worker
             raise ValueError(str(error)) from None
 
 
 class RunModel(
     fom.LogitsMixin, fom.EmbeddingsMixin, fom.TorchModelMixin, fom.SupportsGetItem, fom.Model
 ):
-    """A network for `dataset.apply_model(model, label_field=..., batch_size=16, num_workers=2)` and
+    """A network as a FiftyOne model.
+
+    Use it with `dataset.apply_model(model, label_field=..., batch_size=16, num_workers=2)` and
     `dataset.compute_embeddings(model, embeddings_field=...)`.
 
-    Its labels and confidences are those of `predict`. With `store_logits=True` the logits are
-    stored too; below `confidence_thresh` FiftyOne stores a classification without a label. A file
-    that cannot be decoded takes its batch with it (FiftyOne warns, or raises with
-    `skip_failures=False`); `predict` leaves out the file alone.
+    Labels and confidences are the same as those of `predict`. With `store_logits=True`, logits are
+    stored too; below `confidence_thresh`, FiftyOne stores a classification without a label. If a
+    file cannot be decoded, FiftyOne skips its whole batch with a warning, or raises an error with
+    `skip_failures=False`; `predict` leaves out only the file itself.
 
-    Its embeddings are those of `fiftyone_gradcam.compute_embeddings`, which keeps them: the means
-    over the cells of the target tensor, without the rounding to float16.
+    Embeddings are the same as those of `fiftyone_gradcam.compute_embeddings`, except that they are
+    not rounded to float16: the means over the cells of the target tensor.
 
     Args:
-        network: what predicts, on its device
+        network: the network, on its device
         options: which unusual files are decoded
     """
 
@@ -111,8 +114,8 @@ class RunModel(
     has_logits = True
     has_embeddings = True
     ragged_batches = False
-    preprocess = True  # FiftyOne turns it off where its workers have done it
-    config = None  # FiftyOne asks it for options of a model's own
+    preprocess = True  # FiftyOne sets it to False if its workers preprocess
+    config = None  # required by FiftyOne, for options of the model
 
     def __init__(self, network: Network, options: DecodeOptions = DEFAULT):
         super().__init__()
@@ -122,35 +125,35 @@ class RunModel(
 
     @property
     def device(self) -> torch.device:
-        """What it runs on."""
+        """The device of the network."""
         return self._network.device
 
     @property
     def transforms(self) -> ToSquare:
-        """What is done to each image before prediction."""
+        """The preprocessing of images."""
         return self._to_square
 
     @property
     def _using_gpu(self) -> bool:
-        """Whether memory is worth pinning, which FiftyOne asks for `pin_memory=True`."""
+        """Whether to pin memory; FiftyOne uses this for `pin_memory`."""
         return self.device.type == "cuda"
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> GetItem:
-        """What FiftyOne's workers read of a sample."""
+        """Return the object by which FiftyOne's workers read a sample."""
         return _FromPath(self._to_square, field_mapping)
 
     def predict(self, arg: Picture | torch.Tensor) -> fo.Classification:
-        """The label of one image (see `predict_all`)."""
+        """Return the label of one image (see `predict_all`)."""
         return self.predict_all([arg])[0]
 
     def predict_all(
         self, args: Sequence[Picture] | Sequence[torch.Tensor] | torch.Tensor | np.ndarray
     ) -> list[fo.Classification]:
-        """The labels of some images.
+        """Return the labels of some images.
 
         Args:
-            args: images as in `ToSquare`, or, while `preprocess` is False, what `transforms` makes
-                of them: uint8 tensors (3, S, S), also stacked
+            args: images as accepted by `ToSquare`; or, if `preprocess` is False, the results of
+                `transforms`: uint8 tensors (3, S, S), which may be stacked
         """
         logits, _ = self._see(args)
         labels = []
@@ -164,27 +167,27 @@ class RunModel(
         return labels
 
     def embed(self, arg: Picture | torch.Tensor) -> np.ndarray:
-        """The embedding (C,) of one image (see `embed_all`)."""
+        """Return the embedding (C,) of one image (see `embed_all`)."""
         return self.embed_all([arg])[0]
 
     def embed_all(
         self, args: Sequence[Picture] | Sequence[torch.Tensor] | torch.Tensor | np.ndarray
     ) -> np.ndarray:
-        """The embeddings (n, C) of some images, which are given as to `predict_all`."""
+        """Return the embeddings (n, C) of some images, which are passed as to `predict_all`."""
         return self._see(args)[1]
 
     def get_embeddings(self) -> np.ndarray:
-        """The embeddings (n, C) of the images that were predicted or embedded last.
+        """Return the embeddings (n, C) of the last images that were predicted or embedded.
 
         Raises:
-            ValueError: if there were none
+            ValueError: if no image was predicted or embedded yet
         """
         if self._embeddings is None:
             raise ValueError("No image was predicted or embedded yet. Call embed() first")
         return self._embeddings
 
     def _see(self, args: Sequence | torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, K) and embeddings (n, C) of some images, from one forward pass."""
+        """Return logits (n, K) and embeddings (n, C) of some images, from one forward pass."""
         images = [self.transforms(arg) for arg in args] if self.preprocess else args
         if not len(images):
             return np.empty((0, len(self._network.classes))), np.empty((0, 0))

@@ -1,4 +1,4 @@
-"""What is counted in a dataset once, and kept until the dataset changes."""
+"""A cache of results computed from a dataset, valid until the dataset changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import fiftyone as fo
 
-MOST = 32  # results; the largest are scores of one class of all samples
+MOST = 32  # results kept; the largest hold the scores of one class for all samples
 
 Found = TypeVar("Found")
 _LOCK = Lock()
@@ -17,7 +17,7 @@ _KEPT: OrderedDict[tuple, tuple[Hashable, object]] = OrderedDict()
 
 
 def state_of(dataset: fo.Dataset) -> tuple:
-    """What differs after samples were added, changed or deleted, or fields were described."""
+    """Return a value that changes when samples or field descriptions of the dataset change."""
     samples = dataset._sample_collection
     newest = samples.find_one({}, ["last_modified_at"], sort=[("last_modified_at", -1)]) or {}
     count = samples.estimated_document_count()
@@ -27,20 +27,20 @@ def state_of(dataset: fo.Dataset) -> tuple:
 def cached(
     dataset: fo.Dataset, key: tuple[Hashable, ...], make: Callable[[], Found], state: tuple = ()
 ) -> Found:
-    """What `make` returns; it is not called again for the same key until the dataset changes.
+    """Return the result of `make`, calling it again only after the dataset has changed.
 
     Args:
-        dataset: which `make` reads
-        key: what is asked of it
-        make: reads it
-        state: what `state_of` has returned; empty asks for it
+        dataset: the dataset that `make` reads
+        key: identifies the result among all results of the dataset
+        make: computes the result
+        state: the value of `state_of`; if empty, it is determined here
     """
     state, place = state or state_of(dataset), (str(dataset._doc.id), *key)
     with _LOCK:
         if place in _KEPT and _KEPT[place][0] == state:
             _KEPT.move_to_end(place)
             return _KEPT[place][1]
-    made = make()  # of this state or a later one; a later one is counted again
+    made = make()  # of this state or a later one; in the latter case it is computed again
     with _LOCK:
         _KEPT[place] = (state, made)
         _KEPT.move_to_end(place)
@@ -50,6 +50,6 @@ def cached(
 
 
 def forget() -> None:
-    """Count everything again."""
+    """Clear the cache."""
     with _LOCK:
         _KEPT.clear()

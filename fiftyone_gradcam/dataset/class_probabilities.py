@@ -1,4 +1,4 @@
-"""The probabilities of all classes: as predictions have stored them, or else by a forward pass."""
+"""The probabilities of all classes: read from stored predictions, or computed by a forward pass."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class ClassProbabilities:
-    """What a run says of N samples.
+    """The class probabilities of N samples, as predicted by a run.
 
     Attributes:
-        classes: K names
+        classes: the names of the K classes
         probabilities: (N, K); NaN where an image cannot be decoded
     """
 
@@ -32,18 +32,18 @@ class ClassProbabilities:
 
     @property
     def known(self) -> np.ndarray:
-        """Which samples the run has an answer for (N,)."""
+        """(N,) booleans, True for samples that have probabilities."""
         return ~np.isnan(self.probabilities[:, 0])
 
     @property
     def predicted(self) -> list[str | None]:
-        """The most probable class of each sample; None where there is no answer."""
+        """The most probable class of each sample; None where there are no probabilities."""
         best = np.where(self.known, np.nan_to_num(self.probabilities).argmax(1), -1)
         return [self.classes[i] if i >= 0 else None for i in best]
 
 
 def field_of_run(dataset: fo.Dataset, run: Run) -> str | None:
-    """The field of predictions of a run as it is now; None if there is none."""
+    """Return the field with predictions of the current version of a run; None if there is none."""
     for name in prediction_fields(dataset):
         info = field_info(dataset, name)
         is_same = info.get("run") == run.key and info.get("version") == run.version
@@ -55,17 +55,18 @@ def field_of_run(dataset: fo.Dataset, run: Run) -> str | None:
 def class_probabilities(
     samples: fo.core.collections.SampleCollection, run: Run, device: str | None, report: Report
 ) -> ClassProbabilities:
-    """The probabilities of all classes for some samples, in their order.
+    """Return the probabilities of all classes for some samples, in their order.
 
     Args:
         samples: a dataset or view
-        run: whose predictions are read, or made where there are none; nothing is stored
-        device: for what is made
-        report: called with (images done, images in all, message)
+        run: the run whose predictions are read, or computed where they are missing; nothing is
+            stored
+        device: the torch device for predictions that are computed
+        report: called with (images done, total images, message)
 
     Raises:
-        FileNotFoundError, ValueError: if predictions are to be made and the checkpoint is gone or
-            damaged
+        FileNotFoundError, ValueError: if predictions must be computed and the checkpoint file does
+            not exist or is damaged
     """
     samples, dataset = whole(samples), root_dataset(samples)
     name = field_of_run(dataset, run)
@@ -90,7 +91,7 @@ def _forward(
     report: Report,
     is_rest: bool,
 ) -> np.ndarray:
-    """Probabilities (N, K) by the network; NaN where an image cannot be decoded."""
+    """Compute probabilities (N, K) with the network; NaN where an image cannot be decoded."""
     import torch
 
     network = run.network(device)

@@ -1,4 +1,4 @@
-"""The score of one class of all samples, read by one query."""
+"""Read the scores of one class for all samples in a single query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from bson import ObjectId
 
 from .fields import field_info, path_in, root_dataset, whole
 
-# A row as the database sends it, in BSON: all rows are of one length, so that 100,000 need no loop.
+# A row as the database sends it, in BSON. All rows have the same length, so that 100,000 of them
+# are parsed without a loop.
 ROW = np.dtype(
     [
         *(("length", "<i4"), ("id is", "S5"), ("id", "V12")),
@@ -18,19 +19,19 @@ ROW = np.dtype(
         *(("labeled is", "S9"), ("labeled", "u1"), ("end", "u1")),
     ]
 )
-NONE = float("-inf")  # of a sample without scores; null would have another length
+NONE = float("-inf")  # marks a sample without scores; null would have another length
 
 Samples = fo.core.collections.SampleCollection
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """What a classifier says of one class, of N samples that have scores and a label.
+    """The scores of one class for N samples that have both scores and a label.
 
     Attributes:
-        ids: (N,) of samples, as bytes
-        scores: (N,) the probability of the class
-        own: (N,) whether the class is the sample's label
+        ids: (N,) sample ids as bytes
+        scores: (N,) predicted probabilities of the class
+        own: (N,) booleans, True where the class is the sample's label
     """
 
     ids: np.ndarray
@@ -38,7 +39,7 @@ class ClassScores:
     own: np.ndarray
 
     def ids_of(self, places: np.ndarray) -> list[str]:
-        """Ids of some of the samples."""
+        """Return the ids of the samples at some positions."""
         return [str(ObjectId(self.ids[i].tobytes())) for i in places]
 
 
@@ -49,12 +50,13 @@ def class_scores(
 
     Args:
         samples: a dataset or view
-        label_field: their labels
-        prediction_field: whose scores, as `predict` has stored them in the field beside it
-        label: one of the classes that it knows
+        label_field: the field of the labels
+        prediction_field: the field of the predictions, whose scores `predict` stored in
+            `<prediction_field>_scores`
+        label: one of the classes of the predictions
 
     Raises:
-        ValueError: if the predictions do not know the class
+        ValueError: if the predictions have no scores of the class
     """
     samples = whole(samples)
     dataset = root_dataset(samples)
@@ -65,7 +67,7 @@ def class_scores(
     row = f"${prediction_field}_scores"
     is_whole = {"$and": [{"$isArray": row}, {"$eq": [{"$size": row}, len(classes)]}]}
     score = {"$cond": [is_whole, {"$toDouble": {"$arrayElemAt": [row, place]}}, None]}
-    # Rows that do not count are dropped here: to look at each twice takes the database longer.
+    # Rows without a score or label are dropped below: filtering in the database takes longer.
     steps = [
         {
             "$project": {

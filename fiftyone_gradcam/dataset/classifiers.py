@@ -1,4 +1,4 @@
-"""What predicts: a run by its key, a pretrained backbone by its name, or a network of one's own."""
+"""Find a classifier: a run by its key, a pretrained backbone by its name, or the user's network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .resizing import settled_for
 from .run import Pretrained, Run, pretrained
 from .training_sets import class_indexes
 
-OTHERWISE = "squash"  # where images have too few labels to compare ways
+OTHERWISE = "squash"  # resize for images with too few labels to compare the ways
 
 
 def find_classifier(
@@ -30,10 +30,17 @@ def find_classifier(
     weights: str | None = None,
     resize: str | None = None,
 ) -> Run:
-    """A run by its key, a pretrained classifier by its backbone's name, or a network as a run.
+    """Return a run by its key, a pretrained backbone by its name, or the user's network as a run.
+
+    Args:
+        samples: a dataset or view
+        run: a run or its key, the name of a backbone with ImageNet weights, or a network
+        weights: "imagenet" or a file, for a backbone only; by default (None), "imagenet"
+        resize: how images are resized, for a backbone only; by default (None), "auto"
 
     Raises:
-        ValueError: if there is neither
+        ValueError: if there is no such run or backbone, if the run was deleted or trained again
+            since it was loaded, or if weights or resize is given without a backbone
     """
     dataset = root_dataset(samples)
     if isinstance(run, Network):
@@ -63,7 +70,7 @@ def find_classifier(
 
 
 def _check_is_there(dataset: fo.Dataset, run: Run) -> None:
-    """Refuse a run of this dataset that was deleted or replaced since it was looked up."""
+    """Check that a run of this dataset was not deleted or replaced since it was loaded."""
     if run.dataset_name != dataset.name or run.trained is None:
         return
     if runs.load_run(dataset, run.key).version != run.version:
@@ -80,13 +87,14 @@ def shown_best(
     device: str | None,
     progress: Progress,
 ) -> Pretrained:
-    """A pretrained classifier that is shown images as before, or else in the best way.
+    """Return a pretrained classifier with the resize of its stored predictions, or the best one.
 
     Args:
-        samples: to be predicted; of those with labels, the ones tagged "train" decide if there are
-        run: shown images in any way
-        field: that may hold what it said, of predictions or heatmaps
-        label_field: of the samples; None takes the run's
+        samples: the samples to predict; the best resize is determined on those with labels, and
+            only on those tagged "train" if there are any
+        run: the classifier, with any resize
+        field: a field that may hold its predictions or heatmaps
+        label_field: the field of the labels; by default (None), that of the run
         device, progress: see `predict`
     """
     dataset = root_dataset(samples)
@@ -99,8 +107,11 @@ def shown_best(
 
 
 def way_before(dataset: fo.Dataset, run: Pretrained, field: str) -> str | None:
-    """How a pretrained classifier was shown the images of which a field holds what it said; None
-    if there is none."""
+    """Return the resize with which a pretrained classifier made the values of a field.
+
+    Returns:
+        the resize; None if the field holds no values of this classifier
+    """
     info = field_info(dataset, field)
     weights, _, way = str(info.get("version")).rpartition(", ")
     is_same = info.get("run") == run.key and weights == run.checkpoint and way in RESIZES
@@ -110,7 +121,7 @@ def way_before(dataset: fo.Dataset, run: Pretrained, field: str) -> str | None:
 def images_for(
     run: Run, paths: Sequence[str], dataset: fo.Dataset, is_rest: bool = False
 ) -> Images:
-    """Image files of a dataset as a run sees them; `is_rest`: see `Images`."""
+    """Return image files of a dataset, resized as the run requires; `is_rest`: see `Images`."""
     return Images(
         paths,
         run.recipe["image_size"],
@@ -123,10 +134,14 @@ def images_for(
 def own_labels(
     samples: fo.core.collections.SampleCollection, run: Run, label_field: str | None
 ) -> tuple[str, np.ndarray]:
-    """The field of the samples' own labels, and their class indexes, -1 where there is none."""
+    """Return the field of the samples' labels, and the class index of each label, -1 for none.
+
+    Raises:
+        ValueError: if none of the labels is a class of the run, which was trained here
+    """
     dataset = root_dataset(samples)
     if label_field is None and dataset.get_field(run.label_field) is None:
-        return run.label_field, np.full(len(samples), -1, np.int64)  # nothing is labeled yet
+        return run.label_field, np.full(len(samples), -1, np.int64)  # there are no labels yet
     label_field = label_field or run.label_field
     _, _, labels = labels_of(samples, label_field)
     indexes = class_indexes(labels, run.classes)

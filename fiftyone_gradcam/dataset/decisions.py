@@ -1,4 +1,4 @@
-"""Decide about labels, take decisions back, and take edits made elsewhere into the journal."""
+"""Decide about labels, and take edits made elsewhere into the journal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import fiftyone as fo
-from bson import json_util
 from pymongo import UpdateOne
 
 from ..progress import some
@@ -18,20 +17,15 @@ from .review_state import (
     REVIEW,
     Columns,
     changes_for,
-    columns_of,
     evidence_in,
     label_in,
-    own_score,
     stored_values,
     suggestion_in,
 )
 from .reviews import (
     LEFT_OUT,
-    OPTIONS,
     Review,
     declare_review,
-    document_before,
-    last_step,
     line_of,
     review_document,
 )
@@ -48,20 +42,20 @@ def decide(
     source: str,
     shown: Mapping[str, str | None] | None = None,
 ) -> list[Review]:
-    """Store a decision about some samples; about all of them or none.
+    """Store a decision about some samples, for all of them or for none.
 
-    The caller holds the dataset by `reviewing`.
+    The caller must hold the lock of `reviewing`.
 
     Args:
         dataset, ids: the samples
-        columns: where their labels and scores are
+        columns: the fields of their labels and scores
         decision: one of DECISIONS
-        new_label: says the label of a sample (id, what the database has of it)
-        source: where it was made
-        shown: labels by sample id as they were when somebody looked at them
+        new_label: a function of the id and the stored values of a sample that returns its label
+        source: where the decision was made, such as "Python"
+        shown: by sample id, the labels that the user saw when deciding
 
     Raises:
-        ValueError: if a sample is gone, or its label is not what was shown
+        ValueError: if a sample was deleted, or if its label is not the one that was shown
     """
     rows = stored_values(dataset, ids, columns)
     if gone := [i for i in ids if i not in rows]:
@@ -72,13 +66,13 @@ def decide(
     for sample_id, label in (shown or {}).items():
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
         if now != label:
-            raise ValueError(_changed(rows[sample_id], label, now))
+            raise ValueError(changed_since(rows[sample_id], label, now))
     declare_review(dataset)  # now that nothing is refused any more
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
-    # Labels come last, and in one write: cut short before it, the same call can be made again.
+    # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     if chosen := {after for before, after in labels.values() if after not in (before, None)}:
         add_classes(dataset, columns.label_field, sorted(chosen))
-    time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
+    time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id, (before, after) in labels.items():
         row = rows[sample_id]
@@ -99,60 +93,24 @@ def decide(
         changes[REVIEW] = review_document(one)
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, row, columns, changes)]
         own = {"_id": row["_id"], columns.label: before}
-        writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": _now()}}))
+        writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": time_now()}}))
         made.append(one)
-    _write(dataset, writes)
+    write_decisions(dataset, writes)
     return made
 
 
-def undo(dataset: fo.Dataset, count: int) -> list[Review]:
-    """Take the last steps back: labels, scores and `review` are what they were.
-
-    What was stored again since, such as predictions of another run, stays, with the score of the
-    label that is back. The caller holds the dataset by `reviewing`.
-
-    Raises:
-        ValueError: if a label has been changed since by somebody else; nothing is undone then
-    """
-    undone: list[Review] = []
-    for _ in range(count):
-        last = last_step(dataset)
-        if not last:
-            break
-        columns = columns_of(dataset, last[0][0].label_field)
-        rows = stored_values(dataset, [one.sample_id for one, _ in last], columns)
-        writes = []
-        for one, line in last:
-            row = rows[one.sample_id]
-            if label_in(row, columns) != one.new_label:
-                raise ValueError(
-                    _changed(row, one.new_label, label_in(row, columns), "it was reviewed")
-                    + (f". {len(undone)} earlier ones are undone" if undone else "")
-                )
-            history = row[HISTORY][:-1]
-            own = {"_id": row["_id"], columns.label: one.new_label, HISTORY: row[HISTORY]}
-            values = _values_before(line, row, columns, one.old_label)
-            values[HISTORY] = history or None
-            values[REVIEW] = document_before(row, history)
-            values["last_modified_at"] = _now()
-            writes.append(UpdateOne(own, {"$set": values}))
-        _write(dataset, writes)
-        undone += [one for one, _ in last]
-    return undone
-
-
 def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
-    """Take labels that were edited elsewhere, such as by Annotate, into the journal as corrections.
+    """Add labels that were edited elsewhere, such as in Annotate, to the journal as corrections.
 
-    They differ from the last decision, or else from the label as it was imported. Their scores
-    follow as if they had been reviewed. The caller holds the dataset by `reviewing`.
+    These labels differ from the last decision, or else from the label as imported. Their scores are
+    updated as in a review. The caller must hold the lock of `reviewing`.
     """
     edited = _edited(dataset, columns)
     if not edited:
         return []
     declare_review(dataset)
     rows = stored_values(dataset, edited, columns)
-    time, step = _now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
+    time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id, row in rows.items():
         old, now = edited[sample_id], label_in(row, columns)
@@ -168,12 +126,12 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, before, columns, changes)]
         writes.append(UpdateOne({"_id": row["_id"], columns.label: now}, {"$set": changes}))
         made.append(one)
-    _write(dataset, writes)
+    write_decisions(dataset, writes)
     return made
 
 
 def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
-    """Samples whose label is another than it was decided or imported, and what it was."""
+    """Return the samples whose label differs from the decided or imported one, with the latter."""
     now = {"$ifNull": [f"${columns.label}", None]}
     decided = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
     imported = {"$ifNull": [f"${columns.imported}", None]} if columns.imported else now
@@ -184,37 +142,18 @@ def _edited(dataset: fo.Dataset, columns: Columns) -> dict[str, str | None]:
 
 
 def _with_label(row: Mapping, columns: Columns, label: str | None) -> object:
-    """The value of the label field with another label."""
+    """Return the value of the label field with another label."""
     if columns.label == columns.label_field or label is None:
         return label
     own = row.get(columns.label_field)
     return {**own, "label": label} if own else document(fo.Classification, label=label)
 
 
-def _values_before(line: str, row: Mapping, columns: Columns, label: str | None) -> dict:
-    """What an undone decision has changed, as it was."""
-    facts = json_util.loads(line, json_options=OPTIONS)
-    before = facts["before"]
-    values = {columns.label_field: before[columns.label_field]}
-    quality = columns.quality
-    if quality in before and row.get(quality) == facts["quality_after"]:  # not judged since
-        values[quality] = before[quality]
-    for name, classes in columns.scores.items():
-        own = row.get(name)
-        if not own:
-            continue
-        old = facts["scores"].get(name)
-        is_same = old is not None and old["_id"] == own["_id"]
-        score = own_score(row.get(f"{name}_scores"), classes, label)
-        values[f"{name}.label_score"] = old["label_score"] if is_same else score
-    return values
-
-
-def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
+def write_decisions(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     """Store decisions.
 
     Raises:
-        ValueError: if labels were changed by somebody else at this very moment
+        ValueError: if labels were changed by another process at the same time
     """
     if not writes:
         return
@@ -229,12 +168,16 @@ def _write(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
         )
 
 
-def _changed(row: Mapping, then: str | None, now: str | None, since: str = "it was shown") -> str:
+def changed_since(
+    row: Mapping, then: str | None, now: str | None, since: str = "it was shown"
+) -> str:
+    """What to say where a label is not what it was, of a sample as the database has it."""
     return (
         f"The label of {row['filepath']} is {now!r}, and was {then!r} when {since}: somebody has "
         f"changed it. Nothing is lost or decided; look at it again"
     )
 
 
-def _now() -> datetime:
+def time_now() -> datetime:
+    """The time, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Labels as the database has them."""
+"""Labels in the form in which the database stores them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def _empty(kind: type) -> dict:
 
 
 def document(kind: type[fo.Label], **values) -> SON:
-    """A label as FiftyOne stores it, without the cost of building the label first, which is more
-    than that of everything else that is done for an image here."""
+    """Return a label as FiftyOne stores it, without creating the label object.
+
+    Creating the object would take longer than everything else that is done here for an image.
+    """
     for name, value in values.items():
         if isinstance(value, np.ndarray):
             values[name] = Binary(serialize_numpy_array(value))

@@ -1,4 +1,4 @@
-"""Embeddings that a user gives: an array, or a field of the samples."""
+"""Check embeddings that the user passes: an array, or the name of a field."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ VECTORS = (fo.VectorField, fo.ArrayField, fo.ListField)
 def given_embeddings(
     samples: fo.core.collections.SampleCollection, embeddings: Embeddings
 ) -> np.ndarray:
-    """Embeddings of samples, checked.
+    """Check embeddings and return them as an array.
 
     Args:
         samples: a dataset or view
-        embeddings: (N, C) finite numbers, in the order of the samples; or the name of a field that
-            holds a vector for each of them
+        embeddings: (N, C) finite numbers, in the order of the samples; or the name of a field with
+            a vector for each sample
 
     Returns:
         (N, C) float32; rows of NaN for samples that have no vector in the field
 
     Raises:
-        ValueError: saying what is wrong with them, and of which sample
-        TypeError: if they are neither
+        ValueError: if they are invalid; the message names the problem and a sample
+        TypeError: if they are neither an array nor the name of a field
     """
     if isinstance(embeddings, str):
         return _of_field(samples, embeddings)
@@ -99,7 +99,7 @@ def _of_field(samples: fo.core.collections.SampleCollection, name: str) -> np.nd
 
 
 def vector_fields(dataset: fo.Dataset) -> list[str]:
-    """Names of the top-level fields that hold vectors."""
+    """Return the names of the top-level fields that hold vectors."""
     found = {}
     for name, field in dataset.get_field_schema().items():
         is_numbers = isinstance(field, fo.ListField) and isinstance(
@@ -111,8 +111,7 @@ def vector_fields(dataset: fo.Dataset) -> list[str]:
 
 
 def embedding_fields(dataset: fo.Dataset) -> list[str]:
-    """Those of `vector_fields` that images can be compared by: not the class probabilities that
-    `predict` has written."""
+    """Return the `vector_fields` except those with class probabilities that `predict` wrote."""
     lists = {
         name: field
         for name, field in dataset.get_field_schema(ftype=fo.ListField).items()
@@ -127,15 +126,15 @@ def check_one_source(
     weights: str | None = None,
     **others: object,
 ) -> None:
-    """Refuse embeddings of the user's beside a network that is to compute some.
+    """Check that embeddings are not combined with a network that would compute them.
 
     Args:
-        embeddings: as given; None if there are none
-        backbone, weights: as given; None if they were not
-        **others: further arguments by name that say which network
+        embeddings: the user's embeddings; None if not given
+        backbone, weights: the user's choice of a network; None if not given
+        **others: further arguments that specify a network, by name
 
     Raises:
-        ValueError: naming both
+        ValueError: if both are given; the message names them
     """
     for name, value in {"backbone": backbone, "weights": weights, **others}.items():
         if embeddings is not None and value is not None:
@@ -145,10 +144,10 @@ def check_one_source(
 
 
 def check_can_wait(embeddings: Embeddings | None) -> None:
-    """Refuse embeddings that cannot be given to a job.
+    """Check that embeddings can be passed to a job, which takes only the name of a field.
 
     Raises:
-        ValueError: with the remedy
+        ValueError: if they cannot; the message says what to do
     """
     if embeddings is not None and not isinstance(embeddings, str):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How predictions compare with labels, counted by the database."""
+"""Compare predictions with labels, by aggregations in the database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Samples = fo.core.collections.SampleCollection
 
 
 def prediction_fields(dataset: fo.Dataset) -> list[str]:
-    """The classification fields that `predict` wrote."""
+    """Return the names of the classification fields that `predict` wrote."""
     return [n for n in classification_fields(dataset) if field_info(dataset, n).get("run")]
 
 
 def confusion_counts(
     samples: Samples, label_field: str, prediction_field: str
 ) -> dict[tuple[str, str], int]:
-    """Numbers of samples by label and prediction, of those that have both."""
+    """Count the samples by label and prediction, among those that have both."""
     samples = whole(samples)
     label = f"${path_in(root_dataset(samples), label_field)}"
     predicted = f"${prediction_field}.label"
@@ -37,15 +37,15 @@ def confusion_counts(
 def evaluation_counts(
     samples: Samples, label_field: str, prediction_field: str
 ) -> tuple[dict[tuple[str, str], int], list[Bin]]:
-    """As `confusion_counts`, with how often predictions of which confidence are right, in one pass.
+    """Compute `confusion_counts` and the bins of a reliability diagram in one pass.
 
     Args:
         samples: a dataset or view
-        label_field, prediction_field: what is compared
+        label_field, prediction_field: the fields to compare
 
     Returns:
-        numbers of samples by label and prediction, and bins of confidence; a prediction without a
-        confidence is in none of them
+        the numbers of samples by label and prediction, and the bins of confidence; predictions
+        without a confidence are in none of the bins
     """
     samples = whole(samples)
     label = f"${path_in(root_dataset(samples), label_field)}"
@@ -72,7 +72,7 @@ def evaluation_counts(
 def counts_of_two(
     samples: Samples, label_field: str, a: str, b: str
 ) -> dict[tuple[str, str, str], int]:
-    """Numbers of samples by label and the predictions in two fields, of those that have all."""
+    """Count the samples by label and two predictions, among those that have all three."""
     samples = whole(samples)
     label = f"${path_in(root_dataset(samples), label_field)}"
     facts = {"label": label, "a": f"${a}.label", "b": f"${b}.label"}
@@ -84,7 +84,7 @@ def counts_of_two(
 def samples_between(
     samples: Samples, label_field: str, prediction_field: str, label: str, predicted: str
 ) -> fo.DatasetView:
-    """The samples of a label that are predicted as a class, the most confident first."""
+    """Return the samples with a label that are predicted as a class, the most confident first."""
     return samples_among(samples, label_field, prediction_field, [label], [predicted])
 
 
@@ -95,12 +95,15 @@ def samples_among(
     labels: Sequence[str] | None,
     predicted: Sequence[str] | None,
 ) -> fo.DatasetView:
-    """The samples of some labels that are predicted as some classes, the most confident first.
+    """Return the samples with some labels that are predicted as some classes.
 
     Args:
         samples: a dataset or view
-        label_field, prediction_field: what is compared
-        labels, predicted: classes; None takes all
+        label_field, prediction_field: the fields to compare
+        labels, predicted: the classes; by default (None), all
+
+    Returns:
+        a view, the most confident predictions first
     """
     samples = whole(samples)
     own, found = path_in(root_dataset(samples), label_field), f"{prediction_field}.label"
@@ -109,20 +112,20 @@ def samples_among(
 
 
 def _one_of(names: Sequence[str] | None) -> dict:
-    """A query, not an expression: in these a name that begins with "$" would mean a field."""
+    """Return a query for names; in an expression, a name starting with "$" would mean a field."""
     return {"$ne": None} if names is None else {"$in": list(names)}
 
 
 def samples_of_class(
     samples: Samples, label_field: str, prediction_field: str, label: str, wrong: bool = False
 ) -> fo.DatasetView:
-    """The samples of a label, the lowest scores first.
+    """Return the samples with a label, those with the lowest scores first.
 
     Args:
         samples: a dataset or view
-        label_field, prediction_field: their labels and predictions
+        label_field, prediction_field: the fields of the labels and predictions
         label: the class
-        wrong: only those that are predicted as another class
+        wrong: return only samples that are predicted as another class
     """
     samples = whole(samples)
     own = path_in(root_dataset(samples), label_field)
@@ -135,7 +138,17 @@ def samples_of_class(
 def samples_told_apart(
     samples: Samples, label_field: str, a: str, b: str, right_a: bool, right_b: bool
 ) -> fo.DatasetView:
-    """The samples that two fields of predictions have right or wrong, the surest of `b` first."""
+    """Return the samples that two prediction fields have right or wrong.
+
+    Args:
+        samples: a dataset or view
+        label_field: the field of the labels
+        a, b: the two fields of predictions
+        right_a, right_b: whether the prediction in the field is correct
+
+    Returns:
+        a view, the most confident predictions in `b` first
+    """
     samples = whole(samples)
     own = f"${path_in(root_dataset(samples), label_field)}"
     is_right = [

@@ -1,4 +1,4 @@
-"""A run as a folder of its own: weights that plain torch reads, and all else as JSON."""
+"""Export and import runs as a folder: the weights as a state dict, everything else as JSON."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .run_files import CHECKPOINT
 
 FORMAT, VERSION = "fiftyone-gradcam run", 1
 WEIGHTS, FACTS = "weights.pt", "run.json"
-MOST_LETTERS = 500  # of a reason
+MOST_LETTERS = 500  # maximum length of a reason in a message
 CURVES, WATCH_MAPS, WATCH_STRIP = "curves.png", "watch.npz", "watch.png"
 
 
 def write_export(run: Run, folder: str) -> None:
-    """Write a run into a folder that exists and is empty.
+    """Write a run to an existing, empty folder.
 
     Args:
         run: a trained run
-        folder: gets weights.pt (a state dict), run.json, and curves.png, watch.npz and watch.png
-            where the run has them
+        folder: the folder, to which are written weights.pt (a state dict), run.json, and
+            curves.png, watch.npz and watch.png if the run has them
 
     Raises:
-        FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+        FileNotFoundError, ValueError: if the checkpoint file does not exist or is damaged
     """
     weights = os.path.join(folder, WEIGHTS)
     torch.save(run.load_model().state_dict(), weights)
@@ -73,11 +73,11 @@ def write_export(run: Run, folder: str) -> None:
 
 
 def read_export(folder: str) -> dict:
-    """What the run.json of an exported run says, checked, its weights too (but not loaded).
+    """Read and check the run.json of an exported run, and check the digest of its weights.
 
     Raises:
         FileNotFoundError: if the folder, or one of its two files, does not exist
-        ValueError: if it is not an exported run, or of another format version, or damaged
+        ValueError: if it is not an exported run, has another format version, or is damaged
     """
     paths = {name: os.path.join(folder, name) for name in (FACTS, WEIGHTS)}
     for name, path in paths.items():
@@ -111,15 +111,15 @@ def read_export(folder: str) -> dict:
 
 
 def unpack(folder: str, facts: dict, target: str) -> None:
-    """Turn an exported run into the files of a run.
+    """Convert an exported run into the files of a run.
 
     Args:
-        folder: the exported run
-        facts: as `read_export` gave them
-        target: a folder that is made; removing it after a failure is up to the caller
+        folder: the folder of the exported run
+        facts: the result of `read_export`
+        target: the folder to write to, which is created; the caller removes it after a failure
 
     Raises:
-        ValueError: if the weights are not those of the run's network
+        ValueError: if the weights do not fit the run's network
     """
     weights, checkpoint = os.path.join(folder, WEIGHTS), os.path.join(target, CHECKPOINT)
     try:
@@ -128,11 +128,11 @@ def unpack(folder: str, facts: dict, target: str) -> None:
         description = {name: facts[name] for name in ("backbone", "classes", "recipe")}
         save_checkpoint(checkpoint, state, description)
         load_checkpoint(checkpoint)
-    except OSError:  # a disk that is full says nothing about the weights
+    except OSError:  # such as a full disk: not an error of the weights
         raise
     except Exception as error:
         why = f"{error.__cause__ or error}"
-        if len(why) > MOST_LETTERS:  # torch names all tensors
+        if len(why) > MOST_LETTERS:  # torch lists all tensors
             why = f"{why[:MOST_LETTERS]}…"
         raise ValueError(
             f"The weights in {weights!r} do not fit {facts['backbone']!r} with "
@@ -145,10 +145,10 @@ def unpack(folder: str, facts: dict, target: str) -> None:
 
 
 def check_replaceable(folder: str) -> None:
-    """Refuse a folder that is not an exported run and nothing else.
+    """Check that a folder holds an exported run and nothing else.
 
     Raises:
-        FileExistsError: naming what is in the way
+        FileExistsError: if it holds another file; the message names it
     """
     known = {WEIGHTS, FACTS, CURVES, WATCH_MAPS, WATCH_STRIP}
     facts = os.path.join(folder, FACTS)
@@ -162,10 +162,10 @@ def check_replaceable(folder: str) -> None:
 
 
 def clear_up(folder: str) -> None:
-    """Delete what exports of runs to a folder that were killed have left beside it; a folder that
-    had made room for one that never came is put back.
+    """Delete what killed exports to a folder have left next to it.
 
-    No other process may be exporting to the folder.
+    A folder that was moved away to be replaced, and never was, is moved back. No other process may
+    be exporting to the folder.
     """
     parent, name = os.path.split(folder)
     own = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.part(\.[0-9a-f]{{8}}\.old)?")
@@ -181,11 +181,11 @@ def clear_up(folder: str) -> None:
 
 @contextmanager
 def in_place(part: str, target: str) -> Iterator[None]:
-    """Move a complete folder to where it belongs; if the body then fails, all is as before.
+    """Move a complete folder to its final path; if the body raises, undo this.
 
     Args:
         part: the folder to move
-        target: where to; what is there is replaced
+        target: the final path; an existing folder is replaced
     """
     aside = f"{part}.{uuid.uuid4().hex[:8]}.old" if os.path.isdir(target) else None
     if aside:
@@ -203,20 +203,20 @@ def in_place(part: str, target: str) -> Iterator[None]:
 
 
 def _read_weights(path: str) -> object:
-    """What a file of weights holds; torch says a page about each that it cannot read."""
+    """Load a file of weights; replace torch's very long errors by a short one."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is torch's own
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # torch itself raises EINVAL
             raise
         raise ValueError("the file is damaged, or holds other objects than tensors") from None
 
 
 def _check_weights(state: dict, facts: dict) -> None:
-    """Refuse weights that are of another network, before one of any size is built; or no numbers.
+    """Check that weights are finite, and enough for the network, before a large network is built.
 
     Raises:
-        ValueError: with what is wrong
+        ValueError: if they are not
     """
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
         raise ValueError("it is not a dictionary of tensors")

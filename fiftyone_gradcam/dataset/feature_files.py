@@ -1,7 +1,7 @@
-"""Files of features: rows of float16 that are mapped into memory, and what each is of.
+"""Files of image features: memory-mapped rows of float16, and a key for each row.
 
-A file holds the values of all rows, then a record for each row, then how many there are. It gets
-its name when it is complete, and is never changed after that.
+A file holds the values of all rows, then a record for each row, then a footer with the number of
+rows. It gets its final name when it is complete, and is never changed after that.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from ..disk import make_folder
 
 ENDING, PART = ".features", ".part"
-# The first 12 bytes are the sample's id, the next 8 tell its file as it was. Values are stored as
-# shares of a power of two, so that any network's features fit into float16.
+# The first 12 bytes of a key are the sample's id, the next 8 identify the version of its file.
+# Values are divided by a power of two, the scale, so that features of any network fit into float16.
 RECORD = np.dtype([("key", "V20"), ("scale", "<f4")])
 FOOTER = np.dtype([("magic", "S8"), ("width", "<u4"), ("count", "<u8")])
 MAGIC = b"features"
@@ -29,12 +29,12 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """A file that is complete.
+    """A complete file of features.
 
     Attributes:
-        path: where it is
-        values: (n, C) float16, mapped into memory
-        records: (n,) of `RECORD`
+        path: path of the file
+        values: (n, C) float16, memory-mapped
+        records: (n,) of type `RECORD`
     """
 
     path: str
@@ -42,18 +42,18 @@ class FeatureFile:
     records: np.ndarray
 
     def keys(self) -> list[bytes]:
-        """What each row is of."""
+        """Return the key of each row."""
         raw = self.records["key"].tobytes()
         size = RECORD["key"].itemsize
         return [raw[start : start + size] for start in range(0, len(raw), size)]
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Features (r, C) float32 of some rows."""
+        """Return the features (r, C) float32 of some rows."""
         return self.values[rows].astype(np.float32) * self.records["scale"][rows][:, None]
 
 
 def open_features(path: str) -> FeatureFile | None:
-    """A file of features; None if it is gone, or is none."""
+    """Open a file of features; return None if it does not exist or is not a valid one."""
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
@@ -73,7 +73,7 @@ def open_features(path: str) -> FeatureFile | None:
 
 
 def feature_files(folder: str) -> Iterator[FeatureFile]:
-    """All files of features in a folder, the newest first."""
+    """Yield all files of features in a folder, the newest first."""
     try:
         names = sorted(os.listdir(folder), reverse=True)
     except OSError:
@@ -87,11 +87,14 @@ def feature_files(folder: str) -> Iterator[FeatureFile]:
 def matches(
     folder: str, wanted: Mapping[bytes, int]
 ) -> Iterator[tuple[FeatureFile, np.ndarray, np.ndarray]]:
-    """The files of a folder with the rows that are wanted, and where each of them goes.
+    """Yield the files of a folder that contain wanted rows.
 
     Args:
-        folder: of files of features
-        wanted: where a row goes, by its key
+        folder: a folder with files of features
+        wanted: target positions by key
+
+    Yields:
+        the file, the indexes (r,) of its wanted rows, and their target positions (r,)
     """
     for file in feature_files(folder):
         keys = file.keys()
@@ -101,14 +104,14 @@ def matches(
 
 
 def read_rows(folder: str, wanted: Mapping[bytes, int], found: np.ndarray) -> np.ndarray:
-    """Read the rows of a folder that are wanted (see `matches`).
+    """Read the wanted rows from the files of a folder (see `matches`).
 
     Args:
         folder, wanted: see `matches`
-        found: (N, C) float32 to write to; (N, 0) if nothing is there as yet
+        found: (N, C) float32 array to write to; (N, 0) if C is not known yet
 
     Returns:
-        it, or another array in its place, whose rows are NaN where there is none
+        the same array, or a new one (N, C) in place of one (N, 0), with NaN in missing rows
     """
     for file, rows, places in matches(folder, wanted):
         width = file.values.shape[1]
@@ -120,9 +123,9 @@ def read_rows(folder: str, wanted: Mapping[bytes, int], found: np.ndarray) -> np
 
 
 def packed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, C) as float16, and the power of two (n,) that each row is to be multiplied by.
+    """Convert features (n, C) to float16, with a scale (n,) to multiply each row by.
 
-    What float16 takes as it is, is stored as it is: the power is 1 then.
+    The scale is a power of two; it is 1 for rows that fit into float16 as they are.
     """
     peaks = np.abs(values).max(1, initial=0.0)
     exponents = np.frexp(peaks)[1]
@@ -133,16 +136,16 @@ def packed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Features (n, C) as they are when they have been stored and read."""
+    """Round features (n, C) to the values that they have after being stored and read."""
     stored, scale = packed(np.asarray(values, np.float32))
     return stored.astype(np.float32) * scale[:, None]
 
 
 class FeatureWriter:
-    """Writes a file of features row by row; it appears whole, or not at all.
+    """Write a file of features row by row; the file appears only when it is complete.
 
     Args:
-        folder: where to; it is made when there is something to write
+        folder: the folder to write to, which is created with the first row
     """
 
     def __init__(self, folder: str):
@@ -153,15 +156,15 @@ class FeatureWriter:
 
     @property
     def count(self) -> int:
-        """The number of rows so far."""
+        """The number of rows added so far."""
         return sum(map(len, self._records))
 
     def add(self, keys: Sequence[bytes], values: np.ndarray) -> None:
-        """Write rows; what is not finite is left out, and is computed again when it is needed.
+        """Add rows; rows with values that are not finite are left out.
 
         Args:
             keys: n keys of 20 bytes
-            values: (n, C)
+            values: (n, C) features
         """
         values = np.asarray(values, np.float32)
         good = np.isfinite(values).all(1)
@@ -185,7 +188,7 @@ class FeatureWriter:
         self._file, self._width = os.fdopen(handle, "wb"), width
 
     def commit(self) -> str | None:
-        """Complete the file, and return its path; None if there is no row."""
+        """Complete the file and return its path; None if no row was added."""
         if self._file is None:
             return None
         try:
@@ -196,7 +199,7 @@ class FeatureWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            # Names in order of time: the newest is read first.
+            # Names sort by time, because the newest file is read first.
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:6]}{ENDING}"
             path = os.path.join(self.folder, name)
             os.replace(self._part, path)
@@ -207,9 +210,9 @@ class FeatureWriter:
         return path
 
     def discard(self) -> None:
-        """Give everything up that was not committed."""
+        """Discard everything that was not committed."""
         if self._file is not None:
-            with suppress(OSError):  # of a full disk, which it could not flush to
+            with suppress(OSError):  # flushing fails if the disk is full
                 self._file.close()
             self._file = None
             with suppress(FileNotFoundError):
@@ -217,11 +220,11 @@ class FeatureWriter:
 
 
 def merge_files(folder: str, samples: set[bytes]) -> None:
-    """Write the files of a folder as one, with the newest row of each sample.
+    """Merge the files of a folder into one, with the newest row of each sample.
 
     Args:
-        folder: of files of features
-        samples: ids (12 bytes) of the samples whose rows stay
+        folder: a folder with files of features
+        samples: ids (12 bytes) of the samples whose rows are kept
     """
     files, known = list(feature_files(folder)), set()
     width = files[0].values.shape[1] if files else 0
@@ -248,7 +251,7 @@ def merge_files(folder: str, samples: set[bytes]) -> None:
 
 
 def remove_parts(folder: str) -> None:
-    """Delete what writers that were killed have left; nobody may be writing there."""
+    """Delete files of killed writers; no process may be writing to the folder."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if name.endswith(PART):

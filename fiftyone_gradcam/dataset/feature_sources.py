@@ -1,4 +1,4 @@
-"""What says something of images (a network, or their pixels), and the folder of its features."""
+"""Sources of image features (a network, or the pixels alone), and the folders of their features."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from .files import FEATURES, dataset_folder, files_folder
 from .run import Pretrained, Run
 
 NOTE = "network.json"
-UNUSED_SECONDS = 30 * 24 * 3600.0  # so long are the features of a backbone kept that nobody reads
+UNUSED_SECONDS = 30 * 24 * 3600.0  # features of a backbone unread for longer count as leftovers
 
 
 @dataclass(frozen=True)
 class Source:
-    """What says something of images.
+    """A source of image features.
 
     Attributes:
-        digest: tells it from all others, and becomes the name of a folder: of a network letters
-            and digits, of pixels alone words with hyphens
-        words: what it is, for people
-        run: version of the run whose network this is; None of others, which outlive all runs
+        digest: identifies the source, and is the name of its folder: letters and digits for a
+            network, words with hyphens for pixels alone
+        words: a description to show
+        run: the version of the run whose network this is; None for other sources, whose features
+            are kept when runs are deleted
     """
 
     digest: str
@@ -42,12 +43,12 @@ class Source:
 def source_of(
     dataset: fo.Dataset, network: Network | FrozenLater, run: Run | None = None
 ) -> Source:
-    """A network as a source of features.
+    """Return a network as a source of features.
 
     Args:
-        dataset: that they are to be kept with
-        network: any
-        run: that it is of; features go with a run of this dataset
+        dataset: the dataset that the features are stored with
+        network: any network
+        run: the run of the network; features of a run of this dataset are deleted with the run
     """
     is_own = run is not None and not isinstance(run, Pretrained)
     is_own = is_own and run.dataset_name == dataset.name
@@ -55,27 +56,26 @@ def source_of(
 
 
 def thumbnails_source(size: int, resize: str) -> Source:
-    """Small gray pictures as a source of features (see `review.duplicates.thumbnails`)."""
+    """Return gray thumbnails as a source of features (see `review.duplicates.thumbnails`)."""
     return Source(f"thumbnails-{size}-{resize}", f"thumbnails of images of {size} pixels, {resize}")
 
 
 def measures_source(size: int, resize: str) -> Source:
-    """How light, sharp and rich images are (see `review.pictures.picture_measures`)."""
+    """Return pixel measures as a source of features (see `review.pictures.picture_measures`)."""
     return Source(f"measures-{size}-{resize}", f"measures of images of {size} pixels, {resize}")
 
 
 def folder_of(dataset: fo.Dataset, source: Source) -> str:
-    """Where the features of a source are."""
+    """Return the folder of the features of a source."""
     return os.path.join(dataset_folder(dataset), FEATURES, source.digest)
 
 
 def remove_gone(dataset: fo.Dataset, but: str = "") -> None:
-    """Delete the features of networks of runs that are gone, and what is kept of pixels alone if no
-    network is left.
+    """Delete the features of deleted runs, and features of pixels alone if no network is left.
 
     Args:
-        dataset: of which the caller has the lock
-        but: name of a folder that stays
+        dataset: the dataset, whose lock the caller holds
+        but: the name of a folder that is kept
     """
     versions = references.run_versions(str(dataset._doc.id))
     home = os.path.join(dataset_folder(dataset), FEATURES)
@@ -87,20 +87,21 @@ def remove_gone(dataset: fo.Dataset, but: str = "") -> None:
         shutil.rmtree(os.path.join(home, name), ignore_errors=True)
     if gone:
         with suppress(OSError):
-            os.rmdir(home)  # if it is empty
+            os.rmdir(home)  # fails unless it is empty
 
 
 def _is_of_pixels(name: str) -> bool:
-    """Whether the folder of a name holds what is read from pixels, which takes no network."""
+    """Return whether a folder name is that of a source of pixels alone."""
     return "-" in name
 
 
 def useless_features(dataset_id: str) -> set[str]:
-    """Names of the folders of features that nobody will miss: of runs that are gone, and of other
-    networks whose features have not been read for a month.
+    """Return the names of feature folders that are no longer needed.
+
+    These belong to deleted runs, or to other networks whose features were not read for a month.
 
     Args:
-        dataset_id: of a dataset that exists
+        dataset_id: the id of an existing dataset
     """
     versions = references.run_versions(dataset_id)
     home, found = os.path.join(files_folder(), dataset_id, FEATURES), set()
@@ -114,24 +115,28 @@ def useless_features(dataset_id: str) -> set[str]:
 
 
 def _used(folder: str) -> float:
-    """When the features in a folder were read or written last, in seconds since 1970."""
+    """Return when the features in a folder were last read or written, in seconds since 1970."""
     return os.path.getmtime(os.path.join(folder, NOTE))
 
 
 def is_gone(folder: str, versions: Collection[str]) -> bool:
-    """Whether the features in a folder are of runs that are all gone.
+    """Return whether the features in a folder belong to runs that were all deleted.
 
     Args:
-        folder: of a source
-        versions: of the runs that there are
+        folder: the folder of a source
+        versions: the versions of the runs that exist
     """
     runs = _noted(folder)["runs"]
     return bool(runs) and not set(runs) & set(versions)
 
 
 def _noted(folder: str) -> dict:
-    """What is noted of a source: "network", words; empty if nothing can be read. And "runs", the
-    versions of the runs that it is of, none for what outlives them."""
+    """Return the note in the folder of a source.
+
+    Returns:
+        "network", the description of the source, or "" if the note cannot be read; and "runs", the
+        versions of its runs, an empty list if the features do not belong to runs
+    """
     try:
         with open(os.path.join(folder, NOTE), encoding="utf-8") as file:
             note = json.load(file)
@@ -141,7 +146,7 @@ def _noted(folder: str) -> dict:
 
 
 def note_source(folder: str, source: Source) -> None:
-    """Note what the features in a folder are of."""
+    """Write a note about the source of the features into their folder."""
     before, runs = _noted(folder), []
     if source.run is not None and (before["runs"] or not before["network"]):
         runs = sorted({*before["runs"], source.run})

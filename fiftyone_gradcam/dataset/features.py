@@ -1,4 +1,4 @@
-"""Features of images: read where they are kept, computed and kept where they are not."""
+"""Image features: read if they are stored, otherwise computed and stored."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Reader = Network | FrozenLater | Callable[[torch.Tensor], torch.Tensor | np.ndar
 
 
 class Keep(Sink):
-    """Keeps what a pass says of images by one source, where it is not kept as yet.
+    """A sink that stores the features from one source for images that have none stored yet.
 
     Args:
-        kept: what there is
-        reader: makes uint8 images (n, 3, S, S) features (n, C); or the network of the pass, whose
-            pooled features are kept (the means over the cells of its target tensor), which is
-            loaded if it has anything to do
-        collects: whether all of it is wanted too
+        kept: the stored features
+        reader: a function that computes features (n, C) of uint8 images (n, 3, S, S); or the
+            network of the pass, which is loaded only if needed, and whose pooled features (the
+            means over the cells of its target tensor) are stored
+        collects: also collect the features of all images in `rows`
 
     Attributes:
-        lacking: (N,) which images there is nothing of
-        rows: (N, C) float32 if it is wanted, as it is when it has been stored and read; NaN for
-            images that cannot be decoded, (N, 0) if there is nothing of any
+        lacking: (N,) booleans, True for images without stored features
+        rows: None unless `collects` is True; (N, C) float32 features, rounded as when stored; NaN
+            for images that cannot be decoded, (N, 0) if there are no features at all
     """
 
     def __init__(self, kept: Kept, reader: Reader, collects: bool = False):
@@ -67,11 +67,13 @@ class Keep(Sink):
 
 
 def pixel_readers(size: int, resize: str) -> list[tuple[Source, Reader]]:
-    """What is kept of images, beside what a network sees in them, and what reads it: thumbnails
-    first.
+    """Return the sources that need pixels alone, with the functions that compute their features.
 
     Args:
-        size, resize: how images are shown
+        size, resize: the size in pixels and the way in which images are resized
+
+    Returns:
+        pairs of source and reader; thumbnails come first
     """
     return [
         (thumbnails_source(size, resize), small_pictures),
@@ -86,13 +88,13 @@ def feature_sinks(
     network: Network,
     run: Run | None = None,
 ) -> list[Keep]:
-    """What keeps pooled features, and what is read from pixels, of images that a pass shows.
+    """Return sinks that store pooled features and pixel features of the images of a pass.
 
     Args:
-        dataset: that the samples are of
-        ids, paths: of the samples
-        network: what the pass asks
-        run: that it is of, if it is of a run
+        dataset: the dataset of the samples
+        ids, paths: ids and file paths of the samples
+        network: the network of the pass
+        run: the run of the network, if it has one
     """
     readers = [
         (source_of(dataset, network, run), network),
@@ -110,17 +112,17 @@ def features_of(
     run: Run | None = None,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """Features of some samples by a network: the means over the cells of its target tensor.
+    """Return features of samples by a network: the means over the cells of its target tensor.
 
     Args:
-        dataset: that the samples are of
-        ids: of the samples
-        images: their files, shown as this network wants them; those that cannot be decoded are
-            named in its `failures`
-        network: any
-        report: of how far it is
-        run: that the network is of, if it is of a run
-        batch_size: images at a time, at most
+        dataset: the dataset of the samples
+        ids: ids of the samples
+        images: the image files, resized as this network requires; images that cannot be decoded
+            are added to its `failures`
+        network: any network
+        report: called with the progress of the pass
+        run: the run of the network, if it has one
+        batch_size: the maximum number of images in a batch
 
     Returns:
         (N, C) float32; rows of NaN for images that cannot be decoded
@@ -137,11 +139,11 @@ def read_features(
     batch_size: int,
     report: Report,
 ) -> list[np.ndarray]:
-    """Features of some samples by several sources, from one pass over those that lack any.
+    """Return features of samples from several sources, in one pass over images that lack any.
 
     Args:
         dataset, ids, images, batch_size, report: see `features_of`
-        readers: sources, and what reads images for them; of networks there is one at most
+        readers: pairs of source and reader, with at most one network among the readers
 
     Returns:
         (N, C) float32 for each source; (N, 0) if no image can be decoded

@@ -1,4 +1,4 @@
-"""Fields of a dataset: which exist, which this plugin wrote, and how values are stored."""
+"""The fields of a dataset: find them, check their types, and mark those that this plugin wrote."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from fiftyone.core.odm import get_db_conn
 
 from ..folders.path_names import check_name
 from ..similar import did_you_mean
+from .durable import durable
 
 OWNER = "@gradcam/classifier"
-MOST_BYTES = 240  # of a name: file systems take 255, and parts of files need some
+MOST_BYTES = 240  # in a name: file systems allow 255, and temporary files need some of them
 
 
 def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
-    """The dataset of a collection.
+    """Return the dataset of a dataset or view, and check that it holds images.
 
     Raises:
-        TypeError: if it is not a FiftyOne collection of images; says what to do instead
+        TypeError: if samples is not a FiftyOne dataset or view of images; the message says what to
+            do instead
     """
     if not isinstance(samples, fo.core.collections.SampleCollection):
         raise TypeError(
@@ -36,7 +38,7 @@ def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
 
 
 def _remedy(samples: fo.core.collections.SampleCollection, dataset: fo.Dataset) -> str | None:
-    """What to do about samples that are not images; None if they are."""
+    """Return what to do about samples that are not single images; None if they are."""
     name = dataset.name
     if samples._is_patches:
         return (
@@ -62,8 +64,11 @@ def _remedy(samples: fo.core.collections.SampleCollection, dataset: fo.Dataset) 
 
 
 def whole(samples: fo.core.collections.SampleCollection) -> fo.core.collections.SampleCollection:
-    """The same samples in the same order with all fields: a view without the stages that select or
-    exclude fields, which would hide what is written or looked for."""
+    """Return the same samples in the same order with all fields.
+
+    Stages that select or exclude fields are removed, because they would hide fields that are read
+    or written.
+    """
     dataset = root_dataset(samples)
     hiding = (fo.SelectFields, fo.ExcludeFields)
     stages = [] if samples is dataset else samples._stages
@@ -77,15 +82,17 @@ def whole(samples: fo.core.collections.SampleCollection) -> fo.core.collections.
 
 
 def refresh(dataset: fo.Dataset) -> None:
-    """Read a dataset again if the database knows other fields, facts or runs: another process has
-    changed them, or a call here was cut short. Only then, for samples at hand lose what was not
-    saved, and it takes FiftyOne a while."""
+    """Reload a dataset if its fields, info or runs differ from those in the database.
+
+    They differ if another process has changed them, or a call in this one was interrupted. The
+    dataset is reloaded only then, because this is slow and discards unsaved changes to samples.
+    """
 
     def stored(fields: list[dict], prefix: str = "") -> dict[str, dict | None]:
         found = {}
         for field in fields:
             name = "id" if field["name"] == "_id" else field["name"]
-            if not name.startswith("_"):  # FiftyOne's own, which no schema names
+            if not name.startswith("_"):  # internal fields of FiftyOne are not in the schema
                 found[prefix + name] = field.get("info") or None
                 found |= stored(field.get("fields") or [], f"{prefix}{name}.")
         return found
@@ -102,19 +109,20 @@ def refresh(dataset: fo.Dataset) -> None:
 
 
 def check_label_field(samples: fo.core.collections.SampleCollection, label_field: str) -> None:
-    """Refuse a field that does not hold one label for each sample.
+    """Check that a field holds one label for each sample.
 
     Raises:
-        ValueError: naming the fields that do
+        ValueError: if it does not; the message lists the fields that do
     """
     label_path(root_dataset(samples), label_field)
 
 
 def label_path(dataset: fo.Dataset, label_field: str) -> str:
-    """Where a field keeps its label: "<field>.label" of a classification, "<field>" of a string.
+    """Return the path of labels: "<field>.label" for classifications, "<field>" for strings.
 
     Raises:
-        ValueError: if the field does not hold one label for each sample; names the fields that do
+        ValueError: if the field does not hold one label for each sample; the message lists the
+            fields that do
     """
     own = label_fields(dataset)
     if label_field in own:
@@ -141,21 +149,23 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
 
 
 def path_in(dataset: fo.Dataset, label_field: str) -> str:
-    """As `label_path`, of a field that is known to hold labels, or is gone."""
+    """Return `label_path` without checks, for a field that holds labels or does not exist."""
     is_text = isinstance(dataset.get_field(label_field), fo.StringField)
     return label_field if is_text else f"{label_field}.label"
 
 
 def label_fields(dataset: fo.Dataset) -> list[str]:
-    """Names of the top-level fields that hold one label for each sample: classifications first,
-    then plain strings that this plugin did not write."""
+    """Return the names of the top-level fields that hold one label for each sample.
+
+    Classification fields come first, then string fields that this plugin did not write.
+    """
     schema = dataset.get_field_schema(ftype=fo.StringField)
     texts = [n for n, x in schema.items() if "." not in n and n != "filepath" and not is_owned(x)]
     return [*classification_fields(dataset), *texts]
 
 
 def classification_fields(dataset: fo.Dataset) -> list[str]:
-    """Names of the top-level fields that hold one `fo.Classification` each."""
+    """Return the names of the top-level fields of type `fo.Classification`."""
     return [
         name
         for name, kind in dataset.get_field_schema(
@@ -168,29 +178,29 @@ def classification_fields(dataset: fo.Dataset) -> list[str]:
 def labels_of(
     samples: fo.core.collections.SampleCollection, label_field: str
 ) -> tuple[list[str], list[str], list[str | None]]:
-    """Ids, file paths and labels (None where unlabeled) of a collection, in its order."""
+    """Return ids, file paths and labels (None where unlabeled) of a collection, in its order."""
     path = label_path(root_dataset(samples), label_field)
     ids, paths, labels = whole(samples).values(["id", "filepath", path])
     return ids, paths, [label or None for label in labels]
 
 
 def class_counts(labels: list[str | None]) -> dict[str, int]:
-    """Number of samples of each class, classes in order."""
+    """Return the number of samples of each class, in alphabetical order of the classes."""
     return dict(sorted(Counter(label for label in labels if label is not None).items()))
 
 
 def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwrite: bool) -> None:
-    """Refuse field names that FiftyOne cannot store, or that hold somebody else's values.
+    """Check that fields can be written: their names are valid, and they hold no values of the user.
 
-    Fields that this plugin wrote carry its name in their `info` and may be written again.
+    Fields that this plugin wrote have its name in their `info`, and may be written again.
 
     Args:
-        dataset: where the fields are to be
-        kinds: type of label that each field is to hold, None for plain values
-        overwrite: whether the values of other fields of the right type may be replaced
+        dataset: the dataset that the fields will be written to
+        kinds: by field name, the label type that the field will hold; None for plain values
+        overwrite: whether values of other fields of the right type may be replaced
 
     Raises:
-        ValueError: naming the field and the remedy
+        ValueError: if a field cannot be written; the message names it and says what to do
     """
     for name, kind in kinds.items():
         if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
@@ -203,7 +213,7 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"{name[:40] + '…'!r} is too long for the name of a field, which names a folder of "
                 f"heatmaps too and may have {MOST_BYTES} bytes. Choose a shorter one"
             )
-        check_name(name, "A field")  # heatmaps get a folder of its name
+        check_name(name, "A field")  # heatmaps are stored in a folder with this name
         existing = dataset.get_field(name)
         if existing is None:
             continue
@@ -212,7 +222,7 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
                 f"Field {name!r} of {dataset.name!r} holds values of another type. "
                 f"Choose another name"
             )
-        # A pass of an earlier version that was cut short has left fields that are empty.
+        # Interrupted passes of earlier versions have left empty fields.
         if not overwrite and not is_owned(existing) and has_values(dataset, name):
             raise ValueError(
                 f"Field {name!r} of {dataset.name!r} was not written by this plugin. Choose "
@@ -221,12 +231,12 @@ def check_writable(dataset: fo.Dataset, kinds: Mapping[str, type | None], overwr
 
 
 def has_values(dataset: fo.Dataset, name: str) -> bool:
-    """Whether any sample has a value in a field, which must exist."""
+    """Return whether any sample has a value in a field, which must exist."""
     return len(dataset.exists(name).limit(1)) > 0
 
 
 def field_name(words: str) -> str:
-    """Words as the end of a field's name; what is longer than a name of a file may be is cut."""
+    """Convert words to a suffix of a field name; shorten it if it is too long for a file name."""
     name = re.sub(r"\W+", "_", words).strip("_") or "_"
     if len(os.fsencode(name)) <= MOST_BYTES // 2:
         return name
@@ -235,26 +245,26 @@ def field_name(words: str) -> str:
 
 
 def is_owned(field: fo.Field) -> bool:
-    """Whether this plugin wrote a field."""
+    """Return whether this plugin wrote a field."""
     return (field.info or {}).get("written_by") == OWNER
 
 
 def describe_field(dataset: fo.Dataset, name: str, description: str, **info) -> None:
-    """Sign a field as this plugin's, with a description that the App shows and facts for code."""
+    """Mark a field as this plugin's, with a description for the App and facts in its info."""
     describe_fields(dataset, {name: (description, info)})
 
 
 def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict]]) -> None:
-    """Sign some fields as this plugin's, all in one write.
+    """Mark fields as this plugin's, in a single write.
 
     Args:
-        dataset: which has the fields
-        described: the description of each field, and the facts
+        dataset: the dataset with the fields
+        described: the description and facts of each field, by field name
     """
     changed = {}
     for name, (words, info) in described.items():
         field, signed = dataset.get_field(name), {"written_by": OWNER, **info}
-        if (field.description, field.info) != (words, signed):  # saving takes FiftyOne a while
+        if (field.description, field.info) != (words, signed):  # because saving is slow
             changed[field] = (words, signed)
     if not changed:
         return
@@ -263,13 +273,14 @@ def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict
     for field, (words, signed) in changed.items():
         record = kinds._get_field_doc(field.path)
         record.description, record.info = words, signed
-    dataset.save()
+    with durable():  # values come next, and must not be there without their signature
+        dataset.save()
     for field, (words, signed) in changed.items():
         field.description, field.info = words, signed
 
 
 def index(dataset: fo.Dataset, paths: list[str]) -> None:
-    """Let the database find and sort samples by values quickly."""
+    """Create missing database indexes for paths, so that samples are found and sorted fast."""
     known = dataset.list_indexes()
     for path in paths:
         if path not in known:
@@ -277,6 +288,6 @@ def index(dataset: fo.Dataset, paths: list[str]) -> None:
 
 
 def field_info(dataset: fo.Dataset, name: str) -> dict:
-    """The facts stored with a field of this plugin; empty for any other field."""
+    """Return the facts stored with a field of this plugin; empty for any other field."""
     field = dataset.get_field(name)
     return dict(field.info or {}) if field is not None and is_owned(field) else {}

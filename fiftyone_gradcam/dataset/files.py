@@ -1,5 +1,8 @@
-"""Where a dataset's checkpoints and heatmap files live: outside the plugin folder, which the
-App's server hands out over HTTP. None is deleted that any dataset of the database refers to."""
+"""The folders of a dataset's checkpoints, heatmaps and other files, and their deletion.
+
+They are outside the plugin folder, which the App's server serves over HTTP. Files that any dataset
+of the database refers to are never deleted.
+"""
 
 from __future__ import annotations
 
@@ -16,46 +19,46 @@ from ..folders.path_names import inside
 from . import references
 
 HEATMAPS, RUNS, SPOOLS, FEATURES = "heatmaps", "runs", "waiting", "features"
-OWNERS = ".owners"  # a note for each dataset, beside the folders
+OWNERS = ".owners"  # folder with a note for each dataset
 
 
 def files_folder() -> str:
-    """The folder of all that this plugin writes."""
+    """Return the folder of all files that this plugin writes."""
     return os.path.join(os.path.expanduser(fo.config.default_dataset_dir), OWN_FOLDER)
 
 
 def dataset_folder(dataset: fo.Dataset) -> str:
-    """The folder of this plugin's files for a dataset; it outlives a change of its name."""
+    """Return the folder of this plugin's files for a dataset; renaming does not change it."""
     return os.path.join(files_folder(), str(dataset._doc.id))
 
 
 def run_folder(dataset: fo.Dataset, key: str) -> str:
-    """The folder of a run's checkpoint."""
+    """Return the folder of a run's checkpoint."""
     return inside(os.path.join(dataset_folder(dataset), RUNS), key)
 
 
 def heatmap_folder(dataset: fo.Dataset, field: str) -> str:
-    """The folder of a heatmap field's files."""
+    """Return the folder of a heatmap field's files."""
     return inside(os.path.join(dataset_folder(dataset), HEATMAPS), field)
 
 
 def claim_folder(dataset: fo.Dataset) -> None:
-    """Note whose the folder of a dataset's files is.
+    """Write a note about the owner of a dataset's folder.
 
-    Other databases may keep their files in the same place: without the note nobody could tell
-    later whether the files of a dataset that this database does not know are of any use.
+    Other databases may use the same place for their files. Without the note, it would be unknown
+    whether the files of a dataset that this database does not contain are still needed.
     """
     note_owner(str(dataset._doc.id), dataset.name)
 
 
 def note_owner(dataset_id: str, name: str) -> None:
-    """`claim_folder` for a dataset that is not loaded."""
+    """Do the same as `claim_folder` for a dataset that is not loaded."""
     note = owner_note(dataset_id)
     if os.path.exists(note):
         return
     make_folder(os.path.dirname(note))
     facts = {"database": references.database_id(), "dataset": name}
-    part = f"{note}.part"  # of one name: who is killed here leaves what the next one replaces
+    part = f"{note}.part"  # a fixed name: the next call replaces a file left by a killed one
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -65,17 +68,21 @@ def note_owner(dataset_id: str, name: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(part)
         if not (isinstance(error, FileNotFoundError) and os.path.exists(note)):
-            raise  # else another process has just written the same
+            raise  # otherwise another process has just written the same note
 
 
 def owner_note(dataset_id: str) -> str:
-    """Path of the note of `claim_folder`."""
+    """Return the path of the note that `claim_folder` writes."""
     return os.path.join(files_folder(), OWNERS, f"{dataset_id}.json")
 
 
 def owner_of(dataset_id: str) -> dict:
-    """What is noted of the folder of a dataset: "database" (its id) and "dataset" (its name); empty
-    if there is no note that can be read."""
+    """Read the note about the owner of a dataset's folder.
+
+    Returns:
+        "database" (the id of the database) and "dataset" (the name of the dataset); empty if there
+        is no readable note
+    """
     try:
         with open(owner_note(dataset_id), encoding="utf-8") as file:
             facts = json.load(file)
@@ -85,14 +92,15 @@ def owner_of(dataset_id: str) -> dict:
 
 
 def remove_heatmap_files(dataset: fo.Dataset, paths: Iterable[str | None]) -> int:
-    """Delete heatmap files that nobody refers to; anything else is left alone.
+    """Delete heatmap files that are no longer in use.
 
-    Call it when the values that referred to them have been replaced or deleted: what any sample
-    of any dataset of the database still refers to stays (clones show the files of the original).
+    Call this after the values that referred to them have been replaced or deleted. Files that a
+    sample of any dataset of the database still refers to are kept (clones use the files of the
+    original).
 
     Args:
-        dataset: whose files these were
-        paths: as they were stored; only files that this plugin wrote for a dataset of this
+        dataset: the dataset that the files were written for
+        paths: paths as they were stored; only files that this plugin wrote for a dataset of this
             database are deleted
 
     Returns:
@@ -104,9 +112,9 @@ def remove_heatmap_files(dataset: fo.Dataset, paths: Iterable[str | None]) -> in
 
 
 def sweep_heatmaps(dataset: fo.Dataset, fields: Iterable[str]) -> int:
-    """Delete all heatmap files of some fields that nobody refers to, as of a pass that was killed.
+    """Delete all unused heatmap files of some fields, such as those of a killed pass.
 
-    Nothing may be writing heatmaps of this dataset meanwhile.
+    No heatmaps of this dataset may be written at the same time.
 
     Returns:
         the number of files deleted
@@ -118,12 +126,12 @@ def sweep_heatmaps(dataset: fo.Dataset, fields: Iterable[str]) -> int:
 
 
 def remove_unused(folder: str, used: set[str], keep: Iterable[str] = ()) -> int:
-    """Delete the files below a folder of a dataset that nobody uses, and folders left empty.
+    """Delete unused files in a folder and its subfolders, and folders that become empty.
 
     Args:
-        folder: inside the folder of a dataset
-        used: ends of paths, see `references.heatmap_tails`
-        keep: paths of files that stay
+        folder: a folder inside the folder of a dataset
+        used: ends of the paths of files in use, see `references.heatmap_tails`
+        keep: paths of further files to keep
 
     Returns:
         the number of files deleted
@@ -134,7 +142,7 @@ def remove_unused(folder: str, used: set[str], keep: Iterable[str] = ()) -> int:
 
 
 def remove_files(paths: Iterable[str], folder: str) -> int:
-    """Delete files, and all folders left empty below a folder, and itself; returns how many."""
+    """Delete files, then the folders left empty in a folder, and itself; return the file count."""
     count = sum(map(_unlink, list(paths)))
     _remove_empty(folder)
     return count
@@ -143,12 +151,13 @@ def remove_files(paths: Iterable[str], folder: str) -> int:
 def remove_run_files(
     dataset: fo.Dataset, key: str, others: Iterable[str] = (), keep: Iterable[str] = ()
 ) -> int:
-    """Delete the files of a run, but for those that a run of any dataset refers to.
+    """Delete the files of a run, except those that a run of any dataset refers to.
 
     Args:
-        dataset, key: whose folder
-        others: paths elsewhere that the run named: files of the dataset that it was cloned from
-        keep: names of files in the folder that stay
+        dataset, key: the run that the folder belongs to
+        others: paths outside the folder that the run referred to, such as files of the dataset that
+            this one was cloned from
+        keep: names of files in the folder to keep
 
     Returns:
         the number of files deleted
@@ -167,13 +176,13 @@ def remove_run_files(
 
 
 def check_deletable(folders: Iterable[str]) -> None:
-    """Refuse to begin deleting what cannot be deleted to the end.
+    """Check that folders can be deleted completely, before any file is deleted.
 
     Args:
-        folders: files below them, and they themselves, are to be deleted
+        folders: the folders that will be deleted with all files in them
 
     Raises:
-        PermissionError: naming the folder in which nothing can be deleted
+        PermissionError: if a folder is read-only; the message names it
     """
     for folder in folders:
         if not os.path.isdir(folder):
@@ -187,21 +196,21 @@ def check_deletable(folders: Iterable[str]) -> None:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """Paths of all files below a folder; links are files, and are not followed."""
+    """Yield the paths of all files in a folder and its subfolders; links count as files."""
     for home, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(home, name))]
         yield from (os.path.join(home, name) for name in (*names, *links))
 
 
 def end_of(path: str) -> str | None:
-    """The end of the path of a file of this plugin, from the id of a dataset on; None of others."""
+    """Return the end of a path, starting with the id of a dataset; None if it is not our file."""
     inside = os.path.relpath(os.path.abspath(path), os.path.abspath(files_folder()))
     parts = inside.split(os.sep)
     return "/".join(parts) if re.fullmatch("[0-9a-f]{24}", parts[0]) else None
 
 
 def _of_this_database(paths: Iterable[str | None], dataset: fo.Dataset, kind: str) -> list[str]:
-    """Those of some paths that were written for this dataset, or another one of this database."""
+    """Return those of some paths that were written for a dataset of this database."""
     known = {str(dataset._doc.id): True}
     found = []
     for path in dict.fromkeys(paths):
@@ -225,17 +234,21 @@ def _unlink(path: str) -> bool:
 
 
 def _remove_empty(folder: str) -> None:
-    """Remove the empty folders below a folder, and itself if nothing is left in it."""
+    """Delete the empty subfolders of a folder, and the folder itself if it becomes empty."""
     for home, _, _ in os.walk(folder, topdown=False):
         if not os.listdir(home):
             os.rmdir(home)
 
 
 def ready_folder(folder: str, overwrite: bool) -> str:
-    """Make a folder to write to, which must be empty unless the user says otherwise.
+    """Create a folder to write to, which must be empty unless `overwrite` is True.
+
+    Returns:
+        the absolute path of the folder
 
     Raises:
-        FileExistsError, NotADirectoryError: if it is not, or is a file
+        FileExistsError: if the folder is not empty and `overwrite` is False
+        NotADirectoryError: if it is a file
     """
     folder = os.path.abspath(os.path.expanduser(folder))
     if os.path.exists(folder) and not os.path.isdir(folder):

@@ -1,9 +1,8 @@
-"""Which stored values rest on labels, splits or runs that have changed since, and what refreshes
-them.
+"""Find stored values that are stale because labels, splits or runs have changed since.
 
-Where the database can compare a value with what it rests on, sample by sample, it counts those that
-differ; elsewhere the digest that was kept with the values is compared with one of now (`basis`).
-Values of earlier versions, which kept none, count as fresh.
+Where the database can compare values with the current labels sample by sample, it counts the
+differences. Otherwise the digest that was stored with the values is compared with a current one
+(see `basis`). Values of earlier versions, which have no digest, count as fresh.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from .evaluation import prediction_fields
 from .fields import field_info, path_in
 from .heatmaps import heatmap_fields
 from .label_totals import label_issues_info
+from .layouts import RESTS_ON, facts_of_field, layouts
 from .review_state import default_label_field
 from .runs import list_runs, trained_at
 from .since_judged import changes_since_judged
@@ -27,22 +27,22 @@ def _changed(count: int) -> str:
     return "1 label has changed since" if count == 1 else f"{count} labels have changed since"
 
 
-# What refreshes label scores: `refresh_label_scores`, which is not a verb and takes no time.
+# The name of `refresh_label_scores`, which refreshes label scores; it is fast and not a verb.
 SCORES = "refresh_label_scores"
 SPLIT_CHANGED = "the split has changed since it was trained: it may have learned from test images"
 
 
 @dataclass(frozen=True)
 class Stale:
-    """Values that rest on something that has changed.
+    """Stored values that are stale.
 
     Attributes:
         kind: "predictions", "label scores", "heatmaps", "label issues", "evaluation",
-            "embeddings", "anomalies", "leaks" or "run"
-        name: of the field, the evaluation or the run
+            "embeddings", "layout", "anomalies", "leaks" or "run"
+        name: of the field, the evaluation, the layout or the run
         why: what has changed, in words
-        verb: what refreshes them, or `SCORES`; None where nothing does
-        given: its arguments by name, beside the samples
+        verb: the verb that refreshes the values, or `SCORES`; None if nothing does
+        given: the arguments of the verb by name, without the samples
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Stale:
 
 
 def stale_values(dataset: fo.Dataset) -> list[Stale]:
-    """All values of a dataset that rest on something that has changed since they were made."""
+    """Return all values of a dataset that are stale."""
     snapshots: dict[str, Snapshot] = {}
 
     def now(label_field: str) -> Snapshot:
@@ -74,16 +74,17 @@ def stale_values(dataset: fo.Dataset) -> list[Stale]:
             found += _of_embeddings(name, info, versions)
         elif info.get("basis"):
             found += _of_basis(dataset, name, info, now)
+    found += _of_layouts(dataset, versions, now)
     return found
 
 
 def is_fresh(dataset: fo.Dataset, name: str) -> bool:
-    """Whether nothing that a field rests on has changed since its values were made."""
+    """Return whether the values of a field are not stale."""
     return all(one.name != name for one in stale_values(dataset))
 
 
 def count_stale_scores(dataset: fo.Dataset, name: str) -> int:
-    """Of how many samples the stored `label_score` is not the score of the label as it is now."""
+    """Count the samples whose stored `label_score` is not the score of their current label."""
     expected = score_of_label(dataset, name)
     if expected is None:
         return 0
@@ -94,8 +95,11 @@ def count_stale_scores(dataset: fo.Dataset, name: str) -> int:
 
 
 def score_of_label(dataset: fo.Dataset, name: str) -> dict | None:
-    """What the database is asked for the score of a sample's own label, out of those of all
-    classes; None of a field without such scores, or whose labels are gone."""
+    """Return the database expression for the score of a sample's current label.
+
+    Returns:
+        the expression; None if the scores of all classes, or the labels, do not exist
+    """
     info, scores = field_info(dataset, name), f"{name}_scores"
     label_field, classes = info.get("label_field"), info.get("classes")
     there = label_field and dataset.get_field(label_field) is not None
@@ -109,8 +113,13 @@ def score_of_label(dataset: fo.Dataset, name: str) -> dict | None:
 
 
 def refresh_label_scores(dataset: fo.Dataset, name: str) -> int:
-    """Store the score of each label as it is now, out of the stored scores of all classes; no
-    network is needed. Returns how many samples have another one now."""
+    """Update the scores of labels that have changed, from the stored scores of all classes.
+
+    No network is needed.
+
+    Returns:
+        the number of samples whose score has changed
+    """
     expected, count = score_of_label(dataset, name), count_stale_scores(dataset, name)
     if expected is not None and count:
         change = [{"$set": {f"{name}.label_score": expected, "last_modified_at": "$$NOW"}}]
@@ -120,7 +129,7 @@ def refresh_label_scores(dataset: fo.Dataset, name: str) -> int:
 
 
 def _of_predictions(dataset: fo.Dataset, versions: dict[str, str]) -> Iterator[Stale]:
-    """Predictions of runs that are gone or were trained again; scores and maps of other labels."""
+    """Yield predictions of runs that were trained again, and scores and heatmaps of old labels."""
     for name in prediction_fields(dataset):
         info = field_info(dataset, name)
         key = info["run"]
@@ -143,12 +152,12 @@ def _of_predictions(dataset: fo.Dataset, versions: dict[str, str]) -> Iterator[S
 
 
 def _is_of(dataset: fo.Dataset, name: str, prediction_field: str) -> bool:
-    """Whether a field holds heatmaps of some predictions."""
+    """Return whether a field holds heatmaps that belong to a prediction field."""
     return field_info(dataset, name).get("prediction_field") == prediction_field
 
 
 def _kinds(dataset: fo.Dataset, maps: list[str]) -> dict:
-    """The arguments by which `predict` makes some fields of heatmaps again, as they are."""
+    """Return the arguments with which `predict` computes heatmap fields again as they are."""
     kinds = {name: str(field_info(dataset, name).get("kind")) for name in maps}
     own = {name: kind for name, kind in kinds.items() if not kind.startswith("against:")}
     given: dict = {
@@ -168,7 +177,7 @@ def _kinds(dataset: fo.Dataset, maps: list[str]) -> dict:
 
 
 def _stale_maps(dataset: fo.Dataset, name: str) -> int:
-    """How many heatmaps of a field were made for another label than there is now."""
+    """Count the heatmaps of a field that were computed for another label than the current one."""
     info = field_info(dataset, name)
     kind = str(info.get("kind")).removeprefix("against:")
     label_field = info.get("label_field")
@@ -182,7 +191,7 @@ def _stale_maps(dataset: fo.Dataset, name: str) -> int:
 
 
 def _of_issues(dataset: fo.Dataset) -> Iterator[Stale]:
-    """Label issues of labels that were others."""
+    """Yield label issues whose labels have changed since."""
     noted = label_issues_info(dataset)
     names = [name for name in noted.get("fields", ()) if dataset.get_field(name) is not None]
     if not names:
@@ -203,13 +212,13 @@ def _of_issues(dataset: fo.Dataset) -> Iterator[Stale]:
 
 
 def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
-    """Evaluations of predictions of this plugin, whose labels or predictions were others."""
+    """Yield evaluations of this plugin's predictions whose labels or predictions have changed."""
     known = prediction_fields(dataset)
     for key in dataset.list_evaluations(type="classification"):
         try:
             config = dataset.get_evaluation_info(key).config
             name, label_field = config.pred_field, config.gt_field
-        except Exception:  # of a kind that this FiftyOne cannot read
+        except Exception:  # of a kind that this version of FiftyOne cannot read
             continue
         if dataset.get_field(key) is None:
             continue
@@ -233,7 +242,7 @@ def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
 
 
 def split_note(dataset: fo.Dataset, key: str) -> str | None:
-    """That the split has changed since a run was trained, in words; None if it has not."""
+    """Return a warning if the split has changed since a run was trained; None if it has not."""
     config = dataset.get_run_info(key).config
     then = (getattr(config, "basis", None) or {}).get("split")
     if then in (None, Snapshot(dataset, config.label_field).split()):
@@ -242,7 +251,7 @@ def split_note(dataset: fo.Dataset, key: str) -> str | None:
 
 
 def _of_runs(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
-    """The newest run, if it was trained with other labels or another split."""
+    """Yield the newest run, if it was trained with other labels or another split."""
     key = next(reversed(versions), None)
     config = dataset.get_run_info(key).config if key else None
     basis = getattr(config, "basis", None) or {}
@@ -256,7 +265,7 @@ def _of_runs(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Sta
 
 
 def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[Stale]:
-    """Embeddings by a run that is gone or was trained again."""
+    """Yield embeddings of a run that was deleted or trained again."""
     key, version = info.get("run"), info.get("version")
     if key is None or version is None:
         return
@@ -268,8 +277,39 @@ def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[
         yield Stale("embeddings", name, why, "compute_embeddings", given)
 
 
+def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
+    """Layouts by a run or a field that is gone or is another now, or that lack samples.
+
+    Labels and splits do not change where an image lies; its color is that of its label now.
+    """
+    for name, config in layouts(dataset):
+        rests_on = getattr(config, RESTS_ON)
+        key, field_name = rests_on.get("run"), rests_on.get("field")
+        if key is not None and key not in versions:
+            yield Stale("layout", name, f"run {key!r} is gone")
+            continue
+        if field_name is not None and dataset.get_field(field_name) is None:
+            yield Stale("layout", name, f"the embeddings {field_name!r} are gone")
+            continue
+        if key is not None and rests_on.get("version") not in (None, versions[key]):
+            why = f"run {key!r} was trained again since"
+        elif field_name is not None and rests_on["facts"] != facts_of_field(dataset, field_name):
+            why = f"the embeddings {field_name!r} were computed again since"
+        elif (
+            "samples" in rests_on
+            and rests_on["samples"] != now(default_label_field(dataset)).samples()
+        ):
+            why = "samples were added or deleted since"
+        else:
+            continue
+        # One of a view would be one of all samples.
+        can = "samples" in rests_on and rests_on.get("given") is not None
+        given = {**rests_on["given"], "brain_key": name} if can else {}
+        yield Stale("layout", name, why, "show_embeddings" if can else None, given)
+
+
 def _of_basis(dataset: fo.Dataset, name: str, info: dict, now) -> Iterator[Stale]:
-    """Anomalies of other normal images, leaks between other splits."""
+    """Yield anomalies found with other normal images, and leaks found between other splits."""
     basis = info["basis"]
     label_field = info.get("label_field") or default_label_field(dataset)
     if "split" in basis and basis["split"] != now(label_field).split():

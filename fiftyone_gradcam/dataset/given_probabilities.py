@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities that a user gives."""
+"""Check out-of-fold probabilities that the user passes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-ADD_UP = 0.01  # how far from 1 a row may add up to
+ADD_UP = 0.01  # tolerance of the sum of a row, which should be 1
 
 
 def given_probabilities(
     probabilities: np.ndarray, labels: Sequence[str | None], classes: Sequence[str]
 ) -> np.ndarray:
-    """Probabilities of classes, checked.
+    """Check and normalize class probabilities.
 
     Args:
-        probabilities: (N, K), a row for each sample in their order, a column for each class in
-            alphabetical order; rows of samples without a label do not count
-        labels: of the samples
-        classes: of the labels, in alphabetical order
+        probabilities: (N, K), with a row for each sample in the order of the samples, and a column
+            for each class in alphabetical order; rows of samples without a label are not checked
+        labels: the labels of the N samples, None where unlabeled
+        classes: the K classes in alphabetical order
 
     Returns:
-        (N, K) float64; rows add up to 1
+        (N, K) float64; the rows of labeled samples add up to 1
 
     Raises:
-        ValueError: saying what is wrong with them, and of which row
+        ValueError: if the probabilities are invalid; the message names the problem and the row
     """
     try:
         values = np.asarray(probabilities, np.float64)

@@ -1,4 +1,4 @@
-"""Which heatmaps a person can choose to see, one at a time, and what their colors mean."""
+"""The heatmaps that a user can choose to see, one at a time, and the meaning of their colors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ WHAT = {
 
 @dataclass(frozen=True)
 class Choice:
-    """Heatmaps that are shown together.
+    """Heatmap fields that are shown together.
 
     Attributes:
-        label: its name for a person
-        paths: the field, and that of what speaks against the class if the maps are signed
-        words: what the color of each means
+        label: the name that is shown
+        paths: the field and, if its heatmaps are signed, the field of the evidence against the
+            class
+        words: the meaning of the color of each field
     """
 
     label: str
@@ -41,8 +42,11 @@ class Choice:
 
 
 def heatmap_choices(dataset: fo.Dataset) -> list[Choice]:
-    """All that can be shown: predicted class, label, runner-up, contrast, then classes and other
-    fields. Fields of other names than the usual are named."""
+    """Return all heatmaps that can be chosen.
+
+    They are in the order predicted class, label, runner-up, contrast, single classes, other fields.
+    Labels of fields that do not have a default name include the name of the field.
+    """
     found = []
     for name in heatmap_fields(dataset):
         kind = str(field_info(dataset, name).get("kind") or "")
@@ -55,12 +59,14 @@ def heatmap_choices(dataset: fo.Dataset) -> list[Choice]:
 def heatmap_names(
     kinds: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap that `predict` writes; a class stands as "class:<name>",
-    and what speaks against a class as "against:<kind>".
+    """Return the field of each kind of heatmap that `predict` writes.
+
+    The kind of a single class is "class:<name>"; that of the evidence against a class is
+    "against:<kind>".
 
     Args:
-        kinds, classes, field, signed: its arguments `heatmaps`, `heatmap_classes`,
-            `heatmap_field` and `signed`
+        kinds, classes, field, signed: the arguments `heatmaps`, `heatmap_classes`,
+            `heatmap_field` and `signed` of `predict`
     """
     names = {kind: f"{field}_{kind}" for kind in NAMES if kind in kinds}
     if "predicted" in names:
@@ -73,22 +79,22 @@ def heatmap_names(
 
 
 def with_choice(active: Sequence[str], maps: Sequence[str], choice: Choice | None) -> list[str]:
-    """Paths to make active for one choice of heatmaps, and what is not a heatmap as it is.
+    """Return the active paths with their heatmap fields replaced by those of a choice.
 
     Args:
-        active: paths that are active
+        active: the paths that are active
         maps: names of the dataset's heatmap fields
-        choice: what is to be seen; None for no heatmap
+        choice: the heatmaps to show; None for no heatmap
     """
     rest = [path for path in active if path not in maps]
     return [*rest, *(choice.paths if choice is not None else ())]
 
 
 def store_choice(dataset: fo.Dataset, path: str | None) -> None:
-    """Let the App show a choice of heatmaps when it opens the dataset again, too.
+    """Store a choice of heatmaps, so that the App shows it when it opens the dataset again.
 
     Args:
-        dataset: whose active fields are stored
+        dataset: the dataset whose active fields are stored
         path: the first field of the choice; None for no heatmap
 
     Raises:
@@ -105,7 +111,7 @@ def store_choice(dataset: fo.Dataset, path: str | None) -> None:
     config, maps = dataset.app_config, heatmap_fields(dataset)
     active = config.active_fields
     if active is None or active.exclude:
-        return  # all but some are shown, as a person has chosen
+        return  # the user chose to show all fields except some
     active.paths = with_choice(active.paths, maps, choice)
     config.active_fields = active
     dataset.save()
@@ -114,7 +120,7 @@ def store_choice(dataset: fo.Dataset, path: str | None) -> None:
 def _choice(dataset: fo.Dataset, name: str, kind: str) -> Choice:
     try:
         against = against_field(dataset, name)
-    except ValueError:  # it was deleted
+    except ValueError:  # the field was deleted
         against = None
     of_class = kind.removeprefix("class:")
     label = NAMES.get(kind) or (of_class if of_class != kind else name)

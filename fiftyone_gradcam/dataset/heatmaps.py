@@ -1,4 +1,4 @@
-"""Stored heatmaps, read back."""
+"""Find and read stored heatmaps."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .fields import field_info
 
 
 def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
-    """Refuse a field that holds no heatmaps.
+    """Check that a field holds heatmaps.
 
     Returns:
-        the facts that `predict` stored with it
+        the facts that `predict` stored with the field
 
     Raises:
-        ValueError: naming the fields that do
+        ValueError: if it does not; the message lists the heatmap fields
     """
     own = heatmap_fields(dataset)
     if name not in own:
@@ -30,10 +30,10 @@ def check_heatmap_field(dataset: fo.Dataset, name: str) -> dict:
 
 
 def is_signed(info: dict) -> bool:
-    """Whether a field is of signed maps, by the facts stored with it.
+    """Return whether a field holds signed heatmaps, by the facts stored with it.
 
-    The field itself shows what speaks for the class, and a second one what speaks against it. In
-    fields of earlier versions, without the fact "against", 128 stands for zero.
+    The field itself holds the evidence for the class, and a second field the evidence against it.
+    In fields of earlier versions, which have no fact "against", the pixel value 128 means zero.
     """
     kind = info.get("kind") or ""
     signed = kind == "contrast" or bool(info.get("heatmap", {}).get("signed"))
@@ -41,14 +41,14 @@ def is_signed(info: dict) -> bool:
 
 
 def against_field(dataset: fo.Dataset, name: str) -> str | None:
-    """The field of what speaks against the class, which belongs to one of signed maps.
+    """Return the field with the evidence against the class that belongs to a signed heatmap field.
 
     Returns:
-        its name, whatever it was renamed to; None if the maps of `name` are not signed, or in one
-        picture as earlier versions stored them
+        the name of the field, also if it was renamed; None if the heatmaps in `name` are not
+        signed, or hold both signs in one picture, as earlier versions stored them
 
     Raises:
-        ValueError: if it is gone
+        ValueError: if the field does not exist
     """
     info = field_info(dataset, name)
     if not is_signed(info) or "against" not in info:
@@ -69,16 +69,16 @@ def against_field(dataset: fo.Dataset, name: str) -> str | None:
 
 
 def heatmap_fields(dataset: fo.Dataset) -> list[str]:
-    """Names of the top-level fields that hold heatmaps."""
+    """Return the names of the top-level fields that hold heatmaps."""
     schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Heatmap)
     return [name for name in schema if "." not in name]
 
 
 def heatmap_pixels(heatmap: fo.Heatmap) -> np.ndarray:
-    """The uint8 picture (height, width) of a heatmap, from its file or from the database.
+    """Return the pixels of a heatmap, uint8 (height, width), from its file or from the database.
 
     Raises:
-        OSError: if its file is gone or damaged
+        OSError: if its file does not exist or is damaged
     """
     if heatmap.map_path:
         with Image.open(heatmap.map_path) as image:
@@ -87,15 +87,15 @@ def heatmap_pixels(heatmap: fo.Heatmap) -> np.ndarray:
 
 
 def map_pixels(sample: fo.Sample, name: str, against: str | None) -> np.ndarray:
-    """The uint8 picture (height, width) of a sample's map, with its sign.
+    """Return the pixels of a sample's heatmap with its sign, uint8 (height, width).
 
     Args:
-        sample: it has a heatmap in the field
-        name: the field
-        against: its `against_field`; with one, 128 stands for zero in the picture
+        sample: a sample with a heatmap in the field
+        name: the field of the heatmap
+        against: the result of `against_field`; unless it is None, the pixel value 128 means zero
 
     Raises:
-        OSError: if a file is gone or damaged
+        OSError: if a file does not exist or is damaged
     """
     pixels = heatmap_pixels(sample[name])
     if against is None:

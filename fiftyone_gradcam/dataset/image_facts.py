@@ -1,4 +1,4 @@
-"""What is known of images before their labels are judged: features, and what they look like."""
+"""Facts about images that are gathered before their labels are checked, such as features."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SHAPE = ("metadata.width", "metadata.height")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of N images.
+    """Facts about N images.
 
     Attributes:
-        images: their files; None if none is read
+        images: the image files; None if no file is read
         features: (N, C), rows of NaN for images that cannot be judged; (N, 0) if there are none
         thumbnails: (N, 256), see `review.duplicates.thumbnails`; (N, 0) if there are none
         measures: (N, 4), see `review.pictures`; (N, 0) if there are none
-        sizes: (N, 2) width and height; NaN where they are not known
+        sizes: (N, 2) width and height in pixels; NaN where unknown
         failures: errors of images that cannot be decoded, by position
     """
 
@@ -46,16 +46,16 @@ class ImageFacts:
     failures: dict[int, ImageError] = field(default_factory=dict)
 
     def kinds(self) -> list[np.ndarray]:
-        """What near duplicates are found by."""
+        """Return the arrays by which near duplicates are found."""
         return [values for values in (self.thumbnails, self.features) if values.shape[1]]
 
     def usable(self) -> np.ndarray:
-        """(N,) which images can be judged."""
+        """Return (N,) booleans, True for images whose labels can be judged."""
         there = np.array([i not in self.failures for i in range(len(self.sizes))], bool)
         return there & np.isfinite(self.features).all(1)
 
     def poor(self) -> list[tuple[str, str] | None]:
-        """What is poor about each picture, and evidence; see `review.pictures`."""
+        """Return the defect of each image and the evidence, or None; see `review.pictures`."""
         return poor_pictures(self.measures, *self.sizes.T)
 
 
@@ -69,15 +69,15 @@ def image_facts(
     device: str | None,
     report: Report,
 ) -> ImageFacts:
-    """Find out what is known of images, in one pass at most.
+    """Gather facts about images, in at most one pass over them.
 
     Args:
-        dataset: that the samples are of
-        ids, paths: of the samples
-        method: of `find_label_issues`; images are not read for the user's "probabilities"
-        recipe: whose backbone makes features; None where they are given
-        embeddings: (N, C) that the user gives in the place of features
-        device, report: of the pass
+        dataset: the dataset of the samples
+        ids, paths: ids and file paths of the samples
+        method: the method of `find_label_issues`; with "probabilities", images are not read
+        recipe: the recipe whose backbone computes features; None if embeddings are given
+        embeddings: (N, C), the user's embeddings, used instead of features
+        device, report: see `run_pass`
     """
     sizes = _sizes(dataset, ids)
     nothing = np.empty((len(ids), 0), np.float32)
@@ -97,7 +97,7 @@ def image_facts(
     if recipe is not None and not trains:
         network = FrozenLater(recipe, device)
         readers.append((source_of(dataset, network), network))
-    if trains:  # which tells how far it is from its own beginning
+    if trains:  # the training reports its own progress
         report = no_report
     found = read_features(dataset, ids, images, readers, BATCH, report)
     images.check_readable()
@@ -106,6 +106,6 @@ def image_facts(
 
 
 def _sizes(dataset: fo.Dataset, ids: Sequence[str]) -> np.ndarray:
-    """Width and height (N, 2) of the samples' images as their metadata say."""
+    """Return width and height (N, 2) of the images, from the metadata of the samples."""
     columns = dataset.select(list(ids), ordered=True).values(list(SHAPE))
     return np.array(columns, np.float64).T.reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""What came of an import, as the dataset and a report keep it."""
+"""The results of an import, as stored in the dataset's info and in a report file."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .writing import alone_in
 INFO_KEY = "import_folders"
 IMPORTED_LABEL = "imported_label"  # field of the labels as they were imported
 REPORT = "import.csv"
-LISTED = 1000  # files named in the dataset's info; the report names all
+LISTED = 1000  # maximum number of files listed in the dataset's info; the report lists all
 
 
 @dataclass
 class Imported:
-    """What came of a plan.
+    """The results of an import.
 
     Attributes:
-        dataset: that it went into
-        ids: of the new samples
-        skipped: (path, reason) of all files that are left out
-        notes: (path, what is odd about it) of images that are in
-        duplicates: paths of equal files, a list for each group
-        moved: (path before, path now) of samples whose files were recognized at another place
-        refreshed: paths of samples whose files are others than they were; their metadata are new
-        broken: (path, reason) of samples whose files can no longer be used; they stay as they are
-        changed: (path, label in the dataset, label in the folder) of images that were there
-            already, whose labels differ; they are left as they are
-        removed: paths of samples whose files are gone
-        contradictions: those of the duplicates that have different labels
+        dataset: the dataset
+        ids: ids of the new samples
+        skipped: (path, reason) for each file that is left out
+        notes: (path, note) for each unusual image that is imported
+        duplicates: groups of equal files, each a list of paths
+        moved: (old path, new path) of samples whose files were found in another place
+        refreshed: paths of samples whose files have changed; their metadata is updated
+        broken: (path, reason) of samples whose files can no longer be used; they are unchanged
+        changed: (path, label in the dataset, label in the folder) of earlier samples whose labels
+            differ; they are unchanged
+        removed: paths of samples whose files no longer exist
+        contradictions: the groups in `duplicates` with different labels
     """
 
     dataset: fo.Dataset
@@ -54,11 +54,11 @@ class Imported:
     contradictions: list[list[str]] = field(default_factory=list)
 
     def find_equal(self, groups: list[list[str]], labels: dict[str, str | None]) -> None:
-        """Keep groups of equal files, and see which of them have several labels.
+        """Set the groups of equal files, and find those with different labels.
 
         Args:
-            groups: paths
-            labels: of all paths that are there
+            groups: groups of equal files, each a list of paths
+            labels: labels by path
         """
         self.duplicates = groups
         self.contradictions = [
@@ -66,24 +66,24 @@ class Imported:
         ]
 
     def reasons(self) -> dict[str, int]:
-        """How many files are left out for which reason."""
+        """Return the number of files left out for each reason, the most frequent first."""
         return dict(Counter(reason for _, reason in self.skipped).most_common())
 
 
 def decode_options(dataset: fo.Dataset) -> DecodeOptions:
-    """Which unusual files of a dataset are decoded, as chosen at its import."""
+    """Return which unusual files of a dataset are decoded, as chosen when it was imported."""
     own = dataset.info.get(INFO_KEY, {})
     return DecodeOptions(bool(own.get("keep_truncated")), own.get("max_pixels"))
 
 
 def record(plan: Plan, result: Imported, label_field: str) -> None:
-    """Store what came of it in the dataset's info; and all of it in a file."""
+    """Store the results of an import in the dataset's info, and all details in a report file."""
     report = _write_report(result)
     replaces = result.dataset.info[INFO_KEY].get("replaces")
     result.dataset.info[INFO_KEY] = {
         **({"replaces": replaces} if replaces else {}),
         "path": plan.root,
-        "folder": os.path.basename(plan.root),  # its own name: the dataset's may be another
+        "folder": os.path.basename(plan.root),  # the dataset may have another name
         "label_field": label_field,
         "layout": str(plan.layout),
         "table": plan.table,
@@ -108,7 +108,7 @@ def record(plan: Plan, result: Imported, label_field: str) -> None:
 
 
 def record_moved(dataset: fo.Dataset, old: str, new: str) -> None:
-    """Make the paths that a dataset keeps of its import follow a folder that was moved."""
+    """Update the paths in the record and report of an import after a folder was moved."""
     own = dataset.info.get(INFO_KEY)
     if own is None:
         return
@@ -122,7 +122,7 @@ def record_moved(dataset: fo.Dataset, old: str, new: str) -> None:
 
 
 def _moved(value: object, old: str, new: str) -> object:
-    """A part of a record, with paths below a folder as they are below another."""
+    """Return a part of a record with paths inside the old folder changed to the new folder."""
     if isinstance(value, dict):
         return {key: _moved(item, old, new) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -131,7 +131,7 @@ def _moved(value: object, old: str, new: str) -> object:
 
 
 def _write_report(result: Imported) -> str | None:
-    """Name every file of which there is something to say; None if there is nothing."""
+    """Write the report, which lists all files with remarks; return its path, None without any."""
     rows = [(path, "left out", reason) for path, reason in result.skipped]
     rows += [(path, "note", note) for path, note in result.notes]
     rows += [(path, "equal to", paths[0]) for paths in result.duplicates for path in paths[1:]]
@@ -150,16 +150,16 @@ def _write_report(result: Imported) -> str | None:
 
 
 def _save_report(path: str, rows: list[tuple[str, ...]]) -> str | None:
-    """Write a report; None if there is none."""
+    """Write a report and return its path; None if it is empty or cannot be written."""
     try:
         return _write_rows(path, rows)
-    except OSError as error:  # the images are in: a report that cannot be written undoes nothing
+    except OSError as error:  # the images are imported already: a missing report undoes nothing
         print(f"Note: the report {path} cannot be written: {error.strerror or error}")
         return None
 
 
 def _write_rows(path: str, rows: list[tuple[str, ...]]) -> str | None:
-    """Write a report, whole or not at all; an earlier one is gone if there is nothing to say."""
+    """Write a report completely or not at all; if there are no rows, delete an earlier one."""
     with alone_in(os.path.dirname(path)):
         if not rows:
             if os.path.exists(path):

@@ -1,4 +1,4 @@
-"""A checkpoint that was trained elsewhere, as the facts and the file of a run."""
+"""Turn a checkpoint that was trained elsewhere into the record and the file of a run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def facts_of_weights(
     image_size: int | None,
     resize: str | None,
 ) -> dict:
-    """What a run records of a checkpoint; see `import_run` for the arguments.
+    """Return the record of a run for a checkpoint; see `import_run` for the arguments.
 
     Raises:
-        ValueError: if an argument is missing or not understood
-        FileNotFoundError: if there is no such file
+        ValueError: if an argument is missing or invalid
+        FileNotFoundError: if the file does not exist
     """
     check_weights_file(weights)
     if backbone is None:
@@ -40,8 +40,8 @@ def facts_of_weights(
     if classes is None:
         classes = sorted({label for label in labels if label is not None})
         print(f"The classes are taken to be those of {field!r} in alphabetical order")
-    # What it was trained from, and how, is not known. Its own weights must not be taken for
-    # pretrained ones: they may know the labels of this very dataset.
+    # How it was trained, and from which weights, is unknown. Its own weights must not be used as
+    # pretrained ones: they may have been trained on the labels of this dataset.
     recipe = Recipe(
         backbone=backbone, weights="none", image_size=image_size, resize=resize or "crop"
     )
@@ -57,12 +57,12 @@ def facts_of_weights(
 
 
 def unpack_weights(weights: str, facts: dict, target: str) -> None:
-    """Turn a checkpoint into the file of a run.
+    """Convert a checkpoint into the checkpoint file of a run.
 
     Args:
         weights: path of the checkpoint
         facts: see `facts_of_weights`
-        target: a folder that is made; removing it after a failure is up to the caller
+        target: the folder to write to, which is created; the caller removes it after a failure
 
     Raises:
         ValueError: if the weights do not fit the backbone or the number of classes

@@ -1,4 +1,4 @@
-"""Carrying out the plan of an import: what is new goes into the dataset, batch by batch."""
+"""Execute the plan of an import: add new images to the dataset in batches."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..images.decode import DEFAULT, DecodeOptions
 from ..locks import locked
 from ..progress import CancelledError, counted
 from .adding import OnStep, add
+from .durable import RestartedError, durable
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options, record
 from .known_files import restore_files, write_files
 from .label_schema import activate_labels, keep_imported_labels
@@ -23,12 +24,12 @@ from .replacing import MARK, clear_up, delete_with_files, successor_of, take_pla
 from .shown import prepare_colors
 from .writing import import_lock, lock_of, patience
 
-FILES = ("table", "class_names")  # choices that are paths
+FILES = ("table", "class_names")  # arguments of `plan_import` that are paths
 
 
 @contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Keep other imports into a dataset away, and other verbs from one that is there."""
+    """Hold the lock for imports into a dataset, and that of the dataset itself if it exists."""
     label = f"Dataset {name!r}"
     with ExitStack() as stack:
         stack.enter_context(locked(import_lock(name), label, patience()))
@@ -41,10 +42,11 @@ def importing(name: str) -> Iterator[None]:
 
 
 def check_target(name: str, root: str, label_field: str, overwrite: bool) -> None:
-    """Refuse a dataset name that is taken by something else than an import of this folder.
+    """Check that a folder can be imported into a dataset of this name.
 
     Raises:
-        ValueError: with the remedy
+        ValueError: if a name is invalid, or if the dataset was not imported from this folder with
+            the same label field; the message says what to do
     """
     if not label_field.isidentifier() or label_field.startswith("_"):
         raise ValueError(f"{label_field!r} is not a valid field name. Use letters, digits and _")
@@ -55,7 +57,7 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
         return
     dataset = fo.load_dataset(name)
     source = dataset.info.get(INFO_KEY, {})
-    if not (source or dataset):  # empty, as an import leaves it that was killed when it began
+    if not (source or dataset):  # empty, left by an import that was killed at its start
         return
     if source.get("path") != root and not is_moved(source):
         origin = f"imported from {source['path']!r}" if source else "not made by import_folders"
@@ -71,12 +73,12 @@ def check_target(name: str, root: str, label_field: str, overwrite: bool) -> Non
 
 
 def is_moved(source: dict) -> bool:
-    """Whether the folder that a dataset was imported from is gone: it may have been moved."""
+    """Return whether the folder of an import no longer exists: it may have been moved."""
     return bool(source.get("path")) and not os.path.isdir(source["path"])
 
 
 def earlier_choices(name: str, root: str) -> dict:
-    """The arguments of `plan_import` that a dataset was imported by from this folder."""
+    """Return the arguments of `plan_import` with which a folder was imported before."""
     own = fo.load_dataset(name).info.get(INFO_KEY, {}) if fo.dataset_exists(name) else {}
     choices = own.get("choices", {})
     if own.get("path") == root:
@@ -89,7 +91,7 @@ def earlier_choices(name: str, root: str) -> dict:
 
 
 def _moved_choice(chosen: str | list[str], old: str, new: str) -> str | list[str]:
-    """The paths of a choice, in the folder where they are now if they were in the old one."""
+    """Return one or several paths, with those in the old folder changed to the new one."""
     if isinstance(chosen, list):
         return [_moved_choice(path, old, new) for path in chosen]
     return moved_path(chosen, old, new) or chosen
@@ -103,27 +105,28 @@ def carry_out(
     on_step: OnStep = lambda done, total: None,
     options: DecodeOptions = DEFAULT,
 ) -> Imported:
-    """Make what is planned: decode every new file, and add those that are images.
+    """Execute a plan: decode every new file, and add those that are images.
 
-    Files that the dataset has already are read again if their size or time is another, and else
-    left alone, so that an import that was cancelled or killed continues when it is called again.
-    Samples whose files are gone follow them to where the same content is found. A dataset that
-    is replaced stays until the new one is whole. After an error all is as it was. The caller
-    holds the dataset by `importing`.
+    Files that are in the dataset already are read again only if their size or modification time has
+    changed. So an import that was cancelled or killed continues when it is called again. If the
+    file of a sample no longer exists but one with the same content does, the sample gets its path.
+    A dataset that is replaced is kept until the new one is complete. All changes are undone if the
+    import fails, except if it is cancelled or the database cannot be written. The caller must hold
+    the lock of `importing`.
 
     Args:
         plan: see `fiftyone_gradcam.folders.planning.plan_import`
-        name: of the dataset
-        label_field: field for the classes
-        overwrite: replace a dataset of this name
-        on_step: called with (files done, files in all); what it raises ends the import
-        options: which unusual files are taken too; truncated ones are tagged
+        name: the name of the dataset
+        label_field: the field for the classes
+        overwrite: replace an existing dataset with this name
+        on_step: called with (files done, total files); an exception that it raises ends the import
+        options: which unusual files are imported too; truncated ones are tagged
 
     Raises:
-        ValueError: if no file is an image, or those that are have fewer than two classes; if the
-            dataset was imported from another folder, and this one does not hold its files
+        ValueError: if no file is an image, or if the images have fewer than two classes; or if the
+            dataset was imported from another folder, and its files are not in this one
         RuntimeError: if the database cannot be written
-        CancelledError: as `on_step` raised it; what was imported so far stays
+        CancelledError: if `on_step` raises it; images imported so far are kept
     """
     is_replaced = overwrite and fo.dataset_exists(name)
     own = {"path": plan.root, "label_field": label_field, "whole": False}
@@ -134,13 +137,15 @@ def carry_out(
     result = Imported(dataset)
     undo: list[dict] = []
     try:
-        _choose(dataset, options)
-        keep_imported_labels(dataset, label_field, {x.path: x.label for x in plan.items})
-        updates = add(plan, result, label_field, on_step)
-        _check(plan, result, label_field)
-        undo = write_files(dataset, updates)
-        activate_labels(dataset, label_field)
-        record(plan, result, label_field)
+        with durable():
+            _choose(dataset, options)
+            keep_imported_labels(dataset, label_field, {x.path: x.label for x in plan.items})
+            updates = add(plan, result, label_field, on_step)
+            _check(plan, result, label_field)
+            undo = write_files(dataset, updates)
+            activate_labels(dataset, label_field)
+        with durable():
+            record(plan, result, label_field)
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
@@ -151,9 +156,11 @@ def carry_out(
             f"{name!r} again adds the others"
         ) from None
     except PyMongoError as error:  # it takes no undoing either
+        words = f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be"
+        if isinstance(error, RestartedError):
+            words = f"{error}".removesuffix(". Call again")
         raise RuntimeError(
-            f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be, "
-            f"import {plan.root!r} into {name!r} again: it continues where it ended"
+            f"{words}: import {plan.root!r} into {name!r} again, and it continues where it ended"
         ) from error
     except BaseException:
         if is_new:
@@ -164,18 +171,18 @@ def carry_out(
             dataset.info[INFO_KEY] = before
             dataset.save()
         raise
-    if is_replaced:  # from here on it is finished, now or by the next call
+    if is_replaced:  # the new dataset is complete; the next call finishes this if interrupted
         take_place(dataset, name)
     return result
 
 
 def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
-    """The dataset that an import writes to, and whether it was made just now.
+    """Return the dataset that an import writes to, and whether it is new.
 
     Args:
-        name: of the dataset
-        own: what marks it as this import's: it is written first, so that what is left of one that
-            was killed is known
+        name: the name of the dataset
+        own: the record that marks it as the target of this import; it is written first, so that
+            the remains of a killed import are recognized
     """
     if fo.dataset_exists(name):
         dataset, is_new = fo.load_dataset(name), False
@@ -194,7 +201,7 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
 
 
 def _choose(dataset: fo.Dataset, options: DecodeOptions) -> None:
-    """Remember which unusual files are decoded; what was chosen once stays."""
+    """Store which unusual files are decoded; earlier choices are kept unless overridden."""
     earlier = decode_options(dataset)
     if options.keep_truncated and not earlier.keep_truncated:
         dataset.info[INFO_KEY]["keep_truncated"] = True
@@ -205,7 +212,7 @@ def _choose(dataset: fo.Dataset, options: DecodeOptions) -> None:
 
 
 def _check(plan: Plan, result: Imported, label_field: str) -> None:
-    """Refuse what no classifier can be trained on, now that the files are read."""
+    """Check that the images that could be read have at least two classes."""
     labels = result.dataset.distinct(f"{label_field}.label")
     if len(labels) < 2 and not plan.is_unlabelled:
         read = Plan(plan.root, plan.layout, plan.tables, skipped=result.skipped)

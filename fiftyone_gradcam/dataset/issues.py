@@ -1,4 +1,4 @@
-"""How label issues are stored, and what is known of a dataset's labels as a whole."""
+"""Store label issues of samples, and the estimated number of wrong labels of the dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .spool import replace_values
 from .storing import Declared
 
 MOST_PAIRS = 50
-LEAST_COUNT = 0.5  # of wrong labels of a pair of classes that is listed
+LEAST_COUNT = 0.5  # minimum number of wrong labels for a pair of classes to be listed
 
 
 def write_label_issues(
@@ -32,21 +32,20 @@ def write_label_issues(
     label_field: str,
     vouched: Collection[int] = (),
 ) -> None:
-    """Store the quality of each label, another class where one is more probable, and the issues.
+    """Store the quality of each label, a suggested class for wrong labels, and the issues.
 
     Args:
-        dataset: where to
-        ids: of all samples that positions refer to
-        judged: row in the verdict of each judged position
-        unjudged: ids of samples that lose what an earlier check said of them
-        verdict: on the judged
-        issues: by position
-        classes: names of the class indexes in the verdict
-        names: of the fields of qualities, suggestions and issues; values of earlier checks of these
-            samples are replaced
-        label_field: the labels that were judged, for the record
-        vouched: positions of labels that a person has chosen or confirmed: nothing is said against
-            them
+        dataset: the dataset to write to
+        ids: the ids of all samples that positions refer to
+        judged: by position of a judged sample, its row in the verdict
+        unjudged: ids of samples that lose the values of earlier checks
+        verdict: the verdict on the judged samples
+        issues: the issues, by position
+        classes: the class names, in the order of the class indexes in the verdict
+        names: names of the fields of qualities, suggestions and issues; values of earlier checks
+            of these samples are replaced
+        label_field: the field of the labels, stored as a fact
+        vouched: positions of labels that a person has chosen or confirmed; they get no issue
     """
     quality_field, suggestion_field, issue_field = names
     facts = {"classes": classes, "label_field": label_field}
@@ -92,18 +91,18 @@ def note_label_issues(
     too_few: Mapping[str, int],
     facts: dict,
 ) -> dict:
-    """Keep in `dataset.info["label_issues"]` how many labels are wrong.
+    """Store the estimated number of wrong labels in `dataset.info["label_issues"]`.
 
     Args:
-        dataset: where to
+        dataset: the dataset to write to
         verdict, issues, classes: see `write_label_issues`
-        too_few: numbers of images of the classes that are too small to be judged
-        facts: how they were judged, for the record
+        too_few: the number of images of each class that is too small to be judged
+        facts: further facts to store, such as the method
 
     Returns:
-        what is kept: beside `facts` "judged", "estimate", "low" and "high" (95% interval),
-        "pairs" (a list of "label", "class" and "count", the largest first), "kinds" (numbers of
-        issues by kind), "too_few" (a list of "class" and "count")
+        what is stored: `facts`, "judged", "estimate", "low" and "high" (95% interval), "pairs" (a
+        list of "label", "class" and "count", the largest first), "kinds" (numbers of issues by
+        kind), and "too_few" (a list of "class" and "count")
     """
     estimate, pairs = verdict.estimate, []
     order = np.argsort(-estimate.pairs, axis=None, kind="stable")[:MOST_PAIRS]
@@ -120,7 +119,7 @@ def note_label_issues(
         "high": int(np.ceil(estimate.high)),
         "pairs": pairs,
         "kinds": dict(Counter(issue.kind for issue in issues.values())),
-        # Classes have any name, and keys of the database have not.
+        # A list, because class names may not be valid keys of the database.
         "too_few": [{"class": name, "count": count} for name, count in too_few.items()],
     }
     dataset.info[INFO] = noted

@@ -1,4 +1,4 @@
-"""The samples that classifiers are judged by in the App: of a part, less what reviews leave out."""
+"""The samples that the App evaluates classifiers on: one split, without excluded samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PARTS = {"test": "test", "val": "val", "train": "train", "all": "all samples"}
 
 
 def parts_of(dataset: fo.Dataset, state: tuple = ()) -> list[str]:
-    """The parts that a dataset has: tags of a split, and "all"."""
+    """Return the parts that a dataset has: the tags of its splits, and "all"."""
     tags = cached(dataset, ("tags",), dataset.count_sample_tags, state)
     return [part for part in PARTS if part == "all" or tags.get(part)]
 
@@ -19,10 +19,10 @@ def parts_of(dataset: fo.Dataset, state: tuple = ()) -> list[str]:
 def judged(
     dataset: fo.Dataset, part: str, state: tuple = ()
 ) -> tuple[fo.core.collections.SampleCollection, dict[str, list[str]]]:
-    """The samples that count, and the ids of those that reviews have left out, by decision.
+    """Return the samples to evaluate on, and the ids of those left out by reviews, by decision.
 
     Args:
-        dataset: with labels
+        dataset: a dataset with labels
         part: one of `PARTS`
         state: see `fiftyone_gradcam.dataset.cached`
     """

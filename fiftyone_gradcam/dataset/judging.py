@@ -1,4 +1,4 @@
-"""How labels are judged: by given probabilities, by features, or by trainings per fold."""
+"""Judge labels by given probabilities, by features, or by cross-validated trainings."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ from .files import dataset_folder
 from .image_facts import ImageFacts
 
 METHODS = ("features", "folds", "fine-tune")
-LEAST = 1e-12  # of a probability
-FOLDS = "folds"  # folder of what trainings of an unfinished call said
+LEAST = 1e-12  # lower bound of a probability
+FOLDS = "folds"  # folder for the results per fold of an unfinished call
 
 
 @dataclass(frozen=True)
 class Way:
-    """How labels are judged: by "probabilities" that are given, or by one of `METHODS`."""
+    """The method by which labels are judged, one of `METHODS` or "probabilities", and its options.
+
+    Attributes:
+        method: the method; "probabilities" if the user passes probabilities
+        recipe: the recipe of the features or trainings; None if there is none
+        embeddings: (N, C), the user's embeddings; None if there are none
+        probabilities: (N, K), the user's probabilities; None if there are none
+        folds: the number of folds of "folds" and "fine-tune"
+        seed: the random seed of the folds
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+    """
 
     method: str
     recipe: Recipe | None
@@ -39,7 +49,7 @@ class Way:
 
     @property
     def by(self) -> str:
-        """What judges, in words."""
+        """The source of the judgment in words, such as the name of the backbone."""
         if self.probabilities is not None:
             return "your probabilities"
         return "your embeddings" if self.recipe is None else self.recipe.backbone
@@ -52,7 +62,11 @@ def check_method(
     backbone: Network | str | None,
     weights: str | None,
 ) -> None:
-    """Refuse arguments that contradict each other."""
+    """Check that the arguments of `find_label_issues` do not contradict each other.
+
+    Raises:
+        ValueError: if they do, or if there is no such method
+    """
     if method is not None and method not in METHODS:
         raise ValueError(
             f"method {method!r} is none of {', '.join(map(repr, METHODS))}. "
@@ -70,7 +84,11 @@ def check_method(
 
 
 def method_for(method: str | None, recipe: Recipe | None) -> str:
-    """The method that is chosen, or suits a recipe (None: embeddings are given)."""
+    """Return the chosen method, or the default one for a recipe (None if embeddings are given).
+
+    Raises:
+        ValueError: if the method needs pretrained weights and the recipe has none
+    """
     from_scratch = recipe is not None and recipe.from_scratch
     if method in ("features", "folds") and from_scratch:
         raise ValueError(
@@ -90,7 +108,18 @@ def judge(
     columns: list[int],
     report: Report,
 ) -> Verdict:
-    """The verdict on the labels at some places; `columns` are those of the probabilities."""
+    """Judge the labels of the samples at some positions.
+
+    Args:
+        dataset: the dataset of the samples
+        looks: facts about the N images
+        places: (M,) positions of the samples to judge
+        targets: (M,) class indexes of their labels
+        group: (N,) the group of near duplicates of each image
+        way: the method and its options
+        columns: the columns of `way.probabilities` that belong to the judged classes
+        report: called with the progress of a training
+    """
     group = group[places]
     if way.method == "probabilities":
         found = np.maximum(way.probabilities[places][:, columns], LEAST)

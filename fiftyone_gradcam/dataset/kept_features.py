@@ -1,8 +1,8 @@
-"""What networks say of the images of a dataset: computed once, and kept with the dataset.
+"""Image features of a dataset: computed once, and stored with the dataset.
 
-For each network there is a folder of files (see `feature_files`), each row of which is of a sample
-and of its file as it was. Rows of files that have changed are never found again. All of it can be
-computed again: whatever is damaged, gone or cannot be written costs time alone.
+Each source has a folder of files (see `feature_files`). Each row belongs to a sample and to one
+version of its image file; if the file changes, the row is no longer found. All features can be
+computed again, so files that are damaged, deleted or cannot be written cost only time.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ from .feature_sources import NOTE, Source, folder_of, note_source, remove_gone
 from .files import FEATURES, claim_folder, dataset_folder, files_folder
 from .import_record import decode_options
 
-MOST_FILES = 8  # more are made one
+MOST_FILES = 8  # more files are merged into one
 
 
 def keys_of(ids: Sequence[str], paths: Sequence[str], options: DecodeOptions) -> list[bytes | None]:
-    """What tells a sample's file as it is now from any other: 20 bytes; None if it is not there.
+    """Return the keys that identify samples and the current versions of their files.
 
     Args:
-        ids, paths: of samples
+        ids, paths: ids and file paths of the samples
         options: how unusual files are decoded
+
+    Returns:
+        20 bytes for each sample; None if its file does not exist
     """
     keys: list[bytes | None] = []
     for sample_id, path in zip(ids, paths, strict=True):
@@ -47,7 +50,7 @@ def keys_of(ids: Sequence[str], paths: Sequence[str], options: DecodeOptions) ->
         except (OSError, ValueError):
             keys.append(None)
             continue
-        # Not the whole path, which changes when a folder is moved.
+        # Use only the end of the path, because the rest changes when a folder is moved.
         place = os.path.join(*path.replace(os.sep, "/").split("/")[-2:])
         facts = (place, stat.st_size, stat.st_mtime_ns, options.keep_truncated, options.max_pixels)
         digest = hashlib.blake2b(repr(facts).encode(errors="surrogateescape"), digest_size=8)
@@ -56,13 +59,14 @@ def keys_of(ids: Sequence[str], paths: Sequence[str], options: DecodeOptions) ->
 
 
 class Kept:
-    """The features of some samples by a source: those that are kept, and those that come. Who makes
-    one has the dataset's lock.
+    """Stored features of some samples from one source, to which further ones can be added.
+
+    The caller must hold the dataset's lock.
 
     Args:
-        dataset: that the samples are of
-        source: what says them
-        ids, paths: of the samples
+        dataset: the dataset of the samples
+        source: the source of the features
+        ids, paths: ids and file paths of the samples
     """
 
     def __init__(self, dataset: fo.Dataset, source: Source, ids: Sequence[str], paths: Sequence):
@@ -75,10 +79,10 @@ class Kept:
         remove_parts(self.folder)
 
     def read(self) -> np.ndarray:
-        """Features (N, C) float32; NaN where there are none as yet, and (N, 0) if there are none.
+        """Return the stored features, (N, C) float32; NaN where missing, (N, 0) if there are none.
 
-        Those that other datasets have of the same samples, such as the original of a clone, are
-        found too, and kept here.
+        Features that other datasets have of the same samples, such as the original of a clone, are
+        found too, and stored with this dataset.
         """
         found = read_rows(self.folder, self._wanted, np.empty((len(self.keys), 0), np.float32))
         own = present(found)
@@ -88,22 +92,22 @@ class Kept:
         others = np.flatnonzero(present(found) & ~own)
         self.add(others, found[others])
         with suppress(OSError):
-            os.utime(os.path.join(self.folder, NOTE))  # when it was of use
+            os.utime(os.path.join(self.folder, NOTE))  # records when the features were last used
         return found
 
     def has(self) -> np.ndarray:
-        """(N,) which features are kept with this dataset; nothing is read of them."""
+        """Return (N,) booleans, True for samples with stored features, without reading these."""
         there = np.zeros(len(self.keys), bool)
         for _, _, places in matches(self.folder, self._wanted):
             there[places] = True
         return there
 
     def add(self, positions: np.ndarray, values: np.ndarray) -> None:
-        """Keep features of some samples, as long as the file system takes them.
+        """Add features of some samples; after a write error, nothing more is added.
 
         Args:
-            positions: (n,) of the samples
-            values: (n, C)
+            positions: (n,) positions of the samples
+            values: (n, C) features
         """
         known = [row for row, place in enumerate(positions) if self.keys[place] is not None]
         if self._error is None and known:
@@ -113,7 +117,7 @@ class Kept:
                 self._give_up(error)
 
     def close(self) -> None:
-        """Keep what was added."""
+        """Store the added features."""
         try:
             if self._error is None and self._writer.count:
                 claim_folder(self.dataset)
@@ -126,7 +130,7 @@ class Kept:
             self._give_up(error)
 
     def discard(self) -> None:
-        """Give up what was added."""
+        """Discard the added features."""
         self._writer.discard()
 
     def _give_up(self, error: OSError) -> None:
@@ -136,7 +140,7 @@ class Kept:
         print(f"Note: features cannot be kept in {self.folder}: {why}. They are computed again")
 
     def _elsewhere(self) -> Iterator[str]:
-        """Folders of the same source in other datasets."""
+        """Yield the folders of the same source in other datasets."""
         home, own = files_folder(), os.path.basename(dataset_folder(self.dataset))
         for name in sorted(os.listdir(home)) if os.path.isdir(home) else ():
             folder = os.path.join(home, name, FEATURES, self.source.digest)
@@ -145,14 +149,13 @@ class Kept:
 
 
 def present(features: np.ndarray) -> np.ndarray:
-    """(N,) which rows of features (N, C) are there."""
+    """Return (N,) booleans, True for rows of features (N, C) that are all finite."""
     return np.isfinite(features).all(1) if features.shape[1] else np.zeros(len(features), bool)
 
 
 @contextmanager
 def keeping(*kept: Kept) -> Iterator[None]:
-    """Keep what is added to features, also where a pass is cancelled half-way; of one that fails
-    nothing stays."""
+    """Store features added in the body, also if cancelled; discard them after other errors."""
     try:
         yield
     except CancelledError:

@@ -1,5 +1,7 @@
-"""The images most similar to one, by features that are kept with the dataset; nothing is computed
-of other images, and nothing is written."""
+"""Find the images most similar to one, by the features that are stored with the dataset.
+
+No features of other images are computed, and nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,18 @@ from .feature_sources import Source, folder_of
 from .import_record import decode_options
 from .kept_features import keys_of
 
-AT_ONCE = 64  # candidates that the database is asked about
-MOST_ASKED = 16  # times
+AT_ONCE = 64  # candidates in one database query
+MOST_ASKED = 16  # maximum number of queries
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The features of a dataset by one source, ready to be compared.
+    """The stored features of a dataset from one source, prepared for comparison.
 
     Attributes:
-        keys: what each row is of; the first 12 bytes are the id of a sample
-        mean, deviation: (C,) of the signed roots of the features
-        directions: (N, C) float32, roots standardized and of length 1
+        keys: the key of each row; its first 12 bytes are the id of the sample
+        mean, deviation: (C,) mean and standard deviation of the signed roots of the features
+        directions: (N, C) float32, the standardized roots, scaled to length 1
     """
 
     keys: list[bytes]
@@ -37,7 +39,7 @@ class Kept:
     directions: np.ndarray
 
     def like(self, features: np.ndarray) -> np.ndarray:
-        """(N,) cosines of each row with the features (C,) of an image."""
+        """Return the cosine similarity (N,) of each row with the features (C,) of an image."""
         return self.directions @ _standardized(signed_roots(features), self.mean, self.deviation)
 
 
@@ -46,8 +48,10 @@ _lock = threading.Lock()
 
 
 def kept_of(dataset: fo.Dataset, source: Source) -> Kept | None:
-    """All that is kept of a source, the newest row of each sample; None if there is nothing. What
-    was read last stays in memory."""
+    """Return the stored features of a source, the newest row of each sample; None if none exist.
+
+    The features read last are kept in memory.
+    """
     folder = folder_of(dataset, source)
     try:
         names = tuple(sorted(name for name in os.listdir(folder) if name.endswith(ENDING)))
@@ -69,18 +73,20 @@ def nearest_kept(
     count: int,
     tag: str | None = None,
 ) -> list[tuple[str, float]] | None:
-    """The samples most similar to an image, the nearest first, whose files are as they were.
+    """Return the samples most similar to an image, the nearest first.
+
+    Samples whose files have changed since their features were computed are left out.
 
     Args:
-        dataset: that the features are kept with
-        source: the network that sees `features` in the image
-        features: (C,) of the image
-        sample_id: of the image itself, which is left out
-        count: of samples, at most
-        tag: that they have; None takes any
+        dataset: the dataset that the features are stored with
+        source: the source of `features`
+        features: (C,) features of the image
+        sample_id: the id of the image itself, which is left out
+        count: the maximum number of samples
+        tag: return only samples with this tag; by default (None), all
 
     Returns:
-        ids and cosines; None if no features of this source are kept
+        pairs of a sample id and a cosine similarity; None if no features of this source are stored
     """
     kept = kept_of(dataset, source)
     if kept is None or kept.directions.shape[1] != len(features):
@@ -121,7 +127,7 @@ def _read(folder: str) -> Kept | None:
         return None
     roots = signed_roots(np.stack([row for _, row in keys.values()]))
     mean, deviation = roots.mean(0), roots.std(0)
-    # A feature that never changes says nothing, and must not be blown up.
+    # A constant feature carries no information, and dividing by its deviation would amplify noise.
     deviation[deviation <= 1e-6 * max(float(deviation.max()), 1e-30)] = np.inf
     directions = _standardized(roots, mean, deviation)
     return Kept([key for key, _ in keys.values()], mean, deviation, directions)

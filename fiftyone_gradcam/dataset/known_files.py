@@ -1,7 +1,7 @@
-"""What a dataset knows of its samples' files, so that it is noticed when they change or move.
+"""Facts about the files of samples, by which changed and moved files are recognized.
 
-When a file was last changed, and what equal files have in common, stand with the metadata of its
-sample, beside FiftyOne's own facts: `metadata.mtime` (nanoseconds) and `metadata.digest`.
+They are stored in the metadata of the sample, next to FiftyOne's own: `metadata.mtime`, the time of
+the last change in nanoseconds, and `metadata.digest`, which is the same for equal files.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pymongo import UpdateOne
 
 from ..folders.verify import Facts, state_of
 
-TRUNCATED = "truncated"  # tag of samples that are used as far as their files go
+TRUNCATED = "truncated"  # tag of samples whose files are truncated
 VALUES = ("size_bytes", "mtime", "digest", "width", "height", "num_channels")
 WRITTEN = ("filepath", "metadata", "tags")
 
 
 class Known(NamedTuple):
-    """A sample and its file, as it was when it was read; None what is not known of it."""
+    """A sample and the facts about its file when it was last read; unknown facts are None."""
 
     id: str
     path: str
@@ -36,11 +36,11 @@ class Known(NamedTuple):
     num_channels: int | None
 
     def has_changed(self) -> bool:
-        """Whether the file may be another than it was, or was never read; not if it is gone."""
+        """Return whether the file may have changed or was never read; False if it is missing."""
         return state_of(self.path) not in (None, (self.size, self.mtime))
 
     def differs(self, facts: Facts) -> bool:
-        """Whether the content of the file is another than it was, as far as that is known."""
+        """Return whether the content of the file has changed, as far as the old one is known."""
         if self.digest is not None:
             return self.digest != facts.digest
         then = (self.size, self.width, self.height, self.num_channels)
@@ -51,11 +51,11 @@ class Known(NamedTuple):
 def known_files(
     samples: fo.core.collections.SampleCollection, label_field: str | None = None
 ) -> dict[str, Known]:
-    """The samples of a collection by the paths of their files.
+    """Return the samples of a collection by file path.
 
     Args:
         samples: a dataset or view
-        label_field: of their classes; without, labels are None
+        label_field: the field of the labels; if None, labels are not read
     """
     fields = ["id", "filepath", *(f"metadata.{x}" for x in VALUES)]
     ids, paths, *facts = samples.values(fields)
@@ -65,7 +65,7 @@ def known_files(
 
 
 def metadata_of(facts: Facts) -> fo.ImageMetadata:
-    """What is stored of a file."""
+    """Return the metadata to store for a file."""
     return fo.ImageMetadata(
         size_bytes=facts.size_bytes,
         mime_type=facts.mime_type,
@@ -78,14 +78,14 @@ def metadata_of(facts: Facts) -> fo.ImageMetadata:
 
 
 def write_files(dataset: fo.Dataset, found: Sequence[tuple[str, str, Facts]]) -> list[dict]:
-    """Store where files are now and what is known of them; all else of the samples stays.
+    """Store new paths and metadata of files; other fields of the samples are unchanged.
 
     Args:
-        dataset: that they are of
-        found: id of a sample, path and facts of its file
+        dataset: the dataset of the samples
+        found: (sample id, path, facts about the file) for each sample
 
     Returns:
-        what was stored before, for `restore_files`
+        the values that were replaced, for `restore_files`
     """
     own = {"_id": {"$in": [ObjectId(sample_id) for sample_id, _, _ in found]}}
     before = list(dataset._sample_collection.find(own, WRITTEN))
@@ -101,7 +101,7 @@ def write_files(dataset: fo.Dataset, found: Sequence[tuple[str, str, Facts]]) ->
 
 
 def restore_files(dataset: fo.Dataset, before: list[dict]) -> None:
-    """Store again what `write_files` has replaced."""
+    """Restore the values that `write_files` has replaced."""
     _write(
         dataset,
         [
@@ -118,12 +118,12 @@ def _write(dataset: fo.Dataset, updates: list[UpdateOne]) -> None:
 
 
 def write_paths(dataset: fo.Dataset, moved: Sequence[tuple[Known, str]]) -> None:
-    """Store where files are now that were moved, and are the same as far as that is known."""
+    """Store the new paths of files that were moved but not changed."""
     now = datetime.now(UTC)
     updates = []
     for own, path in moved:
         values = {"filepath": path, "last_modified_at": now}
         if own.digest is not None and (state := state_of(path)):
-            values["metadata.mtime"] = state[1]  # or it would be read again at the next import
+            values["metadata.mtime"] = state[1]  # or the next import would read the file again
         updates.append(UpdateOne({"_id": ObjectId(own.id)}, {"$set": values}))
     _write(dataset, updates)

@@ -1,4 +1,4 @@
-"""What lets labels be edited: the label schema of FiftyOne's Annotate, and labels as imported."""
+"""Make labels editable in FiftyOne's Annotate, and keep the labels as they were imported."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from .fields import path_in
 from .import_record import IMPORTED_LABEL
 from .storing import Declared, declare
 
-FEW = 5  # classes that FiftyOne shows as buttons; more are a list
+FEW = 5  # up to this number of classes are shown as radio buttons, more as a dropdown
 
 
 def keep_imported_labels(
     dataset: fo.Dataset, label_field: str, labels: Mapping[str, str | None]
 ) -> None:
-    """Have a field for the labels as they were imported, so that edits are recognized.
+    """Create a field with the labels as they were imported, by which later edits are recognized.
 
-    Samples of an import by an earlier version get what their folder says. A field of this name that
-    is somebody else's is left alone, unless it holds just these labels: so it is left by an import
-    whose database was killed before it had written down what the field is.
+    Samples that an earlier version imported get the labels of their folders. A field of this name
+    that this plugin did not write is left unchanged, unless it holds exactly these labels: then
+    it comes from an import that was killed before it could store the description of the field.
 
     Args:
-        dataset: that is imported into
-        label_field: of the classes
-        labels: as the folder has them, by path
+        dataset: the dataset that is imported into
+        label_field: the field of the classes
+        labels: labels according to the folder, by file path
     """
     field = dataset.get_field(IMPORTED_LABEL)
     if field is not None and not (_is_bare(field) and _holds(dataset, labels)):
@@ -41,21 +41,21 @@ def keep_imported_labels(
 
 
 def _is_bare(field: fo.Field) -> bool:
-    """Whether a field of texts says nothing of what it is."""
+    """Return whether a field is a string field without info and description."""
     return isinstance(field, fo.StringField) and not (field.info or field.description)
 
 
 def _holds(dataset: fo.Dataset, labels: Mapping[str, str | None]) -> bool:
-    """Whether the field of imported labels holds those of a folder, and nothing else."""
+    """Return whether the field of imported labels holds labels of the folder and no others."""
     paths, values = dataset.values(["filepath", IMPORTED_LABEL])
     found = {path: value for path, value in zip(paths, values, strict=True) if value}
     return bool(found) and all(labels.get(path) == value for path, value in found.items())
 
 
 def activate_labels(dataset: fo.Dataset, label_field: str) -> None:
-    """Let Annotate edit the labels of a field: its schema lists the classes, and is active.
+    """Make the labels of a field editable in Annotate: list its classes in an active schema.
 
-    Other choices in a schema that is there already stay, and so does that it is not active.
+    If there is a schema already, only the classes are added; it is not activated.
     """
     classes = sorted(filter(None, dataset.distinct(path_in(dataset, label_field))))
     schema = dataset.label_schemas.get(label_field)
@@ -68,7 +68,7 @@ def activate_labels(dataset: fo.Dataset, label_field: str) -> None:
 
 
 def add_classes(dataset: fo.Dataset, label_field: str, classes: list[str]) -> None:
-    """Let Annotate offer further classes, where it offers any."""
+    """Add classes to the label schema of a field, if the schema lists classes."""
     schema = dataset.label_schemas.get(label_field)
     known = (schema or {}).get("classes")
     if known and set(classes) - set(known):
@@ -76,7 +76,7 @@ def add_classes(dataset: fo.Dataset, label_field: str, classes: list[str]) -> No
 
 
 def set_classes(dataset: fo.Dataset, label_field: str, schema: dict, classes: list[str]) -> None:
-    """Store a schema with these classes; without any, a label is typed."""
+    """Store a label schema with these classes; if there are none, labels are typed as text."""
     schema = {key: value for key, value in schema.items() if key != "classes"}
     if classes:
         schema |= {"classes": classes, "component": "radio" if len(classes) <= FEW else "dropdown"}

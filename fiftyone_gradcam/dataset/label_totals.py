@@ -1,4 +1,4 @@
-"""How many labels of a dataset are wrong, as `find_label_issues` has noted it."""
+"""The number of wrong labels in a dataset, as estimated by `find_label_issues`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ INFO = "label_issues"  # in `dataset.info`
 
 
 def label_issues_info(dataset: fo.Dataset) -> dict:
-    """What `issues.note_label_issues` has kept; empty if labels have not been judged."""
+    """Return what `issues.note_label_issues` stored; empty if the labels were never checked."""
     return dict(dataset.info.get(INFO) or {})
 
 
 def in_words(noted: dict) -> str:
-    """Such as "About 17 of 397 labels are wrong (95% interval: 7 to 25)"."""
+    """Format an estimate, such as "About 17 of 397 labels are wrong (95% interval: 7 to 25)"."""
     count, judged = noted["estimate"], noted["judged"]
     interval = f"(95% interval: {noted['low']} to {noted['high']})"
     if not count:

@@ -1,5 +1,7 @@
-"""Files of this plugin that nobody refers to: of deleted datasets, and of processes that were
-killed. Those of other databases, which may lie in the same folder, are never among them."""
+"""Find unused files of this plugin, left by deleted datasets and by killed processes.
+
+Files of other databases, which may be in the same folder, are never included.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +34,21 @@ from .files import (
 )
 from .run_files import STATE
 
-# A file of a dataset that exists may be of a process on another machine, where no lock tells.
+# A file of an existing dataset may be in use by a process on another machine, which no lock shows.
 LEAST_AGE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Files in the folder of one dataset that nobody refers to.
+    """Unused files in the folder of one dataset.
 
     Attributes:
-        folder: of the dataset
+        folder: the folder of the dataset
         files: paths of the files
-        size: of all files together, in bytes
+        size: total size of the files in bytes
         since: when the last of them was written, in seconds since 1970
-        dataset: name of the dataset; empty if it is not known
-        is_known: whether they are of this database; others are freed only by name
+        dataset: name of the dataset; empty if unknown
+        is_known: whether they belong to this database; others are deleted only if named explicitly
     """
 
     folder: str
@@ -65,18 +67,18 @@ class Leftover:
 
 
 def find_leftovers(least_age: float = LEAST_AGE_SECONDS) -> list[Leftover]:
-    """Look for files that nobody refers to; what a process works on at present is left out.
+    """Find unused files, except those of datasets that a process is changing at the moment.
 
     Args:
-        least_age: seconds for which a file of a dataset that exists has not been written to
+        least_age: the minimum age, in seconds since the last change, of files of existing datasets
 
     Returns:
-        an entry for each dataset that has any
+        an entry for each dataset with unused files
     """
     datasets, used = _names(), references.all_tails()
     found = []
     for dataset_id in _folders():
-        if dataset_id in datasets:  # so that it is known when the dataset is gone
+        if dataset_id in datasets:  # so that the owner is known after the dataset is deleted
             with contextlib.suppress(OSError):
                 note_owner(dataset_id, datasets[dataset_id])
         with contextlib.suppress(TimeoutError):
@@ -87,14 +89,14 @@ def find_leftovers(least_age: float = LEAST_AGE_SECONDS) -> list[Leftover]:
 
 
 def free(leftover: Leftover) -> tuple[int, int]:
-    """Delete files that nobody refers to; each is looked up once more before.
+    """Delete unused files, after checking again that each of them is unused.
 
     Returns:
-        how many were deleted, and their bytes
+        the number of files deleted, and their total size in bytes
 
     Raises:
         PermissionError: if a file cannot be deleted
-        TimeoutError: if a process works on the dataset now
+        TimeoutError: if a process is changing the dataset at the moment
     """
     dataset_id = os.path.basename(leftover.folder)
     with locked(dataset_target(dataset_id), leftover.folder, patience=0):
@@ -118,13 +120,13 @@ def _look(
     note = owner_of(dataset_id)
     exists = dataset_id in datasets
     if not exists and note and note.get("database") != references.database_id():
-        return None  # another database knows it
+        return None  # it belongs to another database
     with locked(dataset_target(dataset_id), folder, patience=0):
         paths = [path for path in files_below(folder) if end_of(path) not in used]
         if exists:
             latest = time.time() - least_age
             home = os.path.join(folder, SPOOLS)
-            waits = os.path.isdir(home) and bool(os.listdir(home))  # and refers to heatmaps
+            waits = os.path.isdir(home) and bool(os.listdir(home))  # they refer to heatmaps
             useless = useless_features(dataset_id)
             paths = [p for p in paths if _is_stray(p, waits, useless)]
             paths = [p for p in paths if os.lstat(p).st_mtime <= latest]
@@ -142,14 +144,15 @@ def _look(
 
 
 def _is_stray(path: str, waits: bool, useless: set[str]) -> bool:
-    """Whether a file of a dataset that exists, to which nobody refers, is of no use: the state of a
-    training is, and what the process of a job printed, and heatmaps of values that wait, and
-    features.
+    """Return whether a file of an existing dataset, to which nothing refers, is useless.
+
+    Still useful are the state of a training, the output of a job's process, heatmaps of waiting
+    values, and features.
 
     Args:
-        path: of the file
-        waits: whether values wait
-        useless: names of the folders of features that are of no use
+        path: path of the file
+        waits: whether the dataset has values that wait to be stored
+        useless: names of the folders of features that are no longer needed
     """
     parts = (end_of(path) or "").split("/")
     if parts[1] == FEATURES:
@@ -161,7 +164,7 @@ def _is_stray(path: str, waits: bool, useless: set[str]) -> bool:
 
 
 def _is_of_use(path: str, useless: set[str]) -> bool:
-    """Whether a file holds features that a verb may read."""
+    """Return whether a file holds features that may still be needed."""
     parts = (end_of(path) or "").split("/")
     is_kept = len(parts) == 4 and parts[1] == FEATURES and not parts[3].endswith(PART)
     return is_kept and parts[2] not in useless
@@ -173,7 +176,7 @@ def _names() -> dict[str, str]:
 
 
 def _folders() -> Iterable[str]:
-    """Ids of the datasets that have a folder."""
+    """Yield the ids of the datasets that have a folder."""
     home = files_folder()
     for name in sorted(os.listdir(home)) if os.path.isdir(home) else ():
         path = os.path.join(home, name)

@@ -1,4 +1,4 @@
-"""Trainings that are going on: their rows so far, in the database, for whoever looks."""
+"""Trainings in progress: their curves so far, stored in the database so that the App shows them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ STORE = "gradcam_live"
 
 
 class LiveTraining:
-    """What is known of a training that is not a run yet.
+    """The progress of a training that is not a run yet.
 
     Args:
-        dataset: of the training
-        key: of its run
-        epochs: how many are planned
+        dataset: the dataset that is trained on
+        key: the key that the run will have
+        epochs: the number of epochs planned
     """
 
     def __init__(self, dataset: fo.Dataset, key: str, epochs: int | None = None):
@@ -22,7 +22,7 @@ class LiveTraining:
         self.store = ExecutionStore.create(STORE, dataset._doc.id)
 
     def __call__(self, history: list, validations: list, running: dict | None) -> None:
-        """Write what there is; the arguments are those of `Hooks.on_rows`."""
+        """Store the rows so far; the arguments are those of `Hooks.on_rows`."""
         rows = {
             "history": [row.to_dict() for row in history],
             "validations": [row.to_dict() for row in validations],
@@ -30,9 +30,9 @@ class LiveTraining:
         self.store.set(self.key, {**rows, "running": running, "epochs": self.epochs})
 
     def read(self) -> dict | None:
-        """What was written last; None if nothing was, or if it is forgotten."""
+        """Return what was stored last; None if nothing is stored."""
         return self.store.get(self.key)
 
     def forget(self) -> None:
-        """Remove it: the training has become a run, or was deleted."""
+        """Delete the stored rows, once the training has become a run or was deleted."""
         self.store.delete(self.key)

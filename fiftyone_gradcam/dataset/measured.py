@@ -1,4 +1,7 @@
-"""On which samples, with which labels, an accuracy was measured: only the same can be compared."""
+"""The samples and labels that an accuracy was measured on.
+
+Accuracies can be compared only if both are the same.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ import fiftyone as fo
 
 
 def measured_on(dataset: fo.Dataset, paths: Sequence[str], labels: Sequence[str]) -> dict:
-    """What tells samples and their labels from others.
+    """Compute digests that identify a set of samples and their labels.
 
     Args:
-        dataset: whose samples they are
-        paths, labels: of the samples
+        dataset: the dataset of the samples
+        paths, labels: file paths and labels of the samples
 
     Returns:
-        "samples" and "labels": a digest each
+        a dictionary with two digests, "samples" and "labels"
     """
     ids = dict(zip(*dataset.values(["filepath", "id"]), strict=True))
     rows = sorted((ids.get(path, path), label) for path, label in zip(paths, labels, strict=True))
@@ -27,10 +30,13 @@ def measured_on(dataset: fo.Dataset, paths: Sequence[str], labels: Sequence[str]
 
 
 def difference(measured: Mapping[str, dict | None]) -> str | None:
-    """Why the accuracies of some runs cannot be compared, in words; None if they can.
+    """Explain why the accuracies of some runs cannot be compared.
 
     Args:
-        measured: by the key of the run, as `measured_on` returned it; None of what is unknown
+        measured: the result of `measured_on` by run key; None if it is unknown
+
+    Returns:
+        the reason in words; None if the accuracies can be compared
     """
     known = {key: one for key, one in measured.items() if one}
     if len(measured) < 2:

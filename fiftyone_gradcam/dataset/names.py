@@ -1,5 +1,7 @@
-"""Names of datasets that FiftyOne accepts: it makes an address of each, of Latin letters and
-digits, and no two datasets may have the same one."""
+"""Dataset names that FiftyOne accepts.
+
+FiftyOne turns each name into an address of Latin letters and digits, which must be unique.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ import fiftyone.core.utils as fou
 
 from .import_record import INFO_KEY
 
-NO_LETTERS = "images"  # is added to a name without Latin letters or digits
+NO_LETTERS = "images"  # appended to a name without Latin letters or digits
 
 
 def name_for(root: str) -> str:
-    """The name of the dataset of a folder, if the user gives none.
+    """Return the default name of the dataset that is imported from a folder.
 
-    The folder's own name, as far as FiftyOne accepts it: 图片 becomes "图片 images", and food-set
-    becomes "food-set 2" beside a dataset "Food Set". A dataset that was imported from the folder
-    keeps its name.
+    This is the name of the folder, changed if FiftyOne does not accept it: 图片 becomes
+    "图片 images", and food-set becomes "food-set 2" if there is a dataset "Food Set". If a dataset
+    was imported from the folder before, its name is returned.
 
     Args:
         root: absolute path of the folder
@@ -38,10 +40,10 @@ def name_for(root: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name for a dataset that FiftyOne would not accept.
+    """Check that FiftyOne accepts a dataset name.
 
     Raises:
-        ValueError: with the remedy
+        ValueError: if it does not; the message says what to do
     """
     if fo.dataset_exists(name):
         return
@@ -65,7 +67,7 @@ def _numbered(own: str, taken: set[str | None]) -> str:
 
 
 def _source(name: str) -> str | None:
-    """The folder that a dataset was imported from."""
+    """Return the folder that a dataset was imported from; None if there is none."""
     return fo.load_dataset(name).info.get(INFO_KEY, {}).get("path")
 
 

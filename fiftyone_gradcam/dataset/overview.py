@@ -1,4 +1,4 @@
-"""What has been done with a dataset so far: counted by the database, no sample is read."""
+"""Summarize the state of the work on a dataset by queries, without loading samples."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Overview:
-    """What has been done with a dataset.
+    """The state of the work on a dataset.
 
     Attributes:
-        samples: how many there are
-        label_field: the labels that work is about; None if no field holds classes
-        classes: numbers of samples by label
-        parts: numbers of samples tagged "train", "val" and "test", of those that there are
-        runs: keys of the trainings, oldest first, with the time of each (UTC, ISO 8601)
-        predicted: by field of predictions: the run, whether it is that run as it is now, and how
-            many samples have one
-        judged: whether label issues were found; `judged_at` when, None if that is not known
-        open: suspicious labels that nobody has decided on
-        reviewed, corrected: labels that were decided on, and those of them that were changed
-        corrected_since: labels changed, excluded or called unclear since the newest training
-        reviewed_at: when a label was decided on last
-        has_features: whether a network is at hand that label issues can be found with: features
-            that are kept, or pretrained weights in PyTorch's cache
+        samples: the number of samples
+        label_field: the field of the labels; None if no field holds classes
+        classes: the number of samples by label
+        parts: the number of samples tagged "train", "val" and "test"; absent tags are left out
+        runs: keys of the training runs, oldest first, with the time of each (UTC, ISO 8601)
+        predicted: by prediction field: the key of the run, whether the predictions are by its
+            current version, and the number of samples with a prediction
+        judged: whether labels were checked by `find_label_issues`
+        judged_at: when they were checked; None if unknown
+        open: the number of suspicious labels that are not reviewed yet
+        reviewed, corrected: the number of labels that were reviewed, and that reviews changed
+        corrected_since: the number of labels changed, excluded or marked as unclear since the
+            newest training
+        reviewed_at: when a label was last reviewed
+        has_features: whether label issues can be found without training or downloading: there are
+            stored features, or pretrained weights in PyTorch's cache
     """
 
     samples: int = 0
@@ -59,22 +61,25 @@ class Overview:
 
     @property
     def labeled(self) -> int:
-        """How many samples have a label."""
+        """The number of samples that have a label."""
         return sum(self.classes.values())
 
     @property
     def newest_run(self) -> str | None:
-        """The key of the run that was trained last."""
+        """The key of the newest run; None if there is none."""
         return next(reversed(self.runs), None)
 
     def predicted_by(self, run: str | None) -> int:
-        """How many samples a run, as it is now, has predicted, in the field that has most."""
+        """Return the number of samples predicted by the current version of a run.
+
+        If several fields hold its predictions, the largest number is returned.
+        """
         counts = [n for key, is_now, n in self.predicted.values() if key == run and is_now]
         return max(counts, default=0)
 
 
 def overview(dataset: fo.Dataset) -> Overview:
-    """Count what has been done with a dataset."""
+    """Summarize the state of the work on a dataset."""
     label_field = _label_field(dataset)
     runs = {key: trained_at(dataset, key) for key in list_runs(dataset)}
     fields = prediction_fields(dataset)
@@ -98,7 +103,7 @@ def overview(dataset: fo.Dataset) -> Overview:
 
 
 def _label_field(dataset: fo.Dataset) -> str | None:
-    """The field that holds classes; fields of plain strings only count if a verb has used them."""
+    """Return the field of the labels; a string field only if it has been used with a verb."""
     own = [x for x in classification_fields(dataset) if not is_owned(dataset.get_field(x))]
     name = default_label_field(dataset)
     is_used = any(
@@ -109,7 +114,7 @@ def _label_field(dataset: fo.Dataset) -> str | None:
 
 
 def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]) -> dict:
-    """Samples by label and by split, and those with predictions, in one pass of the database."""
+    """Count the samples by label, by split and by prediction field, in one aggregation."""
 
     def count(condition: dict) -> dict:
         return {"$sum": {"$cond": [condition, 1, 0]}}
@@ -134,7 +139,7 @@ def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]
 
 
 def _reviewed(dataset: fo.Dataset, label_field: str | None, newest: str | None) -> dict:
-    """How far the review is."""
+    """Return the values of `Overview` that concern checked and reviewed labels."""
     found: dict = {}
     if label_field is None:
         return found
@@ -165,16 +170,22 @@ def _reviewed(dataset: fo.Dataset, label_field: str | None, newest: str | None) 
 
 
 def has_features(dataset: fo.Dataset) -> bool:
-    """Whether label issues can be found without training or downloading: features of a network are
-    kept with the dataset, or pretrained weights are in PyTorch's cache."""
+    """Return whether label issues can be found without training or downloading.
+
+    This needs features of a network, stored with the dataset, or pretrained weights in PyTorch's
+    cache.
+    """
     home = os.path.join(dataset_folder(dataset), FEATURES)
     kept = os.listdir(home) if os.path.isdir(home) else []
-    # Folders of what is read from pixels alone have a hyphen in their names.
+    # Names of folders for features of pixels alone contain a hyphen.
     return any("-" not in name for name in kept) or bool(cached_weights("*"))
 
 
 def cached_weights(backbone: str) -> list[str]:
-    """Files of ImageNet weights of a backbone in PyTorch's cache; found without PyTorch."""
+    """Return the files with ImageNet weights of a backbone in PyTorch's cache.
+
+    PyTorch is not imported.
+    """
     cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
     return glob.glob(

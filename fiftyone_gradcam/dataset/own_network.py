@@ -1,4 +1,4 @@
-"""A network of the user's as a run of a dataset, for prediction alone."""
+"""Wrap the user's own network as a run of a dataset, for prediction only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .run import Pretrained
 
 @dataclass(frozen=True)
 class OwnRun(Pretrained):
-    """A network that is not of the table of backbones, as it comes.
+    """The user's own network, used as it is; its backbone need not be one of this plugin's.
 
     Attributes:
         own: the network
@@ -23,12 +23,12 @@ class OwnRun(Pretrained):
 
     @property
     def version(self) -> str:
-        """Tells it from others of its name."""
+        """The digest of the network, which distinguishes it from others with the same name."""
         return self.own.digest
 
     @property
     def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, unless another is named."""
+        """The name of the layer that Grad-CAM uses by default."""
         return self.own.layer
 
     def network(self, device: str | None = None, layer: str | None = None) -> Network:
@@ -44,7 +44,7 @@ class OwnRun(Pretrained):
 
 
 def own_run(dataset: fo.Dataset, network: Network) -> OwnRun:
-    """A network of the user's as a run of a dataset."""
+    """Return a network as a run of a dataset."""
     return OwnRun(
         key=f"{network.name}/network",
         dataset_name=dataset.name,

@@ -1,4 +1,4 @@
-"""From a pass over images to the fields of a dataset: predictions, scores and heatmaps."""
+"""Run a network over images and store predictions, scores and heatmaps in the dataset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .predictions import PredictionWriter
 
 
 class _Flush(Sink):
-    """Writes to the database what the sinks before it have added."""
+    """Write the values that the sinks before it have added to the database."""
 
     def __init__(self, writer: PredictionWriter):
         self.writer = writer
@@ -41,18 +41,18 @@ def store_predictions(
     precision: str = DEFAULT,
     sinks: Sequence[Sink] = (),
 ) -> None:
-    """Predict, explain, draw and store, in one pass over the images.
+    """Predict classes, compute heatmaps, and store both, in one pass over the images.
 
     Args:
-        network: what predicts
-        images: files of the samples
-        ids, labels: of the samples: (N,) class indexes of their own labels, -1 for none
-        writer: stores
+        network: the network that predicts
+        images: the image files of the samples
+        ids, labels: the ids of the N samples, and (N,) class indexes of their labels, -1 for none
+        writer: stores the values
         batch_size, report, precision: see `run_pass`
-        sinks: others that take what they want of the same pass
+        sinks: further sinks that receive every batch of the pass
 
     Raises:
-        ValueError: if no image has a prediction, for none can be decoded; nothing is stored then
+        ValueError: if there is no prediction because no image can be decoded; nothing is stored
     """
 
     def add_predictions(positions: np.ndarray, logits: np.ndarray, found: Scores) -> None:

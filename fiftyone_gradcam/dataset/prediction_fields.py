@@ -1,4 +1,4 @@
-"""The fields of predictions and heatmaps: what they hold, and how it is stored."""
+"""The fields of predictions and heatmaps: their types, descriptions and facts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEATMAP_ATTRIBUTES = {
     "centroid": "list",
     "border": "float",
 }
-VERSUS = {"versus": "text"}  # of a contrast: the label that the predicted class is compared with
+VERSUS = {"versus": "text"}  # of contrasts: the label that the predicted class is compared with
 WORDS = {
     "predicted": "the predicted class",
     "label": "the sample's own label",
@@ -40,14 +40,14 @@ def declared_fields(
     options: HeatmapOptions,
     layer: str,
 ) -> dict[str, Declared]:
-    """What is stored with each field, in words and as facts.
+    """Return the type, description and facts of each field.
 
     Args:
-        run: what predicts
-        prediction_field, scores_field: of the predictions
-        heatmap_fields: by kind of heatmap
-        label_field: the samples' own labels
-        options, layer: how and where the heatmaps are made
+        run: the run that predicts
+        prediction_field, scores_field: the fields of the predictions and of all probabilities
+        heatmap_fields: the field of each kind of heatmap
+        label_field: the field of the samples' own labels
+        options, layer: the options of the heatmaps, and the layer that they are computed at
     """
     facts = {"run": run.key, "version": run.version, "classes": list(run.classes)}
     facts["label_field"] = label_field
@@ -80,12 +80,12 @@ def lacking(
     prediction_field: str,
     heatmap_fields: Mapping[str, str],
 ) -> list[int]:
-    """Positions of samples without a prediction, or without a heatmap that is due.
+    """Return the positions of samples that lack a prediction or a heatmap that they should have.
 
     Args:
-        dataset: that holds what was predicted so far
-        ids, labels: of N samples, and the indexes of their own classes, -1 for none
-        classes: names of the classes
+        dataset: the dataset, with the predictions so far
+        ids, labels: ids of the N samples, and the class indexes of their labels, -1 for none
+        classes: the class names
         prediction_field, heatmap_fields: see `PredictionWriter`
     """
     if dataset.get_field(prediction_field) is None:

@@ -1,4 +1,4 @@
-"""How predictions and heatmaps are stored: fields declared once, values written in bulk."""
+"""Store predictions and heatmaps: declare the fields once, and write the values in bulk."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ FLUSH_SAMPLES = 128
 
 @dataclass
 class PredictionWriter:
-    """Stores what a run says of samples, and the heatmaps of why.
+    """Store the predictions and heatmaps of a run.
 
     Args:
-        dataset: where to
-        run: what predicts
-        prediction_field: field for the predictions; scores go to `<field>_scores`
+        dataset: the dataset to write to
+        run: the run that predicts
+        prediction_field: field for the predictions; all probabilities go to `<field>_scores`
         heatmap_fields: field for each kind of heatmap ("predicted", "label", "runner_up",
-            "contrast", "class:<name>", and of signed ones "against:<kind>")
-        label_field: field of the samples' own labels, for the record
-        options: how the heatmaps are made
-        ids, labels: all samples of the pass, and (N,) indexes of their own classes, -1 for none
-        overwrite: also replace fields that this plugin did not write
+            "contrast", "class:<name>", and for signed heatmaps also "against:<kind>")
+        label_field: field of the samples' own labels, stored as a fact
+        options: options of the heatmaps
+        ids, labels: ids of the N samples of the pass, and (N,) class indexes of their labels, -1
+            for none
+        overwrite: also replace values of fields that this plugin did not write
 
     Raises:
-        ValueError: if a field is taken or cannot be stored under its name
+        ValueError: if a field name is invalid, or the field holds other values
     """
 
     dataset: fo.Dataset
@@ -59,7 +60,7 @@ class PredictionWriter:
     _spool: Spool | None = field(default=None, init=False)
 
     def __post_init__(self):
-        # A new name for each pass, or the browser would keep showing the pictures it knows.
+        # File names are new for each pass; otherwise the browser would show cached heatmaps.
         self._stamp = uuid.uuid4().hex[:8]
         kinds = {
             self.prediction_field: fo.Classification,
@@ -82,21 +83,21 @@ class PredictionWriter:
 
     @property
     def layer(self) -> str:
-        """Where the target tensor is taken."""
+        """The layer that the heatmaps are computed at."""
         return self.options.layer or self.run.layer
 
     @property
     def scores_field(self) -> str:
-        """The field of all class probabilities."""
+        """The field of the probabilities of all classes."""
         return f"{self.prediction_field}_scores"
 
     @property
     def replaces(self) -> bool:
-        """Whether the fields hold other values, which stay until all new ones are there."""
+        """Whether the fields hold other values, which are kept until all new ones are complete."""
         return bool(self._replaced)
 
     def heatmap_path(self, kind: str, sample_id: str) -> str:
-        """Where the heatmap file of a sample goes."""
+        """Return the path for the heatmap file of a sample."""
         folder = heatmap_folder(self.dataset, self.heatmap_fields[kind])
         return os.path.join(folder, f"{sample_id}-{self._stamp}.png")
 
@@ -106,15 +107,15 @@ class PredictionWriter:
         return self._done > 0
 
     def check_others(self, away: list[str]) -> None:
-        """Refuse to delete what another run has said of samples that get nothing new.
+        """Check that no values of another run are deleted for samples that get no new ones.
 
-        A field holds values of one run, made alike.
+        A field holds values of only one run, made with the same options.
 
         Args:
-            away: samples of the pass whose files cannot be read
+            away: ids of samples of the pass whose files cannot be found at the moment
 
         Raises:
-            ValueError: if there are such, and `overwrite` is false
+            ValueError: if values would be deleted, and `overwrite` is False
         """
         new = set(self.ids) - set(away)
         for name in () if self.overwrite else self._replaced:
@@ -131,27 +132,27 @@ class PredictionWriter:
                 )
 
     def resume(self) -> list[int]:
-        """Continue a pass; returns the positions of samples that lack anything."""
-        if self.options.scale == "run":  # maps that share one scale are made together
+        """Resume an interrupted pass, and return the positions of samples that lack values."""
+        if self.options.scale == "run":  # heatmaps with a common scale are computed together
             return list(range(len(self.ids)))
         left = self._not_waiting() if self.replaces else self._lacking()
         self._done = len(self.ids) - len(left)
         return left
 
     def _not_waiting(self) -> list[int]:
-        """Positions of samples of which an earlier pass has left no values that wait."""
+        """Return the positions of samples without waiting values of an earlier pass."""
         header = self._header()
         self._spool = next((s for s in spools(self.dataset) if s.is_like(header)), None)
         done = {sample_id for sample_id, _ in self._spool.rows()} if self._spool else ()
         return [position for position, sample_id in enumerate(self.ids) if sample_id not in done]
 
     def _lacking(self) -> list[int]:
-        """Positions of samples without a prediction, or without a heatmap that is due."""
+        """Return the positions of samples that lack a prediction or heatmap (see `lacking`)."""
         own, names = (self.ids, self.labels, self.run.classes), self.heatmap_fields
         return lacking(self.dataset, *own, self.prediction_field, names)
 
     def add_predictions(self, ids: list[str], logits: np.ndarray, found: Scores) -> None:
-        """Store predictions of some samples: logits (N, K) and their scores."""
+        """Add the predictions of some samples: logits (n, K) and their scores."""
         self._done += len(ids)
         for row, sample_id in enumerate(ids):
             own = found.label_score[row]
@@ -171,7 +172,7 @@ class PredictionWriter:
             self._set(self.scores_field, sample_id, found.probabilities[row].tolist())
 
     def add_heatmap(self, kind: str, sample_id: str, **attributes) -> None:
-        """Store the heatmap of a sample: map or map_path, target, and its measures."""
+        """Add the heatmap of a sample: map or map_path, target, and its measures."""
         self.maps[kind] = self.maps.get(kind, 0) + 1
         if attributes["peak"] == 0:
             self.zero_maps[kind] = self.zero_maps.get(kind, 0) + 1
@@ -179,11 +180,11 @@ class PredictionWriter:
         self._set(self.heatmap_fields[kind], sample_id, heatmap)
 
     def add_no_heatmap(self, kind: str, sample_id: str) -> None:
-        """Take an earlier heatmap of a sample away."""
+        """Delete an earlier heatmap of a sample."""
         self._set(self.heatmap_fields[kind], sample_id, None)
 
     def clear(self, ids: list[str]) -> None:
-        """Take away what earlier passes stored for samples that have no prediction now."""
+        """Delete the values of earlier passes for samples that have no prediction now."""
         for name in self._fields:
             for sample_id in ids:
                 self._set(name, sample_id, None)
@@ -192,12 +193,12 @@ class PredictionWriter:
         self._rows.setdefault(sample_id, {})[name] = value
 
     def flush_if_full(self) -> None:
-        """Write when enough has been added to be worth it."""
+        """Write the added values if there are enough of them."""
         if len(self._rows) >= FLUSH_SAMPLES:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last time, and delete the files it replaces."""
+        """Write the values added since the last flush, and delete the files that they replace."""
         if not self._rows:
             return
         self._begin()
@@ -210,18 +211,19 @@ class PredictionWriter:
         self._rows.clear()
 
     def _files_of(self, ids: list[str]) -> list[str | None]:
-        """Heatmap files that samples have now."""
+        """Return the current heatmap files of samples."""
         paths = [f"{name}.map_path" for name in self.heatmap_fields.values()]
         return [path for found in self.dataset.select(ids).values(paths) for path in found]
 
     def finish(self, away: list[str]) -> None:
-        """End a pass: all values are where they belong, and nothing else stays.
+        """Complete a pass: store all values, and delete replaced ones.
 
         Args:
-            away: samples whose files could not be read: they keep what this run said earlier
+            away: ids of samples whose files cannot be found at the moment; they keep earlier values
+                of this run
 
         Raises:
-            ValueError: if the fields hold what another run says of those; the new values wait
+            ValueError: if these samples have values of another run; the new values wait on disk
         """
         self._begin()
         self.flush()
@@ -232,13 +234,17 @@ class PredictionWriter:
         self.abandon()
 
     def abandon(self) -> None:
-        """Delete the heatmap files that no sample refers to, such as those of a pass cut short."""
+        """Delete heatmap files that no sample refers to, such as those of an interrupted pass."""
         remove_leftovers(self.dataset)
 
     def keep_part(self) -> int:
-        """End a pass that was cut short in good order: write what was added, and let the fields
-        say that they hold a part; values that are to replace others wait. Returns of how many
-        samples all is there."""
+        """Store what an interrupted pass has computed, and mark the fields as incomplete.
+
+        Values that will replace others are kept on disk.
+
+        Returns:
+            the number of samples that are complete
+        """
         done = self._done
         if done:
             self.flush()
@@ -250,12 +256,12 @@ class PredictionWriter:
         return done
 
     def _begin(self) -> None:
-        """Make ready for the first values."""
+        """Prepare the fields or the file for the first values."""
         if self._has_started:
             return
         self._has_started = True
         claim_folder(self.dataset)
-        for other in spools(self.dataset):  # of earlier passes into these fields, not resumed
+        for other in spools(self.dataset):  # earlier passes into these fields that are not resumed
             is_own = self._spool is not None and other.path == self._spool.path
             if not is_own and other.fields.keys() & self._fields.keys():
                 other.discard()
@@ -272,14 +278,14 @@ class PredictionWriter:
         index(self.dataset, self._indexed())
 
     def _indexed(self) -> list[str]:
-        """Paths of values that samples are sorted and counted by."""
+        """Return the paths of values that samples are sorted and counted by."""
         paths = [f"{self.prediction_field}.{name}" for name in ("label", "label_score")]
         if self.label_field in label_fields(self.dataset):
             paths.append(label_path(self.dataset, self.label_field))
         return paths
 
     def _header(self) -> dict:
-        """What values that wait say of themselves."""
+        """Return the header of the file of waiting values."""
         own = not isinstance(self.run, Pretrained) and self.run.dataset_name == self.dataset.name
         run = {"key": self.run.key, "version": self.run.version} if own else None
         return make_header(self._fields, self._replaced, run, self._indexed())

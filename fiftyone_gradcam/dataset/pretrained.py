@@ -1,4 +1,4 @@
-"""Pretrained networks: which one is at hand, and with which weights."""
+"""Choose a pretrained backbone and its weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
 def pick_backbone(
     dataset: fo.Dataset, backbone: str | None, weights: str | None, without: str
 ) -> tuple[str, str]:
-    """What the user chose, or the best that can be had without asking: see find_label_issues.
+    """Return the backbone and weights that the user chose, or else the best available ones.
+
+    The order of preference is described at `find_label_issues`.
 
     Args:
-        dataset: whose runs may know of weights
-        backbone, weights: as the user chose; None where he did not
-        without: what is done without pretrained weights, in words
+        dataset: the dataset, whose runs may name files of weights
+        backbone, weights: the user's choice; None if not specified
+        without: the consequence of having no pretrained weights, in words, for the message
+
+    Raises:
+        ValueError: if weights is a file and backbone is None
+        ConnectionError: if weights is "imagenet" and the weights cannot be downloaded
     """
     if backbone is not None:
         has_weights = get_backbone(backbone).has_imagenet_weights
@@ -33,9 +39,9 @@ def pick_backbone(
     for key in reversed(list_runs(dataset)) if weights is None else ():
         try:
             recipe = load_run(dataset, key).recipe
-        except ValueError:  # a damaged record says nothing of weights
+        except ValueError:  # the record is damaged
             continue
-        if os.path.isfile(recipe["weights"]):  # the pretrained weights, which know no labels here
+        if os.path.isfile(recipe["weights"]):  # pretrained weights, not trained on labels here
             print(f"Using {recipe['backbone']} with the weights that run {key!r} began with")
             return recipe["backbone"], recipe["weights"]
     for name in PREFERRED_FEATURES:

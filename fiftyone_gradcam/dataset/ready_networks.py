@@ -1,4 +1,4 @@
-"""Networks that stay in memory, so that one image after another is explained at once."""
+"""Keep networks in memory, so that single images are explained without loading them again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..model.network import Network
 from .own_network import OwnRun
 from .run import Run
 
-MOST = 2  # networks: the run that is looked at, and one that it is compared with
+MOST = 2  # networks: the selected run, and the run that it is compared with
 _ready: OrderedDict[tuple, Network] = OrderedDict()
 _lock = threading.Lock()
 
@@ -20,19 +20,19 @@ _lock = threading.Lock()
 def ready_network(
     dataset: fo.Dataset, run: Run, layer: str | None = None, device: str | None = None
 ) -> Network:
-    """The network of a run, loaded once; it is loaded again when the run is another.
+    """Return the network of a run; load it only if it is not in memory or the run has changed.
 
     Args:
-        dataset: that it is a run of
-        run: any
-        layer: where the target tensor is taken; None takes the backbone's
-        device: such as "cpu" or "cuda"; None takes the best at hand
+        dataset: the dataset of the run
+        run: any run
+        layer: the layer that Grad-CAM uses; by default (None), that of the backbone
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError: if it cannot be loaded
+        FileNotFoundError, ValueError, ConnectionError: if the network cannot be loaded
     """
     name = _name(dataset, run, layer, device)
-    with _lock:  # who asks for the same meanwhile waits for it
+    with _lock:  # another thread that needs the same network waits for it
         if name in _ready:
             _ready.move_to_end(name)
             return _ready[name]
@@ -47,18 +47,18 @@ def ready_network(
 def is_ready(
     dataset: fo.Dataset, run: Run, layer: str | None = None, device: str | None = None
 ) -> bool:
-    """Whether the network of a run is in memory."""
+    """Return whether the network of a run is in memory."""
     return _name(dataset, run, layer, device) in _ready
 
 
 def forget_networks() -> None:
-    """Give the memory back."""
+    """Release all networks from memory."""
     with _lock:
         _ready.clear()
 
 
 def _name(dataset: fo.Dataset, run: Run, layer: str | None, device: str | None) -> tuple:
-    if isinstance(run, OwnRun):  # known by all that it computes
+    if isinstance(run, OwnRun):  # its version is a digest of the network
         return (run.version, tuple(run.classes), layer, device)
     changed = os.path.getmtime(run.checkpoint) if os.path.isfile(run.checkpoint) else None
     return (str(dataset._doc.id), run.key, run.version, run.checkpoint, changed, layer, device)

@@ -1,4 +1,4 @@
-"""Record a finished training as a run."""
+"""Store a finished training as a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from . import run_files, runs
+from .durable import durable
 from .measured import measured_on
 from .run import Run
 
@@ -24,7 +25,7 @@ CURVES = "curves.png"
 def _measured(
     dataset: fo.Dataset, classes: list[str], val_set: Labelled | None, trained: Trained
 ) -> dict | None:
-    """On which samples and labels the accuracy was measured."""
+    """Return digests of the samples and labels that the accuracy was measured on."""
     if val_set is None:
         return None
     positions = trained.val_positions
@@ -44,7 +45,7 @@ def record(
     val_set: Labelled | None,
     basis: dict,
 ) -> Run:
-    """Write a finished training: first its files, then the run; then delete those it replaces."""
+    """Write the files of a training, then the record of the run, then delete the replaced files."""
     replaced = runs.paths_of(dataset, key)
     folder = run_files.new_folder(dataset, key)
     checkpoint = os.path.join(folder, run_files.CHECKPOINT)
@@ -73,9 +74,10 @@ def record(
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)
-        run = runs.save_run(dataset, run)
+        with durable():  # before the files go that the record named until now
+            run = runs.save_run(dataset, run)
     except BaseException:
-        with contextlib.suppress(Exception):  # of the database: the next call tidies up
+        with contextlib.suppress(Exception):  # a database error: the next call cleans up
             run_files.remove_others(dataset, key)
         raise
     run_files.remove_others(dataset, key, replaced)

@@ -1,6 +1,6 @@
-"""Who refers to files of this plugin: samples and runs of all datasets of the database.
+"""Find references to files of this plugin, in the samples and runs of all datasets.
 
-A clone of a dataset shows the files of the original: a file belongs to whoever refers to it.
+Clones of a dataset use the files of the original, so a file is in use while anything refers to it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from datetime import datetime
 import fiftyone.core.odm as foo
 from bson import DBRef, ObjectId
 
+from .durable import wait_for_disk
 from .fields import OWNER
 
 METHOD = "gradcam/fine_tune"
 HEATMAP = "fiftyone.core.labels.Heatmap"
 CHUNK = 1000  # paths in a query
-MANY = 10_000  # samples: the paths of larger datasets get an index, once
+MANY = 10_000  # samples; larger datasets get an index of their paths
 
 _indexed: set[tuple[str, str]] = set()
 
 
 def heatmaps_in_use(paths: Iterable[str]) -> set[str]:
-    """Those of some heatmap files that a sample of any dataset refers to.
+    """Return the heatmap files among some paths that a sample of any dataset refers to.
 
-    A dataset without any takes one look into an index: about half a millisecond.
+    A dataset without references costs one index lookup, about half a millisecond.
 
     Args:
-        paths: as stored in the samples
+        paths: paths as stored in the samples
     """
     homes: dict[str, list[str]] = {}
     for path in paths:
@@ -47,16 +48,16 @@ def heatmaps_in_use(paths: Iterable[str]) -> set[str]:
 
 
 def heatmap_tails(dataset_id: str) -> set[str]:
-    """All heatmap files in a dataset's folder that samples refer to, by the ends of their paths.
+    """Return the ends of the paths of all heatmap files in a dataset's folder that are in use.
 
-    Unlike whole paths these stay the same where the folder of all files is reached by a link, or
-    was moved. This looks at every sample.
+    Unlike whole paths, the ends do not change if the folder of all files is moved or reached by a
+    link. This reads every sample.
 
     Args:
-        dataset_id: whose folder
+        dataset_id: the id of the dataset that the folder belongs to
 
     Returns:
-        paths such as "<dataset id>/heatmaps/gradcam/<file>"
+        ends of paths such as "<dataset id>/heatmaps/gradcam/<file>"
     """
     found: set[str] = set()
     inside = {"$regex": rf"[/\\]{dataset_id}[/\\]heatmaps[/\\]"}
@@ -67,14 +68,14 @@ def heatmap_tails(dataset_id: str) -> set[str]:
 
 
 def run_tails(dataset_id: str) -> set[str]:
-    """All files in a dataset's folder that runs of any dataset refer to; see `heatmap_tails`."""
+    """Return the files in a dataset's folder that runs of any dataset use; see `heatmap_tails`."""
     return {
         tail(path, dataset_id) for path in _run_paths() if dataset_id in re.split(r"[/\\]", path)
     }
 
 
 def all_tails() -> set[str]:
-    """`heatmap_tails` and `run_tails` of all datasets, with one look at each sample."""
+    """Return `heatmap_tails` and `run_tails` of all datasets, reading each sample once."""
     inside = {"$regex": r"[/\\][0-9a-f]{24}[/\\]heatmaps[/\\]"}
     paths = [
         path
@@ -89,24 +90,25 @@ def all_tails() -> set[str]:
 
 
 def tail(path: str, dataset_id: str) -> str:
-    """The end of a path, from the folder of a dataset on."""
+    """Return the end of a path, starting with the folder of a dataset."""
     parts = re.split(r"[/\\]", path)
     return "/".join(parts[parts.index(dataset_id) :])
 
 
 def dataset_ids() -> set[str]:
-    """Ids of all datasets of the database."""
+    """Return the ids of all datasets of the database."""
     return {str(found["_id"]) for found in foo.get_db_conn().datasets.find({}, {"_id": 1})}
 
 
 def database_id() -> str:
-    """What tells this database from others, whose files may lie in the same folder."""
-    foo.get_db_config()  # makes the record if there is none
+    """Return an id of this database; files of other databases may be in the same folder."""
+    foo.get_db_config()  # creates the record if there is none
     return str(foo.get_db_conn().config.find_one({}, {"_id": 1})["_id"])
 
 
 def _heatmap_paths(index: bool = True) -> Iterator[tuple]:
     """Collection of samples and path of the values, for each field of heatmaps there is."""
+    wait_for_disk()  # a file that is deleted now must not be referred to again
     database = foo.get_db_conn()
     keys = ("name", "db_field", "embedded_doc_type", "info")
     wanted = {"sample_collection_name": 1, **{f"sample_fields.{key}": 1 for key in keys}}
@@ -134,6 +136,7 @@ def _values(rows: Iterable[dict], name: str) -> Iterator[str]:
 
 def _run_paths() -> Iterator[str]:
     """Paths of all files of all trainings that a dataset lists as its runs."""
+    wait_for_disk()
     database = foo.get_db_conn()
     listed = set()
     for found in database.datasets.find({"runs": {"$nin": [None, {}]}}, {"runs": 1}):
@@ -146,8 +149,8 @@ def _run_paths() -> Iterator[str]:
 
 
 def run_versions(dataset_id: str) -> set[str]:
-    """Versions of the trainings of a dataset (see `runs.Run.version`), as the database knows them
-    now."""
+    """Return the versions of the training runs of a dataset (see `Run.version`), read from the
+    database."""
     database = foo.get_db_conn()
     found = database.datasets.find_one({"_id": ObjectId(dataset_id)}, {"runs": 1}) or {}
     listed = [x.id if isinstance(x, DBRef) else x for x in (found.get("runs") or {}).values()]
@@ -159,17 +162,17 @@ def run_versions(dataset_id: str) -> set[str]:
 
 
 def version_of(trained: str | None, timestamp: datetime) -> str:
-    """What tells a training from others that have had its key.
+    """Return the version of a run, which distinguishes it from other runs with the same key.
 
     Args:
-        trained: when it was recorded, as its record says; None of earlier versions
-        timestamp: when FiftyOne registered the record
+        trained: the time at which it was stored, from its record; None in earlier versions
+        timestamp: the time at which FiftyOne registered the record
     """
     return str(trained or timestamp.isoformat(timespec="milliseconds"))
 
 
 def config_paths(config: dict) -> Iterator[str]:
-    """Paths of the files that a record of a training names."""
+    """Yield the paths of the files that the record of a training run names."""
     watch = config.get("watch")
     watch = watch if isinstance(watch, dict) else {}
     for path in (

@@ -1,4 +1,4 @@
-"""Replacing a dataset: the old one stays until the new one is whole, whenever that is cut off."""
+"""Replace a dataset safely: the old one is kept until the new one is complete."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from . import references
 from .files import dataset_folder, remove_unused
 from .import_record import INFO_KEY
 
-MARK = "replaces"  # in the record of a successor: the name that it is to take
-LEGACY = "{} (new)"  # name of a successor in earlier versions
+MARK = "replaces"  # key in the record of a new dataset: the name of the one that it replaces
+LEGACY = "{} (new)"  # name of the new dataset in earlier versions
 
 
 def successor_of(name: str) -> str:
-    """The name of a dataset that is to take the place of another; no user has one like it."""
+    """Return the temporary name of the dataset that will replace another; no user chooses it."""
     return f"importing {_short(name)}"
 
 
 def leaving_of(name: str) -> str:
-    """The name of a dataset whose place another has taken, until it is deleted."""
+    """Return the temporary name of a replaced dataset, until it is deleted."""
     return f"replaced {_short(name)}"
 
 
@@ -32,10 +32,10 @@ def _short(name: str) -> str:
 
 
 def clear_up(name: str) -> None:
-    """Finish or undo what replacements of a dataset that were cut off have left.
+    """Finish or undo interrupted replacements of a dataset.
 
-    One whose new dataset was whole is finished; what is left of another is deleted. The caller
-    holds the lock of the dataset's name, so that none of them is going on.
+    If the new dataset is complete, the replacement is finished; otherwise the new dataset is
+    deleted. The caller must hold the lock of the dataset's name, so that no replacement is running.
     """
     for other in (successor_of(name), LEGACY.format(name)):
         if fo.dataset_exists(other):
@@ -50,9 +50,9 @@ def clear_up(name: str) -> None:
 
 
 def take_place(successor: fo.Dataset, name: str) -> None:
-    """Give a dataset the name of another, which is deleted.
+    """Give a dataset the name of another, and delete the other.
 
-    The names change in one command to the database, so that at no time there is neither.
+    Both names change in a single database command, so that there is a dataset at any time.
     """
     own = {"name": name, "slug": to_slug(name)}
     updates = [
@@ -69,7 +69,7 @@ def take_place(successor: fo.Dataset, name: str) -> None:
         other = {"name": leaving_of(name), "slug": to_slug(leaving_of(name))}
         updates.insert(0, UpdateOne({"_id": old._doc.id}, {"$set": other}))
     get_db_conn().datasets.bulk_write(updates, ordered=True)
-    for known in names:  # FiftyOne finds datasets that are in use by their names
+    for known in names:  # FiftyOne keeps loaded datasets by name
         fo.Dataset._instances.pop(known, None)
     for dataset, known in ((successor, name), (old, leaving_of(name))):
         if dataset is not None:
@@ -81,7 +81,7 @@ def take_place(successor: fo.Dataset, name: str) -> None:
 
 
 def delete_with_files(dataset: fo.Dataset) -> None:
-    """Delete a dataset, then the files of this plugin for it that no other dataset shows."""
+    """Delete a dataset, then its files of this plugin, except those that other datasets use."""
     folder, own = dataset_folder(dataset), str(dataset._doc.id)
     dataset.delete()
     used = references.heatmap_tails(own) | references.run_tails(own)

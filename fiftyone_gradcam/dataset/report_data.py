@@ -1,4 +1,4 @@
-"""What a report says of samples, classes, splits and their sources, read from a dataset."""
+"""The sections of a report about the data and the training, read from a dataset."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .splits import split_tags
 
 Samples = fo.core.collections.SampleCollection
 ORDER = ("train", "val", "test")
-LISTED = 20  # files that are named
+LISTED = 20  # maximum number of files that are listed
 
 
 def data_of(samples: Samples, label_field: str | None) -> Data:
-    """Samples, classes and splits; of a dataset as a whole also where it came from.
+    """Return the numbers of samples by class and split, and for a whole dataset its source.
 
     Args:
         samples: a dataset or view
-        label_field: the labels; None if there are none
+        label_field: the field of the labels; None if there is none
     """
     dataset = root_dataset(samples)
     labels, tags = _labels_and_tags(samples, label_field)
@@ -74,11 +74,15 @@ def _labels_and_tags(samples: Samples, label_field: str | None) -> tuple[list, l
 def training_of(
     dataset: fo.Dataset, run: Run | None, reviews: Sequence[Review] = ()
 ) -> Training | None:
-    """What a report says of a run; None of none.
+    """Return what a report shows of a run.
 
     Args:
-        dataset, run: the run
-        reviews: decisions about the labels of the dataset
+        dataset: the dataset of the run
+        run: the run; None if there is none
+        reviews: decisions about labels of the dataset
+
+    Returns:
+        the facts; None if run is None
     """
     if run is None:
         return None
@@ -101,19 +105,22 @@ def training_of(
 
 
 def import_root(dataset: fo.Dataset) -> str | None:
-    """The folder that a dataset was imported from; None if it is not known."""
+    """Return the folder that a dataset was imported from; None if unknown."""
     return (dataset.info.get(INFO_KEY) or {}).get("path")
 
 
 def shown_file(path: str, root: str | None) -> str:
-    """A file as a report names it: below the folder of the import, or else with its own folder."""
+    """Return a file path as shown in a report.
+
+    The path is relative to the folder of the import if it is inside it. Otherwise only the file
+    name and its parent folder are shown.
+    """
     if root and path.startswith(root.rstrip(os.sep) + os.sep):
         return os.path.relpath(path, root)
     return os.path.join(os.path.basename(os.path.dirname(path)), os.path.basename(path))
 
 
 def shown_folder(path: str) -> str:
-    """A folder as a report names it: the home of the user, whose name a reader need not know, is
-    "~"."""
+    """Return a folder path as shown in a report, with "~" for the home folder of the user."""
     home = os.path.expanduser("~").rstrip(os.sep)
     return f"~{path[len(home) :]}" if home and (path + os.sep).startswith(home + os.sep) else path

@@ -1,4 +1,4 @@
-"""What a report says of labels: which may be wrong, and what was decided about them."""
+"""The section of a report about labels: which may be wrong, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from .reviews import Review
 from .since_judged import changes_since_judged
 
 Samples = fo.core.collections.SampleCollection
-CORRECTIONS = 100  # that are listed
-OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds of issues, beside those of the image itself
+CORRECTIONS = 100  # maximum number of corrections that are listed
+OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds of issues of labels; the others are of the image itself
 
 
 def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | None:
-    """Labels that may be wrong and that nobody has decided on; None if none were judged.
+    """Return labels that may be wrong and are not reviewed yet.
 
     Args:
         samples: a dataset or view
-        columns: where the labels are, and what is known of them
-        most: how many are shown
+        columns: the fields of the labels and of their issues
+        most: the maximum number of labels that are shown
+
+    Returns:
+        the suspicious labels; None if the labels were never checked
     """
     if columns.quality is None:
         return None
@@ -62,7 +65,7 @@ def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | Non
 
 
 def _totals(dataset: fo.Dataset, info: dict) -> str:
-    """How many labels are wrong, and what was corrected after that was estimated."""
+    """Format the estimated number of wrong labels, and the number corrected since."""
     changes = changes_since_judged(dataset, info)
     since = changes.words if changes is not None else ""
     return f"{in_words(info)}; since then {since}" if since else in_words(info)
@@ -90,11 +93,14 @@ def _shown(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[Su
 
 
 def decisions_of(reviews: Sequence[Review], root: str | None) -> Decisions | None:
-    """What reviews decided; None if there are none.
+    """Summarize the decisions of reviews.
 
     Args:
-        reviews: oldest first
-        root: the folder of the import
+        reviews: the decisions, oldest first
+        root: the folder that the dataset was imported from; None if unknown
+
+    Returns:
+        the summary; None if there are no reviews
     """
     if not reviews:
         return None

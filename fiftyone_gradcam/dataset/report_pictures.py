@@ -1,4 +1,4 @@
-"""Small pictures of samples for a report: JPEG files in memory."""
+"""Thumbnails of samples for a report, as JPEG files in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDE, QUALITY = 220, 80
 
 
 def picture_of(path: str, options: DecodeOptions) -> Picture | None:
-    """A thumbnail; None if the image cannot be decoded."""
+    """Return a thumbnail of an image; None if the image cannot be decoded."""
     image = _thumbnail(path, options)
     return None if image is None else _saved(image)
 
@@ -24,22 +24,22 @@ def picture_of(path: str, options: DecodeOptions) -> Picture | None:
 def overlay_of(
     sample: fo.Sample, heatmap_field: str, against: str | None, signed: bool, options: DecodeOptions
 ) -> tuple[Picture | None, bool]:
-    """A thumbnail with the heatmap over it, in jet at half opacity.
+    """Return a thumbnail of a sample with its heatmap drawn over it, in jet at half opacity.
 
     Args:
-        sample: it has a heatmap in the field
+        sample: a sample with a heatmap in the field
         heatmap_field, against, signed: see `heatmaps.map_pixels` and `heatmaps.is_signed`
         options: how unusual files are decoded
 
     Returns:
-        the picture, None if the image cannot be decoded; and whether the heatmap is in it
+        the picture, or None if the image cannot be decoded; and whether it shows the heatmap
     """
     image = _thumbnail(sample.filepath, options)
     if image is None:
         return None, False
     try:
         pixels = map_pixels(sample, heatmap_field, against)
-    except OSError:  # its file is gone
+    except OSError:  # the heatmap file does not exist
         return _saved(image), False
     return _saved(overlay(image, pixels, "jet", 0.5, signed)), True
 

@@ -1,4 +1,4 @@
-"""What a report says of predictions, read from a dataset."""
+"""The section of a report about predictions, read from a dataset."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from .run import Run
 from .runs import list_runs, load_run
 
 Samples = fo.core.collections.SampleCollection
-WORST_CLASSES, MISTAKES = 4, 5  # classes, and mistakes of each
+WORST_CLASSES, MISTAKES = 4, 5  # number of classes, and of mistakes for each
 
 
 def shown_run(dataset: fo.Dataset, key: str | Run | None) -> Run | None:
-    """The run that a report is about: the newest with predictions, or else the newest.
+    """Return the run to report on.
 
     Args:
-        dataset: which has it
-        key: a run, or its key; None chooses
+        dataset: the dataset of the run
+        key: a run, or its key; by default (None), the newest run with predictions, or else the
+            newest run
+
+    Returns:
+        the run; None if the dataset has none
 
     Raises:
-        ValueError: if there is no run of the key
+        ValueError: if there is no run with the key
     """
     if key is not None:
         return load_run(dataset, key)
@@ -38,8 +42,10 @@ def shown_run(dataset: fo.Dataset, key: str | Run | None) -> Run | None:
 
 
 def field_of(dataset: fo.Dataset, run: Run | None) -> str | None:
-    """The field of predictions of a run as it is now; without a run one whose classes are those of
-    labels here; None if there is none."""
+    """Return the field with predictions of the current version of a run; None if there is none.
+
+    Without a run, a field is returned whose classes include at least two of the dataset's labels.
+    """
     for name in prediction_fields(dataset):
         info = field_info(dataset, name)
         if run is not None:
@@ -61,8 +67,17 @@ def _are_labels(dataset: fo.Dataset, info: dict) -> bool:
 def results_of(
     samples: Samples, label_field: str, prediction_field: str
 ) -> tuple[Results, Samples] | None:
-    """Labels beside predictions, and the samples that are judged: those tagged "test", or else
-    "val", or else all; of a view all. None if none of them has both."""
+    """Compare predictions with labels.
+
+    Args:
+        samples: a dataset or view; of a dataset, the samples tagged "test" are evaluated, or else
+            those tagged "val", or else all; of a view, all
+        label_field, prediction_field: the fields to compare
+
+    Returns:
+        the results, and the samples that were evaluated; None if no sample has both a label and
+        a prediction
+    """
     samples = whole(samples)
     out = left_out(samples)
     kept = samples.exclude([i for ids in out.values() for i in ids]) if out else samples
@@ -86,7 +101,7 @@ def results_of(
 
 
 def heatmap_field_of(dataset: fo.Dataset, prediction_field: str) -> str | None:
-    """The heatmaps of the predicted classes; None if there are none."""
+    """Return the field with heatmaps of the predicted classes; None if there is none."""
     for name in heatmap_fields(dataset):
         info = field_info(dataset, name)
         if info.get("kind") == "predicted" and info.get("prediction_field") == prediction_field:
@@ -97,7 +112,7 @@ def heatmap_field_of(dataset: fo.Dataset, prediction_field: str) -> str | None:
 def mistakes_of(
     judged: Samples, results: Results, label_field: str, prediction_field: str
 ) -> dict[str, list[Mistake]]:
-    """The most confident mistakes of the classes that are found worst, by class."""
+    """Return the most confident mistakes in the classes with the lowest recall, by class."""
     rows = class_rows(results.matrix, results.names)
     wrong = [row for row in rows if row.labelled > row.right]
     wrong.sort(key=lambda row: (row.recall, -row.labelled, row.name))

@@ -1,4 +1,4 @@
-"""How the images of a dataset are best made square for a pretrained network."""
+"""Choose how the images of a dataset are resized to a square for a pretrained network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ def settled_for(
     progress: Progress,
     otherwise: str = "crop",
 ) -> Recipe:
-    """A recipe whose way to make images square is named, by the labeled images of a collection:
-    those tagged "train" if there are (see `training.resizing.settle_resize`).
+    """Return the recipe with resize="auto" replaced by the way that works best on these images.
+
+    The ways are compared on the labeled images: on those tagged "train" if there are any (see
+    `training.resizing.settle_resize`).
 
     Args:
         samples: a dataset or view
-        recipe: any
-        label_field: of the classes; it need not exist
+        recipe: any recipe
+        label_field: the field of the classes; it need not exist
         device, progress: see `predict`
-        otherwise: what is chosen where images are too few
+        otherwise: the way that is chosen if there are too few labeled images
     """
     dataset = fields.root_dataset(samples)
     if recipe.resize != AUTO or dataset.get_field(label_field) is None:

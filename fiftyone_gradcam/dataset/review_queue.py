@@ -1,4 +1,4 @@
-"""Which labels to look at next, and what is shown of each: plain values, for the App."""
+"""The queue of labels to review, and the values that the App shows for each."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .review_state import (
     suggestion_in,
 )
 
-PAGE = 20  # cards at a time
+PAGE = 20  # cards on a page
 NEIGHBORS = 3
-ISSUES_KEY = "label_issues"  # of what find_label_issues says of the whole dataset, in its info
+ISSUES_KEY = "label_issues"  # key of the results of find_label_issues in the dataset's info
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which labels are asked for; None asks for all.
+    """Filters of the queue; None means no filter.
 
     Attributes:
-        kind: of issue
-        label, suggestion: the given class and the suggested one; both make a pair
-        below: what the label quality is less than
+        kind: the kind of issue
+        label, suggestion: the given class and the suggested class
+        below: an upper bound of the label quality, exclusive
     """
 
     kind: str | None = None
@@ -44,7 +44,7 @@ class Filters:
 
 
 def is_open(columns: Columns) -> dict:
-    """What the database is asked for labels that nobody has decided on, or that changed since."""
+    """Return the query for labels that are not reviewed yet, or have changed since."""
     new = {"$ifNull": [f"${REVIEW}.new_label", None]}
     own = {"$ifNull": [f"${columns.label}", None]}
     about = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
@@ -54,10 +54,11 @@ def is_open(columns: Columns) -> dict:
 def queue_ids(
     dataset: fo.Dataset, columns: Columns, filters: Filters, limit: int | None = None
 ) -> list[str]:
-    """Ids of the labels to look at, the most suspicious first.
+    """Return the ids of the samples to review, the most suspicious first.
 
-    Where labels were judged these are those with a quality, or else a kind of issue; elsewhere
-    those that predictions contradict, and then all labels, by `label_score`.
+    If the labels were checked, these are the samples with a label quality or an issue, sorted by
+    quality. Otherwise they are all labeled samples, sorted by `label_score` if there are
+    predictions.
     """
     asked = [is_open(columns), {columns.label: {"$nin": [None, ""]}}]
     score = columns.quality or next((f"{x}.label_score" for x in columns.scores), None)
@@ -74,7 +75,7 @@ def queue_ids(
     if filters.below is not None and score:
         asked.append({score: {"$lt": filters.below}})
     pipeline: list[dict] = [{"$match": {"$and": asked}}]
-    by = {"$ifNull": [f"${score}", 2.0]} if score else {"$literal": 0}  # those without come last
+    by = {"$ifNull": [f"${score}", 2.0]} if score else {"$literal": 0}  # no score: last
     pipeline += [{"$project": {"by": by}}, {"$sort": {"by": 1, "_id": 1}}]
     pipeline += [{"$limit": limit}] if limit else []
     found = dataset._sample_collection.aggregate(pipeline)
@@ -82,7 +83,10 @@ def queue_ids(
 
 
 def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dict]:
-    """What is shown of some labels, in the order of the ids; deleted samples are left out."""
+    """Return the values that are shown for some samples, in the order of the ids.
+
+    Deleted samples are left out.
+    """
     rows = stored_values(dataset, ids, columns)
     maps, neighbors = _maps(dataset, columns, ids), _neighbors(dataset, columns, ids)
     found = []
@@ -113,7 +117,11 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
 
 
 def progress_of(dataset: fo.Dataset, columns: Columns) -> dict:
-    """How far the review is: reviewed, corrected, and how many labels about are wrong (or None)."""
+    """Return the numbers of labels reviewed and corrected, and the estimated number of wrong ones.
+
+    The estimate is None if the labels were not checked. In this case, "suspicious" is the number of
+    labels that are or were suspicious, if that is known.
+    """
     counts = {"reviewed": 0, "corrected": 0}
     if dataset.get_field(REVIEW) is not None:
         own = {f"{REVIEW}.label_field": columns.label_field}
@@ -135,7 +143,7 @@ def progress_of(dataset: fo.Dataset, columns: Columns) -> dict:
 
 
 def choices_of(dataset: fo.Dataset, columns: Columns) -> dict:
-    """What can be chosen: classes, kinds of issues, and pairs of label and suggestion."""
+    """Return the choices of the filters: classes, kinds, and pairs of label and suggestion."""
     found = {"classes": classes_of(dataset, columns.label_field), "kinds": [], "pairs": []}
     if columns.issue:
         found["kinds"] = sorted(filter(None, dataset.distinct(f"{columns.issue}.label")))
@@ -152,7 +160,7 @@ def choices_of(dataset: fo.Dataset, columns: Columns) -> dict:
 
 
 def sure_ids(dataset: fo.Dataset, columns: Columns) -> list[str]:
-    """Ids of the labels that the robust rule calls wrong, with a suggestion, not decided on yet."""
+    """Return the ids of samples with a sure issue and a suggestion that are not reviewed yet."""
     if not columns.issue or not columns.suggestion:
         return []
     asked = [
@@ -169,7 +177,7 @@ def _of(row: dict, name: str | None, key: str) -> object:
 
 
 def _maps(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str, dict]:
-    """Heatmap files of samples by class: path and highest value of each."""
+    """Return the path and peak of the heatmap of each class, for some samples."""
     names = [
         name
         for name in heatmap_fields(dataset)
@@ -192,7 +200,7 @@ def _maps(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str
 
 
 def _neighbors(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str, list]:
-    """The most similar images of samples, with their labels, where they are stored."""
+    """Return the most similar images of some samples, with their labels, where they are stored."""
     if not columns.issue:
         return {}
     chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
@@ -218,7 +226,7 @@ def _neighbors(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dic
 def queue(
     dataset: fo.Dataset, label_field: str | None, filters: Filters, limit: int = PAGE
 ) -> dict:
-    """The next cards, how far the review is, and what can be chosen."""
+    """Return the next cards, the progress of the review, and the choices of the filters."""
     columns = columns_of(dataset, label_field)
     ids = queue_ids(dataset, columns, filters)
     return {

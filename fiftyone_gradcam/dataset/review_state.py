@@ -1,6 +1,6 @@
-"""What reviews look at and change: labels as stored, the scores that follow from them, evidence.
+"""The values that reviews read and change: labels, the scores that depend on them, and evidence.
 
-Values are read and written as the database has them, so that what is put back is what was there.
+Values are read and written in the form of the database, so that undoing restores them exactly.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ VOUCHED = 1.0  # label_quality of a label that a person has chosen or confirmed
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a dataset keeps what reviews need.
+    """The fields of a dataset that reviews use.
 
     Attributes:
-        label_field: the labels under review
-        label: path of the label itself
+        label_field: the field of the labels under review
+        label: the path of the label itself
         scores: by field of predictions that were compared with these labels, the classes in the
             order of its scores
-        quality: field of the quality of these labels; None if they were not judged
-        suggestion, issue: fields of other classes and of kinds of issues; None of none
-        imported: field of the labels as imported; None of a dataset that has none
+        quality: the field of the quality of these labels; None if they were not checked
+        suggestion, issue: the fields of suggested classes and of issues; None if there are none
+        imported: the field of the labels as imported; None if there is none
     """
 
     label_field: str
@@ -52,7 +52,7 @@ class Columns:
 
     @property
     def paths(self) -> list[str]:
-        """All that is read of a sample."""
+        """The paths of all values that are read of a sample."""
         found = [self.label_field, "filepath", REVIEW, HISTORY]
         found += [x for x in (self.quality, self.suggestion, self.issue, self.imported) if x]
         for name in self.scores:
@@ -61,12 +61,16 @@ class Columns:
 
 
 def has_field(dataset: fo.Dataset, name: str) -> bool:
-    """Whether a dataset has a field."""
+    """Return whether a dataset has a field."""
     return dataset.get_field(name) is not None
 
 
 def default_label_field(dataset: fo.Dataset) -> str:
-    """The labels that reviews are about: those that were judged, or imported, or the first."""
+    """Return the default label field for reviews.
+
+    This is the field that was checked last, or else that of the import, or else "ground_truth", or
+    else the first field of labels.
+    """
     judged = field_info(dataset, QUALITY).get("label_field")
     imported = dataset.info.get(INFO_KEY, {}).get("label_field")
     own = [name for name in label_fields(dataset) if not is_owned(dataset.get_field(name))]
@@ -77,11 +81,15 @@ def default_label_field(dataset: fo.Dataset) -> str:
 
 
 def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
-    """Find what a dataset has of labels, scores and evidence.
+    """Find the fields of labels, scores and evidence of a dataset.
+
+    Args:
+        dataset: the dataset
+        label_field: the field of the labels; by default (None), `default_label_field`
 
     Raises:
         ValueError: if the field does not hold one label for each sample, or was written by this
-            plugin, as predictions are
+            plugin, such as predictions
     """
     label_field = default_label_field(dataset) if label_field is None else label_field
     path = label_path(dataset, label_field)
@@ -117,8 +125,11 @@ def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
 
 
 def classes_of(dataset: fo.Dataset, label_field: str) -> list[str]:
-    """All classes that labels of a field can be: those of samples now and at their import, those
-    that the dataset, its label schema and its runs list."""
+    """Return all classes that labels of a field can have.
+
+    These are the current labels and those as imported, and the classes that are listed by the
+    dataset, its label schema and its predictions.
+    """
     path = path_in(dataset, label_field)
     found = set(dataset.distinct(path))
     if field_info(dataset, IMPORTED_LABEL).get("label_field") == label_field:
@@ -127,21 +138,21 @@ def classes_of(dataset: fo.Dataset, label_field: str) -> list[str]:
     found |= set(dataset.label_schemas.get(label_field, {}).get("classes") or [])
     for name in dataset.get_field_schema():
         info = field_info(dataset, name)
-        is_own_task = len(found & set(info.get("classes") or [])) > 1  # not those of ImageNet
+        is_own_task = len(found & set(info.get("classes") or [])) > 1  # excludes ImageNet classes
         if info.get("label_field") == label_field and is_own_task:
             found |= set(info["classes"])
     return sorted(x for x in found if isinstance(x, str) and x)
 
 
 def stored_values(dataset: fo.Dataset, ids: Iterable[str], columns: Columns) -> dict[str, dict]:
-    """What the database has of some samples, by their ids; deleted ones are missing."""
+    """Return the stored values of some samples by id; deleted samples are missing."""
     chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
     rows = dataset._sample_collection.find(chosen, columns.paths)
     return {str(row["_id"]): row for row in rows}
 
 
 def label_in(row: Mapping, columns: Columns) -> str | None:
-    """The label of a sample, out of what the database has of it."""
+    """Return the label of a sample, given its stored values; None if it has none."""
     value = row.get(columns.label_field)
     if columns.label != columns.label_field:
         value = (value or {}).get("label")
@@ -149,17 +160,17 @@ def label_in(row: Mapping, columns: Columns) -> str | None:
 
 
 def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool) -> dict[str, Any]:
-    """What is to be stored where a label is another, or has been decided on.
+    """Return the values to store when a label is changed or confirmed.
 
-    The label keeps its id and attributes. Scores of it follow from the stored probabilities of all
-    classes. `label_quality` becomes 1 where a person vouches for the label, and nothing where it is
-    not used any more.
+    The label keeps its id and attributes. Its scores are taken from the stored probabilities of all
+    classes. `label_quality` becomes 1 if a person has chosen or confirmed the label, and None
+    otherwise.
 
     Args:
-        row: what the database has of the sample
-        columns: where that is
-        label: as it is to be
-        vouched: whether a person has chosen or confirmed it
+        row: the stored values of the sample
+        columns: the fields of the dataset
+        label: the new label; None for no label
+        vouched: whether a person has chosen or confirmed the label
 
     Returns:
         values by path
@@ -183,17 +194,17 @@ def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool
 def own_score(
     probabilities: list[float] | None, classes: list[str], label: str | None
 ) -> float | None:
-    """The probability of a label among those of all classes; None of one that is not among them."""
+    """Return the probability of a label, given those of all classes; None if it is not a class."""
     if not probabilities or label not in classes:
         return None
     return probabilities[classes.index(label)]
 
 
 def evidence_in(row: Mapping, columns: Columns) -> str:
-    """Why a label is suspicious, as it is known now, in words; empty if nothing is."""
+    """Return why a label is suspicious, in words; empty if nothing is known against it."""
     issue = (row.get(columns.issue) or {}) if columns.issue else {}
     if issue.get("evidence"):
-        kind = f"{issue['label']}: "  # which poor pictures say themselves
+        kind = f"{issue['label']}: "  # the evidence of poor images starts with it already
         return kind + issue["evidence"].removeprefix(kind)
     words = []
     if columns.quality and row.get(columns.quality) is not None:
@@ -205,6 +216,6 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
 
 
 def suggestion_in(row: Mapping, columns: Columns) -> str | None:
-    """The class that is suggested in place of a label."""
+    """Return the class that is suggested instead of a label; None if there is none."""
     other = row.get(columns.suggestion) if columns.suggestion else None
     return (other or {}).get("label")

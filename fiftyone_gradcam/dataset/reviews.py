@@ -1,9 +1,8 @@
-"""Decisions about labels: each is stored with the sample, in one write, with all that undoes it.
+"""Decisions about labels, stored with the samples, together with what is needed to undo them.
 
-`review` holds the last decision about a sample; `review_history` a line of JSON for each, which
-together are the journal of the dataset. They go wherever the samples go: a clone has them, another
-import leaves them alone, and there is no moment at which a label is changed and its decision is not
-there.
+The field `review` holds the last decision about a sample. `review_history` holds a line of JSON for
+each decision; all lines together are the journal of the dataset. Clones of a dataset contain both,
+and imports do not change them. A label and its decision are always written together.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from .storing import Declared, declare
 from .writing import patience
 
 DECISIONS = ("accept", "relabel", "keep", "unclear", "exclude")
-LEFT_OUT = ("unclear", "exclude")  # of training, splits and evaluation
-OPTIONS = json_util.CANONICAL_JSON_OPTIONS  # numbers stay what they are
+LEFT_OUT = ("unclear", "exclude")  # samples that are not used for training, splits and evaluation
+OPTIONS = json_util.CANONICAL_JSON_OPTIONS  # preserves the types of numbers
 _TEXTS = ("label_field", "old_label", "new_label", "source", "time", "evidence", "suggestion")
 
 
@@ -38,15 +37,15 @@ class Review:
     """A decision about the label of a sample.
 
     Attributes:
-        sample_id, filepath: of the sample
+        sample_id, filepath: the sample
         decision: "accept", "relabel", "keep", "unclear" or "exclude"
-        old_label, new_label: before and after; None of no label
-        label_field: the labels that it is about
-        source: where it was made, such as "Python"
-        time: when, in UTC and ISO 8601; None of a label that was edited outside of reviews
-        evidence: what was known then, in words
-        suggestion: the class that was suggested then
-        step: what was decided in one call has the same
+        old_label, new_label: the label before and after; None if there is none
+        label_field: the field of the label
+        source: where the decision was made, such as "Python"
+        time: when it was made, in UTC and ISO 8601; None if the label was edited outside of reviews
+        evidence: why the label was suspicious at that time, in words
+        suggestion: the class that was suggested at that time; None if there was none
+        step: an id shared by all decisions of one call
     """
 
     sample_id: str
@@ -63,13 +62,13 @@ class Review:
 
     @property
     def is_correction(self) -> bool:
-        """Whether it changed the label."""
+        """Whether the decision changed the label."""
         return self.old_label != self.new_label
 
 
 @contextmanager
 def reviewing(dataset: fo.Dataset) -> Iterator[None]:
-    """Decide while nobody else does. A training or prediction may run meanwhile."""
+    """Hold the lock for reviews of a dataset; trainings and predictions may run meanwhile."""
     label = f"The reviews of dataset {dataset.name!r}"
     with locked(f"reviews {dataset._doc.id}", label, patience()):
         refresh(dataset)
@@ -77,24 +76,24 @@ def reviewing(dataset: fo.Dataset) -> Iterator[None]:
 
 
 def declare_review(dataset: fo.Dataset) -> None:
-    """Make the fields of reviews, if they are not there."""
+    """Create the fields of reviews, if they do not exist."""
     if dataset.get_field(REVIEW) is None:
         words = "The last decision about the label of this sample"
         attributes = dict.fromkeys(_TEXTS, "text")
         declare(dataset, REVIEW, Declared("classification", words, {}, attributes))
-        index(dataset, [f"{REVIEW}.time"])  # by which the last decision is found
+        index(dataset, [f"{REVIEW}.time"])  # used to find the last decision
     if dataset.get_field(HISTORY) is None:
         words = "All decisions about this sample, with what undoes them"
         declare(dataset, HISTORY, Declared("texts", words, {}, {}))
 
 
 def journal(samples: fo.core.collections.SampleCollection) -> list[Review]:
-    """All decisions that hold about some samples, oldest first."""
+    """Return all decisions about some samples that were not undone, oldest first."""
     return [one for one, _ in _entries(samples)]
 
 
 def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[str]]:
-    """Ids of samples that reviews have excluded or called unclear, by decision."""
+    """Return the ids of samples that reviews have excluded or marked as unclear, by decision."""
     dataset = root_dataset(samples)
     if dataset.get_field(REVIEW) is None:
         return {}
@@ -106,23 +105,25 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
 
 
 def without_left_out(
-    samples: fo.core.collections.SampleCollection, include: bool = False
+    samples: fo.core.collections.SampleCollection, include: bool = False, tells: bool = True
 ) -> fo.core.collections.SampleCollection:
-    """The samples that may be used; says how many are left out.
+    """The samples that may be used.
 
     Args:
         samples: a dataset or view
         include: take all of them
+        tells: print how many are left out
     """
     found = {} if include else left_out(samples)
     if not found:
         return samples
-    print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
+    if tells:
+        print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
     return samples.exclude([i for ids in found.values() for i in ids])
 
 
 def vouched(dataset: fo.Dataset, label_field: str) -> dict[str, str]:
-    """Labels that a person has chosen or confirmed, by the ids of their samples."""
+    """Return the labels that a person has chosen or confirmed, by sample id."""
     decided = {
         f"{REVIEW}.label_field": label_field,
         f"{REVIEW}.label": {"$in": [x for x in DECISIONS if x not in LEFT_OUT]},
@@ -132,13 +133,13 @@ def vouched(dataset: fo.Dataset, label_field: str) -> dict[str, str]:
 
 
 def left_out_words(found: Mapping[str, Sequence[str]]) -> str:
-    """How many samples are left out and why, in words."""
+    """Format the numbers of samples that are left out, such as "3 excluded, 1 unclear"."""
     names = {"exclude": "excluded", "unclear": "unclear"}
     return ", ".join(f"{len(ids)} {names[decision]}" for decision, ids in sorted(found.items()))
 
 
 def line_of(one: Review, row: Mapping, columns: Columns, changes: Mapping) -> str:
-    """A decision as the history has it: with what was there before, and what is there now."""
+    """Return the line of the history for a decision, with the values before and after it."""
     facts = {name: getattr(one, name) for name in ("decision", "step", *_TEXTS)}
     before = {columns.label_field: row.get(columns.label_field)}
     if columns.quality in changes:
@@ -154,26 +155,27 @@ def line_of(one: Review, row: Mapping, columns: Columns, changes: Mapping) -> st
 
 
 def review_document(one: Review) -> dict:
-    """What `review` holds of a decision."""
+    """Return the value of the field `review` for a decision."""
     facts = {name: getattr(one, name) for name in _TEXTS}
     return document(fo.Classification, label=one.decision, **facts)
 
 
 def document_before(row: Mapping, history: Sequence[str]) -> dict | None:
-    """What `review` held when the last line of a history was written; None of no history."""
+    """Return the value of the field `review` for the last line of a history; None without one."""
     if not history:
         return None
     facts = json_util.loads(history[-1], json_options=OPTIONS)
-    return {**review_document(_read(row, facts)), "_id": facts["id"]}
+    return {**review_document(review_in(row, facts)), "_id": facts["id"]}
 
 
-def _read(row: Mapping, facts: Mapping) -> Review:
+def review_in(row: Mapping, facts: Mapping) -> Review:
+    """A decision of a sample's history, out of the facts of its line."""
     known = {name: facts[name] for name in ("decision", "step", *_TEXTS)}
     return Review(sample_id=str(row["_id"]), filepath=row["filepath"], **known)
 
 
 def _entries(samples: fo.core.collections.SampleCollection) -> list[tuple[Review, str]]:
-    """All decisions about some samples with their lines, oldest first."""
+    """Return all decisions about some samples with their lines, oldest first."""
     if root_dataset(samples).get_field(HISTORY) is None:
         return []
     found = []
@@ -181,20 +183,5 @@ def _entries(samples: fo.core.collections.SampleCollection) -> list[tuple[Review
         *samples.exists(HISTORY).values(["id", "filepath", HISTORY]), strict=True
     ):
         row = {"_id": sample_id, "filepath": path}
-        found += [(_read(row, json.loads(line)), line) for line in lines]
+        found += [(review_in(row, json.loads(line)), line) for line in lines]
     return sorted(found, key=lambda pair: pair[0].time)
-
-
-def last_step(dataset: fo.Dataset) -> list[tuple[Review, str]]:
-    """The decisions of the last call, about samples that are there."""
-    if dataset.get_field(HISTORY) is None:
-        return []
-    times = dataset._sample_collection
-    newest = times.find_one({HISTORY: {"$type": "array"}}, [HISTORY], sort=[(f"{REVIEW}.time", -1)])
-    if newest is None or not newest.get(HISTORY):
-        return []
-    time = json.loads(newest[HISTORY][-1])["time"]
-    step = json.loads(newest[HISTORY][-1])["step"]
-    rows = times.find({f"{REVIEW}.time": time}, ["filepath", HISTORY])
-    pairs = [(_read(row, json.loads(row[HISTORY][-1])), row[HISTORY][-1]) for row in rows]
-    return [pair for pair in pairs if pair[0].step == step]

@@ -1,4 +1,4 @@
-"""A training run as a value, and a pretrained backbone as one."""
+"""Training runs, and pretrained backbones in the form of a run."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A trained classifier of a dataset.
+    """A trained classifier, recorded on a dataset.
 
     Attributes:
-        key: the name of the run on its dataset
-        dataset_name: the dataset
+        key: key of the run on its dataset
+        dataset_name: name of the dataset
         classes: class names, in the order of all score vectors
-        recipe: every choice of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
+        recipe: all options of the training (see `fiftyone_gradcam.training.recipe.Recipe`)
         history: one dictionary per epoch: epoch, train_loss, train_accuracy, val_loss,
-            val_accuracy, learning_rate, seconds; epoch 0 is the training of new layers alone
+            val_accuracy, learning_rate, seconds; epoch 0 is the training of the new layers only
         best_epoch: the epoch whose weights were kept
-        label_field: the field that it was trained to predict
-        checkpoint: path of the file of weights
-        watch: of a run that kept heatmaps of samples at each epoch: their "ids", and the paths of
-            "maps" (an .npz file with ids, labels, maps (epochs, N, h, w), scores (epochs, N) of
-            the own label, and predicted) and of "strip" (a picture of how the focus
-            moved); None of others
-        validations: one dictionary per validation: iteration, epoch, val_loss,
-            val_accuracy, learning_rate, seconds
+        label_field: field that the run was trained to predict
+        checkpoint: path of the checkpoint file
+        watch: if heatmaps of some samples were saved at each epoch: the "ids" of these samples, and
+            the paths of "maps" (an .npz file with ids, labels, maps (epochs, N, h, w), scores
+            (epochs, N) of the label, and predicted) and "strip" (a picture of how the heatmaps
+            changed); otherwise None
+        validations: one dictionary per validation: iteration, epoch, val_loss, val_accuracy,
+            learning_rate, seconds
         findings: warnings and errors about the training, each with name, severity and message
-        curves: path of a picture of the losses and accuracies; None if there is none
-        val_accuracy: of the kept weights on the validation images; None if there were none
-        val_images: how many there were; None of runs of earlier versions
-        measured: what tells the samples, and their labels, on which val_accuracy was measured from
-            others (see `fiftyone_gradcam.dataset.measured`); None of what is unknown
-        temperature: by which logits are divided to make probabilities that can be believed, as
-            `evaluate` has fitted it; None if it was not asked to
-        basis: digests of the "split" and the "labels" that it was trained with (see
-            `fiftyone_gradcam.dataset.basis`); None of what is unknown
-        trained: when it was recorded, in UTC and ISO 8601; None of one that was not yet
+        curves: path of a plot of losses and accuracies; None if there is none
+        val_accuracy: accuracy of the kept weights on the validation images; None if there were none
+        val_images: number of validation images; None for runs of earlier versions
+        measured: identifies the samples and labels that val_accuracy was measured on (see
+            `fiftyone_gradcam.dataset.measured`); None if unknown
+        temperature: divisor of the logits for calibrated probabilities, fitted by `evaluate`; None
+            if it was not fitted
+        basis: digests of the "split" and the "labels" that were used for training (see
+            `fiftyone_gradcam.dataset.basis`); None if unknown
+        trained: time when the run was recorded, in UTC and ISO 8601; None if it is not recorded yet
     """
 
     key: str
@@ -68,36 +68,36 @@ class Run:
 
     @property
     def version(self) -> str | None:
-        """Tells it from others that have had its key."""
+        """A value that differs between runs that had the same key at different times."""
         return self.trained
 
     @property
     def layer(self) -> str:
-        """Where Grad-CAM takes the target tensor, by default."""
+        """The default target layer of Grad-CAM."""
         from ..model.backbones import get_backbone
 
         return get_backbone(self.recipe["backbone"]).family.layer
 
     def load_model(self) -> nn.Module:
-        """The torch module in eval mode, on the CPU.
+        """Load the torch module in eval mode, on the CPU.
 
         Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+            FileNotFoundError, ValueError: if the checkpoint does not exist or is damaged
         """
         from ..model.checkpoint import load_checkpoint
 
         return load_checkpoint(self.checkpoint)[0]
 
     def network(self, device: str | None = None, layer: str | None = None) -> Network:
-        """This classifier on a device, ready for use.
+        """Load this classifier as a `Network` on a device.
 
         Args:
-            device: such as "cpu" or "cuda"; None takes the best at hand
-            layer: where the target tensor is taken; None takes the backbone's
+            device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+            layer: target layer of Grad-CAM; by default (None), that of the backbone
 
         Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged, or if there is no
-                such layer or device
+            FileNotFoundError, ValueError: if the checkpoint does not exist or is damaged, or if
+                there is no such layer or device
         """
         from ..model.backbones import get_backbone
         from ..model.network import Network
@@ -113,14 +113,16 @@ class Run:
         )
 
     def as_fiftyone_model(self, device: str | None = None) -> RunModel:
-        """This classifier for `dataset.apply_model(model, label_field=...)` and
-        `dataset.compute_embeddings(model, embeddings_field=...)` (see `RunModel`).
+        """Return this classifier as a FiftyOne model (see `RunModel`).
+
+        Use it with `dataset.apply_model(model, label_field=...)` or
+        `dataset.compute_embeddings(model, embeddings_field=...)`.
 
         Args:
-            device: such as "cpu" or "cuda"; None takes the best at hand
+            device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
 
         Raises:
-            FileNotFoundError, ValueError: if the checkpoint is gone or damaged
+            FileNotFoundError, ValueError: if the checkpoint does not exist or is damaged
         """
         from ..images.decode import DEFAULT
         from .apply import RunModel
@@ -145,21 +147,21 @@ class Run:
 
 
 class Pretrained(Run):
-    """A backbone with its ImageNet classes, as it comes: a `Run` that was never trained here.
+    """A pretrained backbone with its ImageNet classes, as a `Run` that was not trained here.
 
-    `checkpoint` holds its `weights`: "imagenet", or the path of a file.
+    Its `checkpoint` is "imagenet" or the path of a file of weights.
     """
 
     @property
     def version(self) -> str:
-        """Tells it from the same backbone with other weights, or that sees images otherwise."""
+        """Distinguishes it from the same backbone with other weights or another resize."""
         return f"{self.checkpoint}, {self.recipe['resize']}"
 
     def load_model(self) -> nn.Module:
-        """The torch module in eval mode, on the CPU.
+        """Load the torch module, in eval mode and on the CPU.
 
         Raises:
-            ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
+            ValueError, FileNotFoundError, ConnectionError: if the weights cannot be loaded
         """
         from ..model.weights import create_pretrained
 
@@ -179,10 +181,10 @@ class Pretrained(Run):
 
 
 def pretrained(dataset: fo.Dataset, backbone: str, weights: str, resize: str) -> Pretrained:
-    """A backbone as a run of a dataset, for prediction alone.
+    """Return a pretrained backbone as a run of a dataset, for prediction only.
 
     Raises:
-        ValueError: if there is no such backbone or it has no ImageNet weights
+        ValueError: if there is no such backbone, or if it has no ImageNet weights
     """
     from ..model.weights import imagenet_classes
     from ..training.recipe import Recipe

@@ -1,7 +1,7 @@
-"""What a run.json may say: each fact is checked before anything of it is recorded.
+"""Validate a run.json: each value is checked before any of them is stored.
 
-What this version does not know is left out: other keys of the file, of a row or of a finding, and
-choices of a recipe. A loss may be no number, as where a training diverged; nothing else may.
+Unknown keys of the file, of its rows, findings and recipe are left out. Losses may be NaN or
+infinite, because a training may diverge; other numbers must be finite.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ..training.recipe import Recipe
 
 Rule = Callable[[object], bool]
 
-MOST_BYTES = 64 * 2**20  # of run.json
+MOST_BYTES = 64 * 2**20  # maximum size of run.json
 MOST_CLASSES, MOST_ROWS, MOST_FINDINGS, MOST_WATCHED = 100_000, 100_000, 100, 10_000
-MOST_LETTERS = 4_000_000  # of all class names: the database keeps 16 MB together
+MOST_LETTERS = 4_000_000  # in all class names: a database document is limited to 16 MB
 LARGEST_IMAGE, MOST_HIDDEN = 4096, 16
-USED = ("backbone", "weights", "image_size", "resize", "hidden", "dropout")  # of a recipe
+USED = ("backbone", "weights", "image_size", "resize", "hidden", "dropout")  # keys of a recipe
 SHOWN = ("epochs", "optimizer", "learning_rate", "batch_size")
 
 
 def read_json(path: str) -> dict:
-    """Read a file of JSON; empty if it holds something else than a dictionary.
+    """Read a JSON file; return an empty dictionary if it holds something else.
 
     Raises:
-        ValueError: if it is not valid JSON, too large or too deep
+        ValueError: if it is not valid JSON, too large, or nested too deeply
     """
     size = os.path.getsize(path)
     if size > MOST_BYTES:
@@ -57,17 +57,17 @@ def read_json(path: str) -> dict:
 
 
 def check_facts(facts: dict, path: str) -> dict:
-    """Refuse facts that a run cannot be made of.
+    """Check the values of an exported run.
 
     Args:
-        facts: of an exported run, of the right format and version
-        path: of the file, for messages
+        facts: the values, in the right format and version
+        path: the path of the file, for messages
 
     Returns:
-        what is known of them, ready to be recorded
+        the known values, ready to be stored
 
     Raises:
-        ValueError: naming the fact and its value
+        ValueError: if a value is missing or invalid; the message shows it
     """
     found = {}
     for name, is_good in _RULES.items():
@@ -95,7 +95,7 @@ def check_facts(facts: dict, path: str) -> dict:
 
 
 def input_of(recipe: dict) -> dict:
-    """What the network is shown: side in pixels, way of resizing, mean and std of RGB in [0, 1]."""
+    """Return the input of the network: side in pixels, resize, mean and std of RGB in [0, 1]."""
     backbone = get_backbone(recipe["backbone"])
     return {
         "image_size": recipe["image_size"],
@@ -106,7 +106,7 @@ def input_of(recipe: dict) -> dict:
 
 
 def _check_recipe(facts: dict, path: str) -> dict:
-    """The choices of a recipe that this version knows."""
+    """Check a recipe, and return those of its values that this version knows."""
     names = [field.name for field in fields(Recipe)]
     known = {name: value for name, value in facts["recipe"].items() if name in names}
     if missing := [name for name in (*USED[:3], *SHOWN) if known.get(name) is None]:
@@ -140,7 +140,7 @@ def _check_recipe(facts: dict, path: str) -> dict:
 
 
 def _short(value: object) -> str:
-    """A value for a message, however long it is."""
+    """Return a shortened representation of a value for a message."""
     return reprlib.repr(value)
 
 
@@ -155,7 +155,7 @@ def _whole(low: int, high: int = 10**9) -> Rule:
 def _number(low: float, high: float) -> Rule:
     def is_good(x: object) -> bool:
         if isinstance(x, int) and not isinstance(x, bool):
-            return low <= x <= high and abs(x) <= 2**53  # more than the database takes
+            return low <= x <= high and abs(x) <= 2**53  # limit of the database
         return isinstance(x, float) and low <= x <= high
 
     return is_good
@@ -170,7 +170,7 @@ def _or_none(rule: Rule) -> Rule:
 
 
 def _text(most: int, least: int = 1) -> Rule:
-    """Text that a database and a file take: no half characters, no zeros."""
+    """Accept text that can be stored in a database and a file: no surrogates or null characters."""
 
     def is_good(x: object) -> bool:
         if not isinstance(x, str) or not least <= len(x) <= most or "\0" in x:
@@ -185,7 +185,7 @@ def _list(rule: Rule, most: int) -> Rule:
 
 
 def _rows(rules: dict[str, Rule], needed: Sequence[str]) -> Rule:
-    """A dictionary whose known keys have good values, and which has those that are needed."""
+    """Accept a dictionary that has the needed keys, and valid values for all known keys."""
 
     def is_good(x: object) -> bool:
         if not isinstance(x, dict) or not all(name in x for name in needed):
@@ -196,7 +196,7 @@ def _rows(rules: dict[str, Rule], needed: Sequence[str]) -> Rule:
 
 
 def _is_choice(x: object) -> bool:
-    """Whether a choice of a recipe can be recorded."""
+    """Return whether a value of a recipe can be stored."""
     if isinstance(x, list):
         return len(x) <= 100 and all(_whole(0, 2**31)(item) for item in x)
     is_number = _number(-(2**53), 2**53)

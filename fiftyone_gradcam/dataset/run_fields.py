@@ -1,4 +1,4 @@
-"""Fields that the predictions of a run wrote: found by what is stored with them."""
+"""The fields that hold predictions and heatmaps of a run, found by the facts stored with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shown import forget_colors
 
 
 def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
-    """Names of the fields that this plugin wrote for a run."""
+    """Return the names of the fields that this plugin wrote for a run."""
     names = dataset.get_field_schema()
     return [name for name in names if field_info(dataset, name).get("run") == key]
 
@@ -22,17 +22,19 @@ def fields_of_run(dataset: fo.Dataset, key: str) -> list[str]:
 def values_lost(
     dataset: fo.Dataset, ids: Collection[str], wanted: Mapping[str, dict]
 ) -> tuple[str, int] | None:
-    """What would be deleted of other samples if some got values: a field holds values of one run,
-    made alike.
+    """Find values of other samples that would be deleted if some samples got new values.
+
+    A field holds values of one run, made with the same options: other values are deleted.
 
     Args:
-        dataset: which has the fields, or not
-        ids: of the samples that get values
-        wanted: by the names of fields, facts that would be stored with them; of those in a
-            dictionary, such as "heatmap", only those that it names count
+        dataset: the dataset; the fields need not exist
+        ids: the ids of the samples that get values
+        wanted: by field name, the facts that would be stored with the field; of a fact that is a
+            dictionary, such as "heatmap", only the given keys are compared
 
     Returns:
-        the run whose values these are, and of how many samples; None if nothing would be deleted
+        the key of the run whose values would be deleted, and the number of samples that would
+        lose them; None if nothing would be deleted
     """
     for name, facts in wanted.items():
         info = field_info(dataset, name)
@@ -50,7 +52,7 @@ def _says(noted: object, fact: object) -> bool:
 
 
 def rename_run_in_fields(dataset: fo.Dataset, names: list[str], key: str, new_key: str) -> None:
-    """Let fields say that another run wrote them."""
+    """Store the new key of a renamed run with its fields."""
     for name in names:
         field = dataset.get_field(name)
         field.info = {**field.info, "run": new_key}
@@ -59,7 +61,7 @@ def rename_run_in_fields(dataset: fo.Dataset, names: list[str], key: str, new_ke
 
 
 def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
-    """Delete fields, and the heatmap files that no other field shows, of any dataset.
+    """Delete fields, and their heatmap files unless another field of any dataset uses them.
 
     Returns:
         the number of files deleted
@@ -77,7 +79,7 @@ def delete_fields(dataset: fo.Dataset, names: list[str]) -> int:
 
 
 def sweep_deleted_fields(dataset: fo.Dataset) -> int:
-    """Delete heatmap files of fields that are gone, as where a deletion was cut short.
+    """Delete heatmap files of fields that no longer exist, such as after an interrupted deletion.
 
     Returns:
         the number of files deleted

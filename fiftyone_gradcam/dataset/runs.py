@@ -1,4 +1,4 @@
-"""Training runs: recorded on the dataset as FiftyOne custom runs, with a checkpoint on disk."""
+"""Training runs: stored on the dataset as FiftyOne custom runs, with a checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .run_files import can_resume
 if TYPE_CHECKING:
     pass
 
-MOST_ROWS = 20_000  # a record of the database has at most 16 MB; results have more
+MOST_ROWS = 20_000  # a database document is limited to 16 MB; run results are not
 
 
 def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
-    """Refuse a key that FiftyOne cannot store, or that is taken.
+    """Check that FiftyOne can store a run key and that the key is free.
 
     Raises:
-        ValueError: with the remedy
+        ValueError: if the key is invalid, too long, or taken; the message says what to do
     """
     if not isinstance(key, str) or not key.isidentifier():
         raise ValueError(f"{key!r} is not a valid run key. Use letters, digits and underscores")
@@ -57,11 +57,11 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
 
 
 def save_run(dataset: fo.Dataset, run: Run) -> Run:
-    """Record a run whose files are written already, and return what is recorded.
+    """Store the record of a run whose files exist already, and return the stored run.
 
-    A record of the same key is replaced in one write of the database: whatever happens, there is
-    the one run or the other. Its files, which must be others than those of the new run (see
-    `new_folder`), are left to `remove_others`.
+    An existing record with the same key is replaced in a single database write, so that one of
+    the two runs exists at any time. The files of the old run must not be those of the new one (see
+    `new_folder`); `remove_others` deletes them.
     """
     files.claim_folder(dataset)
     trained = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
@@ -90,9 +90,9 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
             dataset.update_run_config(run.key, config)
         else:
             dataset.register_run(run.key, config)
-        # The results repeat what the record says, for whoever reads them with FiftyOne alone.
+        # The results repeat the record, for users who read them with FiftyOne alone.
         results = dataset.init_run_results(run.key, **rows, findings=run.findings)
-        # Results that replace others count as unchanged once the record was read again.
+        # FiftyOne treats replaced results as unchanged once the record has been reloaded.
         dataset._doc.runs[run.key]._mark_as_changed("results")
         dataset.save_run_results(run.key, results)
     except BaseException:
@@ -105,11 +105,11 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
 
 
 def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None) -> None:
-    """Record where the files of a run are now, in one write.
+    """Store the current paths of a run's files in a single write.
 
     Args:
-        dataset, run: the run, under the key that it has at present
-        renamed_from: its key, if it is to get another one now: see `renamed_from`
+        dataset, run: the run, with its current key
+        renamed_from: the current key if the run is about to be renamed (see `renamed_from`)
     """
     config = _read_info(dataset, run.key).config
     config.checkpoint, config.curves, config.watch = run.checkpoint, run.curves, run.watch
@@ -118,14 +118,14 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
 
 
 def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
-    """Record the temperature of a run, in one write."""
+    """Store the temperature of a run in a single write."""
     config = _read_info(dataset, key).config
     config.temperature = temperature
     dataset.update_run_config(key, config)
 
 
 def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
-    """The key that a run had before a renaming that was cut short; None of all others."""
+    """Return the key that a run had before an interrupted renaming; None for other runs."""
     if not has_run(dataset, key):
         return None
     return getattr(_read_info(dataset, key).config, "renamed_from", None)
@@ -134,19 +134,19 @@ def renamed_from(dataset: fo.Dataset, key: str) -> str | None:
 def load_run(
     samples: fo.core.collections.SampleCollection, key: str | Run, others: Iterable[str] = ()
 ) -> Run:
-    """Look a run up by its key.
+    """Load a run by its key.
 
     Args:
         samples: a dataset or view
-        key: of the run; a run is returned as it is
-        others: names beside the keys of runs that may have been meant, for the message
+        key: key of the run; a `Run` is returned unchanged
+        others: other names that could be meant, to suggest in the error message
 
     Returns:
         the `Run`
 
     Raises:
-        ValueError: if the dataset has no such training; the message names the most similar, and
-            lists those it has
+        ValueError: if the dataset has no such run; the message suggests the most similar key and
+            lists all keys
     """
     if isinstance(key, Run):
         return key
@@ -164,7 +164,7 @@ def load_run(
         )
     try:
         run = _recorded(dataset, key)
-        str(run)  # all that is shown of it
+        str(run)  # fails if any value that it shows is damaged
     except Exception as error:
         raise ValueError(
             f"The record of run {key!r} of {dataset.name!r} is damaged ({error!r}). "
@@ -174,21 +174,21 @@ def load_run(
 
 
 def _is_training(dataset: fo.Dataset, key: str) -> bool:
-    """Whether there is a run of a key, and it is of this plugin."""
+    """Return whether a key belongs to a training run of this plugin."""
     if not isinstance(key, str) or not has_run(dataset, key):
         return False
     try:
         return dataset.get_run_info(key).config.method == METHOD
-    except Exception:  # of another kind, that this FiftyOne cannot read
+    except Exception:  # a run of another kind that this version of FiftyOne cannot read
         return False
 
 
 def _recorded(dataset: fo.Dataset, key: str) -> Run:
     info = _read_info(dataset, key)
     config = rows = info.config
-    if not hasattr(config, "history"):  # of an earlier version, or too many for the record
+    if not hasattr(config, "history"):  # stored by an earlier version, or too long for the record
         rows = dataset.load_run_results(key, cache=False)
-    return Run(  # runs of earlier versions have less
+    return Run(  # runs of earlier versions lack some of these values
         key=key,
         dataset_name=dataset.name,
         classes=list(config.classes),
@@ -211,7 +211,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
 
 
 def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
-    """What is recorded of a run now: another process may have replaced it, or moved its files."""
+    """Read the record of a run again: another process may have replaced it or moved its files."""
     try:
         dataset._doc.runs[key].reload()
     except DoesNotExist:
@@ -220,16 +220,16 @@ def _read_info(dataset: fo.Dataset, key: str) -> fo.core.runs.RunInfo:
 
 
 def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
-    """Keys of the trainings of a dataset, in the order in which they were made.
+    """List the keys of the runs of a dataset, oldest first.
 
     Args:
         samples: a dataset or view
 
     Returns:
-        the keys, the newest last
+        the keys
 
     Raises:
-        TypeError: if it is not a FiftyOne dataset or view of images
+        TypeError: if `samples` is not a FiftyOne dataset or view of images
     """
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
@@ -237,21 +237,23 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
 
 
 def trained_at(dataset: fo.Dataset, key: str) -> str:
-    """When a run of a dataset was recorded, which is its version: see `Run.trained`."""
+    """Return the time at which a run was stored, which is its version (see `Run.trained`)."""
     return _when(dataset.get_run_info(key))
 
 
 def _when(info: fo.core.runs.RunInfo) -> str:
-    """When a run was recorded; a clone of a dataset has its runs since the same time."""
+    """Return the time at which a run was stored; clones of a dataset keep it."""
     return version_of(getattr(info.config, "trained", None), info.timestamp)
 
 
 def has_run(dataset: fo.Dataset, key: str) -> bool:
-    """Whether a dataset has a run, of any kind, of a key; another process may have made it.
+    """Return whether a dataset has a run of any kind with a key.
+
+    Runs that another process has made are found too.
 
     Args:
-        dataset: where
-        key: what may be one; it may be anything that a caller was given
+        dataset: the dataset
+        key: any value; False if it is not a string
     """
     if not isinstance(key, str):
         return False
@@ -260,12 +262,12 @@ def has_run(dataset: fo.Dataset, key: str) -> bool:
     record = get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"runs": 1})
     if record is None or key not in (record.get("runs") or {}):
         return False
-    dataset.reload()  # which takes FiftyOne a while
+    dataset.reload()  # only here, because it is slow
     return key in dataset.list_runs()
 
 
 def free_key(dataset: fo.Dataset, name: str) -> str:
-    """A key for a new run: the name, with a number behind it if it is taken."""
+    """Return a free key for a new run: the name, with a number appended if it is taken."""
     taken, key, number = set(dataset.list_runs()), name, 1
     while key in taken:
         number += 1
@@ -274,7 +276,7 @@ def free_key(dataset: fo.Dataset, name: str) -> str:
 
 
 def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
-    """Paths of the files that the record of a run names; none if there is no such training."""
+    """Return the file paths in the record of a run; an empty list if it is not a training run."""
     if not has_run(dataset, key):
         return []
     config = _read_info(dataset, key).config
@@ -282,7 +284,13 @@ def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
 
 
 def key_on(dataset: fo.Dataset, key: Run | str) -> str:
-    """The key of a run of this dataset, whether or not there is one."""
+    """Return the key of a run, and check that the run belongs to this dataset.
+
+    A key is returned even if the dataset has no such run.
+
+    Raises:
+        ValueError: if the run belongs to another dataset, or the key is not a valid identifier
+    """
     if isinstance(key, Run):
         if isinstance(key, Pretrained) or key.dataset_name != dataset.name:
             raise ValueError(

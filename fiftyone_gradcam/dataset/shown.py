@@ -1,9 +1,9 @@
-"""What the App shows of a dataset when it opens it: active fields, and colors of heatmaps.
+"""The fields and heatmap colors that the App shows when it opens a dataset.
 
-Colors are stored with the dataset, before the App loads it. A color scale that is stored is
-ignored when tiles are first painted, and one that is set while they load takes maps away from the
-App's workers, so that tiles stay without heatmaps. One color for each field, whose opacity follows
-the map, is painted right at once, and leaves the photo as it is where the map is cold.
+Colors are stored with the dataset before the App loads it. Each heatmap field has one color, and
+its opacity follows the heatmap. This is painted correctly from the start, and does not change the
+photo where the heatmap is near zero. A color scale would not work: the App ignores a stored one
+when it first paints the tiles, and tiles lose their heatmaps if it is set while they load.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .fields import classification_fields, field_info, is_owned
 from .heatmaps import heatmap_fields
 
 OPACITY = 0.7
-VALUE_OPACITY = 0.5  # of a scale, whose lowest color covers the photo too
-# Over photos of insects, fruit and walls, orange and red change what is below them least, violet,
-# blue, green and magenta most. What speaks against a class has the complement.
+VALUE_OPACITY = 0.5  # for a color scale, whose lowest color covers the photo too
+# On photos of insects, fruit and walls, orange and red are the least visible colors; violet, blue,
+# green and magenta are the most visible. Evidence against a class has the complementary color.
 COLORS = {
     "predicted": ("#ff00ff", "#00ff00"),
     "label": ("#00ffff", "#ff0000"),
@@ -29,7 +29,7 @@ COLORS = {
 }
 CLASS_COLORS = ("#4040ff", "#bfff00", "#ff0080", "#00ff80", "#9050ff", "#00bfff", "#ff4040")
 OTHER_COLOR = "#ff00ff"
-# Fields of `predict` unless others are named, and their kinds.
+# Default heatmap fields of `predict`, and their kinds.
 USUAL = {
     "gradcam": "predicted",
     "gradcam_label": "label",
@@ -37,15 +37,15 @@ USUAL = {
     "gradcam_contrast": "contrast",
     "gradcam_contrast_against": AGAINST + "contrast",
 }
-# Earlier versions stored this, with nothing else, in every dataset without a scheme.
+# Earlier versions stored exactly this in every dataset without a color scheme.
 EARLIER = {"color_by": "value", "opacity": 0.4, "default_colorscale": "jet"}
 
 
 def prepare_colors(dataset: fo.Dataset) -> None:
-    """Store the colors of heatmaps that a new dataset has not as yet.
+    """Store colors for the default heatmap fields in a new dataset.
 
-    An App that opens it has them before there are maps. Colors that are set while tiles show maps
-    take these away from its workers.
+    So the App knows them before there are heatmaps: tiles that show heatmaps lose them if colors
+    are set later.
     """
     dataset.app_config.color_scheme = fo.ColorScheme(fields=_prepared())
     dataset.save()
@@ -54,12 +54,12 @@ def prepare_colors(dataset: fo.Dataset) -> None:
 def plan_colors(
     dataset: fo.Dataset, kinds: Mapping[str, str], classes: list[str]
 ) -> dict[str, str]:
-    """Store the colors of heatmaps that are to be written; a color that is stored stays.
+    """Store colors for heatmap fields that will be written; existing colors are kept.
 
     Args:
-        dataset: that they are to be written to
-        kinds: of each field, by its name
-        classes: of the run, see `color_of`
+        dataset: the dataset that the heatmaps will be written to
+        kinds: the kind of heatmap by field name
+        classes: the classes of the run, see `color_of`
 
     Returns:
         the color of each field
@@ -77,11 +77,11 @@ def plan_colors(
 
 
 def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
-    """Make fields visible when the App opens the dataset, beside those that are already.
+    """Make further fields visible when the App opens the dataset.
 
-    Of heatmaps only the first of `names` is: two of them over each other say nothing. Without any
-    among them, the one that is visible stays. Each heatmap field of this plugin gets a color.
-    Other choices that were made in the App stay.
+    Only one heatmap field is visible, because overlaid heatmaps cannot be told apart: the first one
+    in `names`, or else the one that is visible already. Each heatmap field of this plugin gets a
+    color. Other choices that were made in the App are kept.
     """
     _read_again(dataset)
     config = dataset.app_config
@@ -102,9 +102,9 @@ def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
 
 
 def paint_by_value(dataset: fo.Dataset) -> None:
-    """Let the App paint heatmaps in its color scale, at half opacity, when it opens the dataset.
+    """Make the App paint heatmaps with its color scale, at half opacity, when it opens the dataset.
 
-    The scale is a setting of the App, not of the dataset: one that is stored is ignored when tiles
+    The scale itself is a setting of the App: a scale stored with the dataset is ignored when tiles
     are first painted.
     """
     _read_again(dataset)
@@ -115,11 +115,11 @@ def paint_by_value(dataset: fo.Dataset) -> None:
 
 
 def with_one_heatmap(active: Iterable[str], wanted: Iterable[str], maps: Iterable[str]) -> list:
-    """Paths to make active: those that are, and the wanted ones, with one heatmap at most.
+    """Return the active paths and the wanted ones, with at most one heatmap field among them.
 
     Args:
-        active: paths that are active
-        wanted: paths that are to be; the first heatmap among them takes the place of the others
+        active: the paths that are active
+        wanted: the paths to add; the first heatmap field among them replaces the active one
         maps: names of the dataset's heatmap fields
     """
     maps = set(maps)
@@ -130,7 +130,7 @@ def with_one_heatmap(active: Iterable[str], wanted: Iterable[str], maps: Iterabl
 
 
 def active_heatmaps(dataset: fo.Dataset) -> list[str]:
-    """Names of the heatmap fields that the App shows when it opens the dataset."""
+    """Return the names of the heatmap fields that the App shows when it opens the dataset."""
     active = dataset.app_config.active_fields
     if active is None:
         return []
@@ -140,7 +140,7 @@ def active_heatmaps(dataset: fo.Dataset) -> list[str]:
 
 
 def forget_colors(dataset: fo.Dataset, names: Iterable[str]) -> None:
-    """Take fields that no longer exist out of the color scheme."""
+    """Remove fields that no longer exist from the color scheme."""
     _read_again(dataset)
     scheme, names = dataset.app_config.color_scheme, set(names)
     if scheme is None:
@@ -151,11 +151,11 @@ def forget_colors(dataset: fo.Dataset, names: Iterable[str]) -> None:
 
 
 def color_of(kind: str | None, classes: list[str]) -> str:
-    """The color of a kind of heatmap: "predicted", "class:<name>", "against:<kind>" and so on.
+    """Return the color of a kind of heatmap: "predicted", "class:<name>", "against:<kind>" etc.
 
     Args:
-        kind: as it is stored with the field
-        classes: of the run, whose order tells its classes apart
+        kind: the kind, as stored with the field
+        classes: the classes of the run; their order determines their colors
     """
     kind = kind or ""
     name = kind.removeprefix(AGAINST)
@@ -169,7 +169,7 @@ def color_of(kind: str | None, classes: list[str]) -> str:
 
 
 def is_earlier(scheme: fo.ColorScheme) -> bool:
-    """Whether a color scheme is the one that earlier versions stored."""
+    """Return whether a color scheme is the one that earlier versions stored."""
     return {
         "color_by": scheme.color_by,
         "opacity": scheme.opacity,
@@ -179,8 +179,13 @@ def is_earlier(scheme: fo.ColorScheme) -> bool:
 
 @dataclass(frozen=True)
 class StoredColors:
-    """What is stored with a dataset: the color of each heatmap field of this plugin that has one,
-    what labels are colored by, and the opacity in [0, 1]."""
+    """The colors stored with a dataset.
+
+    Attributes:
+        colors: the colors of this plugin's heatmap fields, by field name
+        color_by: what labels are colored by, "field" or "value"
+        opacity: the opacity of labels in [0, 1]
+    """
 
     colors: dict[str, str]
     color_by: str | None
@@ -188,7 +193,7 @@ class StoredColors:
 
 
 def stored_colors(dataset: fo.Dataset) -> StoredColors | None:
-    """The colors that are stored with a dataset now; None if there are none."""
+    """Return the colors that are currently stored with a dataset; None if there are none."""
     dataset._doc.reload("app_config")
     scheme = dataset.app_config.color_scheme
     if scheme is None:
@@ -200,15 +205,15 @@ def stored_colors(dataset: fo.Dataset) -> StoredColors | None:
 
 
 def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.ColorScheme:
-    """A color scheme with an entry for each heatmap field of this plugin.
+    """Return a color scheme with an entry for each heatmap field of this plugin.
 
-    A color that such a field has stays, and so does how a person wants labels to be colored, even
-    by value: heatmaps are then painted in the App's scale.
+    Existing colors are kept, and so is the user's choice of what labels are colored by. If this is
+    "value", the App paints heatmaps with its color scale.
     """
     scheme = fo.ColorScheme() if scheme is None else scheme
     if is_earlier(scheme):
         scheme.color_by = scheme.opacity = scheme.default_colorscale = None
-    if scheme.color_by is None:  # as the App's own settings say, which may come from a person
+    if scheme.color_by is None:  # use the App's setting, which the user may have changed
         scheme.color_by = "value" if fo.app_config.color_by == "value" else "field"
     if scheme.opacity is None:
         scheme.opacity = OPACITY
@@ -226,7 +231,7 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
 
 
 def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
-    """Whether an entry holds a color of ours alone, of a field that no longer exists."""
+    """Return whether an entry holds only a color of this plugin, for a field that is deleted."""
     colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
     is_ours = entry.get("fieldColor") in colors
     is_ours = is_ours and not any(entry.get(key) for key in entry.keys() - {"path", "fieldColor"})
@@ -235,11 +240,11 @@ def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
 
 
 def _prepared() -> list[dict]:
-    """The color of each usual heatmap field."""
+    """Return the color entries of the default heatmap fields."""
     return [{"path": name, "fieldColor": color_of(kind, [])} for name, kind in USUAL.items()]
 
 
 def _read_again(dataset: fo.Dataset) -> None:
-    """Read what was chosen in the App meanwhile, by another process; nothing unsaved is lost."""
+    """Save the dataset, then reload its App settings, which another process may have changed."""
     dataset.save()
     dataset._doc.reload("app_config")

@@ -1,5 +1,4 @@
-"""What has become of labels since label issues were found: decided on in reviews, or changed
-otherwise."""
+"""Changes to labels since label issues were found: by reviews, or otherwise."""
 
 from __future__ import annotations
 
@@ -17,12 +16,12 @@ from .reviews import LEFT_OUT
 
 @dataclass(frozen=True)
 class Changes:
-    """What has become of labels since they were judged.
+    """Changes to labels since they were judged.
 
     Attributes:
-        corrected: labels that reviews have changed
-        left_out: samples that reviews have excluded or called unclear
-        open: suspicious labels that nobody has decided on
+        corrected: the number of labels that reviews have changed
+        left_out: the number of samples that reviews have excluded or marked as unclear
+        open: the number of suspicious labels that are not reviewed yet
         elsewhere: whether labels or samples have changed otherwise
     """
 
@@ -33,12 +32,12 @@ class Changes:
 
     @property
     def decided(self) -> int:
-        """How many decisions may change what is said of other labels."""
+        """The number of decisions that may change the judgment of other labels."""
         return self.corrected + self.left_out
 
     @property
     def words(self) -> str:
-        """Such as "3 labels were corrected and 1 sample was left out"."""
+        """A description such as "3 labels were corrected and 1 sample was left out"."""
         parts = []
         if self.corrected:
             words = "label was" if self.corrected == 1 else "labels were"
@@ -52,13 +51,14 @@ class Changes:
 def are_mixed(
     dataset: fo.Dataset, noted: Mapping, label_field: str, quality: str, ids: Collection[str]
 ) -> bool:
-    """Whether samples beside those that are judged now keep a quality that is of labels that have
-    changed, or of another field. To be asked before anything is written.
+    """Return whether other samples keep a label quality that is stale or of another label field.
+
+    Call this before the new values are written.
 
     Args:
         dataset, noted: see `changes_since_judged`
-        label_field, quality: of the call
-        ids: of its samples
+        label_field, quality: the fields of the labels and of their quality in this call
+        ids: the ids of the samples that are judged in this call
     """
     if not noted or dataset.get_field(quality) is None:
         return False
@@ -79,17 +79,18 @@ def basis_of_issues(
     began: str,
     mixed: bool,
 ) -> dict:
-    """What label issues rest on, to be kept with them once they are written.
+    """Return a digest of the judged labels, to be stored with the label issues.
 
     Args:
-        dataset, label_field: whose labels were judged
-        quality: field of the quality of each label
-        judged: labels by sample id, as they were when they were judged
-        began: when that was, in UTC and ISO 8601
+        dataset, label_field: the labels that were judged
+        quality: the field of the quality of each label
+        judged: the labels that were judged, by sample id
+        began: the time when they were read, in UTC and ISO 8601
         mixed: see `are_mixed`
 
     Returns:
-        "began", and "basis": a digest of the labels that have a quality; "" of mixed ones
+        a dictionary with "began", and "basis": a digest of the labels that have a quality, or ""
+        if mixed is True
     """
     snapshot = Snapshot(dataset, label_field, [quality])
     labels = {i: x for i, x in snapshot.labels.items() if _has(snapshot, i, quality)}
@@ -97,14 +98,14 @@ def basis_of_issues(
 
 
 def changes_since_judged(dataset: fo.Dataset, noted: Mapping) -> Changes | None:
-    """What has become of labels since `find_label_issues` has judged them.
+    """Return the changes to labels since `find_label_issues` judged them.
 
     Args:
-        dataset: with its labels
-        noted: in its info, as `issues.note_label_issues` has kept it
+        dataset: the dataset of the labels
+        noted: the result of `issues.note_label_issues`, as stored in the dataset's info
 
     Returns:
-        None where an earlier version has kept nothing to compare with
+        the changes; None if an earlier version has stored nothing to compare with
     """
     basis, began = noted.get("basis"), noted.get("began")
     if basis is None or began is None:
@@ -140,13 +141,13 @@ def _has(snapshot: Snapshot, sample_id: str, name: str) -> bool:
 
 
 def _reviewed_since(dataset: fo.Dataset, began: str) -> Collection[Mapping]:
-    """Samples that were decided on since some time: what the database has of their reviews."""
+    """Return the stored reviews of samples that were reviewed since a time."""
     since = {f"{REVIEW}.time": {"$gt": began}, HISTORY: {"$type": "array"}}
     return list(dataset._sample_collection.find(since, [REVIEW, HISTORY]))
 
 
 def _first_since(history: list[str], label_field: str, began: str) -> dict | None:
-    """The first decision about a label since some time; None if there is none."""
+    """Return the first decision about a label since a time; None if there is none."""
     lines = (json.loads(line) for line in history)
     own = (x for x in lines if x["label_field"] == label_field and (x["time"] or "") > began)
     return next(own, None)

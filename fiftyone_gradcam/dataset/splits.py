@@ -1,4 +1,4 @@
-"""Stratified splits, stored as exclusive sample tags."""
+"""Stratified splits, stored as sample tags, one for each sample."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..folders.split_names import SPLITS
 from .fields import labels_of, root_dataset
 
 INFO_KEY = "splits"
-MOST_IDS = 400_000  # in one statement, which may have 16 MB
+MOST_IDS = 400_000  # ids in one statement, which is limited to 16 MB
 
 
 def split_tags(dataset: fo.Dataset) -> set[str]:
-    """The tags that stand for a split in this dataset."""
+    """Return the tags that stand for splits in this dataset."""
     return {*SPLITS.values(), *dataset.info.get(INFO_KEY, {}).get("fractions", {})}
 
 
 def count_split(samples: fo.core.collections.SampleCollection) -> dict[str, int]:
-    """Numbers of samples by the tags of the split that there is; empty if there is none."""
+    """Return the number of samples in each split, by tag; empty if there is no split."""
     own = split_tags(root_dataset(samples))
     return {tag: n for tag, n in sorted(samples.count_sample_tags().items()) if tag in own}
 
@@ -37,16 +37,19 @@ def write_split(
     without: Collection[str] = (),
     even: bool = False,
 ) -> dict[str, dict[str, int]]:
-    """Tag samples with their split; the tags of any earlier split are taken away.
+    """Tag samples with their split, and remove the tags of any earlier split.
 
     Args:
         samples, fractions, label_field, seed: see `fiftyone_gradcam.workflow.splitting.split`
-        groups: of each sample, in the order of the samples; see `folders.assignment`
+        groups: the group of each sample, in the order of the samples; see `folders.assignment`
         without: ids of samples that get no tag
-        even: no split comes before another; see `folders.assignment`
+        even: keep the splits equal in size; see `folders.assignment`
 
     Returns:
-        number of samples by split and class
+        the number of samples by split and class
+
+    Raises:
+        ValueError: if no sample has a label
     """
     dataset = root_dataset(samples)
     ids, _, labels = labels_of(samples, label_field)
@@ -56,13 +59,13 @@ def write_split(
         raise ValueError(f"No sample of {dataset.name!r} has a label in {label_field!r}")
     assigned = assign(labels, fractions, seed, groups, even)
     old = split_tags(dataset) | set(fractions)
-    # Tags of this split are known as such before the first is written, and those of the last one
-    # until they are gone: a split that is cut off leaves no tag that the next one does not know.
+    # The tags of this split are recorded before the first is written, and those of the last split
+    # until they are removed: the next split knows all tags that an interrupted one has left.
     dataset.info[INFO_KEY] = {"fractions": dict.fromkeys(sorted(old), 0.0), "whole": False}
     dataset.save()
     try:
         _write_tags(dataset, ids, assigned, old)
-    except KeyboardInterrupt:  # tags are written once more, so that no split is there by half
+    except KeyboardInterrupt:  # write all tags again, so that the split is complete
         _write_tags(dataset, ids, assigned, old)
         _sign(dataset, fractions, seed)
         raise
@@ -75,10 +78,10 @@ def write_split(
 
 
 def check_whole(dataset: fo.Dataset) -> None:
-    """Refuse a split that was cut off while its tags were written.
+    """Check that the split was written completely.
 
     Raises:
-        ValueError: with the remedy
+        ValueError: if it was interrupted; the message says what to do
     """
     if dataset.info.get(INFO_KEY, {}).get("whole") is False:
         raise ValueError(
@@ -88,7 +91,7 @@ def check_whole(dataset: fo.Dataset) -> None:
 
 
 def _sign(dataset: fo.Dataset, fractions: dict[str, float], seed: int) -> None:
-    """Remember a split, now that it is whole."""
+    """Record a split that was written completely."""
     dataset.info[INFO_KEY] = {"fractions": dict(fractions), "seed": seed}
     dataset.save()
 
@@ -96,9 +99,9 @@ def _sign(dataset: fo.Dataset, fractions: dict[str, float], seed: int) -> None:
 def _write_tags(
     dataset: fo.Dataset, ids: Sequence[str], assigned: Sequence[str | None], old: set[str]
 ) -> None:
-    """Give samples the tag of their split, in the place of old ones.
+    """Replace the old split tags of samples by new ones.
 
-    It is one command to the database, which carries it out whole even if this process is killed.
+    This is one database command, which is executed completely even if this process is killed.
     """
     by_name: dict[str | None, list[ObjectId]] = {}
     for sample_id, name in zip(ids, assigned, strict=True):

@@ -1,10 +1,11 @@
-"""Values that wait on disk until all of them are known, and only then replace others.
+"""Values that are collected on disk until they are complete, and only then replace others.
 
-A field holds values of one run. Those of a second run are written to a file first, sample by
-sample, while the field still shows the first. When the last of them is on disk, the file gets
-another name: from that moment on the replacement is decided, and whoever comes next completes it if
-it is cut short. First the old values go, all at once; then the field says whose it is; then come
-the new ones. So a field never holds values of two runs, and values are lost for complete ones only.
+A field holds values of only one run. Values of a second run are first written to a file, sample by
+sample, while the field still holds those of the first. When all of them are on disk, the file is
+renamed. This commits the replacement: if it is interrupted, the next call completes it. First all
+old values are deleted, then the description of the field is changed, then the new values are
+stored. So a field never holds values of two runs, and values are deleted only for a complete
+replacement.
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ import bson
 import fiftyone as fo
 
 from ..disk import whole_file
+from .durable import durable
 from .fields import index
 from .files import SPOOLS, dataset_folder
 from .runs import list_runs, load_run
 from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
 
 WAITING, READY = ".waiting", ".ready"
-ONCE = "once"  # in the header of values that nobody resumes before they are decided
+ONCE = "once"  # header key of values that cannot be resumed before they are committed
 ROWS_AT_ONCE = 128
 
 
 class Spool:
-    """Values on disk that are to replace others.
+    """A file of values that will replace others.
 
     Args:
-        dataset: where they are to go
-        path: the file
+        dataset: the dataset that the values are for
+        path: path of the file
         header: see `make_header`
     """
 
@@ -44,7 +46,7 @@ class Spool:
 
     @classmethod
     def create(cls, dataset: fo.Dataset, header: dict) -> Spool:
-        """Begin a file; see `make_header`."""
+        """Create a file with a header; see `make_header`."""
         path = os.path.join(spool_folder(dataset), uuid.uuid4().hex[:12] + WAITING)
         with whole_file(path) as part, open(part, "wb") as file:
             file.write(bson.encode(header))
@@ -52,15 +54,15 @@ class Spool:
 
     @property
     def fields(self) -> dict[str, Declared]:
-        """What the fields are to be."""
+        """The types, descriptions and facts of the fields."""
         return {name: Declared(**values) for name, values in self.header["fields"].items()}
 
     def is_like(self, other: dict) -> bool:
-        """Whether a header says the same."""
+        """Return whether another header is equal to this one."""
         return bson.encode(self.header) == bson.encode(other)
 
     def add(self, rows: Rows) -> None:
-        """Write values; those of a sample are in the file all together, or not at all."""
+        """Append values; all values of a sample are written, or none."""
         size = os.path.getsize(self.path)
         try:
             with open(self.path, "ab") as file:
@@ -71,7 +73,7 @@ class Spool:
             raise
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Ids of samples, and their values. What a killed process wrote of a sample is cut off."""
+        """Yield sample ids and values. An incomplete row of a killed process is cut off."""
         with open(self.path, "rb") as file:
             documents = bson.decode_file_iter(file)
             next(documents)
@@ -86,7 +88,7 @@ class Spool:
         os.truncate(self.path, end)
 
     def commit(self) -> None:
-        """Put the values where they belong. Once this has started, `complete` can finish it."""
+        """Commit the replacement and store the values; `complete` finishes it if interrupted."""
         with open(self.path, "ab") as file:
             os.fsync(file.fileno())
         ready = self.path.removesuffix(WAITING) + READY
@@ -96,6 +98,11 @@ class Spool:
 
     def complete(self) -> None:
         """Put values where they belong, from wherever that was cut short; then the file goes."""
+        with durable():
+            self._store()
+        os.unlink(self.path)
+
+    def _store(self) -> None:
         dataset, fields, header = self.dataset, self.fields, self.header
         old = [name for name in header["replaced"] if dataset.get_field(name) is not None]
         ids = list(dict.fromkeys(sample_id for sample_id, _ in self.rows()))
@@ -114,23 +121,22 @@ class Spool:
             write_rows(dataset, merged)
         index(dataset, header["indexed"])
         describe(dataset, fields)
-        os.unlink(self.path)
 
     def discard(self) -> None:
-        """Give the values up."""
+        """Discard the values."""
         os.unlink(self.path)
 
 
 def replace_values(
     dataset: fo.Dataset, fields: dict[str, Declared], rows: Rows, clears_all: bool = False
 ) -> None:
-    """Store values that are all known, in the place of those that are there.
+    """Replace the values of fields by new ones, which are all known.
 
     Args:
-        dataset: where
-        fields: that they are for; they need not exist
-        rows: the values, by sample and path
-        clears_all: whether samples that are not among the rows lose their values too
+        dataset: the dataset
+        fields: the fields to write to; they need not exist
+        rows: the values, by sample id and path
+        clears_all: whether samples that are not in `rows` lose their values too
     """
     replace_by_parts(dataset, fields, [rows], clears_all)
 
@@ -141,11 +147,11 @@ def replace_by_parts(
     parts: Iterable[Rows],
     clears_all: bool = False,
 ) -> None:
-    """Store values as `replace_values` does, of which some are in memory at a time.
+    """Replace values as `replace_values` does, without holding all of them in memory.
 
     Args:
         dataset, fields, clears_all: see `replace_values`
-        parts: values of some samples after the other
+        parts: an iterable of rows, each with the values of some samples
     """
     header = make_header(fields, list(fields), clears_all=clears_all)
     spool = Spool.create(dataset, header | {ONCE: True})
@@ -154,7 +160,7 @@ def replace_by_parts(
             spool.add(rows)
         spool.commit()
     except BaseException:
-        if spool.path.endswith(WAITING) and os.path.exists(spool.path):  # nothing is decided
+        if spool.path.endswith(WAITING) and os.path.exists(spool.path):  # not committed
             spool.discard()
         raise
 
@@ -166,16 +172,16 @@ def make_header(
     indexed: list[str] = (),
     clears_all: bool = True,
 ) -> dict:
-    """What values that wait are.
+    """Return the header of a file of values.
 
     Args:
-        fields: that they are for
-        replaced: those of the fields that lose the values that they have
-        run: "key" and "version" of the run of the dataset without which they are worth nothing;
-            None of none
-        indexed: paths of values that samples are sorted by
-        clears_all: whether all samples lose the values of replaced fields, or those alone that
-            values wait for
+        fields: the fields to write to
+        replaced: those of the fields whose old values are deleted
+        run: "key" and "version" of the run that the values depend on: they are discarded if it no
+            longer exists; None if they depend on no run
+        indexed: paths that need an index because samples are sorted by them
+        clears_all: whether the old values of all samples are deleted, or only those of samples
+            with new values
     """
     return {
         "fields": {name: asdict(declared) for name, declared in fields.items()},
@@ -187,18 +193,18 @@ def make_header(
 
 
 def spool_folder(dataset: fo.Dataset) -> str:
-    """Where values of a dataset wait."""
+    """Return the folder of the files of waiting values."""
     return os.path.join(dataset_folder(dataset), SPOOLS)
 
 
 def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:
-    """What waits: still growing (`WAITING`), or complete (`READY`)."""
+    """Return the files of values that are not committed yet (`WAITING`) or committed (`READY`)."""
     folder = spool_folder(dataset)
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
         if name.endswith(".part"):
-            os.unlink(path)  # of a killed process: who writes has the dataset's lock
+            os.unlink(path)  # left by a killed process: the caller holds the dataset's lock
         elif name.endswith(ending):
             with open(path, "rb") as file:
                 found.append(Spool(dataset, path, next(bson.decode_file_iter(file))))
@@ -206,11 +212,12 @@ def spools(dataset: fo.Dataset, ending: str = WAITING) -> list[Spool]:
 
 
 def settle(dataset: fo.Dataset) -> int:
-    """Complete the replacements that were decided and cut short, and give up the values of runs
-    that are gone, and those that nobody resumes.
+    """Complete interrupted replacements, and discard values that are no longer needed.
+
+    Values of deleted runs are discarded, and those that cannot be resumed.
 
     Returns:
-        how many files of values there were
+        the number of files that were completed or discarded
     """
     found = [*spools(dataset, READY), *spools(dataset, WAITING)]
     if not found:

@@ -1,4 +1,4 @@
-"""Views as text from elsewhere: which of their stages are built."""
+"""Build views from untrusted descriptions, after checking each of their stages."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Iterator
 import fiftyone as fo
 from fiftyone.core import stages as fost
 
-# FiftyOne imports and calls whatever class a stage names: these are its own stages.
+# FiftyOne imports and calls any class that a stage names. Only its own stages are allowed.
 KNOWN = {f"{kind.__module__}.{kind.__name__}": kind for kind in fost._STAGES}
-# What runs code in the database, writes to it, or reads what is not the dataset's.
+# Operators that run code in the database, write to it, or read other data than the dataset's.
 REFUSED = frozenset(
     [
         *("$function", "$accumulator", "$where", "$out", "$merge", "$lookup", "$graphLookup"),
         *("$unionWith", "$currentOp", "$listSessions", "$documents"),
     ]
 )
-# They are built by way of other datasets, which they name.
+# Stages that are built through other datasets, which they name.
 GENERATED = (fost.ToPatches, fost.ToEvaluationPatches, fost.ToClips, fost.ToTrajectories)
 GENERATED += (fost.ToFrames,)
 MOST_DEPTH = 60
 
 
 def build_view(dataset: fo.Dataset, stages: object) -> fo.DatasetView:
-    """A view of a dataset, from stages as FiftyOne writes them down.
+    """Return a view of a dataset, built from serialized stages.
 
     Raises:
-        ValueError: if a stage is none of FiftyOne's, runs code, or leads to other data
+        ValueError: if a stage is not one of FiftyOne's, runs code, or reads other data
     """
     check_stages(stages, str(dataset._doc.id), dataset.name)
     return fo.DatasetView._build(dataset, stages)
 
 
 def check_stages(stages: object, dataset_id: str, dataset_name: str) -> None:
-    """Refuse stages that are none of FiftyOne's, run code, or lead to another dataset.
+    """Check that stages are FiftyOne's own, run no code, and read no other dataset.
 
     Args:
-        stages: what is to be a list of stages
-        dataset_id, dataset_name: of the dataset that they are for
+        stages: should be a list of serialized stages
+        dataset_id, dataset_name: id and name of the dataset that the view is for
 
     Raises:
-        ValueError: naming what is refused
+        ValueError: if a stage is refused; the message names it
     """
     if not isinstance(stages, list):
         raise ValueError(f"A view is a list of stages, not a {type(stages).__name__}")
@@ -65,7 +65,7 @@ def check_stages(stages: object, dataset_id: str, dataset_name: str) -> None:
 
 
 def _check_concat(other: object, dataset_id: str, dataset_name: str) -> None:
-    """The only stage that holds others, and that names a dataset."""
+    """Check a `Concat` stage, the only one that contains other stages and names a dataset."""
     if not isinstance(other, dict):
         raise ValueError("A view is joined with something that is not a view")
     named = [(other.get("dataset_id"), dataset_id), (other.get("dataset"), dataset_name)]
@@ -81,7 +81,7 @@ def _is_pairs(kwargs: object) -> bool:
 
 
 def _dictionaries(value: object, depth: int = 0) -> Iterator[dict]:
-    """All dictionaries within a value."""
+    """Yield all dictionaries within a value, at any depth."""
     if depth > MOST_DEPTH:
         raise ValueError(f"The view is nested more than {MOST_DEPTH} levels deep")
     if isinstance(value, dict):

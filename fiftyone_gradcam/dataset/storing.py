@@ -1,5 +1,4 @@
-"""Values in the database: fields that carry their signature from their first moment, and all values
-of a sample in one write."""
+"""Create fields that are marked as this plugin's, and write all values of a sample at once."""
 
 from __future__ import annotations
 
@@ -13,9 +12,10 @@ from bson import ObjectId
 from fiftyone.core.odm import bulk_write
 from pymongo import UpdateOne
 
+from .durable import durable
 from .fields import OWNER, describe_fields, field_info, has_values
 
-# Values of samples: by the sample's id, by the path of the field.
+# Values by sample id and field path.
 Rows = Mapping[str, Mapping[str, Any]]
 DOCUMENTS = {"classification": fo.Classification, "heatmap": fo.Heatmap}
 TYPES = {
@@ -27,19 +27,20 @@ TYPES = {
 }
 PLAIN = {"float": fo.FloatField, "text": fo.StringField, "vector": fo.VectorField}
 LISTS = {"floats": fo.FloatField, "texts": fo.StringField}
-AT_ONCE = 20_000  # ids in one question to the database
+AT_ONCE = 20_000  # ids in one database query
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A field as it is to be.
+    """The type, description and facts of a field.
 
     Attributes:
         kind: "classification", "heatmap", "float", "text"; "floats" or "texts" for a list of them;
             "vector" for an array
         words: the description that the App shows
-        info: facts for code; that the field is this plugin's goes without saying
-        attributes: of a label, by name: "float", "int", "text", "list" or "bool"
+        info: facts stored in the field's info, in addition to the mark of this plugin
+        attributes: types of the label's attributes by name: "float", "int", "text", "list" or
+            "bool"
     """
 
     kind: str
@@ -49,35 +50,23 @@ class Declared:
 
     @property
     def document(self) -> type[fo.Label] | None:
-        """The type of label; None of plain values."""
+        """The FiftyOne label type; None for plain values."""
         return DOCUMENTS.get(self.kind)
 
 
 def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | None = None) -> None:
-    """Make a field, or take it over, signed from its first moment on.
+    """Create a field, or take over an existing one, and mark it as this plugin's.
 
     Args:
-        dataset: where
-        name: of the field
-        declared: what it is to be
-        part: "samples" that have a value "of" those that are to have one, while this is so
+        dataset: the dataset
+        name: the name of the field
+        declared: the type, description and facts of the field
+        part: while not all samples have their value: "samples", the number of those that have one,
+            and "of", the number of those that will get one
     """
     if dataset.get_field(name) is None:
-        words, info = _described(declared, part)
-        signed = {"description": words, "info": {"written_by": OWNER, **info}}
-        if declared.kind in PLAIN:
-            dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
-        elif declared.kind in LISTS:
-            subfield = LISTS[declared.kind]
-            dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
-        else:
-            dataset.add_sample_field(
-                name,
-                fo.EmbeddedDocumentField,
-                embedded_doc_type=declared.document,
-                fields=[_attribute(n, kind) for n, kind in declared.attributes.items()],
-                **signed,
-            )
+        with durable():  # values come next, and must not be there without their signature
+            _make_field(dataset, name, declared, part)
         return
     describe(dataset, {name: declared}, part)
     for attribute, kind in declared.attributes.items():
@@ -85,8 +74,26 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
             dataset.add_sample_field(f"{name}.{attribute}", TYPES[kind])
 
 
+def _make_field(dataset: fo.Dataset, name: str, declared: Declared, part: dict | None) -> None:
+    words, info = _described(declared, part)
+    signed = {"description": words, "info": {"written_by": OWNER, **info}}
+    if declared.kind in PLAIN:
+        dataset.add_sample_field(name, PLAIN[declared.kind], **signed)
+    elif declared.kind in LISTS:
+        subfield = LISTS[declared.kind]
+        dataset.add_sample_field(name, fo.ListField, subfield=subfield, **signed)
+    else:
+        dataset.add_sample_field(
+            name,
+            fo.EmbeddedDocumentField,
+            embedded_doc_type=declared.document,
+            fields=[_attribute(n, kind) for n, kind in declared.attributes.items()],
+            **signed,
+        )
+
+
 def describe(dataset: fo.Dataset, fields: Mapping[str, Declared], part: dict | None = None) -> None:
-    """Sign fields as this plugin's, all in one write; see `declare`."""
+    """Store the descriptions and facts of fields in a single write; see `declare`."""
     describe_fields(dataset, {name: _described(one, part) for name, one in fields.items()})
 
 
@@ -104,8 +111,7 @@ def _attribute(name: str, kind: str) -> fo.Field:
 
 
 def is_other(dataset: fo.Dataset, name: str, declared: Declared) -> bool:
-    """Whether a field has values that are not of this kind: of another run, made otherwise, or of
-    somebody else."""
+    """Return whether a field holds other values: of another run, other options, or a user."""
     if dataset.get_field(name) is None:
         return False
     info = field_info(dataset, name)
@@ -114,20 +120,20 @@ def is_other(dataset: fo.Dataset, name: str, declared: Declared) -> bool:
 
 
 def write_rows(dataset: fo.Dataset, rows: Rows) -> None:
-    """Store values, all those of a sample at once: there are never some of them alone."""
+    """Store values; all values of a sample are written together."""
     now = datetime.utcnow()
     writes = [
         UpdateOne({"_id": ObjectId(i)}, {"$set": {**values, "last_modified_at": now}})
         for i, values in rows.items()
         if values
     ]
-    if writes:  # in one command: FiftyOne's own would be cut into some of a few samples each
+    if writes:  # one command: FiftyOne's batcher would split it into small ones
         bulk_write(writes, dataset._sample_collection, batcher=False)
         fo.Sample._reload_docs(dataset._sample_collection_name, sample_ids=list(rows))
 
 
 def clear_fields(dataset: fo.Dataset, names: list[str], ids: list[str] | None = None) -> None:
-    """Take the values of fields away, of all samples or of some."""
+    """Delete the values of fields, for all samples or for those with some ids."""
     if ids is None:
         dataset.clear_sample_fields(names)
         return

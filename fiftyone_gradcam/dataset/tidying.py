@@ -1,4 +1,4 @@
-"""What passes that were killed have left: heatmap files that nobody refers to."""
+"""Clean up after passes that were killed: unused heatmap files and half-finished writes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .spool import READY, WAITING, settle, spools
 
 
 def remove_leftovers(dataset: fo.Dataset) -> int:
-    """Delete the heatmap files of a dataset that no sample refers to, and no value that waits.
+    """Delete the heatmap files of a dataset that no sample and no waiting value refers to.
 
-    No pass over the dataset may be at work, whose files are referred to later.
+    No other pass over the dataset may be running: its files are referred to only later.
 
     Returns:
         the number of files deleted
@@ -30,16 +30,18 @@ def remove_leftovers(dataset: fo.Dataset) -> int:
     for spool in (*spools(dataset, WAITING), *spools(dataset, READY)):
         for _, values in spool.rows():
             shown.update(v.get("map_path") for v in values.values() if isinstance(v, dict))
-    # By the ends of paths: the folder of all files may be reached by another link than before.
+    # Compare the ends of paths: the folder of all files may be reached by another link now.
     used = {references.tail(path, own_id) for path in shown if path and own_id in path}
-    if all(end_of(path) in used for path in files):  # no need to look at other datasets
+    if all(end_of(path) in used for path in files):  # no need to search other datasets
         return 0
     return remove_unused(home, used | references.heatmap_tails(own_id))
 
 
 def make_ready(dataset: fo.Dataset) -> None:
-    """Bring a dataset into good order before it is changed: what earlier calls left that were cut
-    short is completed, or goes. Who calls has the dataset's lock."""
+    """Complete or undo what interrupted calls have left in a dataset, before it is changed.
+
+    The caller must hold the dataset's lock.
+    """
     refresh(dataset)
     if settle(dataset):
         remove_leftovers(dataset)

@@ -1,4 +1,4 @@
-"""What a training learns from and what it watches, out of a dataset."""
+"""The training and validation sets of a training, read from a dataset."""
 
 from __future__ import annotations
 
@@ -16,21 +16,38 @@ from .import_record import decode_options
 from .reviews import without_left_out
 
 Samples = fo.core.collections.SampleCollection
-CACHE_BYTES = 2 << 30  # decoded images kept between epochs
+CACHE_BYTES = 2 << 30  # memory for decoded images that are kept between epochs
 
 
 def training_data(
-    samples: Samples, label_field: str, recipe: Recipe, include_excluded: bool = False
+    samples: Samples,
+    label_field: str,
+    recipe: Recipe,
+    include_excluded: bool = False,
+    tells: bool = True,
 ) -> tuple[list[str], Labelled, Labelled | None]:
-    """Classes, training set and validation set of a collection (see `fine_tune`).
+    """Return the classes, training set and validation set of a collection (see `fine_tune`).
+
+    Returns:
+        the class names in alphabetical order, the training set, and the validation set or None if
+        there are no validation images
+
+    Args:
+        samples: a dataset or view
+        label_field: of the classes
+        recipe: how images are shown
+        include_excluded: also those that reviews have left out
+        tells: print what is left out
 
     Raises:
-        ValueError: if nothing is tagged "train" or there are fewer than two classes
+        ValueError: if there are no training samples, such as when no sample of a dataset is tagged
+            "train", or if they have fewer than two classes
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
-    is_whole, samples = isinstance(samples, fo.Dataset), without_left_out(samples, include_excluded)
+    is_whole = isinstance(samples, fo.Dataset)
+    samples = without_left_out(samples, include_excluded, tells)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if is_whole:
@@ -45,7 +62,7 @@ def training_data(
             )
     val_samples = samples.match_tags("val")
     if not len(val_samples):
-        val_samples = without_left_out(dataset.match_tags("val"), include_excluded)
+        val_samples = without_left_out(dataset.match_tags("val"), include_excluded, tells)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:
@@ -53,18 +70,19 @@ def training_data(
             f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
-    if unlabelled := labels.count(None):
+    if (unlabelled := labels.count(None)) and tells:
         print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
     val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
-    if strangers:
+    if strangers and tells:
         print(
             f"Not used for validation, being of classes without training images: {some(strangers)}"
         )
     if not len(val_set.images):
-        print("No sample is tagged 'val': the last epoch is kept")
+        if tells:
+            print("No sample is tagged 'val': the last epoch is kept")
         return classes, train_set, None
     return classes, train_set, val_set
 
@@ -72,7 +90,7 @@ def training_data(
 def _labelled(
     samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
 ) -> tuple[Labelled, list[str]]:
-    """The samples of known classes as images with class indexes; and the unknown classes."""
+    """Return the samples of known classes as images with class indexes, and the unknown classes."""
     _, paths, labels = fields.labels_of(samples, label_field)
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
@@ -85,13 +103,13 @@ def _labelled(
 
 
 def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:
-    """(N,) int64 index of each label among the classes, -1 for none and for others."""
+    """Return the class index of each label: (N,) int64, -1 for no label and for other labels."""
     order = {label: index for index, label in enumerate(classes)}
     return np.array([order.get(label, -1) for label in labels], np.int64)
 
 
 def digest_of(*sets: Labelled | None) -> str:
-    """Tells whether two trainings have the same images and labels."""
+    """Compute a digest that is equal for two trainings if their images and labels are the same."""
     digest = hashlib.blake2b(digest_size=16)
     for data in sets:
         if data is not None:

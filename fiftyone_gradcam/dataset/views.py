@@ -1,5 +1,5 @@
-"""Views that bring the images that matter to the top. Plain FiftyOne views: they can be saved,
-refined, and opened in the App."""
+"""Views that show the most relevant images first. They are plain FiftyOne views, which you can
+save, refine and open in the App."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ def lowest_scores(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """The samples to which the classifier gives their own label least, lowest first.
+    """Sort samples by the probability of their own label, lowest first.
+
+    Scores of labels that have changed are updated first.
 
     Args:
         samples: a dataset or view with predictions
-        label: only samples of this class; None takes all
-        count: at most this many, at least 1; None takes all
-        prediction_field: where `predict` put the predictions
-        label_field: the samples' own labels; None takes the field that `predict` compared with
+        label: only samples with this label; by default (None), all samples
+        count: maximum number of samples, at least 1; by default (None), all samples
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
-        a view, sorted by `<prediction_field>.label_score`; scores of labels that have changed are
-        brought up to date first
+        a view, sorted by `<prediction_field>.label_score`
 
     Raises:
-        ValueError: if there are no predictions, no such class, or count is not positive
+        ValueError: if there are no predictions or no such label, or `count` is not positive
     """
     return _by_score(samples, label, count, prediction_field, label_field, reverse=False)
 
@@ -47,20 +49,23 @@ def highest_scores(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """The samples to which the classifier gives their own label most, highest first.
+    """Sort samples by the probability of their own label, highest first.
+
+    Scores of labels that have changed are updated first.
 
     Args:
         samples: a dataset or view with predictions
-        label: only samples of this class; None takes all
-        count: at most this many, at least 1; None takes all
-        prediction_field: where `predict` put the predictions
-        label_field: the samples' own labels; None takes the field that `predict` compared with
+        label: only samples with this label; by default (None), all samples
+        count: maximum number of samples, at least 1; by default (None), all samples
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
         a view, sorted by `<prediction_field>.label_score`
 
     Raises:
-        ValueError: if there are no predictions, no such class, or count is not positive
+        ValueError: if there are no predictions or no such label, or `count` is not positive
     """
     return _by_score(samples, label, count, prediction_field, label_field, reverse=True)
 
@@ -71,12 +76,13 @@ def mistakes(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> fo.DatasetView:
-    """The samples whose prediction differs from their label, the most confident first.
+    """Select the samples whose prediction differs from their label, most confident first.
 
     Args:
         samples: a dataset or view with predictions
-        prediction_field: where `predict` put the predictions
-        label_field: the samples' own labels; None takes the field that `predict` compared with
+        prediction_field: field with the predictions of `predict`
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
 
     Returns:
         a view, sorted by `<prediction_field>.confidence`
@@ -94,7 +100,7 @@ def mistakes(
 def label_issues(
     samples: fo.core.collections.SampleCollection, quality_field: str = "label_quality"
 ) -> fo.DatasetView:
-    """The samples with a label quality, the most suspicious first.
+    """Return the samples that have a label quality, the most suspicious first.
 
     Raises:
         ValueError: if `find_label_issues` has not been run
@@ -113,7 +119,11 @@ def accuracy(
     prediction_field: str = "prediction",
     label_field: str | None = None,
 ) -> float | None:
-    """Share of the labeled and predicted samples whose prediction is their label; None of none."""
+    """Return the fraction of correct predictions among samples that have a label and a prediction.
+
+    Returns:
+        a number in [0, 1]; None if no sample has both
+    """
     own = _label_path(samples, prediction_field, label_field)
     pairs = whole(samples).values([f"{prediction_field}.label", own])
     judged = [p == y for p, y in zip(*pairs, strict=True) if p is not None and y is not None]
@@ -135,7 +145,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
                 f"{did_you_mean(label, filter(None, known))}Its labels: "
                 f"{', '.join(map(str, known)) or 'none'}"
             )
-        view = view.match({own: {"$eq": label}})  # in an expression "$" would mean a field
+        view = view.match({own: {"$eq": label}})  # in an expression, "$" would mean a field
     if changed := refresh_label_scores(root_dataset(samples), prediction_field):
         print(f"{changed} values of {score!r} follow labels that have changed since")
     view = view.sort_by(score, reverse=reverse)
@@ -143,7 +153,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
 
 
 def _label_path(samples, prediction_field: str, label_field: str | None) -> str:
-    """Where the samples' own labels are."""
+    """Return the path of the samples' own labels."""
     dataset = root_dataset(samples)
     if not isinstance(prediction_field, str) or dataset.get_field(prediction_field) is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Which samples are watched through a training."""
+"""Choose the samples whose heatmaps are recorded during a training."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ Samples = fo.core.collections.SampleCollection
 def choose_watched(
     samples: Samples, watch: int | Sequence[str], label_field: str, classes: list[str], seed: int
 ) -> list[str]:
-    """Ids of the samples to watch.
+    """Return the ids of the samples to watch.
 
     Args:
         samples: a dataset or view
-        watch: how many, taken from those tagged "val" (or else "train", or else all), one of each
-            class in turn; or ids
-        label_field, classes: only samples of these classes can be watched
-        seed: of the choice
+        watch: the number of samples, which are drawn from those tagged "val" (or else "train", or
+            else from all), one of each class in turn; or a list of sample ids
+        label_field, classes: only samples with one of these classes can be watched
+        seed: random seed of the choice
 
     Raises:
-        ValueError: if there are no such samples, or they have no known label
+        ValueError: if watch is neither of these, if a sample does not exist, or if its label is
+            not one of the classes
     """
     if isinstance(watch, int) and not isinstance(watch, bool):
         if watch < 0:

@@ -1,4 +1,4 @@
-"""One writer at a time: verbs that change a dataset wait for each other, jobs among them."""
+"""Locks: verbs and jobs that change the same dataset or folder wait for each other."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ import fiftyone as fo
 
 from ..disk import remove_parts
 from ..locks import dataset_target, locked
+from .durable import wait_for_disk
 from .fields import root_dataset
 from .files import ready_folder
 from .tidying import make_ready
 
-# In the App's server a form must not hang for as long as a training takes.
+# In the App's server, a form must not hang for as long as a training takes.
 SERVER_PATIENCE_SECONDS = 5.0
 
 
 def lock_of(dataset: fo.Dataset) -> str:
-    """What is locked while a dataset is changed."""
+    """Return the name of the lock that is held while a dataset is changed."""
     return dataset_target(str(dataset._doc.id))
 
 
 def import_lock(name: str) -> str:
-    """What is locked while images are imported into a dataset of a name, which may be new."""
+    """Return the name of the lock for imports into a dataset, which need not exist yet."""
     return f"import {fo.config.database_name} {name}"
 
 
 def patience() -> float | None:
-    """Seconds to wait for another writer: in the App's server a few, elsewhere (None) any."""
+    """Return the seconds to wait for a lock: a few in the App's server, else None (no limit)."""
     return SERVER_PATIENCE_SECONDS if os.environ.get("FIFTYONE_SERVER") else None
 
 
 @contextmanager
 def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
-    """Change a dataset while nobody else does.
+    """Hold the lock of a dataset while it is changed.
 
     Raises:
-        TimeoutError: in the App's server, if another process keeps changing it
+        TimeoutError: in the App's server, if another process holds the lock for too long
     """
     dataset = root_dataset(samples)
     with locked(lock_of(dataset), f"Dataset {dataset.name!r}", patience()) as waited:
@@ -48,10 +49,11 @@ def writing(samples: fo.core.collections.SampleCollection) -> Iterator[None]:
             dataset.reload()
         make_ready(dataset)
         yield
+        wait_for_disk()
 
 
 def exclusive(verb: Callable) -> Callable:
-    """Make a verb, whose first argument is a dataset or view, wait for other writers of it."""
+    """Decorate a verb, whose first argument is a dataset or view, to hold the dataset's lock."""
 
     @wraps(verb)
     def call(samples: fo.core.collections.SampleCollection, *args: Any, **options: Any) -> Any:
@@ -62,21 +64,20 @@ def exclusive(verb: Callable) -> Callable:
 
 
 def export_lock(folder: str) -> str:
-    """What is locked while files are written to a folder."""
+    """Return the name of the lock that is held while files are written to a folder."""
     return f"folder {os.path.realpath(folder)}"
 
 
 @contextmanager
 def alone_in(folder: str, inner: Iterable[str] = ()) -> Iterator[None]:
-    """Keep others that write to a folder in this way away from it, and delete the half-written
-    files that those of them have left that were killed.
+    """Hold the lock of a folder, after deleting half-written files of killed processes.
 
     Args:
-        folder: where to; it need not exist
-        inner: folders below it, relative, that files will be written to
+        folder: the folder to write to; it need not exist
+        inner: relative paths of subfolders that files will be written to
 
     Raises:
-        TimeoutError: in the App's server, if another process keeps writing to it
+        TimeoutError: in the App's server, if another process holds the lock for too long
     """
     with locked(export_lock(folder), f"Folder {folder!r}", patience()):
         for name in {"", *inner}:
@@ -86,19 +87,20 @@ def alone_in(folder: str, inner: Iterable[str] = ()) -> Iterator[None]:
 
 @contextmanager
 def exporting(folder: str, overwrite: bool, inner: Iterable[str] = ()) -> Iterator[str]:
-    """Make a folder ready to export to, and keep other exports away from it meanwhile.
+    """Create a folder to export to, and hold its lock during the export.
 
     Args:
-        folder: where to; it must be empty unless the user says otherwise
-        overwrite: what the user says
+        folder: the folder; it must be empty unless `overwrite` is True
+        overwrite: allow a folder that is not empty
         inner: see `alone_in`
 
     Yields:
         the absolute path of the folder
 
     Raises:
-        FileExistsError, NotADirectoryError: if it is not empty, or is a file
-        TimeoutError: in the App's server, if another process keeps writing to it
+        FileExistsError: if the folder is not empty and `overwrite` is False
+        NotADirectoryError: if it is a file
+        TimeoutError: in the App's server, if another process holds the lock for too long
     """
     folder = os.path.abspath(os.path.expanduser(folder))
     with alone_in(folder, inner):

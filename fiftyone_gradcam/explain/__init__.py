@@ -1,1 +1,1 @@
-"""Explanations: the mathematics of class activation maps, and their pictures."""
+"""Explanations: computing and drawing class activation maps."""

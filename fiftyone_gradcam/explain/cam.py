@@ -1,4 +1,4 @@
-"""Logits and maps from one forward pass: features without a graph, a gradient of the head alone."""
+"""Logits and maps from a single forward pass; only the head is differentiated."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Explained:
         logits: (N, K)
         maps: one (N, h, w) tensor per target, on the grid of the target tensor, at least 0 unless
             signed, in logits (for heads that average and are linear, the cells of a signed
-            Grad-CAM add up to the logit without its bias)
-        classes: one (N,) int64 tensor per target: what each map is of, -1 where of nothing
+            Grad-CAM sum to the logit without its bias)
+        classes: one (N,) int64 tensor per target: the class of each map, -1 if it has none
         layer: the layer that was used
     """
 
@@ -48,35 +48,35 @@ def explain(
     signed: bool = False,
     layer: str | None = None,
 ) -> Explained:
-    """Logits, and class activation maps of any number of targets, from one forward pass.
+    """Compute logits, and class activation maps for any number of targets, in one forward pass.
 
     With A the target tensor (N, C, h, w) and y the logit of the target class, Grad-CAM is
     ReLU(sum_k alpha_k A_k) with alpha_k the mean over cells of dy/dA_k (Selvaraju et al., arXiv
     1610.02391, equations 1 and 2); for the other methods see `explain.methods`. Only the head is
-    differentiated, with respect to A, so that frozen parameters do not matter and no gradient is
-    left on the model. The model is evaluated in eval mode and left in the mode it was found in,
-    also after an exception.
+    differentiated, with respect to A, so that frozen parameters do not matter and no gradients are
+    left on the model. The model runs in eval mode, and its mode is restored afterwards, even after
+    an exception.
 
-    Where methods coincide: if the head averages the target tensor (all families but SqueezeNet,
+    When methods coincide: if the head averages the target tensor (all families but SqueezeNet,
     VGG, AlexNet and ViT), the gradient is the same at every cell, and HiResCAM and XGrad-CAM
-    equal Grad-CAM; LayerCAM then takes the channels of positive gradient alone, and differs.
+    equal Grad-CAM; LayerCAM then uses only the channels with positive gradients, and differs.
     Eigen-CAM is the same for every target.
 
     Args:
-        model: a network of this backbone
-        backbone: its row of the table
+        model: a network with this backbone
+        backbone: its entry in the table of backbones
         images: normalized images (N, 3, H, W) on the model's device
-        targets: for each map wanted, "predicted", "runner_up" (the second most probable class),
-            or class indexes (N,) in [0, K), -1 for samples without one, whose map is zero
+        targets: for each map, "predicted", "runner_up" (the second most probable class), or class
+            indexes (N,) in [0, K), -1 for samples without one, whose map is zero
         method: "gradcam", "hirescam", "layercam", "gradcam++", "eigencam" or "scorecam" (slow:
             a forward pass for each channel)
-        signed: keep what speaks against the class, as values below 0
-        layer: name of another module or node to take the target tensor from; None takes the
-            family's
+        signed: keep evidence against the class, as negative values
+        layer: name of another module or node whose output is the target tensor; by default (None),
+            that of the family
 
     Raises:
-        ValueError: if class indexes are out of range or not one for each image, or if there is no
-            such method or layer
+        ValueError: if class indexes are out of range or their number is not that of the images, or
+            if the method or layer does not exist
     """
     return _explain(model, splitter_of(backbone, layer), images, targets, method, signed)
 
@@ -88,10 +88,10 @@ def explain_network(
     method: str = "gradcam",
     signed: bool = False,
 ) -> Explained:
-    """As `explain`, of a network that knows where it is split.
+    """Like `explain`, for a `Network`, which defines its target layer.
 
     Args:
-        network: any
+        network: any network
         images: normalized images (N, 3, S, S) on its device
         targets, method, signed: see `explain`
 
@@ -102,16 +102,17 @@ def explain_network(
 
 
 class Forward:
-    """One forward pass of a batch, from which logits and any number of maps are taken.
+    """A forward pass of a batch, which provides logits and any number of maps.
 
     Args:
         module: a network in eval mode
-        splitter: where it is split
+        splitter: splits the network at its target layer
         inputs: normalized images (N, 3, S, S) on its device
-        explains: whether maps by gradients will be asked for
-        cellwise: whether by more than the means of gradients over the cells, which Grad-CAM takes
-        reduced: run the network up to its target tensor in bfloat16; what follows is computed in
-            float32 where the place of the split allows
+        explains: whether maps that need gradients will be computed
+        cellwise: whether they need the gradient of each cell, not only its mean over the cells as
+            Grad-CAM does
+        reduced: run the network up to its target tensor in bfloat16; the rest runs in float32 if
+            the place of the split allows it
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Forward:
         reduced: bool = False,
     ):
         self.module, self.inputs = module, inputs
-        # What a traced network keeps for its head is of the type that it was computed in.
+        # Values that a traced network keeps for its head have the dtype they were computed in.
         head_reduced = reduced and not isinstance(splitter, BackboneSplitter)
         with torch.no_grad(), in_bfloat16(inputs.device, reduced):
             ended = splitter.at_once(module, inputs) if explains else None
@@ -132,7 +133,7 @@ class Forward:
                 self._take(*ended)
                 return
             features, head = splitter.split(module, inputs)
-        # A network in float64 is explained in float64.
+        # A float64 network is explained in float64.
         self.features = features.detach().float() if reduced else features.detach()
         self.gradient_of: Callable[[torch.Tensor], torch.Tensor] | None = None
         with torch.no_grad(), in_bfloat16(inputs.device, head_reduced):
@@ -148,7 +149,7 @@ class Forward:
         self.logits = found.detach().float() if reduced else found.detach()
 
     def _take(self, leaf: torch.Tensor, logits: torch.Tensor) -> None:
-        """Take what one forward gave with a graph from the target tensor on."""
+        """Store the result of a single forward pass with a graph from the target tensor on."""
         self.features = leaf.detach().to(self.inputs.dtype)
         self.logits = logits.detach().to(self.inputs.dtype)
         gradient = _gradient_at(leaf, logits)
@@ -157,7 +158,7 @@ class Forward:
     def maps(
         self, targets: Sequence[Target], method: str = "gradcam", signed: bool = False
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Maps (N, h, w) of each target, and the classes (N,) that they are of.
+        """Compute the maps (N, h, w) of each target, and their classes (N,).
 
         Args:
             targets, method, signed: see `explain`
@@ -184,12 +185,13 @@ class Forward:
 def _differentiable(
     model: nn.Module, splitter: Splitter, features: torch.Tensor, head: Head
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """The logits, and the function from classes (N,) to the gradient of their logits."""
+    """Return the logits, and a function for the gradient of the logits of classes (N,)."""
     closed_form: Gradient | None = splitter.closed_form(model)
     if closed_form is not None:
         return head(features), lambda classes: closed_form(features, classes)
     averages = splitter.averages
-    # The gradient is then the same at every cell of a channel: that of its mean, over the cells.
+    # With averaging, the gradient is the same at every cell: that of the mean, divided by their
+    # number.
     leaf = features.mean((2, 3), keepdim=True) if averages else features
     cells = features.shape[2] * features.shape[3] if averages else 1
     leaf = leaf.detach().requires_grad_()
@@ -202,8 +204,10 @@ def _differentiable(
 def _gradient_at(
     leaf: torch.Tensor, logits: torch.Tensor, cells: int = 1
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The function from classes (N,) to the gradient of their logits at a leaf, whose each value
-    stands for so many cells."""
+    """Return a function that computes the gradient of the logits of classes (N,) at a leaf.
+
+    Each value of the leaf represents the given number of cells.
+    """
 
     def gradient(classes: torch.Tensor) -> torch.Tensor:
         one_hot = torch.zeros_like(logits).scatter_(1, classes[:, None], 1.0)
@@ -229,7 +233,7 @@ def _explain(
 
 
 def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
-    """Class indexes (N,) of a target, checked."""
+    """Return the class indexes (N,) of a target after checking them."""
     count, num_classes = logits.shape
     if isinstance(target, str):
         if target == PREDICTED:
@@ -251,13 +255,13 @@ def _classes(target: Target, logits: torch.Tensor) -> torch.Tensor:
 
 
 def in_bfloat16(device: torch.device, wanted: bool) -> AbstractContextManager:
-    """Compute in bfloat16 where that is wanted and exact enough."""
+    """Return a context that computes in bfloat16 if `wanted`."""
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode, and leave it in the mode that it was found in."""
+    """Set a network to eval mode, and restore its mode afterwards."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False

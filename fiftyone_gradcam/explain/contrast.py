@@ -1,4 +1,4 @@
-"""What speaks for one class and against another: two ways to make one map of two classes."""
+"""Contrast maps: two ways to show the evidence for one class and against another."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def contrast(
     method: str = "gradcam",
     alpha: float = 1.0,
 ) -> torch.Tensor:
-    """Signed maps (N, h, w): above 0 what speaks for `classes`, below what speaks for `others`.
+    """Compute signed maps (N, h, w): evidence for `classes` is positive, for `others` negative.
 
-    "difference" takes the map of one class from that of the other, ReLU(M_c) - alpha ReLU(M_o).
-    "finercam" explains the difference of both logits, y_c - alpha y_o, by the same method (Zhang et
-    al., Finer-CAM, CVPR 2025, arXiv 2501.11309, with one class to compare with): what both classes
-    count as evidence against them is not lost in a ReLU of either.
+    "difference" subtracts the map of one class from that of the other, ReLU(M_c) - alpha ReLU(M_o).
+    "finercam" explains the difference of both logits, y_c - alpha y_o, with the same method (Zhang
+    et al., Finer-CAM, CVPR 2025, arXiv 2501.11309, with one class to compare): evidence against
+    both classes is not removed by a ReLU for each.
 
     Args:
-        forward: of a batch, which explains
+        forward: of a batch, with `explains`
         classes, others: (N,) int64 class indexes
         way: one of `CONTRASTS`
-        method: of the maps
-        alpha: how much the other class counts
+        method: method of the maps
+        alpha: weight of the other class
 
     Raises:
-        ValueError: if there is no such way, or the method works without gradients
+        ValueError: if `way` is unknown, or "finercam" is used with a method without gradients
     """
     chosen = check_method(method)
     if way not in CONTRASTS:

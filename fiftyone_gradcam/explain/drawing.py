@@ -1,8 +1,8 @@
-"""Maps of a whole batch drawn and measured at once, on the device that they are on.
+"""Drawing and measuring of all maps in a batch at once, on their device.
 
-The same as `render.render_heatmap` and `measures.measure` for each map, in float32 throughout:
-pixels are equal but for a step of one level of 255 where rounding decides (fewer than one pixel in
-a thousand), measures up to 1e-5.
+The result is the same as of `render.render_heatmap` and `measures.measure` for each map, computed
+in float32: pixels differ by at most one level of 255, where rounding decides (fewer than one pixel
+in a thousand), and measures by at most 1e-5.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ Span = tuple[int, int, float, float]  # pixels from, to; cells from, to
 
 @lru_cache(maxsize=2048)
 def _row(cells: int, pixels: int, span: Span, interpolation: str) -> np.ndarray:
-    """How much each cell of a row counts for each of its pixels, (cells, pixels) float32: what
-    Pillow makes of rows that are one at one cell; zero outside of the span."""
+    """Return the weight of each cell of a row for each pixel, (cells, pixels) float32.
+
+    The weights are those of Pillow, obtained by resizing rows with a single cell of one; they are
+    zero outside of the span.
+    """
     start, end, low, high = span
     found = np.zeros((cells, pixels), np.float32)
     ones = Image.fromarray(np.eye(cells, dtype=np.float32))
@@ -34,8 +37,7 @@ def _row(cells: int, pixels: int, span: Span, interpolation: str) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _spans(grid: tuple[int, int], size: tuple[int, int], box: Box) -> tuple[Span, Span]:
-    """Where a map of (w, h) cells stands in a picture of (width, height) pixels: in rows, in
-    columns."""
+    """Return the spans of a map of (w, h) cells in a picture of (width, height) pixels: x, y."""
     if box == WHOLE:
         return (0, size[0], 0.0, float(grid[0])), (0, size[1], 0.0, float(grid[1]))
     left, top, right, bottom = placed(box, *size)
@@ -44,14 +46,14 @@ def _spans(grid: tuple[int, int], size: tuple[int, int], box: Box) -> tuple[Span
 
 
 class Frames:
-    """Where the maps of a batch stand in their pictures.
+    """Placement of the maps of a batch in their pictures.
 
     Args:
         grid: (w, h) cells of each map
         sizes: (width, height) of each picture
-        boxes: what the model saw of each (see `geometry.seen_box`)
+        boxes: what the model saw of each image (see `geometry.seen_box`)
         interpolation: "bicubic", "bilinear" or "nearest"
-        device: where the maps are
+        device: device of the maps
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Frames:
         self._spans, self._size, self._device = spans, (width, height), device
 
     def place(self, maps: torch.Tensor) -> torch.Tensor:
-        """Maps (N, h, w) in their pictures (N, H, W), of the largest width and height; zero
-        outside of what the model saw."""
+        """Resize maps (N, h, w) into their pictures (N, H, W), of the largest width and height.
+
+        Pixels are zero outside of what the model saw.
+        """
         return torch.bmm(self.down.transpose(1, 2), torch.bmm(maps, self.across))
 
     def seen(self) -> torch.Tensor:
-        """(N, H, W) bool, where there is a picture that the model saw."""
+        """Return a mask (N, H, W) of pixels that are in the picture and that the model saw."""
         spans = _moved(self._spans, self._device)[..., None]
         x, y = (torch.arange(side, device=self._device) for side in self._size)
         across = (x >= spans[:, 0, 0]) & (x < spans[:, 0, 1])
@@ -98,7 +102,7 @@ def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def peaks_of(cams: torch.Tensor) -> torch.Tensor:
-    """(N,) the largest distance from zero of each map (N, h, w)."""
+    """Return the largest absolute value (N,) of each map (N, h, w)."""
     return cams.abs().amax((1, 2))
 
 
@@ -107,12 +111,12 @@ def draw(cams: torch.Tensor, frames: Frames, peaks: torch.Tensor) -> torch.Tenso
 
     Args:
         cams: (N, h, w) float32
-        frames: where they stand
+        frames: their placement
         peaks: (N,) the value that is drawn as 255; a map whose peak is 0 is drawn as 0
 
     Returns:
-        (N, H, W) uint8, of the largest width and height; what lies outside of a smaller picture
-        means nothing
+        (N, H, W) uint8, of the largest width and height; pixels outside of a smaller picture are
+        meaningless
     """
     drawn = (peaks > 0) & cams.any(2).any(1)
     factors = 254 / torch.where(drawn, peaks, 1.0)
@@ -123,10 +127,12 @@ def draw(cams: torch.Tensor, frames: Frames, peaks: torch.Tensor) -> torch.Tenso
 
 
 def png_rows(pixels: torch.Tensor) -> torch.Tensor:
-    """Pictures (N, H, W) uint8 as PNG files hold them before they are compressed: (N, H, W + 1),
-    with the filter "up" in every row (see `render.png_file`)."""
+    """Filter pictures (N, H, W) uint8 as PNG files require before compression: (N, H, W + 1).
+
+    Every row has the filter "up" (see `render.png_file`).
+    """
     rows = pixels.new_empty((len(pixels), pixels.shape[1], pixels.shape[2] + 1))
-    rows[:, :, 0] = 2  # the filter's number
+    rows[:, :, 0] = 2  # PNG filter type "up"
     rows[:, 0, 1:] = pixels[:, 0]
     torch.sub(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:, 1:])
     return rows
@@ -140,7 +146,7 @@ def measure_all(cams: torch.Tensor, boxes: Sequence[Box]) -> torch.Tensor:
         boxes: what the model saw of each image
 
     Returns:
-        (N, 4) focus, x and y of the centroid, border; NaN where a map is nowhere above zero
+        (N, 4) focus, x and y of the centroid, border; NaN if a map is nowhere positive
     """
     grid = cams.shape[2], cams.shape[1]
     frames = Frames(grid, [(GRID, GRID)] * len(cams), boxes, "bicubic", cams.device)

@@ -1,4 +1,4 @@
-"""Why a network says of one image what it says: plain values, for whoever draws them."""
+"""Explanation of a prediction for one image, as plain values to be drawn."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .render import RESOLUTION, peak_of, render_heatmap
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Where the evidence for a class is.
+    """Evidence for a class.
 
     Attributes:
         label: the class
         probability: of the class, in [0, 1]
         logit: of the class
         cam: (h, w) float32 on the network's grid, at least 0, in logits
-        measures: where it is; None of a map that is zero
+        measures: measures of the map; None if the map is zero
     """
 
     label: str
@@ -32,12 +32,12 @@ class ClassMap:
 
 @dataclass(frozen=True)
 class ContrastMap:
-    """What speaks for one class and against another.
+    """Evidence for one class and against another.
 
     Attributes:
         label, other: the classes
-        cam: (h, w) float32 on the network's grid: above 0 what speaks for `label` rather than for
-            `other`, below 0 the reverse
+        cam: (h, w) float32 on the network's grid: positive for evidence for `label` rather than
+            `other`, negative for the reverse
         way: "difference" or "finercam" (see `explain.contrast`)
     """
 
@@ -53,8 +53,8 @@ class Neighbor:
 
     Attributes:
         sample_id, filepath: of its sample
-        label: of its sample; None of one without
-        cosine: of the features of both; None where only their order is known
+        label: of its sample; None if it has none
+        cosine: cosine similarity of the features; None if only the order is known
     """
 
     sample_id: str
@@ -65,26 +65,27 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a network says of one image what it says.
+    """Explanation of a prediction for one image.
 
     Attributes:
         sample_id, filepath: of the sample
-        width, height: pixels of the whole upright image
-        box: what the network saw of it, in shares: left, top, right, bottom
+        width, height: of the whole upright image, in pixels
+        box: the part of the image that the network saw: left, top, right and bottom, relative to
+            the image
         run: key of the run, or name of the pretrained network
         method, layer: of the maps
         classes: names of the network's classes
-        probabilities: (K,) float32, in their order
+        probabilities: (K,) float32, in the order of `classes`
         predicted: the most probable class
-        label: of the sample, in `label_field`; None of one without
-        label_field: where the label is
-        maps: of the predicted class first, then of the label and of the classes asked for, as far
-            as the network knows them
-        contrast: of the predicted class and another; None of a network with one class
+        label: label of the sample in `label_field`; None if it has none
+        label_field: the field of the label
+        maps: map of the predicted class first, then of the label and of the requested classes, if
+            the network knows them
+        contrast: of the predicted class and another; None if the network has only one class
         neighbors: the most similar images, the nearest first
-        neighbors_are: what they are, such as "training images"
-        words: sentences
-        notes: what to know of where this comes from, in sentences
+        neighbors_are: what the neighbors are, such as "training images"
+        words: the explanation in sentences
+        notes: remarks on the origin of the explanation, in sentences
     """
 
     sample_id: str
@@ -109,20 +110,19 @@ class Explanation:
 
     @property
     def peak(self) -> float:
-        """The largest value of all maps of classes: 255 in their pictures, so that they can be
-        compared."""
+        """The largest value of all class maps: 255 in their pictures, to make these comparable."""
         return max(peak_of(one.cam) for one in self.maps)
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The most probable classes with their probabilities."""
+        """Return the most probable classes with their probabilities."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.classes[i], float(self.probabilities[i])) for i in order]
 
     def map_of(self, label: str) -> ClassMap:
-        """The map of a class.
+        """Return the map of a class.
 
         Raises:
-            ValueError: if there is none
+            ValueError: if there is no such map
         """
         found = [one for one in self.maps if one.label == label]
         if not found:
@@ -131,18 +131,20 @@ class Explanation:
         return found[0]
 
     def picture(self, label: str, resolution: int = RESOLUTION) -> np.ndarray:
-        """The heatmap of a class in the frame of the image, uint8 (H, W): 255 is the largest value
-        of all maps, 0 where the network saw nothing.
+        """Return the heatmap of a class in the frame of the image, uint8 (H, W).
+
+        255 is the largest value of all maps; 0 marks what the network did not see.
 
         Args:
-            label: a class that there is a map of
+            label: a class that has a map
             resolution: pixels of the longer side
         """
         return self._drawn(self.map_of(label).cam, self.peak, resolution)
 
     def contrast_pictures(self, resolution: int = RESOLUTION) -> tuple[np.ndarray, np.ndarray]:
-        """Two pictures as `picture`, on one scale of their own: what speaks for the predicted class
-        and what speaks for the other.
+        """Return pictures of the evidence for the predicted class and for the other class.
+
+        They are like those of `picture`, with a common scale of their own.
 
         Raises:
             ValueError: if there is no contrast

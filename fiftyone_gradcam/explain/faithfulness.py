@@ -1,4 +1,4 @@
-"""Does a map show what the network's decision rests on? Measured by removing pixels."""
+"""Faithfulness of maps: how much the network's decision depends on the highlighted pixels."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .road import Probability, road
 
 STEPS = 10
 BLUR = 31  # pixels: wide enough to hide an object from a network of 224 pixels
-GAUSSIAN_SIGMA = 0.25  # of the side
+GAUSSIAN_SIGMA = 0.25  # share of the side
 
 MEASURES = ("deletion", "insertion", "drop")
-ROAD = "road"  # a fourth measure, on request: it takes seconds for each image
+ROAD = "road"  # a fourth measure, optional because it takes seconds per image
 HIGH_IS_GOOD = ("insertion", ROAD)
-RIVALS = ("", "gaussian", "random")  # of a map: itself, and two that know nothing of the image
+RIVALS = ("", "gaussian", "random")  # the map itself, and two baselines
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """What a map is worth, for the probability p of its class.
+    """Faithfulness of a map, based on the probability p of its class.
 
     Attributes:
-        deletion: area under p as the pixels are made gray, the hottest first; in [0, 1], low is
+        deletion: area under p as the pixels become gray, the hottest first; in [0, 1], low is
             good (Petsiuk et al., RISE, arXiv 1806.07421)
         insertion: area under p as the pixels of a blurred image become sharp, the hottest first;
             in [0, 1], high is good (same)
         drop: share of p that is lost when the image is multiplied by the map, at least 0; low is
             good (Chattopadhay et al., arXiv 1710.11063, equation 22)
         road: how much more p falls without the hottest pixels than without the coldest, in
-            [-0.5, 0.5]; high is good (see `road`); None if it was not asked for
+            [-0.5, 0.5]; high is good (see `road`); None if it was not computed
     """
 
     deletion: float
@@ -49,18 +49,18 @@ def faithfulness(
     steps: int = STEPS,
     noise: np.random.Generator | None = None,
 ) -> Faithfulness:
-    """Measure a map of what a model saw.
+    """Measure the faithfulness of a map.
 
     Args:
-        image: normalized image (3, H, W): zero is the mean color
-        cam: (h, w) map of it; what is below 0 counts as 0
-        probability: from normalized images (N, 3, H, W) to the class's probabilities (N,)
-        steps: how many equal parts the pixels are removed in, at least 2
-        noise: measure `road` too, with the noise of this generator
+        image: normalized image (3, H, W); zero is the mean color
+        cam: (h, w) map of the image; negative values count as 0
+        probability: maps normalized images (N, 3, H, W) to the class's probabilities (N,)
+        steps: number of equal parts in which the pixels are removed, at least 2
+        noise: also compute `road`, with noise from this generator
     """
     height, width = image.shape[1:]
     heat = np.clip(to_frame(np.clip(cam, 0, None), width, height), 0, None)
-    # Ties are broken by place, from the top left; a map of zeros has no order at all.
+    # Ties are broken by position, from the top left; a map of zeros has no order.
     ordered = np.argsort(-heat, axis=None, kind="stable")
     order = torch.from_numpy(ordered)
     taken = torch.zeros(steps + 1, height * width, dtype=torch.bool)
@@ -83,18 +83,18 @@ def faithfulness(
 
 
 def measure_name(measure: str, rival: str) -> str:
-    """The name of a measure of a map or of one of its rivals, such as "deletion_random"."""
+    """Return the name of a measure of a map or of a baseline, such as "deletion_random"."""
     return f"{measure}_{rival}" if rival else measure
 
 
 def _area(curve: torch.Tensor) -> float:
-    """Area under a curve over [0, 1] by the trapezoidal rule."""
+    """Compute the area under a curve over [0, 1] by the trapezoidal rule."""
     values = curve.cpu().numpy().astype(np.float64)
     return float(((values[1:] + values[:-1]) / 2).mean())
 
 
 def centered_gaussian(shape: tuple[int, int]) -> np.ndarray:
-    """A map (h, w) that knows nothing but that objects stand in the middle."""
+    """Return a baseline map (h, w) that only assumes that objects are in the center."""
     down, across = (
         np.exp(-0.5 * (((np.arange(side) + 0.5) / side - 0.5) / GAUSSIAN_SIGMA) ** 2)
         for side in shape
@@ -103,5 +103,5 @@ def centered_gaussian(shape: tuple[int, int]) -> np.ndarray:
 
 
 def random_map(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """A map (h, w) that knows nothing, as coarse as the one it is compared with."""
+    """Return a random baseline map (h, w), as coarse as the map that it is compared with."""
     return random.random(shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Where and how sharply a network looked: a few numbers for each map, to sort samples by."""
+"""Measures of heatmaps: where and how sharply a network looks, to sort samples by."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 from ..images.geometry import WHOLE, Box, to_frame
 
-GRID = 60  # cells a side: a tenth of the area and a tenth of the side are whole numbers of them
+GRID = 60  # cells per side; a tenth of the side, and of the area, is a whole number of cells
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a map looks like, in shares of the image, so that its size does not matter.
+    """Measures of a map, relative to the image, so that its size does not matter.
 
     Attributes:
-        focus: share of the map's mass in its hottest tenth of the area, in [0.1, 1]; 0.1 is an
-            even map, 1 a single spot
+        focus: share of the map's mass in its hottest tenth of the area, in [0.1, 1]; 0.1 is a
+            uniform map, 1 a single spot
         centroid: (x, y) of the mass, in [0, 1] from the left and from the top
-        border: share of the mass in the frame that takes a tenth of each side, in [0, 1]; 0.36 is
-            an even map
+        border: share of the mass in a frame whose width is a tenth of each side, in [0, 1]; 0.36 is
+            a uniform map
     """
 
     focus: float
@@ -32,11 +32,11 @@ def measure(cam: np.ndarray, box: Box = WHOLE) -> Measures | None:
     """Measure a map in the frame of its image.
 
     Args:
-        cam: (h, w) array; what is below 0 does not count
-        box: what the model saw of the image
+        cam: (h, w) array; negative values are ignored
+        box: the part of the image that the model saw
 
     Returns:
-        its measures; None if it is nowhere above zero, for then it has no place
+        the measures; None if the map is nowhere positive, because it has no location then
     """
     smooth = np.clip(to_frame(cam / max(float(cam.max()), 1e-30), GRID, GRID, box), 0, None)
     mass = float(smooth.sum(dtype=np.float64))

@@ -1,7 +1,7 @@
-"""Class activation maps by several methods, from a target tensor and its gradient.
+"""Methods for class activation maps, from a target tensor and its gradient.
 
-A is the target tensor (N, C, h, w), g the gradient of the target class's logit with respect to
-it: (N, C, h, w), or (N, C, 1, 1) where it is the same at every cell. Every function gives signed
+A is the target tensor (N, C, h, w) and g the gradient of the target class's logit with respect to
+it: (N, C, h, w), or (N, C, 1, 1) if it is the same at every cell. Every function returns signed
 maps (N, h, w).
 """
 
@@ -26,7 +26,7 @@ def grad_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
 def hires_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """sum_k g_k A_k, cell by cell (Draelos and Carin, arXiv 2011.08891, eq. 6).
 
-    Where the head averages the target tensor, g is the same at every cell, and this is Grad-CAM.
+    If the head averages the target tensor, g is the same at every cell, and this is Grad-CAM.
     """
     if gradient.shape[2:] == (1, 1):
         return grad_cam(features, gradient)
@@ -39,12 +39,14 @@ def layer_cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
 
 
 def grad_cam_plus_plus(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """sum_k w_k A_k, w_k = sum over cells of a_k ReLU(g_k), with
-    a_k = g_k^2 / (2 g_k^2 + sum over cells of A_k x g_k^3) (Chattopadhay et al.,
-    arXiv 1710.11063, eq. 10, 19, for the exponential of the logit, whose factor exp(y) is the
-    same for all channels and left out; a_k = 0 where its denominator is)."""
+    """sum_k w_k A_k, w_k = sum over cells of a_k ReLU(g_k) (Chattopadhay et al., arXiv 1710.11063).
+
+    a_k = g_k^2 / (2 g_k^2 + sum over cells of A_k x g_k^3); eq. 10, 19, for the exponential of the
+    logit, whose factor exp(y) is the same for all channels and is left out; a_k = 0 where its
+    denominator is 0.
+    """
     totals = features.sum((2, 3), keepdim=True)
-    # Numerator and denominator divided by g^2, which float32 could not hold for small gradients.
+    # Numerator and denominator are divided by g^2, which underflows in float32 for small gradients.
     below = 2 + totals * gradient
     share = torch.where((gradient != 0) & (below != 0), 1 / below, 0.0)
     weights = (share * gradient.relu()).expand_as(features).sum((2, 3))
@@ -52,10 +54,11 @@ def grad_cam_plus_plus(features: torch.Tensor, gradient: torch.Tensor) -> torch.
 
 
 def eigen_cam(features: torch.Tensor) -> torch.Tensor:
-    """A projected on its first right singular vector (Muhammad and Yeasin, arXiv 2008.00299,
-    eq. 3, 4), turned so that the map's sum is positive. The same for every class.
+    """Projection of A on its first right singular vector, the same for every class.
 
-    With X the cells by channels, X v_1 = s_1 u_1, and u_1, s_1^2 belong to the small matrix X X^T.
+    Muhammad and Yeasin, arXiv 2008.00299, eq. 3, 4; the sign is chosen such that the map's sum is
+    positive. With X the cells by channels, X v_1 = s_1 u_1, where u_1 and s_1^2 are an eigenvector
+    and eigenvalue of the small matrix X X^T.
     """
     cells = features.flatten(2).transpose(1, 2)
     values, vectors = torch.linalg.eigh(torch.bmm(cells, cells.transpose(1, 2)))
@@ -70,16 +73,17 @@ def score_cam(
     classes: torch.Tensor,
     model: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """sum_k w_k A_k, w = softmax over k of the logit of the image masked by A_k, stretched over it
-    and scaled to [0, 1] (Wang et al., arXiv 1910.01279, algorithm 1).
+    """sum_k w_k A_k, with weights from images that are masked by the channels.
 
-    Needs a forward pass for each channel of each image, hundreds of times the cost of the others.
+    w = softmax over k of the logit of the image masked by A_k, which is resized to the image and
+    scaled to [0, 1] (Wang et al., arXiv 1910.01279, algorithm 1). This needs a forward pass for
+    each channel of each image, which costs hundreds of times as much as the other methods.
 
     Args:
         features: target tensor (N, C, h, w)
         images: normalized images (N, 3, H, W)
         classes: (N,) class indexes
-        model: from normalized images to logits
+        model: maps normalized images to logits
     """
     weights = []
     for channels, image, label in zip(features, images, classes.tolist(), strict=True):
@@ -103,12 +107,12 @@ def _weighted(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make a map.
+    """A method for maps.
 
     Attributes:
         title: its usual name
-        words: what it does, in a sentence, for forms
-        from_gradient: the function, where it needs no more than target tensor and gradient
+        words: a short description for forms
+        from_gradient: the function, if it only needs the target tensor and its gradient
     """
 
     title: str
@@ -122,7 +126,7 @@ class Method:
 
     @property
     def cellwise(self) -> bool:
-        """Whether it needs more of a gradient than its mean over the cells."""
+        """Whether it needs the gradient of each cell, not only its mean over the cells."""
         return self.from_gradient not in (None, grad_cam)
 
 
@@ -139,10 +143,10 @@ METHODS = {
 
 
 def check_method(method: str) -> Method:
-    """Look a method up.
+    """Return the method with a given name.
 
     Raises:
-        ValueError: if there is no such method; the message lists those there are
+        ValueError: if there is no such method; the message lists all methods
     """
     if method not in METHODS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Pictures of heatmaps for people: image, heatmap and overlay side by side, sheets and strips."""
+"""Pictures for people: image, heatmap and overlay side by side, and contact sheets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
 
 @cache
 def colors_of(colormap: str) -> np.ndarray:
-    """The 256 colors of a colormap, uint8 (256, 3).
+    """Return the 256 colors of a colormap, uint8 (256, 3).
 
     Raises:
-        ValueError: if matplotlib has no colormap of this name
+        ValueError: if matplotlib has no such colormap
     """
     import matplotlib  # a requirement of FiftyOne
 
@@ -34,21 +34,21 @@ def colors_of(colormap: str) -> np.ndarray:
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse an opacity outside of [0, 1].
+    """Check that an opacity is in [0, 1].
 
     Raises:
-        ValueError: naming the value
+        ValueError: if it is not
     """
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1], not {alpha!r}")
 
 
 def color_heatmap(pixels: np.ndarray, colormap: str = "jet") -> Image.Image:
-    """A heatmap in colors; where it is 0, the model saw nothing, and it is black.
+    """Color a heatmap; where it is 0, the model saw nothing, and it is black.
 
     Args:
-        pixels: uint8 (height, width), as `render_heatmap` draws them
-        colormap: a name of matplotlib's
+        pixels: uint8 (height, width), as drawn by `render_heatmap`
+        colormap: name of a matplotlib colormap
     """
     return Image.fromarray(colors_of(colormap)[pixels] * (pixels > 0)[..., None].astype(np.uint8))
 
@@ -60,18 +60,18 @@ def overlay(
     alpha: float = 0.5,
     signed: bool = False,
 ) -> Image.Image:
-    """A heatmap over its image; where it is 0, the image shows as it is.
+    """Blend a heatmap over its image; where the heatmap is 0, the image is unchanged.
 
     Args:
-        image: upright RGB
-        pixels: uint8 (height, width), stretched over the image
-        colormap: a name of matplotlib's
+        image: upright RGB image
+        pixels: uint8 (height, width), resized to the image
+        colormap: name of a matplotlib colormap
         alpha: opacity of the heatmap in [0, 1]
-        signed: whether 128 stands for zero; what is near it is transparent then
+        signed: whether 128 means zero; values near it are transparent then
     """
     gray = Image.fromarray(pixels).resize(image.size, Image.Resampling.BILINEAR)
     opacity = (pixels > 0) * 255.0 * alpha
-    if signed:  # full from half of the peak on, on either side
+    if signed:  # fully opaque from half of the peak on, on both sides
         opacity *= (np.abs(pixels - 128.0) / 64).clip(0, 1)
     mask = Image.fromarray(np.rint(opacity).astype(np.uint8))
     colored = Image.fromarray(colors_of(colormap)[np.asarray(gray)])
@@ -88,21 +88,21 @@ def triptych(
     height: int = 320,
     signed: bool = False,
 ) -> Image.Image:
-    """Image | heatmap | overlay, with a caption below."""
+    """Return image, heatmap and overlay side by side, with a caption below."""
     small = fit(image, height=height)
     heatmap = color_heatmap(pixels, colormap).resize(small.size, Image.Resampling.BILINEAR)
     return row([small, heatmap, overlay(small, pixels, colormap, alpha, signed)], caption)
 
 
 def fit(image: Image.Image, height: int | None = None, box: int | None = None) -> Image.Image:
-    """An image at a height, or within a square box of so many pixels."""
+    """Resize an image to a height, or to fit into a square of `box` pixels."""
     scale = height / image.height if height else box / max(image.size)
     size = tuple(max(1, round(side * scale)) for side in image.size)
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def row(pictures: Sequence[Image.Image], caption: str = "") -> Image.Image:
-    """Pictures side by side, with a caption below."""
+    """Place pictures side by side, with a caption below."""
     text_height = _text_height(caption)
     width = sum(picture.width for picture in pictures) + MARGIN * (len(pictures) - 1)
     height = max(picture.height for picture in pictures) + text_height
@@ -121,7 +121,7 @@ def sheet(
     columns: int = 6,
     cell: int = 200,
 ) -> Image.Image:
-    """Many pictures in rows, each in a square cell with its caption below."""
+    """Place many pictures in rows, each in a square cell with its caption below."""
     columns = max(1, min(columns, len(pictures)))
     rows = -(-len(pictures) // columns)
     text_height = max(map(_text_height, captions), default=0)
@@ -146,7 +146,7 @@ def _text_height(text: str) -> int:
 
 
 def _write(canvas: Image.Image, text: str, left: int, top: int, width: int) -> None:
-    """Write lines, each cut to the width."""
+    """Write lines of text, each cut to the width."""
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(text.split("\n")):
         place = (left + 2, top + 2 + number * (FONT_SIZE + 4))
@@ -154,9 +154,9 @@ def _write(canvas: Image.Image, text: str, left: int, top: int, width: int) -> N
 
 
 def _cut(line: str, width: int) -> str:
-    """A line that fits into a width, with … where something is missing.
+    """Shorten a line to a width, with … where text is cut off.
 
-    Pillow's font knows no accents: letters are drawn without.
+    Pillow's font has no accented letters, so they are drawn without accents.
     """
     line = "".join(x for x in unicodedata.normalize("NFKD", line) if not unicodedata.combining(x))
     if _font().getlength(line) <= width:

@@ -1,4 +1,4 @@
-"""From maps on the model's grid to 8-bit pictures in the frame of the image."""
+"""Rendering: maps on the model's grid become 8-bit pictures in the frame of the image."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STORAGES = ("file", "database")
 
 @dataclass(frozen=True)
 class HeatmapOptions:
-    """How heatmaps are made and stored.
+    """Options for computing and storing heatmaps.
 
     Attributes:
         method: see `explain.methods.METHODS`
-        signed: keep what speaks against the class
-        layer: where the target tensor is taken; None takes the backbone's
-        scale: each heatmap by its own peak ("image"), all of a sample by one factor, so that
-            they can be compared ("pair"), or all of a call by one factor ("run")
+        signed: keep evidence against the class
+        layer: layer whose output is the target tensor; by default (None), that of the backbone
+        scale: scale each heatmap by its own peak ("image"), all heatmaps of a sample by one factor,
+            so that they can be compared ("pair"), or all heatmaps of a call by one factor ("run")
         resolution: pixels of the longer side, at least 8; never more than the image has
         interpolation: "bicubic", "bilinear" or "nearest"
         storage: PNG files ("file"), or arrays within the samples ("database")
@@ -59,19 +59,22 @@ class HeatmapOptions:
             raise ValueError(f"resolution must be a whole number of at least 8, not {number!r}")
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
+        """Return a JSON-ready dictionary."""
         return asdict(self)
 
 
 def heatmap_size(width: int, height: int, longest: int = RESOLUTION) -> tuple[int, int]:
-    """The size at which a heatmap of an image is stored: the image's own, or its aspect ratio
-    with the longer side at `longest` pixels, which is as smooth and far smaller."""
+    """Return the size (width, height) in pixels at which a heatmap of an image is stored.
+
+    This is the size of the image, reduced to at most `longest` pixels on the longer side: smooth
+    maps lose nothing, and the files are much smaller.
+    """
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def peak_of(cam: np.ndarray) -> float:
-    """The largest distance from zero."""
+    """Return the largest absolute value of a map."""
     return float(np.abs(cam).max())
 
 
@@ -84,19 +87,21 @@ def render_heatmap(
     resolution: int = RESOLUTION,
     interpolation: str = "bicubic",
 ) -> np.ndarray:
-    """Draw what speaks for the class in the frame of its image; see `signed_pixels` for the rest.
+    """Draw the evidence for a class in the frame of its image.
+
+    Evidence against it is drawn separately (see `signed_pixels`).
 
     Args:
-        cam: (h, w) array; what is below 0 is drawn as 0
-        width, height: pixels of the whole upright image
-        box: what the model saw of it
-        peak: the value that is drawn as 255; None takes the map's own
+        cam: (h, w) array; negative values are drawn as 0
+        width, height: of the whole upright image, in pixels
+        box: the part of the image that the model saw
+        peak: the value that is drawn as 255; by default (None), the map's own peak
         resolution, interpolation: see `HeatmapOptions`
 
     Returns:
         uint8 array in the frame of the image: from 1 where the map is zero to 255 at the peak. It
         is 0, which the App draws as transparent, outside of what the model saw, and everywhere if
-        the whole map is zero; 0 inside a map would tear holes into its colors.
+        the whole map is zero. Zeros inside a map would make holes in its colors.
     """
     size = heatmap_size(width, height, resolution)
     peak = peak_of(cam) if peak is None else peak
@@ -113,7 +118,7 @@ def render_heatmap(
 
 
 def save_heatmap(pixels: np.ndarray, path: str) -> None:
-    """Write a gray PNG. The file appears only when it is complete.
+    """Write a grayscale PNG, which appears only when it is complete.
 
     Args:
         pixels: uint8 array (height, width)
@@ -124,27 +129,30 @@ def save_heatmap(pixels: np.ndarray, path: str) -> None:
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
-    """A gray PNG of pixels (height, width), uint8."""
+    """Encode uint8 pixels (height, width) as a grayscale PNG."""
     rows = np.empty((pixels.shape[0], pixels.shape[1] + 1), np.uint8)
-    rows[:, 0] = 2  # the filter's number
+    rows[:, 0] = 2  # PNG filter type "up"
     rows[0, 1:] = pixels[0]
     np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
     return png_file(rows)
 
 
 def save_rows(rows: np.ndarray, path: str) -> None:
-    """Write a gray PNG under a new name, that nobody knows yet (see `disk.write_new`).
+    """Write a grayscale PNG to a new path that nothing refers to yet (see `disk.write_new`).
 
     Args:
-        rows: uint8 (height, width + 1), each row begins with the number of its filter
+        rows: uint8 (height, width + 1); each row starts with its filter type
         path: the file, which does not exist
     """
     write_new(path, lambda: png_file(np.ascontiguousarray(rows)))
 
 
 def png_file(rows: np.ndarray) -> bytes:
-    """A gray PNG of rows that are filtered by "up", which suits what is smooth: as small as one
-    whose encoder tries all filters, in a third of its time."""
+    """Encode rows that are already filtered as a grayscale PNG.
+
+    The filter "up" suits smooth pictures: files are as small as if the encoder tried all filters,
+    and are written in a third of the time.
+    """
     height, width = rows.shape[0], rows.shape[1] - 1
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))

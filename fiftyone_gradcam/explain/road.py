@@ -1,9 +1,9 @@
-"""ROAD: pixels are taken away so that nothing shows where they were (remove and debias).
+"""ROAD (remove and debias): remove pixels without leaving visible traces.
 
 Rong, Leemann, Borisov, Kasneci, Kasneci, A consistent and efficient evaluation strategy for
 attribution methods, ICML 2022 (arXiv 2202.00449). A gray patch has edges, and a network can
-recognize its outline. Here each removed pixel becomes the weighted mean of its neighbors, which is
-one sparse linear system for all of them, plus a little noise.
+recognize its outline. Here each removed pixel is replaced with the weighted mean of its neighbors,
+by solving one sparse linear system for all pixels, plus a little noise.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 
-NOISE = 0.01  # standard deviation, in units of the normalized image, as published
-# Of a pixel's neighbors, by their offset; those on the opposite side have the same.
+NOISE = 0.01  # standard deviation, in units of the normalized image, as in the paper
+# Weights of a pixel's neighbors by offset; opposite neighbors have the same weight.
 WEIGHTS = {(0, 1): 1 / 6, (1, 0): 1 / 6, (1, 1): 1 / 12, (1, -1): 1 / 12}
-# The systems are symmetric and diagonally dominant: no pivots are needed. Their unknowns are in a
-# good order already, and to look for another one would take a third of the time.
+# The systems are symmetric and diagonally dominant, so no pivoting is needed. The unknowns are
+# already in a good order; searching for another one would take a third of the time.
 SYMMETRIC = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0}
 SMALL = 6  # pixels: side of a part that is not divided further
 
@@ -34,14 +34,14 @@ def road(
     steps: int,
     random: np.random.Generator,
 ) -> float:
-    """How much more the class loses with the hottest pixels than with the coldest.
+    """Return how much more a class depends on the hottest pixels than on the coldest.
 
     Args:
         image: normalized image (3, H, W)
-        order: (H * W,) numbers of its pixels, the hottest first
-        probability: from normalized images (N, 3, H, W) to the class's probabilities (N,)
+        order: (H * W,) indexes of its pixels, the hottest first
+        probability: maps normalized images (N, 3, H, W) to the class's probabilities (N,)
         steps: the shares 1 / steps, 2 / steps, ... of the pixels are removed, but never all
-        random: of the noise
+        random: generator for the noise
 
     Returns:
         half of the mean difference between the probability without the coldest and without the
@@ -62,12 +62,12 @@ def road(
 def imputed(
     image: np.ndarray, removed: np.ndarray, random: np.random.Generator | None = None
 ) -> np.ndarray:
-    """An image with some pixels replaced by weighted means of their neighbors.
+    """Return an image with some pixels replaced by weighted means of their neighbors.
 
     Args:
         image: (C, H, W)
-        removed: (H, W), which pixels; at least one stays
-        random: of the noise that is added to them; None adds none
+        removed: (H, W) bool, the pixels to replace; at least one is kept
+        random: generator for noise that is added to them; None adds none
 
     Returns:
         float32 (C, H, W)
@@ -88,8 +88,11 @@ def imputed(
 
 @lru_cache(maxsize=2)
 def _differences(height: int, width: int) -> csr_matrix:
-    """The matrix (H * W, H * W) that takes the weighted sum of the neighbors of each pixel from so
-    many times the pixel itself; at the border there are fewer neighbors."""
+    """Return the matrix (H * W, H * W) of differences between pixels and their neighbors.
+
+    It multiplies a pixel by the sum of its neighbors' weights and subtracts their weighted sum.
+    Pixels at the border have fewer neighbors.
+    """
     places = np.arange(height * width).reshape(height, width)
     ones, others, weights = [], [], []
     for (down, right), weight in WEIGHTS.items():
@@ -108,8 +111,11 @@ def _differences(height: int, width: int) -> csr_matrix:
 
 @lru_cache(maxsize=2)
 def _dissected(height: int, width: int) -> np.ndarray:
-    """Numbers (H * W,) of pixels by nested dissection (George, SIAM J. Numer. Anal. 1973): both
-    halves of a part come before the line between them, so that few values fill in."""
+    """Return indexes (H * W,) of pixels in nested dissection order.
+
+    Both halves of a part come before the line between them, which causes little fill-in (George,
+    SIAM J. Numer. Anal. 1973).
+    """
     found: list[np.ndarray] = []
     places = np.arange(height * width).reshape(height, width)
 

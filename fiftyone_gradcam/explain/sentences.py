@@ -1,4 +1,4 @@
-"""What there is to say of a prediction and of its heatmap, in words."""
+"""Descriptions of a prediction and its heatmap in words."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from ..images.geometry import Box
 from .measures import Measures
 
-CLOSE, CLEAR = 0.2, 0.6  # margins below which a decision is close, and above which it is clear
-EVEN_BORDER = 0.36  # share of an even map that lies in the frame of a tenth of each side
+CLOSE, CLEAR = 0.2, 0.6  # margins: a decision is close below the first, and clear above the second
+EVEN_BORDER = 0.36  # `Measures.border` of a uniform map
 AT_BORDER = 0.5
 
 
 def prediction_words(
     top: Sequence[tuple[str, float]], label: str | None, own: float | None, field: str
 ) -> list[str]:
-    """Prediction, label, and how close it was.
+    """Describe the prediction, the label, and how close the decision was.
 
     Args:
-        top: the most probable classes with their probabilities, the first first
-        label: of the sample; None of one without
-        own: its probability; None of a class that the network does not know
-        field: that the label is in
+        top: the most probable classes with their probabilities, in descending order
+        label: of the sample; None if it has none
+        own: probability of the label; None if the network does not know the class
+        field: the field of the label
     """
     (first, highest), *others = top
     if label is None:
@@ -42,11 +42,11 @@ def prediction_words(
 
 
 def heatmap_words(label: str, measures: Measures | None) -> list[str]:
-    """Where the heatmap of a class is.
+    """Describe where the heatmap of a class is.
 
     Args:
         label: the class
-        measures: of its map; None of one that is zero
+        measures: of its map; None if the map is zero
     """
     if measures is None:
         return [f"Nothing in the image speaks for {label!r}: its heatmap is zero."]
@@ -60,11 +60,11 @@ def heatmap_words(label: str, measures: Measures | None) -> list[str]:
 
 
 def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:
-    """How the most similar images are labeled.
+    """Describe how the most similar images are labeled.
 
     Args:
-        labels: of each; None of one without
-        what: they are, such as "training images"
+        labels: of each image; None if it has none
+        what: what the images are, such as "training images"
     """
     if not labels:
         return []
@@ -76,7 +76,7 @@ def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:
 
 
 def seen_words(box: Box) -> list[str]:
-    """How much of the image the network saw, where it did not see all of it."""
+    """Describe how much of the image the network saw; nothing if it saw all of it."""
     left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in box)
     share = (right - left) * (bottom - top)
     if share > 0.995:

@@ -1,23 +1,23 @@
-"""Signed maps: stored as two pictures, of what speaks for a class and of what speaks against it.
+"""Signed maps, stored as two pictures: evidence for a class, and evidence against it.
 
-The App paints a heatmap by its distance from 0. In one picture, with its zero in the middle of the
-range, a signed map would tint the whole image.
+The App paints a heatmap by its distance from 0. In a single picture with zero in the middle of
+the range, a signed map would tint the whole image.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# The kind of heatmap of what speaks against a class begins with it, before that of what speaks for.
+# Prefix of the kind of a heatmap that shows the evidence against a class.
 AGAINST = "against:"
 
 
 def signed_pixels(pixels: np.ndarray, against: np.ndarray) -> np.ndarray:
-    """One picture of a signed map, of the two in which it is stored.
+    """Combine the two stored pictures of a signed map into one.
 
     Args:
-        pixels: uint8 (height, width), as `render_heatmap` draws the map
-        against: the same of the map times -1, with the same peak
+        pixels: uint8 (height, width), the map as drawn by `render_heatmap`
+        against: the same for the map times -1, with the same peak
 
     Returns:
         uint8 (height, width): from 1 at -peak over 128 at zero to 255 at the peak; 0 where the

@@ -1,1 +1,1 @@
-"""Folders of images: which file is of which class and split. Knows files, and no database."""
+"""Folders of images: find the class and split of each file. Works on files, without a database."""

@@ -1,4 +1,4 @@
-"""Dealing images to splits: each class in the same proportions, groups kept together."""
+"""Assign images to splits: each class in the same proportions, and groups kept together."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from .path_names import check_name
 
-MOST = 2**53  # images of a class: what a float holds whole
-EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by the images themselves
+MOST = 2**53  # maximum number of images of a class; larger integers are not exact as floats
+EQUAL, NEAR = "duplicates", "near duplicates"  # groups that are found by comparing images
 
 
 def check_fractions(fractions: dict[str, float]) -> None:
-    """Refuse fractions that are not shares of a whole, and counts that are none.
+    """Check fractions of splits, or numbers of images.
 
     Raises:
-        ValueError: naming the value
+        ValueError: naming the invalid value
     """
     if not isinstance(fractions, dict) or not fractions:
         raise ValueError(f"fractions must map split names to shares, not {fractions!r}")
@@ -43,7 +43,7 @@ def check_fractions(fractions: dict[str, float]) -> None:
 
 
 def are_counts(fractions: dict[str, float]) -> bool:
-    """Whether fractions are numbers of images of each class, and no shares."""
+    """Return whether fractions are numbers of images of each class instead of shares."""
     return max(fractions.values()) > 1
 
 
@@ -54,21 +54,21 @@ def assign(
     groups: Sequence[Hashable] | None = None,
     even: bool = False,
 ) -> list[str | None]:
-    """Deal samples to splits, each class in the same proportions.
+    """Assign samples to splits, each class in the same proportions.
 
-    Each class is split by largest remainders; what rounding took from a split in one class is
-    given back to it in the next, so that the totals come out right too. A class with too few
-    samples goes to the splits in their order. Groups stay whole, the largest first, each to
-    the split that lacks most of its classes.
+    Each class is split by largest remainders. What a split loses by rounding in one class, it gains
+    in the next, so that the totals are also correct. A class with too few samples is assigned to
+    the splits in their order. Groups stay together; the largest are assigned first, each to the
+    split that lacks most of its classes.
 
     Args:
-        labels: class of each sample, None for unlabeled ones, which go to no split
-        fractions: share of each split; where they add up to less than 1, the rest goes nowhere.
-            Or numbers of images of each class; of a class with fewer, in the same proportions
-        seed: of the shuffle
-        groups: samples of equal values stay together; None of one that is alone
-        even: no split comes before another: a class with too few samples goes to those that are
-            the smallest so far, as it must for folds to be of equal size
+        labels: class of each sample, None for unlabeled samples, which are not assigned
+        fractions: share of each split; if they sum to less than 1, the rest is not assigned.
+            Or numbers of images of each class; a class with fewer is split in the same proportions
+        seed: random seed
+        groups: samples with equal values stay together; None for a sample that is alone
+        even: treat all splits alike: a class with too few samples is assigned to the smallest
+            splits so far, as required for folds of equal size
 
     Returns:
         the split of each sample, or None
@@ -106,7 +106,7 @@ def assign(
 
 
 def _shares(fractions: dict[str, float], size: int) -> list[float]:
-    """Share of each split, and of none, of a class of so many samples."""
+    """Return the share of each split, and of the rest, in a class of the given size."""
     shares = list(map(float, fractions.values()))
     if are_counts(fractions):
         shares = [count / max(size, sum(shares)) for count in shares]
@@ -114,7 +114,7 @@ def _shares(fractions: dict[str, float], size: int) -> list[float]:
 
 
 def _seat_everyone(counts: list[int], seats: int) -> None:
-    """Give each of the first splits a sample of the class, from those that have one to spare."""
+    """Move a sample of the class to each of the first splits that has none, from the largest."""
     for i in range(seats):
         if counts[i] == 0:
             spare = [count - (place < seats) for place, count in enumerate(counts)]
@@ -130,9 +130,10 @@ def _deal_groups(
     random: np.random.Generator,
     even: bool,
 ) -> list[int | None]:
-    """The place of each sample's split; `ideal` (K, S) are numbers of samples.
+    """Return the index of each sample's split; `ideal` (K, S) are target numbers of samples.
 
-    Only the classes of a group are looked at, so that many classes cost no more than few.
+    Only the classes of a group are considered, so that the cost does not grow with the number of
+    classes.
     """
     place = {name: k for k, name in enumerate(classes)}
     members: dict[Hashable, list[int]] = {}
@@ -142,10 +143,10 @@ def _deal_groups(
     order = random.permutation(len(members))
     every = list(members.values())
     bags = [every[i] for i in order]
-    bags.sort(key=len, reverse=True)  # stable: those of equal size stay shuffled
+    bags.sort(key=len, reverse=True)  # stable: groups of equal size stay shuffled
     lacking, found = [list(row) for row in ideal], [None] * len(labels)
     weights = [[1 / max(x, 1e-9) if x > 0 else 0.0 for x in row] for row in ideal]
-    # A split that is to get nothing takes no group.
+    # A split with a target of zero gets no group.
     open_splits = [j for j, column in enumerate(zip(*ideal, strict=True)) if sum(column) > 0]
     taken = [0] * len(ideal[0]) if ideal else []
     for bag in bags:
@@ -154,10 +155,10 @@ def _deal_groups(
             j: sum(count * lacking[k][j] * weights[k][j] for k, count in counts)
             for j in open_splits
         }
-        if even:  # the smallest of those that lack most of these classes
+        if even:  # the smallest of the splits that lack most
             split = max(scores, key=lambda j: (round(scores[j], 9), -taken[j]))
         else:
-            split = max(scores, key=scores.get)  # the first of those that lack most
+            split = max(scores, key=scores.get)  # the first of the splits that lack most
         taken[split] += len(bag)
         for k, count in counts:
             lacking[k][split] -= count

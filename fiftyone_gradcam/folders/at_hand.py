@@ -1,4 +1,4 @@
-"""The CSV files of a folder, by their first lines."""
+"""CSV files in a folder, judged by their first lines."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .csv_file import Head, read_head
 from .split_names import split_of
 
 FOLDERS = ("labels", "annotations", "annotation", "csv", "data", "meta", "metadata", "tables")
-TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # of a competition: with labels made up
-MOST_TABLES = 200  # that are looked into
+TEMPLATE = re.compile(r"submission|submit", re.IGNORECASE)  # competition files without labels
+MOST_TABLES = 200  # maximum number of tables that are read
 
 
 @dataclass
 class AtHand:
-    """The CSV files of a folder, by their first lines.
+    """CSV files in a folder, judged by their first lines.
 
     Attributes:
-        sheets: those whose columns are known
-        unused: why the others are not used, by path
-        headers: columns of all that have a header
+        sheets: tables whose columns are known
+        unused: reasons why the others are not used, by path
+        headers: columns of all tables that have a header
     """
 
     sheets: list[tuple[Head, Columns]] = field(default_factory=list)
@@ -31,13 +31,13 @@ class AtHand:
 
 
 def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
-    """Look at the CSV files in a folder, in those of splits and in such as "labels" below it.
+    """Read the beginning of the CSV files in a folder, and in folders of splits or labels below it.
 
-    Only the beginning of each is read, and none of them is an error.
+    Unusable files do not raise an error.
 
     Args:
         root: absolute path of the folder
-        named: headers of columns, as far as they are not to be guessed
+        named: headers of columns that are given instead of guessed
     """
     at_hand, paths = AtHand(), _csv_files(root)
     for path in paths[:MOST_TABLES]:
@@ -58,11 +58,11 @@ def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
 
 
 def headers_of(root: str, table: str = "") -> list[str]:
-    """The columns of a table, or of those at hand in a folder, without those that have no name.
+    """Return the headers of a table, or of the tables in a folder, without empty ones.
 
     Args:
         root: absolute path of the folder
-        table: path of the table, or its path below the folder
+        table: path of the table, absolute or relative to the folder
 
     Raises:
         ValueError: if it has no header
@@ -76,14 +76,14 @@ def headers_of(root: str, table: str = "") -> list[str]:
 
 
 def why_not(error: Exception, path: str) -> str:
-    """Why a table is not used, without its path."""
+    """Return why a table is not used, without its path."""
     text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     text = text.removeprefix(f"The table {path!r} ").removeprefix(f"{path!r} ")
     return f"it {text}" if text.startswith(("has ", "is ", "names ", "cannot ", "marks ")) else text
 
 
 def _csv_files(root: str) -> list[str]:
-    """CSV files in the folder, in its folders of splits, of labels, or in its only one."""
+    """Return CSV files in the folder, in its split or label folders, or in its only subfolder."""
     found, below = [], []
     for name in sorted(os.listdir(root)):
         path = os.path.join(root, name)

@@ -1,4 +1,4 @@
-"""Which image a cell of a table names."""
+"""Find the image that a table cell refers to."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .split_names import split_of
 
 
 class Images:
-    """The images below a folder, to be found by what tables call them.
+    """Images below a folder, which can be found by their names in tables.
 
-    Nothing else is ever found: no path leads out of the folder.
+    Only these images can be found: no path leads out of the folder.
 
     Args:
         root: absolute path of the folder
@@ -26,16 +26,17 @@ class Images:
         self._stems: _Index | None = None
 
     def find(self, cell: str, folder: str | None = None, split: str | None = None) -> list[str]:
-        """The images that a cell may mean: none, one, or several if it does not say which.
+        """Return the images that a cell may refer to: none, one, or several if it is ambiguous.
 
-        The cell may be a path below the table's folder or the root, an absolute one of another
-        machine whose tail is a path below the root, or the end of a path: a name, with or without
-        extension. Case and the ways to write accents do not matter, if only one image is meant.
+        The cell may be a path relative to the table's folder or the root, an absolute path of
+        another machine whose end is a path below the root, or the end of a path: a name, with or
+        without extension. Case and Unicode normalization are ignored, unless they distinguish
+        images.
 
         Args:
-            cell: what stands in the table
-            folder: of the table
-            split: that the image is of, which parts those of the same name
+            cell: the text of the cell
+            folder: folder of the table
+            split: split of the image, which distinguishes images with the same name
         """
         plain = cell.replace("\\", "/")
         parts = _parts(plain)
@@ -56,20 +57,22 @@ class Images:
         return [self.files[i] for i in found]
 
     def folder_split(self, file: str) -> str | None:
-        """The split that a folder on the way to an image says."""
+        """Return the split given by a folder in the path of an image; None if there is none."""
         folders = os.path.relpath(file, self.root).split(os.sep)[:-1]
         return next(filter(None, map(split_of, folders)), None)
 
     def _below(self, folder: str | None) -> str:
-        """A folder as a path below the root; "" for the root and for what is elsewhere."""
+        """Return a folder's path relative to the root; "" for the root and for folders outside."""
         if folder is None:
             return ""
         path = os.path.relpath(folder, self.root).replace(os.sep, "/")
         return "" if path == "." or path.startswith("..") else path
 
     def _likeliest(self, found: list[int], cell: str, base: str, split: str | None) -> list[int]:
-        """Of several images those that are written exactly so, lie by the table, or are of its
-        split; as far as that leaves any."""
+        """Select from several images: an exact match, then the same folder, then the same split.
+
+        A criterion that no image meets is ignored.
+        """
         for fits in (
             lambda i: _ends_with(self._paths[i], cell),
             lambda i: bool(base) and self._paths[i].startswith(f"{base}/"),
@@ -83,7 +86,7 @@ class Images:
 
 
 class _Index:
-    """Paths by all of them, their last part and their last two parts."""
+    """Index of paths by the whole path, the last part, and the last two parts."""
 
     def __init__(self, paths: Sequence[str]):
         self.paths = paths
@@ -97,11 +100,11 @@ class _Index:
                 self.ends.setdefault("/".join(parts[-2:]), []).append(i)
 
     def find(self, parts: list[str], base: str, goes_up: bool) -> list[int]:
-        """Places of the paths that these parts name: see `Images.find`."""
+        """Return positions of the paths that these parts refer to (see `Images.find`)."""
         path = "/".join(parts)
         if base:
             inside = base.split("/")
-            if goes_up:  # how often does not matter: it is inside the root in any case
+            if goes_up:  # one level is enough, because the path is inside the root in any case
                 inside = inside[:-1]
             if found := self.whole.get("/".join([*inside, path])):
                 return found
@@ -113,7 +116,7 @@ class _Index:
 
 
 def _parts(path: str) -> list[str]:
-    """Names of a path, without those that only lead about."""
+    """Return the parts of a path, with "." and ".." resolved."""
     parts: list[str] = []
     for name in path.split("/"):
         if name == "..":
@@ -124,14 +127,17 @@ def _parts(path: str) -> list[str]:
 
 
 def _key(text: str) -> str:
-    """What is the same in all spellings of a path."""
+    """Return a key that is equal for all spellings of a path."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", text.casefold())
 
 
 def _ends_with(path: str, cell: str) -> bool:
-    """Whether one ends with the other, case and all, with or without the path's extension."""
+    """Return whether one text ends with the other, with or without the path's extension.
+
+    Case matters here.
+    """
     path, cell = (unicodedata.normalize("NFC", text) for text in (path, cell))
     wholes = [f"/{whole}" for whole in (path, os.path.splitext(path)[0])]
     return any(whole.endswith(f"/{cell}") or f"/{cell}".endswith(whole) for whole in wholes)

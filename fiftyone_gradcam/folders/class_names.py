@@ -1,4 +1,4 @@
-"""Files that say what the classes are called."""
+"""Files that map folder or file names to class names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ NAMED = re.compile(r"\s*(?P<key>[^=:,\t]+?)\s*(?:[=:,\t]|\s(?=\S))\s*(?P<name>.+
 
 
 def read_names(path: str) -> dict[str, str]:
-    """The classes' names, by what stands for them in folders or files.
+    """Read class names by the names used in folders or files.
 
-    Lines such as `1 = Makino`, `1: Makino`, `1,Makino` or `n02123045 tabby`; or a JSON object.
+    The file contains lines such as `1 = Makino`, `1: Makino`, `1,Makino` or `n02123045 tabby`, or a
+    JSON object.
 
     Raises:
-        ValueError: naming the line that is none, or a key that stands twice
+        ValueError: naming the invalid line, or a key that occurs twice
         FileNotFoundError: if there is no such file
     """
     text = read_text(path)
@@ -46,12 +47,12 @@ def read_names(path: str) -> dict[str, str]:
 
 
 def names_of(root: str, path: str | None, labels: set[str]) -> dict[str, str]:
-    """What the classes of a folder are called, by what stands for them.
+    """Return the class names of a folder by the names used in it.
 
     Args:
-        root: of the folder
-        path: a file of names; None takes one of the folder that names all labels
-        labels: that stand in the folder
+        root: the folder
+        path: a file of names; by default (None), a file in the folder that names all labels
+        labels: labels that occur in the folder
     """
     if path is not None:
         return read_names(path)

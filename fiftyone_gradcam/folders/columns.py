@@ -1,4 +1,4 @@
-"""Which column of a table names the images, which the classes, and which the splits."""
+"""Detect which columns of a table contain the images, the classes and the splits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .csv_file import Head
 from .split_names import split_of
 
-# Headers as `_key` makes them, those that say most first.
+# Headers as returned by `_key`, the most specific first.
 _IMAGES = (
     "path paths filepath filepaths imagepath imagepaths imgpath relativepath relpath file files "
     "filename filenames imagefile imagefilename imagefilepath imagename imagenames imgname "
@@ -24,17 +24,17 @@ _LABELS = (
     "findinglabels findinglabel annotation tag classid labelid categoryid speciesid targetid "
     "name id"
 )
-# Whose words are those of a split: a "valid" of 0 and 1 says something else.
+# Columns with names of splits; a "valid" column of 0 and 1 means something else.
 _SPLITS = (
     "split splits subset set dataset datasplit datasubset partition phase usage fold folds valid"
 )
 IMAGES, LABELS, SPLIT_COLUMNS = _IMAGES.split(), _LABELS.split(), _SPLITS.split()
-FLAGS = {  # columns of yes and no
+FLAGS = {  # columns with yes and no
     **dict.fromkeys(("istrain", "istraining", "istrainingimage"), "train"),
     **dict.fromkeys(("isval", "isvalid", "isvalidation", "isdev", "iseval"), "val"),
     **dict.fromkeys(("istest", "istesting", "isholdout"), "test"),
 }
-BARE_FLAGS = {  # which may be classes too, in a table with a column for each class
+BARE_FLAGS = {  # these may also be classes in a table with a column for each class
     "train": "train", "training": "train", "val": "val", "validation": "val",
     "dev": "val", "eval": "val", "test": "test", "testing": "test", "holdout": "test",
 }  # fmt: skip
@@ -45,14 +45,15 @@ REMEDY = "Name them by image_column and label_column"
 
 @dataclass(frozen=True)
 class Columns:
-    """Places of the columns that matter.
+    """Positions of the relevant columns.
 
     Attributes:
-        image: of what names the images
-        label: of the classes; None in a table with a column of 0 and 1 for each class
-        classes: of these columns
-        splits: of those that may tell the split
-        is_sure: whether the headers say so; otherwise it is the one column beside the images
+        image: column of the images
+        label: column of the classes; None in a table with a column of 0 and 1 for each class
+        classes: the columns of such a table
+        splits: columns that may contain the split
+        is_sure: whether this follows from the headers; otherwise, the label is the only other
+            column
     """
 
     image: int
@@ -64,7 +65,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Named:
-    """Headers that were named: of the images, the classes and the split; None of what was not."""
+    """Headers given by the user for the images, the classes and the split; None if not given."""
 
     image: str | None = None
     label: str | None = None
@@ -72,15 +73,15 @@ class Named:
 
     @property
     def any(self) -> bool:
-        """Whether one was."""
+        """Whether any header is given."""
         return any((self.image, self.label, self.split))
 
 
 def choose_columns(head: Head, named: Named | None = None) -> Columns:
-    """Tell the columns of a table apart by its headers, as far as they are not named.
+    """Detect the columns of a table by their headers, unless the user gives them.
 
     Raises:
-        ValueError: listing the headers, if they do not tell
+        ValueError: listing the headers, if they are not recognized
     """
     named, header = named or Named(), head.header
     keys = [_key(cell) for cell in header]
@@ -95,7 +96,7 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
         )
     free = [place for place in range(len(header)) if place not in given]
     if image is None:
-        # The last resorts name a class as often: "id" or "name" beside nothing better.
+        # The last candidates, "id" and "name", may just as well mean a class.
         image = _first(keys, IMAGES, free)
         if image is None:
             raise ValueError(f"{_told(head)}: none of them is known to name images. {REMEDY}")
@@ -119,7 +120,7 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
 
 
 def split_of_name(path: str) -> str | None:
-    """The split that the name of a file or folder says, as "Training_set.csv" does."""
+    """Return the split given by the name of a file or folder, such as "Training_set.csv"."""
     stem = os.path.splitext(os.path.basename(path))[0]
     words = [word for word in re.split(r"[\W_\d]+", stem) if word]
     found = {split_of(word) for word in words} - {None}
@@ -127,20 +128,20 @@ def split_of_name(path: str) -> str | None:
 
 
 def flag_of(header: str) -> str | None:
-    """The split that a column of yes and no stands for; None if it does not."""
+    """Return the split that a column of yes and no represents; None if there is none."""
     key = _key(header)
     return FLAGS.get(key) or BARE_FLAGS.get(key)
 
 
 def listed(cells: Iterable[str]) -> str:
-    """Some texts, for a message."""
+    """Format some texts for a message."""
     cells = list(cells)
     more = f" and {len(cells) - MOST_HEADERS} more" if len(cells) > MOST_HEADERS else ""
     return ", ".join(repr(cell[:80]) for cell in cells[:MOST_HEADERS]) + more
 
 
 def _key(text: str) -> str:
-    """A header without what differs between spellings: "Image ID", "image_id" and "imageId"."""
+    """Return a header without differences in spelling: "Image ID", "image_id" and "imageId"."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", text).casefold())
 
 
@@ -149,7 +150,7 @@ def _told(head: Head) -> str:
 
 
 def _named(head: Head, argument: str, name: str | None) -> int | None:
-    """The place of a column that was named."""
+    """Return the position of a column given by its header."""
     if name is None:
         return None
     if not isinstance(name, str) or not name.strip():
@@ -169,13 +170,13 @@ def _first(keys: Sequence[str], names: Sequence[str], free: Sequence[int]) -> in
 
 
 def _label_column(keys: Sequence[str], free: Sequence[int], is_pair: bool) -> int | None:
-    """The column of classes. An "id" is none, unless it is all there is beside the images."""
+    """Return the column of classes; "id" is only accepted if it is the only other column."""
     names = LABELS if is_pair else [name for name in LABELS if name != "id"]
     return _first(keys, names, free)
 
 
 def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tuple[int, ...]:
-    """The columns of 0 and 1, one for each class; none if there are fewer than two."""
+    """Return the columns of 0 and 1, one for each class; none if there are fewer than two."""
     if not head.rows:
         return ()
 
@@ -190,7 +191,7 @@ def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tupl
         for place in free
         if head.header[place] and keys[place] not in {*SPLIT_COLUMNS, *FLAGS} and is_marked(place)
     ]
-    # "train" may be a vehicle, or say which images are for training: then a class is marked too.
+    # "train" may be a class (a vehicle), or mark training images: then a class is also marked.
     bare = [place for place in found if keys[place] in BARE_FLAGS]
     marked = [sum(row[p].lower() in YES for p in found if p < len(row)) for row in head.rows]
     if bare and max(marked) > 1:

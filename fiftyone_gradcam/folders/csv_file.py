@@ -1,4 +1,4 @@
-"""CSV files as people have them: encodings, delimiters, and what is not a table at all."""
+"""Reading of CSV files: detects encodings and delimiters, and rejects files that are not tables."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-HEAD_BYTES = 1 << 20  # all that is read to see whether a file is a table
+HEAD_BYTES = 1 << 20  # maximum size that is read to detect a table
 HEAD_ROWS = 50
 LONGEST_LINE = 1 << 26
 DELIMITERS = ",;\t|"
 BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: it begins with the same bytes
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, which starts with the same bytes
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-END = "\x1e"  # a last line of our own: it comes back as a row unless a quote is left open
-SEPARATOR = re.compile(r"sep=([,;|\t])", re.IGNORECASE)  # Excel's first line, if it has one
+END = "\x1e"  # added as a last line; it is read as a separate row unless a quote is left open
+SEPARATOR = re.compile(r"sep=([,;|\t])", re.IGNORECASE)  # Excel's optional first line
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Head:
     """The beginning of a CSV file.
 
     Attributes:
-        path: of the file
-        encoding: of its text
-        delimiter: between the cells
-        header: the cells of its first line
-        rows: some of those below it
+        path: path of the file
+        encoding: encoding of its text
+        delimiter: character between the cells
+        header: cells of the first line
+        rows: the first rows below it
     """
 
     path: str
@@ -45,10 +45,10 @@ class Head:
 
 
 def read_head(path: str) -> Head:
-    """The header of a CSV file, and some rows; never more than a MB is read.
+    """Read the header of a CSV file, and its first rows; at most 1 MB is read.
 
     Raises:
-        ValueError: if it is empty, no text, or its first line is too long
+        ValueError: if it is empty, not text, or its first line is too long
         OSError: if it cannot be read
     """
     with open(path, "rb") as file:
@@ -79,12 +79,12 @@ def read_head(path: str) -> Head:
 
 
 def read_rows(head: Head) -> Iterator[tuple[int, list[str]]]:
-    """The rows below the header of a CSV file, with their numbers: that of the header is 1.
+    """Yield the rows below the header of a CSV file with their numbers; that of the header is 1.
 
-    Cells are stripped, rows without any text left out.
+    Cells are stripped, and empty rows left out.
 
     Raises:
-        ValueError: naming the line from which on it cannot be read
+        ValueError: naming the first line that cannot be read
         OSError: if it cannot be read
     """
     encoding = whole_encoding(head.path)
@@ -123,7 +123,7 @@ def read_rows(head: Head) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_text(path: str) -> str:
-    """The text of a file, in whichever of the usual encodings.
+    """Read the text of a file in any of the common encodings.
 
     Raises:
         ValueError: if it is not text
@@ -134,7 +134,7 @@ def read_text(path: str) -> str:
 
 
 def whole_encoding(path: str) -> str:
-    """The encoding of a file, all of which is looked at.
+    """Detect the encoding of a file from its whole content.
 
     Raises:
         ValueError: if it is not text
@@ -149,12 +149,12 @@ def whole_encoding(path: str) -> str:
 
 
 def _encoding(chunks: Callable[[], Iterable[bytes]], path: str, final: bool) -> str:
-    """UTF-8 if it is that, or what its first bytes say; else what Excel writes on Windows.
+    """Return the encoding given by the first bytes, or UTF-8, or else that of Excel on Windows.
 
     Args:
-        chunks: gives the bytes, each time that it is called
-        path: for the message
-        final: whether a letter that is cut off at the end is an error
+        chunks: returns an iterator over the bytes each time it is called
+        path: path of the file, for the message
+        final: whether an incomplete character at the end is an error
     """
     for name in _first_guess(next(iter(chunks()), b""), path):
         decoder = codecs.getincrementaldecoder(name)()
@@ -172,13 +172,13 @@ def _encoding(chunks: Callable[[], Iterable[bytes]], path: str, final: bool) -> 
 
 
 def _first_guess(chunk: bytes, path: str) -> list[str]:
-    """The encodings that a file may have by its first bytes, the likely ones first."""
+    """Return the possible encodings according to the first bytes, the most likely first."""
     for bom, name in BOMS:
         if chunk.startswith(bom):
             return [name]
     sample = chunk[:4096]
     if 0 in sample:
-        # Letters of Western tables in UTF-16 have a zero as every second byte.
+        # In UTF-16, every second byte of Western text is zero.
         even, odd = sample[::2].count(0), sample[1::2].count(0)
         if max(even, odd) > 0.4 * len(sample) / 2 and min(even, odd) < 0.05 * len(sample) / 2:
             return ["utf-16-le" if odd > even else "utf-16-be"]
@@ -192,6 +192,6 @@ def _separator(line: str) -> str | None:
 
 
 def _parse(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    """Rows from the header on."""
+    """Yield rows, starting with the header."""
     rest = itertools.dropwhile(lambda line: not line.strip() or _separator(line), lines)
     return csv.reader(rest, delimiter=delimiter, skipinitialspace=True)

@@ -1,4 +1,4 @@
-"""Which files of a folder may be images: recognized by their names; none is opened."""
+"""Find files that may be images by their names, without opening them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .walking import Walk, walk
 
-# Files that are recognized by their names; what has another name is opened.
+# Extensions of files that are not images; files with other extensions are opened.
 OTHERS = (
     "txt md rst csv tsv json jsonl xml yaml yml toml ini cfg log html htm css js py ipynb m mat "
     "npy npz pt pth onnx h5 hdf5 pkl pickle db sqlite lock pdf doc "
@@ -19,22 +19,22 @@ OTHERS = (
 PACKED = "zip tar gz tgz bz2 tbz2 xz txz zst 7z rar"
 ARCHIVES = frozenset(PACKED.split())
 NO_IMAGES = frozenset(OTHERS.split()) | ARCHIVES
-MOST_LINKS = 20  # named
+MOST_LINKS = 20  # maximum number of links that are named
 
 
 @dataclass
 class Found:
-    """The files of a folder.
+    """Files in a folder.
 
     Attributes:
-        files: absolute paths of those that may be images, in order
-        sizes: of these, in bytes
-        skipped: (path, reason) of those that should be and cannot
-        passed_over: number of those that are none, by reason
-        archives: paths of those that may hold images, packed
-        same: groups of paths of one file that stands at several, through links
-        notes: what a person should know of the folders
-        stopped: why no file is listed, of a folder of a hundred thousand others
+        files: sorted absolute paths of files that may be images
+        sizes: their sizes in bytes
+        skipped: (path, reason) of files that should be images but cannot be read
+        passed_over: number of files that are not images, by reason
+        archives: paths of archives, which may contain images
+        same: groups of paths that are the same file, through links
+        notes: remarks about the folders
+        stopped: why no files are listed, for a folder of 100,000 other files
     """
 
     files: list[str] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Found:
 
 
 def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
-    """List a folder and all below it.
+    """List the files in a folder and below it.
 
-    Hidden files, those of operating systems and files of other kinds are passed over. Links to
+    Hidden files, files of the operating system and files of other types are ignored. Links to
     folders are followed once (see `walking`).
 
     Args:
         root: absolute path of the folder
-        skip: patterns of names, or of paths below the folder, to pass over too
+        skip: patterns of names, or of paths relative to the folder, that are also ignored
     """
     walked = walk(root)
     found = Found(skipped=list(walked.closed))
@@ -68,7 +68,7 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
         )
         return found
     inodes: list[int] = []
-    linked: set[int] = set()  # those of them that may be another's
+    linked: set[int] = set()  # inodes that may have several paths
     for folder, names in walked.folders:
         for name in names:
             path = os.path.join(folder, name)
@@ -93,7 +93,7 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
 
 
 def _tell_links(found: Found, walked: Walk, root: str) -> None:
-    """Name the links to folders, followed or not."""
+    """Add remarks about links to folders."""
     linked = [
         f"{os.path.relpath(link, root)} is a link to {target}, which is read"
         for link, target in walked.links
@@ -112,7 +112,7 @@ def _tell_links(found: Found, walked: Walk, root: str) -> None:
 
 
 def _reason(name: str, path: str, skip: tuple[str, ...]) -> str | None:
-    """Why a file is passed over by its name; None if it is not."""
+    """Return why a file is ignored because of its name; None if it is not."""
     for pattern in skip:
         if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, pattern):
             return f"of the pattern {pattern!r}"
@@ -121,7 +121,7 @@ def _reason(name: str, path: str, skip: tuple[str, ...]) -> str | None:
 
 
 def _about(path: str) -> os.stat_result | str:
-    """What the system says of a file, without opening it; or why it cannot be an image."""
+    """Return the status of a file, without opening it; or why it cannot be an image."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -138,12 +138,12 @@ def _about(path: str) -> os.stat_result | str:
 
 
 def _same(files: list[str], inodes: list[int], linked: set[int]) -> list[list[str]]:
-    """Groups of paths that are one file, by what the system says of those that are linked."""
+    """Return groups of paths that are the same file, according to their inodes."""
     groups: dict[int, list[str]] = {}
     for path, inode in zip(files, inodes, strict=True):
         if inode in linked:
             groups.setdefault(inode, []).append(path)
-    # Two disks may give two files one number.
+    # Files on different disks may have the same inode.
     same = ([p for p in group if _is_same(p, group[0])] for group in groups.values())
     return [group for group in same if len(group) > 1]
 
@@ -151,5 +151,5 @@ def _same(files: list[str], inodes: list[int], linked: set[int]) -> list[list[st
 def _is_same(path: str, other: str) -> bool:
     try:
         return os.path.samefile(path, other)
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted in the meantime
         return False

@@ -1,4 +1,4 @@
-"""Guessing the layout of a folder: what a person would say of the paths of its images."""
+"""Guess the layout of a folder from the paths of its images."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .layout import UNLABELLED, Layout, prefix
 from .split_names import is_generic, parse, splits_among, splits_of
 
 Parts = tuple[str, ...]
-# What cameras and programs call files: no classes, where nothing else is there.
+# Names that cameras and programs give to files, which are not classes on their own.
 CAMERAS = (
     "img image dsc dscn dscf pict pic picture photo pxl mvi gopr frame scan screenshot win vid file"
 )
 
 
 def guess(paths: Sequence[Sequence[str]]) -> Layout:
-    """The layout that the paths of images look like; see `Layout` for what there is.
+    """Guess the layout of images from their paths (see `Layout`).
 
     Args:
-        paths: parts of each path below the root, the file's name last
+        paths: parts of each path relative to the root, ending with the file's name
     """
     folders = [tuple(parts[:-1]) for parts in paths]
     folders = [parts for parts in folders if not _is_unlabelled(parts)]
@@ -44,10 +44,10 @@ def guess(paths: Sequence[Sequence[str]]) -> Layout:
 def with_choices(
     guessed: Layout, paths: Sequence[Sequence[str]] = (), **choices: str | None
 ) -> Layout:
-    """A layout with what was chosen instead of what was guessed.
+    """Return a guessed layout with some attributes replaced by the user's choices.
 
     Args:
-        guessed: for what is None
+        guessed: used for choices that are None
         paths: of the images, as in `guess`
         **choices: attributes of `Layout`
     """
@@ -55,7 +55,8 @@ def with_choices(
     if "pattern" in chosen:
         chosen.setdefault("label_from", "pattern")
     if chosen.get("split_from", guessed.split_from) != guessed.split_from:
-        # Whoever says where splits stand also means those whose names say more, as seg_train does.
+        # If the user says where splits are, they include names with additional words, such as
+        # seg_train.
         at = {"outer folder": slice(0, 1), "inner folder": slice(1, None)}.get(chosen["split_from"])
         bare = replace(guessed, split_from="nothing")
         folders = [bare.class_folders(parts)[0][at] for parts in paths] if at else []
@@ -65,8 +66,11 @@ def with_choices(
 
 
 def _around(folders: Sequence[Parts], paths: Sequence[Sequence[str]]) -> Parts:
-    """The folders that are each alone around all others: those in the last one hold the classes,
-    or are splits, or the files in it tell their classes by their names."""
+    """Return the folder that contains everything, as parts of its path.
+
+    Its parents contain nothing else. It contains the classes, splits, or files whose names give
+    their classes.
+    """
     at: Parts = ()
     while True:
         firsts = {parts[len(at)] for parts in folders if _is_below(parts, at)}
@@ -86,7 +90,7 @@ def _is_unlabelled(parts: Parts) -> bool:
 
 
 def _is_below(parts: Parts, at: Parts) -> bool:
-    """Whether a folder is inside another one."""
+    """Return whether a folder is inside another one."""
     return len(parts) > len(at) and parts[: len(at)] == at
 
 
@@ -99,15 +103,18 @@ def _outer_splits(folders: Sequence[Parts]) -> dict[str, str | None] | None:
 
 
 def _inner_splits(folders: Sequence[Parts]) -> dict[str, str | None] | None:
-    """Splits in the classes, innermost or just inside, in all of them."""
+    """Return splits inside all classes, either as innermost folders or directly inside."""
     if folders and all(len(parts) > 1 for parts in folders):
         return splits_of({p[-1] for p in folders}) or splits_of({p[1] for p in folders})
     return None
 
 
 def _inside_splits(folders: Sequence[Parts], splits: dict[str, str | None]) -> set[Parts]:
-    """Folders that are alone in a split and no class: `seg_train/seg_train`, `train/images`, or
-    the same in all splits, with the classes inside."""
+    """Return folders that are alone inside a split and are not a class.
+
+    For example `seg_train/seg_train`, `train/images`, or the same name in all splits, with the
+    classes inside.
+    """
     found: set[Parts] = set()
     alone: dict[str, set[str]] = {}
     for name, split in splits.items():
@@ -131,16 +138,22 @@ def _inside_splits(folders: Sequence[Parts], splits: dict[str, str | None]) -> s
 
 
 def _names_say_classes(paths: Sequence[Sequence[str]], layout: Layout) -> bool:
-    """Whether the files' names begin with their classes, at least those of training images."""
+    """Return whether names of files start with their classes, at least those of training images."""
     training = [parts[-1] for parts in paths if layout.class_folders(parts)[1] == "train"]
     return _are_classes(training, 2) or _are_classes([parts[-1] for parts in paths])
 
 
 def _are_classes(names: Sequence[str], may_be_single: int = 0) -> bool:
-    """Whether names begin with classes; so many classes may have a single file each."""
+    """Return whether names start with classes.
+
+    Args:
+        names: names of files
+        may_be_single: number of classes that may have a single file each
+    """
     prefixes = Counter(prefix(name) for name in names)
     unnamed = prefixes.pop(None, 0)
-    # IMG_1.jpg, IMG_2.jpg: one prefix is none; and each file a class of its own is none either.
+    # A single prefix (IMG_1.jpg, IMG_2.jpg) is not a class, and neither are prefixes that all
+    # differ.
     if len(prefixes) < 2 or all(name.casefold() in CAMERAS.split() for name in prefixes):
         return False
     shared = sum(count for count in prefixes.values() if count > 1)

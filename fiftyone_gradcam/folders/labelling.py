@@ -1,4 +1,4 @@
-"""Which tables of a folder say what the classes are, and what they say together."""
+"""Select the tables of a folder that give the classes, and merge them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .columns import Named, split_of_name
 from .table import Table, read_columns, read_table
 
 UNSURE = ", and none of its columns is known to hold any"
-MOST_BYTES = 50_000_000  # of a table that is read although folders may be the classes
-MOST_PARTED = 0.05  # of the images that two tables label otherwise, before they are two things
-LEAST_NAMED = 0.25  # of the images, by a table that is believed although files begin with classes
-CROSSING = 0.2  # of the images that lie in another folder than most of their label
+MOST_BYTES = 50_000_000  # maximum size of a table that is read if folders may be the classes
+MOST_PARTED = 0.05  # maximum share of images that two tables may label differently
+LEAST_NAMED = 0.25  # minimum share of images in a table that overrides names of files
+CROSSING = 0.2  # maximum share of images that are not in the main folder of their label
 
 
 @dataclass
 class Labelling:
-    """What tables say.
+    """Labels given by tables.
 
     Attributes:
         found: (label or None, split or None) by absolute path of the image
-        tables: which columns are taken for what, by path of the table
-        left_out: (row, reason) of rows that say nothing
-        notes: what a person should know
+        tables: how the columns are used, by path of the table
+        left_out: (row, reason) of rows that are not used
+        notes: remarks for the user
         unused: why tables are not used, by path
-        absent: that one of the notes that tells of images without a row
-        only_fills: whether they are for images alone that lie in no class folder
+        absent: the one of the notes that is about images without a row
+        only_fills: whether only images outside of class folders are labeled by tables
     """
 
     found: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -51,20 +51,20 @@ def labels_of_folder(
     named: Named | None = None,
     must: bool = False,
 ) -> Labelling:
-    """What the tables of a folder say, if it is to be believed.
+    """Return the labels given by the tables of a folder, if they should be used.
 
     Args:
-        images: of the folder
+        images: images of the folder
         guesses: the class of each image without a table, by its path
-        are_folders: whether these are names of folders; else they are what files begin with
-        given: paths of tables; without them those at hand are looked at
-        named: headers of columns, as far as they are not to be guessed
-        must: whether the labels are known to stand in a table; otherwise they may not, and none
-            is an error that cannot be used
+        are_folders: whether these are names of folders; otherwise they are prefixes of file names
+        given: paths of tables; by default, the tables in the folder
+        named: headers of columns that are given instead of guessed
+        must: whether the labels are known to be in a table; otherwise, unusable tables are not an
+            error
 
     Raises:
-        ValueError: if a table that was given cannot be used, none of those at hand can although
-            one must, or two tables label the same images differently
+        ValueError: if a given table cannot be used, if none of the tables in the folder can be used
+            although one is required, or if two tables label the same images differently
     """
     named = named or Named()
     if given:
@@ -75,7 +75,7 @@ def labels_of_folder(
         found = _usable(images, at_hand, named, must)
         _check_found(found, images, guesses, must)
         return found
-    # The folders may be the classes: then no table stops the import, and none is read that is big.
+    # The folders may be the classes: then no table stops the import, and large tables are not read.
     sheets = [x for x in at_hand.sheets if x[1].is_sure and _is_small(x[0].path)]
     own = {
         head.path: f"the folders are the classes{'' if columns.is_sure else UNSURE}"
@@ -83,7 +83,7 @@ def labels_of_folder(
     }
     try:
         found = _usable(images, AtHand(sheets, own | at_hand.unused), named, must)
-    except ValueError:  # they contradict each other
+    except ValueError:  # the tables contradict each other
         return Labelling(unused=own | at_hand.unused, notes=_offers(own))
     labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
     if know_better(labelled, guesses):
@@ -102,10 +102,10 @@ def labels_of_folder(
 def _check_found(
     found: Labelling, images: Images, guesses: dict[str, str | None], must: bool
 ) -> None:
-    """Leave tables that say little where the names of files say more.
+    """Discard tables with few images if the names of files give the classes.
 
     Raises:
-        ValueError: if there are none, and there must be
+        ValueError: if there are no tables although one is required
     """
     if must and not found.tables:
         reasons = found.unused.items()
@@ -122,7 +122,7 @@ def _check_found(
 
 
 def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labelling:
-    """What those tables at hand say that name images."""
+    """Merge the tables in the folder that name images."""
     tables, unused = [], dict(at_hand.unused)
     sure = [sheet for sheet in at_hand.sheets if sheet[1].is_sure]
     for head, columns in sure or at_hand.sheets:
@@ -145,13 +145,13 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
 
 
 def _count_filled(labelled: dict[str, str], folders: dict[str, str | None]) -> int:
-    """How many images without a class have one of the folders' classes by a table."""
+    """Return how many images outside of class folders get a folder's class from a table."""
     filled = [label for path, label in labelled.items() if folders.get(path) is None]
     return len(filled) if set(filled) <= set(folders.values()) else 0
 
 
 def _offers(paths: Iterable[str]) -> list[str]:
-    """Notes of tables that could be used instead of folders."""
+    """Return remarks about tables that could be used instead of folders."""
     return [
         f"The table {os.path.basename(path)} is not used. To take the classes from it, say that "
         f"they stand in a table"
@@ -160,11 +160,11 @@ def _offers(paths: Iterable[str]) -> list[str]:
 
 
 def know_better(labelled: dict[str, str], folders: dict[str, str | None]) -> bool:
-    """Whether folders are not the classes: images of one label lie in several of them.
+    """Return whether folders are not classes, because images of one label are in several folders.
 
     Args:
-        labelled: label by path, of a table
-        folders: class by path, of the folders
+        labelled: label by path, from a table
+        folders: class by path, from the folders
     """
     inside = [(x, folders[path]) for path, x in labelled.items() if folders[path] is not None]
     homes: Counter = Counter()
@@ -182,10 +182,10 @@ def _is_small(path: str) -> bool:
 
 
 def _check_repeated(table: Table) -> None:
-    """Refuse a second column that does not look like classes.
+    """Check that the second column of a table looks like classes.
 
     Raises:
-        ValueError: if most labels stand once
+        ValueError: if most labels occur only once
     """
     if len(set(table.labels)) > max(1, len(table.labels) // 2):
         raise ValueError(
@@ -195,13 +195,13 @@ def _check_repeated(table: Table) -> None:
 
 
 def _merged(tables: list[Table], images: Images) -> Labelling:
-    """What tables say together.
+    """Merge tables.
 
     Raises:
-        ValueError: if two of them label the same images differently
+        ValueError: if two tables label the same images differently
     """
     found, root = Labelling(), images.root
-    # Beside test.csv, train.csv says a split; alone it may hold all that there is.
+    # Next to test.csv, train.csv means a split; alone, it may contain everything.
     splits = {table.path: split_of_name(table.path) for table in tables}
     if len(set(splits.values())) < len(tables) or len(tables) < 2:
         splits = {}

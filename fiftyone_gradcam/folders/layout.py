@@ -1,4 +1,4 @@
-"""Layouts: where the class and the split of a file stand in its path."""
+"""Layouts: where the class and the split of a file are given in its path."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ UNLABELLED = ("_unlabeled", "_unlabelled")
 LABEL_FROM = ("folder", "file name", "pattern", "table", "nothing")
 SPLIT_FROM = ("outer folder", "inner folder", "nothing")
 LEVELS = ("first", "last", "joined")
-# "apple_12", "1_0001", "mixed fruit-7", "cat (3)": all before the number; "apple12": the letters.
+# The part before the number in "apple_12", "1_0001", "mixed fruit-7" and "cat (3)", or the letters
+# in "apple12".
 PREFIX = re.compile(
     r"(?P<label>.*[^ _\-.(])(?:[ _\-.]+\d+|[ _\-.]*\(\d+\))|(?P<letters>.*[^\W\d_])\d+"
 )
 
-Reading = tuple[str | None, str | None]  # label and split; None where there is none
+Reading = tuple[str | None, str | None]  # label and split, None if there is none
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the class and the split of a file stand.
+    """Where the class and the split of a file are given.
 
     Attributes:
-        label_from: where the class stands: "folder" (it is a folder's name), "file name" (what
-            comes before the number of `apple_12.jpg`), "pattern", "table" (a CSV file) or
-            "nothing" (no file has one)
-        split_from: "outer folder" (`train/cat/1.jpg`), "inner folder" (`cat/train/1.jpg`) or
-            "nothing"
-        level: of nested folders (`cat/siamese/1.jpg`): "first" (cat), "last" (siamese) or
-            "joined" (cat/siamese)
-        pattern: a regular expression that is searched in the path below the root, whose folders
-            are parted by "/"; the group named "label" is the class, one named "split" the split
-        splits: of folders, by name, where a name alone does not say it
-        passed: folders, by their parts below the root, that are neither class nor split: they
-            hold all that there is, as `photos` does in `photos/cat/1.jpg`, `photos/dog/1.jpg`
+        label_from: where the class is given: "folder" (name of a folder), "file name" (the part
+            before the number in `apple_12.jpg`), "pattern", "table" (a CSV file) or "nothing" (no
+            file has a class)
+        split_from: where the split is given: "outer folder" (`train/cat/1.jpg`), "inner folder"
+            (`cat/train/1.jpg`) or "nothing"
+        level: which of several nested folders (`cat/siamese/1.jpg`) names the class: "first" (cat),
+            "last" (siamese) or "joined" (cat/siamese)
+        pattern: a regular expression that is searched in the path relative to the root, with "/"
+            between folders; the group named "label" is the class, and a group named "split" the
+            split
+        splits: split of folders, by name, if the name alone does not determine it
+        passed: folders, by their parts below the root, that are neither class nor split, because
+            they contain everything, such as `photos` in `photos/cat/1.jpg`, `photos/dog/1.jpg`
 
     Raises:
-        ValueError: if a choice is not understood
+        ValueError: if a choice is invalid
     """
 
     label_from: str = "folder"
@@ -66,18 +68,18 @@ class Layout:
             check_pattern(self.pattern)
 
     def read(self, parts: Sequence[str]) -> Reading:
-        """The label and the split of a file.
+        """Return the label and the split of a file.
 
         Args:
-            parts: of its path below the root, the file's name last
+            parts: parts of its path relative to the root, ending with the file's name
         """
         return self.read_all([parts])[0]
 
     def read_all(self, paths: Sequence[Sequence[str]]) -> list[Reading]:
-        """The label and the split of each file.
+        """Return the label and the split of each file.
 
         Args:
-            paths: parts of each path below the root, the file's name last
+            paths: parts of each path relative to the root, ending with the file's name
 
         Raises:
             ValueError: if the pattern takes more than a second
@@ -95,7 +97,7 @@ class Layout:
         ]
 
     def class_folders(self, parts: Sequence[str]) -> tuple[list[str], str | None]:
-        """The folders of a file that may be classes, and the split that another one says."""
+        """Return the folders of a file that may be classes, and the split given by another one."""
         folders = [
             name for i, name in enumerate(parts[:-1]) if tuple(parts[: i + 1]) not in self.passed
         ]
@@ -126,18 +128,18 @@ class Layout:
         if self.label_from == "folder" and self.level != "first":
             words += {"last": ", the innermost", "joined": "s, joined"}[self.level]
         if self.split_from == "nothing":
-            elsewhere = self.label_from in ("table", "pattern")  # which may tell the splits too
+            elsewhere = self.label_from in ("table", "pattern")  # which may also give the splits
             return words if elsewhere else f"{words}; there are no splits"
         return f"{words}; the {self.split_from} is the split"
 
 
 def prefix(name: str) -> str | None:
-    """What comes before the number at the end of a file's name, such as "apple" of apple_12.jpg."""
+    """Return the part before the number in a file's name, such as "apple" of apple_12.jpg."""
     stem = name.rpartition(".")[0] or name
     found = PREFIX.fullmatch(stem)
     return found and (found["label"] or found["letters"])
 
 
 def _label(words: str | None) -> str | None:
-    """A class name: one spelling of what looks alike (macOS parts letters from their accents)."""
+    """Return a normalized class name (macOS decomposes accented letters); None if it is empty."""
     return unicodedata.normalize("NFC", words).strip() or None if words else None

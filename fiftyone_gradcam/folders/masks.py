@@ -1,4 +1,4 @@
-"""Masks among images: recognized by their names and places, and proved by their pixels."""
+"""Masks among images, recognized by their names and places, and confirmed by their pixels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from .appearance import is_like_mask, is_mask, is_photo
 
 BESIDE, APART = "masks beside images", "masks in a folder of their own"
-# x_mask.png, x_mask_1.png, x-gt.png beside x.jpg
+# x_mask.png, x_mask_1.png, x-gt.png next to x.jpg
 ENDING = re.compile(
     r"(?P<stem>.+)[_\-. ](?:masks?|seg|segmentation|labelids|gt|ground[_\-]?truth|label|labels|"
     r"annotation|annot|trimap|matte)(?:[_\-]?\d+)?",
     re.IGNORECASE | re.DOTALL,
 )
-# Folders of masks: each of these words says so, if the pixels do not speak against it.
+# Words in names of folders of masks, unless the pixels contradict.
 APART_WORDS = (
     "mask masks gt gts groundtruth groundtruths truth truths annotation annotations annot annots "
     "seg segs segmentation segmentations segmap segmaps trimap trimaps matte mattes label labels "
@@ -27,8 +27,8 @@ APART_WORDS = (
 WORDS = frozenset(APART_WORDS.split())
 SURE = {"mask", "masks", "groundtruth", "groundtruths", "gt", "trimap", "trimaps", "truth"}
 _PIECES = re.compile(r"[\W_\d]+|(?<=[a-z])(?=[A-Z])")
-# What is looked at: so many files in so many folders; all folders if these differ, and all files of
-# a folder whose own differ, but for the rest of a very large one.
+# Numbers of files and folders that are sampled. If folders differ, all of them are checked; if
+# files in a folder differ, all of them are checked, up to MOST.
 SAMPLE, FOLDERS, MOST = 10, 12, 1000
 
 
@@ -37,8 +37,8 @@ class Masks:
     """Masks among the images of a folder.
 
     Attributes:
-        images: image that each mask belongs to, None if it is not known, by path of the mask
-        reasons: number of masks by where they stand
+        images: the image of each mask, by path of the mask; None if it is unknown
+        reasons: number of masks by location
     """
 
     images: dict[str, str | None] = field(default_factory=dict)
@@ -50,18 +50,19 @@ class Masks:
             self.reasons[reason] += 1
 
     def example(self) -> tuple[str, str | None]:
-        """A mask, and its image; one whose image is known, if there is one."""
+        """Return a mask and its image, preferably one whose image is known."""
         known = ((mask, image) for mask, image in self.images.items() if image is not None)
         return next(known, next(iter(self.images.items())))
 
 
 def find_masks(files: Sequence[str], root: str) -> Masks:
-    """Find the masks among images.
+    """Find masks among images.
 
-    A file may be a mask if it has the name of another one but for the extension (`1.jpg`,
-    `1.png`), or an ending such as `_mask`, or stands in a folder called masks, ground_truth or
-    the like. It is one if it looks like one (see `looks`) and the other like a photo; of many
-    such files in a folder some are looked at, and all if these are not of one kind.
+    A file may be a mask if its name is that of another file except for the extension (`1.jpg`,
+    `1.png`), or ends with a suffix such as `_mask`, or if it is in a folder called masks,
+    ground_truth or similar. It is a mask if it looks like one (see `appearance`) and the other file
+    like a photo. If there are many such files in a folder, a sample is checked, and all files if
+    the sample differs.
 
     Args:
         files: absolute paths
@@ -77,7 +78,7 @@ def find_masks(files: Sequence[str], root: str) -> Masks:
 
 
 def _folders_of_masks(files: Sequence[str], root: str) -> dict[str, list[str]]:
-    """Files in folders that are called like masks, by the outermost such folder."""
+    """Return files in folders with a name for masks, by the outermost such folder."""
     found, known = defaultdict(list), {}
     for path in files:
         folder = os.path.dirname(path)
@@ -96,7 +97,7 @@ def _words(name: str) -> set[str]:
 
 
 def _find_apart(found: Masks, apart: dict[str, list[str]], files: Sequence[str]) -> None:
-    """Masks in folders of their own."""
+    """Find masks in separate folders."""
     if not apart:
         return
     in_them = {path for paths in apart.values() for path in paths}
@@ -115,7 +116,8 @@ def _find_apart(found: Masks, apart: dict[str, list[str]], files: Sequence[str])
             if all(judged[path] for path, _ in pairs[folder]):
                 judged |= dict.fromkeys(paths, True)
         elif others and _words(os.path.basename(folder)) & SURE:
-            # Of other names than the images: masks if they are all like that, and those are not.
+            # Files with other names than the images are masks if all of them look like masks, and
+            # the images do not.
             some = _some([own[0] for own in others.values()], SAMPLE)
             are_masks = all(map(is_like_mask, _some(paths, SAMPLE)))
             judged |= dict.fromkeys(paths, are_masks and any(map(is_photo, some)))
@@ -125,7 +127,7 @@ def _find_apart(found: Masks, apart: dict[str, list[str]], files: Sequence[str])
 
 
 def _nearest(path: str, others: dict[str, list[str]]) -> str | None:
-    """The file with the name of a mask whose folders are most like its own."""
+    """Return the file with the name of a mask whose folders are most similar."""
     stem = _stem(path)
     ended = ENDING.fullmatch(stem)
     candidates = others.get(stem) or (others.get(ended["stem"]) if ended else None)
@@ -136,7 +138,7 @@ def _nearest(path: str, others: dict[str, list[str]]) -> str | None:
 
 
 def _find_ended(found: Masks, files: Sequence[str]) -> None:
-    """Masks whose names end so, beside their images: unless they are seen to be photos."""
+    """Find masks next to their images by suffixes of names, unless they look like photos."""
     beside = {os.path.splitext(path)[0]: path for path in files}
     kinds: dict[str, dict] = defaultdict(lambda: defaultdict(list))
     images = {}
@@ -154,7 +156,7 @@ def _find_ended(found: Masks, files: Sequence[str]) -> None:
 
 
 def _find_siblings(found: Masks, files: Sequence[str]) -> None:
-    """Masks that have the name of an image, and another extension."""
+    """Find masks that have the name of an image, and another extension."""
     alike = defaultdict(list)
     for path in files:
         alike[os.path.splitext(path)[0]].append(path)
@@ -173,18 +175,18 @@ def _find_siblings(found: Masks, files: Sequence[str]) -> None:
 
 
 def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> dict[str, bool]:
-    """Which of some files are masks of the images that stand with them.
+    """Return which files are masks of the given images.
 
     Args:
-        groups: (file, image), by folder
-        by_name: whether their names say so: then they are, unless they are seen to be photos
+        groups: (file, image) pairs, by folder
+        by_name: whether their names suggest masks: then they are, unless they look like photos
 
     Returns:
-        an answer for each file
+        the result for each file
     """
 
     def sample(pairs: list) -> bool | None:
-        """What all of some are, as far as it is to be seen; None if they differ."""
+        """Return the common result of some files, if it can be decided; None if they differ."""
         answers = {is_mask(*pair, by_name) for pair in _some(pairs, SAMPLE)} - {None}
         return None if len(answers) > 1 else True in answers
 
@@ -206,7 +208,7 @@ def _judge(groups: dict[str, list[tuple[str, str]]], by_name: bool = False) -> d
 
 
 def _some(values: Sequence, count: int) -> list:
-    """Some of many, the same each time; not at equal distances, for files may alternate."""
+    """Return a reproducible random sample; not at equal intervals, because files may alternate."""
     return random.Random(0).sample(list(values), min(count, len(values)))
 
 

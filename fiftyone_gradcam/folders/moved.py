@@ -1,4 +1,4 @@
-"""Files that are elsewhere now: recognized by their content, not by their names alone."""
+"""Moved files, recognized by their content and not only by their names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 
 class Trace(NamedTuple):
-    """A file as it is or was: absolute path, bytes, and what equal files have in common; size and
-    digest are None where they are not known."""
+    """A file: absolute path, size in bytes, and digest, equal for equal files.
+
+    Size and digest are None if unknown.
+    """
 
     path: str
     size: int | None
@@ -18,7 +20,7 @@ class Trace(NamedTuple):
 
 
 def moved_path(path: str, old: str, new: str) -> str | None:
-    """Where a file is after a folder was moved; None if it was not in the folder."""
+    """Return the new path of a file after a folder was moved; None if it was not in the folder."""
     tail = _tail(path, old)
     return None if tail is None else os.path.normpath(os.path.join(new, tail))
 
@@ -26,19 +28,19 @@ def moved_path(path: str, old: str, new: str) -> str | None:
 def recognize(
     gone: Sequence[Trace], found: Sequence[Trace], old_root: str, new_root: str
 ) -> dict[str, str]:
-    """Find the files that are gone among those that are found.
+    """Find missing files among existing files.
 
-    Files are the same if their content is. Where the content of a file that is gone is not known,
-    it is one of the same place below the root and the same size, or the only one of its name and
-    a size that no other file has.
+    Files are the same if their content is. If the content of a missing file is unknown, it is a
+    file with the same path below the root and the same size, or the only file with its name and a
+    size that no other file has.
 
     Args:
-        gone: files that are not there any more
-        found: files that may be these; their digests are known
-        old_root, new_root: folders that they were imported from, then and now
+        gone: files that no longer exist
+        found: files that they may be now; their digests are known
+        old_root, new_root: folders that they were imported from, before and now
 
     Returns:
-        new paths by old ones, no two the same
+        new paths by old paths, all different
     """
     pairs: dict[str, str] = {}
     by_digest = defaultdict(list)
@@ -68,7 +70,7 @@ def recognize(
 
 
 def _paired(gone: list[str], found: list[str], old_root: str, new_root: str) -> dict[str, str]:
-    """Pair equal files: those at the same place first, then of the same name, then in order."""
+    """Pair equal files: first those with the same path, then with the same name, then in order."""
     pairs, left = {}, list(found)
     for of_old, of_new in (
         (lambda path: _tail(path, old_root), lambda path: _tail(path, new_root)),
@@ -87,7 +89,7 @@ def _paired(gone: list[str], found: list[str], old_root: str, new_root: str) -> 
 
 
 def _tail(path: str, root: str) -> str | None:
-    """A path below a folder; None if it is not below it."""
+    """Return a path relative to a folder; None if it is not below the folder."""
     if path == root:
         return ""
     below = os.path.join(root, "")

@@ -1,7 +1,7 @@
 """Names that become names of files and folders: of splits, classes, runs, fields and images.
 
-What comes out of these functions can be written on every common file system, and never leads out
-of the folder that it is meant for.
+The results of these functions can be written on every common file system, and never lead out of
+their folder.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import re
 import unicodedata
 
-MOST_BYTES = 255  # of a name, on common file systems
-MOST_SUFFIX_BYTES = 32  # what is longer is not an extension
-# What Windows refuses; a surrogate is a byte of a name that is not text.
+MOST_BYTES = 255  # maximum size of a name on common file systems
+MOST_SUFFIX_BYTES = 32  # a longer suffix is not an extension
+# Characters that Windows rejects; a surrogate is a byte of a name that is not text.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff\u2028\u2029]')
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.I
@@ -20,11 +20,11 @@ _RESERVED = re.compile(
 
 
 def fault_of(name: str, most: int = MOST_BYTES) -> str | None:
-    """Why a name cannot be that of a file or folder everywhere; None if it can.
+    """Return why a name is not valid for a file or folder on all systems; None if it is valid.
 
     Args:
         name: the name alone, without a path
-        most: bytes that it may have
+        most: maximum size in bytes
     """
     refused = _REFUSED.search(name)
     faults = {
@@ -40,15 +40,15 @@ def fault_of(name: str, most: int = MOST_BYTES) -> str | None:
 
 
 def check_name(name: str, what: str, most: int = MOST_BYTES) -> None:
-    """Refuse a name that cannot be that of a file or folder everywhere.
+    """Check that a name is valid for a file or folder on all systems.
 
     Args:
         name: the name alone, without a path
-        what: has the name, such as "A split"
-        most: bytes that it may have
+        what: what has the name, such as "A split"
+        most: maximum size in bytes
 
     Raises:
-        ValueError: naming it and the remedy
+        ValueError: if it is not; the message names it and the remedy
     """
     if fault := fault_of(name, most):
         shown = name if len(name) <= 60 else f"{name[:60]}…"
@@ -59,14 +59,14 @@ def check_name(name: str, what: str, most: int = MOST_BYTES) -> None:
 
 
 def safe_name(text: str, suffix: str = "", most: int = MOST_BYTES) -> str:
-    """A text as a name that every file system takes.
+    """Convert a text to a name that is valid on every file system.
 
-    What is refused becomes "_", and what is too long is cut, between letters.
+    Invalid characters become "_", and long names are cut between characters.
 
     Args:
         text: any text
-        suffix: follows it, such as ".png"; it is kept whole
-        most: bytes that the whole may have
+        suffix: appended, such as ".png"; never cut
+        most: maximum size in bytes, including the suffix
     """
     name = _REFUSED.sub("_", text).strip()
     if name.startswith("."):
@@ -80,15 +80,15 @@ def safe_name(text: str, suffix: str = "", most: int = MOST_BYTES) -> str:
 
 
 def unique_name(name: str, taken: set[str], most: int = MOST_BYTES) -> str:
-    """A name that none of those taken equals; it is then taken too.
+    """Return a name that differs from all names in use, and mark it as used.
 
-    Names that differ in case or in the composition of letters are equal, for some file systems do
-    not tell them apart.
+    Names that differ only in case or Unicode normalization are considered equal, because some file
+    systems do not distinguish them.
 
     Args:
-        name: as `safe_name` returns it; of two that are equal, the second becomes "name_2"
-        taken: what was given out, by `same`; is added to
-        most: bytes that it may have
+        name: a result of `safe_name`; if it is in use, it becomes "name_2"
+        taken: names in use, converted by `same`; the result is added
+        most: maximum size in bytes
     """
     stem, suffix = split_suffix(name)
     found, number = name, 1
@@ -100,24 +100,24 @@ def unique_name(name: str, taken: set[str], most: int = MOST_BYTES) -> str:
 
 
 def same(name: str) -> str:
-    """What is equal for names that some file systems do not tell apart."""
+    """Return a key that is equal for names that some file systems do not distinguish."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """A name's stem, and its extension."""
+    """Return the stem and the extension of a name."""
     stem, suffix = os.path.splitext(name)
     return (stem, suffix) if len(suffix.encode()) <= MOST_SUFFIX_BYTES else (name, "")
 
 
 def inside(folder: str, *parts: str) -> str:
-    """A path below a folder.
+    """Return a path below a folder.
 
     Raises:
-        ValueError: if the parts lead out of it
+        ValueError: if the parts lead out of the folder
     """
     path = os.path.join(folder, *parts)
-    # The names alone count: links that a user has put there are followed.
+    # Only names are checked: links created by the user are followed.
     home = os.path.join(os.path.abspath(folder), "")
     if "\0" in path or not os.path.abspath(path).startswith(home):
         raise ValueError(f"{os.path.join(*parts)!r} leads out of the folder {folder!r}")
@@ -125,11 +125,11 @@ def inside(folder: str, *parts: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """The beginning of a text, in at most so many bytes, without half a letter at the end."""
+    """Cut a text to a size in bytes, without splitting the last character."""
     if len(text.encode()) <= most:
         return text
     cut = text.encode()[:most].decode(errors="ignore")
     whole = len(cut)
-    while whole > 1 and unicodedata.combining(text[whole]):  # an accent of the letter before
+    while whole > 1 and unicodedata.combining(text[whole]):  # an accent of the preceding letter
         whole -= 1
     return cut[:whole].rstrip(" .")

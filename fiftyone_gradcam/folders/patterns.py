@@ -1,5 +1,7 @@
-"""A user's pattern, tried in a process of its own that can be ended: a regular expression can
-take longer than the universe, and Python's cannot be interrupted from within."""
+"""Search with a user's regular expression, in a separate process that can be terminated.
+
+Some regular expressions take practically forever, and Python's cannot be interrupted.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
-SECONDS = 1.0  # for the pattern itself, and for each chunk of paths
-SECONDS_PER_PATH = 50e-6  # and in all, beside that one second; good patterns take 2e-6
-READY_SECONDS = 60.0  # until Python has started; a pattern is not blamed for a busy machine
+SECONDS = 1.0  # to compile the pattern, and for each chunk of paths
+SECONDS_PER_PATH = 50e-6  # added to the total limit of one second; good patterns take 2e-6
+READY_SECONDS = 60.0  # for Python to start, so that a busy machine is not blamed on the pattern
 CHUNK = 1000  # paths
 LONGEST = 10_000  # characters
 EXAMPLE = r"For 1_0001.jpg it could be (?P<label>\d+)_\d+\.jpg$"
-# The other process: a line of JSON for each line of JSON. It imports nothing of this package.
+# Code of the other process: one line of JSON in, one line out. It does not import this package.
 HELPER = r"""
 import json, re, sys
 def answer(what):
@@ -37,16 +39,16 @@ for line in sys.stdin:
             else [None, None] for one in found])
 """
 
-Groups = tuple[str | None, str | None]  # what the groups "label" and "split" have found
+Groups = tuple[str | None, str | None]  # matches of the groups "label" and "split"
 
 
 @lru_cache(maxsize=64)
 def check_pattern(pattern: str | None) -> None:
-    """Refuse what cannot be a pattern.
+    """Check a pattern.
 
     Raises:
         ValueError: if it is not a valid regular expression, has no group named "label", or takes
-            longer than a second to be read
+            longer than a second to compile
     """
     if not pattern:
         raise ValueError(f"A pattern is needed, with a group named 'label'. {EXAMPLE}")
@@ -59,14 +61,14 @@ def check_pattern(pattern: str | None) -> None:
 
 
 def search_all(pattern: str, paths: Sequence[str]) -> list[Groups]:
-    """Search a pattern in paths, and stop if that takes too long.
+    """Search a pattern in paths, with a time limit.
 
     Args:
         pattern: a regular expression with a group named "label"
-        paths: in which it is searched
+        paths: the paths to search
 
     Returns:
-        what the groups "label" and "split" have found in each path; None where they have not
+        matches of the groups "label" and "split" in each path; None for no match
 
     Raises:
         ValueError: see `check_pattern`; or if the pattern takes more than a second
@@ -84,7 +86,7 @@ def search_all(pattern: str, paths: Sequence[str]) -> list[Groups]:
 
 @contextmanager
 def _helper(pattern: str) -> Iterator:
-    """A process that has read a pattern; yields a function that asks it about paths."""
+    """Start a process with a pattern; yield a function that searches paths in it."""
     answers: queue.Queue[str] = queue.Queue()
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", HELPER],
@@ -109,7 +111,7 @@ def _helper(pattern: str) -> Iterator:
             line = answers.get(timeout=max(seconds, 0.0))
         except queue.Empty:
             line = None
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             line = ""
         if line is None and what is not None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A plan of an import: what would be made of a folder, before anything is made."""
+"""Import plans: what an import would do with a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .remarks import MOST_NAMES, are_splits
 
 
 class Item(NamedTuple):
-    """An image of a plan: absolute path, label and split (None where there is none), bytes."""
+    """An image in a plan: absolute path, label and split (None if missing), and size in bytes."""
 
     path: str
     label: str | None
@@ -23,21 +23,21 @@ class Item(NamedTuple):
 
 @dataclass
 class Plan:
-    """What would be made of a folder.
+    """What an import would do with a folder.
 
     Attributes:
         root: absolute path of the folder
-        layout: where classes and splits stand
-        tables: which columns are taken for what, by path of each CSV file that labels are from
-        unused: why the other CSV files of the folder are not used, by path
-        names: what classes are called, by what stands for them in the folder
-        items: the images, in the order of their paths
+        layout: where classes and splits are given
+        tables: how the columns of each CSV file with labels are used, by path
+        unused: why the other CSV files in the folder are not used, by path
+        names: class names by the names used in the folder
+        items: the images, sorted by path
         skipped: (path, reason) of every file that should be an image and is left out
-        passed_over: number of files that are none, by reason
-        warnings: what a person should know before it is carried out
-        choices: arguments that were not left to be guessed, by name
-        archives: paths of packed files, such as .zip, which may hold images
-        stopped: why no images are listed, of a folder of a hundred thousand other files
+        passed_over: number of files that are not images, by reason
+        warnings: warnings about the import
+        choices: arguments that were given instead of guessed, by name
+        archives: paths of archives, such as .zip, which may contain images
+        stopped: why no images are listed, for a folder of 100,000 other files
     """
 
     root: str
@@ -54,7 +54,7 @@ class Plan:
     stopped: str | None = None
 
     def counts(self) -> dict[str | None, dict[str | None, int]]:
-        """Number of images by split and class; None stands for none."""
+        """Return the number of images by split and class; None means no split or no class."""
         found = Counter((item.split, item.label) for item in self.items)
         splits = sorted({split for split, _ in found}, key=_order)
         return {
@@ -67,22 +67,22 @@ class Plan:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, in order."""
+        """Sorted names of the classes."""
         return sorted({item.label for item in self.items if item.label is not None})
 
     @property
     def is_unlabelled(self) -> bool:
-        """Whether no classes were asked for."""
+        """Whether the user asked for no classes."""
         return self.choices.get("label_from") == "nothing"
 
     @property
     def table(self) -> str | None:
-        """Path of the CSV file that the labels are from, the first of several; None if none."""
+        """Path of the CSV file with the labels, or the first of several; None if there is none."""
         return next(iter(self.tables), None)
 
     @property
     def table_words(self) -> list[str]:
-        """Which columns of which tables are taken for what, and which tables are not used."""
+        """Descriptions of how the columns of tables are used, and of tables that are not used."""
         shown = {path: os.path.relpath(path, self.root) for path in (*self.tables, *self.unused)}
         used = [f"Table {shown[path]}: {words}" for path, words in self.tables.items()]
         unused = [f"Table not used: {shown[path]} ({why})" for path, why in self.unused.items()]
@@ -90,11 +90,11 @@ class Plan:
         return used + unused[:MOST_NAMES] + [f"and {more} more tables"] * (more > 0)
 
     def reasons(self) -> dict[str, int]:
-        """How many files are left out for which reason."""
+        """Return the number of files that are left out, by reason."""
         return dict(Counter(reason for _, reason in self.skipped).most_common())
 
     def examples(self, count: int = 3) -> dict[str, list[str]]:
-        """Paths of some images of each class, spread over those that there are."""
+        """Return paths of some images of each class, evenly spread over its images."""
         by_class: dict[str, list[str]] = {name: [] for name in self.classes}
         for item in self.items:
             if item.label is not None:
@@ -107,11 +107,11 @@ class Plan:
         }
 
     def check(self) -> None:
-        """Refuse a plan that no classifier can be trained on, unless no classes were asked for.
+        """Check that a classifier can be trained on the plan, unless no classes were requested.
 
         Raises:
-            ValueError: without images, without labels, with a single class, or if the classes
-                would be splits, such as training_set and test_set
+            ValueError: if there are no images, no labels, or a single class, or if the classes are
+                splits, such as training_set and test_set
         """
         left_out = ", ".join(counted_as(n, reason) for reason, n in self.reasons().items())
         left_out = f" (left out: {left_out})" if left_out else ""

@@ -1,4 +1,4 @@
-"""Say what would be made of a folder, before anything is made."""
+"""Preview what an import would make of a folder."""
 
 from __future__ import annotations
 
@@ -34,46 +34,51 @@ def plan_import(
     skip: Sequence[str] = (),
     keep_masks: bool = False,
 ) -> Plan:
-    """Say what `import_folders` would make of a folder; print it.
+    """Show what `import_folders` would make of a folder, without importing it.
 
-    No file is opened, but for some of those that may be masks. Masks of images are left out: files
-    that have the name of an image and another extension (`1.jpg`, `1.png`), an ending such as
-    `_mask`, or a folder called masks, ground_truth or the like, and that look like masks.
+    No image is decoded, except some files that may be masks. Masks are left out: files with the
+    name of an image and another extension (`1.jpg`, `1.png`), with an ending such as `_mask`, or in
+    a folder named masks, ground_truth or similar, which also look like masks.
 
     Args:
-        path: the folder
-        label_from: where the class stands: "folder", "file name" (what comes before the number of
-            `apple_12.jpg`), "pattern", "table" or "nothing"; None guesses
-        split_from: where the split stands: "outer folder" (`train/cat/1.jpg`), "inner folder"
-            (`cat/train/1.jpg`) or "nothing"; None guesses. Folders may be called train, val,
-            valid, validation, dev, eval, test or holdout, in any case, with words such as set or
-            images and with numbers: training_set, "Train Data", val2017, seg_test beside seg_train
-        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
-        pattern: a regular expression with a group named "label", and perhaps one named "split",
-            that is searched in the path below the folder, for a second at most
-        table: a CSV file, or several, with columns for images and labels (or one of 0 and 1 for
-            each class) and, perhaps, splits; None takes those in the folder
-        image_column, label_column, split_column: headers of these columns; None knows the usual
-            ones, such as "filename", "class" and "subset"
-        class_names: a file of lines such as `1 = Makino`, or a JSON object: what the classes are
-            called, by what stands for them; None takes classes.txt or the like in the folder, if
-            it names all of them
-        skip: patterns of names or paths below the folder that are passed over, such as "*_old.*"
-        keep_masks: take masks for images, too
+        path: the folder to import
+        label_from: where the class is given: "folder", "file name" (the part before the number in
+            `apple_12.jpg`), "pattern", "table" or "nothing"; guessed by default (None)
+        split_from: where the split is given: "outer folder" (`train/cat/1.jpg`), "inner folder"
+            (`cat/train/1.jpg`) or "nothing"; guessed by default (None). Split folders may be named
+            train, val, valid, validation, dev, eval, test or holdout, in upper or lower case,
+            combined with words such as set or images and with numbers: training_set, "Train Data",
+            val2017, seg_test next to seg_train
+        level: which of several nested folders names the class: "first" (the default), "last" or
+            "joined"
+        pattern: a regular expression with a group named "label" and, optionally, a group named
+            "split"; it is searched in the path relative to the folder, for at most one second
+        table: path of a CSV file, or a list of them, with columns for images and labels (or one
+            column of 0 and 1 for each class) and, optionally, splits; by default (None), CSV files
+            in the folder are used
+        image_column, label_column, split_column: headers of these columns; by default (None), the
+            usual headers are recognized, such as "filename", "class" and "subset"
+        class_names: path of a file that names the classes: lines such as `1 = Makino`, or a JSON
+            object that maps folder names to class names; by default (None), classes.txt or a
+            similar file in the folder, if it names all classes
+        skip: patterns of file names, or of paths relative to the folder, to leave out, such as
+            "*_old.*"
+        keep_masks: also import masks as images (default: False)
 
     Returns:
-        the plan: `items` (path, label, split), `skipped`, `passed_over`, `warnings`, `counts()`,
-        `examples()`; printing it shows all that in words
+        the `Plan`, with `items` (path, label, split), `skipped`, `passed_over`, `warnings`,
+        `counts()` and `examples()`; print it for a summary
 
     Raises:
-        FileNotFoundError, NotADirectoryError: if the path is not a folder, or there is no such file
-        ValueError: if an argument, the table or the file of names is not understood
+        FileNotFoundError, NotADirectoryError: if the path is not a folder, or another file does not
+            exist
+        ValueError: if an argument, the table or the file of class names is invalid
     """
     root = os.path.abspath(os.path.expanduser(path))
     if not os.path.exists(root):
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
-        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+        raise NotADirectoryError(f"{root!r} is a file. Pass the folder with the class folders")
     skip = [skip] if isinstance(skip, str) else skip
     if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
         raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
@@ -136,18 +141,18 @@ def plan_import(
 
 
 def _given(path: str | None, root: str) -> str | None:
-    """A file that was named, here or in the folder."""
+    """Find a file that the user named, in the current folder or in the imported folder."""
     if path is None:
         return None
     path = os.path.expanduser(path)
     for found in (os.path.abspath(path), os.path.join(root, path)):
         if os.path.isfile(found):
             return found
-    raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
+    raise FileNotFoundError(f"There is no file {path!r} here or in {root!r}. Pass its path")
 
 
 def _leave_out_masks(plan: Plan, found: Found) -> None:
-    """Take the masks from the files."""
+    """Remove masks from the files."""
     masks = find_masks(found.files, plan.root)
     if not masks.images:
         return

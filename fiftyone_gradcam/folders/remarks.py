@@ -1,4 +1,4 @@
-"""What a person should know of a plan before it is carried out."""
+"""Warnings about an import plan."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_NAMES = 8
 def remarks(
     plan: Plan, paths: Sequence[Sequence[str]], readings: Sequence[tuple], same: list[list[str]]
 ) -> list[str]:
-    """What a person should know of a plan.
+    """Return warnings about a plan.
 
     Args:
-        plan: with its images, layout and names
-        paths: parts of the images' paths below the folder
-        readings: (label, split) of each, before classes get their names
-        same: groups of paths of one file
+        plan: the plan, with its images, layout and names
+        paths: parts of the images' paths relative to the folder
+        readings: (label, split) of each image, before classes are renamed
+        same: groups of paths of the same file
     """
     found = []
     if plan.names:
@@ -58,7 +58,7 @@ def remarks(
 
 
 def are_splits(classes: Sequence[str], layout: Layout) -> str | None:
-    """Why classes are none, but splits that would be trained against each other; None if not."""
+    """Return a message if the classes are splits, which must not be trained on, else None."""
     named = ", ".join(map(repr, classes[:MOST_NAMES]))
     if splits_of(classes):
         return (
@@ -75,7 +75,7 @@ def are_splits(classes: Sequence[str], layout: Layout) -> str | None:
 
 
 def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
-    """Say which folders are neither class nor split, and what becomes of those in classes."""
+    """Describe folders that are neither class nor split, and how folders in classes are handled."""
     layout, found = plan.layout, []
     if layout.label_from not in ("folder", "file name", "nothing"):
         return found
@@ -111,7 +111,7 @@ def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _of_same(plan: Plan, same: list[list[str]]) -> list[str]:
-    """Which files have several classes or splits, being one file through links."""
+    """Describe files that have several classes or splits because of links."""
     readings = {item.path: (item.label, item.split) for item in plan.items} if same else {}
     found = []
     for place, words in ((0, "under two classes"), (1, "in two splits")):

@@ -1,4 +1,4 @@
-"""Names of folders that hold a split: recognized alone, and among those beside them."""
+"""Names of split folders, recognized alone or together with the folders next to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# What splits are called, by tables, patterns and folders.
+# Names of splits in tables, patterns and folders.
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -22,10 +22,10 @@ SPLITS = {
     "testing": "test",
     "holdout": "test",
 }
-EVALUATED = ("eval", "evaluation")  # the test images of folders that have validation images too
-# Folders beside splits whose images are to be predicted.
+EVALUATED = ("eval", "evaluation")  # test images if there are also validation images
+# Folders next to splits with images that are to be predicted.
 UNSPLIT = ("pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "inference")
-# What is said of any folder of images.
+# Words that occur in names of any folder of images.
 WORDS = (
     "set sets data dataset datasets image images img imgs jpegimages picture pictures pic pics "
     "photo photos file files folder folders split splits sample samples example examples jpg jpgs "
@@ -42,22 +42,25 @@ _SIGNS_AND_NUMBERS = re.compile(r"[\W_\d]+")
 
 @dataclass(frozen=True)
 class SplitName:
-    """What a folder's name says: `core` is the word of its split; `rest` all that is no such word,
-    in lower case, such as ("seg",) of seg_train."""
+    """The parsed name of a split folder.
+
+    `core` is the word for the split. `rest` contains all other words in lower case, except generic
+    ones, such as ("seg",) for seg_train.
+    """
 
     core: str
     rest: tuple[str, ...] = ()
 
     @property
     def split(self) -> str | None:
-        """train, val, test, or None for images that are to be predicted."""
+        """train, val, test, or None for images to be predicted."""
         return SPLITS.get(self.core)
 
 
 def parse(name: str) -> SplitName | None:
-    """What the name of a folder says of a split; None if it does not name one.
+    """Parse the name of a split folder; return None if it does not name a split.
 
-    Case, numbers, signs and words such as "set" or "images" make no difference: training_set,
+    Case, numbers, punctuation and words such as "set" or "images" are ignored: training_set,
     "Train Data", test1, val2017, TestImages.
     """
     if whole := _WHOLE.fullmatch(_bare(name)):
@@ -72,21 +75,21 @@ def parse(name: str) -> SplitName | None:
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder's name says by itself; None if it says none."""
+    """Return the split that a folder's name gives on its own; None if there is none."""
     found = parse(name)
     return found.split if found and not found.rest else None
 
 
 def is_generic(name: str) -> bool:
-    """Whether a name says no more than that there are images, such as "images" or "JPG"."""
+    """Return whether a name only says that there are images, such as "images" or "JPG"."""
     return bool(_bare(name)) and _ONLY_GENERIC.fullmatch(_bare(name)) is not None
 
 
 def splits_of(names: Iterable[str]) -> dict[str, str | None] | None:
-    """The splits of folders that stand beside each other; None unless all of them are splits.
+    """Return the splits of folders next to each other; None unless all of them are splits.
 
-    What else the names hold must be the same in all, and then there must be two splits: seg_train,
-    seg_test and seg_pred are splits, steam_train and crash_test are not.
+    Additional words in the names must be the same in all, and then there must be two splits:
+    seg_train, seg_test and seg_pred are splits, steam_train and crash_test are not.
 
     Returns:
         train, val, test or None (images to be predicted), by name
@@ -102,16 +105,16 @@ def splits_of(names: Iterable[str]) -> dict[str, str | None] | None:
 
 
 def splits_among(children: Mapping[str, set[str]]) -> dict[str, str | None] | None:
-    """The splits of folders of which some are splits by their names and by what they hold.
+    """Return the splits among folders, some of which are splits by their names and content.
 
-    At least two splits must hold folders of the same name, as train/cat and test/cat do. The
-    folders beside them are not splits, unless their names say more.
+    At least two splits must contain folders with the same name, such as train/cat and test/cat. The
+    folders next to them are not splits, unless their names contain one.
 
     Args:
-        children: names of the folders in each
+        children: names of the folders in each folder
 
     Returns:
-        as `splits_of`, None for those beside the splits
+        like `splits_of`, with None for folders that are not splits
     """
     found = {name: parse(name) for name in children}
     alone = [name for name, one in found.items() if one and not one.rest and one.split]
@@ -122,8 +125,10 @@ def splits_among(children: Mapping[str, set[str]]) -> dict[str, str | None] | No
 
 
 def parting_pattern(names: Iterable[str]) -> str | None:
-    """A pattern for names that are classes and splits in one, as cat_train, cat_test, dog_train,
-    dog_test; None if they are not."""
+    """Return a pattern for names that combine class and split; None if they do not.
+
+    For example cat_train, cat_test, dog_train, dog_test.
+    """
     found = {name: parse(name) for name in names}
     if not found or any(one is None or not one.rest for one in found.values()):
         return None
@@ -140,7 +145,7 @@ def parting_pattern(names: Iterable[str]) -> str | None:
 
 
 def _resolved(found: Mapping[str, SplitName | None]) -> dict[str, str | None]:
-    """Splits by name; "eval" is for validation unless other images are."""
+    """Return splits by name; "eval" means validation unless another folder does."""
     others = {one.split for one in found.values() if one and one.core not in EVALUATED}
     return {
         name: None

@@ -1,4 +1,4 @@
-"""Tables of labels: what a CSV file says of which image."""
+"""Tables of labels: read the label and split of images from a CSV file."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ MOST_VALUES = 8
 
 @dataclass
 class Table:
-    """What a table says.
+    """Labels in a table.
 
     Attributes:
-        path: of the CSV file
-        words: which of its columns are taken for what
+        path: path of the CSV file
+        words: description of how its columns are used
         found: (label or None, split or None) by absolute path of the image
-        left_out: (row, reason) of each row that says nothing, or what others contradict
-        notes: what a person should know of it
+        left_out: (row, reason) of each row that is not used or contradicts another
+        notes: remarks for the user
     """
 
     path: str
@@ -47,29 +47,30 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return os.path.basename(self.path)
 
     @property
     def labels(self) -> list[str]:
-        """The label of each image that has one."""
+        """Labels of the images that have one."""
         return [label for label, _ in self.found.values() if label is not None]
 
 
 def read_table(path: str, images: Images, named: Named | None = None) -> Table:
     """Read which label and split a CSV file gives to which image.
 
-    The first line names the columns, in any order: one for the images, one for the labels (or one
-    of 0 and 1 for each class), and perhaps some for the split. Well-known headers need not be
-    named. Cells are parted by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252.
+    The first line contains the headers, in any order: one column for the images, one for the labels
+    (or one of 0 and 1 for each class), and optionally some for the split. Common headers are
+    recognized. Cells are separated by commas, semicolons, tabs or bars; the encoding is UTF-8,
+    UTF-16 or Windows-1252.
 
     Args:
         path: the table
-        images: those that it may name, in whichever way `Images.find` understands
-        named: headers of the columns, as far as they are not to be guessed
+        images: the images that it may refer to (see `Images.find`)
+        named: headers of columns that are given instead of guessed
 
     Raises:
-        ValueError: if it is no such table (the message lists its columns), or names no image
+        ValueError: if it is not such a table (the message lists its columns), or names no image
         OSError: if it cannot be read
     """
     head = read_head(path)
@@ -78,7 +79,7 @@ def read_table(path: str, images: Images, named: Named | None = None) -> Table:
 
 
 def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> Table:
-    """Read a table whose columns are known: see `read_table`."""
+    """Read a table with known columns (see `read_table`)."""
     table = Table(head.path, _words(head, columns))
     splits = _Splits(head, columns)
     folder, own_split = os.path.dirname(head.path), split_of_name(head.path)
@@ -108,7 +109,7 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
         elif split in SPLITS.values() and images.folder_split(meant[0]) not in (None, split):
             parted.append(name)
     _check(table, head, columns, images, first)
-    # "eval" is for validation, unless other images are.
+    # "eval" means validation, unless another split does.
     own_splits = {split for _, split in table.found.values()}
     meaning = {EVALUATED[0]: "test" if "val" in own_splits else "val"}
     table.found = {path: (x, meaning.get(split, split)) for path, (x, split) in table.found.items()}
@@ -130,7 +131,7 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
 
 
 def _check(table: Table, head: Head, columns: Columns, images: Images, first: str | None) -> None:
-    """Refuse a table that says nothing of these images, or several classes of most.
+    """Check that a table labels some images, and has one class for most of them.
 
     Raises:
         ValueError: with the first path, or the numbers of rows
@@ -151,10 +152,10 @@ def _check(table: Table, head: Head, columns: Columns, images: Images, first: st
 
 
 class _Splits:
-    """The splits that the columns of a table say.
+    """The splits given by columns of a table.
 
     Args:
-        head: of the table
+        head: the beginning of the table
         columns: its columns
     """
 
@@ -162,12 +163,12 @@ class _Splits:
         self.head = head
         self.places = columns.splits
         self.flags = {place: flag_of(head.header[place]) for place in columns.splits}
-        self.unclear = 0  # rows of which columns say yes for two splits, or no for all
+        self.unclear = 0  # rows with yes for two splits, or no for all
         self.known = dict.fromkeys(columns.splits, 0)
         self.unknown: dict[int, Counter] = {place: Counter() for place in columns.splits}
 
     def of(self, row: list[str]) -> str | None:
-        """The split of a row; None if it says none."""
+        """Return the split of a row; None if there is none."""
         splits, flags = [], {}
         for place in self.places:
             cell = row[place] if place < len(row) else ""
@@ -187,10 +188,10 @@ class _Splits:
         return split
 
     def notes(self, named: str | None) -> list[str]:
-        """What was not understood.
+        """Return remarks about values that are not understood.
 
         Raises:
-            ValueError: if nothing was, of a column that was named
+            ValueError: if no value is understood in a column that the user gave
         """
         notes = []
         if self.unclear:
@@ -216,7 +217,7 @@ class _Splits:
 
 
 def _by_flags(flags: dict[str, bool]) -> str | None:
-    """The split by columns of yes and no: "is_test" alone parts train from test."""
+    """Return the split from columns of yes and no; "is_test" alone separates train from test."""
     said = [split for split, is_so in flags.items() if is_so]
     if said:
         return said[0] if len(said) == 1 else None
@@ -226,7 +227,7 @@ def _by_flags(flags: dict[str, bool]) -> str | None:
 
 
 def _label(row: list[str], head: Head, columns: Columns) -> tuple[str | None, str | None]:
-    """The label of a row, and what is wrong with it."""
+    """Return the label of a row, and its problem."""
     if columns.label is not None:
         cell = row[columns.label] if columns.label < len(row) else ""
         if any(unicodedata.category(letter) == "Cc" for letter in cell):
@@ -242,7 +243,7 @@ def _label(row: list[str], head: Head, columns: Columns) -> tuple[str | None, st
 
 
 def _words(head: Head, columns: Columns) -> str:
-    """Which columns are taken for what."""
+    """Describe how the columns are used."""
     words = f"images from {head.header[columns.image]!r}, classes from "
     if columns.label is None:
         words += f"the columns {listed(head.header[place] for place in columns.classes)}"

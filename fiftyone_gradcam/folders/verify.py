@@ -1,4 +1,4 @@
-"""Reading every file of a plan: what is an image, and what is known of it."""
+"""Read every file of a plan: find out which are images, and their properties."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ..images.decode import DEFAULT, Decoded, DecodeOptions, ImageError, decode
 from ..images.opening import NOT_FOUND
 from .plan import Item
 
-CHUNK_FILES, CHUNK_BYTES = 32, 1 << 18  # what a thread reads at once
-AHEAD = 16  # chunks that are read or wait to be taken
-# Of smaller files (mean bytes) hardly anything is decoding: threads wait for each other's Python.
+CHUNK_FILES, CHUNK_BYTES = 32, 1 << 18  # what a thread reads at a time
+AHEAD = 16  # number of chunks that are read ahead
+# With a smaller mean size in bytes, little time is spent on decoding, and threads only wait for
+# Python's lock.
 ONE_THREAD_BELOW = 4096
 EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
-# What browsers show; the App does not show others, which training uses all the same.
+# Formats that browsers show; the App does not show others, but they can be used for training.
 SHOWN = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "ICO", "MPO"))
 MIME_TYPES = {"MPO": "image/jpeg"}
 DARK = "16-bit files that use 12 bits or fewer: they are nearly black, scale their values first"
@@ -30,15 +31,15 @@ TRUNCATED = "truncated files, used as far as they go"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an image.
+    """Properties of an image.
 
     Attributes:
-        width, height: in pixels, upright
-        num_channels: such as 3
-        size_bytes, mtime: of the file, and when it was last changed, in nanoseconds
-        mime_type: by its content
+        width, height: of the upright image, in pixels
+        num_channels: number of channels, such as 3
+        size_bytes, mtime: size of the file in bytes, and time of its last change in nanoseconds
+        mime_type: according to its content
         digest: equal for equal files
-        note: what is odd about it; None if nothing is
+        note: a remark about the file, or None
         is_truncated: whether a part of it is missing
     """
 
@@ -56,13 +57,13 @@ class Facts:
 def verify(
     items: Sequence[Item], options: DecodeOptions = DEFAULT
 ) -> Iterator[tuple[Item, Facts | ImageError]]:
-    """Decode files, some at a time, in their order; every byte is read.
+    """Decode files in parallel, and yield the results in order; every byte is read.
 
-    Memory does not grow with their number.
+    Memory does not grow with the number of files.
 
     Args:
         items: the files
-        options: which unusual files are taken for images
+        options: which unusual files are decoded
     """
     rest = _chunks(items)
 
@@ -101,13 +102,13 @@ def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 
 def facts_of(path: str, options: DecodeOptions = DEFAULT) -> Facts:
-    """Decode a file.
+    """Decode a file and return its properties.
 
     Raises:
-        ImageError: if it is not a whole image
+        ImageError: if it is not a complete image
     """
-    about = state_of(path)  # first: a file that changes meanwhile has another state next time
-    # An eighth of a JPEG's cost, and yet every byte is read.
+    about = state_of(path)  # read first, so that a later change of the file is noticed next time
+    # This takes an eighth of the time for a JPEG, and still reads every byte.
     image = decode(path, at_least=1, options=options)
     if about is None:
         raise ImageError(path, NOT_FOUND)
@@ -124,7 +125,7 @@ def facts_of(path: str, options: DecodeOptions = DEFAULT) -> Facts:
 
 
 def state_of(path: str) -> tuple[int, int] | None:
-    """Bytes of a file, and when it was last changed, in nanoseconds; None if it is gone."""
+    """Return the size of a file in bytes, and its last change in nanoseconds; None if missing."""
     try:
         about = os.stat(path)
     except OSError:
@@ -133,7 +134,7 @@ def state_of(path: str) -> tuple[int, int] | None:
 
 
 def digest_of(path: str) -> str | None:
-    """What equal files have in common; None of a file that cannot be read."""
+    """Return a digest that is equal for equal files; None for a file that cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

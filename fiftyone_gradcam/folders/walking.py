@@ -1,4 +1,4 @@
-"""Walking through a folder: links are followed once, loops never, and `/usr` is not a data set."""
+"""Walk through a folder: follow links once, avoid loops, and stop in folders without images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from itertools import islice
 SYSTEM = ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lost+found")
 KNOWN = "jpg jpeg jpe jfif png gif bmp dib webp tif tiff ppm pgm pbm avif heic heif jp2 ico tga dcm"
 IMAGES = frozenset(KNOWN.split())
-# What may stand beside images, several files for each.
+# Files that may accompany images, several for each image.
 LABELS = {"txt", "xml", "json", "csv", "npy", "npz", "mat"}
-# After so many files, one in ten that are not labels must be an image, or images must be to come.
+# After this number of files, one in ten (labels excluded) must be an image, or images must be in
+# the next folders.
 FIRST, ONE_IN = 100_000, 10
 PEEK_FOLDERS, PEEK_FILES = 1000, 20
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
@@ -20,14 +21,14 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"RIFF", b"II*\0"
 
 @dataclass
 class Walk:
-    """What a folder holds.
+    """Content of a folder.
 
     Attributes:
-        folders: (path, names of its files) in order: a folder before those in it
-        links: (folder that is a link, its target) of those that were followed
-        repeated: (folder that is a link, the folder in here that is the same one), not followed
-        around: links to a folder that holds this one, not followed
-        closed: (folder, reason) of those that cannot be read
+        folders: (path, names of its files), sorted, a folder before those in it
+        links: (folder that is a link, its target) for links that were followed
+        repeated: (folder that is a link, the same folder inside the root), not followed
+        around: links to a folder that contains the root, not followed
+        closed: (folder, reason) for folders that cannot be read
         hidden: number of hidden and system files
         linked_files: files that are links
         stopped_after: number of files without images after which the walk was stopped
@@ -44,11 +45,11 @@ class Walk:
 
 
 def walk(root: str) -> Walk:
-    """List the files of a folder and of all in it.
+    """List the files in a folder and below it.
 
-    Links to folders are followed after all else, each target once, so that a file that stands
-    here itself is found where it stands. The walk is stopped if its first 100,000 files are no
-    images and none are to come.
+    Links to folders are followed last, each target once, so that a file inside the folder is found
+    at its own path. The walk stops if hardly any of its first 100,000 files are images and the next
+    folders do not contain any.
 
     Args:
         root: absolute path of the folder
@@ -62,7 +63,7 @@ def walk(root: str) -> Walk:
             link = links.pop(0)
             try:
                 target = os.path.realpath(link)
-            except OSError as error:  # gone meanwhile
+            except OSError as error:  # deleted in the meantime
                 found.closed.append((link, f"a link that leads nowhere ({error.strerror})"))
                 continue
             if any(_holds(target, here) for here in (top, os.path.realpath(os.path.dirname(link)))):
@@ -95,7 +96,7 @@ def walk(root: str) -> Walk:
 def _read(
     folder: str, real: str, found: Walk, pending: deque, links: list[str], seen: dict[str, str]
 ) -> list[str]:
-    """Read one folder: its files; the folders in it are to be read later."""
+    """Read a folder: return its files, and add its folders to those that are read later."""
     try:
         with os.scandir(folder) as there:
             entries = sorted(there, key=lambda entry: entry.name)
@@ -113,7 +114,7 @@ def _read(
             links.append(entry.path)
         elif is_folder:
             inner = os.path.join(real, entry.name)
-            if inner in seen:  # through a link that was followed
+            if inner in seen:  # already read through a link
                 found.repeated.append((entry.path, seen[inner]))
             else:
                 seen[inner] = entry.path
@@ -128,7 +129,7 @@ def _read(
 
 
 def _kind(entry: os.DirEntry) -> tuple[bool, bool]:
-    """Whether an entry is a folder, and whether it is a link."""
+    """Return whether an entry is a folder, and whether it is a link."""
     try:
         return entry.is_dir(), entry.is_symlink()
     except OSError:  # a link to itself
@@ -144,7 +145,7 @@ def _is_named_image(name: str) -> bool:
 
 
 def _are_to_come(found: Walk, pending: deque) -> bool:
-    """Whether there are images in the next folders, or files that are images by their content."""
+    """Return whether the next folders contain images, or files are images by their content."""
     peeked = images = 0
     folders = deque(folder for folder, _ in pending)
     for _ in range(PEEK_FOLDERS):
@@ -173,7 +174,7 @@ def _are_to_come(found: Walk, pending: deque) -> bool:
 
 def _begins_as_image(path: str) -> bool:
     try:
-        if not os.path.isfile(path):  # a pipe or device would be waited for
+        if not os.path.isfile(path):  # reading a pipe or device would block
             return False
         with open(path, "rb") as file:
             return file.read(8).startswith(SIGNATURES)

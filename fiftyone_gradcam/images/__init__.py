@@ -1,1 +1,1 @@
-"""Image files: decoding, geometry, batches. Knows Pillow, NumPy and torch only."""
+"""Image files: decoding, geometry and batches. Uses only Pillow, NumPy and torch."""

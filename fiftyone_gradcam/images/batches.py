@@ -1,4 +1,4 @@
-"""Batches of decoded images: threads decode ahead, memory stays within a budget."""
+"""Batches of decoded images: threads decode ahead, and memory stays within a budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .opening import none_readable
 from .processes import CAN_SHARE, Decoders, EndedError, decoders
 
 BATCHES_AHEAD = 3
-GROUP = 8  # images that a process decodes at a time
+GROUP = 8  # number of images that a process decodes at a time
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Batch:
     """Some images of a list.
 
     Attributes:
-        positions: (n,) int64, where each image stands in the list
+        positions: (n,) int64, positions of the images in the list
         images: (n, 3, size, size) uint8 in channels-last memory
         frames: (n, 2) int64, width and height of each whole upright image in pixels
     """
@@ -39,21 +39,21 @@ class Batch:
 
 
 class Images:
-    """A list of image files, made square at one size and served in batches as often as wanted.
+    """A list of image files, resized to squares of one size and provided in batches.
 
     Decoding runs in threads (Pillow releases the GIL), a few batches ahead of the reader. Files
-    that cannot be decoded are left out of the batches and named in `failures`; a pass that finds
-    none that can be raises.
+    that cannot be decoded are left out of the batches and recorded in `failures`. If none of the
+    files can be decoded, an error is raised.
 
     Args:
         paths: image files
         size: side of the square that a model sees, in pixels
-        resize: how an image becomes square (see `geometry.seen_box`)
-        cache_bytes: decoded images are kept up to this much memory; later passes decode the rest
-        workers: decoding threads; by default one for each processor
+        resize: resize method (see `geometry.seen_box`)
+        cache_bytes: memory for decoded images; images that do not fit are decoded again
+        workers: number of decoding threads; by default, one for each processor
         decode_options: which unusual files are decoded
-        is_rest: whether other files of the same set were read earlier: then none of these need be
-            readable
+        is_rest: whether other files of the same set were read earlier; then it is not an error if
+            none of these can be read
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Images:
         return len(self.paths)
 
     def shown_by(self, resize: str) -> Images:
-        """The same files, made square in another way."""
+        """Return the same files with another resize method."""
         options = self.decode_options
         return Images(self.paths, self.size, self._cache_bytes, self.workers, resize, options)
 
     def hidden_share(self) -> float:
-        """Mean share of the area of the images decoded so far that a model does not see."""
+        """Return the mean share of area that a model does not see, of images decoded so far."""
         frames = self._frames[self._frames[:, 0] > 0].tolist()
         boxes = np.array([seen_box(self.resize, width, height) for width, height in frames])
         left, top, right, bottom = np.clip(boxes.reshape(-1, 4).T, 0, 1)
@@ -102,15 +102,15 @@ class Images:
     ) -> Iterator[Batch]:
         """Yield batches of `batch_size` images, in the given order of positions.
 
-        A batch is smaller where files could not be decoded, and never empty.
+        A batch is smaller if files could not be decoded, and never empty.
 
         Args:
-            batch_size: images in a batch
-            order: positions; None takes all, one after the other
+            batch_size: number of images in a batch
+            order: positions; by default (None), all in order
             processes: see `chunks`
 
         Raises:
-            ValueError: at the end, if none of all the files can be read
+            ValueError: at the end, if none of the files can be read
         """
         order = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         starts = range(0, len(order), batch_size)
@@ -120,26 +120,27 @@ class Images:
         self.check_readable()
 
     def chunks(self, chunks: Sequence[np.ndarray], processes: int = 0) -> Iterator[Batch]:
-        """Yield a batch for each array of positions, decoded a few batches ahead of the reader; it
-        may be empty.
+        """Yield a batch for each array of positions, which may be empty.
+
+        Batches are decoded a few ahead of the reader.
 
         Args:
             chunks: positions of each batch
-            processes: how many decode; 0 decodes in threads of this process, as do systems on
-                which processes cannot share open files
+            processes: number of decoding processes; 0 decodes in threads of this process, and so do
+                systems on which processes cannot share open files
         """
         largest = max(map(len, chunks), default=0)
         with ExitStack() as stack:
             workers, decode, ahead = processes or self.workers, self._submit, BATCHES_AHEAD
             if processes and CAN_SHARE and largest:
-                # Two groups for each process: one in work, and one that waits for it.
+                # Two groups for each process: one in progress, and one that waits.
                 ahead = max(ahead, math.ceil(2 * GROUP * processes / largest))
                 rows = largest * (ahead + 1)
                 others = decoders(processes, rows, self.size, self.resize, self.decode_options)
                 remote = _Remote(self, stack.enter_context(others), largest, ahead + 1)
                 decode = remote.submit
             pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-            # A reader that stops early does not wait for what it will not read.
+            # A reader that stops early does not wait for images that it will not read.
             stack.callback(lambda: pool.shutdown(wait=bool(processes), cancel_futures=True))
             rest = iter(chunks)
             waiting = [decode(pool, chunk) for chunk in islice(rest, ahead)]
@@ -149,13 +150,13 @@ class Images:
                 yield batch
 
     def check_readable(self, positions: Sequence[int] | None = None) -> None:
-        """Refuse files of which none can be read, unless they are the rest of others.
+        """Raise an error if none of the files can be read, unless they are the rest of others.
 
         Args:
-            positions: of the files in question; None for all. They have been tried
+            positions: positions of the files, which have been tried; by default (None), all
 
         Raises:
-            ValueError: naming the first, and the remedy
+            ValueError: the message names the first file, and the remedy
         """
         positions = range(len(self)) if positions is None else [int(i) for i in positions]
         if self.is_rest:
@@ -164,8 +165,10 @@ class Images:
             raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 
     def load(self, positions: np.ndarray) -> Batch:
-        """Decode some images here and now, in the thread of the caller; the batch is empty if none
-        of them can be. Several threads may do so at once."""
+        """Decode some images immediately, in the caller's thread; the batch may be empty.
+
+        Several threads may call this at once.
+        """
         wanted = np.array([i for i in positions if i not in self.failures], np.int64)
         decoded: list[Future | None] = []
         for position in wanted:
@@ -197,11 +200,11 @@ class Images:
         return to_square(decoded.image, self.size, self.resize)
 
     def set_frame(self, position: int, width: int, height: int) -> None:
-        """Note the size of a whole upright image."""
+        """Store the size of a whole upright image."""
         self._frames[position] = width, height
 
     def is_kept(self, position: int) -> bool:
-        """Whether an image is in memory already."""
+        """Return whether an image is already in memory."""
         return bool(self._slots[position] >= 0)
 
     def _collect(self, chunk: np.ndarray, decoding: list[Future | None]) -> Batch:
@@ -223,7 +226,7 @@ class Images:
         return Batch(np.array(kept, np.int64), images, self._frames[kept])
 
     def _keep(self, position: int, image: np.ndarray) -> None:
-        """Keep a decoded image while there is room."""
+        """Cache a decoded image if there is room."""
         if self._used >= len(self._cache):
             return
         with self._lock:
@@ -232,17 +235,17 @@ class Images:
                 return
             self._used += 1
         self._cache[slot] = image
-        self._slots[position] = slot  # from here on others may read it
+        self._slots[position] = slot  # from here on, other threads may read it
 
 
 class _Remote:
-    """Images decoded in processes, a few at a time, each batch in its part of their memory.
+    """Decodes images in processes, a few at a time, each batch in its part of their memory.
 
     Args:
-        images: which
-        others: the processes, with room for one batch more than are on their way
-        largest: number of images in a batch, at most
-        room: batches that the memory of the processes has room for
+        images: the images
+        others: the processes, with room for one more batch than are in progress
+        largest: maximum number of images in a batch
+        room: number of batches that fit in the memory of the processes
     """
 
     def __init__(self, images: Images, others: Decoders, largest: int, room: int):
@@ -250,7 +253,7 @@ class _Remote:
         self.count = 0
 
     def submit(self, pool: ThreadPoolExecutor, chunk: np.ndarray) -> tuple[np.ndarray, list]:
-        """As `Images._submit`."""
+        """Like `Images._submit`."""
         chunk = np.array([i for i in chunk if i not in self.images.failures], np.int64)
         first = self.count % self.room * self.largest
         self.count += 1
@@ -268,7 +271,7 @@ class _Remote:
         try:
             paths = [self.images.paths[position] for position in positions]
             answers = self.others.decode(rows, paths)
-        except EndedError:  # killed, perhaps for want of memory
+        except EndedError:  # killed, perhaps because memory was short
             answers = [None] * len(rows)
         except BaseException as error:
             for future in futures:

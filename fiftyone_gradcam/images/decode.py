@@ -1,4 +1,4 @@
-"""One way from an image file to upright 8-bit RGB, for training, prediction and pictures."""
+"""Decoding of image files to upright 8-bit RGB, the same for training, prediction and pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .png import EssentialChunks
 
 BACKGROUND = (255, 255, 255)
 ORIENTATION = 0x0112  # EXIF tag
-DARK = 17  # of 255: 12 bits in 16
+DARK = 17  # of 255; 12-bit values in a 16-bit image are below this
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,9 +37,9 @@ UPRIGHT = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB image, with what its file holds: width, height, channels, format.
+    """A decoded upright RGB image, and facts about its file: width, height, channels, format.
 
-    `is_dark` if it has 16 bits, of which so few are used that hardly anything is to be seen.
+    `is_dark` is True for a 16-bit image that uses so few of its bits that it is nearly black.
     """
 
     image: Image.Image
@@ -54,20 +54,20 @@ class Decoded:
 def decode(path: str, at_least: int | None = None, options: DecodeOptions = DEFAULT) -> Decoded:
     """Decode an image file to upright 8-bit RGB.
 
-    EXIF orientation is applied, as browsers do; 16-bit and float images are scaled to 8 bits
-    instead of saturating; transparency is composited on white; of an animation the first frame
-    is taken. Color profiles and gamma are left alone, and broken ancillary chunks of PNG files
-    passed over. Every byte is read, so that a truncated file is never taken for a whole one.
-    Pillow's own switches are not touched: they stand for all threads at once.
+    EXIF orientation is applied, as in browsers; 16-bit and float images are scaled to 8 bits
+    without saturation; transparency is composited on white; the first frame of an animation is
+    used. Color profiles and gamma are ignored, and damaged ancillary chunks of PNG files are
+    skipped. Every byte is read, so that truncated files are always detected. Pillow's global
+    settings are not changed, because they affect all threads.
 
     Args:
         path: an image file
         at_least: allow JPEG files to be decoded at a reduced scale (1/2, 1/4, 1/8) as long as
-            both sides stay at or above this many pixels; None decodes at full size
+            both sides have at least this many pixels; None decodes at full size
         options: which unusual files are decoded
 
     Raises:
-        ImageError: if the file is missing, empty, no image, truncated, corrupt or too large
+        ImageError: if the file is missing, empty, not an image, truncated, corrupt or too large
     """
     try:
         with opened(path, options) as image:
@@ -79,10 +79,10 @@ def decode(path: str, at_least: int | None = None, options: DecodeOptions = DEFA
 def _decoded_otherwise(
     path: str, at_least: int | None, options: DecodeOptions, error: ImageError
 ) -> Decoded:
-    """Decode a file that cannot be decoded as it is.
+    """Decode a file that cannot be decoded directly.
 
     Raises:
-        ImageError: `error`, or a later one that is more to the point
+        ImageError: `error`, or a later one that is more specific
     """
     if error.reason == NOT_AN_IMAGE and known_kind(path) == HEIF and can_read_heif():
         with opened(path, options) as image:
@@ -109,7 +109,7 @@ def _decoded_otherwise(
 
 
 def _essential(path: str) -> io.BufferedReader | None:
-    """A PNG file without its ancillary chunks; None if it has none, or is another file."""
+    """Return a PNG file without its ancillary chunks; None if it has none, or is another file."""
     try:
         found = EssentialChunks(path)
     except OSError:
@@ -136,15 +136,15 @@ def _decoded(image: Image.Image, at_least: int | None) -> Decoded:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation of a loaded image; None if it has none, or it cannot be read."""
+    """Return the EXIF orientation of a loaded image; None if missing or unreadable."""
     try:
         return image.getexif().get(ORIENTATION)
-    except Exception:  # whatever is broken about it, the picture is there
+    except Exception:  # the image itself is fine
         return None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow image to 8-bit RGB without saturating or showing hidden colors."""
+    """Convert any Pillow image to 8-bit RGB without saturation or revealing hidden colors."""
     if is_deep(image):
         values = np.asarray(image)
         pixels = _to_8_bit(values, image.mode)
@@ -159,7 +159,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image has one channel of more than 8 bits, or of floats."""
+    """Return whether an image has one channel of more than 8 bits, or of floats."""
     return image.mode.startswith("I") or image.mode == "F"
 
 

@@ -1,5 +1,4 @@
-"""What a file is that Pillow cannot read, by its first bytes; and HEIC files, where they can be
-read."""
+"""Identify files that Pillow cannot read by their first bytes, and read HEIC files if possible."""
 
 from __future__ import annotations
 
@@ -8,13 +7,13 @@ import threading
 
 from PIL import TiffImagePlugin
 
-HEAD = 1024  # bytes that are looked at
+HEAD = 1024  # number of bytes that are read
 HEIF = "a HEIC photo (install pillow-heif to read it)"
 RAW = "a RAW photo (convert it to JPEG or TIFF)"
 VIDEO = "a video (extract its frames)"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SAMPLE_FORMATS = {2: "signed integers", 3: "floats", 5: "complex integers", 6: "complex floats"}
-# Of ISO media files, which begin with "ftyp": what the brand after it stands for.
+# Formats of ISO media files, which start with "ftyp", by the brand after it.
 BRANDS = {
     **dict.fromkeys(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split(), HEIF),
     **dict.fromkeys(b"avif avis".split(), "an AVIF image (upgrade Pillow to read it)"),
@@ -40,7 +39,7 @@ _register = threading.Lock()
 
 
 def known_kind(path: str) -> str | None:
-    """What a file is that is not an image to Pillow, with the remedy; None if that is not known."""
+    """Return the format of a file that is not an image, with a remedy; None if it is unknown."""
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
@@ -55,7 +54,7 @@ def known_kind(path: str) -> str | None:
 
 
 def _tiff(path: str, head: bytes) -> str | None:
-    """The bands of a TIFF file, as its first directory has them."""
+    """Describe the bands of a TIFF file, according to its first directory."""
     try:
         with open(path, "rb") as file:
             tags = TiffImagePlugin.ImageFileDirectory_v2(head[:16] if head[2] == 43 else head[:8])
@@ -64,13 +63,13 @@ def _tiff(path: str, head: bytes) -> str | None:
             bands = int(tags.get(277, 1))
             bits = max(tags.get(258, (1,)))
             kind = SAMPLE_FORMATS.get(max(tags.get(339, (1,))), "integers")
-    except Exception:  # it is broken too
+    except Exception:  # the file is also damaged
         return None
     return f"a TIFF file of {bands} bands of {bits}-bit {kind} (convert it to 8-bit RGB)"
 
 
 def can_read_heif() -> bool:
-    """Make Pillow read HEIC files, if the package for it is there."""
+    """Make Pillow read HEIC files if pillow-heif is installed; return whether it is."""
     try:
         import pillow_heif
     except ImportError:

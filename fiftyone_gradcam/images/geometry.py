@@ -1,4 +1,4 @@
-"""Where the pixels go: from an image to the square that a model sees, and back to the image."""
+"""Geometry: from an image to the square that a model sees, and back to the image."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-# The part of an image that a model sees, in shares of the upright image from the left and from
-# the top: (left, top, right, bottom). A letterbox sees more than the image.
+# The part of an image that a model sees, relative to the upright image: (left, top, right, bottom),
+# from the left and from the top. A letterbox is larger than the image.
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 RESIZES = ("squash", "crop", "letterbox")
-CROP_SHARE = 224 / 256  # of the shorter side, as in the classic preset of ImageNet networks
-PAD_COLOR = (124, 116, 104)  # the mean of ImageNet, which is zero to a network
+CROP_SHARE = 224 / 256  # share of the shorter side, as in the classic preset of ImageNet networks
+PAD_COLOR = (124, 116, 104)  # the mean of ImageNet, which is zero after normalization
 INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -24,26 +24,26 @@ INTERPOLATIONS = {
 
 
 def check_resize(resize: str, known: Sequence[str] = RESIZES) -> None:
-    """Refuse an unknown way to make an image square.
+    """Check the name of a resize method.
 
     Args:
-        resize: as given
-        known: what it may be
+        resize: the name
+        known: valid names
 
     Raises:
-        ValueError: naming those there are
+        ValueError: if the name is unknown; the message lists the valid names
     """
     if resize not in known:
         raise ValueError(f"resize must be one of {', '.join(known)}, not {resize!r}")
 
 
 def seen_box(resize: str, width: int, height: int) -> Box:
-    """What a model sees of an image.
+    """Return the part of an image that a model sees.
 
     Args:
-        resize: "squash" (the whole image, its aspect ratio lost), "crop" (the central square, 7/8
-            of the shorter side) or "letterbox" (the whole image and bars beside it)
-        width, height: pixels of the upright image
+        resize: "squash" (the whole image, without keeping its aspect ratio), "crop" (the central
+            square, 7/8 of the shorter side) or "letterbox" (the whole image, with padding)
+        width, height: of the upright image, in pixels
     """
     check_resize(resize)
     if resize == "squash":
@@ -54,15 +54,15 @@ def seen_box(resize: str, width: int, height: int) -> Box:
 
 
 def smallest_side(resize: str, size: int) -> int:
-    """How many pixels a side an image must keep, for nothing to be enlarged but what must be."""
+    """Return how many pixels a side of a decoded image needs at least, to avoid upscaling it."""
     return math.ceil(size / CROP_SHARE) if resize == "crop" else size
 
 
 def to_square(image: Image.Image, size: int, resize: str = "squash") -> np.ndarray:
-    """Make an image size x size pixels, antialiased bilinear as in torchvision's presets.
+    """Resize an image to size x size pixels, antialiased bilinear as in torchvision's presets.
 
     Args:
-        image: upright RGB
+        image: upright RGB image
         size: side of the square, in pixels
         resize: see `seen_box`
 
@@ -89,7 +89,7 @@ def _resized(image: Image.Image, size: tuple[int, int], box=None) -> Image.Image
 
 
 def placed(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels of a frame that lie in a box: left, top, right, bottom."""
+    """Return the whole pixels of a frame that are inside a box: left, top, right, bottom."""
     spans = ((box[0] * width, box[2] * width, width), (box[1] * height, box[3] * height, height))
     starts = [min(max(0, math.ceil(low - 1e-6)), side - 1) for low, _, side in spans]
     ends = [
@@ -102,12 +102,12 @@ def placed(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 def source_of(
     grid: tuple[int, int], size: tuple[int, int], box: Box
 ) -> tuple[float, float, float, float]:
-    """The cells of a map that the pixels of `placed` are made of: left, top, right, bottom.
+    """Return the cells of a map below the pixels of `placed`: left, top, right, bottom.
 
     Args:
         grid: (w, h) cells of the map
         size: (width, height) of the frame in pixels
-        box: what the model saw of it
+        box: the part of the frame that the model saw
     """
     left, top, right, bottom = placed(box, *size)
     per_x = grid[0] / ((box[2] - box[0]) * size[0])
@@ -127,17 +127,17 @@ def to_frame(
     box: Box = WHOLE,
     interpolation: str = "bicubic",
 ) -> np.ndarray:
-    """Put a map of what a model saw in its place in the image, zero outside.
+    """Resize a map of what a model saw to its place in the image; zero outside.
 
     Args:
         cam: float array (h, w), the map on the model's grid, in any range
-        width, height: pixels of the frame of the image; cell centers are aligned with pixel
+        width, height: of the frame of the image, in pixels; cell centers are aligned with pixel
             centers
         box: what the model saw (see `seen_box`)
         interpolation: "bicubic", "bilinear" or "nearest"
 
     Returns:
-        float32 array (height, width); bicubic interpolation may overshoot the range of `cam`
+        float32 array (height, width); bicubic interpolation may exceed the range of `cam`
     """
     grid = Image.fromarray(np.ascontiguousarray(cam, dtype=np.float32))
     filter = INTERPOLATIONS[interpolation]

@@ -1,4 +1,4 @@
-"""Opening image files with Pillow: which are taken, and why the others are not."""
+"""Opening of image files with Pillow, with a reason for files that cannot be opened."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ NOT_FOUND, BROKEN_LINK = "file not found", "broken link"
 
 
 def _silence_libtiff() -> None:
-    """Keep the library that Pillow's packages bring along from printing each fault of a file, of
-    which there may be hundreds; Pillow raises for those that count."""
+    """Keep the libtiff of Pillow's packages from printing each problem of a file.
+
+    There may be hundreds; Pillow raises an error for those that matter.
+    """
     home = os.path.dirname(PIL.__file__)
     own = ("../pillow.libs/libtiff-*", ".dylibs/libtiff*")  # on Linux, on macOS
     for path in (path for name in own for path in glob.glob(os.path.join(home, name))):
@@ -33,13 +35,15 @@ def _silence_libtiff() -> None:
 
 _silence_libtiff()
 
-_limit = threading.local()  # `pixels`: what this thread takes, for as long as it decodes a file
+_limit = threading.local()  # `pixels`: the limit of this thread while it decodes a file
 _pillows_check = Image._decompression_bomb_check
 
 
 def _check_size(size: tuple[int, int], **options: bool) -> None:
-    """Pillow's check of an image's size, with this thread's own limit where it has one: Pillow's
-    limit stands for all threads at once."""
+    """Check an image's size like Pillow, but with a separate limit for this thread if it has one.
+
+    Pillow's limit applies to all threads at once.
+    """
     most = getattr(_limit, "pixels", None)
     if most is None:
         _pillows_check(size, **options)
@@ -50,28 +54,28 @@ def _check_size(size: tuple[int, int], **options: bool) -> None:
 Image._decompression_bomb_check = _check_size
 
 
-# Pillow would have Ghostscript run these.
+# Pillow would run these with Ghostscript.
 PROGRAMS = {"EPS": "PostScript, a program that is not run (convert it to PNG)"}
 
 
 class ImageError(ValueError):
-    """A file that cannot be used as an image; `path` names it and `reason` says why."""
+    """A file that cannot be used as an image; `path` is its path, and `reason` says why."""
 
     def __init__(self, path: str, reason: str):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
 
-    def __reduce__(self):  # as workers of a DataLoader send it
+    def __reduce__(self):  # needed by the workers of a DataLoader
         return type(self), (self.path, self.reason)
 
 
 def none_readable(count: int, first: ImageError) -> str:
-    """What is said where none of some files can be read.
+    """Return the message for the case that none of some files can be read.
 
     Args:
-        count: number of the files
-        first: why the first of them cannot be
+        count: number of files
+        first: error of the first file
     """
     said = f"None of {count} files can be read; the first is {first.path} ({first.reason})"
     if first.reason in (NOT_FOUND, BROKEN_LINK):
@@ -81,13 +85,13 @@ def none_readable(count: int, first: ImageError) -> str:
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """Which unusual files are decoded.
+    """Options for decoding unusual files.
 
     Attributes:
-        keep_truncated: take what a truncated file holds; what it lacks is black, or gray in a
-            JPEG file. One that holds nothing to be seen is refused all the same
-        max_pixels: width x height of the largest image; None: 178,956,970, or whatever Pillow's
-            limit is set to
+        keep_truncated: use the available part of truncated files; the missing part is black, or
+            gray in JPEG files. Files without any visible content are still rejected
+        max_pixels: maximum width x height of an image; by default (None), 178,956,970, or the limit
+            that Pillow is set to
     """
 
     keep_truncated: bool = False
@@ -109,13 +113,13 @@ def opened(
     source: BinaryIO | None = None,
     truncated: bool = False,
 ) -> Iterator[Image.Image]:
-    """Open a file with Pillow; whatever goes wrong inside becomes an ImageError with a reason.
+    """Open a file with Pillow; any error in the context becomes an ImageError with a reason.
 
     Args:
-        path: of the file
+        path: path of the file
         options: see `decode`
-        source: its content, where that is not read from the file itself
-        truncated: whether the file is known to be
+        source: its content, if this is not to be read from the file itself
+        truncated: whether the file is known to be truncated
     """
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -139,7 +143,7 @@ def opened(
 
 
 def _missing(path: str) -> str:
-    """Why there is no file."""
+    """Return why a file does not exist."""
     try:
         os.stat(path)
     except PermissionError:
@@ -150,19 +154,19 @@ def _missing(path: str) -> str:
 
 
 def ended(path: str) -> io.BytesIO:
-    """A file with the mark at its end that the decoder of JPEG files waits for."""
+    """Return the content of a file plus the end marker that the JPEG decoder expects."""
     with open(path, "rb") as file:
         return io.BytesIO(file.read() + END_OF_JPEG)
 
 
 def _load_what_is_there(image: Image.Image) -> None:
-    """Load a truncated file: Pillow raises after it has decoded what is there."""
+    """Load a truncated file: Pillow raises an error after decoding the available part."""
     try:
         image.load()
     except OSError:
         if not image.tile:
             raise
-        image.tile = []  # nothing is left to be decoded
+        image.tile = []  # nothing is left to decode
 
 
 _REASONS = (

@@ -1,4 +1,4 @@
-"""PNG files whose ancillary chunks are broken, as browsers show them: without these chunks."""
+"""PNG files with damaged ancillary chunks, which are skipped, as in browsers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from itertools import accumulate
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Bytes of the shortest sound tRNS chunk, by the color type in the header.
+# Minimum size in bytes of a valid tRNS chunk, by the color type in the header.
 TRANSPARENCY = {0: 2, 2: 6, 3: 1}
-MOST_BYTES = 1 << 20  # of an ancillary chunk that is kept
-COLOR_TYPE = 25  # place of a byte in the file
+MOST_BYTES = 1 << 20  # maximum size of an ancillary chunk that is kept
+COLOR_TYPE = 25  # position of this byte in the file
 
 
 class EssentialChunks(io.RawIOBase):
-    """A PNG file as a stream, without what is not needed to show it.
+    """A PNG file as a stream, without chunks that are not needed to show it.
 
-    Critical chunks stay as they are, broken or not. Of the ancillary ones, transparency and EXIF
-    data (the orientation) stay if they are sound. Memory does not grow with the file.
+    Critical chunks are kept unchanged, damaged or not. Of the ancillary chunks, transparency and
+    EXIF data (the orientation) are kept if they are valid. Memory does not grow with the file.
 
     Args:
-        path: of a file
+        path: path of the file
 
     Attributes:
         is_shorter: whether anything is left out; False if the file is not a PNG
@@ -31,14 +31,14 @@ class EssentialChunks(io.RawIOBase):
 
     def __init__(self, path: str):
         super().__init__()
-        self._file = open(path, "rb")  # noqa: SIM115 (closed with this)
+        self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
         try:
             size = self._file.seek(0, io.SEEK_END)
             self._spans = _essential(self._file, size)
         except BaseException:
             self._file.close()
             raise
-        # Where each of them begins in the stream, and where the last one ends.
+        # Where each span starts in the stream, and where the last one ends.
         self._begins = [0, *accumulate(end - start for start, end in self._spans)]
         self._size = self._begins[-1]
         self.is_shorter = bool(self._spans) and self._size < size
@@ -50,20 +50,20 @@ class EssentialChunks(io.RawIOBase):
         super().close()
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place of what is left of the file."""
+        """Move to a position in the stream."""
         self._place = offset + {0: 0, 1: self._place, 2: self._size}[whence]
         return self._place
 
     def readinto(self, buffer: bytearray) -> int:
-        """Read on; not across the end of a span."""
+        """Read the next bytes, up to the end of a span."""
         if self._place >= self._size:
             return 0
         number = bisect_right(self._begins, self._place) - 1
@@ -76,7 +76,7 @@ class EssentialChunks(io.RawIOBase):
 
 
 def _essential(file: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """Where a file holds what is kept: (start, end) of each stretch; empty if it is not a PNG."""
+    """Return the spans (start, end) of a file that are kept; empty if it is not a PNG."""
     file.seek(0)
     if file.read(len(SIGNATURE)) != SIGNATURE:
         return []
@@ -84,7 +84,7 @@ def _essential(file: BinaryIO, size: int) -> list[tuple[int, int]]:
     while place + 8 <= size:
         file.seek(place)
         length, kind = struct.unpack(">I4s", file.read(8))
-        if not kind.isalpha():  # out of step: nothing that follows can be understood
+        if not kind.isalpha():  # out of sync: the rest cannot be parsed
             break
         end = place + 12 + length
         if kind[:1].isupper() or _is_sound(file, kind, length):
@@ -96,7 +96,7 @@ def _essential(file: BinaryIO, size: int) -> list[tuple[int, int]]:
 
 
 def _is_sound(file: BinaryIO, kind: bytes, length: int) -> bool:
-    """Whether an ancillary chunk, whose data come next in the file, is to be kept."""
+    """Return whether to keep an ancillary chunk, whose data come next in the file."""
     if kind not in (b"tRNS", b"eXIf") or length > MOST_BYTES:
         return False
     data = file.read(length)

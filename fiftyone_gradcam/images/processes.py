@@ -1,8 +1,8 @@
-"""Images decoded in processes of their own, into memory that they share with this one.
+"""Decoding of images in separate processes, into memory shared with this process.
 
-Many threads of one process wait for Python's lock between the parts of a decoding that release it.
-The processes know Pillow and NumPy alone, and start in a fraction of a second. They are not copies
-of this process and do not run its main module again, which `multiprocessing` would.
+Many threads in one process wait for Python's lock between the parts of decoding that release it.
+The processes import only Pillow and NumPy, and start in a fraction of a second. Unlike those of
+`multiprocessing`, they are not copies of this process and do not run its main module again.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from .opening import DecodeOptions, ImageError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = f"from {__name__} import serve; serve()"
-Answer = tuple[int, int] | ImageError  # width and height of a whole upright image
+Answer = tuple[int, int] | ImageError  # (width, height) of the whole upright image
 
-# Handing on open files takes a system with them, and these have more to offer than Windows.
+# Windows cannot pass open files to a process.
 CAN_SHARE = os.name == "posix"
 
 
 class EndedError(RuntimeError):
-    """A process that decoded has ended."""
+    """A decoding process has ended."""
 
 
 class Decoders:
-    """Processes that decode, and the memory that they decode into.
+    """Decoding processes, and the memory that they share.
 
     Args:
-        count: of processes
-        rows: images that the memory holds
+        count: number of processes
+        rows: number of images that fit in the memory
         size, resize, options: as in `batches.Images`
 
     Attributes:
@@ -75,7 +75,7 @@ class Decoders:
             raise
 
     def decode(self, rows: Sequence[int], paths: Sequence[str]) -> list[Answer]:
-        """Decode files into rows of the memory, in whichever process is free; waits for it.
+        """Decode files into rows of the memory, in a free process; wait for the result.
 
         Raises:
             EndedError: if the process ends before it answers
@@ -86,18 +86,18 @@ class Decoders:
             child.stdin.flush()
             found = [_answer(*one) for one in pickle.load(child.stdout)]
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self._free.put(child)  # whoever gets it next hears the same
+            self._free.put(child)  # the next use raises the same error
             raise EndedError from error
         self._free.put(child)
         return found
 
     def close(self) -> None:
-        """End the processes, and wait for their end."""
+        """Terminate the processes, and wait until they have ended."""
         for child in self._all:
             for pipe in (child.stdin, child.stdout):
                 try:
                     pipe.close()
-                except OSError:  # what was not sent yet to one that has ended
+                except OSError:  # unsent data for a process that has ended
                     continue
         for child in self._all:
             child.kill()
@@ -109,7 +109,7 @@ class Decoders:
 def decoders(
     count: int, rows: int, size: int, resize: str, options: DecodeOptions
 ) -> Iterator[Decoders]:
-    """Processes that decode, for as long as the context lasts; see `Decoders`."""
+    """Provide decoding processes within a context; see `Decoders`."""
     found = Decoders(count, rows, size, resize, options)
     try:
         yield found
@@ -118,7 +118,7 @@ def decoders(
 
 
 def _unnamed_file(size: int) -> int:
-    """An open file without a name, in memory where the system can, that processes may share."""
+    """Return an open file without a name that processes can share, in memory if possible."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("gradcam-decoded")
     else:
@@ -133,15 +133,15 @@ def _answer(width: int, height: int, failed: tuple[str, str, int | None] | None)
         return width, height
     path, reason, number = failed
     error = ImageError(path, reason)
-    if number is not None:  # of the system: the file could not be read at all
+    if number is not None:  # an error of the operating system: the file could not be read at all
         error.__cause__ = OSError(number, os.strerror(number), path)
     return error
 
 
 def serve() -> None:
-    """Decode what is asked for on the standard input, until it ends."""
+    """Decode the images requested on standard input until it ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed goes where errors go
+    os.dup2(2, 1)  # other output goes to standard error
     questions = sys.stdin.buffer
     file, shape, resize, options = pickle.load(questions)
     pixels = np.frombuffer(mmap.mmap(file, int(np.prod(shape))), np.uint8).reshape(shape)

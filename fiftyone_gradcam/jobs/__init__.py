@@ -1,1 +1,1 @@
-"""Work in a process of its own: FiftyOne's delegated operations, with a worker for them."""
+"""Run verbs in separate processes, as delegated operations of FiftyOne."""

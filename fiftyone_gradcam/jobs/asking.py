@@ -1,4 +1,4 @@
-"""Ask the nursery to fork a process."""
+"""Ask the nursery, a process that has everything imported, to fork a process."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from pathlib import Path
 
 from . import places
 
-ANSWER_SECONDS = 8.0  # a fork takes some hundredths; importing all on a busy machine, longer
+ANSWER_SECONDS = 8.0  # a fork takes some hundredths of a second; imports may delay it
 MOST_BYTES = 4 << 20
-NUMBER = struct.Struct("q")  # of a process
-PEER = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
+NUMBER = struct.Struct("q")  # a process id
+PEER = struct.Struct("3i")  # result of SO_PEERCRED: process, user and group ids
 
 
 @dataclass(frozen=True)
 class Birth:
-    """What a worker needs to know.
+    """The parameters of a process to fork.
 
     Attributes:
-        target: of the jobs that it may do
-        environment: all of its environment variables
-        folder: the current one, which relative paths start from
-        mask: of the rights of files that it makes
-        log: file for what it prints
-        request: of one that does no job, but answers this and ends (see `measure`)
+        target: the target of the jobs that the worker may run
+        environment: all environment variables of the process
+        folder: its working directory
+        mask: its umask
+        log: path of the file for its output
+        request: a request that the process answers instead of running a job (see `measure`); ""
+            for a worker
     """
 
     target: str
@@ -41,14 +42,17 @@ class Birth:
 
 
 def can_fork() -> bool:
-    """Whether this system forks safely: on macOS, its frameworks do not survive a fork."""
+    """Return whether forking is safe on this system; on macOS, system frameworks prevent it."""
     return sys.platform == "linux"
 
 
 def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
-    """Have a worker forked; returns its number, None if no nursery answers.
+    """Ask the nursery to fork a worker.
 
-    One that does not answer is given up: its place is free for another.
+    A nursery that does not answer is given up, so that another can take its place.
+
+    Returns:
+        the process id of the worker; None if no nursery answers
     """
     asked = _ask(Birth(target, environment, _here(), umask(), str(log)))
     if asked is None:
@@ -59,10 +63,11 @@ def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
 
 
 def ask(request: str, environment: dict[str, str]) -> tuple[int, socket.socket] | None:
-    """Have a process forked that answers a request; None if no nursery answers.
+    """Ask the nursery to fork a process that answers a request.
 
     Returns:
-        its number, and a connection from which its answer is read, to the end (see `read`)
+        its process id, and a connection from which its answer can be read (see `read`); None if no
+        nursery answers
     """
     return _ask(Birth("", environment, _here(), umask(), os.devnull, request))
 
@@ -83,7 +88,7 @@ def _ask(birth: Birth) -> tuple[int, socket.socket] | None:
                 connection.settimeout(None)
                 return NUMBER.unpack(number)[0], connection
     except TimeoutError:
-        free(path)  # it sees this, should it wake up
+        free(path)  # the nursery notices this if it continues, and ends
     except OSError:
         pass
     connection.close()
@@ -91,7 +96,11 @@ def _ask(birth: Birth) -> tuple[int, socket.socket] | None:
 
 
 def _connect(connection: socket.socket, path: Path) -> None:
-    """Connect; where too many others wait, after them."""
+    """Connect to the nursery; retry while too many other connections wait.
+
+    Raises:
+        TimeoutError: if this takes too long
+    """
     end = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
@@ -103,18 +112,22 @@ def _connect(connection: socket.socket, path: Path) -> None:
 
 
 def free(path: Path) -> None:
-    """Let another nursery be founded at a place."""
+    """Delete the files of a nursery, so that another one can be started in its place."""
     for name in (path, path.with_suffix(places.FOUNDING)):
         name.unlink(missing_ok=True)
 
 
 def peer(connection: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group at the other end."""
+    """Return the process, user and group ids of the other end of a connection."""
     return PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
 
 
 def read(connection: socket.socket) -> bytes:
-    """All that is sent."""
+    """Read everything that is sent over a connection.
+
+    Raises:
+        ValueError: if it is more than `MOST_BYTES`
+    """
     parts, size = [], 0
     while part := connection.recv(1 << 16):
         parts.append(part)
@@ -125,7 +138,7 @@ def read(connection: socket.socket) -> bytes:
 
 
 def umask() -> int:
-    """This process's mask, which can be read without changing it on Linux alone."""
+    """Return the umask of this process; only on Linux can it be read without being changed."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
@@ -135,5 +148,5 @@ def umask() -> int:
 def _here() -> str:
     try:
         return os.getcwd()
-    except FileNotFoundError:  # it was deleted
+    except FileNotFoundError:  # the working directory was deleted
         return "/"

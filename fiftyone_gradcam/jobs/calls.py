@@ -1,4 +1,4 @@
-"""A verb's arguments as text, so that another process can call it."""
+"""Serialize the arguments of a verb, so that another process can call it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ VIEW, RECIPE = "__view__", "__recipe__"
 
 
 def encode(given: dict) -> str:
-    """Arguments by name as JSON.
+    """Serialize arguments as JSON.
 
-    Datasets and views become ids and stages, runs their keys, recipes their choices.
+    Datasets and views are stored as ids and stages, runs as keys, and recipes as dictionaries.
+
+    Args:
+        given: the arguments by name
 
     Raises:
-        ValueError: naming an argument that cannot be written
+        ValueError: if an argument cannot be serialized; the message names it
     """
     plain = {}
     for name, value in given.items():
@@ -36,15 +39,15 @@ def encode(given: dict) -> str:
 
 
 def decode(text: str, dataset_id: object = None) -> dict:
-    """The arguments that `encode` was given.
+    """Restore the arguments that were serialized by `encode`.
 
     Args:
-        text: as `encode` returned it
-        dataset_id: the only dataset that may be among them; None lets it be any
+        text: the result of `encode`
+        dataset_id: the id of the only dataset that is allowed; by default (None), any
 
     Raises:
-        ValueError: if the text is none of `encode`, a dataset in it is gone or another one, or a
-            view has stages that are refused (see `fiftyone_gradcam.dataset.stages`)
+        ValueError: if the text is invalid, if a dataset in it does not exist or is not allowed, or
+            if a view has stages that are refused (see `fiftyone_gradcam.dataset.stages`)
     """
     try:
         given = json.loads(text)

@@ -1,4 +1,4 @@
-"""Verbs in another process, from Python."""
+"""The decorator that lets verbs run in another process, with `delegate=True`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .queue import submit
 
 
 def delegable(verb: Callable | None = None, *, check: Callable | None = None) -> Callable:
-    """Make a job of a call of a verb whose argument `delegate` is true.
+    """Decorate a verb so that a call with `delegate=True` is queued as a job.
 
-    What the verb raises for wrong arguments is then the job's to tell, but for what `check` raises.
+    Errors about invalid arguments are then reported by the job, except those that `check` raises.
 
     Args:
         verb: the function
-        check: takes the verb's arguments by name, and raises what is known at once
+        check: a function of the verb's arguments by name, which raises errors immediately
     """
     if verb is None:
         return partial(delegable, check=check)

@@ -1,4 +1,5 @@
-"""A job: a verb that is called in another process, as one of FiftyOne's delegated operations."""
+"""A job: a function of this plugin that runs in another process, as a FiftyOne delegated
+operation."""
 
 from __future__ import annotations
 
@@ -27,31 +28,31 @@ ENDED = ("completed", "failed", "cancelled", "lost")
 
 
 class JobError(Exception):
-    """A job failed; the message is that of the verb."""
+    """Raised when a job has failed, with the error message of the function."""
 
 
 @dataclass(repr=False)
 class Job:
-    """A verb that is called in another process.
+    """A function call that runs in another process.
 
     Attributes:
-        id: of the delegated operation
-        verb: such as "fine_tune"
-        label: what it does, in words
-        state: "queued", "running", "cancelling", "completed", "failed", "cancelled" or "lost"
-            (its process is gone)
-        progress: share of the work, in [0, 1]
-        message: what it said last; of an ended job its result, or what went wrong
-        seconds: since it began; None of one that has not
-        seconds_left: an estimate; None while there is none
-        began: when it was queued
-        given: arguments of the verb, by name, as JSON has them; of an operation that an
-            orchestrator was handed, the fields of its form
-        can_repeat: whether it can be called again with the same arguments
-        outcome: what the App is to show of its result
-        log: file of what its process printed
-        form: what was filled in to begin it, by the names of the form's fields; None of a job that
-            was not started by a form
+        id: id of the delegated operation
+        verb: name of the function, such as "fine_tune"
+        label: description for display
+        state: "queued", "running", "cancelling", "completed", "failed", "cancelled" or "lost" (its
+            process no longer exists)
+        progress: completed fraction of the work, in [0, 1]
+        message: the latest message; when the job has ended, its result or error
+        seconds: time since the job started, in seconds; None if it has not started
+        seconds_left: estimated remaining time, in seconds; None if there is no estimate yet
+        began: time when the job was queued
+        given: arguments of the function by name, as JSON; for an operation run by an orchestrator,
+            the fields of its form
+        can_repeat: whether the function can be called again with the same arguments
+        outcome: the part of the result that the App shows
+        log: path of the file with the output of the process
+        form: values of the form that started the job, by field name; None if it was not started by
+            a form
     """
 
     id: str
@@ -71,33 +72,33 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether the job has ended."""
         return self.state in ENDED
 
     def refresh(self) -> Job:
-        """Look how it is now; returns itself.
+        """Update the attributes of this job, and return it.
 
         Raises:
-            ValueError: if it was forgotten
+            ValueError: if the job was deleted
         """
         vars(self).update(vars(load_job(self.id)))
         return self
 
     def cancel(self) -> Job:
-        """End it in good order; see `cancel_job`. Returns itself."""
+        """Cancel this job, and return it (see `cancel_job`)."""
         cancel_job(self.id)
         return self.refresh()
 
     def wait(self, seconds: float | None = None) -> Job:
-        """Wait for its end, and reload its dataset.
+        """Wait until this job has ended, reload its dataset, and return the job.
 
         Args:
-            seconds: how long at most; None for ever
+            seconds: maximum time to wait; by default (None), no limit
 
         Raises:
-            JobError: if it failed
-            CancelledError: if it was cancelled
-            TimeoutError: if it has not ended in time
+            JobError: if the job failed
+            CancelledError: if the job was cancelled
+            TimeoutError: if the job has not ended in time
         """
         end = None if seconds is None else time.monotonic() + seconds
         while not self.refresh().has_ended:
@@ -119,35 +120,33 @@ class Job:
     def __str__(self) -> str:
         return f"job {self.label!r}: {self.state}, {self.progress:.0%}, {self.message}"
 
-    __repr__ = __str__  # in lists: the rest is for code
+    __repr__ = __str__  # short in lists of jobs
 
 
 def load_job(id: str | ObjectId) -> Job:
-    """A job by its id, which another process may have started.
+    """Load a job by its id, including jobs that another process started.
 
     Args:
-        id: as `Job.id` and the App have it
+        id: `Job.id`, which the App shows too
 
     Returns:
-        the `Job`, as it is now
+        the `Job` in its current state
 
     Raises:
-        ValueError: if there is none
+        ValueError: if there is no such job
     """
     if not ObjectId.is_valid(id):
-        raise ValueError(
-            f"{id!r} is not the ID of a job. list_jobs(dataset) lists those that there are"
-        )
+        raise ValueError(f"{id!r} is not the ID of a job. list_jobs(dataset) lists all jobs")
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
 
 def cancel_job(id: str | ObjectId) -> Job:
-    """End a job in good order: what it has done so far stays, and can be used.
+    """Cancel a job; its results so far are kept.
 
-    The process sees it within a second or so, and ends at its next step.
+    The process notices the cancellation within about a second, and ends at its next step.
 
     Raises:
-        ValueError: if there is none
+        ValueError: if there is no such job
     """
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
@@ -160,7 +159,7 @@ def cancel_job(id: str | ObjectId) -> Job:
 
 
 def job_of(operation: DelegatedOperationDocument) -> Job:
-    """The job that an operation stands for."""
+    """Return the job of a delegated operation."""
     state = _state(operation)
     status, result = operation.status, operation.result
     progress = float(status.progress or 0) if status else 0.0
@@ -204,17 +203,17 @@ def _form_of(operation: DelegatedOperationDocument) -> dict | None:
 
 
 def _state(operation: DelegatedOperationDocument) -> str:
-    """The state of a job; one whose process is gone is recorded as failed."""
+    """Return the state of a job; record it as failed if its process no longer exists."""
     found, alive = operation.run_state, processes.is_alive(operation.run_link)
     gone = alive is False
-    if gone and found == ExecutionRunState.QUEUED:  # another's worker may have its turn for it
+    if gone and found == ExecutionRunState.QUEUED:  # another job's worker may run it
         gone = not processes.has_worker((operation.metadata or {}).get("target", ""))
     if found in (ExecutionRunState.QUEUED, ExecutionRunState.RUNNING) and gone:
         result = ExecutionResult(error=LOST)
         service = DelegatedOperationService()
         if service.set_failed(operation.id, result=result, required_state=found) is not None:
             return "lost"
-        operation.from_pymongo(service.get(operation.id)._doc)  # it ended just now
+        operation.from_pymongo(service.get(operation.id)._doc)  # it has just ended
         found = operation.run_state
     if found != ExecutionRunState.FAILED:
         return {"scheduled": "queued"}.get(found, found)
@@ -228,12 +227,12 @@ def _state(operation: DelegatedOperationDocument) -> str:
 
 
 def forget_log(operation: DelegatedOperationDocument) -> None:
-    """Delete the file of what the process of a job printed."""
+    """Delete the file with the output of a job's process."""
     if log := log_file(operation):
         log.unlink(missing_ok=True)
 
 
 def log_file(operation: DelegatedOperationDocument) -> Path | None:
-    """Where its process prints to; None of an orchestrator's."""
+    """Path of the file with the output of a job's process; None for an orchestrator's operation."""
     folder = (operation.metadata or {}).get("log")
     return Path(folder) / f"{operation.id}.log" if folder else None

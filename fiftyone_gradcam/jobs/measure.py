@@ -1,4 +1,4 @@
-"""A process that measures how fast a training is: `python -m fiftyone_gradcam.jobs.measure`."""
+"""Measure the speed of a training in another process: `python -m fiftyone_gradcam.jobs.measure`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from . import asking, nursery, places, worker
 from .processes import is_alive, module_command, name_of, worker_environment
 
-KEEP_SECONDS = 900.0  # a measurement: the machine may have more or less to do then
-# Choices of a recipe that make no difference to its speed, or one that is reckoned with.
+KEEP_SECONDS = 900.0  # for a measurement; after that, the load of the machine may differ
+# Options of a recipe that do not change its speed, or whose effect is computed.
 NO_MATTER = frozenset(
     [
         *("epochs", "seed", "learning_rate", "head_lr_factor", "weight_decay", "momentum"),
@@ -27,9 +27,10 @@ NO_MATTER = frozenset(
 
 
 class _Process:
-    """A process that measures.
+    """A process that measures the speed of a training.
 
-    The nursery forks it, or it is started, and then leaves a nursery behind for those that follow.
+    It is forked by the nursery. Without a nursery, it is started as a new process, which then
+    starts a nursery for the next ones.
 
     Args:
         request: see `main`
@@ -56,11 +57,11 @@ class _Process:
 
     @property
     def is_forked(self) -> bool:
-        """Whether the nursery forked it."""
+        """Whether the process was forked by the nursery."""
         return self._started is None
 
     def answer(self) -> dict | None:
-        """Wait for what it has measured; None if it was ended."""
+        """Wait for the measurement and return it; None if the process was ended."""
         if self._started is not None:
             out, errors = self._started.communicate(self._text)
         else:
@@ -76,11 +77,11 @@ class _Process:
         try:
             with self._connection:
                 return asking.read(self._connection).decode()
-        except OSError:  # it was killed
+        except OSError:  # the process was killed
             return ""
 
     def end(self) -> None:
-        """End it: its answer is of no use any more."""
+        """End the process, because its answer is no longer needed."""
         self.was_ended = True
         if self._started is not None:
             self._started.terminate()
@@ -96,7 +97,7 @@ class _Going:
 
 
 class Measurements:
-    """What was measured, and what is: one at a time, or they would measure each other."""
+    """The measurements made so far and the one in progress; parallel ones would slow each other."""
 
     def __init__(self):
         self.found: dict[str, tuple[float, dict]] = {}
@@ -123,7 +124,11 @@ class Measurements:
         return found if found is not None and time.monotonic() - at < KEEP_SECONDS else None
 
     def _start(self, key: str, request: dict) -> threading.Thread | None:
-        """Start a measurement, unless it is there or going on."""
+        """Start a measurement, unless there is a recent one or it is in progress.
+
+        Returns:
+            the thread that waits for the measurement; None if there is a recent one
+        """
         if self._fresh(key) is not None:
             return None
         if self.going is not None and self.going.thread.is_alive():
@@ -146,27 +151,33 @@ _measurements = Measurements()
 
 
 def measured(request: dict, patience: float) -> dict | None:
-    """How long a training takes; measured once for choices that make no difference.
+    """Estimate how long a training takes, by measuring its speed.
 
-    It is measured by a process of its own: the App's server does without PyTorch. One that is going
-    on for another request is ended.
+    The speed is measured in another process, so that the App's server need not import PyTorch. A
+    measurement in progress for another request is ended. Measurements are reused for options that
+    do not change the speed.
 
     Args:
-        request: "recipe", its name; "choices" of it; "classes", "learnt" and "val_images", numbers
-            of classes and images; "paths", some training images
-        patience: seconds to wait for a measurement; it continues after them
+        request: a dictionary with "recipe", the name of the recipe; "choices", its options;
+            "classes", the number of classes; "learnt" and "val_images", the numbers of training
+            and validation images; and "paths", paths of some training images
+        patience: the maximum number of seconds to wait; after that, the measurement continues
 
     Returns:
-        "device" and "seconds"; or "error"; None if it is not there as yet
+        a dictionary with "device" and "seconds", or with "error"; None if the measurement is not
+        complete yet
     """
     return _measurements.look(request, patience)
 
 
 def wait_for_measurement(seconds: float) -> bool:
-    """Wait until the measurement that is going on has ended; returns whether none is left.
+    """Wait until no measurement is in progress.
 
     Args:
-        seconds: at most
+        seconds: the maximum time to wait
+
+    Returns:
+        whether no measurement is in progress any more
     """
     end = time.monotonic() + seconds
     while (going := _measurements.going) is not None and going.thread.is_alive():
@@ -177,11 +188,14 @@ def wait_for_measurement(seconds: float) -> bool:
 
 
 def main(request: dict) -> dict:
-    """Measure.
+    """Measure the speed of a training.
+
+    Args:
+        request: see `measured`
 
     Returns:
-        "device"; "epochs", the recipe's own number; seconds that it takes "once", and for each
-        "epoch"; or "error"
+        a dictionary with "device"; "epochs", the recipe's number of epochs; "once" and "epoch", the
+        seconds for the setup and for each epoch; or with "error"
     """
     import numpy as np
 
@@ -207,7 +221,7 @@ def main(request: dict) -> dict:
 
 
 def _run() -> None:
-    """Measure what standard input asks for, and print it; in what is forked later, do a job."""
+    """Answer the request on standard input; in workers that are forked later, run a job."""
     if (place := os.environ.pop(places.FOUND, None)) and (target := nursery.found("", Path(place))):
         worker.main(target)
     else:

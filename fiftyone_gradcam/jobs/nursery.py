@@ -1,12 +1,12 @@
-"""A process that has imported all that jobs need, and forks a worker for each.
+"""A process that has imported everything that jobs need, and forks a worker for each job.
 
-The first worker of a session imports FiftyOne, PyTorch and the verbs as any other does, and leaves
-a copy of itself behind before it connects to anything: the nursery. It listens at a socket in the
-user's own folder, and forks a worker for each job, which so starts in a fraction of a second, and
-a process for each measurement. It ends by itself when it has had nothing to do for a while, or when
-the code has changed. A session of other environment variables gets a nursery of its own.
+The first worker of a session imports FiftyOne, PyTorch and the verbs. Before it connects to
+anything, it forks a copy of itself: the nursery. The nursery listens on a socket in a private
+folder of the user, and forks a worker for each job, so that it starts in a fraction of a second,
+and a process for each measurement. It ends after being idle for a while, or when the code has
+changed. Sessions with different environment variables have separate nurseries.
 
-Where there is no safe fork (on Windows and macOS), or no nursery answers, workers are started as
+If forking is not safe (on Windows and macOS), or if no nursery answers, workers are started as new
 processes that import everything again.
 """
 
@@ -32,25 +32,25 @@ from .processes import open_log
 PACKAGE = __name__.rsplit(".", 2)[0]
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 5.0
-WAITING = 128  # connections that may wait
+WAITING = 128  # maximum number of waiting connections
 
 
 def found(target: str, path: Path) -> str:
-    """Leave a nursery behind, unless there is one.
+    """Start a nursery, unless there is one.
 
     Args:
-        target: of this process's own job
-        path: where the nursery is to listen
+        target: the target of this process's own job
+        path: path of the socket on which the nursery will listen
 
     Returns:
-        in this process its own target; in workers that the nursery forks later, theirs
+        in this process, its own target; in workers that the nursery forks later, their target
     """
     import fcntl
 
     lock = os.open(path.with_suffix(places.FOUNDING), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process is at it
+    except OSError:  # another process starts a nursery, or is one
         os.close(lock)
         return target
     _import_all()
@@ -59,7 +59,7 @@ def found(target: str, path: Path) -> str:
     mask = os.umask(0o177)
     try:
         listener.bind(str(path))
-    except OSError:  # such as: the path is too long
+    except OSError:  # for example, the path is too long
         os.close(lock)
         listener.close()
         return target
@@ -71,7 +71,7 @@ def found(target: str, path: Path) -> str:
         listener.close()
         os.close(lock)
         return target
-    if _fork():  # a process between: nobody's child needs no waiting for
+    if _fork():  # an intermediate process ends here, so that the nursery is not a child of this one
         os._exit(0)
     try:
         return _serve(listener, lock, path).target
@@ -80,7 +80,7 @@ def found(target: str, path: Path) -> str:
 
 
 def _import_all() -> None:
-    """Import what jobs need. Nothing of it connects, starts a thread, or touches a GPU."""
+    """Import everything that jobs need. No import connects, starts a thread, or uses a GPU."""
     own = (f"{PACKAGE}.{name}" for name in ("jobs.queue", "jobs.measure", "training.speed"))
     for name in ("fiftyone.operators.delegated", "torch", "torchvision", *own):
         importlib.import_module(name)
@@ -90,12 +90,12 @@ def _import_all() -> None:
 
 
 def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
-    """Fork workers; returns in these. The nursery itself ends here."""
-    listener.listen(WAITING)  # from here on it is this process that answers
+    """Fork workers. This function returns only in the workers; the nursery itself exits in it."""
+    listener.listen(WAITING)  # from here on, this process answers
     os.setsid()
     _redirect(os.devnull)
     os.chdir("/")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets workers that have ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended workers leave no zombies
     code, own, at = places.code(), os.stat(path).st_ino, time.monotonic()
     listener.settimeout(POLL_SECONDS)
     while True:
@@ -126,7 +126,7 @@ def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
 
 
 def _birth(connection: socket.socket) -> Birth | None:
-    """What is asked for; None if it is not asked for by this user, or in other words."""
+    """Read the parameters of a process to fork; None if they are invalid or from another user."""
     connection.settimeout(ANSWER_SECONDS)
     if peer(connection)[1] != os.getuid():
         return None
@@ -137,23 +137,23 @@ def _birth(connection: socket.socket) -> Birth | None:
 
 
 def _begin(birth: Birth) -> None:
-    """Become a process like one that was started by itself."""
+    """Set up a forked process as if it had been started as a new one."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(birth.environment)
     os.umask(birth.mask)
     _redirect(birth.log)
-    with contextlib.suppress(OSError):  # it is gone, which matters to relative paths alone
+    with contextlib.suppress(OSError):  # the folder was deleted, which affects only relative paths
         os.chdir(birth.folder)
     import numpy as np
 
-    np.random.seed()  # or all workers would draw the same numbers
+    np.random.seed()  # otherwise all workers would draw the same random numbers
     random.seed()
 
 
 def _answer(connection: socket.socket, request: str) -> None:
-    """Answer a request, and end."""
+    """Answer a request, and exit."""
     try:
         from .measure import main
 
@@ -164,7 +164,7 @@ def _answer(connection: socket.socket, request: str) -> None:
 
 
 def _redirect(path: str) -> None:
-    """Print to a file, and read nothing."""
+    """Redirect standard output and error to a file, and standard input to the null device."""
     sys.stdout.flush(), sys.stderr.flush()
     for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), open_log(path))):
         os.dup2(file, number)
@@ -173,8 +173,8 @@ def _redirect(path: str) -> None:
 
 
 def _fork() -> int:
-    sys.stdout.flush(), sys.stderr.flush()  # or both would print what waits
-    with warnings.catch_warnings():  # of threads: those of BLAS, which know what a fork is
+    sys.stdout.flush(), sys.stderr.flush()  # otherwise both processes would print buffered output
+    with warnings.catch_warnings():  # about threads: those of BLAS are safe to fork
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 

@@ -1,4 +1,4 @@
-"""Where the nursery for an environment listens."""
+"""The socket on which the nursery of an environment listens."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from ..locks import own_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-FOUNDING = ".founding"  # of the file by which one process at a time founds a nursery
-# Set for a process that is to found a nursery, if there is none.
+FOUNDING = ".founding"  # suffix of the lock file that a process holds to start a nursery
+# Environment variable of a process that should start a nursery if there is none.
 FOUND = "FIFTYONE_GRADCAM_NURSERY"
-# Of a terminal or a desktop: no module looks at them when it is imported.
+# Variables of a terminal or desktop, which no module reads when it is imported.
 PASSING = frozenset(
     ["_", "SHLVL", "PWD", "OLDPWD", "LINES", "COLUMNS", "TERM", "COLORTERM", "LS_COLORS", FOUND]
 )
@@ -26,9 +26,9 @@ PASSING_STARTS = (
 
 
 def socket_path(environment: dict[str, str]) -> Path:
-    """Where the nursery for an environment listens.
+    """Return the path of the socket of the nursery for an environment.
 
-    It is another one when the code, the installed packages or FiftyOne's configuration changes.
+    The path changes with the code, the installed packages and FiftyOne's configuration.
     """
     own = {
         name: value
@@ -40,7 +40,7 @@ def socket_path(environment: dict[str, str]) -> Path:
 
 
 def code() -> list:
-    """Facts that change with what would be imported."""
+    """Return facts that change when the code or configuration that is imported changes."""
     packages = Path(sysconfig.get_paths()["purelib"])
     home = os.path.expanduser("~")
     files = [packages, *sorted(ROOT.rglob("*.py"))]

@@ -1,4 +1,4 @@
-"""Processes: their names, whether they live, and how a worker is started."""
+"""Processes: identify them, check whether they are running, and start workers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import psutil
 from ..disk import make_folder
 from ..locks import own_folder
 
-# Threads of OpenMP wait for each other by spinning, by default so long that a training takes ten
-# times as long where more threads are busy than there are processors (another job, a browser).
+# OpenMP threads wait for each other by spinning. With the default, a training takes ten times as
+# long if there are more busy threads than processors (because of another job, or a browser).
 SHARING = {"GOMP_SPINCOUNT": "10000"}
 ROOT = Path(__file__).resolve().parents[2]
-# A process between, which ends at once: FiftyOne ends its server with all that descend from it.
-# Of a session of its own, the worker does not end with the terminal either.
+# An intermediate process, which ends at once: FiftyOne ends its server with all its descendants.
+# The worker gets its own session, so that it does not end with the terminal either.
 LAUNCHER = """
 import os, subprocess, sys
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -33,22 +33,22 @@ with os.fdopen(log, "w") as log:
     )
 print(worker.pid)
 """
-# The App's server tells its children with the first that a server needs no cleaning up, and with
-# the second where its database is: one that is found so is not kept alive by the child.
+# Set by the App's server for its children. With the first, they would not clean up their services;
+# with the second, they would use its database without keeping it alive.
 OF_THE_SERVER = ("FIFTYONE_SERVER", "FIFTYONE_PRIVATE_DATABASE_PORT")
 
 
 def name_of(pid: int) -> str:
-    """A process by host, number and time of birth, for numbers are used again."""
+    """Return a name for a process: host, process id and start time, because ids are reused."""
     try:
         born = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:  # it has ended already
+    except psutil.NoSuchProcess:  # the process has ended already
         born = 0.0
     return f"{socket.gethostname()} {pid} {born:.2f}"
 
 
 def is_alive(name: str | None) -> bool | None:
-    """Whether a process of a name lives; None if that cannot be known from here."""
+    """Return whether the process with a name is running; None if it is on another host."""
     parts = (name or "").rsplit(" ", 2)
     if len(parts) != 3 or parts[0] != socket.gethostname():
         return None
@@ -61,30 +61,30 @@ def is_alive(name: str | None) -> bool | None:
 
 
 def own_environment() -> dict[str, str]:
-    """Environment variables for a process of the plugin's own."""
+    """Return the environment variables for a process of this plugin."""
     environment = {k: v for k, v in os.environ.items() if k not in OF_THE_SERVER}
     path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
     return environment | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def worker_environment(settings: dict[str, str]) -> dict[str, str]:
-    """Environment variables for a worker; see `start_worker` for its settings."""
+    """Return the environment variables for a worker; see `start_worker` for its settings."""
     return SHARING | own_environment() | settings | {"FIFTYONE_GRADCAM_WORKER": "1"}
 
 
 def module_command(name: str) -> list[str]:
-    """The command that runs a module of the plugin."""
-    # -P: a folder from which the App was started must not lend its files as modules.
+    """Return the command that runs a module of this plugin."""
+    # -P: do not import modules from the working directory.
     return [sys.executable, "-P", "-m", name]
 
 
 def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
-    """Start a process that does a queued job of a target when it is its turn.
+    """Start a worker, which waits for its turn and then runs a queued job of a target.
 
     Args:
-        target: what only one job at a time may work on
-        settings: environment variables of its own
-        log: file for what it prints
+        target: the resource, such as a dataset, that only one job at a time may use
+        settings: further environment variables of the worker
+        log: path of the file for its output
 
     Returns:
         the name of the process
@@ -103,7 +103,7 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
 
 
 def _launch(target: str, environment: dict[str, str], log: Path) -> int:
-    """Start a worker as a process that imports all that it needs; returns its number."""
+    """Start a worker as a new process, which imports everything; return its process id."""
     command = [*module_command("fiftyone_gradcam.jobs.worker"), target]
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *command]
     done = subprocess.run(launcher, env=environment, capture_output=True, text=True, check=True)
@@ -111,19 +111,19 @@ def _launch(target: str, environment: dict[str, str], log: Path) -> int:
 
 
 def open_log(path: str | os.PathLike) -> int:
-    """A file for what a worker prints, which is its user's own."""
+    """Open the file for the output of a worker, which only its user can read; return its handle."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
 
 def has_worker(target: str) -> bool:
-    """Whether a worker for a target lives: it waits for its turn, or has it."""
+    """Return whether there is a worker for a target, waiting for its turn or running a job."""
     marks = own_folder().glob(f"{_short(target)}.*.worker")
     living = [path for path in marks if is_alive(_worker_of(path))]
     return bool(living)
 
 
 def forget_worker(target: str, worker: str) -> None:
-    """Remove the mark of a worker that ends, and those of others that are dead."""
+    """Remove the marker file of a worker that ends, and those of workers that no longer run."""
     _mark(target, worker).unlink(missing_ok=True)
     for path in own_folder().glob(f"{_short(target)}.*.worker"):
         if not is_alive(_worker_of(path)):
@@ -131,7 +131,7 @@ def forget_worker(target: str, worker: str) -> None:
 
 
 def _mark(target: str, worker: str) -> Path:
-    """A file that says that a worker for a target was started, for its looks do not say so."""
+    """Return the path of the marker file of a worker, by which others find workers of a target."""
     _, pid, born = worker.rsplit(" ", 2)
     return own_folder() / f"{_short(target)}.{pid}.{born}.worker"
 

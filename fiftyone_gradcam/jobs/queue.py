@@ -1,4 +1,4 @@
-"""Jobs: verbs queued as FiftyOne's delegated operations, and what became of them."""
+"""Queue function calls as FiftyOne delegated operations, and list their jobs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..dataset.writing import lock_of
 from . import calls, processes
 from .job import Job, forget_log, job_of, load_job, log_file
 
-MOST = 50  # jobs of a dataset that are looked at
-# Of FiftyOne's settings, those that say where things are.
+MOST = 50  # jobs that are listed for a dataset
+# FiftyOne's settings with the locations of its database and files.
 SETTINGS = (
     *("database_uri", "database_name", "database_dir", "plugins_dir", "default_dataset_dir"),
     *("model_zoo_dir", "dataset_zoo_dir", "default_ml_backend", "max_thread_pool_workers"),
@@ -29,16 +29,17 @@ SETTINGS = (
 
 
 def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None = None) -> Job:
-    """Queue a verb, and start a process that calls it when it is its turn.
+    """Queue a function call, and start a process that runs it when it is its turn.
 
     Args:
-        verb: the name of an operator of this plugin
-        given: the verb's arguments, by name
-        dataset: to which the job belongs; None if to none
-        form: what was filled in, by the names of the form's fields, so that it can be changed
+        verb: name of the function, which is the name of an operator of this plugin
+        given: arguments of the function, by name
+        dataset: the dataset that the job belongs to; None if there is none
+        form: values of the form that started the job, by field name, so that the form can be filled
+            in again
 
     Raises:
-        ValueError: if an argument cannot be written down, or the plugin is not installed
+        ValueError: if an argument cannot be serialized, or the plugin is not installed
     """
     call = calls.encode(given)
     uri = f"{OWNER}/{verb}"
@@ -77,15 +78,15 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None
 
 
 def call_of(id: object, uri: str, call: object) -> str:
-    """The call of an operation that `submit` has queued, and that is being executed now.
+    """Check that an operation was queued by `submit` and is running now, and return its call.
 
     Args:
-        id: of the operation, as whoever executes it has it; None if nobody does
-        uri: of the operator
-        call: what is to be the operation's own call
+        id: id of the operation that is being executed; None if none is
+        uri: URI of the operator
+        call: the expected call of the operation
 
     Raises:
-        PermissionError: if there is no such operation: calls come from nowhere else
+        PermissionError: if there is no such operation; a call cannot come from anywhere else
     """
     operation = None
     if isinstance(id, ObjectId):
@@ -103,7 +104,7 @@ def call_of(id: object, uri: str, call: object) -> str:
 
 
 def next_operation(target: str) -> DelegatedOperationDocument | None:
-    """The oldest queued operation of a target."""
+    """Return the oldest queued operation of a target."""
     found = DelegatedOperationService()._repo.list_operations(
         run_state=ExecutionRunState.QUEUED,
         paging=DelegatedOperationPagingParams(sort_direction=1, limit=1),
@@ -113,16 +114,18 @@ def next_operation(target: str) -> DelegatedOperationDocument | None:
 
 
 def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
-    """The last jobs of a dataset, newest first; those whose process is gone count as lost.
+    """List the latest jobs of a dataset, newest first.
+
+    At most 50 jobs are listed. A job whose process no longer exists is "lost".
 
     Args:
         samples: a dataset or view
 
     Returns:
-        the `Job`s, of which each has a state, progress and message
+        a `Job` for each, with its state, progress and message
 
     Raises:
-        TypeError: if it is not a FiftyOne dataset or view of images
+        TypeError: if `samples` is not a FiftyOne dataset or view of images
     """
     found = DelegatedOperationService().list_operations(
         dataset_id=root_dataset(samples)._doc.id,
@@ -132,10 +135,10 @@ def list_jobs(samples: fo.core.collections.SampleCollection) -> list[Job]:
 
 
 def repeat_job(id: str | ObjectId, **options) -> Job:
-    """Call the verb of an ended job again, with the same arguments but for some options.
+    """Run an ended job again with the same arguments, except those in `options`.
 
     Raises:
-        ValueError: if there is none, it has not ended, or its dataset is gone
+        ValueError: if there is no such job, it has not ended, or its dataset was deleted
     """
     operation = DelegatedOperationService().get(ObjectId(id))
     job, call = job_of(operation), operation.context.request_params["params"].get("call")
@@ -152,10 +155,10 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
 
 
 def given_samples(id: str | ObjectId) -> fo.core.collections.SampleCollection:
-    """The dataset or view that a job was given.
+    """Return the dataset or view that a job was called with.
 
     Raises:
-        ValueError: if its dataset is gone, or it was not started as a job of this plugin
+        ValueError: if its dataset was deleted, or it was not started as a job of this plugin
     """
     request = DelegatedOperationService().get(ObjectId(id)).context.request_params
     given = calls.decode(request["params"].get("call", ""), request.get("dataset_id"))
@@ -163,7 +166,7 @@ def given_samples(id: str | ObjectId) -> fo.core.collections.SampleCollection:
 
 
 def forget_job(id: str | ObjectId) -> None:
-    """Take an ended job off the list."""
+    """Remove an ended job from the list."""
     operation = DelegatedOperationService().get(ObjectId(id))
     if job_of(operation).has_ended:
         forget_log(operation)
@@ -171,17 +174,18 @@ def forget_job(id: str | ObjectId) -> None:
 
 
 def _form(form: dict | None) -> str | None:
-    """What was filled in, as text: field names may hold what the database takes for paths."""
+    """Values of a form as JSON text, because field names may contain characters that MongoDB does
+    not allow."""
     if form is None:
         return None
     try:
         return json.dumps({name: value for name, value in form.items() if name != "call"})
-    except (TypeError, ValueError):  # of something that no form can be filled in with
+    except (TypeError, ValueError):  # a value that no form can hold
         return None
 
 
 def settings() -> dict[str, str]:
-    """Environment variables by which another process finds the same database and files."""
+    """Environment variables with which another process uses the same database and files."""
     own = {f"FIFTYONE_{name.upper()}": getattr(fo.config, name, None) for name in SETTINGS}
     own = {name: str(value) for name, value in own.items() if value is not None}
     return own | {"FIFTYONE_SHOW_PROGRESS_BARS": "false", "FIFTYONE_DO_NOT_TRACK": "true"}

@@ -1,4 +1,4 @@
-"""How a job reports its progress, and learns that it is to end."""
+"""Report the progress of a job, and detect its cancellation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .job import CANCELLED_AND_ENDED
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5
-# A step that takes longer than this after Cancel (a download that hangs, say) is cut short.
+# The process is ended if a step, such as a hanging download, takes longer than this after Cancel.
 PATIENCE_SECONDS = 60.0
 
 
 class Reporter:
-    """A `progress` function that writes to the document of a delegated operation.
+    """A `progress` function that stores the progress in a delegated operation.
 
-    A thread looks whether the operation is still meant to run: when it was cancelled, the next
-    report raises `CancelledError`.
+    A thread checks regularly whether the operation was cancelled. If so, the next report raises
+    `CancelledError`.
 
     Args:
-        id: of the operation
+        id: the id of the operation
     """
 
     def __init__(self, id: str | ObjectId):
@@ -47,7 +47,11 @@ class Reporter:
             self._end()
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """Tell how far the work is; the database is written to once in a while.
+        """Report progress; it is written to the database at most every `WRITE_SECONDS`.
+
+        Args:
+            done, total: the number of steps done, and of all steps
+            message: a description of the current work
 
         Raises:
             CancelledError: if the job was cancelled
@@ -61,7 +65,7 @@ class Reporter:
             self.tell(message, done / max(total, 1))
 
     def tell(self, message: str, share: float | None = None) -> None:
-        """Write a message, and the share of the work that is done."""
+        """Store a message, and the completed fraction of the work in [0, 1]."""
         self.share = self.share if share is None else min(max(share, 0.0), 1.0)
         self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
 
@@ -69,7 +73,7 @@ class Reporter:
         while not self.done.wait(LOOK_SECONDS):
             try:
                 state = self.service.get(self.id).run_state
-            except ValueError:  # its document was deleted
+            except ValueError:  # the operation was deleted
                 state = ExecutionRunState.FAILED
             if state == ExecutionRunState.RUNNING:
                 continue
@@ -82,5 +86,5 @@ class Reporter:
                 os._exit(1)
 
     def _end(self) -> None:
-        """Say that what was cancelled has ended."""
+        """Mark the cancelled job as ended."""
         self.service.set_failed(self.id, result=ExecutionResult(error=CANCELLED_AND_ENDED))

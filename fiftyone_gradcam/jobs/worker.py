@@ -1,4 +1,4 @@
-"""A process that does one queued job: `python -m fiftyone_gradcam.jobs.worker TARGET`."""
+"""A process that runs one queued job: `python -m fiftyone_gradcam.jobs.worker TARGET`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .processes import forget_worker, name_of
 
 
 def main(target: str) -> None:
-    """Found a nursery if need be, wait for the turn, then do the oldest queued job of a target.
+    """Start a nursery if requested, wait for the lock, and run the oldest queued job of a target.
 
-    Each job brings a process, so all are done, in the order in which they were queued, whichever
-    process has its turn first.
+    One process is started for each job. So all jobs run in the order in which they were queued,
+    in whatever order the processes get the lock.
     """
     if place := os.environ.pop("FIFTYONE_GRADCAM_NURSERY", None):
         from . import nursery
 
-        target = nursery.found(target, Path(place))  # from here on, in each worker that it forks
+        target = nursery.found(target, Path(place))  # workers that it forks continue here too
     own = name_of(os.getpid())
     try:
         with held_by_process(target):
-            # FiftyOne is imported here at the earliest: those who wait take little memory.
+            # FiftyOne is imported only now, so that waiting processes use little memory.
             from fiftyone.operators.delegated import DelegatedOperationService
 
             from . import queue

@@ -1,1 +1,1 @@
-"""What a network is: families, backbones, heads, weights, checkpoints."""
+"""Networks: families, backbones, heads, weights and checkpoints."""

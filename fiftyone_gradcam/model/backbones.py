@@ -1,4 +1,4 @@
-"""The one table of backbones: every classifier of torchvision, and a small one of our own."""
+"""The table of backbones: every torchvision classifier, and a small network of our own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .families import FAMILIES, Family, Head
 from .heads import extend_head
 from .small_cnn import SmallCNN
 
-# ImageNet's, used by nearly every torchvision classifier; a network trained from scratch does not
-# mind.
+# Those of ImageNet, used by nearly every torchvision classifier; they do not matter for networks
+# trained from scratch.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MIN_IMAGE_SIZE = 16  # pixels
@@ -23,12 +23,12 @@ MIN_IMAGE_SIZE = 16  # pixels
 
 @dataclass(frozen=True)
 class Backbone:
-    """A row of the table.
+    """An entry of the table of backbones.
 
     Attributes:
         name: torchvision's name of the network
-        family_name: which networks it is built like
-        image_size: side of the square that it was trained on, in pixels
+        family_name: the family that defines how it is built and split
+        image_size: side of the square images that it was trained on, in pixels
         mean, std: of the pixels in [0, 1] that it expects, for red, green and blue
     """
 
@@ -40,12 +40,12 @@ class Backbone:
 
     @property
     def family(self) -> Family:
-        """How networks of this kind are built and split."""
+        """The family, which defines how the network is built and split."""
         return FAMILIES[self.family_name]
 
     @property
     def has_imagenet_weights(self) -> bool:
-        """Whether torchvision offers pretrained weights."""
+        """Whether torchvision provides pretrained weights."""
         return self.name != "small_cnn"
 
     def check_image_size(self, size: int) -> None:
@@ -63,13 +63,13 @@ class Backbone:
     def build(
         self, num_classes: int, hidden: Sequence[int] = (), dropout: float | None = None
     ) -> nn.Module:
-        """The network with random weights and new layers for `num_classes` classes.
+        """Build the network with random weights and new layers for `num_classes` classes.
 
         Args:
             num_classes: number of classes K
             hidden: widths of hidden layers before the last one, each with ReLU
-            dropout: before the last layer and after each hidden one; None leaves what the
-                network has, and puts none after hidden layers
+            dropout: rate before the last layer and after each hidden layer; None keeps the
+                network's own dropout, and adds none after hidden layers
         """
         if self.name == "small_cnn":
             model = SmallCNN(num_classes)
@@ -93,25 +93,25 @@ class Backbone:
             images: normalized images (N, 3, H, W)
 
         Returns:
-            the target tensor (N, C, h, w), and the head: the function from it to logits (N, K)
+            the target tensor (N, C, h, w), and the head: a function from it to logits (N, K)
         """
         return self.family.split(model, images)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn images (N, 3, H, W) in [0, 255] into the float32 input of this backbone."""
+        """Normalize images (N, 3, H, W) in [0, 255] to the float32 input of this backbone."""
         return normalize(images, self.mean, self.std)
 
 
 def normalize(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Turn images (N, 3, H, W) in [0, 255] into float32 of a mean and deviation, on their device.
+    """Normalize images (N, 3, H, W) in [0, 255] to float32, on their device.
 
     Args:
-        images: of any number type
+        images: of any numeric dtype
         mean, std: of pixels in [0, 1], for red, green and blue
     """
     middle = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
     scale = 1 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
-    # One pass over the pixels where (images - mean) / std would take two.
+    # A single pass over the pixels, whereas (images - mean) / std takes two.
     return torch.addcmul(-middle * scale, images.float(), scale / 255)
 
 
@@ -162,11 +162,10 @@ BACKBONES = {row.name: row for row in _TABLE}
 
 
 def get_backbone(name: str) -> Backbone:
-    """Look a backbone up.
+    """Return the backbone with a given name.
 
     Raises:
-        ValueError: if the table has no such backbone; the message names the most similar, and
-            lists those it has
+        ValueError: if there is no such backbone; the message names the most similar, and lists all
     """
     try:
         return BACKBONES[name]

@@ -1,4 +1,4 @@
-"""Networks whose weights have shapes and no values: built at once, however large."""
+"""Networks with shapes but without values, which are built instantly regardless of their size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from .backbones import Backbone
 
 
 class _NoMemory(TorchFunctionMode):
-    """Makes weights that have a shape and no values.
+    """Creates weights without values.
 
-    `torch.device("meta")` would do, but some networks work their widths out in tensors.
+    `torch.device("meta")` alone is not sufficient, because some networks compute widths with
+    tensors.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -21,10 +22,10 @@ class _NoMemory(TorchFunctionMode):
 
 
 def build_blank(backbone: Backbone, num_classes: int) -> nn.Module:
-    """A network of shapes, in eval mode on the device "meta"; nothing is drawn at random.
+    """Return a network without values, in eval mode on the device "meta".
 
     Args:
-        backbone: a row of the table
+        backbone: an entry of the table of backbones
         num_classes: number of classes K
     """
     with torch.random.fork_rng(devices=[]), _NoMemory():

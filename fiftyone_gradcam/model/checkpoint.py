@@ -1,4 +1,4 @@
-"""Trained classifiers as files: written whole or not at all, read without running code."""
+"""Checkpoint files: written completely or not at all, and read without executing code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def save_checkpoint(path: str, state: dict[str, torch.Tensor], description: dict
     """Write weights and a description atomically: the file appears only when it is complete.
 
     Args:
-        path: the file to write; its folder is made if need be
+        path: the file; its folder is created if needed
         state: a state dict
         description: JSON-ready; `load_checkpoint` reads "backbone", "classes" and "recipe" from it
     """
@@ -28,13 +28,13 @@ def _write(path: str, content: dict) -> None:
 
 
 def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
-    """Read a file of `save_checkpoint`.
+    """Read a file written by `save_checkpoint`.
 
     Returns:
         the model in eval mode on the CPU, and the description
 
     Raises:
-        FileNotFoundError: if the file is gone
+        FileNotFoundError: if the file does not exist
         ValueError: if it is not a checkpoint of this project
     """
     if not os.path.isfile(path):
@@ -53,21 +53,21 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
 
 
 def save_state(path: str, state: dict) -> None:
-    """Write all that a training needs to resume, atomically.
+    """Write the state that a training needs to resume, atomically.
 
     Args:
-        path: the file to write; its folder is made if need be
-        state: of tensors, lists, dictionaries and plain values
+        path: the file; its folder is created if needed
+        state: tensors, lists, dictionaries and plain values
     """
     _write(path, state)
 
 
 def load_state(path: str, key: str) -> dict:
-    """Read a file of `save_state`.
+    """Read a file written by `save_state`.
 
     Args:
         path: the file
-        key: of the run, for messages
+        key: key of the run, for messages
 
     Raises:
         ValueError: if there is no such file, or it is damaged

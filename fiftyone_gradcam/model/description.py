@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, the stages that `freeze` counts, its size and its cost."""
+"""Describe a network: its layers, the stages that `freeze` counts, its size and its cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .blank import build_blank
 from .stages import stages
 from .weights import imagenet_weights_file
 
-# Kinds that are shown by their parts; any other is a row of its own, its parts within.
+# Classes of modules that are shown by their children; any other module is one row.
 _OPENED = {
     *("Sequential", "ModuleList", "ModuleDict"),
     *("AnyStage", "_DenseBlock", "MaxVitBlock", "Encoder"),
@@ -25,17 +25,16 @@ _OPENED = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer, or a block of them that a network repeats.
+    """A layer of a network, or a block of layers that is repeated.
 
     Attributes:
-        name: in the network
-        kind: its class
-        stage: number of the stage that it belongs to, from 1; None for the last layer and for what
-            has no weights
-        output: shape of what it returns for one image, the batch left out; of weights that are no
-            layer (as a class token) their own
-        parameters: number of its weights
-        multiply_adds: for one image
+        name: name in the network
+        kind: class name
+        stage: number of its stage, from 1; None for the last layer and for layers without weights
+        output: shape of the output for one image, without the batch dimension; for weights that are
+            not a layer (such as a class token), the shape of the weights
+        parameters: number of weights
+        multiply_adds: number of multiply-adds for one image
     """
 
     name: str
@@ -48,13 +47,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network that `freeze` counts: `freeze=n` keeps the stages 1 to n as they are.
+    """A part of a network that `freeze` counts: `freeze=n` freezes the stages 1 to n.
 
     Attributes:
-        number: from 1, at the image
-        name: in the network
-        output: shape of what it returns for one image, the batch left out
-        parameters: number of its weights
+        number: number of the stage, from 1, starting at the image
+        name: name in the network
+        output: shape of the output for one image, without the batch dimension
+        parameters: number of weights
     """
 
     number: int
@@ -65,25 +64,27 @@ class Stage:
 
 @dataclass(frozen=True)
 class Description:
-    """A network of the table as it stands; `print` shows it as a table.
+    """Description of a backbone, made by `describe`; print it as a table.
 
-    Shapes are (channels, height, width), or (height, width, channels) within networks of tokens.
+    Shapes are (channels, height, width), or (height, width, channels) inside transformers that keep
+    channels last.
 
     Attributes:
-        backbone: its name
+        backbone: name of the backbone
         num_classes: number of classes K
-        image_size: side of the square that it sees, in pixels
-        mean, std: of the pixels in [0, 1] that it expects, for red, green and blue
-        imagenet_weights: "cached", "to be downloaded", or "none" where there are none
-        layers: in the order from image to logits
-        stages: what `freeze` counts
-        last_layer: name of the layer that makes the logits, which is always trained
-        target_layer: where the target tensor of Grad-CAM stands
-        target_shape: (C, h, w) of the target tensor
-        batch_norm: whether it has batch norm, whose statistics `freeze` keeps too
-        parameters: number of all weights
-        multiply_adds: for one image; half of the floating-point operations of its convolutions and
-            matrix products
+        image_size: side of the square input, in pixels
+        mean, std: mean and standard deviation of the expected pixels in [0, 1], for red, green and
+            blue
+        imagenet_weights: "cached", "to be downloaded", or "none" if there are none
+        layers: layers in the order from image to logits
+        stages: stages that `freeze` counts
+        last_layer: name of the layer that computes the logits, which is always trained
+        target_layer: target layer of Grad-CAM
+        target_shape: shape (C, h, w) of the target tensor
+        batch_norm: whether the network has batch norm, whose statistics `freeze` also keeps
+        parameters: total number of weights
+        multiply_adds: number of multiply-adds for one image: half of the floating-point operations
+            of its convolutions and matrix products
     """
 
     backbone: str
@@ -135,25 +136,25 @@ class Description:
                     layers,
                 ),
                 "",
-                "Stages: freeze=n keeps the first n as they are",
+                "Stages: freeze=n freezes the first n",
                 *_table(("stage", "name", "output", "parameters"), counted),
             ]
         )
 
 
 def describe(backbone: str, num_classes: int = 1000, image_size: int | None = None) -> Description:
-    """Describe a network of the table; nothing is downloaded or computed.
+    """Describe a backbone without downloading weights or computing an image.
 
     Args:
-        backbone: such as "resnet18"
+        backbone: name of a backbone, such as "resnet18"
         num_classes: number of classes K
-        image_size: side of the square that it sees, in pixels; None takes the backbone's
+        image_size: side of the square input, in pixels; by default (None), that of the backbone
 
     Returns:
-        the `Description`: layers, stages and numbers of parameters; printing it shows a table
+        the `Description`: layers, stages and numbers of parameters; print it as a table
 
     Raises:
-        ValueError: if there is no such backbone, a number is out of range, or the images are too
+        ValueError: if there is no such backbone, a number is out of range, or the image size is too
             small for the network
     """
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
@@ -205,7 +206,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
 
 
 def _parts(model: nn.Module) -> list[str]:
-    """Names of the layers in their order; before them weights that are in none of them."""
+    """Names of the layers in order, after names of weights that are not in any layer."""
     layers = list(_opened(model, ""))
     loose = [
         key
@@ -227,10 +228,11 @@ def _opened(module: nn.Module, path: str) -> Iterator[str]:
 def _trace(
     model: nn.Module, backbone: Backbone, size: int, names: set[str]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int], tuple[int, int, int], int]:
-    """Run a network without values on one image.
+    """Run a network on the "meta" device with one image.
 
     Returns:
-        output shapes by name, multiply-adds by name, shape of the target tensor, all multiply-adds
+        output shapes by name, multiply-adds by name, shape of the target tensor, total
+        multiply-adds
     """
     outputs: dict[str, tuple[int, ...]] = {}
     costs: dict[str, int] = {}
@@ -273,7 +275,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Lines of a table: names stand left, numbers right."""
+    """Lines of a table, with names aligned left and numbers aligned right."""
     numbers = {"stage", "parameters", "multiply-adds (million)"}
     columns = []
     for name, *cells in zip(head, *rows, strict=True):

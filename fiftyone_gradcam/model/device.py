@@ -6,10 +6,10 @@ import torch
 
 
 def pick_device(device: str | None = None) -> torch.device:
-    """The device asked for, or the best one at hand: a GPU if there is one, else the CPU.
+    """Return the given device, or by default (None) a GPU if there is one, otherwise the CPU.
 
     Raises:
-        ValueError: if torch knows no such device
+        ValueError: if torch does not know the device
     """
     if device:
         try:

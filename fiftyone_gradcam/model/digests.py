@@ -1,4 +1,4 @@
-"""Digests of networks that were loaded before, by the files of their weights."""
+"""Digests of networks that this process has loaded, by their weights files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ _known: dict[tuple, str] = {}
 
 
 def known_digest(backbone: str, weights: str, image_size: int, resize: str) -> str | None:
-    """The digest of a pretrained backbone, if this process has loaded it from the file as it is.
+    """Return the digest of a pretrained backbone if this process has loaded the same file.
 
     Args:
-        backbone: a row of the table
+        backbone: name of a backbone
         weights: "imagenet", "none", or the path of a file
-        image_size, resize: what it is shown
+        image_size, resize: size and resize method of its images
     """
     return _known.get(_key(backbone, weights, image_size, resize))
 
 
 def note_digest(network: Network, backbone: str, weights: str) -> None:
-    """Remember the digest of a network that was loaded a moment ago.
+    """Store the digest of a network that was just loaded.
 
     Args:
-        network: split where its family says
-        backbone, weights: see `known_digest`; random weights are never the same again
+        network: a network with the target layer of its family
+        backbone, weights: see `known_digest`; random weights are not stored, because they are never
+            the same again
     """
     if key := _key(backbone, weights, network.image_size, network.resize):
         _known[key] = network.digest
@@ -41,6 +42,6 @@ def _key(backbone: str, weights: str, image_size: int, resize: str) -> tuple | N
     path = path_of_weights(backbone, weights)
     try:
         file = os.stat(path)
-    except OSError:  # loading it will say so
+    except OSError:  # loading it raises the error
         return None
     return backbone, path, file.st_mtime_ns, file.st_size, file.st_ino, image_size, resize

@@ -1,21 +1,21 @@
-"""What is known of each backbone without PyTorch, for forms; a test holds it to torchvision."""
+"""Facts about each backbone, for forms, without PyTorch; a test compares them with torchvision."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Put before the names by DataParallel, torch.compile, Lightning, and classes that hold a network.
+# Prefixes of names by DataParallel, torch.compile, Lightning, and classes that contain a network.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 
 
 class Facts(NamedTuple):
-    """A backbone.
+    """Facts about a backbone.
 
     Attributes:
         accuracy: of its ImageNet weights on ImageNet's validation images, in percent; None if it
             has none
-        megabytes: of its file of weights
-        last_layer: name of the layer that makes the logits
+        megabytes: size of its weights file
+        last_layer: name of the layer that computes the logits
         shapes: signature of the names and shapes of its other weights; see `file_shapes`
     """
 

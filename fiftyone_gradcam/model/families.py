@@ -1,8 +1,8 @@
-"""How each family of networks is split for Grad-CAM: target tensor here, head there.
+"""Families of networks, and how each is split for Grad-CAM into target tensor and head.
 
-A family's `split` runs a network up to its target tensor, the last feature map (N, C, h, w) with
-its activation, and returns it with the rest of the forward as a function: head(target) gives the
-logits. What the rest needs beside the target tensor stays inside that function.
+A family's `split` runs a network up to its target tensor, the last feature map (N, C, h, w) after
+its activation, and returns it with the rest of the forward pass as a function: head(target) returns
+the logits. Other values that the head needs are kept inside this function.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ MeanGradient = Callable[
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one build.
+    """A family of networks with the same structure.
 
     Attributes:
         split: (model, normalized images (N, 3, H, W)) -> (target tensor (N, C, h, w), head), where
-            head(target tensor) gives the logits (N, K)
-        averages: whether the head reads the target tensor by its averages over the cells alone, so
-            that a gradient is the same at every cell, and head(averages (N, C, 1, 1)) gives the
-            logits too
-        gradient: closed form of the gradient, where there is one that saves a backward pass:
+            head(target tensor) returns the logits (N, K)
+        averages: whether the head only reads the averages of the target tensor over the cells, so
+            that a gradient is the same at every cell, and head(averages (N, C, 1, 1)) also returns
+            the logits
+        gradient: closed form of the gradient, if there is one that saves a backward pass:
             (model, target tensor, classes (N,)) -> d logit of the class / d target tensor
-        mean_gradient: the mean of the gradient over the cells, where it can be had for less than
-            the gradient itself: (model, target tensor) -> logits, and what makes of classes (N,)
-            means (N, C, 1, 1)
-        tokens_last: whether tensors within the network are (N, h, w, C), not (N, C, h, w)
-        layer: where the target tensor stands in the model, for people
-        last_layer: name of the layer that makes the logits
+        mean_gradient: the mean of the gradient over the cells, if it is cheaper than the gradient
+            itself: (model, target tensor) -> logits, and a function from classes (N,) to means
+            (N, C, 1, 1)
+        tokens_last: whether tensors within the network are (N, h, w, C) instead of (N, C, h, w)
+        layer: name of the target layer, for people
+        last_layer: name of the layer that computes the logits
         after: names of modules between it and the logits
         scratch_learning_rate: a safe AdamW learning rate without pretrained weights
-        options: further arguments of the builder
-        size_option: the builder's argument for the image size, where the network is made for one
-            size alone
+        options: additional arguments of the builder
+        size_option: the builder's argument for the image size, if a network is built for a single
+            size
     """
 
     split: Split
@@ -62,7 +62,7 @@ class Family:
 
 
 def _until(model: nn.Module, end: str, images: torch.Tensor) -> torch.Tensor:
-    """Run the children in order up to `end`: their order is the order of the forward."""
+    """Run the children in order up to `end`; their order is that of the forward pass."""
     for name, child in model.named_children():
         if name == end:
             return images
@@ -92,7 +92,8 @@ def _mnasnet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head
 
 
 def _densenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
-    # The activation is a call in the forward, not a module; before it the map is another one.
+    # The activation is a function call in the forward pass, not a module; the map differs before
+    # it.
     target = relu(model.features(images))
     return target, lambda target: model.classifier(target.mean((2, 3)))
 
@@ -108,8 +109,11 @@ def _squeezenet(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, H
 def _squeezenet_gradient(
     model: nn.Module, target: torch.Tensor, classes: torch.Tensor
 ) -> torch.Tensor:
-    """A logit is the mean of ReLU(z), z = W . A + b at each cell: its gradient is W / cells where
-    z is above zero, and zero elsewhere. Only the class's own row of W is needed."""
+    """Return the gradient, for which only the class's own row of W is needed.
+
+    A logit is the mean of ReLU(z), z = W . A + b at each cell: its gradient is W / cells where z is
+    positive, and zero elsewhere.
+    """
     convolution = model.classifier[1]
     weights = convolution.weight[classes]  # (N, C, 1, 1)
     z = torch.bmm(weights.flatten(1)[:, None], target.flatten(2)) + convolution.bias[classes].view(
@@ -129,9 +133,11 @@ def _vgg(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
 def _vgg_mean_gradient(
     model: nn.Module, target: torch.Tensor
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """The first linear layer, by far the largest, sees each cell of the pooled target tensor by
-    weights of its own. The mean of the gradient needs their sum over the cells alone, for pooling
-    averages: what it takes from the target tensor's cells adds up to 1 for each cell that it makes.
+    """Return the logits, and a function for the mean gradient.
+
+    The first linear layer, by far the largest, has separate weights for each cell of the pooled
+    target tensor. The mean of the gradient only needs their sum over the cells, because pooling
+    averages: the weights of the target tensor's cells sum to 1 for each pooled cell.
     """
     head = model.classifier
     layers = list(head) if isinstance(head, nn.Sequential) else [head]
@@ -140,7 +146,7 @@ def _vgg_mean_gradient(
         hidden = nn.Sequential(*layers[: first + 1])(model.avgpool(target).flatten(1))
     leaf = hidden.requires_grad_()
     with torch.enable_grad():
-        logits = nn.Sequential(*layers[first + 1 :])(leaf.clone())  # what follows works in place
+        logits = nn.Sequential(*layers[first + 1 :])(leaf.clone())  # later layers work in place
     channels, cells = target.shape[1], target.shape[2] * target.shape[3]
 
     def mean_gradient(classes: torch.Tensor) -> torch.Tensor:
@@ -151,12 +157,12 @@ def _vgg_mean_gradient(
     return logits, mean_gradient
 
 
-# Of linear layers: the weights that they were added up from, and the sums.
+# By linear layer: an identifier of the weights that were summed, and the sums.
 _sums: WeakKeyDictionary[nn.Linear, tuple[tuple, torch.Tensor]] = WeakKeyDictionary()
 
 
 def _over_cells(layer: nn.Linear, channels: int) -> torch.Tensor:
-    """The weights (outputs, channels x cells) of a layer added up over the cells."""
+    """Return the weights (outputs, channels x cells) of a layer summed over the cells."""
     weight = layer.weight
     own = (weight.data_ptr(), weight._version, weight.device, weight.dtype, channels)
     found = _sums.get(layer)
@@ -180,8 +186,11 @@ def _maxvit(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]
 
 
 def _vit(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
-    """Target: the patches after the first norm of the last block. At the block's output the
-    gradient of the patches is exactly zero, for the head reads the class token alone."""
+    """Split a ViT. The target tensor is the patches after the first norm of the last block.
+
+    At the block's output, the gradient of the patches is zero, because the head only reads the
+    class token.
+    """
     encoder = model.encoder
     tokens = model._process_input(images)
     tokens = torch.cat([model.class_token.expand(len(tokens), -1, -1), tokens], 1)
@@ -193,7 +202,7 @@ def _vit(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, Head]:
     grid = [side // model.patch_size for side in images.shape[2:]]
 
     def head(target: torch.Tensor) -> torch.Tensor:
-        # Of the last block only the class token is read, so that nothing else is computed.
+        # Only the class token of the last block is used, so nothing else is computed.
         keys = torch.cat([normed[:, :1], target.flatten(2).transpose(1, 2)], 1)
         token, _ = last.self_attention(keys[:, :1], keys, keys, need_weights=False)
         token = last.dropout(token) + tokens[:, :1]

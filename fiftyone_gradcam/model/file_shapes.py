@@ -1,6 +1,7 @@
-"""Which network a file of weights is of, found without PyTorch: a form must not wait for it.
+"""Find the backbone of a weights file without PyTorch, so that forms do not have to wait.
 
-Only names and shapes are read. What is not understood is left to `state_file`, which checks all.
+Only names and shapes are read. Files that are not understood are left to `state_file`, which checks
+everything.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from collections.abc import Iterator, Mapping
 from .facts import FACTS, PREFIXES
 
 Shapes = dict[str, tuple[int, ...]]
-MOST_BYTES = 1 << 26  # of the part that holds names and shapes
+MOST_BYTES = 1 << 26  # maximum size of the part that contains names and shapes
 _DEPTH = 4
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that such a file starts with
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes of such a file
 
 
 class _Shape(tuple):
-    """The shape of a tensor, in its place."""
+    """The shape of a tensor, in place of the tensor."""
 
 
 class _Nothing:
-    """Stands for whatever else a file holds; takes all that is done with it."""
+    """Replaces all other objects in a file; accepts anything that is done with it."""
 
     def __new__(cls, *_, **__):
         return super().__new__(cls)
@@ -40,10 +41,10 @@ class _Nothing:
         pass
 
     def append(self, value: object) -> None:
-        """Take an item of a list."""
+        """Ignore an item of a list."""
 
     def extend(self, values: object) -> None:
-        """Take items of a list."""
+        """Ignore items of a list."""
 
 
 def _tensor(_storage: object, _offset: int, size: tuple, *_: object) -> _Shape:
@@ -55,7 +56,7 @@ def _parameter(value: object, *_: object) -> object:
 
 
 class _Reader(pickle.Unpickler):
-    """Runs no code: tensors become their shapes, other objects nothing."""
+    """Unpickler that runs no code: tensors become their shapes, other objects nothing."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
@@ -71,10 +72,10 @@ class _Reader(pickle.Unpickler):
 
 
 def backbone_of_file(path: str) -> str | None:
-    """The backbone whose weights a file of torch.save holds; None if that cannot be said.
+    """Return the backbone of the weights in a file written by torch.save; None if unknown.
 
     Args:
-        path: of a file; may be anything
+        path: path of any file
     """
     shapes = shapes_in(path)
     if not shapes:
@@ -83,11 +84,11 @@ def backbone_of_file(path: str) -> str | None:
 
 
 def signature(shapes: Mapping[str, tuple[int, ...]], backbone: str) -> int:
-    """A number that tells the networks of a backbone from others, whatever their classes are.
+    """Return a number that identifies the networks of a backbone, regardless of their classes.
 
     Args:
         shapes: of all tensors of a network, by name
-        backbone: whose last layer is left out
+        backbone: name of the backbone, whose last layer is left out
     """
     last = FACTS[backbone].last_layer
     own = sorted(
@@ -101,13 +102,13 @@ def signature(shapes: Mapping[str, tuple[int, ...]], backbone: str) -> int:
 
 
 def shapes_in(path: str) -> Shapes | None:
-    """Names and shapes of the network's tensors in a file; None if it is not understood."""
+    """Return names and shapes of the network's tensors in a file; None if it is not understood."""
     try:
         for content in _contents(path):
             found = max(_dictionaries(content), key=len, default=None)
             if found:
                 return found
-    except Exception:  # whatever a file holds, a form goes on
+    except Exception:  # forms must work with any file
         return None
     return None
 
@@ -123,13 +124,13 @@ def _contents(path: str) -> Iterator[object]:
         if file.read(len(_LEGACY)) != _LEGACY:
             return
         file.seek(0)
-        for _ in range(4):  # a number, a version, the system, and then the content
+        for _ in range(4):  # magic number, version, system information, and then the content
             content = _Reader(file).load()
         yield content
 
 
 def _dictionaries(content: object) -> Iterator[Shapes]:
-    """The outermost dictionaries of tensors, names without what stands before a network's own."""
+    """Yield the outermost dictionaries of tensors, without prefixes of their names."""
     level, seen = [content], set()
     for _ in range(_DEPTH):
         inner = []

@@ -1,4 +1,4 @@
-"""The layer of an unknown network that Grad-CAM takes: the last that is a map of the image."""
+"""Find the default target layer of an unknown network: the last output that is a spatial map."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .hooked import HookSplitter
 from .nodes import Tokens, activated, as_map, trace_of
 from .splitting import Splitter, TracedSplitter
 
-# They hand on what they get, in eval mode; and in transformers they stand where tensors have four
-# dimensions that are not maps. What pools to a fixed size belongs to the head.
+# Modules that return their input in eval mode; in transformers, they may have four-dimensional
+# outputs that are not maps. Pooling to a fixed size belongs to the head.
 _PASSIVE = (
     *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Softmax),
     *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
 )
-CLOSE = 1e-3  # of the largest logit: how much rounding may change
+CLOSE = 1e-3  # tolerance for rounding, relative to the largest value
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a module gave in a forward: its name, and its last output."""
+    """The last output of a module in a forward pass, with the module's name."""
 
     name: str
     value: torch.Tensor
@@ -34,13 +34,13 @@ class Output:
 def outputs_of(
     module: nn.Module, inputs: torch.Tensor, only: str | None = None
 ) -> tuple[torch.Tensor, list[Output]]:
-    """Run a module; its output, and those of the modules within, in the order of their last calls.
+    """Run a module; return its output, and those of its submodules by their last calls.
 
     Args:
-        module: is left as it was
+        module: the module, which is left unchanged
         inputs: normalized images (N, 3, S, S)
-        only: name of the module whose output is kept, as a copy that what follows cannot change in
-            place; None keeps all, for their shapes
+        only: name of the module whose output is kept, as a copy that later layers cannot change in
+            place; None keeps all outputs, for their shapes
     """
     found: dict[str, torch.Tensor] = {}
 
@@ -66,11 +66,11 @@ def outputs_of(
 
 
 def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -> str:
-    """The name of the last module whose output is a map of the image.
+    """Return the name of the last module whose output is a map of the image.
 
-    Without `tokens` that is the last of four dimensions with as many rows as columns, and more than
-    one; with them, the last of (N, tokens, C) whose patches the logits depend on, among those that
-    are as wide as the last.
+    Without `tokens`, this is the last four-dimensional output with an equal number of rows and
+    columns, greater than one. With `tokens`, it is the last output (N, tokens, C) whose patches
+    influence the logits, among those with as many channels as the last one.
 
     Args:
         module: a network
@@ -78,7 +78,7 @@ def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -
         tokens: see `nodes.as_map`
 
     Raises:
-        ValueError: if there is none
+        ValueError: if there is no such module
     """
     if tokens is not None:
         return _find_tokens(module, inputs, tokens)
@@ -105,7 +105,7 @@ def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -
 
 
 def _cells(value: torch.Tensor) -> int:
-    """How many cells a tensor has as a map; 0 if it is none."""
+    """Return the number of cells of a tensor as a map; 0 if it is not a map."""
     if value.dim() != 4:
         return 0
     rows, columns = value.shape[1:3] if is_tokens_last(value.shape) else value.shape[2:]
@@ -113,7 +113,7 @@ def _cells(value: torch.Tensor) -> int:
 
 
 def is_tokens_last(shape: torch.Size) -> bool:
-    """Whether a tensor of four dimensions is (N, h, w, C), of square images."""
+    """Return whether a four-dimensional tensor of square images is (N, h, w, C)."""
     return shape[2] != shape[3] and shape[1] == shape[2] > 1
 
 
@@ -130,7 +130,7 @@ def _find_tokens(module: nn.Module, inputs: torch.Tensor, tokens: Tokens) -> str
         width = candidates[-1].value.shape[2]
         candidates = [one for one in candidates if one.value.shape[2] == width]
         values = [one.value for one in candidates]
-        # Not their sum, which a last layer norm makes the same for all inputs.
+        # Not the plain sum of the logits, which a final layer norm makes constant.
         weights = torch.linspace(1, 2, logits.numel(), device=logits.device).view_as(logits)
         gradients = torch.autograd.grad((logits * weights).sum(), values, allow_unused=True)
     for one, gradient in zip(reversed(candidates), reversed(gradients), strict=True):
@@ -154,29 +154,30 @@ def _is_of_tokens(one: Output, tokens: Tokens) -> bool:
 def find_splitter(
     module: nn.Module, inputs: torch.Tensor, layer: str | None, tokens: Tokens | None
 ) -> tuple[Splitter, str]:
-    """Where and how a network is split.
+    """Return how to split a network at a given layer, or at a default layer.
 
     Args:
-        module: a network of its own, in eval mode: a hook may stay on it
+        module: a private copy of a network, in eval mode: a hook may stay on it
         inputs: two or more normalized images
-        layer: name of a module, or of a node of the traced forward; None finds one
+        layer: name of a module, or of a node of the traced forward pass; by default (None), it is
+            found automatically
         tokens: see `nodes.as_map`
 
     Returns:
-        the splitter, and why the forward cannot be traced: "" if it can
+        the splitter, and the reason why the forward pass cannot be traced: "" if it can
 
     Raises:
-        ValueError: if there is no such layer, or it is no map
+        ValueError: if there is no such layer, or its output is not a map
     """
     found = find_layer(module, inputs[:1], tokens) if layer is None else layer
     try:
         trace_of(module)
-    except Exception as error:  # whatever a forward may hold that cannot be traced
+    except Exception as error:  # any code that cannot be traced
         return _hooked(module, inputs, found, tokens), _first_line(error)
     own = activated(module, found) if layer is None else found
     try:
         return _traced(module, inputs, own, tokens), ""
-    except ValueError:  # which tells of the layer
+    except ValueError:  # errors about the layer
         raise
     except Exception as error:
         return _hooked(module, inputs, found, tokens), _first_line(error)
@@ -187,7 +188,7 @@ def _first_line(error: Exception) -> str:
 
 
 class OtherLogitsError(Exception):
-    """A traced forward that does not what the module does."""
+    """A traced forward pass differs from the module."""
 
 
 def _traced(
@@ -198,7 +199,7 @@ def _traced(
     with torch.no_grad():
         shape = splitter.split(module, inputs)[0].shape
         splitter = TracedSplitter(layer, is_tokens_last(shape) and tokens is None, tokens)
-        # What depends on the number of images, or on what is in them, is fixed by a trace.
+        # A trace freezes everything that depends on the number of images, or on their content.
         for part in (inputs, inputs[:1], -inputs):
             logits, outputs = outputs_of(module, part, layer)
             target, found = splitter.run(module, part)
@@ -222,12 +223,12 @@ def _hooked(
     target, _ = splitter.run(module, inputs)
     if target.dim() == 4 and is_tokens_last(target.shape) and tokens is None:
         splitter = HookSplitter(layer, True)
-    splitter.at_once(module, inputs[:1])  # says if the logits do not depend on it
+    splitter.at_once(module, inputs[:1])  # raises an error if the logits do not depend on it
     return splitter
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal up to rounding."""
+    """Return whether two tensors are equal up to rounding."""
     if one.shape != other.shape:
         return False
     limit = CLOSE * max(float(other.abs().max()), math.ulp(1.0))

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same network, faster to evaluate."""
+"""Fold batch norms into the preceding convolutions: the same network, but faster to evaluate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from .tracing import trace
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
-    """A copy of a network for evaluation, in which each batch norm that follows a convolution
-    directly is folded into its weights; equal up to rounding.
+    """Return a copy of a network for evaluation with batch norms folded into convolutions.
 
-    In eval mode a batch norm multiplies and adds by constants, and the pass over the activations
-    that it takes is saved. Modules keep their names and order; a folded norm becomes an identity.
+    Each batch norm directly after a convolution is folded into its weights, which gives equal
+    results up to rounding. In eval mode, a batch norm multiplies by and adds constants; folding
+    saves a pass over the activations. Modules keep their names and order; a folded norm becomes an
+    identity.
 
     Args:
-        model: a network; where its forward cannot be traced, the copy is as it is
+        model: a network; if it cannot be traced, the copy is unchanged
 
     Returns:
         the copy, in eval mode
@@ -27,7 +28,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval()
     try:
         graph, _ = trace(model)
-    except Exception:  # whatever a forward may hold that cannot be traced
+    except Exception:  # any code that cannot be traced
         return model
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     modules = dict(model.named_modules())

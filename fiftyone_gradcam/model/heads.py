@@ -1,4 +1,4 @@
-"""The new layers of a network: dropout, hidden layers, and the last one."""
+"""New layers of a network: dropout, hidden layers, and the last layer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import nn
 def extend_head(
     model: nn.Module, last_layer: str, hidden: Sequence[int] = (), dropout: float | None = None
 ) -> None:
-    """Put dropout and hidden layers before the last layer of a network, in place.
+    """Insert dropout and hidden layers before the last layer of a network, in place.
 
-    Without either the network stays as torchvision builds it, names of its weights included.
+    Without either, the network stays as built by torchvision, including the names of its weights.
 
     Args:
-        model: has a linear layer or a 1 x 1 convolution that makes the logits
-        last_layer: its name
+        model: a network whose logits are computed by a linear layer or a 1 x 1 convolution
+        last_layer: name of this layer
         hidden: widths of the hidden layers, each with ReLU
-        dropout: rate before the last layer and after each hidden one; None leaves the network's
-            own, and puts none after hidden layers
+        dropout: rate before the last layer and after each hidden layer; None keeps the network's
+            own dropout, and adds none after hidden layers
     """
     own = dropout_before(model, last_layer)
     if dropout is not None and own is not None:
@@ -35,7 +35,7 @@ def extend_head(
         width = wanted
     if not parts:
         return
-    # A last layer as torchvision makes it keeps its own start.
+    # Without hidden layers, the last layer keeps torchvision's initialization.
     parts.append(_layer(is_conv, width, outputs) if hidden else last)
     path, _, name = last_layer.rpartition(".")
     setattr(model.get_submodule(path), name, nn.Sequential(*parts))
@@ -46,7 +46,7 @@ def _layer(is_conv: bool, inputs: int, outputs: int) -> nn.Module:
 
 
 def dropout_before(model: nn.Module, last_layer: str) -> nn.Dropout | None:
-    """The dropout right before the last layer; None if there is none."""
+    """Return the dropout directly before the last layer; None if there is none."""
     path, _, name = last_layer.rpartition(".")
     siblings = list(model.get_submodule(path).named_children())
     place = [key for key, _ in siblings].index(name)
@@ -55,18 +55,20 @@ def dropout_before(model: nn.Module, last_layer: str) -> nn.Dropout | None:
 
 
 def new_layers(model: nn.Module, last_layer: str, after: Sequence[str] = ()) -> nn.Sequential:
-    """The part of a network that is never pretrained, as a function from the features before it
-    to the logits: dropout, the last layer (with hidden ones), and what follows. Weights are shared.
+    """Return the layers that are never pretrained, as a function from features to logits.
+
+    They are the dropout, the last layer (with hidden layers), and the layers after it. Weights are
+    shared with the network.
 
     Args:
         model: the network
-        last_layer: name of the layer that makes the logits
+        last_layer: name of the layer that computes the logits
         after: names of the modules between it and the logits
     """
     dropout = dropout_before(model, last_layer)
     parts = [dropout] if dropout is not None else []
     last = model.get_submodule(last_layer)
     if not any(isinstance(module, nn.Conv2d) for module in last.modules()):
-        parts.append(nn.Flatten(1))  # Inception drops out before it flattens
+        parts.append(nn.Flatten(1))  # Inception applies dropout before flattening
     parts += [last, *(model.get_submodule(name) for name in after)]
     return nn.Sequential(*parts, nn.Flatten(1))

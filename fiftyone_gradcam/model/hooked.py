@@ -1,4 +1,4 @@
-"""A network split at a module whose forward cannot be traced: by a hook, and autograd after it."""
+"""Splitting of a network that cannot be traced, with a hook and autograd."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .families import Head
 from .nodes import Restore, Tokens, as_map
 from .splitting import Splitter
 
-_current = threading.local()  # what this thread's forward is to do where the layer has its output
+_current = threading.local()  # what the hook does with the layer's output in this thread
 
 
 @dataclass
 class _Pass:
-    """One forward: takes the layer's output, and puts the target tensor in its place.
+    """A forward pass that reads the layer's output, and replaces it with the target tensor.
 
-    A module that is called more than once, as in a loop, gives its last output: each call cuts off
-    what came before it.
+    If the module is called more than once, as in a loop, its last output is used: each call
+    detaches what came before it.
 
     Attributes:
         module: the layer
-        splitter: that this is of
-        with_gradient: whether what follows the layer is differentiated
-        replace_at, by: number of the call whose output is replaced, from 1, and by what
+        splitter: the splitter of this pass
+        with_gradient: whether gradients are needed after the layer
+        replace_at, by: number of the call whose output is replaced, from 1, and the replacement
     """
 
     module: nn.Module
@@ -50,7 +50,8 @@ class _Pass:
             return None
         self.target.requires_grad_()
         torch.set_grad_enabled(True)  # until the caller's torch.no_grad() ends
-        # A copy: what follows may work in place, which a leaf of the graph does not bear.
+        # A copy, because later layers may work in place, which is not allowed for a leaf of the
+        # graph.
         return restore(self.target.clone())
 
     def _replaced(self, restore: Restore) -> torch.Tensor | None:
@@ -61,7 +62,7 @@ class _Pass:
 
 
 def _on_output(module: nn.Module, inputs: object, output: object) -> torch.Tensor | None:
-    """The hook: of no effect but in a pass of this thread."""
+    """The hook, which only has an effect during a pass of this thread."""
     current: _Pass | None = getattr(_current, "value", None)
     return current(output) if current is not None and current.module is module else None
 
@@ -78,9 +79,9 @@ def _passing(one: _Pass) -> Iterator[_Pass]:
 
 @dataclass(frozen=True)
 class HookSplitter(Splitter):
-    """At a module, by a hook: a forward up to it without a graph, and with one after it.
+    """Splits a network at a module with a hook: the graph starts at the output of the module.
 
-    The hook stays on the module, which must be the network's own; several threads may run it.
+    The hook stays on the module, so the network must be a private copy. Several threads may run it.
     """
 
     layer: str

@@ -1,4 +1,4 @@
-"""Weights put into a network as torchvision puts them, and what is said where they do not fit."""
+"""Load weights into a network as torchvision does, and report what does not fit."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from torch import nn
 from .backbones import Backbone
 from .state_file import State, WeightsError, WeightsFile
 
-# Those of networks stay far below; one flipped bit of a damaged file makes a value of 1e30.
+# Weights of networks are far below; a single flipped bit in a damaged file can give a value of
+# 1e30.
 LARGEST = 1e10
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a file.
+    """Result of loading a file.
 
     Attributes:
-        has_head: whether the last layer is the file's
-        notes: sentences that tell what was left out
+        has_head: whether the last layer comes from the file
+        notes: sentences about what was not used
     """
 
     has_head: bool
@@ -35,27 +36,27 @@ class Loaded:
 def load_into(
     model: nn.Module, backbone: Backbone, file: WeightsFile, path: str, assign: bool = False
 ) -> Loaded:
-    """Load all weights of a file but for a last layer that is made for other classes.
+    """Load all weights of a file, except a last layer for other classes.
 
-    What torch and torchvision do to files of earlier versions is done: batch norms without
-    `num_batches_tracked`, names of DenseNet's and ViT's layers, MNASNet's first stem.
+    Files of earlier versions are converted as in torch and torchvision: batch norms without
+    `num_batches_tracked`, names of DenseNet's and ViT's layers, MNASNet's first layer.
 
     Args:
         model: a network of this backbone, with new layers for its own classes
-        backbone: its row of the table
-        file: what was read
-        path: where from, for messages
-        assign: put the file's own tensors into the network, which may be blank, instead of copies
+        backbone: its entry in the table of backbones
+        file: the content of the file
+        path: its path, for messages
+        assign: use the file's own tensors in the network, which may be blank, instead of copies
 
     Raises:
-        WeightsError: if they are not the weights of this network, or not sound ones; the network is
-            of no use then
+        WeightsError: if they are not the weights of this network, or invalid; the network is
+            unusable then
     """
     own, last_layer = model.state_dict(), f"{backbone.family.last_layer}."
     head = {name for name in file.state if name.startswith(last_layer)}
     shared = [name for name in head if name in own]
     has_head = bool(shared) and all(file.state[n].shape == own[n].shape for n in shared)
-    # Auxiliary classifiers (of GoogLeNet and Inception) serve training from scratch only.
+    # Auxiliary classifiers (of GoogLeNet and Inception) are only used in training from scratch.
     left = {name for name in file.state if name.lower().startswith("aux")}
     beside = {name for name in file.beside if name not in own} - left - head
     left |= beside if has_head else beside | head
@@ -65,7 +66,7 @@ def load_into(
     if not has_head:
         wanted.update((n, v) for n, v in own.items() if n.startswith(last_layer))
     versions = OrderedDict(getattr(file.state, "_metadata", {}))
-    # Weights that say nothing of their version are taken for those of the network as it is now.
+    # Weights without a version are assumed to be of the network's current version.
     versions.setdefault("", {"version": model._version})
     wanted._metadata = versions
     if reason := _load(model, own, _renamed(model, wanted), assign):
@@ -79,7 +80,7 @@ def load_into(
 
 
 def _renamed(model: nn.Module, state: State) -> State:
-    """A state with its names as torchvision's own loading changes them, for DenseNets."""
+    """Return a state with its names changed as in torchvision's own loading of DenseNets."""
     rename = getattr(sys.modules[type(model).__module__], "_load_state_dict", None)
     if rename is None:
         return state
@@ -93,13 +94,13 @@ def _renamed(model: nn.Module, state: State) -> State:
 
 
 def _load(model: nn.Module, own: State, state: State, assign: bool) -> str:
-    """Load all of a state; what does not fit, or "" if all does."""
+    """Load all of a state; return what does not fit, or "" if everything fits."""
     reason, wrong = "", []
     try:
         missing, unknown = model.load_state_dict(state, strict=False, assign=assign)
         if not missing and not unknown:
             return ""
-    except Exception as error:  # of shapes, or of a version that torchvision does not know
+    except Exception as error:  # wrong shapes, or a version that torchvision does not know
         reason = str(error).strip().splitlines()[-1].strip()
         wrong = [n for n, value in state.items() if n in own and value.shape != own[n].shape]
         missing, unknown = _others_than(wrong, model, own, state, assign)
@@ -117,19 +118,19 @@ def _load(model: nn.Module, own: State, state: State, assign: bool) -> str:
 def _others_than(
     wrong: list[str], model: nn.Module, own: State, state: State, assign: bool
 ) -> tuple[list[str], list[str]]:
-    """What is missing and what is unknown beside tensors of another shape."""
+    """Return which tensors are missing and unknown, other than those of a wrong shape."""
     rest = OrderedDict((n, own[n] if n in wrong else value) for n, value in state.items())
     rest._metadata = state._metadata
     try:
         missing, unknown = model.load_state_dict(rest, strict=False, assign=assign)
-    except Exception:  # earlier names of other shapes: as the file is written
+    except Exception:  # earlier names with other shapes: compare the names in the file
         missing = [n for n in own if n not in state and not n.endswith(".num_batches_tracked")]
         unknown = [n for n in state if n not in own]
     return list(missing), list(unknown)
 
 
 def _check_kinds(state: State, own: State, file: WeightsFile, path: str) -> None:
-    """Refuse tensors that are not plain numbers, by their names in the file."""
+    """Raise an error for tensors that are not plain numbers, with their names in the file."""
     for name, value in state.items():
         floats = own[name].is_floating_point() if name in own else True
         kind = _odd_kind(value, floats and not name.endswith("num_batches_tracked"))
@@ -153,12 +154,11 @@ def _odd_kind(value: torch.Tensor, floats: bool) -> str:
 
 
 def _check_values(state: State, file: WeightsFile, path: str) -> None:
-    """Refuse values that are not finite numbers as float32, which is what networks compute in, and
-    such as lead to none."""
+    """Raise an error for values that are not finite in float32, or too large for finite results."""
     for name, value in state.items():
         if not value.is_floating_point() or not value.numel():
             continue
-        largest = float(value.float().abs().max())  # NaN if any is
+        largest = float(value.float().abs().max())  # NaN if any value is NaN
         if LARGEST < largest < math.inf:
             raise WeightsError(
                 f"{file.original[name]!r} in {path!r} holds a value of {largest:.3g}, with which a "

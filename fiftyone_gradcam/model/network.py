@@ -1,4 +1,4 @@
-"""A classifier ready for use: a module, what it expects of images, and where it is split."""
+"""A classifier that is ready for use: a module, its expected images, and its target layer."""
 
 from __future__ import annotations
 
@@ -22,36 +22,38 @@ from .splitting import splitter_of
 
 
 class Network:
-    """A classifier of your own, for `predict`, `find_label_issues` and others that take the name of
-    a pretrained backbone.
+    """A classifier of your own, for use with `predict`, `find_label_issues` and others.
 
-    The module is copied: what is done to it later changes nothing here. It is tried once, so that
-    what is wrong with it is said at once. Grad-CAM takes the output of its last module that is a
-    map of the image, or of `layer`; of a transformer, the last tokens that the logits depend on.
-    The forward is traced by torch.fx, and what follows the layer is differentiated alone; where it
-    cannot be traced, a hook at the layer does the same, which is said.
+    Pass it where these functions accept the name of a pretrained backbone. The module is copied, so
+    later changes to it have no effect, and it is run once to detect errors early. By default, the
+    target layer of Grad-CAM is the last module whose output is a spatial map, or, in a transformer,
+    the last tokens that the logits depend on. The forward pass is traced by torch.fx, so that only
+    the part after the target layer is differentiated. If it cannot be traced, a hook at the layer
+    is used instead, and a message says so.
 
     Args:
-        module: from images (N, 3, image_size, image_size), normalized by `mean` and `std`, to
+        module: maps images (N, 3, image_size, image_size), normalized by `mean` and `std`, to
             logits (N, K), for K classes; float32
-        classes: names of its K classes, in the order of the logits
-        layer: whose output Grad-CAM takes: name of a module, or of a node of the traced forward;
-            None finds it
-        image_size: side of the square that the network sees, in pixels, at least 8
-        mean, std: of pixels in [0, 1], for red, green and blue; by default those of ImageNet
-        resize: how an image becomes square: "crop" (the central square, 7/8 of the shorter side, as
-            in torchvision's presets), "squash" (the whole image, its aspect ratio lost) or
-            "letterbox" (the whole image, bars beside it)
-        tokens: of a transformer, how many tokens stand before the patches: 1 for a class token; or
-            with rows and columns of the patches, if these are not equal: (1, 14, 28)
-        name: what it is called in fields and messages; None takes the name of its class
+        classes: names of the K classes, in the order of the logits
+        layer: target layer of Grad-CAM: the name of a module, or of a node of the traced forward
+            pass; by default (None), it is found automatically
+        image_size: side of the square input, in pixels, at least 8
+        mean, std: mean and standard deviation of pixels in [0, 1], for red, green and blue; by
+            default, those of ImageNet
+        resize: how images are resized: "crop" (the central square, 7/8 of the shorter side, as in
+            torchvision's presets), "squash" (the whole image, without keeping its aspect ratio) or
+            "letterbox" (the whole image, with padding)
+        tokens: for a transformer, the number of tokens before the patches, such as 1 for a class
+            token; if the numbers of rows and columns of patches differ, also these, such as (1, 14,
+            28)
+        name: name of the network in fields and messages; by default (None), the name of its class
 
     Attributes:
         module: the copy, in eval mode
-        splitter: where its target tensor is taken
+        splitter: splits the network at the target layer
 
     Raises:
-        ValueError: if the module cannot be used, or an argument is not understood; it says which
+        ValueError: if the module cannot be used or an argument is invalid; the message says which
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Network:
         print(f"{self}: {self._how()}")
 
     def _split_at(self, layer: str | None) -> None:
-        """Find the layer, and fold batch norms where the target tensor stays what it is."""
+        """Find the target layer, and fold batch norms if this does not change the target tensor."""
         self.module = self._original
         inputs = self.normalize(_trial(self.image_size))
         logits = check_logits(self.module, inputs, len(self.classes), self.image_size)
@@ -99,7 +101,7 @@ class Network:
                 target, found = self.splitter.run(folded, inputs)
                 same = agree(found, logits)
                 same = same and agree(target, self.splitter.run(self.module, inputs)[0])
-        except Exception:  # of modules that look like a convolution, and are more
+        except Exception:  # from custom modules that only look like a convolution
             return
         if same:
             self.module = folded
@@ -115,18 +117,18 @@ class Network:
         device: str | torch.device | None = None,
         layer: str | None = None,
     ) -> Network:
-        """A network of the table of backbones, copied to a device for evaluation.
+        """Make a network from a torchvision backbone, copied to a device for evaluation.
 
-        Its batch norms are folded into the convolutions before them, unless `layer` is given:
-        a layer of the user's would no longer be what it was.
+        Its batch norms are folded into the preceding convolutions, unless `layer` is given, because
+        folding could change the output of that layer.
 
         Args:
-            backbone: a row of the table
+            backbone: a row of the table of backbones
             module: a network of this backbone
-            classes: names of its classes
-            image_size, resize: what it is shown
-            device: such as "cpu" or "cuda"; None picks
-            layer: where the target tensor is taken; None takes the family's
+            classes: names of the classes
+            image_size, resize: size of the square input in pixels, and how images are resized
+            device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+            layer: target layer of Grad-CAM; by default (None), that of the backbone
 
         Raises:
             ValueError: if there is no such layer or device
@@ -140,17 +142,17 @@ class Network:
         own.image_size, own.resize = image_size, resize
         own.mean, own.std = backbone.mean, backbone.std
         own.splitter = splitter_of(backbone, layer)
-        own.splitter.check(own.module)  # before threads ask for it
+        own.splitter.check(own.module)  # before threads use it
         own.untraced, own._unread = "", (backbone.family.last_layer,)
         own._architecture = backbone.name
         return own
 
     def on(self, device: str | torch.device | None = None, layer: str | None = None) -> Network:
-        """This network of the user's, copied to a device, and split elsewhere if so asked.
+        """Return a copy of this network on a device, optionally with another target layer.
 
         Args:
-            device: such as "cpu" or "cuda"; None picks
-            layer: see `Network`; None leaves it where it is
+            device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+            layer: target layer of Grad-CAM; by default (None), the current one
 
         Raises:
             ValueError: if there is no such layer or device
@@ -168,38 +170,41 @@ class Network:
 
     @property
     def layer(self) -> str:
-        """Where the target tensor is taken."""
+        """The target layer of Grad-CAM."""
         return self.splitter.layer
 
     @cached_property
     def device(self) -> torch.device:
-        """What it runs on."""
+        """The device of the weights."""
         return next((x.device for x in self.module.parameters()), torch.device("cpu"))
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 images (N, 3, S, S) as this network wants them, float32 on its device."""
+        """Normalize uint8 images (N, 3, S, S) to float32 on the network's device."""
         return normalize(images.to(self.device), self.mean, self.std)
 
     def split(self, inputs: torch.Tensor) -> tuple[torch.Tensor, Head]:
         """Run the network up to its target tensor.
 
         Args:
-            inputs: normalized images (N, 3, S, S) on its device
+            inputs: normalized images (N, 3, S, S) on the network's device
 
         Returns:
-            the target tensor (N, C, h, w), and the head: the differentiable function from it to
-            logits (N, K)
+            the target tensor (N, C, h, w), and the head: a differentiable function from the target
+            tensor to logits (N, K)
         """
         return self.splitter.split(self.module, inputs)
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of normalized images (N, 3, S, S) on its device."""
+        """Compute logits (N, K) of normalized images (N, 3, S, S) on the network's device."""
         return self.module(inputs)
 
     @cached_property
     def digest(self) -> str:
-        """Tells target tensors apart: equal for networks that see an image alike and make the same
-        of it up to the target tensor; what a network of the table makes of that is left out."""
+        """A digest that identifies the target tensor.
+
+        Two networks have the same digest if they resize and normalize images alike and compute the
+        same target tensor. The last layer of a torchvision backbone does not count.
+        """
         found = hashlib.sha256()
         seen = (self._architecture, self.image_size, self.resize, self.mean, self.std, self.layer)
         found.update(repr(seen).encode())
@@ -212,14 +217,14 @@ class Network:
 
     def _how(self) -> str:
         if not self.untraced:
-            return "traced by torch.fx; only what follows the layer is differentiated"
-        return f"split by a hook and autograd, for it cannot be traced ({self.untraced})"
+            return "traced by torch.fx; only the part after the layer is differentiated"
+        return f"split by a hook and autograd, because it cannot be traced ({self.untraced})"
 
     def __str__(self) -> str:
         return f"{self.name}, {len(self.classes)} classes, Grad-CAM at layer {self.layer!r}"
 
 
 def _trial(size: int) -> torch.Tensor:
-    """Two images of noise, always the same."""
+    """Two images of fixed random noise (2, 3, size, size)."""
     random = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, size, size), generator=random, dtype=torch.uint8)

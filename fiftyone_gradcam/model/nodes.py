@@ -1,4 +1,4 @@
-"""A network split at a layer that the user names, by tracing its forward."""
+"""Splitting of a network at a layer given by name, by tracing its forward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import fx, nn
 from .families import Head
 from .tracing import trace
 
-# How many tokens stand before the patches, and rows and columns of the patches if they are no
+# Number of tokens before the patches, and rows and columns of the patches unless they form a
 # square: (1,), (5, 14, 14).
 Tokens = tuple[int, ...]
 _RELUS = ("relu", "relu_")
@@ -26,7 +26,7 @@ _traced: WeakKeyDictionary[nn.Module, tuple[fx.GraphModule, dict[str, fx.Node]]]
 
 
 def check_layer(model: nn.Module, layer: str) -> None:
-    """Trace a network and look a layer up in it, so that threads which split it there find both.
+    """Check that a layer exists, and cache the trace for threads that split the network there.
 
     Args:
         model: a network in the mode in which it will be split
@@ -50,19 +50,19 @@ def split_at(
     """Run a network up to a named layer.
 
     Args:
-        model: a network that torch.fx can trace, as all of torchvision's
-        layer: name of a module ("layer3"), or of a node as torchvision's
-            `get_graph_node_names` gives them ("layer3.1.add")
+        model: a network that torch.fx can trace, such as those of torchvision
+        layer: name of a module ("layer3"), or of a node as returned by torchvision's
+            `get_graph_node_names` ("layer3.1.add")
         images: normalized images (N, 3, H, W)
-        tokens_last: whether four-dimensional tensors are (N, h, w, C) there
+        tokens_last: whether four-dimensional tensors at the layer are (N, h, w, C)
         tokens: see `as_map`
 
     Returns:
-        the layer's output as (N, C, h, w), of a transformer's tokens the patches alone; and the
-        head, the function from it to logits (N, K)
+        the layer's output as (N, C, h, w), which for a transformer only contains the patches; and
+        the head, a function from it to logits (N, K)
 
     Raises:
-        ValueError: if there is no such layer, or its output is no map
+        ValueError: if there is no such layer, or its output is not a map
     """
     graph, nodes = trace_of(model)
     interpreter = fx.Interpreter(graph)
@@ -74,12 +74,13 @@ def split_at(
     for node in before:
         interpreter.env[node] = interpreter.run_node(node)
         for spent in interpreter.user_to_last_uses.get(node, ()):
-            del interpreter.env[spent]  # or every activation would stay in memory
+            del interpreter.env[spent]  # otherwise every activation would stay in memory
     output = interpreter.env[last]
     target, restore = as_map(output, layer, tokens_last, tokens)
 
     def head(target: torch.Tensor) -> torch.Tensor:
-        # A copy: what follows may work in place, which a leaf of the graph does not bear.
+        # A copy, because later layers may work in place, which is not allowed for a leaf of the
+        # graph.
         interpreter.env[last] = restore(target.clone())
         for node in after:
             interpreter.env[node] = interpreter.run_node(node)
@@ -89,8 +90,11 @@ def split_at(
 
 
 def activated(model: nn.Module, layer: str) -> str:
-    """The name of the ReLU that a forward calls as a function on a layer's output, and on nothing
-    else: the network sees the output after it alone. Else the name of the layer."""
+    """Return the name of the ReLU that is applied to a layer's output, or else of the layer.
+
+    The ReLU must be called as a function, and be the only user of the output: the rest of the
+    network only sees the output after it.
+    """
     _, nodes = trace_of(model)
     users = list(_find(nodes, layer).users)
     names = {node: name for name, node in nodes.items()}
@@ -102,7 +106,7 @@ def activated(model: nn.Module, layer: str) -> str:
 
 
 def trace_of(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
-    """The graph of a network in the mode it is in, and its nodes by name; traced once.
+    """Return the graph of a network in its current mode, and its nodes by name; traced once.
 
     Raises:
         Exception: see `tracing.trace`
@@ -114,8 +118,10 @@ def trace_of(model: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
 
 
 def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
-    """The call of the module of this name, or the node of this name, or the last one within the
-    module. Modules first: torchvision's name of the call of `ln_2` may be `ln_1`."""
+    """Return the call of a module, or the node of a name, or the last node within a module.
+
+    Modules come first, because torchvision's name of the call of `ln_2` may be `ln_1`.
+    """
     calls = [n for n in nodes.values() if n.op == "call_module" and n.target == layer]
     if calls:
         return calls[-1]
@@ -135,14 +141,14 @@ def _find(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
 def as_map(
     output: object, layer: str, tokens_last: bool = False, tokens: Tokens | None = None
 ) -> tuple[torch.Tensor, Restore]:
-    """A layer's output as (N, C, h, w), and the way back.
+    """Return a layer's output as (N, C, h, w), and a function that converts it back.
 
     Args:
         output: (N, C, h, w), (N, h, w, C) or (N, tokens, C)
         layer: its name, for messages
         tokens_last: whether four dimensions are (N, h, w, C)
-        tokens: how many tokens stand before the patches, and their grid; None takes a square grid,
-            with or without a class token before it
+        tokens: number of tokens before the patches, and their grid; by default (None), a square
+            grid, optionally after a class token
 
     Raises:
         ValueError: if it is not a map
@@ -167,11 +173,11 @@ def as_map(
 
 
 def _layout(count: int, tokens: Tokens | None) -> tuple[int, tuple[int, int] | None]:
-    """How many of some tokens stand before the patches, and the patches' grid; None: no grid."""
+    """Return the number of tokens before the patches, and the grid of the patches or None."""
     first, grid = 0, None
     if tokens is None:
         side = math.isqrt(count)
-        first = count - side * side  # a class token stands before the patches
+        first = count - side * side  # a class token comes before the patches
         return first, (side, side) if first in (0, 1) and side > 1 else None
     first, *grid = tokens
     side = math.isqrt(max(0, count - first))

@@ -1,4 +1,4 @@
-"""A small convolutional network for small images, trained from scratch in a minute."""
+"""A small convolutional network for small images, which trains from scratch in a minute."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import nn
 
 
 class SmallCNN(nn.Module):
-    """Three double convolutions with batch norm, global average pooling, one linear layer.
+    """Three double convolutions with batch norm, global average pooling, and a linear layer.
 
-    Pooling follows the first two stages only, so that a 32-pixel image still has an 8 x 8 map.
+    Only the first two stages are followed by pooling, so that a 32-pixel image has an 8 x 8 map.
 
     Args:
         num_classes: number of classes K
         widths: channels of the three stages
-        dropout: share of the pooled features dropped in training, in [0, 1)
+        dropout: dropout rate of the pooled features, in [0, 1)
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class SmallCNN(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, num_classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of normalized images (N, 3, H, W)."""
+        """Return logits (N, K) of normalized images (N, 3, H, W)."""
         return self.classifier(self.features(images).mean((2, 3)))
 
 

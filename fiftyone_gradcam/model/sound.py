@@ -1,4 +1,4 @@
-"""Whether a module of the user's can be used as a classifier: each fault is named at once."""
+"""Checks whether a user's module can be used as a classifier, with a message for each problem."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_SIZE = 8  # pixels
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module within those of torch.compile and of parallel training."""
+    """Return the module inside wrappers of torch.compile and of parallel training."""
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while isinstance(module, nn.Module):
         if isinstance(module, wrappers):
@@ -28,10 +28,10 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def check_module(module: object) -> None:
-    """Refuse what is not a module, or one whose weights cannot be computed with.
+    """Check that an object is a module whose weights can be used.
 
     Raises:
-        ValueError: naming the weight, and the remedy
+        ValueError: if it is not; the message names the weight and the remedy
     """
     if not isinstance(module, nn.Module):
         raise ValueError(f"A network is a torch.nn.Module, not {type(module).__name__}")
@@ -60,7 +60,7 @@ def check_module(module: object) -> None:
 
 
 def check_pixels(image_size: object, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Refuse what no image can be shown by.
+    """Check the size and normalization of images.
 
     Raises:
         ValueError: naming the argument and its value
@@ -82,10 +82,10 @@ def check_pixels(image_size: object, mean: Sequence[float], std: Sequence[float]
 
 
 def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Names of two or more classes, all different.
+    """Return names of two or more classes, all different, as a tuple.
 
     Raises:
-        ValueError: naming what is wrong
+        ValueError: if they are invalid; the message says why
     """
     if isinstance(classes, str) or not isinstance(classes, Sequence):
         raise ValueError(f"classes must be a list of names, not {classes!r:.80}")
@@ -99,7 +99,7 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_tokens(tokens: int | Sequence[int] | None) -> Tokens | None:
-    """How many tokens stand before the patches, and their grid if that is named.
+    """Return the number of tokens before the patches, and their grid if given, as a tuple.
 
     Raises:
         ValueError: if it is neither one whole number nor three
@@ -119,16 +119,16 @@ def check_tokens(tokens: int | Sequence[int] | None) -> Tokens | None:
 
 @torch.no_grad()
 def check_logits(module: nn.Module, inputs: torch.Tensor, count: int, size: int) -> torch.Tensor:
-    """The logits of some images, checked.
+    """Return the logits of some images after checking them.
 
     Args:
         module: a network
         inputs: (N, 3, size, size)
-        count: of its classes
-        size: of the images
+        count: number of its classes
+        size: size of the images
 
     Raises:
-        ValueError: if it cannot read images, or does not return logits (N, count)
+        ValueError: if it cannot process images, or does not return logits (N, count)
     """
     try:
         logits = module(inputs)

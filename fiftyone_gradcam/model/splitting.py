@@ -1,4 +1,4 @@
-"""Where a network is cut in two for Grad-CAM: target tensor here, head there."""
+"""Splitting of networks for Grad-CAM, into a part up to the target tensor and a head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .nodes import Tokens, check_layer, split_at
 
 # (target tensor (N, C, h, w), classes (N,)) -> d logit of the class / d target tensor
 Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-# classes (N,) -> its mean over the cells (N, C, 1, 1)
+# classes (N,) -> mean of the gradient over the cells (N, C, 1, 1)
 MeanGradient = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -23,16 +23,16 @@ class Splitter(ABC):
     """A place at which a network is split.
 
     Attributes:
-        layer: where the target tensor stands in the module, for people
-        averages: whether the head reads the target tensor by its averages over the cells alone, so
-            that head(averages (N, C, 1, 1)) gives the logits too
+        layer: name of the target layer, for people
+        averages: whether the head only reads the averages of the target tensor over the cells, so
+            that head(averages (N, C, 1, 1)) also returns the logits
     """
 
     layer: str
     averages: bool = False
 
     def check(self, module: nn.Module) -> None:  # noqa: B027 (not all have anything to check)
-        """Make a module ready to be split here by several threads.
+        """Prepare a module to be split here by several threads.
 
         Raises:
             ValueError: if it has no such place
@@ -43,32 +43,36 @@ class Splitter(ABC):
         """Run a module up to the target tensor (N, C, h, w); return it and the head."""
 
     def run(self, module: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The target tensor and the logits."""
+        """Return the target tensor and the logits."""
         target, head = self.split(module, inputs)
         return target.detach(), head(target.detach())
 
     def closed_form(self, module: nn.Module) -> Gradient | None:
-        """The gradient of a logit at the target tensor, where it needs no backward pass."""
+        """Return the gradient of a logit at the target tensor, if it needs no backward pass."""
         return None
 
     def mean_gradient(
         self, module: nn.Module, target: torch.Tensor
     ) -> tuple[torch.Tensor, MeanGradient] | None:
-        """The logits, and the means of their gradients over the cells of the target tensor, where
-        these cost less than the gradients themselves."""
+        """Return the logits, and a function for the means of their gradients over the cells.
+
+        None if these do not cost less than the gradients themselves.
+        """
         return None
 
     def at_once(
         self, module: nn.Module, inputs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The target tensor as a leaf of a graph, and the logits that end it, from one forward;
-        None where it takes no second one to split the network and to run its head."""
+        """Return the target tensor, a leaf of the graph, and the logits, from one forward pass.
+
+        None if splitting the network and running its head does not need a second forward pass.
+        """
         return None
 
 
 @dataclass(frozen=True)
 class BackboneSplitter(Splitter):
-    """At the target tensor of a family of torchvision's networks."""
+    """Splits a torchvision backbone at the target tensor of its family."""
 
     backbone: Backbone
 
@@ -89,7 +93,7 @@ class BackboneSplitter(Splitter):
     def closed_form(self, module: nn.Module) -> Gradient | None:
         """See `Splitter`."""
         family = self.backbone.family
-        # It is of a last layer alone; with hidden layers before that one autograd is asked.
+        # It applies to a single last layer; with hidden layers before it, autograd is used.
         if family.gradient is None or isinstance(
             module.get_submodule(family.last_layer), nn.Sequential
         ):
@@ -106,7 +110,7 @@ class BackboneSplitter(Splitter):
 
 @dataclass(frozen=True)
 class TracedSplitter(Splitter):
-    """At a named layer, by tracing the forward (see `nodes.split_at`)."""
+    """Splits a network at a named layer, by tracing its forward pass (see `nodes.split_at`)."""
 
     layer: str
     tokens_last: bool = False
@@ -122,7 +126,7 @@ class TracedSplitter(Splitter):
 
 
 def splitter_of(backbone: Backbone, layer: str | None = None) -> Splitter:
-    """Where a network of a backbone is split: at its family's target tensor, or a named layer."""
+    """Return the splitter of a backbone, at its family's target tensor or at a named layer."""
     if layer is None:
         return BackboneSplitter(backbone)
     return TracedSplitter(layer, backbone.family.tokens_last)

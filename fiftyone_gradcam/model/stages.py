@@ -1,4 +1,4 @@
-"""The stages of a network: blocks of layers, counted from the image to the logits."""
+"""Stages of a network: blocks of layers, counted from the image to the logits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def stages(model: nn.Module, last_layer: str) -> dict[str, list[str]]:
-    """The stages of a network in the order from image to logits, without its last layer.
+    """Return the stages of a network from image to logits, without its last layer.
 
     A stage is a block with weights: a child of the network, or of its container of blocks. A norm
-    belongs to the stage before it, and weights of the network itself (as a class token) to the
-    first.
+    belongs to the preceding stage, and weights of the network itself (such as a class token) to the
+    first stage.
 
     Args:
         model: a network of the table
-        last_layer: name of the layer that makes the logits
+        last_layer: name of the layer that computes the logits
 
     Returns:
         names of the weights of each stage, by the name of the stage

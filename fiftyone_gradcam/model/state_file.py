@@ -1,4 +1,4 @@
-"""Files of weights as people have them: what a file holds, as one dictionary of tensors."""
+"""Read weights files of various formats as one dictionary of tensors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .facts import PREFIXES
 State = OrderedDict[str, torch.Tensor]
 
 
-# What a dictionary with the network's weights is called in a file, most usual first.
+# Names of the dictionary with the network's weights in a file, the most common first.
 _NAMES = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-_DEPTH = 4  # of dictionaries within dictionaries; states of optimizers lie deeper
-_LONGEST = 300  # letters of a name in a network
+_DEPTH = 4  # maximum depth of nested dictionaries; states of optimizers are deeper
+_LONGEST = 300  # maximum length of a name in a network
 SAVE = "Save it with torch.save(model.state_dict(), path)"
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be used: `reason` says why, and `remedy` what to do."""
+    """Weights that cannot be used; `reason` says why, and `remedy` what to do."""
 
     def __init__(self, reason: str, remedy: str):
         super().__init__(f"{reason}. {remedy}")
@@ -36,11 +36,11 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What was read from a file.
+    """Content of a weights file.
 
     Attributes:
         state: tensors by their names in the network, with torch's `_metadata` of versions
-        original: their names in the file
+        original: maps these names to the names in the file
     """
 
     state: State
@@ -48,23 +48,23 @@ class WeightsFile:
 
     @property
     def beside(self) -> set[str]:
-        """Names without a prefix where others have one: of what stands beside the network."""
+        """Names without a prefix if other names have one: they do not belong to the network."""
         bare = {name for name, full in self.original.items() if name == full}
         return bare if len(bare) < len(self.original) else set()
 
 
 def read_weights_file(path: str) -> WeightsFile:
-    """Read the one dictionary of tensors that a file holds, without running code.
+    """Read the dictionary of tensors in a file, without executing code.
 
-    It may lie within other dictionaries, as in checkpoints of Lightning, and its names may begin
-    with any of `PREFIXES`, which are taken away.
+    It may be nested in other dictionaries, as in Lightning checkpoints, and prefixes of its names
+    that are in `PREFIXES` are removed.
 
     Args:
-        path: of an existing file
+        path: an existing file
 
     Raises:
-        WeightsError: if torch cannot read it safely, if it holds no such dictionary or more than
-            one, or a key that is not a name, or a value that is not a tensor
+        WeightsError: if torch cannot read the file safely, if it contains no such dictionary or
+            more than one, a key that is not a name, or a value that is not a tensor
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -89,7 +89,7 @@ def _unreadable(path: str, error: Exception) -> WeightsError:
 
 
 def _choose(path: str, content: object) -> tuple[str, dict]:
-    """Where in a file the network's tensors are ("" for all of it), and the dictionary."""
+    """Return where the network's tensors are in a file ("" for all of it), and the dictionary."""
     found = dict(_dictionaries(content))
     if not found:
         raise WeightsError(f"{path!r} holds no state dict, a dictionary of tensors", SAVE)
@@ -113,9 +113,9 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
 
 
 def _dictionaries(content: object) -> Iterator[tuple[tuple[str, ...], dict]]:
-    """The outermost dictionaries that hold tensors, and where they lie.
+    """Yield the outermost dictionaries that contain tensors, and their places.
 
-    Each is looked at once: a small file can hold one under more names than there is time for.
+    Each dictionary is visited once: a small file can contain one under an enormous number of names.
     """
     level, seen = [((), content)], set()
     for _ in range(_DEPTH):
@@ -132,7 +132,7 @@ def _dictionaries(content: object) -> Iterator[tuple[tuple[str, ...], dict]]:
 
 
 def _short(name: str) -> str:
-    """A name in a message."""
+    """Shorten a name for a message."""
     return name if len(name) <= 80 else f"{name[:80]}…"
 
 
@@ -159,7 +159,7 @@ def _check_entries(where: str, content: dict) -> None:
 
 
 def _bare(path: str, content: dict) -> WeightsFile:
-    """Names without what stands before those of the network."""
+    """Remove the prefixes of names in the network."""
     original: dict[str, str] = {}
     state: State = OrderedDict()
     for key, value in content.items():
@@ -177,15 +177,17 @@ def _bare(path: str, content: dict) -> WeightsFile:
 
 
 def _bare_versions(versions: dict) -> Iterator[tuple[str, dict]]:
-    """The versions of modules by their names without a prefix; that of what holds the network
-    goes first, so that the network's own takes its place."""
+    """Yield the versions of modules by their names without a prefix.
+
+    That of a module that contains the network comes first, so that the network's own replaces it.
+    """
     named = {k: own for k, own in versions.items() if isinstance(k, str) and isinstance(own, dict)}
     for name, own in sorted(named.items(), key=lambda pair: len(pair[0])):
         yield f"{name}."[len(_prefix_of(f"{name}.")) :].rstrip("."), own
 
 
 def _prefix_of(key: str) -> str:
-    """All that stands before a name of the network, such as "model.module."."""
+    """Return everything before a name of the network, such as "model.module."."""
     start = 0
     while found := next((p for p in PREFIXES if key.startswith(p, start)), None):
         start += len(found)
@@ -193,10 +195,10 @@ def _prefix_of(key: str) -> str:
 
 
 def check_weights_file(weights: str) -> str:
-    """The path of a file of weights, ~ expanded.
+    """Return the path of a weights file with ~ expanded.
 
     Raises:
-        FileNotFoundError: if there is none
+        FileNotFoundError: if there is no such file
     """
     path = os.path.expanduser(weights)
     if not os.path.isfile(path):

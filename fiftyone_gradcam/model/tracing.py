@@ -1,4 +1,4 @@
-"""Graphs of networks by torch.fx, traced without a trace in other threads."""
+"""Tracing of networks with torch.fx, without effects on other threads."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import threading
 from torch import fx, nn
 from torchvision.models.feature_extraction import NodePathTracer
 
-# While torch.fx traces, it replaces methods of nn.Module for the whole process: two traces at once
-# would each undo what the other has replaced, and leave the process broken.
+# During a trace, torch.fx replaces methods of nn.Module for the whole process. Two simultaneous
+# traces would restore each other's replacements, and leave the process broken.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class _Tracer(NodePathTracer):
-    """Traces what its own thread calls; networks that run in other threads just run."""
+    """Traces only calls in its own thread; networks in other threads run normally."""
 
     def __init__(self):
         super().__init__()
@@ -31,12 +31,12 @@ class _Tracer(NodePathTracer):
 
 
 def trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
-    """The graph of a network in the mode it is in, and its nodes by name.
+    """Return the graph of a network in its current mode, and its nodes by name.
 
     Names are those of torchvision's `get_graph_node_names`.
 
     Raises:
-        Exception: whatever a forward that cannot be traced makes torch.fx raise
+        Exception: any error of torch.fx for a forward pass that cannot be traced
     """
     with _ONE_AT_A_TIME:
         tracer = _Tracer()

@@ -1,4 +1,4 @@
-"""Models and their weights: built new, from ImageNet, or from a file."""
+"""Models with weights: random, from ImageNet, or from a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 
 
 def imagenet_weights_file(name: str) -> str | None:
-    """Where torchvision keeps the downloaded ImageNet weights of a backbone (None: has none)."""
+    """Return where torchvision stores the ImageNet weights of a backbone; None if it has none."""
     if not get_backbone(name).has_imagenet_weights:
         return None
     url = torchvision.models.get_model_weights(name).DEFAULT.url
@@ -29,7 +29,7 @@ def imagenet_weights_file(name: str) -> str | None:
 
 
 def weights_at_hand(name: str) -> str:
-    """What to begin with: "imagenet" if these weights can be had, else "none", and says so."""
+    """Return "imagenet" if these weights are available, otherwise "none" with a message."""
     if not get_backbone(name).has_imagenet_weights:
         return "none"
     try:
@@ -41,16 +41,16 @@ def weights_at_hand(name: str) -> str:
 
 
 def imagenet_classes() -> list[str]:
-    """Names of the 1,000 classes of torchvision's ImageNet weights, in their order."""
+    """Return the names of the 1,000 classes of torchvision's ImageNet weights, in order."""
     return list(torchvision.models.SqueezeNet1_1_Weights.DEFAULT.meta["categories"])
 
 
 def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
-    """A backbone with its own last layer, in eval mode: a classifier of the ImageNet classes.
+    """Create a backbone with its own last layer, in eval mode: an ImageNet classifier.
 
     Args:
-        name: a row of the table
-        weights: "imagenet", or the path of a file with a whole state dict of this backbone
+        name: name of a backbone
+        weights: "imagenet", or the path of a file with a complete state dict of this backbone
 
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as `create_model`; and if the file has no
@@ -81,15 +81,15 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
 
 
 def create_classifier(name: str, num_classes: int, path: str) -> nn.Module:
-    """A backbone whose last layer is that of a file, in eval mode.
+    """Create a backbone with the last layer of a file, in eval mode.
 
     Args:
-        name: a row of the table
+        name: name of a backbone
         num_classes: number of classes K
-        path: of a file with a whole state dict of this backbone (see `read_weights_file`)
+        path: a file with a complete state dict of this backbone (see `read_weights_file`)
 
     Raises:
-        ValueError: if the file does not hold sound weights of this backbone, or is for another
+        ValueError: if the file does not contain valid weights of this backbone, or is for another
             number of classes
         FileNotFoundError: if there is no such file
     """
@@ -118,24 +118,24 @@ def create_model(
     """Build a backbone for `num_classes` classes.
 
     Args:
-        name: a row of the table, such as "resnet18"
+        name: name of a backbone, such as "resnet18"
         num_classes: number of classes K
         weights: "imagenet" (downloaded by torchvision once, then cached), "none" (random), or
             the path of a file with a state dict of this backbone (see `read_weights_file`). The
             last layer is new unless the file has one for the same number of classes.
         hidden, dropout: see `Backbone.build`
-        tell: called with a sentence about each thing in a file that was left out
+        tell: called with a sentence for each item of a weights file that is not used
 
     Raises:
         ValueError: if the backbone is unknown or has no ImageNet weights, or if the file does
-            not hold sound weights of this backbone
+            not contain valid weights of this backbone
         FileNotFoundError: if there is no such file
-        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
     """
     if weights == "none":
         return get_backbone(name).build(num_classes, hidden, dropout)
     model, loaded = _load_model(name, num_classes, weights, hidden, dropout)
-    if tell is not None and weights != "imagenet":  # its 1,000 classes are hardly anybody's
+    if tell is not None and weights != "imagenet":  # nobody expects its last layer
         for note in loaded.notes:
             tell(note)
     return model
@@ -151,7 +151,7 @@ def _load_model(
 
 
 def check_imagenet_weights(name: str) -> None:
-    """Load cached ImageNet weights into a network without memory of its own.
+    """Check cached ImageNet weights by loading them into a network without memory of its own.
 
     Raises:
         WeightsError: if the cached file cannot be used
@@ -165,7 +165,7 @@ def check_imagenet_weights(name: str) -> None:
 
 
 def load_weights(name: str, weights: str) -> WeightsFile:
-    """What the file of "imagenet" weights, or a weights file, holds (see `create_model`)."""
+    """Return the content of a file of ImageNet weights, or of a given file (see `create_model`)."""
     if weights != "imagenet":
         return read_weights_file(check_weights_file(weights))
     if not get_backbone(name).has_imagenet_weights:
@@ -178,13 +178,13 @@ def load_weights(name: str, weights: str) -> WeightsFile:
 
 
 def path_of_weights(name: str, weights: str) -> str:
-    """The file of a backbone's "imagenet" weights, or the file that is named."""
+    """Return the path of a backbone's "imagenet" weights, or of the given file."""
     return imagenet_weights_file(name) if weights == "imagenet" else os.path.expanduser(weights)
 
 
 @contextmanager
 def _of_the_cache(name: str, weights: str) -> Iterator[None]:
-    """What is wrong with a cached file is nothing that its user has to save otherwise."""
+    """Change the remedy in errors about a cached file, which the user did not save."""
     try:
         yield
     except WeightsError as error:
@@ -201,7 +201,7 @@ def _download(name: str, path: str) -> None:
     try:
         entry.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, HTTPException, RuntimeError) as error:
-        # URLError and every failure of a network are kinds of OSError, as a full disk is.
+        # URLError and all network errors are subclasses of OSError, and so is a full disk.
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise OSError(
                 error.errno,

@@ -1,1 +1,1 @@
-"""One pass over images: decode, network, and what is kept of each batch."""
+"""Passes over images: decode, run the network, and keep results of each batch."""

@@ -1,18 +1,20 @@
-"""One pass over images: decode, network, and what is kept of each batch, all at the same time.
+"""The engine of passes: decode, run the network and process the results, all at the same time.
 
-How the work is shared. On a CPU a batch of a few images stays with one thread from its files to its
-PNG files, and each thread has its share of the processors: batches side by side wait for nothing,
-where the parts of one batch would wait for each other, and activations of a few images stay in the
-cache (on two processors up to 1.5 x the speed of 16 at a time). Threads are enough for that:
-Pillow, torch and zlib release Python's lock (two threads decode as fast as two processes). A GPU
-wants the opposite: large batches, and one thread that does nothing but feed it, on a stream of its
-own, with pinned memory and copies that nobody waits for; many threads that launch kernels wait for
-Python's lock (mobilenet_v2 ran at 180 images/s with 8 of them, where a GPU can 18,000). There
-images are decoded ahead, from a certain number on in processes (16 processors decode 1,300 images/s
-in threads of one process, 2,600 in processes); what is large per image is computed for the whole
-batch on the device, and files are written by threads behind it. Either way batches come to the
-sinks in order and in the thread of the caller, and only so many are on their way that memory does
-not grow with the number of images.
+How the work is distributed: on a CPU, a small batch stays in one thread from its image files to its
+PNG files, and each thread has its share of the processors. Parallel batches do not wait for each
+other, as parts of one batch would, and the activations of a few images fit in the cache (on
+two processors, this is up to 1.5 x as fast as 16 images at a time). Threads are sufficient, because
+Pillow, torch and zlib release Python's lock (two threads decode as fast as two processes).
+
+A GPU needs the opposite: large batches, and one thread that only feeds it, on a separate stream,
+with pinned memory and asynchronous copies. Many threads that launch kernels would wait for
+Python's lock (mobilenet_v2 ran at 180 images/s with 8 of them, where a GPU can do 18,000). Images
+are decoded ahead; if there are many, in processes (16 processors decode 1,300 images/s in threads
+of one process, and 2,600 in processes). Results that are large for each image are computed on the
+device for the whole batch, and files are written by other threads.
+
+In both cases, sinks receive batches in order and in the caller's thread, and the number of batches
+in progress is limited, so that memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -38,20 +40,20 @@ from .seen import Classifier, Seen
 from .sinks import Sink
 from .threads import keeping_num_threads
 
-WORKERS = 8  # batches side by side on a CPU, at most
-CPU_BATCH = 4  # images, at most, whose activations stay in the cache of a processor
-AHEAD = 8  # batches in work or waiting to be taken, for each worker
-WRITERS = 12  # threads that write files behind a GPU, at most
-MANY = 8  # processors from which on images are decoded in processes
-MOST = 32  # processes, at most
-WORTH = 500  # images, for which processes are worth their start
-READY = 6  # batches that wait to be written and taken behind a GPU
+WORKERS = 8  # maximum number of parallel batches on a CPU
+CPU_BATCH = 4  # maximum number of images whose activations fit in the cache of a processor
+AHEAD = 8  # batches in progress or waiting to be taken, per worker
+WRITERS = 12  # maximum number of threads that write files of a pass on a GPU
+MANY = 8  # minimum number of processors for decoding images in processes
+MOST = 32  # maximum number of processes
+WORTH = 500  # minimum number of images for which starting processes pays off
+READY = 6  # batches of a GPU that wait to be written and taken
 
-Found = list[Any]  # of one batch, what each sink computed
+Found = list[Any]  # the result of each sink for one batch
 
 
 def no_report(done: int, total: int, message: str) -> None:
-    """For passes whose progress nobody asks for."""
+    """Do nothing; for passes that do not report progress."""
 
 
 @keeping_num_threads
@@ -65,25 +67,25 @@ def run_pass(
     message: str | None = None,
     precision: Precision = FLOAT32,
 ) -> None:
-    """Show a network images, once, and give each sink what it wants of them.
+    """Run a network over images once, and pass each batch to every sink.
 
-    Images that cannot be decoded are left out and named in `images.failures`.
+    Images that cannot be decoded are left out and recorded in `images.failures`.
 
     Args:
-        images: what is looked at
-        network: what looks; None where only pixels are wanted. Its device is that of the pass; it
-            is evaluated in eval mode and left in the mode it was found in
-        sinks: see `sinks.Sink`; each takes the batches in the order of the images
-        batch_size: images at once, at most; a CPU takes up to 4, which is faster
-        report: called after each batch with the numbers of images done and to do, and a message.
-            If it raises, the pass ends; the sinks keep what they took
-        positions: which of the images, in which order; None for all
-        message: shown meanwhile; None counts the images
-        precision: see `Precision`
+        images: image files
+        network: the network; None if the sinks only need pixels. It determines the device of the
+            pass; it runs in eval mode, and its mode is restored afterwards
+        sinks: see `sinks.Sink`; each receives the batches in the order of the images
+        batch_size: maximum number of images per batch; limited to 4 on a CPU, which is faster
+        report: called after each batch with the numbers of images done and of all, and a message.
+            If it raises an exception, the pass ends; the sinks keep what they have received
+        positions: positions of the images in the order of the pass; by default (None), all
+        message: the message of the progress report; by default (None), the number of images done
+        precision: see `computing`
 
     Raises:
-        ValueError: at the end, if there are images and none can be decoded; or if a GPU has not
-            the memory for `batch_size` images
+        ValueError: at the end, if there are images and none can be decoded; or if a GPU does not
+            have enough memory for `batch_size` images
     """
     positions = np.arange(len(images)) if positions is None else np.asarray(positions, np.int64)
     device = network.device if network is not None else torch.device("cpu")
@@ -111,12 +113,12 @@ def run_pass(
 
 
 def runs_side_by_side(device: torch.device) -> bool:
-    """Whether small batches side by side are what a device is fastest with."""
+    """Return whether a device is fastest with small parallel batches."""
     return device.type == "cpu"
 
 
 class _Work:
-    """What is done with a batch: on the device, and behind it."""
+    """The work on a batch: on the device, and afterwards on the CPU."""
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ class _Work:
         self.cellwise = any(sink.cellwise for sink in sinks)
 
     def compute(self, batch: Batch, pixels: torch.Tensor) -> Found:
-        """What each sink wants of a batch, on the device."""
+        """Return the result of each sink for a batch on the device."""
         seen = Seen(
             batch.positions,
             batch.frames,
@@ -145,16 +147,16 @@ class _Work:
         return [sink.compute(seen) for sink in self.sinks]
 
     def write(self, batch: Batch, found: Found) -> Found:
-        """What each sink makes of it behind the device."""
+        """Return the processed result of each sink, on the CPU."""
         pairs = zip(self.sinks, found, strict=True)
         return [sink.write(batch.positions, batch.frames, one) for sink, one in pairs]
 
 
-Taken = tuple[np.ndarray, Found]  # positions of the images that could be decoded; for each sink
+Taken = tuple[np.ndarray, Found]  # positions of the decoded images; results of each sink
 
 
 def _side_by_side(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Taken]:
-    """Batches one in each thread, from the files to the end."""
+    """Process batches in parallel, one per thread from the files to the end."""
     processors = os.cpu_count() or 1
     workers = min(processors, WORKERS)
 
@@ -180,8 +182,10 @@ def _side_by_side(images: Images, chunks: list[np.ndarray], work: _Work) -> Iter
 
 
 def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Taken]:
-    """Batches one after the other: decoded ahead, computed by a thread that feeds the device, and
-    written by threads behind it."""
+    """Process batches one after the other, fed to the device by one thread.
+
+    Images are decoded ahead, and results are written by other threads.
+    """
     ready: queue.Queue[Future | BaseException] = queue.Queue(READY)
     stopped = threading.Event()
     pool = ThreadPoolExecutor(min(WRITERS, os.cpu_count() or 1), "gradcam-write")
@@ -206,7 +210,7 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
                         return
                     found, wait = _computed(work, batch)
                     put(pool.submit(_written, work, batch, found, wait))
-        except BaseException as error:  # the caller's thread raises it on
+        except BaseException as error:  # raised again in the caller's thread
             put(error)
 
     feeder = threading.Thread(target=feed, name="gradcam-feed", daemon=True)
@@ -224,19 +228,23 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
 
 
 def decoding_processes(count: int) -> int:
-    """In how many processes so many images are decoded for a GPU; 0 where threads do."""
+    """Return the number of processes that decode `count` images for a GPU; 0 for threads."""
     processors = os.cpu_count() or 1
     return min(processors, MOST) if processors >= MANY and count >= WORTH else 0
 
 
 def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
-    """What is made of a batch on its device, on its way to the CPU; and what waits for it."""
+    """Compute a batch and start to copy its results to the CPU.
+
+    Returns:
+        the results, and a function that waits until they are copied
+    """
     if not len(batch.positions):
         return [], _no_wait
     if work.device.type != "cuda":
         return _to_host(work.compute(batch, batch.images.to(work.device)), False), _no_wait
     try:
-        # The rows of pixels lie in one piece of memory; pinned, the copy is done by the device.
+        # Pixels are contiguous in this order. The device itself copies pinned memory.
         pinned = batch.images.permute(0, 2, 3, 1).pin_memory()
         pixels = pinned.to(work.device, non_blocking=True).permute(0, 3, 1, 2)
         found = _to_host(work.compute(batch, pixels), True)
@@ -251,7 +259,7 @@ def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
 
 
 def _no_wait() -> None:
-    """Where nothing is on its way."""
+    """Do nothing: nothing is in progress."""
 
 
 def _written(work: _Work, batch: Batch, found: Found, wait: Callable[[], None]) -> Taken:
@@ -260,7 +268,7 @@ def _written(work: _Work, batch: Batch, found: Found, wait: Callable[[], None]) 
 
 
 def _to_host(found: Any, pinned: bool) -> Any:
-    """The same with tensors on the CPU; those from a GPU are pinned, and still on their way."""
+    """Copy tensors to the CPU; those of a GPU are copied asynchronously to pinned memory."""
     if isinstance(found, torch.Tensor):
         if not pinned:
             return found.cpu()
@@ -275,11 +283,11 @@ def _to_host(found: Any, pinned: bool) -> Any:
 
 
 def _stream(device: torch.device):
-    """A stream of the pass's own on a GPU."""
+    """Return a separate stream for the pass on a GPU."""
     if device.type != "cuda":
         return nullcontext()
     own = torch.cuda.Stream(device)
-    own.wait_stream(torch.cuda.current_stream(device))  # the weights are on their way
+    own.wait_stream(torch.cuda.current_stream(device))  # the weights may still be copied
     return torch.cuda.stream(own)
 
 

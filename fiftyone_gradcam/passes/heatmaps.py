@@ -1,4 +1,4 @@
-"""Heatmaps of a pass: which maps are made of a batch, drawn, measured, and written as files."""
+"""Heatmaps of a pass: compute, draw and measure the maps of each batch, and write them to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .sinks import Sink
 LABEL = "label"
 CONTRAST = "contrast"
 KINDS = (PREDICTED, LABEL, RUNNER_UP, CONTRAST)
-DRAWERS = 4  # threads that draw what had to wait for the scale of all
+DRAWERS = 4  # threads that draw maps after the pass, if the scale is that of the run
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Heatmap:
     """A heatmap of an image.
 
     Attributes:
-        kind: which
-        target: index of the class that it is of
-        stored: what is stored of it: "map_path" or "map", "peak", "focus", "centroid", "border";
-            None if the image gets none of this kind
+        kind: one of the kinds of `Heatmaps`
+        target: index of the class that it explains
+        stored: what is stored with the sample: "map_path" or "map", "peak", "focus", "centroid" and
+            "border"; None if the image has no heatmap of this kind
     """
 
     kind: str
@@ -43,14 +43,14 @@ class Heatmap:
 
 
 class Heatmaps(Sink):
-    """Draws and writes heatmaps, and hands on what is stored of them.
+    """Draws and writes heatmaps, and passes what is to be stored on.
 
     Args:
-        kinds: any of `KINDS`, "class:<name>", and "against:<kind>" of those that are signed
-        options: how they are made
+        kinds: any of `KINDS`, "class:<name>", and "against:<kind>" for signed maps
+        options: heatmap options
         classes: names of the network's classes
         labels: (N,) class index of each image, -1 for none
-        resize: how the network is shown images
+        resize: how images are resized for the network
         path_of: (kind, position) -> the file of a heatmap
         add: called with positions (n,) and the heatmaps of each
     """
@@ -83,12 +83,15 @@ class Heatmaps(Sink):
         self.waiting = _Waiting() if options.scale == "run" else None
 
     def compute(self, seen: Seen) -> dict:
-        """See `Sink`: the maps and their classes; drawn and measured unless the scale is that of
-        the run, which is not known yet."""
+        """Compute maps and their classes (see `Sink`).
+
+        They are also drawn and measured, unless the scale is that of the run, which is not known
+        yet.
+        """
         if not self.kinds:
             return {}
         maps, classes = self._maps(seen)
-        # Of a map with its sign, the second picture is of what speaks against the class.
+        # The second picture of a signed map shows the evidence against the class.
         signs = [-1 if kind.startswith(AGAINST) else 1 for kind in self.kinds]
         names = [kind.removeprefix(AGAINST) for kind in self.kinds]
         cams = torch.stack(
@@ -106,7 +109,7 @@ class Heatmaps(Sink):
         return found
 
     def _maps(self, seen: Seen) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Maps (n, h, w) and classes (n,), -1 for none, by kind."""
+        """Return maps (n, h, w) and classes (n,), -1 for none, by kind."""
         own = torch.from_numpy(self.labels[seen.positions])
         targets: list[Target] = []
         for kind in self.wanted:
@@ -126,7 +129,7 @@ class Heatmaps(Sink):
         return maps, classes
 
     def _drawn(self, cams: torch.Tensor, frames: np.ndarray, peaks: torch.Tensor | None) -> dict:
-        """Pictures, measures and peaks of maps (kinds, n, h, w), all as one batch."""
+        """Draw and measure maps (kinds, n, h, w) in one batch."""
         kinds, count = cams.shape[:2]
         cams = cams.flatten(0, 1)
         own = peaks_of(cams)
@@ -145,7 +148,7 @@ class Heatmaps(Sink):
         return {name: part.unflatten(0, (kinds, count)) for name, part in parts.items()}
 
     def write(self, positions: np.ndarray, frames: np.ndarray, found: dict) -> object:
-        """See `Sink`: files, and what is stored of each heatmap."""
+        """Write files, and return what is stored of each heatmap (see `Sink`)."""
         found = {name: one.numpy() for name, one in found.items()}
         if not found or self.waiting is not None:
             return found and (frames, found)
@@ -192,7 +195,7 @@ class Heatmaps(Sink):
             self.waiting.add(positions, *value)
 
     def finish(self) -> None:
-        """Draw what waited for the scale of the run."""
+        """Draw the maps that waited for the scale of the run."""
         if self.waiting is None:
             return
         largest = self.waiting.largest
@@ -214,7 +217,7 @@ def _sizes(frames: np.ndarray, resolution: int) -> list[tuple[int, int]]:
 
 
 def _few_ahead(pool: ThreadPoolExecutor, work: Callable, items) -> object:
-    """Results in order, with a few on their way."""
+    """Yield results in order, with only a few computed ahead."""
     waiting: list = []
     for item in items:
         waiting.append(pool.submit(work, item))
@@ -225,19 +228,19 @@ def _few_ahead(pool: ThreadPoolExecutor, work: Callable, items) -> object:
 
 
 class _Waiting:
-    """Maps on disk until the largest peak of all is known, so that memory does not grow."""
+    """Stores maps on disk until the largest peak is known, so that memory does not grow."""
 
     def __init__(self):
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this)
         self.largest = 0.0
 
     def add(self, positions: np.ndarray, frames: np.ndarray, found: dict) -> None:
-        """Keep the maps of a batch."""
+        """Store the maps of a batch."""
         self.largest = max(self.largest, float(found.pop("largest").max()))
         pickle.dump((positions, frames, found), self.file)
 
     def batches(self):
-        """All of them, one after the other."""
+        """Yield the stored batches in order."""
         end = self.file.tell()
         self.file.seek(0)
         while self.file.tell() < end:

@@ -1,4 +1,4 @@
-"""One image, looked at here and now, as a pass shows it to its network."""
+"""A pass over a single image, outside a batch run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from .seen import Classifier, Seen
 
 
 def see_one(network: Classifier, images: Images, cellwise: bool = False) -> Seen:
-    """The only image of a list, ready to be explained; its network is in eval mode.
+    """Decode a single image and run the network on it.
 
     Args:
-        network: what looks, in eval mode
-        images: of one file, made square as the network wants it
+        network: the network, in eval mode
+        images: a list of one file, resized as the network requires
         cellwise: see `sinks.Sink`
 
+    Returns:
+        the image as a batch, ready to be explained
+
     Raises:
-        ValueError: if the file cannot be decoded, saying why
+        ValueError: if the file cannot be decoded; the message says why
     """
     batch = images.load(np.array([0]))
     if not len(batch.positions):

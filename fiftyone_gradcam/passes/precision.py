@@ -1,4 +1,4 @@
-"""How exactly a GPU computes in a pass."""
+"""Numerical precision of passes on a GPU."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ DEFAULT = TF32
 
 
 def check_precision(precision: Precision) -> None:
-    """Refuse an unknown precision.
+    """Check the name of a precision.
 
     Raises:
-        ValueError: naming those there are
+        ValueError: if it is unknown; the message lists all precisions
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
 
 
 class _TF32:
-    """Whether NVIDIA GPUs may multiply in TF32, which torch keeps for the whole process: passes
-    that overlap share what the first of them set, and the last gives it back."""
+    """Permission for NVIDIA GPUs to multiply in TF32, which torch stores per process.
+
+    Overlapping passes share the setting of the first one, and the last one restores the original.
+    """
 
     def __init__(self):
         self.lock, self.passes, self.before = threading.Lock(), 0, (False, False)
 
     @contextmanager
     def allowed(self, wanted: bool) -> Iterator[None]:
-        """Set it for as long as the context lasts."""
+        """Allow or forbid TF32 within the context."""
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
         with self.lock:
             if not self.passes:
@@ -54,20 +56,19 @@ _tf32 = _TF32()
 
 @contextmanager
 def computing(precision: Precision, device: torch.device) -> Iterator[bool]:
-    """Compute in a precision, on an NVIDIA GPU; other devices compute in float32, whatever is
-    asked for.
+    """Compute with a given precision on an NVIDIA GPU; other devices always compute in float32.
 
-    float32 keeps 24 bits of each number, TF32 11 bits of the numbers that are multiplied and 24 of
-    their sums, bfloat16 8 bits. Against float32, labels are equal on at least 99.5% of photos whose
-    margin is over .01, and maps correlate at .999.
+    float32 has a 24-bit significand. TF32 multiplies numbers of 11 bits and sums them in 24 bits;
+    bfloat16 has 8 bits. Compared to float32, labels are equal for at least 99.5% of photos whose
+    margin is over .01, and maps have a correlation of .999.
 
     Args:
         precision: "tf32" (convolutions and matrix products in TF32), "float32", or "bfloat16" (the
             network up to its target tensor)
-        device: of the pass
+        device: the device of the pass
 
     Yields:
-        whether networks are to run in bfloat16
+        whether networks should run in bfloat16
     """
     check_precision(precision)
     if device.type != "cuda":

@@ -1,4 +1,4 @@
-"""How faithful the maps of a pass are, image by image."""
+"""Faithfulness of the maps in a pass, for each image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..explain.render import HeatmapOptions
 from .seen import Seen
 from .sinks import Sink
 
-AT_ONCE = 16  # changed images in one forward pass
+AT_ONCE = 16  # perturbed images in one forward pass
 
 
 class Quality(Sink):
@@ -29,12 +29,12 @@ class Quality(Sink):
     Args:
         options: method and sign of the maps
         steps: see `faithfulness`
-        seed: of the random maps, and of the noise of ROAD
-        road: whether to measure ROAD too
+        seed: for the random maps, and the noise of ROAD
+        road: whether to also compute ROAD
 
     Attributes:
-        measures: their names
-        found: by position of an image, its measures by name
+        measures: names of the measures
+        found: maps the position of each image to a dictionary of measures
     """
 
     splits = True

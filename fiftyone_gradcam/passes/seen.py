@@ -1,4 +1,4 @@
-"""A batch of a pass: its pixels on the device, and what its network makes of them, once."""
+"""A batch in a pass: its pixels on the device, and lazily computed results of its network."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from ..model.splitting import Splitter
 
 
 class Classifier(Protocol):
-    """What a pass asks of a network; a `Network` has it."""
+    """The interface of networks in a pass; `Network` implements it."""
 
     module: nn.Module
     splitter: Splitter
 
     @property
     def device(self) -> torch.device:
-        """What it runs on."""
+        """The device it runs on."""
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 images (N, 3, S, S) as it wants them, float32 on its device."""
+        """Normalize uint8 images (N, 3, S, S) to float32 on its device."""
 
 
 class Once:
     """A property that is computed once for each object.
 
-    `functools.cached_property` of Python 3.11 holds one lock for all objects while it computes, so
-    that batches side by side would wait for each other. A batch belongs to one thread: no lock.
+    `functools.cached_property` of Python 3.11 holds one lock for all objects during a computation,
+    so that parallel batches would wait for each other. A batch belongs to one thread and needs no
+    lock.
     """
 
     def __init__(self, compute: Callable[[Any], Any]):
@@ -48,14 +49,14 @@ class Once:
 
 
 class Seen:
-    """A batch on its device. What is asked of it is computed once, whoever asks.
+    """A batch on its device. Its results are computed on first use and shared by all sinks.
 
     Args:
-        positions: (n,) int64, which of the images
+        positions: (n,) int64, positions of the images
         frames: (n, 2) int64, width and height of each whole upright image in pixels
         pixels: (n, 3, S, S) uint8, on the device of the network
-        network: None of a pass that has none
-        splits, explains, cellwise: see `sinks.Sink`; whether any of them does
+        network: the network, or None in a pass without one
+        splits, explains, cellwise: see `sinks.Sink`; whether any of the sinks has them
         reduced: run the network in bfloat16
     """
 
@@ -76,12 +77,12 @@ class Seen:
 
     @Once
     def inputs(self) -> torch.Tensor:
-        """(n, 3, S, S) float32, as the network wants them."""
+        """(n, 3, S, S) float32, normalized for the network."""
         return self.network.normalize(self.pixels)
 
     @Once
     def forward(self) -> Forward:
-        """The pass through the network, up to its target tensor and on."""
+        """The forward pass through the network, split at its target tensor."""
         network = self.network
         asked = self.explains, self.cellwise, self.reduced
         return Forward(network.module, network.splitter, self.inputs, *asked)
@@ -96,5 +97,5 @@ class Seen:
 
     @Once
     def pooled(self) -> torch.Tensor:
-        """(n, C) float32: the target tensor averaged over its cells."""
+        """(n, C) float32, the target tensor averaged over its cells."""
         return self.forward.features.mean((2, 3))

@@ -1,4 +1,4 @@
-"""What is kept of the batches of a pass."""
+"""Sinks: what is kept of the batches of a pass."""
 
 from __future__ import annotations
 
@@ -13,52 +13,59 @@ from .seen import Seen
 
 
 class Sink:
-    """Takes what it wants of each batch, in three steps.
+    """Receives each batch of a pass, in three steps.
 
     Attributes:
-        splits: whether it asks for more of the network than logits
-        explains: whether it asks for gradients
-        cellwise: whether for more than their means over the cells of the target tensor
+        splits: whether it needs more of the network than logits
+        explains: whether it needs gradients
+        cellwise: whether it needs gradients of each cell, not only their means over the cells of
+            the target tensor
     """
 
     splits = explains = cellwise = False
 
     def compute(self, seen: Seen) -> Any:
-        """What it wants of a batch, computed on the device for all images at once: a tensor, or a
-        dictionary or list of tensors and other values. On a GPU nothing here waits for it. Called
-        in several threads at once."""
+        """Compute results for all images of a batch at once, on the device.
 
-    def write(self, positions: np.ndarray, frames: np.ndarray, found: Any) -> Any:
-        """What is done behind the device, such as writing files; in several threads at once.
-
-        Args:
-            positions: (n,) which of the images
-            frames: (n, 2) width and height of each in pixels
-            found: what `compute` returned, its tensors on the CPU
+        Called in several threads at once. On a GPU, it must not synchronize.
 
         Returns:
-            what `take` is given
+            a tensor, or a dictionary or list of tensors and other values
+        """
+
+    def write(self, positions: np.ndarray, frames: np.ndarray, found: Any) -> Any:
+        """Process results on the CPU, for example write files. Called in several threads at once.
+
+        Args:
+            positions: (n,) positions of the images
+            frames: (n, 2) width and height of each image in pixels
+            found: the result of `compute`, with tensors on the CPU
+
+        Returns:
+            the value passed to `take`
         """
         return found
 
     def take(self, positions: np.ndarray, value: Any) -> None:
-        """Keep a batch: one after the other, in order, in the thread that called `run_pass`.
+        """Keep the results of a batch.
+
+        Called for one batch after the other, in order, in the thread that called `run_pass`.
 
         Args:
-            positions: (n,) which of the images
-            value: what `write` returned
+            positions: (n,) positions of the images
+            value: the result of `write`
         """
 
     def finish(self) -> None:
-        """Called when all batches were taken."""
+        """Finish the pass; called after the last batch was taken."""
 
 
 class Rows(Sink):
     """Keeps a row of numbers for each image.
 
     Attributes:
-        rows: (N, C) float32, NaN for images that cannot be decoded or were not among the pass;
-            (N, 0) if there was none
+        rows: (N, C) float32, NaN for images that cannot be decoded or were not part of the pass;
+            (N, 0) if there was no image
     """
 
     def __init__(self, count: int):
@@ -84,7 +91,10 @@ class Pooled(Rows):
 
 
 class Thumbnails(Rows):
-    """Keeps what tells near duplicates without a network (see `duplicates.small_pictures`)."""
+    """Keeps small pictures, which identify near duplicates without a network.
+
+    See `duplicates.small_pictures`.
+    """
 
     def compute(self, seen: Seen) -> torch.Tensor:
         """See `Sink`."""
@@ -100,7 +110,7 @@ class Logits(Rows):
 
 
 class Predictions(Sink):
-    """Hands on logits and scores, batch by batch.
+    """Passes logits and scores on, batch by batch.
 
     Args:
         labels: (N,) class index of each image, -1 for none
@@ -117,7 +127,7 @@ class Predictions(Sink):
     def write(
         self, positions: np.ndarray, frames: np.ndarray, found: torch.Tensor
     ) -> tuple[np.ndarray, Scores]:
-        """Scores are computed in float64, which not every device knows, for the whole batch."""
+        """Compute scores of the whole batch, in float64, which some devices do not support."""
         logits = found.numpy()
         return logits, scores(logits, self.labels[positions])
 

@@ -1,4 +1,4 @@
-"""torch's number of threads, which passes in one process share."""
+"""torch's number of threads, which all passes in a process share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 class _KeepingNumThreads(ContextDecorator):
-    """Gives torch its number of threads back when the last of the passes that overlap ends.
+    """Restore torch's number of threads when the last of several overlapping passes ends.
 
-    Workers of a pass set their own number, and torch passes the last one set on to new threads:
-    a pass that starts beside another must not take that for the number to restore.
+    Workers of a pass set their own number of threads, and torch applies the last number set to new
+    threads. A pass that starts during another one must not mistake that for the number to restore.
     """
 
     def __init__(self):

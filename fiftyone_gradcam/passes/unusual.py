@@ -1,4 +1,4 @@
-"""Where an image is unlike normal ones: distances of the cells of its target tensor."""
+"""Locate anomalies in images, by distances between cells of target tensors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .engine import run_pass
 from .seen import Seen
 from .sinks import Sink
 
-MOST_IMAGES, MOST_CELLS = 200, 3000  # of a bank
-EDGE = 0.995  # of the distances of normal cells: what is beyond is unusual
+MOST_IMAGES, MOST_CELLS = 200, 3000  # maximum numbers for the banks
+EDGE = 0.995  # quantile of the distances of normal cells above which cells are unusual
 
-# Takes the position of an image, its map (h, w) in [0, 1], and its width and height in pixels.
+# Gets the position of an image, its map (h, w) in [0, 1], and its width and height in pixels.
 Draw = Callable[[int, np.ndarray, tuple[int, int]], Any]
 
 
 class NormalCells:
-    """Two banks of cells of normal images: one judges the images that the other is made of.
+    """Two banks of cells of normal images; images in one bank are compared to the other.
 
     Args:
-        network: whose target tensor is compared
+        network: its target tensors are compared
         images: image files
-        normal: positions of normal images, at least two that can be decoded
+        normal: positions of normal images, at least two of which can be decoded
         batch_size, report: of the pass over some of them
     """
 
@@ -48,25 +48,25 @@ class NormalCells:
         self.low, self.edge = float(np.median(usual)), float(np.quantile(usual, EDGE))
 
     def draw(self, positions: np.ndarray, draw: Draw, report: Report) -> dict[int, Any]:
-        """Make maps of images, and draw them.
+        """Compute and draw maps of images.
 
-        A cell is 0 if it is as usual as half of the normal cells, and .5 at the edge of what is
-        normal.
+        A cell is 0 if it is closer to normal cells than half of these are, and .5 at the limit of
+        what is normal.
 
         Args:
-            positions: of the images
-            draw: what draws, in several threads at once
-            report: of the pass
+            positions: positions of the images
+            draw: draws a map; called in several threads at once
+            report: called to report progress
 
         Returns:
-            what `draw` returned, by position; of images that can be decoded
+            the result of `draw` for each position whose image can be decoded
         """
         sink = _Unusual(self, draw)
         run_pass(self.images, self.network, [sink], self.batch_size, report, positions=positions)
         return sink.found
 
     def map_of(self, position: int, cells: torch.Tensor) -> torch.Tensor:
-        """How unusual the cells (m, C) of an image are: (m,) in [0, 1]."""
+        """Return how unusual the cells (m, C) of an image are: (m,) in [0, 1]."""
         side = self.side.get(position)
         asked = (0, 1) if side is None else (1 - side,)
         far = sum(self._far(cells, bank) for bank in asked) / len(asked)
@@ -79,12 +79,12 @@ class NormalCells:
         return (cells - self.mean.to(cells.device)) / self.deviation.to(cells.device)
 
     def _far(self, cells: torch.Tensor, bank: int) -> torch.Tensor:
-        """Distance of each cell (m, C) to the nearest of a bank; (m,)."""
+        """Return the distance (m,) of each cell (m, C) to its nearest neighbor in a bank."""
         return torch.cdist(self._standard(cells), self.banks[bank].to(cells.device)).min(1).values
 
 
 def cells_of(seen: Seen) -> torch.Tensor:
-    """Signed square roots (n, h * w, C) of the target tensor of a batch."""
+    """Return signed square roots (n, h * w, C) of the target tensor of a batch."""
     target = seen.forward.features.detach()
     return (target.abs().sqrt() * target.sign()).flatten(2).transpose(1, 2).float()
 
@@ -107,7 +107,7 @@ class _Cells(Sink):
 
 
 class _Unusual(Sink):
-    """Draws maps of what is unusual."""
+    """Draws maps of unusual cells."""
 
     splits = True
 

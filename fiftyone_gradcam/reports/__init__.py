@@ -1,1 +1,1 @@
-"""A page about a dataset and its classifier, made of plain values."""
+"""Render a report about a dataset and its classifier as an HTML page."""

@@ -1,4 +1,4 @@
-"""Curves of a training, drawn as SVG."""
+"""Draw training curves as SVG."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .html import Html, tag
 
 WIDTH, HEIGHT = 520, 280
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 42
-SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
-MANY = 40  # points: more of them get no dots
+SPREAD = 30.0  # the axis is logarithmic if losses differ by a larger factor
+MANY = 40  # no dots for more points than this
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: its name, a class of the style sheet, and points."""
+    """A line of a chart: its name, its class in the style sheet, and its points."""
 
     name: str
     style: str
@@ -27,12 +27,14 @@ class Line:
 def training_charts(
     history: list[dict], validations: list[dict], best_epoch: int | None
 ) -> list[Html]:
-    """Loss and accuracy over epochs: what was seen in training at the end of its epoch, each
-    validation where it took place; only those of which there are numbers.
+    """Draw loss and accuracy over epochs.
+
+    Training values are drawn at the end of each epoch, and validation values where the validation
+    took place. Charts without values are left out.
 
     Args:
         history, validations: rows of `Epoch.to_dict` and `Validation.to_dict`
-        best_epoch: whose weights were kept
+        best_epoch: the epoch whose weights were kept
     """
     ends = [row["epoch"] for row in history]
     places = validation_epochs(validations) if validations else ends
@@ -50,13 +52,13 @@ def training_charts(
 
 
 def chart(title: str, lines: Sequence[Line], mark: float | None, is_share: bool = False) -> Html:
-    """A line chart over epochs.
+    """Draw a line chart over epochs.
 
     Args:
-        title: of the vertical axis
-        lines: at least one with a number
-        mark: where a vertical line stands; None draws none
-        is_share: whether values lie in [0, 1]
+        title: title of the vertical axis
+        lines: lines, with at least one value
+        mark: position of a vertical line; None for no line
+        is_share: whether values are in [0, 1]
     """
     xs = [x for line in lines for x in line.points[0]]
     ys = [y for line in lines for y in line.points[1] if _is_number(y)]
@@ -103,7 +105,7 @@ def chart(title: str, lines: Sequence[Line], mark: float | None, is_share: bool 
 
 
 def _drawn(line: Line, across, down) -> list[Html]:
-    """A line with gaps where a number is missing."""
+    """Draw a line, with gaps where a value is missing."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(*line.points, strict=True):
         if _is_number(y):
@@ -134,7 +136,7 @@ def _powers(low: float, high: float) -> list[float]:
 
 
 def _ticks(ys: Sequence[float], is_share: bool) -> list[float]:
-    """Round values around some numbers: four to seven of them."""
+    """Four to seven round values that cover the given values."""
     low, high = min(0.0, *ys) if not is_share else min(ys), max(ys)
     if is_share:
         high = 1.0
@@ -146,6 +148,6 @@ def _ticks(ys: Sequence[float], is_share: bool) -> list[float]:
 
 
 def _epochs(right: float) -> list[int]:
-    """Whole epochs to be named, at most about ten."""
+    """Whole epochs to label, about ten at most."""
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if right / s <= 10)
     return list(range(0, math.floor(right) + 1, step))

@@ -1,4 +1,5 @@
-"""The confusion matrix of a report: all classes if they are few, else the worst."""
+"""The confusion matrix of a report: all classes if there are few, otherwise those with most
+mistakes."""
 
 from __future__ import annotations
 
@@ -11,22 +12,23 @@ from .html import MOST_OF_NAME, Html, cut, name_of, tag
 
 MOST_IN_MATRIX = 20
 MOST_PAIRS = 15
-STRONGEST = 0.62  # opacity of a cell: what stands in it can be read
+STRONGEST = 0.62  # maximum opacity of a cell, so that its number is readable
 
 
 def worst_classes(matrix: np.ndarray, most: int) -> list[int]:
-    """The classes with most mistakes, as labels or as predictions, in their own order.
+    """Return the indexes of the classes with most mistakes, as label or prediction, in ascending
+    order.
 
     Args:
-        matrix: (K, K) counts, rows are labels, columns predictions
-        most: how many
+        matrix: (K, K) counts; rows are labels and columns are predictions
+        most: number of classes
     """
     mistakes = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diagonal()
     return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
 
 
 def confused_pairs(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:
-    """Label, prediction and count of the mistakes that are made most often."""
+    """Return label, prediction and count of the most frequent mistakes."""
     mistakes = matrix - np.diag(matrix.diagonal())
     order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
     places = zip(*np.unravel_index(order, matrix.shape), strict=True)
@@ -34,18 +36,18 @@ def confused_pairs(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:
 
 
 def confusion_section(results: Results | None) -> Html:
-    """Which class is taken for which."""
+    """The section with the confusion matrix and the most confused pairs of classes."""
     title = "Confusion matrix"
     if results is None:
-        return section("confusion", title, missing("There are no predictions to count."))
+        return section("confusion", title, missing("There are no predictions."))
     matrix, names = results.matrix, results.names
     chosen = list(range(len(names)))
-    words = "Rows are labels, columns are predictions; colors are shares of a label."
+    words = "Rows are labels, columns are predictions; colors show fractions of a label."
     if len(names) > MOST_IN_MATRIX:
         chosen = worst_classes(matrix, MOST_IN_MATRIX)
         words = (
             f"The {MOST_IN_MATRIX} of {len(names):,} classes with most mistakes. {words} The last "
-            f"column has the predictions of all other classes."
+            f"column is for all other classes."
         )
     parts = [tag("p", words, class_="soft"), _matrix(matrix, names, chosen)]
     pairs = confused_pairs(matrix, MOST_PAIRS)
@@ -59,7 +61,7 @@ def confusion_section(results: Results | None) -> Html:
         titles = [("Label", False), ("Predicted", False)]
         parts.append(table([*titles, ("Samples", True), ("Of the label", True)], rows))
     else:
-        parts.append(tag("p", "No class is taken for another."))
+        parts.append(tag("p", "No class is confused with another."))
     return section("confusion", title, *parts)
 
 

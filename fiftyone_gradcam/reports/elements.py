@@ -1,4 +1,4 @@
-"""Pieces that the parts of a report share."""
+"""Elements that several sections of a report use."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections.abc import Iterable, Sequence
 from .facts import Picture
 from .html import Html, data_uri, join, tag
 
-MOST_CLASSES = 30  # rows of a table
+MOST_CLASSES = 30  # maximum number of rows of a table
 NO_IMAGE = "cannot be shown"
 
 
 def section(key: str, title: str, *children: object) -> Html:
-    """A part of the page, which links can lead to."""
+    """A section of the page, with an anchor for links."""
     return tag("section", tag("h2", title), *children, id=key)
 
 
 def missing(text: str) -> Html:
-    """What is said of a part that there is nothing of."""
+    """The text of a section without data."""
     return tag("p", text, class_="missing")
 
 
 def percent(share: float | None) -> str:
-    """Such as "93.4%"; a dash of nothing."""
+    """Format a fraction as "93.4%", or as a dash if it is None."""
     return "–" if share is None else f"{share:.1%}"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """Such as "1 sample" and "1,200 samples"."""
+    """Format a number with its noun, such as "1 sample" or "1,200 samples"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> Html:
-    """A table whose first column names the rows.
+    """A table whose first column contains the names of the rows.
 
     Args:
-        columns: title of each, and whether it holds numbers
-        rows: a cell for each column
+        columns: title of each column, and whether it contains numbers
+        rows: one value for each column
     """
 
     def cells(kind: str, values: Sequence[object]) -> Html:
@@ -57,7 +57,7 @@ def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]])
 
 
 def picture(image: Picture | None, alt: str) -> Html:
-    """A small picture, or what stands in its place."""
+    """A thumbnail, or a placeholder if there is none."""
     if image is None:
         return tag("div", NO_IMAGE, class_="blank")
     size = {"width": image.width, "height": image.height}

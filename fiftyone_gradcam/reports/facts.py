@@ -1,4 +1,4 @@
-"""What a report says: values alone, read by whoever has the dataset."""
+"""The contents of a report as plain values, without FiftyOne."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Picture:
-    """A small picture.
+    """A thumbnail.
 
     Attributes:
-        jpeg: the file
-        width, height: in pixels
+        jpeg: contents of the JPEG file
+        width, height: size in pixels
     """
 
     jpeg: bytes
@@ -23,17 +23,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Data:
-    """What a dataset consists of.
+    """Facts about a dataset.
 
     Attributes:
-        label_field: of the labels
-        samples, unlabeled: numbers
-        parts: names of the splits that there are, in order
-        counts: by class, the number of samples of each part; "" stands for no split
-        folder, layout: where the images came from, and how it was read; None if unknown
+        label_field: field with the labels
+        samples, unlabeled: numbers of samples, and of samples without a label
+        parts: names of the existing splits, in order
+        counts: for each class, the number of samples in each split; "" stands for no split
+        folder, layout: the imported folder, and how it was read; None if unknown
         left_out: numbers of files that the import left out, by reason; None if unknown
         left_out_files: (file, reason) of the first of them
-        equal, contradictions: numbers of groups of equal files, and of those with several labels
+        equal, contradictions: numbers of groups of identical files, and of those with several
+            labels
     """
 
     label_field: str
@@ -51,11 +52,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """A run: see `Run` for what is not explained here.
+    """Facts about a run; see `Run` for attributes that are not described here.
 
     Attributes:
         others: keys of the other runs of the dataset
-        corrected: number of labels that were corrected since it was trained
+        corrected: number of labels that were corrected since the training
     """
 
     key: str
@@ -74,13 +75,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Results:
-    """Predictions beside labels.
+    """Predictions compared with labels.
 
     Attributes:
-        of: which samples were judged, in words
-        names: of the classes
-        matrix: (K, K) counts, rows are labels, columns predictions
-        notes: what is to be known of it
+        of: the samples that are compared, in words
+        names: names of the classes
+        matrix: (K, K) counts; rows are labels and columns are predictions
+        notes: remarks on the result
     """
 
     of: str
@@ -91,12 +92,12 @@ class Results:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample that is predicted as another class.
+    """A sample whose prediction differs from its label.
 
     Attributes:
-        picture: with the heatmap over it, if `has_heatmap`; None if it cannot be shown
-        file: its name
-        score: of the prediction, in [0, 1]
+        picture: the image, with the heatmap over it if `has_heatmap`; None if it cannot be shown
+        file: name of the file
+        score: confidence of the prediction, in [0, 1]
     """
 
     picture: Picture | None
@@ -112,10 +113,11 @@ class Suspect:
     """A label that may be wrong.
 
     Attributes:
-        quality: of the label, in [0, 1]; low is suspicious
-        suggestion, confidence: the class that is more probable; None if there is none
-        evidence: in words
-        sure: whether the robust rule calls it wrong
+        quality: quality of the label, in [0, 1]; low is suspicious
+        suggestion, confidence: the class that is more probable, and its confidence; None if there
+            is none
+        evidence: evidence in words
+        sure: whether the label may be corrected in bulk
     """
 
     picture: Picture | None
@@ -130,13 +132,13 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Suspects:
-    """Labels that may be wrong and that nobody has decided on.
+    """Labels that may be wrong and are not reviewed yet.
 
     Attributes:
-        words: how many labels are wrong, in a sentence; empty if it was not estimated
-        total: number of labels with another class suggested, or of equal files with two labels
-        kinds: numbers of open issues by kind, those of the image itself among them
-        shown: the most suspicious first
+        words: the estimated number of wrong labels, in a sentence; empty if it was not estimated
+        total: number of labels with a suggestion, or of identical files with two labels
+        kinds: numbers of open issues by kind, including issues of the image itself
+        shown: labels to show, most suspicious first
     """
 
     words: str
@@ -150,7 +152,7 @@ class Correction:
     """A label that was changed.
 
     Attributes:
-        time: in UTC and ISO 8601; None if unknown
+        time: time in UTC and ISO 8601; None if unknown
     """
 
     file: str
@@ -163,12 +165,12 @@ class Correction:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What reviews decided.
+    """Decisions of reviews.
 
     Attributes:
-        counts: by decision
+        counts: number of decisions by kind
         total: number of corrections
-        shown: the last corrections, the latest first
+        shown: latest corrections, latest first
     """
 
     counts: dict[str, int]
@@ -178,15 +180,15 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a report says; None stands for a part that there is nothing of.
+    """All contents of a report; sections without data are None.
 
     Attributes:
-        title: the dataset's name
-        part: which of its samples the report is about, in words; empty if all
-        made: when, in words
-        version: of this package
-        mistakes: by class, the worst class first
-        heatmaps: whether predictions have heatmaps
+        title: name of the dataset
+        part: the samples that the report is about, in words; empty for all samples
+        made: time of the report, in words
+        version: version of this package
+        mistakes: mistakes by class, worst class first
+        heatmaps: whether there are heatmaps of the predictions
     """
 
     title: str

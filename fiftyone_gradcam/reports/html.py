@@ -1,4 +1,4 @@
-"""HTML in which text can only be text: whatever is not made here is escaped."""
+"""Build HTML safely: every text is escaped, unless it was built by these functions."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import html
 import re
 
 EMPTY = ("br", "meta", "img", "hr", "line", "polyline", "circle", "rect", "path")
-MOST_LETTERS, MOST_OF_NAME = 2000, 160  # of a text, of a name: the middle of longer ones is cut
-# Control characters, halves of letters (bytes of file names that are not UTF-8), and marks that
-# turn the direction of the text around them.
+MOST_LETTERS, MOST_OF_NAME = 2000, 160  # maximum length of a text and of a name
+# Control characters, lone surrogates (bytes of file names that are not UTF-8), and marks that
+# change the direction of the surrounding text.
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 def escaped(value: object) -> Html:
-    """A value as HTML: what is `Html` stays as it is, and anything else becomes text.
+    """Convert a value to HTML: `Html` is not changed, and any other value is escaped.
 
     Args:
-        value: None is nothing
+        value: the value; None becomes an empty text
     """
     if isinstance(value, Html):
         return value
@@ -36,7 +36,7 @@ def escaped(value: object) -> Html:
 
 
 def cut(text: str, most: int = MOST_LETTERS) -> str:
-    """A text of at most so many letters: the middle of a longer one is left out."""
+    """Shorten a text to a maximum number of characters by leaving out the middle."""
     if len(text) <= most:
         return text
     half = (most - 1) // 2
@@ -44,13 +44,13 @@ def cut(text: str, most: int = MOST_LETTERS) -> str:
 
 
 def tag(element: str, /, *children: object, **attributes: object) -> Html:
-    """An element.
+    """Build an element.
 
     Args:
-        element: its name
-        children: what is in it
-        attributes: by name; "class_" is class, and "_" in others stands for "-"; None and False
-            leave an attribute out, True gives it no value
+        element: name of the element
+        children: contents of the element
+        attributes: attributes by name; "class_" stands for class, and "_" for "-" in other names;
+            None and False leave an attribute out, and True writes it without a value
     """
     parts = []
     for key, value in attributes.items():
@@ -65,15 +65,16 @@ def tag(element: str, /, *children: object, **attributes: object) -> Html:
 
 
 def join(*children: object) -> Html:
-    """Children one after the other."""
+    """Concatenate values as HTML."""
     return Html("".join(escaped(child) for child in children))
 
 
 def name_of(text: object) -> Html:
-    """A name that somebody chose, of a class or a file: its direction stays within it."""
+    """A class or file name, isolated so that its text direction does not affect its
+    surroundings."""
     return tag("bdi", cut(str(text), MOST_OF_NAME))
 
 
 def data_uri(jpeg: bytes) -> str:
-    """The address of a JPEG file that is in the page itself."""
+    """Return a data URI of a JPEG file."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

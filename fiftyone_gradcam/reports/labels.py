@@ -1,4 +1,4 @@
-"""What a report says of labels: which may be wrong, and which were corrected."""
+"""Sections of a report about labels: suspicious labels and corrections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .html import Html, join, name_of, tag
 
 
 def suspects_section(suspects: Suspects | None) -> Html:
-    """Labels that may be wrong, with what speaks for it."""
+    """The section with suspicious labels and the evidence."""
     title = "Suspicious labels"
     if suspects is None:
         text = (
@@ -23,7 +23,7 @@ def suspects_section(suspects: Suspects | None) -> Html:
     if not suspects.shown:
         parts.append(tag("p", "No suspicious label is left to review."))
         return section("labels", title, *parts)
-    words = f"{count(suspects.total, 'suspicious label')} nobody has decided on yet"
+    words = f"{count(suspects.total, 'suspicious label')} not reviewed yet"
     if len(suspects.shown) < suspects.total:
         words += f"; the {len(suspects.shown)} most suspicious are shown"
     parts.append(tag("p", f"{words}."))
@@ -52,7 +52,7 @@ def _suspect(one: Suspect) -> Html:
 
 
 def decisions_section(decisions: Decisions | None) -> Html:
-    """What reviews decided, and the corrections."""
+    """The section with decisions of reviews and corrections."""
     title = "Corrections"
     if decisions is None:
         return section("corrections", title, missing("No label has been reviewed yet."))

@@ -1,4 +1,4 @@
-"""The page itself: one HTML file that needs nothing beside it."""
+"""The page of a report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .predictions import accuracy_section, mistakes_section, tiles
 from .sources import data_section, training_section
 from .style import STYLE
 
-# No script runs and nothing is fetched, whatever the page may hold.
+# Whatever the page contains, no script runs and nothing is loaded.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LINKS = {
     "data": "Data",
@@ -24,7 +24,7 @@ LINKS = {
 
 
 def page(facts: Facts) -> str:
-    """A report as HTML."""
+    """Render a report as HTML."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

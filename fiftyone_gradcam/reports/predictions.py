@@ -1,4 +1,4 @@
-"""What a report says of predictions: accuracy, classes, and the worst mistakes."""
+"""Sections of a report about predictions: accuracy, classes, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .html import Html, name_of, tag
 
 
 def tiles(facts: Facts) -> Html:
-    """The figures at the top."""
+    """The key figures at the top of the page."""
     found = [(f"{facts.data.samples:,}", "samples" if facts.data.samples != 1 else "sample")]
     found.append((f"{len(facts.data.counts):,}", "class" + "es" * (len(facts.data.counts) != 1)))
     if facts.results is not None:
@@ -31,7 +31,7 @@ def tiles(facts: Facts) -> Html:
 
 
 def accuracy_section(results: Results | None) -> Html:
-    """Accuracy with its interval, and how well each class is found."""
+    """The section with accuracy, its confidence interval, and metrics of each class."""
     if results is None:
         text = (
             "No sample has both a label and a prediction: call predict(), or press Predict in the "
@@ -45,7 +45,7 @@ def accuracy_section(results: Results | None) -> Html:
             "p",
             tag("b", f"Accuracy {percent(right / total)}"),
             f" (95% interval {percent(low)} to {percent(high)}): {right:,} of "
-            f"{count(total, 'sample')} are right. Judged on {results.of}.",
+            f"{count(total, 'sample')} are right. Measured on {results.of}.",
         ),
         *(tag("p", tag("b", "Note: "), note, class_="note") for note in results.notes),
         tag("h3", "Classes, worst recall first"),
@@ -72,19 +72,19 @@ def accuracy_section(results: Results | None) -> Html:
 
 
 def mistakes_section(facts: Facts) -> Html:
-    """Confident mistakes of the classes that are found worst, with heatmaps."""
+    """The section with confident mistakes of the classes with the lowest recall, with heatmaps."""
     title = "Worst classes"
     if facts.results is None:
-        return section("mistakes", title, missing("There are no predictions to be wrong."))
+        return section("mistakes", title, missing("There are no predictions."))
     if not facts.mistakes:
-        return section("mistakes", title, tag("p", "No sample here is predicted wrongly."))
-    parts = [tag("p", "Mistakes of the classes with the lowest recall, the most confident first.")]
+        return section("mistakes", title, tag("p", "There are no wrong predictions."))
+    parts = [tag("p", "Mistakes of the classes with the lowest recall, most confident first.")]
     if facts.heatmaps:
         legend = tag("span", class_="scale")
-        words = "Where the evidence for the predicted class is: none "
+        words = "Evidence for the predicted class: none "
         parts.append(tag("p", words, legend, " most in this image.", class_="soft"))
     else:
-        text = "Without heatmaps: predict() makes them, or Predict in the App."
+        text = "There are no heatmaps: call predict(), or press Predict in the App."
         parts.append(missing(text))
     for name, own in facts.mistakes.items():
         parts.append(tag("h3", name_of(name)))

@@ -1,4 +1,4 @@
-"""What a report says of the data and the training; what there is nothing of is said."""
+"""Sections of a report about the data and the training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NO_SPLIT = "none"
 
 
 def data_section(data: Data) -> Html:
-    """Samples, classes and splits, where they came from, and what was left out."""
+    """The section with samples, classes and splits, their source, and files that were left out."""
     words = f"{count(data.samples, 'sample')}, {count(len(data.counts), 'class', 'classes')}"
     parts = [tag("p", f"{words}; labels in the field ", tag("code", data.label_field), ".")]
     if data.unlabeled:
@@ -48,7 +48,7 @@ def _left_out(data: Data) -> list[Html]:
     elif data.left_out is not None:
         parts.append(tag("p", "The import left out no files."))
     if data.equal:
-        words = f"{count(data.equal, 'group')} of equal files"
+        words = f"{count(data.equal, 'group')} of identical files"
         if data.contradictions:
             words += f", {data.contradictions:,} of them with different labels"
         parts.append(tag("p", f"{words}."))
@@ -85,7 +85,7 @@ def _class_table(data: Data) -> Html:
 
 
 def training_section(training: Training | None) -> Html:
-    """Run, recipe, findings and curves."""
+    """The section with the run, its recipe, findings and curves."""
     if training is None:
         text = "There is no training run yet: call fine_tune(), or press Train in the App."
         return section("training", "Training", missing(text))
@@ -102,7 +102,7 @@ def training_section(training: Training | None) -> Html:
     done = [row for row in training.history if row["epoch"] > 0]
     if done:
         kept = training.best_epoch or "0, the new layers alone"
-        words = f"{count(len(done), 'epoch')}; weights kept of epoch {kept}"
+        words = f"{count(len(done), 'epoch')}; kept weights of epoch {kept}"
         if training.val_accuracy is not None:
             words += f", validation accuracy {training.val_accuracy:.3f}"
             if training.val_images:
@@ -110,9 +110,7 @@ def training_section(training: Training | None) -> Html:
         parts.append(tag("p", f"{words}."))
     if training.corrected:
         words = count(training.corrected, "label was corrected", "labels were corrected")
-        words += (
-            " since this run was trained: retrain() repeats it with the labels as they are now."
-        )
+        words += " since this run was trained: retrain() repeats it with the current labels."
         parts.append(tag("p", tag("b", "Note: "), words, class_="note"))
     for finding in training.findings:
         word = "Warning" if finding.get("severity") == "warning" else "Note"

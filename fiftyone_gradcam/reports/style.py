@@ -1,4 +1,4 @@
-"""The style sheet of a report: light and dark, on screens and on paper."""
+"""The style sheet of a report, for light and dark screens and for print."""
 
 STYLE = """
 :root {

@@ -1,1 +1,1 @@
-"""Review: which labels and predictions to look at first. Pure functions on arrays."""
+"""Review: which labels and predictions to check first. Pure functions on arrays."""

@@ -1,4 +1,4 @@
-"""Images that are unlike normal ones, learned from normal images alone."""
+"""Anomalies: images that differ from normal ones, learned from normal images only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sklearn.svm import OneClassSVM
 from .label_issues import folds_of
 
 FOLDS = 5
-NU = 0.1  # share of normal images that may lie outside of what is learned
-LEAST_NORMAL = 20  # images
-MOST_LEARNED = 5000  # normal images of a fold; the time grows with their square
+NU = 0.1  # share of normal images that may lie outside of the learned region
+LEAST_NORMAL = 20  # minimum number of normal images
+MOST_LEARNED = 5000  # maximum number of normal images in a fold; time grows with its square
 
 
 @dataclass(frozen=True)
 class Anomalies:
-    """How unlike the normal images N images are.
+    """Anomaly scores of N images.
 
     Attributes:
-        scores: (N,) high is unusual; 0 is the edge of what was learned
-        shares: (N,) of the normal images that are at least as unusual, in (0, 1]: the rate of false
-            alarms at which this image is just called an anomaly
+        scores: (N,) high is unusual; 0 is the boundary of the learned region
+        shares: (N,) share of the normal images that are at least as unusual, in (0, 1]: the lowest
+            rate of false alarms at which this image is still called an anomaly
         threshold: score above which an image is called an anomaly
         anomalous: (N,) bool
     """
@@ -34,14 +34,14 @@ class Anomalies:
 
 
 def find_anomalies_in(features: np.ndarray, normal: np.ndarray, false_alarms: float) -> Anomalies:
-    """Score images by a one-class SVM (Schölkopf et al., Neural Computation 2001).
+    """Score images with a one-class SVM (Schölkopf et al., Neural Computation 2001).
 
-    It is fitted to five parts of the normal images, each without a fifth: a normal image is scored
-    by the one that has not seen it, any other by the mean of all.
+    Five models are fitted, each without a fifth of the normal images. A normal image is scored by
+    the model that was fitted without it, any other image by the mean of all models.
 
     Args:
         features: (N, C) finite
-        normal: (N,) bool, at least 20
+        normal: (N,) bool, with at least 20 normal images
         false_alarms: share of normal images that are called anomalies, in (0, 1)
     """
     members = np.flatnonzero(normal)
@@ -56,7 +56,7 @@ def find_anomalies_in(features: np.ndarray, normal: np.ndarray, false_alarms: fl
     found = scores.mean(0)
     found[members] = scores[fold, members]
     usual = np.sort(found[members])
-    # How many normal images are at least as unusual; the image itself counts as one of them.
+    # Number of normal images that are at least as unusual, including the image itself.
     above = len(usual) - np.searchsorted(usual, found, side="left")
     above = above + ~normal
     shares = above / (len(usual) + ~normal)
@@ -66,12 +66,13 @@ def find_anomalies_in(features: np.ndarray, normal: np.ndarray, false_alarms: fl
 
 
 def prepare(features: np.ndarray, learned: np.ndarray) -> np.ndarray:
-    """Features as they are compared: signed square roots, standardized by those of the images that
-    are learned from, a unit apart where these are usually apart.
+    """Return features for comparison: signed square roots, standardized by those of `learned`.
+
+    They are scaled such that the root mean square distance of two learned images is 1.
 
     Args:
         features: (N, C)
-        learned: positions
+        learned: positions of the images that are learned from
     """
     roots = np.copysign(np.sqrt(np.abs(features)), features).astype(np.float32)
     mean, deviation = roots[learned].mean(0), roots[learned].std(0)

@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed: reliability, expected calibration error, temperature.
+"""Calibration of probabilities: reliability, expected calibration error, and temperature.
 
 C. Guo et al., On calibration of modern neural networks, ICML 2017.
 """
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 10
-LEAST = 1e-12  # a probability of 0 has no logarithm
-RANGE = (0.05, 20.0)  # of temperatures
-STEPS = 100  # of the search: the golden section brings the interval to 1e-20 of its length
+LEAST = 1e-12  # lower bound, because 0 has no logarithm
+RANGE = (0.05, 20.0)  # range of temperatures
+STEPS = 100  # of the golden-section search, which reduce the interval to 1e-20 of its length
 GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Samples whose confidence is alike.
+    """Samples with similar confidence.
 
     Attributes:
-        low, high: the confidences, in (low, high]
+        low, high: the confidences are in (low, high]
         count: number of samples
-        confidence: mean confidence; None of none
-        accuracy: share that is right; None of none
+        confidence: mean confidence; None if there are no samples
+        accuracy: share of correct predictions; None if there are no samples
     """
 
     low: float
@@ -35,12 +35,12 @@ class Bin:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """How often predictions of which confidence are right.
+    """Return the accuracy of predictions by confidence.
 
     Args:
         confidence: (N,) of the predicted class, in [0, 1]
         right: (N,) bool
-        bins: of equal width
+        bins: number of bins of equal width
     """
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     sums = [np.bincount(place, x, bins) for x in (np.ones(len(place)), confidence, right)]
@@ -48,7 +48,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
 
 
 def bins_of(counts: np.ndarray, confidences: np.ndarray, right: np.ndarray) -> list[Bin]:
-    """Bins by what is in each: numbers of samples, sums of confidences, numbers that are right."""
+    """Build bins from numbers of samples, sums of confidences, and numbers of correct ones."""
     found = []
     rows = zip(counts, confidences, right, strict=True)
     for number, (count, confidence, hits) in enumerate(rows):
@@ -59,28 +59,28 @@ def bins_of(counts: np.ndarray, confidences: np.ndarray, right: np.ndarray) -> l
 
 
 def expected_calibration_error(found: list[Bin]) -> float:
-    """Mean distance of confidence and accuracy, each bin by its number of samples."""
+    """Return the mean difference of confidence and accuracy, weighted by number of samples."""
     total = sum(one.count for one in found)
     gaps = [one.count * abs(one.confidence - one.accuracy) for one in found if one.count]
     return sum(gaps) / total
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (N, K) as they are with all logits divided by a temperature."""
+    """Return the probabilities (N, K) that result from dividing all logits by a temperature."""
     logs = np.log(np.maximum(probabilities, LEAST)) / temperature
     powers = np.exp(logs - logs.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which the labels are most likely.
+    """Return the temperature that maximizes the likelihood of the labels.
 
     Args:
         probabilities: (N, K)
         labels: (N,) class indexes
 
     Returns:
-        a number in [0.05, 20]; over 1 where the network is too sure of itself
+        a number in [0.05, 20]; above 1 if the network is overconfident
     """
     logs = np.log(np.maximum(probabilities, LEAST))
     rows = np.arange(len(labels))
@@ -91,7 +91,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         total = most + np.log(np.exp(scaled - most[:, None]).sum(1))
         return float((total - scaled[rows, labels]).mean())
 
-    low, high = np.log(RANGE)  # the loss is convex in 1 / temperature: it has one minimum
+    low, high = np.log(RANGE)  # the loss is convex in 1 / temperature, so it has one minimum
     for _ in range(STEPS):
         left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         if loss(left) <= loss(right):
@@ -102,11 +102,11 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of samples whose label is among the k most probable classes.
+    """Return the share of samples whose label is among the k most probable classes.
 
     Args:
         probabilities: (N, K)
-        labels: (N,) class indexes; -1 for a class that is not among the K, which is never right
+        labels: (N,) class indexes; -1 for a class that is not among the K, which is never correct
         k: at least 1
     """
     k = min(k, probabilities.shape[1])

@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: which is right where, and whether that tells them apart."""
+"""Comparison of two classifiers on the same images, and a test whether they differ."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from .confusion import wilson_interval
 
-SURE = 0.05  # p-values below tell two classifiers apart
+SURE = 0.05  # p-values below this are significant
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """McNemar's exact test: how likely it is that two equally good classifiers differ so much.
+    """Return the p-value of McNemar's exact test that two classifiers are equally good.
 
     Q. McNemar, Note on the sampling error of the difference between correlated proportions,
     Psychometrika 1947; exact: the binomial test of the pairs that differ.
 
     Args:
-        only_a, only_b: numbers of images on which one of them alone is right
+        only_a, only_b: numbers of images that only one of them classifies correctly
 
     Returns:
         the two-sided p-value, in (0, 1]
@@ -32,13 +32,13 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 @dataclass(frozen=True)
 class Pairs:
-    """How two classifiers do on the same N images.
+    """Results of two classifiers on the same N images.
 
     Attributes:
         count: N
-        right_a, right_b: on how many each is right
-        only_a, only_b: on how many it alone is right
-        both_wrong: on how many neither is
+        right_a, right_b: the number of images that each classifies correctly
+        only_a, only_b: the number of images that only this one classifies correctly
+        both_wrong: the number of images that neither classifies correctly
     """
 
     count: int
@@ -50,7 +50,7 @@ class Pairs:
 
     @classmethod
     def of(cls, right_a: np.ndarray, right_b: np.ndarray) -> Pairs:
-        """Count pairs of answers: right_a, right_b (N,) bool."""
+        """Count pairs of results: right_a, right_b (N,) bool."""
         return cls(
             len(right_a),
             int(right_a.sum()),
@@ -62,7 +62,7 @@ class Pairs:
 
     @classmethod
     def counted(cls, counts: Mapping[tuple[str, str, str], int]) -> Pairs:
-        """Of numbers of images by label and the predictions of both."""
+        """Count from numbers of images by label and both predictions."""
         facts = [(a == label, b == label, n) for (label, a, b), n in counts.items()]
 
         def total(*wanted: tuple[bool, bool]) -> int:
@@ -80,21 +80,21 @@ class Pairs:
 
     @property
     def p_value(self) -> float:
-        """Of McNemar's exact test."""
+        """The p-value of McNemar's exact test."""
         return mcnemar(self.only_a, self.only_b)
 
     @property
     def interval_a(self) -> tuple[float, float]:
-        """The 95% interval of the accuracy of the first."""
+        """The 95% confidence interval of the first accuracy."""
         return wilson_interval(self.right_a, self.count)
 
     @property
     def interval_b(self) -> tuple[float, float]:
-        """The 95% interval of the accuracy of the second."""
+        """The 95% confidence interval of the second accuracy."""
         return wilson_interval(self.right_b, self.count)
 
     def words(self, a: str, b: str) -> str:
-        """The outcome in a sentence, for classifiers of these names."""
+        """Describe the outcome in a sentence, for classifiers with these names."""
         counts = f"{b!r} is right on {self.right_b} of {self.count}, {a!r} on {self.right_a}"
         differ = self.only_a + self.only_b
         if not differ:

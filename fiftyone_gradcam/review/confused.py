@@ -1,4 +1,4 @@
-"""Which classes to look at among many: the most confused pairs, the worst classes, a search."""
+"""Selection among many classes: the most confused pairs, the worst classes, and a search."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ORDERS = ("f1", "recall", "precision", "labelled", "name")
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Samples of a class that are predicted as another.
+    """Samples of one class that are predicted as another.
 
     Attributes:
         label, predicted: the classes
         count: number of samples
-        share: of all samples of the label
+        share: share of all samples with this label
     """
 
     label: str
@@ -29,7 +29,7 @@ class ConfusedPair:
 
 
 def confused_pairs(matrix: np.ndarray, classes: Sequence[str]) -> list[ConfusedPair]:
-    """All pairs of different classes that occur: most samples first, then the largest share.
+    """Return all pairs of different classes that are confused, sorted by count, then by share.
 
     Args:
         matrix: (K, K) counts, rows are labels, columns predictions
@@ -45,12 +45,12 @@ def confused_pairs(matrix: np.ndarray, classes: Sequence[str]) -> list[ConfusedP
 
 
 def in_order(rows: Sequence[ClassRow], by: str = "f1") -> list[ClassRow]:
-    """Rows of classes, the worst first, and of equal ones the larger class.
+    """Sort rows of classes, the worst first; ties are ordered by size, the larger class first.
 
     Args:
-        rows: of classes
-        by: "f1", "recall" or "precision" (those that have none come last), "labelled" (most samples
-            first) or "name"
+        rows: rows of classes
+        by: "f1", "recall" or "precision" (None comes last), "labelled" (most samples first) or
+            "name"
 
     Raises:
         ValueError: if `by` is none of these
@@ -70,14 +70,14 @@ def in_order(rows: Sequence[ClassRow], by: str = "f1") -> list[ClassRow]:
 
 
 def condensed(matrix: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
-    """The confusion of some classes, all others taken together.
+    """Return the confusion matrix of some classes, with all others merged.
 
     Args:
         matrix: (K, K) counts
-        chosen: places of k classes
+        chosen: positions of k classes
 
     Returns:
-        (k + 1, k + 1) counts in the order of `chosen`; the last row and column are of all other
+        (k + 1, k + 1) counts in the order of `chosen`; the last row and column contain all other
         classes together
     """
     chosen = list(chosen)
@@ -91,6 +91,6 @@ def condensed(matrix: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
 
 
 def matches(name: str, search: str | None) -> bool:
-    """Whether a class is meant by a search: all of its words occur in the name, in any case."""
+    """Return whether a class matches a search: its name contains all words, regardless of case."""
     text = name.casefold()
     return all(word in text for word in (search or "").casefold().split())

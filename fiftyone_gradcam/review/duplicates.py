@@ -1,4 +1,4 @@
-"""The same image twice: equal files by their digests, near duplicates by their features."""
+"""Duplicates: equal files by their digests, near duplicates by their features."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 import torch.nn.functional as F
 
 THUMBNAIL = 16  # pixels
-GRAY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+GRAY = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 SIMILAR, RATIO, FALSE_PAIRS = 0.85, 0.35, 0.5  # see `near_duplicates`
-NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # the usual one, and the last one that is asked
-ROUNDING = 1e-5  # of distances in float32
-BLOCK = 1024  # rows of cosines at a time
-FEW = 2**24  # cosines that are computed at once sooner than sorted out
-LEFT_OUT = 0.25  # of the squared lengths, by the short vectors that candidates are found with
-MOST_CANDIDATES = 0.02  # of a block's cosines; with more, no row is worth leaving out
-MARGIN = 1e-3  # of cosines, for rounding
+NEIGHBOUR, FAR_NEIGHBOUR = 5, 10  # ranks of the usual neighbor, and of the last one used
+ROUNDING = 1e-5  # rounding error of distances in float32
+BLOCK = 1024  # rows of cosines that are computed at a time
+FEW = 2**24  # up to this number of cosines, computing all is faster than a selection
+LEFT_OUT = 0.25  # share of the squared lengths that shortened vectors may lose
+MOST_CANDIDATES = 0.02  # share of a block's cosines; with more candidates, all rows are used
+MARGIN = 1e-3  # tolerance of cosines for rounding
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A validation image that is a training image too.
+    """A validation image that is also a training image.
 
     Attributes:
         train, val: paths of the two files
@@ -36,13 +36,13 @@ class Leak:
 
 
 def same_content(digests_a: Sequence[bytes | str], digests_b: Sequence[bytes | str]) -> np.ndarray:
-    """Find what of b is in a.
+    """Find files of b that are also in a.
 
     Args:
         digests_a, digests_b: digests of files
 
     Returns:
-        (k, 2) int64, for each member of b that a has: the first such index in a, and its own
+        (k, 2) int64, for each member of b that is also in a: the first such index in a, and its own
     """
     first: dict[bytes | str, int] = {}
     for index, digest in enumerate(digests_a):
@@ -58,48 +58,49 @@ def near_duplicates(
     ratio: float = RATIO,
     false_pairs: float = FALSE_PAIRS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find pairs of images that are nearly the same, by features of a network.
+    """Find pairs of near duplicates by features of a network.
 
-    Features are standardised (by the means and deviations of a), and compared by the cosine. How
-    alike two images of one class look differs from dataset to dataset, so that a high cosine alone
-    proves nothing: an image of b is taken for one of a if, beside that, it is far nearer to it than
-    to its usual neighbour in a (as in the ratio test of Lowe, 2004, "Distinctive image features
-    from scale-invariant keypoints", section 7.1). The usual neighbour is not the next but the
-    fifth, so that an image with a few copies in a is found as well. How much nearer it must be is
-    read off a: the fewer the directions in which its images differ, the nearer two of them come by
+    Features are standardized (with the means and deviations of a) and compared by cosine
+    similarity. How similar two images of a class are differs between datasets, so that a high
+    cosine alone is not sufficient: in addition, an image of b must be much nearer to the image of a
+    than to its usual neighbor in a (as in the ratio test of Lowe, 2004, "Distinctive image features
+    from scale-invariant keypoints", section 7.1). The usual neighbor is the fifth instead of the
+    second, so that images with a few copies in a are found as well. How much nearer it must be
+    depends on a: the fewer the directions in which its images differ, the nearer two of them are by
     chance.
 
     Args:
-        features_a: (n, C) finite, of images that are searched
-        features_b: (m, C) finite, of images that are looked for; None compares the images of a
+        features_a: (n, C) finite, of the images that are searched
+        features_b: (m, C) finite, of the images that are looked up; None compares the images of a
             with each other
-        similar: least cosine, in [-1, 1]
-        ratio: highest distance (1 - cosine), as a share of that to the usual neighbour, in (0, 1];
-            a smaller one where `false_pairs` asks for it
-        false_pairs: at most about so many pairs are expected by chance
+        similar: minimum cosine, in [-1, 1]
+        ratio: maximum distance (1 - cosine) relative to that of the usual neighbor, in (0, 1];
+            reduced if `false_pairs` requires it
+        false_pairs: maximum expected number of pairs by chance, approximately
 
     Returns:
-        pairs (k, 2) int64 of indexes in a and in b, the most similar first; their cosines (k,).
-        None if a has fewer than 12 images: nothing is usual there
+        pairs (k, 2) int64 of indexes in a and in b, the most similar first; and their cosines (k,).
+        There are no pairs if a has fewer than 12 images, which are too few for a usual neighbor
     """
     count = len(features_a if features_b is None else features_b)
     if len(features_a) < 2 + FAR_NEIGHBOUR or not count:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
     mean, deviation = features_a.mean(0), features_a.std(0)
-    # A feature that never changes in a says nothing, and must not be blown up.
+    # Constant features carry no information, and must not be amplified.
     usable = deviation > 1e-6 * max(float(deviation.max()), 1e-30)
     a = _directions(features_a[:, usable], mean[usable], deviation[usable])
     b = a if features_b is None else features_b[:, usable]
     if b is not a:
         b = _directions(b, mean[usable], deviation[usable])
-    # Of four images strewn evenly in a ball of d dimensions, whose radius is the distance to the
-    # fifth, one is within a share s of that radius with a probability of nearly 4 s^d.
+    # If four images are uniformly distributed in a ball of d dimensions whose radius is the
+    # distance to the fifth, one of them is within a share s of the radius with a probability of
+    # nearly 4 s^d.
     chance = false_pairs / (count * (NEIGHBOUR - 1))
-    ratio = min(ratio, chance ** (2 / _dimension(a)))  # the cosine's distance goes as s^2
+    ratio = min(ratio, chance ** (2 / _dimension(a)))  # 1 - cosine is proportional to s^2
     found = [np.empty((0, 2), np.int64)]
     cosines = [np.empty(0, np.float32)]
     asked = _rows_with_candidates(a, b, similar)
-    for start in range(0, len(asked), BLOCK):  # n x m cosines at once might not fit into memory
+    for start in range(0, len(asked), BLOCK):  # all n x m cosines might not fit into memory
         own = asked[start : start + BLOCK]
         block = b[own] @ a.T
         near = ratio * _distances(block, NEIGHBOUR)[:, -1]
@@ -114,15 +115,15 @@ def near_duplicates(
 
 
 def thumbnails(images: torch.Tensor) -> np.ndarray:
-    """Small gray pictures as arrays (see `small_pictures`)."""
+    """Return small gray pictures as arrays (see `small_pictures`)."""
     return small_pictures(images).cpu().numpy()
 
 
 def small_pictures(images: torch.Tensor) -> torch.Tensor:
-    """Small gray pictures, of one brightness and contrast.
+    """Return small gray pictures, normalized in brightness and contrast.
 
-    They tell copies that were re-encoded, resized, lightened or made gray, better than features of
-    a network do, and nothing of cropped or mirrored ones.
+    They detect copies that were re-encoded, resized, brightened or converted to gray better than
+    features of a network, but no cropped or mirrored ones.
 
     Args:
         images: (n, 3, S, S) uint8
@@ -133,21 +134,21 @@ def small_pictures(images: torch.Tensor) -> torch.Tensor:
     gray = torch.einsum("nchw,c->nhw", images.float(), torch.tensor(GRAY, device=images.device))
     small = F.adaptive_avg_pool2d(gray, THUMBNAIL).flatten(1)
     small = small - small.mean(1, keepdim=True)
-    # What is plain has no picture, and rounding is not to become one.
+    # Avoid amplifying rounding errors in images of a single color.
     return small / small.std(1, keepdim=True).clamp(min=1.0)
 
 
 def near_pairs(
     looks_a: Sequence[np.ndarray], looks_b: Sequence[np.ndarray] | None = None
 ) -> list[tuple[int, int]]:
-    """Find pairs that are nearly the same by any of several kinds of features.
+    """Find pairs of near duplicates with any of several kinds of features.
 
     Args:
         looks_a: arrays (n, C), one of each kind; rows with NaN are left out
         looks_b: arrays (m, C) of the same kinds; None compares the images with each other
 
     Returns:
-        (index in a, index in b), each once; within a the smaller index first
+        (index in a, index in b), each once; within a, the smaller index comes first
     """
     found: dict[tuple[int, int], None] = {}
     for kind, a in enumerate(looks_a):
@@ -164,14 +165,14 @@ def near_pairs(
 
 
 def group_pairs(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Join what belongs together, directly or by others.
+    """Merge pairs into groups.
 
     Args:
-        count: of all
-        pairs: indexes of two that belong together
+        count: number of items
+        pairs: pairs of indexes of items in the same group
 
     Returns:
-        the smallest index of the group of each
+        for each item, the smallest index in its group
     """
     group = list(range(count))
 
@@ -188,13 +189,14 @@ def group_pairs(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def _rows_with_candidates(a: np.ndarray, b: np.ndarray, similar: float) -> np.ndarray:
-    """Rows of b (m, C) with a cosine of at least `similar` to a row of a (n, C), itself aside if b
-    is a; perhaps a few others. Vectors have length 1.
+    """Return the rows of b that may be similar to a row of a.
 
-    Few images have one, and only these are worth n cosines of C numbers. They are found by vectors
-    that are turned into the main directions of a and cut: what was cut off adds at most the product
-    of its lengths to a cosine. These lengths are one more number, so that a product of two short
-    vectors is that bound.
+    These are all rows of b (m, C) that have a cosine of at least `similar` to a row of a (n, C)
+    other than itself, and perhaps a few others. Vectors have length 1. Few images have such a row,
+    and the exact cosines are only computed for these. Candidates are found with vectors that are
+    rotated to the main directions of a and shortened: the missing part adds at most the product of
+    its lengths to a cosine. These lengths are stored as an additional number, so that the product
+    of two short vectors is this upper bound.
     """
     every = np.arange(len(b))
     if len(a) * len(b) <= FEW:
@@ -225,35 +227,38 @@ def _rows_with_candidates(a: np.ndarray, b: np.ndarray, similar: float) -> np.nd
 
 
 def _short(vectors: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Vectors of length 1 (n, C) in some directions (C, k), and the length of what is left."""
+    """Project vectors of length 1 (n, C) on directions (C, k), and append the norm of the rest."""
     short = vectors @ turn
     left = np.sqrt(np.maximum(1 - np.square(short).sum(1, keepdims=True), 0))
     return np.concatenate([short, left], 1)
 
 
 def _directions(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Standardised features as vectors of length 1; (n, C) float32."""
+    """Return standardized features as vectors of length 1; (n, C) float32."""
     standard = ((features - mean) / deviation).astype(np.float32)
     return standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12)
 
 
 def _distances(cosines: np.ndarray, count: int) -> np.ndarray:
-    """Distances of each row (r, n) to its next neighbours (r, count), the nearest first; they are
-    at least what rounding makes of 0."""
+    """Return distances of each row (r, n) to its nearest neighbors (r, count), the nearest first.
+
+    They are at least the rounding error of 0.
+    """
     nearest = np.partition(cosines, cosines.shape[1] - count, axis=1)[:, -count:]
     return np.maximum(1 - np.sort(nearest, axis=1)[:, ::-1], ROUNDING)
 
 
 def _dimension(directions: np.ndarray) -> float:
-    """In how many directions vectors (n, C) differ from their neighbours (at most BLOCK are asked).
+    """Estimate the number of directions in which vectors (n, C) differ from their neighbors.
 
-    Volumes up to the fifth and up to the tenth neighbour of evenly strewn points differ by a factor
-    whose logarithm is 1/5 + ... + 1/9 on average (as in Levina and Bickel, 2004, "Maximum
-    likelihood estimation of intrinsic dimension", but without the nearest, which may be copies).
+    At most BLOCK vectors are used. The logarithm of the ratio of the volumes up to the tenth and up
+    to the fifth neighbor of uniformly distributed points is 1/5 + ... + 1/9 on average (as in
+    Levina and Bickel, 2004, "Maximum likelihood estimation of intrinsic dimension", but without the
+    nearest neighbors, which may be copies).
     """
     sample = np.arange(0, len(directions), -(-len(directions) // BLOCK))
     cosines = directions[sample] @ directions.T
-    cosines[np.arange(len(sample)), sample] = -np.inf  # an image is not a neighbor of its own
+    cosines[np.arange(len(sample)), sample] = -np.inf  # an image is not its own neighbor
     distances = _distances(cosines, FAR_NEIGHBOUR)
     growth = np.log(distances[:, -1] / distances[:, NEIGHBOUR - 1]).mean() / 2
     return float((1 / np.arange(NEIGHBOUR, FAR_NEIGHBOUR)).sum() / max(growth, 1e-3))

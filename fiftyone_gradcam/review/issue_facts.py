@@ -1,4 +1,4 @@
-"""From a verdict on labels to the issues of all images."""
+"""Derive the issues of all images from a verdict on labels."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def issues_of(
     group: np.ndarray,
     poor: Sequence[tuple[str, str] | None],
 ) -> dict[int, Issue]:
-    """Name the issue of each image that has one, with its most similar images.
+    """Return the issue of each image that has one, with its most similar images.
 
     Args:
         labels: of N images
-        readable: the same; None where an image cannot be read
-        classes: that are judged
+        readable: the same; None if the image cannot be read
+        classes: the classes that are judged
         places: (n,) positions of the images that are judged
-        verdict: on these
-        features: (N, C); (N, 0) if there are none, and no outliers and neighbors then
+        verdict: on these images
+        features: (N, C); (N, 0) if there are none, which disables outliers and neighbors
         twins, group: see `twins.twins_of`
         poor: see `pictures.poor_pictures`
 
     Returns:
-        issues by position, of images that can be read
+        issues by position, for images that can be read
     """
     strange, distances = np.zeros(len(places), bool), np.zeros(len(places))
     vectors = None

@@ -1,8 +1,8 @@
 """Kernel ridge regression of labels on features, which judges each image without itself.
 
-No folds and no seed: leaving an image out, or a group of near duplicates, has a closed form. A
-kernel matrix is kept as U diag(s) U^T with orthonormal columns, which is exact for some thousand
-images, and by landmarks (Nystroem) above; all formulas are the same.
+There are no folds and no seed: leaving out an image, or a group of near duplicates, has a closed
+form. A kernel matrix is stored as U diag(s) U^T with orthonormal columns, which is exact for up to
+2,500 images, and approximated with landmarks (Nystroem) for more; all formulas are the same.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh, solve_triangular
 
-MOST_EXACT = 2500  # images; an eigendecomposition takes the cube of it
+MOST_EXACT = 2500  # images; the time of an eigendecomposition grows with the cube
 LANDMARKS = 1000
-ROWS = 8192  # at a time
+ROWS = 8192  # processed at a time
 LAMBDAS = 10.0 ** np.arange(-2, 2.25, 0.5)
-TINY = 1e-10  # share of the largest eigenvalue that is rounding
+TINY = 1e-10  # eigenvalues below this share of the largest are rounding errors
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spectrum:
 
 
 def directions(features: np.ndarray) -> np.ndarray:
-    """What the kernel compares: signed square roots of features, standardized, of length 1.
+    """Return vectors for the kernel: signed square roots of features, standardized, of length 1.
 
     Args:
         features: (N, C) finite
@@ -44,7 +44,7 @@ def directions(features: np.ndarray) -> np.ndarray:
     """
     roots = signed_roots(features)
     deviation = roots.std(0, dtype=np.float64)
-    # A feature that never changes says nothing, and must not be blown up.
+    # Constant features carry no information, and must not be amplified.
     usable = deviation > 1e-6 * max(float(deviation.max(initial=0)), 1e-30)
     roots = roots[:, usable]
     roots -= roots.mean(0, dtype=np.float64).astype(np.float32)
@@ -53,8 +53,10 @@ def directions(features: np.ndarray) -> np.ndarray:
 
 
 def plain_directions(features: np.ndarray) -> np.ndarray:
-    """As `directions`, but not standardized: images that are like no other are far from all, where
-    what is standardized is as far from one as from another."""
+    """Like `directions`, but without standardization, for detecting outliers.
+
+    An outlier is far from all other images; standardization would make all distances similar.
+    """
     return _of_length_1(signed_roots(features))
 
 
@@ -64,13 +66,13 @@ def spectrum_of(
     most_exact: int = MOST_EXACT,
     landmarks: int = LANDMARKS,
 ) -> Spectrum:
-    """The kernel exp(-distance / median distance) + 1 of all images, distance = 1 - cosine.
+    """Compute the kernel exp(-distance / median distance) + 1 of all images, distance = 1 - cosine.
 
     Args:
         vectors: (N, C) of length 1
-        labels: (N,) class indexes: landmarks are spread over the classes
-        most_exact: up to so many images the kernel matrix is exact
-        landmarks: number of them above
+        labels: (N,) class indexes; landmarks are spread over the classes
+        most_exact: the kernel matrix is exact for up to this number of images
+        landmarks: number of landmarks for more images
     """
     count = len(vectors)
     if count <= most_exact:
@@ -85,7 +87,7 @@ def spectrum_of(
     values, basis = values[usable], basis[:, usable]
     if chosen is vectors:
         return Spectrum(basis, values)
-    # G is about C W^-1 C^T, W among the landmarks, C of all images with them.
+    # G is approximately C W^-1 C^T, with W among the landmarks, and C between all images and them.
     basis = basis / np.sqrt(values)
     mapped = np.empty((count, len(values)), np.float32)
     square = np.zeros((len(values), len(values)))
@@ -104,7 +106,7 @@ def spectrum_of(
 def left_out_scores(
     spectrum: Spectrum, targets: np.ndarray, strength: float, groups: Sequence[np.ndarray] = ()
 ) -> np.ndarray:
-    """Scores of each image by a ridge regression without it, or without its group.
+    """Return scores of each image by a ridge regression without it, or without its group.
 
     Args:
         spectrum: of the kernel
@@ -134,8 +136,9 @@ def refit_scores(
     left_out: np.ndarray,
     groups: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
-    """Scores by a ridge regression that never saw some images; the others are judged as in
-    `left_out_scores`.
+    """Return scores by a ridge regression that was fitted without some images.
+
+    The other images are judged as in `left_out_scores`.
 
     Args:
         spectrum, targets, strength, groups: see `left_out_scores`
@@ -146,7 +149,7 @@ def refit_scores(
     """
     out = np.flatnonzero(left_out)
     roots = np.sqrt(spectrum.values)
-    # Psi = U sqrt(s): Psi^T Psi = diag(s), of which the images that are left out are taken away.
+    # Psi = U sqrt(s): Psi^T Psi = diag(s), from which the images that are left out are subtracted.
     normal = np.diag(spectrum.values + strength)
     for start in range(0, len(out), ROWS):
         rows = spectrum.vectors[out[start : start + ROWS]].astype(np.float64) * roots
@@ -161,7 +164,7 @@ def refit_scores(
     triangle = np.tril(factor[0])
 
     def halves(members: np.ndarray) -> np.ndarray:
-        """Rows W with H = W W^T."""
+        """Return rows W with H = W W^T."""
         rows = spectrum.vectors[members].astype(np.float64) * roots
         return solve_triangular(triangle, rows.T, lower=True, check_finite=False).T
 
@@ -178,7 +181,7 @@ def refit_scores(
         rows = halves(own)
         solved = _solve_without(rows, ones, residuals[own])
         scores[own] = kept[own] - solved
-        # The group's other members do not vouch for what is left out either.
+        # The other members of the group are not used to judge those that are left out either.
         others = members[left_out[members]]
         scores[others] = predicted[others] - halves(others) @ (rows.T @ solved)
     return scores
@@ -187,7 +190,7 @@ def refit_scores(
 def choose_strength(
     spectrum: Spectrum, targets: np.ndarray, groups: Sequence[np.ndarray] = ()
 ) -> float:
-    """The lambda of the least squared error on what is left out."""
+    """Return the lambda with the smallest squared leave-one-out error."""
     errors = [
         float(np.square(left_out_scores(spectrum, targets, strength, groups) - targets).sum())
         for strength in LAMBDAS
@@ -196,7 +199,7 @@ def choose_strength(
 
 
 def _solve_without(rows: np.ndarray, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(I - W diag(weights) W^T)^-1 right, for rows W (n, M), by the smaller of two systems."""
+    """Return (I - W diag(weights) W^T)^-1 right, for rows W (n, M), with the smaller system."""
     if len(rows) <= rows.shape[1]:
         return np.linalg.solve(np.eye(len(rows)) - (rows * weights) @ rows.T, right)
     inner = np.diag(1 / weights) - rows.T @ rows
@@ -204,7 +207,7 @@ def _solve_without(rows: np.ndarray, weights: np.ndarray, right: np.ndarray) -> 
 
 
 def _row_sums(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Diagonal of U diag(weights) U^T."""
+    """Return the diagonal of U diag(weights) U^T."""
     weights = weights.astype(vectors.dtype)
     return np.concatenate(
         [
@@ -215,7 +218,7 @@ def _row_sums(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def signed_roots(features: np.ndarray) -> np.ndarray:
-    """Square roots of features, float32 of any shape, with the signs of these."""
+    """Return square roots of features with the signs of the features, float32 of any shape."""
     roots = np.sqrt(np.abs(features), dtype=np.float32)
     return np.copysign(roots, features, out=roots)
 

@@ -1,4 +1,4 @@
-"""What kind of issue an image has, and the evidence in words."""
+"""Kinds of issues that images can have, with evidence in words."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ AMBIGUOUS = "ambiguous"
 SUSPICIOUS = "suspicious label"
 TOO_FEW = "too few to judge"
 POOR = ("dark", "light", "low information", "blurry", "odd aspect ratio", "odd size")
-# The first that fits counts.
+# The first kind that applies is reported.
 KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, SUSPICIOUS, *POOR, TOO_FEW)
 
-LEAST_IMAGES = 5  # of a class that can be judged
-BOTH_HIGH = 0.3  # probability of the second class of an ambiguous image
+LEAST_IMAGES = 5  # minimum number of images of a class that can be judged
+BOTH_HIGH = 0.3  # minimum probability of the second class of an ambiguous image
 
 
 @dataclass(frozen=True)
 class Issue:
-    """What is the matter with an image.
+    """An issue of an image.
 
     Attributes:
         kind: one of `KINDS`
-        confidence: how sure that is, in [0, 1]
-        evidence: in words
+        confidence: how certain the issue is, in [0, 1]
+        evidence: the evidence in words
         neighbors: positions of the most similar images, the nearest first
-        sure: whether the label is wrong by the robust rule, so that its suggestion may be accepted
-            without a look
+        sure: whether the label is wrong according to the robust rule, so that its suggestion can be
+            accepted without review
     """
 
     kind: str
@@ -44,19 +44,19 @@ class Issue:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of N images, by position.
+    """Facts about N images, by position.
 
     Attributes:
-        labels: the given classes' names
+        labels: names of the given classes
         classes: names of the K classes that are judged
-        rows: position in the arrays below of each image that is judged, by its position
-        probabilities: (n, K) without the image itself
-        wrong: (n,) bool, whose labels are surely wrong
-        chances: (n,) of the labels to be wrong
+        rows: maps the position of each judged image to its row in the arrays below
+        probabilities: (n, K) estimated without the image itself
+        wrong: (n,) bool, whether labels are surely wrong
+        chances: (n,) probability that labels are wrong
         strange: (n,) bool, outliers
-        distances: (n,) to the most similar images, of which the outliers' are high
-        twins: positions of other images that are the same, by position, with "equal" or "near"
-        poor: fault and evidence of each image's picture, or None
+        distances: (n,) distance to the most similar images, which is high for outliers
+        twins: by position, the positions of duplicates of an image, with "equal" or "near"
+        poor: name and evidence of each image's quality problem, or None
     """
 
     labels: Sequence[str]
@@ -72,16 +72,16 @@ class Facts:
 
 
 def ambiguous(probabilities: np.ndarray) -> np.ndarray:
-    """Which images (n,) have two classes that are both probable."""
+    """Return which images (n,) have two classes that are both probable."""
     return np.partition(probabilities, -2, axis=1)[:, -2] >= BOTH_HIGH
 
 
 def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[int, Issue]:
-    """Name the issue of each image that has one.
+    """Return the issue of each image that has one.
 
     Args:
-        facts: of all images
-        neighbors: positions of the most similar images of those of `with_issues`
+        facts: about all images
+        neighbors: positions of the most similar images for those in `with_issues`
     """
     doubtful = ambiguous(facts.probabilities) if facts.rows else np.zeros(0, bool)
     usual = float(np.nanmedian(facts.distances)) if len(facts.distances) else 0.0
@@ -113,7 +113,7 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             if doubtful[row]:
                 second = float(np.partition(facts.probabilities[row], -2)[-2])
                 kinds.append((AMBIGUOUS, 2 * second, ""))
-            # Another class is more probable, and the rule is not sure: look at it, one by one.
+            # Another class is more probable, but not certain: such labels need individual review.
             if facts.classes[int(facts.probabilities[row].argmax())] != label:
                 kinds.append((SUSPICIOUS, float(facts.chances[row]), ""))
         if facts.poor[place] is not None:
@@ -142,12 +142,16 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
 
 
 def with_issues(facts: Facts) -> list[int]:
-    """Positions of the judged images that have an issue, whose neighbors are of interest."""
+    """Return positions of the judged images that have an issue, whose neighbors are needed."""
     return [place for place in find_issues(facts, {}) if place in facts.rows]
 
 
 def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) -> str:
-    """Such as "dog .94, cat .02 without this image; 9 of 10 most similar images are 'dog'"."""
+    """Describe the probabilities and neighbors of an image.
+
+    For example: "dog .94, cat .02 without this image; 9 of 10 most similar images are labeled
+    'dog'".
+    """
     own = facts.probabilities[row]
     order = np.argsort(-own, kind="stable")[:2].tolist()
     label = facts.labels[place]
@@ -162,5 +166,5 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
 
 
 def _short(probability: float) -> str:
-    """Such as .94, .00 and 1.00."""
+    """Format a probability such as .94, .00 and 1.00."""
     return f"{probability:.2f}".removeprefix("0")

@@ -1,4 +1,4 @@
-"""Wrong labels from out-of-fold probabilities: no image is judged by a model that saw it."""
+"""Label issues from out-of-fold probabilities: no model judges an image it was trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGULARISATION = 0.01
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """What out-of-fold probabilities say of N labels.
+    """Out-of-fold judgment of N labels.
 
     Attributes:
         quality: (N,) out-of-fold probability of the given label, in [0, 1]; low is suspicious
@@ -23,7 +23,7 @@ class LabelIssues:
             "Model-agnostic label quality scoring", 2022)
         suggested: (N,) index of the most probable class
         suggested_score: (N,) its probability
-        issues: (N,) bool, whether the most probable class is another than the given one
+        issues: (N,) bool, whether the most probable class differs from the given one
     """
 
     quality: np.ndarray
@@ -33,7 +33,7 @@ class LabelIssues:
 
 
 def check_folds(folds: int) -> None:
-    """Raise ValueError unless `folds` is a whole number of at least 2."""
+    """Raise a ValueError unless `folds` is a whole number of at least 2."""
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
         raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
 
@@ -41,17 +41,17 @@ def check_folds(folds: int) -> None:
 def folds_of(
     labels: np.ndarray, folds: int, seed: int = 0, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Deal images to stratified folds.
+    """Assign images to stratified folds.
 
     Args:
         labels: (N,) class indexes
-        folds: wanted number, at least 2; at most as many as the largest class has images are made
-        seed: of the shuffle
-        groups: (N,) equal for near duplicates, which are in one fold; None if there are none
+        folds: requested number, at least 2; limited to the number of images of the largest class
+        seed: random seed
+        groups: (N,) equal for near duplicates, which are kept in one fold; None if there are none
 
     Returns:
-        (N,) fold of each image. A class of two or more is never in one fold alone, so that each
-        of its images is judged by a model that knows the class.
+        (N,) fold of each image. A class of two or more images is never in a single fold, so that
+        each of its images is judged by a model that knows the class.
     """
     check_folds(folds)
     if groups is not None:
@@ -64,13 +64,13 @@ def folds_of(
 
 
 def _stratified(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The folds (N,) of scikit-learn's shuffled `StratifiedKFold`.
+    """Return the folds (N,) of scikit-learn's shuffled `StratifiedKFold`.
 
-    That one warns of classes smaller than the number of folds, which are usual here, and Python
-    can silence a warning for all threads at once only.
+    That class warns about classes smaller than the number of folds, which are common here, and
+    Python can only silence a warning for all threads at once.
     """
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    own = np.argsort(np.argsort(first))[inverse]  # classes numbered in order of appearance
+    own = np.argsort(np.argsort(first))[inverse]  # number classes in order of appearance
     assigned = np.sort(own)
     counts = [np.bincount(assigned[fold::folds], minlength=len(first)) for fold in range(folds)]
     random, result = np.random.RandomState(seed), np.empty(len(labels), np.int64)
@@ -90,20 +90,20 @@ def out_of_fold_probabilities(
     on_step: Callable[[int, int], None] = lambda done, total: None,
     groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Class probabilities of each image from a model fitted without its fold.
+    """Return class probabilities of each image from a model fitted without its fold.
 
-    Standardised features and a logistic regression (C = 0.01), as the scores of frozen networks
-    are best ranked.
+    The model is a logistic regression (C = 0.01) on standardized features, which ranks labels best
+    on features of frozen networks.
 
     Args:
         features: (N, D) finite
         labels: (N,) class indexes in [0, num_classes), each class at least twice
         num_classes: K
         folds, seed, groups: see `folds_of`
-        on_step: called with (folds done, folds in all)
+        on_step: called with the number of folds done, and of all folds
 
     Returns:
-        (N, K), rows add up to 1
+        (N, K), rows sum to 1
     """
     probabilities = np.zeros((len(labels), num_classes))
     fold = folds_of(labels, folds, seed, groups)

@@ -1,4 +1,4 @@
-"""Features in two dimensions, so that they can be looked at."""
+"""Two-dimensional layouts of features, for visualization."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from importlib.util import find_spec
 import numpy as np
 
 METHODS = ("pca", "tsne", "umap")
-MOST_TSNE = 5000  # images that t-SNE lays out in a minute or two on a processor
-COMPONENTS = 50  # principal components that are left for t-SNE, as scikit-learn advises
+MOST_TSNE = 5000  # number of images that t-SNE lays out in a minute or two on one processor
+COMPONENTS = 50  # number of principal components for t-SNE, as scikit-learn recommends
 PERPLEXITY = 30.0
-LEAST = 3  # images
+LEAST = 3  # minimum number of images
 
 
 def has_umap() -> bool:
-    """Whether umap-learn is installed."""
+    """Return whether umap-learn is installed."""
     return find_spec("umap") is not None
 
 
 def pick_method(method: str | None, count: int) -> str:
-    """How features are laid out.
+    """Return the layout method.
 
     Args:
-        method: "pca", "tsne" or "umap"; None takes "umap" if umap-learn is installed, or else
-            "tsne", of many images "pca"
+        method: "pca", "tsne" or "umap"; by default (None), "umap" if umap-learn is installed,
+            otherwise "tsne" for up to 5,000 images and "pca" for more
         count: number of images
 
     Raises:
         ValueError: if there is no such method
-        ImportError: if umap-learn is asked for and is not installed
+        ImportError: if the method is "umap" and umap-learn is not installed
     """
     if method is None:
         return "umap" if has_umap() else "tsne" if count <= MOST_TSNE else "pca"
@@ -42,13 +42,13 @@ def pick_method(method: str | None, count: int) -> str:
 
 
 def layout(features: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
-    """Points in the plane, near each other where features are alike.
+    """Return points in the plane that are close to each other if their features are similar.
 
     Args:
         features: (N, C) finite, with N at least 3
         method: "pca" (the first two principal components), "tsne" (of 50 principal components) or
             "umap"
-        seed: of what is random in the last two
+        seed: random seed of the last two
 
     Returns:
         (N, 2) float32
@@ -68,7 +68,7 @@ def layout(features: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
         return np.asarray(points, np.float32)
     from sklearn.decomposition import PCA
 
-    # The plane has two axes, also where features have one.
+    # The layout has two axes even if the features have only one.
     features = np.pad(features, ((0, 0), (0, max(0, 2 - width))))
     components = 2 if method == "pca" else min(COMPONENTS, *features.shape)
     points = PCA(components, random_state=seed).fit_transform(features)

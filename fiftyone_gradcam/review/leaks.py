@@ -1,4 +1,4 @@
-"""Validation images that are training images too: their accuracy says nothing."""
+"""Leaks: validation images that are also training images, which inflate the accuracy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..folders.verify import digest_of
 from .duplicates import Leak, near_duplicates, same_content
 
-# What the new layers see of images (n, C), and the positions (n,) of these in their list.
+# Averaged features of images (n, C), and the positions (n,) of these images in their list.
 Averages = tuple[np.ndarray, np.ndarray]
 
 
@@ -20,14 +20,14 @@ def leaks_between(
     val_paths: Sequence[str],
     features: tuple[Averages, Averages] | None = None,
 ) -> list[Leak]:
-    """Find validation images that are training images too.
+    """Find validation images that are also training images.
 
     Args:
         train_paths, val_paths: image files
-        features: of both (see `Trained.features`); without, only equal files are found
+        features: of both (see `Trained.features`); without them, only equal files are found
 
     Returns:
-        at most one for each validation image, equal files first, then the most similar
+        at most one leak for each validation image, equal files first, then the most similar
     """
     pairs = same_content(*_digests(train_paths, val_paths))
     leaks = [Leak(train_paths[i], val_paths[j], "exact") for i, j in pairs]
@@ -45,7 +45,7 @@ def leaks_between(
 
 
 def equal_files(paths: Sequence[str]) -> list[str | None]:
-    """What equal files have in common; None of a file that no other is as large as."""
+    """Return a digest of each file that may have an equal one; None for files of unique size."""
     sizes = [_size(path) for path in paths]
     counts = Counter(sizes)
     return [
@@ -54,7 +54,7 @@ def equal_files(paths: Sequence[str]) -> list[str | None]:
 
 
 def _digests(*lists: Sequence[str]) -> list[list[str]]:
-    """What tells the files of lists apart. A file is read only if another list has one as large."""
+    """Return digests of the files of several lists; only files of a common size are read."""
     sizes = [[_size(path) for path in paths] for paths in lists]
     shared = set.intersection(*map(set, sizes))
     return [
@@ -67,7 +67,7 @@ def _digests(*lists: Sequence[str]) -> list[list[str]]:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; -1 for one that cannot be read, which is reported elsewhere."""
+    """Return the size of a file in bytes; -1 if it cannot be read, which is reported elsewhere."""
     try:
         return os.path.getsize(path)
     except OSError:

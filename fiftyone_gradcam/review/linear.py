@@ -1,4 +1,4 @@
-"""How well a linear classifier tells classes apart, each image by a fit without it."""
+"""Leave-one-out accuracy of a linear classifier on features."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RIDGES = 10.0 ** np.arange(-3, 3.5, 0.5)  # of the mean variance of the images in feature space
+RIDGES = 10.0 ** np.arange(-3, 3.5, 0.5)  # multiples of the features' mean variance
 
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """What a ridge regression of the classes says of each image, fitted to the others.
+    """Leave-one-out predictions of a ridge regression on classes.
 
     Attributes:
         accuracy: share of the images whose class has the largest value, in [0, 1]
@@ -25,19 +25,19 @@ class LeaveOneOut:
 
 
 def leave_one_out(features: np.ndarray, labels: np.ndarray) -> LeaveOneOut:
-    """Judge features by a linear classifier, in closed form.
+    """Evaluate features with a linear classifier, in closed form.
 
     Features are standardized. With H the hat matrix of a ridge regression with an intercept, and
-    Y one column for each class, the value for an image by a fit without it is
+    Y one column for each class, the value for an image without its own influence is
     y - (y - HY) / (1 - diag H) (Hastie, Tibshirani and Friedman, The Elements of Statistical
-    Learning, equation 7.64). The ridge is the one of the least error.
+    Learning, equation 7.64). The ridge with the smallest error is used.
 
     Args:
         features: (N, C) finite
         labels: (N,) class indexes
 
     Returns:
-        of the best ridge
+        the result for the best ridge
     """
     classes, rows = np.unique(labels, return_inverse=True)
     wanted = np.eye(len(classes))[rows]
@@ -52,7 +52,7 @@ def leave_one_out(features: np.ndarray, labels: np.ndarray) -> LeaveOneOut:
     best: LeaveOneOut | None = None
     for ridge in RIDGES * max(spectrum.mean(), 1e-30):
         shrunk = spectrum / (spectrum + ridge)
-        hat = (vectors * shrunk) @ vectors.T + 1 / count  # features have mean 0
+        hat = (vectors * shrunk) @ vectors.T + 1 / count  # the features have mean 0
         outside = wanted - (wanted - hat @ wanted) / (1 - np.diag(hat))[:, None].clip(1e-9)
         error = float(((outside - wanted) ** 2).sum(1).mean())
         if best is None or error < best.error:

@@ -1,14 +1,14 @@
-"""The most similar images, and images that are like no other."""
+"""Most similar images, and outliers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 NEIGHBORS = 10
-NEAR = 5  # neighbors that an outlier is far from
-MOST_ASKED = 5000  # images that outliers are compared with
+NEAR = 5  # number of neighbors to which the distance of outliers is measured
+MOST_ASKED = 5000  # maximum number of images to which all are compared in search of outliers
 FAR = 4.5  # standard deviations above the median, estimated by the median absolute deviation
-ROWS = 1024  # at a time
+ROWS = 1024  # processed at a time
 
 
 def nearest(
@@ -18,18 +18,18 @@ def nearest(
     count: int = NEIGHBORS,
     among: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images most similar to some, without their near duplicates.
+    """Return the images most similar to some, without their near duplicates.
 
     Args:
         vectors: (N, C) of length 1
-        wanted: (n,) positions of those that are asked about
+        wanted: (n,) positions of the images whose neighbors are wanted
         group: (N,) equal for near duplicates
-        count: of neighbors
-        among: (m,) positions that neighbors are looked for in; None for all
+        count: number of neighbors
+        among: (m,) positions to search for neighbors; by default (None), all
 
     Returns:
-        positions (n, count) of the neighbors, the nearest first; -1 where there are not so many;
-        their cosines (n, count)
+        positions (n, count) of the neighbors, the nearest first, -1 if there are fewer; and their
+        cosines (n, count)
     """
     among = np.arange(len(vectors)) if among is None else among
     found = np.full((len(wanted), count), -1, np.int64)
@@ -38,7 +38,7 @@ def nearest(
     for start in range(0, len(wanted), ROWS):
         rows = wanted[start : start + ROWS]
         block = vectors[rows] @ pool.T
-        block[group[rows][:, None] == group[among][None]] = -np.inf  # itself among them
+        block[group[rows][:, None] == group[among][None]] = -np.inf  # including the image itself
         best = np.argpartition(-block, kept - 1, axis=1)[:, :kept]
         values = np.take_along_axis(block, best, 1)
         order = np.argsort(-values, axis=1, kind="stable")
@@ -50,8 +50,9 @@ def nearest(
 
 
 def distances_to_others(vectors: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Mean distance (1 - cosine) of each image (N,) to the five most similar; above some thousand
-    images, among some thousand that are spread over all.
+    """Return the mean distance (1 - cosine) of each image (N,) to its five most similar images.
+
+    With more than 5,000 images, only 5,000 of them, evenly spread, are searched.
 
     Args:
         vectors: (N, C), see `kernel.plain_directions`
@@ -66,7 +67,7 @@ def distances_to_others(vectors: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 
 def outliers(distances: np.ndarray) -> np.ndarray:
-    """Which distances (N,) are far above the usual: (N,) bool."""
+    """Return which distances (N,) are far above the median: (N,) bool."""
     median = np.nanmedian(distances)
     spread = 1.4826 * np.nanmedian(np.abs(distances - median))
     return distances > median + FAR * max(spread, 1e-6)

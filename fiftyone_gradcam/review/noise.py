@@ -1,4 +1,4 @@
-"""How many labels are wrong: a matrix of label noise, fitted to what other images say."""
+"""Estimate of the number of wrong labels, by fitting a label noise matrix."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .confusion import Z95
 from .scores import softmax
 
 ROUNDS = 30
-LEAST = 1e-6  # of a probability
-PRIOR = 10.0  # images of each class that are taken to be as all are
+LEAST = 1e-6  # lower bound of probabilities
+PRIOR = 10.0  # pseudo-count: images of each class that follow the overall noise
 NOISES = np.concatenate([[0.0], np.geomspace(1e-4, 0.6, 40)])
-DROP = 1.92  # of the log likelihood, at the ends of a 95% interval
-FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # shares of wrong labels
-MOST_ASKED = 10_000  # images
-NEVER = 1e-300  # so that logarithms stay finite
+DROP = 1.92  # drop of the log likelihood at the ends of a 95% confidence interval
+FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # initial and minimum share of wrong labels
+MOST_ASKED = 10_000  # maximum number of images used to fit the sharpness
+NEVER = 1e-300  # lower bound that keeps logarithms finite
 
 
 @dataclass(frozen=True)
 class WrongLabels:
-    """How many of N labels are wrong.
+    """Estimate of how many of N labels are wrong.
 
     Attributes:
         count: estimated number
-        low, high: 95% interval of the number
-        pairs: (K, K) estimated numbers of images with label j (column) whose class is k (row); 0 on
-            the diagonal
-        chances: (N,) of each label to be wrong, in [0, 1]
+        low, high: 95% confidence interval of the number
+        pairs: (K, K) estimated numbers of images of class k (row) with label j (column); 0 on the
+            diagonal
+        chances: (N,) probability that each label is wrong, in [0, 1]
     """
 
     count: float
@@ -43,12 +43,13 @@ class WrongLabels:
 def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels:
     """Estimate how many labels are wrong, overall and for each pair of classes.
 
-    A label j of class k is given with probability T[k, j]. T, and how sure the probabilities are to
-    be taken, make the given labels most likely (expectation maximization): classes that look alike
-    make probabilities less sure, wrong labels are those against sure ones.
+    An image of class k gets label j with probability T[k, j]. T and the sharpness of the
+    probabilities are fitted by maximum likelihood of the given labels (expectation maximization):
+    similar classes make the probabilities less sharp, and labels that contradict sharp ones are
+    wrong.
 
     Args:
-        probabilities: (N, K) of each image, by a model that never saw its label
+        probabilities: (N, K) for each image, from a model that was fitted without its label
         labels: (N,) class indexes
     """
     logs = np.log(np.maximum(probabilities, LEAST))
@@ -57,7 +58,7 @@ def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels
     likelihoods = np.array([fit.likelihood for fit in fits])
     best = fits[int(likelihoods.argmax())]
     inside = [fit for fit in fits if fit.likelihood >= best.likelihood - DROP]
-    # Fits to clear-cut data say nothing of what no such model can know: a floor, as of a count.
+    # With clear-cut data, the fit underestimates the uncertainty; that of a count is a lower bound.
     count = float(best.chances.sum())
     least = math.sqrt(count) + 1
     low = min(count - least, *(fit.number - Z95 * fit.spread for fit in inside))
@@ -69,7 +70,7 @@ def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels
 
 @dataclass(frozen=True)
 class _Fit:
-    """The likelihood of a share of wrong labels, and what follows from it."""
+    """The likelihood of a share of wrong labels, and derived quantities."""
 
     likelihood: float
     posterior: np.ndarray
@@ -94,8 +95,11 @@ def _fit(logs: np.ndarray, labels: np.ndarray, noise: float, shares: np.ndarray)
 
 
 def _shares(logs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How wrong labels are spread over pairs of classes (K, K), as multiples of the overall share
-    of wrong labels; of classes with few images as it is overall."""
+    """Return how wrong labels are distributed over pairs of classes (K, K).
+
+    Entries are multiples of the overall share of wrong labels; for classes with few images, they
+    are close to the overall distribution.
+    """
     count, num_classes = logs.shape
     given, uniform = np.eye(num_classes)[labels], _uniform(num_classes)
     noise, shares = FIRST_NOISE, uniform
@@ -111,12 +115,12 @@ def _shares(logs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _uniform(num_classes: int) -> np.ndarray:
-    """Shares (K, K) of wrong labels: each other class the same."""
+    """Return shares (K, K) of wrong labels that are equal for all other classes."""
     return (1 - np.eye(num_classes)) / (num_classes - 1)
 
 
 def _matrix(noise: float, shares: np.ndarray) -> np.ndarray:
-    """T (K, K): labels (columns) that images of a class (rows) get."""
+    """Return T (K, K): the probabilities of labels (columns) for images of a class (rows)."""
     wrong = noise * shares
     wrong = wrong * np.minimum(1.0, 0.9 / np.maximum(wrong.sum(1, keepdims=True), LEAST))
     return wrong + np.diag(1 - wrong.sum(1))
@@ -127,13 +131,13 @@ def _likelihood(model: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> np
 
 
 def _posterior(model: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(N, K) of the class of each image, given its label too."""
+    """Return class probabilities (N, K) of each image, given its label as well."""
     joint = model * matrix.T[labels]
     return joint / np.maximum(joint.sum(1, keepdims=True), NEVER)
 
 
 def _sharpness(logs: np.ndarray, labels: np.ndarray, matrix: np.ndarray) -> float:
-    step = -(-len(labels) // MOST_ASKED)  # one number is known well from some thousand images
+    step = -(-len(labels) // MOST_ASKED)  # some thousand images determine one number well
     logs, labels = logs[::step], labels[::step]
 
     def loss(logarithm: float) -> float:

@@ -1,5 +1,8 @@
-"""Poor pictures: dark, light, blurry, empty, or of an odd shape. Names and limits are CleanVision's
-(github.com/cleanlab/cleanvision); brightness and sharpness are measured on what a network sees."""
+"""Poor images: dark, light, blurry, nearly empty, or of an unusual size or shape.
+
+Names and thresholds are those of CleanVision (github.com/cleanlab/cleanvision); brightness and
+sharpness are measured on images as resized for the network.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,26 @@ import torch.nn.functional as F
 
 from .duplicates import GRAY
 
-STEP = 2  # of the pixels that brightness is measured on, every second one
-LUMINANCE = (0.241, 0.691, 0.068)  # of squared red, green and blue
-SMALL = 64  # pixels: what is sharp at this size is sharp enough
+STEP = 2  # brightness is measured on every second pixel of every second row
+LUMINANCE = (0.241, 0.691, 0.068)  # weights of squared red, green and blue
+SMALL = 64  # pixels per side; an image that is sharp at this size is sharp enough
 DARK, LIGHT, BLURRY, LOW_INFORMATION, ODD_ASPECT = 0.32, 0.05, 0.29, 0.3, 0.35
-FLAT = 0.18  # a contrast (as a score) below it does not make up for want of edges
-USUAL = 0.1  # of the images: what more of them share is how these images are
+FLAT = 0.18  # a contrast score below this does not compensate for missing edges
+USUAL = 0.1  # maximum share of images; a property that more of them share is normal in this dataset
 FENCE = 3.0  # interquartile ranges
-LEAST_RANGE = 0.05  # of sizes, as a share of the median
+LEAST_RANGE = 0.05  # minimum interquartile range of sizes, relative to the median
 
 
 def picture_measures(images: torch.Tensor) -> torch.Tensor:
-    """How light, sharp and rich images are.
+    """Measure brightness, sharpness and information of images.
 
     Args:
         images: (n, 3, S, S) uint8
 
     Returns:
-        (n, 4) float32, on the device of the images: the brightness that 99% of the pixels stay
-        below; 1 minus that which 95% exceed; sharpness; information. All in [0, 1], and poor if low
+        (n, 4) float32, on the device of the images: the brightness below which 99% of the pixels
+        are; 1 minus the brightness above which 95% are; sharpness; information. All in [0, 1]; low
+        is poor
     """
     pixels = images[:, :, ::STEP, ::STEP].float()
     weights = torch.tensor(LUMINANCE, device=images.device)
@@ -38,7 +42,10 @@ def picture_measures(images: torch.Tensor) -> torch.Tensor:
 
 
 def _quantile(ordered: torch.Tensor, share: float) -> torch.Tensor:
-    """That of sorted rows, as `torch.quantile`, which uses float64: Apple's GPUs know none."""
+    """Return a quantile of sorted rows.
+
+    `torch.quantile` uses float64, which Apple's GPUs do not support.
+    """
     place = share * (ordered.shape[1] - 1)
     below = int(place)
     above = min(below + 1, ordered.shape[1] - 1)
@@ -48,16 +55,16 @@ def _quantile(ordered: torch.Tensor, share: float) -> torch.Tensor:
 def poor_pictures(
     measures: np.ndarray, widths: np.ndarray, heights: np.ndarray
 ) -> list[tuple[str, str] | None]:
-    """Name what is poor about pictures.
+    """Find images of poor quality.
 
-    What more than a tenth of the images share is not an issue of one of them.
+    A property that more than a tenth of the images share is not reported.
 
     Args:
-        measures: (N, 4), see `picture_measures`; rows of NaN where there are none
-        widths, heights: (N,) in pixels; NaN where they are not known
+        measures: (N, 4), see `picture_measures`; rows of NaN if there are none
+        widths, heights: (N,) in pixels; NaN if unknown
 
     Returns:
-        for each image the name of its fault and evidence in words; None if there is none
+        the name of the problem and the evidence in words for each image; None if there is none
     """
     found: list[tuple[str, str] | None] = [None] * len(widths)
     sizes = np.sqrt(widths * heights)
@@ -84,7 +91,7 @@ def poor_pictures(
         "light": lambda i: f"95% of it is brighter than {1 - measures[i, 1]:.2f} of white",
         "dark": lambda i: f"99% of it is darker than {measures[i, 0]:.2f} of white",
     }
-    for name, is_poor in tests:  # the last of several counts
+    for name, is_poor in tests:  # if several apply, the last one counts
         poor = np.flatnonzero(is_poor)
         if len(poor) <= USUAL * len(widths):
             for i in poor.tolist():
@@ -97,7 +104,7 @@ def _usual(values: np.ndarray) -> str:
 
 
 def _odd(sizes: np.ndarray) -> np.ndarray:
-    """Which sizes are far from the usual ones."""
+    """Return which sizes are far from the usual ones."""
     if not np.isfinite(sizes).any():
         return np.zeros(len(sizes), bool)
     low, middle, high = np.nanpercentile(sizes, [25, 50, 75])
@@ -106,7 +113,7 @@ def _odd(sizes: np.ndarray) -> np.ndarray:
 
 
 def _sharpness(images: torch.Tensor) -> torch.Tensor:
-    """Edges and contrast of small gray pictures, in [0, 1]."""
+    """Return edges plus contrast of small gray pictures, in [0, 1]."""
     weights = torch.tensor(GRAY, device=images.device)
     gray = torch.einsum("nchw,c->nhw", images.float(), weights)[:, None]
     if gray.shape[-1] > SMALL:
@@ -120,7 +127,7 @@ def _sharpness(images: torch.Tensor) -> torch.Tensor:
 
 
 def _information(pixels: torch.Tensor) -> torch.Tensor:
-    """A tenth of the entropy, in bits, of the values of red, green and blue."""
+    """Return a tenth of the entropy, in bits, of the values of red, green and blue."""
     count = len(pixels)
     bands = torch.arange(3, device=pixels.device)[None, :, None] * 256
     values = (pixels.flatten(2).long() + bands).flatten(1)

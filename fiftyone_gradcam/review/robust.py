@@ -1,4 +1,4 @@
-"""Labels judged by all other images, and once more without those that are surely wrong."""
+"""Robust judgment of labels by all other images, repeated without those that are surely wrong."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .kernel import choose_strength, directions, left_out_scores, refit_scores, 
 from .scores import softmax
 
 ROUNDS = 2
-FLOOR = 1e-3  # of a probability, before two are averaged
-MOST_LEFT_OUT = 0.5  # of a class
+FLOOR = 1e-3  # lower bound of probabilities before two are averaged
+MOST_LEFT_OUT = 0.5  # maximum share of the images of a class
 
 
 @dataclass(frozen=True)
 class Judgment:
-    """What all other images say of N labels of K classes.
+    """Judgment of N labels of K classes by all other images.
 
     Attributes:
-        first: (N, K) probabilities by all other images
-        robust: (N, K) probabilities by those of them that are not left out
+        first: (N, K) probabilities based on all other images
+        robust: (N, K) probabilities based on the other images that are not left out
         left_out: (N,) bool, images whose labels are surely wrong (see `surely_wrong`)
     """
 
@@ -32,7 +32,7 @@ class Judgment:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(N, K): the geometric mean of both."""
+        """(N, K), the geometric mean of both probabilities."""
         return geometric_mean(self.first, self.robust)
 
 
@@ -48,7 +48,7 @@ def judge_labels(
         features: (N, C) finite
         labels: (N,) class indexes in [0, num_classes)
         num_classes: K
-        groups: positions of near duplicates, which do not vouch for each other
+        groups: positions of near duplicates, which are not used to judge each other
     """
     targets = np.eye(num_classes)[labels]
     spectrum = spectrum_of(directions(features), labels)
@@ -64,7 +64,7 @@ def judge_labels(
 
 
 def sharpness(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The beta at which softmax(beta S) makes the given labels most likely.
+    """Return the beta for which softmax(beta S) maximizes the likelihood of the given labels.
 
     Args:
         scores: S (N, K)
@@ -81,11 +81,13 @@ def sharpness(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def surely_wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which labels confident learning takes for wrong (Northcutt, Jiang and Chuang, arXiv
-    1911.00068): with thresholds of each class, so that rare classes are not ruined.
+    """Return which labels are wrong according to confident learning.
+
+    Northcutt, Jiang and Chuang, arXiv 1911.00068. Each class has its own threshold, so that rare
+    classes do not lose most of their images.
 
     Args:
-        probabilities: (N, K) of each image, by others
+        probabilities: (N, K) for each image, estimated from other images
         labels: (N,) class indexes
 
     Returns:
@@ -110,6 +112,6 @@ def surely_wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of probabilities (N, K), with a floor; rows add up to 1."""
+    """Return the geometric mean of probabilities (N, K), with a lower bound; rows sum to 1."""
     logs = (np.log(np.maximum(one, FLOOR)) + np.log(np.maximum(other, FLOOR))) / 2
     return softmax(logs)

@@ -1,4 +1,4 @@
-"""How the scores of a class spread over its own images, and over other images."""
+"""Histograms of the scores of a class, for its own images and for others."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ BINS = 20
 
 
 def bin_edges(bins: int = BINS) -> np.ndarray:
-    """Where the bins of scores begin and end (bins + 1,), from 0 to 1."""
+    """Return the edges (bins + 1,) of the bins, from 0 to 1."""
     return np.arange(bins + 1) / bins
 
 
 def places(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """The bin of each score (N,): the score is in [low, high), in the last bin in [low, 1].
+    """Return the bin (N,) of each score: bins are [low, high), the last one is [low, 1].
 
     Args:
-        scores: (N,) in [0, 1]; NaN is in no bin, which is -1
-        bins: of equal width
+        scores: (N,) in [0, 1]; the bin of NaN is -1
+        bins: number of bins of equal width
     """
     found = np.searchsorted(bin_edges(bins), scores, side="right") - 1
     return np.where(np.isnan(scores), -1, np.clip(found, 0, bins - 1))
 
 
 def histogram(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Numbers of scores (bins,) in each bin; see `places`."""
+    """Return the number of scores in each bin (bins,); see `places`."""
     own = places(scores, bins)
     return np.bincount(own[own >= 0], minlength=bins)
 
 
 def ranked(scores: np.ndarray, chosen: np.ndarray, highest: bool, most: int) -> np.ndarray:
-    """Places of the chosen scores in order, at most some of them.
+    """Return the positions of the chosen scores in order.
 
     Args:
         scores: (N,)
         chosen: (N,) bool
-        highest: the highest first, or else the lowest; equal scores keep their order
-        most: how many
+        highest: sort in descending instead of ascending order; ties keep their order
+        most: maximum number of positions
     """
     own = np.flatnonzero(chosen)
     order = np.argsort(-scores[own] if highest else scores[own], kind="stable")

@@ -1,4 +1,4 @@
-"""Scores of predictions, from logits."""
+"""Scores of predictions, computed from logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Class probabilities (N, K) of logits (N, K); finite for finite logits of any size."""
+    """Return class probabilities (N, K) of logits (N, K); finite for finite logits of any size."""
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     exponentials = np.exp(shifted)
     return exponentials / exponentials.sum(1, keepdims=True)
@@ -16,15 +16,15 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a classifier says of N images.
+    """Predictions of a classifier for N images.
 
     Attributes:
-        probabilities: (N, K), rows add up to 1
+        probabilities: (N, K), rows sum to 1
         predicted: (N,) index of the most probable class
         confidence: (N,) its probability, in (0, 1]
         margin: (N,) confidence minus the probability of the runner-up, in [0, 1]
         entropy: (N,) in nats, in [0, log K]
-        label_score: (N,) probability of the image's own label, NaN where it has none
+        label_score: (N,) probability of the image's label, NaN if it has none
     """
 
     probabilities: np.ndarray
@@ -36,11 +36,11 @@ class Scores:
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Score predictions.
+    """Compute the scores of predictions.
 
     Args:
         logits: (N, K) with K at least 2
-        labels: (N,) index of each image's own class, -1 where it has none among the K
+        labels: (N,) class index of each label, -1 if it is none of the K classes
     """
     probabilities = softmax(logits)
     rows = np.arange(len(logits))

@@ -1,4 +1,4 @@
-"""Images that are the same or nearly so, as label issues count them."""
+"""Duplicates and near duplicates among images, for label issues."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 
 from .duplicates import group_pairs, near_pairs
 
-MOST_LISTED = 20  # equal files of one kind that are paired with each other
+MOST_LISTED = 20  # maximum number of equal files that are all paired with each other
 
 
 def twins_of(
     digests: Sequence[str | None], looks: Sequence[np.ndarray]
 ) -> tuple[dict[int, dict[int, str]], np.ndarray]:
-    """Find the same image twice.
+    """Find duplicates and near duplicates.
 
     Args:
-        digests: of N files, equal for equal files; None of those that no other equals
-        looks: arrays (N, C) that near duplicates are found by (see `duplicates.near_pairs`)
+        digests: of N files, equal for equal files; None for files without an equal one
+        looks: arrays (N, C) for finding near duplicates (see `duplicates.near_pairs`)
 
     Returns:
-        for each position that has twins their positions, with "equal" or "near"; and (N,) the
-        group of each image, equal for those that are twins directly or by others
+        a dictionary from the position of each image with twins to their positions, with "equal" or
+        "near"; and the group of each image (N,), equal for images that are directly or indirectly
+        twins
     """
     by_digest: dict[str, list[int]] = {}
     for place, digest in enumerate(digests):
@@ -42,7 +43,7 @@ def twins_of(
 
 
 def left_out_together(group: np.ndarray) -> list[np.ndarray]:
-    """Positions of each group (N,) of at least two."""
+    """Return the positions of each group (N,) with at least two members."""
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     return [part for part in parts if len(part) > 1]
@@ -51,15 +52,15 @@ def left_out_together(group: np.ndarray) -> list[np.ndarray]:
 def judgeable(
     labels: Sequence[str | None], group: np.ndarray, least: int
 ) -> tuple[list[str], dict[str, int]]:
-    """Which classes can be judged.
+    """Return which classes have enough images to judge their labels.
 
     Args:
-        labels: of N images; None where there is none
+        labels: of N images; None if there is none
         group: (N,) equal for near duplicates, which count as one
-        least: images of a class that is judged
+        least: minimum number of images of a class
 
     Returns:
-        those classes, in order; and the numbers of images of the others
+        these classes, sorted; and the numbers of images of the other classes
     """
     known = [(label, g) for label, g in zip(labels, group.tolist(), strict=True) if label]
     different = set(known)

@@ -1,4 +1,4 @@
-"""The verdict on labels: their quality, what they should be, and how many are wrong."""
+"""Verdict on labels: their quality, suggested labels, and how many are wrong."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .label_issues import LabelIssues, label_issues
 from .noise import WrongLabels, estimate_wrong
 from .robust import judge_labels, surely_wrong
 
-LIKELY = 0.5  # chance of a label to be wrong
+LIKELY = 0.5  # probability that a label is wrong
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of N labels of K classes.
+    """Verdict on N labels of K classes.
 
     Attributes:
-        probabilities: (N, K) of each image's class, without the image itself
+        probabilities: (N, K) class probabilities of each image, estimated without the image itself
         issues: quality and suggestions
         estimate: how many labels are wrong
-        wrong: (N,) bool, those that can be corrected in bulk: confident learning takes them for
-            wrong, and so does the noise matrix
+        wrong: (N,) bool, labels that can be corrected in bulk, because they are wrong according to
+            both confident learning and the noise matrix
     """
 
     probabilities: np.ndarray

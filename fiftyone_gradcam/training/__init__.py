@@ -1,1 +1,1 @@
-"""How networks learn: recipes, the loop, augmentation, diagnosis. Files, arrays and torch only."""
+"""Training: recipes, the loop, augmentation, diagnosis. Works on files, arrays and torch only."""

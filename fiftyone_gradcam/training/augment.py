@@ -1,7 +1,7 @@
-"""Augmentation of whole batches: every image gets draws of its own.
+"""Augmentation of whole batches, with separate random draws for each image.
 
-The random transforms of torchvision.transforms.v2 draw once for a whole batch, and calling them
-image by image resamples once for each of them; so only its deterministic functions are used here.
+The random transforms of torchvision.transforms.v2 draw once per batch, and applying them image by
+image resamples each image several times. Therefore only its deterministic functions are used here.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from ..model.backbones import get_backbone
 from .recipe import Recipe
 
 LONGEST_ASPECT = 4 / 3  # of random crops, as usual for ImageNet (Szegedy et al., arXiv 1409.4842)
-# Bilinear sampling takes in two pixels: steps of up to this many pixels alias hardly at all (about
-# 2 of 255 in photos), and are not worth the blur of a filter.
+# Bilinear sampling averages two pixels, so steps of up to this many pixels cause hardly any
+# aliasing (about 2 of 255 in photos), and do not justify the blur of a filter.
 FINE_STEP = 1.5
 # The displacements of Simard et al. (ICDAR 2003): noise, smoothed by 4 cells of 29 on a side.
 ELASTIC_CELLS, ELASTIC_SMOOTHING = 29, 4.0
 
 
 def augment(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
-    """Change images at random as a recipe allows (see "Augmentation" of `Recipe`), but for mixup.
+    """Augment images at random with the settings of a recipe, except mixup.
 
-    What moves pixels is done first, in one resampling: a random crop, mirrored, then changed in
-    size, turned and shifted about its center, then bent. Beyond its edges an image continues as in
-    a mirror. Shifts are whole pixels, so that they alone blur nothing. Then come brightness,
-    contrast (about the mean gray, as in torchvision), noise, and the gray square of cutout, which
-    has the backbone's mean color and may stick out of the image.
+    Geometric changes come first, in a single resampling: a random crop, flips, then scaling,
+    rotation and translation about the center, then elastic distortion. Beyond its edges, an image
+    is continued by reflection. Translations are whole pixels, so that they alone do not blur. Then
+    come brightness, contrast (about the mean gray, as in torchvision), noise, and the gray square
+    of cutout, which has the backbone's mean color and may extend beyond the image.
 
     Args:
-        images: uint8 (N, 3, S, S), S being the recipe's image size; never changed in place
-        recipe: what may happen
-        random: source of all draws; the same state gives the same result
+        images: uint8 (N, 3, S, S), where S is the recipe's image size; not modified
+        recipe: the settings (see "Augmentation" in `Recipe`)
+        random: generator for all draws; the same state gives the same result
 
     Returns:
         (N, 3, S, S), on the device of `images`: uint8 if pixels were only copied, else float32 in
@@ -50,7 +50,7 @@ def augment(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -
         images = _resampled(images, signs, shifts, recipe, random)
     elif recipe.horizontal_flip or recipe.vertical_flip or recipe.translation:
         images = _copied(images, signs, shifts)
-    # From here on, images that are float32 are a step's own, and may be changed in place.
+    # From here on, float32 images are temporary, and may be modified in place.
     if recipe.brightness:
         images = images.mul(_factors(recipe.brightness, images, random)).clamp_(0, 255)
     if recipe.contrast:
@@ -75,23 +75,22 @@ def mix(
     alpha: float,
     random: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mix each image with another of its batch, and their labels alike (MixUp; Zhang et al., arXiv
-    1710.09412).
+    """Apply MixUp (Zhang et al., arXiv 1710.09412): mix each image, and its label, with another.
 
-    Each image has a share of its own; the paper's code draws one for the whole batch, which makes
-    the loss jump from batch to batch. The larger share is the image's own, so that each image is
-    the main one once; the draw being symmetric, pairs are mixed as in the paper. As normalization
-    is affine, pixels may be mixed before it.
+    Each image draws its own mixing ratio; the paper's code draws one for the whole batch, which
+    makes the loss jump from batch to batch. The larger share always belongs to the image itself, so
+    that each image is the main one exactly once; as the distribution is symmetric, pairs are mixed
+    as in the paper. Because normalization is affine, pixels may be mixed before it.
 
     Args:
-        images: (N, 3, H, W) of any type; not changed
+        images: (N, 3, H, W) of any dtype; not modified
         labels: int64 (N,), class indexes
         num_classes: number of classes K
-        alpha: shares are drawn from Beta(alpha, alpha), above 0
-        random: source of all draws
+        alpha: shares are drawn from Beta(alpha, alpha); greater than 0
+        random: generator for all draws
 
     Returns:
-        float32 images (N, 3, H, W) and targets (N, K), whose rows add up to 1
+        float32 images (N, 3, H, W) and targets (N, K), whose rows sum to 1
     """
     count = len(images)
     drawn = random.beta(alpha, alpha, count)
@@ -103,7 +102,7 @@ def mix(
 
 
 def _copied(images: torch.Tensor, signs: np.ndarray, shifts: np.ndarray) -> torch.Tensor:
-    """Mirror and shift by copying pixels; signs and shifts (N, 2), of x and y."""
+    """Flip and translate by copying pixels; signs and shifts (N, 2) for x and y."""
     count, _, _, side = images.shape
     places = (np.arange(side) - shifts[..., None]) % (2 * side)
     places = np.minimum(places, 2 * side - 1 - places)
@@ -111,7 +110,7 @@ def _copied(images: torch.Tensor, signs: np.ndarray, shifts: np.ndarray) -> torc
     columns, rows = torch.from_numpy(places).to(images.device).unbind(1)
     firsts = torch.arange(count, device=images.device).view(-1, 1, 1) * side**2
     chosen = firsts + rows[:, :, None] * side + columns[:, None]
-    # One index for whole pixels, which lie together in memory, is far faster than one per axis.
+    # Indexing whole pixels, which are contiguous in memory, is much faster than one index per axis.
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).index_select(0, chosen.flatten())
     return pixels.view(count, side, side, 3).permute(0, 3, 1, 2)
 
@@ -123,9 +122,9 @@ def _resampled(
     recipe: Recipe,
     random: np.random.Generator,
 ) -> torch.Tensor:
-    """Sample images where each pixel of the result comes from; signs and shifts (N, 2).
+    """Sample each pixel of the result from its source position; signs and shifts (N, 2).
 
-    With positions from -1 to 1 across an image, what is at p comes from
+    With coordinates from -1 to 1 across an image, the pixel at p is sampled at
     center + sign * window / size * turn (p + bend(p) - shift).
     """
     count, side = len(images), images.shape[-1]
@@ -136,7 +135,7 @@ def _resampled(
     turns = np.array([[np.cos(angles), np.sin(angles)], [-np.sin(angles), np.cos(angles)]])
     matrices = (signs * steps)[..., None] * turns.transpose(2, 0, 1)
     offsets = centers - np.einsum("nij,nj->ni", matrices, 2 / side * shifts)
-    # As F.affine_grid, whose product of matrices takes longer than the sampling.
+    # Like F.affine_grid, whose matrix product takes longer than the sampling.
     matrix, offset = _tensor(matrices, images), _tensor(offsets, images)
     places = _tensor((np.arange(side) + 0.5) * (2 / side) - 1, images)[:, None]
     columns = matrix[:, None, :, 0] * places
@@ -157,11 +156,11 @@ def _resampled(
 
 
 def _windows(crop: float, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Sides of random crops as shares of the image, and their centers in [-1, 1]: (N, 2) each."""
+    """Return sides of random crops relative to the image, and centers in [-1, 1]: (N, 2) each."""
     if crop == 1:
         return np.ones((count, 2)), np.zeros((count, 2))
     areas = random.uniform(crop, 1, count)
-    # Only aspects at which a window of this area fits; torchvision draws both again instead.
+    # Only aspect ratios for which a window of this area fits; torchvision redraws both instead.
     reach = np.minimum(math.log(LONGEST_ASPECT), -np.log(areas))
     aspects = np.exp(random.uniform(-reach, reach))
     windows = np.sqrt(np.stack([areas * aspects, areas / aspects], axis=1))
@@ -169,9 +168,9 @@ def _windows(crop: float, count: int, random: np.random.Generator) -> tuple[np.n
 
 
 def _bends(most: float, images: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """Smooth displacements (N, 2, cells, cells), the longest of each image up to `most`.
+    """Return smooth random displacements (N, 2, cells, cells) whose maximum is at most `most`.
 
-    Up to a tenth of the side, nothing is folded over.
+    Up to a tenth of the side, the displacement does not fold the image.
     """
     count = len(images)
     noise = random.uniform(-1, 1, (count, 2, ELASTIC_CELLS, ELASTIC_CELLS))
@@ -183,7 +182,7 @@ def _bends(most: float, images: torch.Tensor, random: np.random.Generator) -> to
 
 
 def _softened(images: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
-    """Take away, in place, the detail that would alias if sampled at such steps (N, 2)."""
+    """Remove, in place, detail that would cause aliasing at these sampling steps (N, 2)."""
     side = images.shape[-1]
     sizes = np.rint(side * np.minimum(1, FINE_STEP / steps)).clip(1).astype(int)
     for i in np.flatnonzero((sizes < side).any(1)):
@@ -193,9 +192,9 @@ def _softened(images: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
 
 
 def _cut_out(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
-    """Paint a square in each image in the color that is zero to the backbone; in place if float32.
+    """Fill a square in each image with the backbone's mean color; in place if float32.
 
-    Its center lies anywhere in the image, as in DeVries and Taylor.
+    The center of the square lies anywhere in the image, as in DeVries and Taylor.
     """
     side = images.shape[-1]
     width = round(recipe.cutout * side)
@@ -209,10 +208,10 @@ def _cut_out(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) 
 
 
 def _factors(share: float, images: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """A factor around 1 for each image, (N, 1, 1, 1)."""
+    """Return a random factor around 1 for each image, (N, 1, 1, 1)."""
     return _tensor(random.uniform(1 - share, 1 + share, (len(images), 1, 1, 1)), images)
 
 
 def _tensor(values, like: torch.Tensor) -> torch.Tensor:
-    """Numbers as float32, which every device knows, where the images are."""
+    """Return float32 values, which every device supports, on the device of the images."""
     return torch.as_tensor(np.asarray(values, np.float32), device=like.device)

@@ -1,4 +1,4 @@
-"""How far a training is: all that it resumes with, beside the learner's weights."""
+"""Progress of a training: the state that it resumes from, besides the learner's weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .learner import Evaluation
 
 @dataclass
 class Course:
-    """What a training has come to.
+    """Progress of a training.
 
     Attributes:
-        epoch, iteration: the last ones
-        history, validations: rows of them
-        best: the best weights so far, and what they said of the validation images; None if none are
+        epoch, iteration: the current epoch, and the number of steps done
+        history, validations: a row for each epoch and each validation
+        best: the best weights so far with their predictions for the validation images; None if
+            there are none yet
         dead: share of the validation (or else training) images whose logits are all exactly 0
     """
 
@@ -32,16 +33,16 @@ class Course:
     dead: float = 0.0
 
     def is_best(self, found: Evaluation) -> bool:
-        """Whether a validation is better than all before it."""
-        best = self.best and self.best["score"]  # None of weights that were not validated
+        """Return whether a validation is better than all previous ones."""
+        best = self.best and self.best["score"]  # None if the weights were not validated
         return not best or (found.accuracy, -found.loss) > tuple(best)
 
     def keep(self, model: nn.Module, found: Evaluation | None = None) -> None:
         """Keep the weights of a model as the best so far.
 
         Args:
-            model: whose weights they are; they are copied
-            found: what a validation has found; None if they were not validated
+            model: the model; its weights are copied
+            found: result of the validation; None if the weights were not validated
         """
         none = np.empty(0, np.int64)
         self.best = {
@@ -54,17 +55,17 @@ class Course:
         }
 
     def is_stale(self, patience: int) -> bool:
-        """Whether so many validations have not improved that the training is to end early.
+        """Return whether training should stop early.
 
         Args:
-            patience: number of validations; 0 of no end
+            patience: number of validations without improvement; 0 disables early stopping
         """
         if not patience or not self.best:
             return False
         return len(self.validations) - self.best["validation"] >= patience
 
     def state(self) -> dict:
-        """All of it, of tensors and plain values."""
+        """Return everything as tensors and plain values."""
         return {
             "epoch": self.epoch,
             "iteration": self.iteration,
@@ -76,7 +77,7 @@ class Course:
 
     @classmethod
     def restored(cls, state: dict) -> Course:
-        """What a state was taken of."""
+        """Return the progress stored in a state."""
         return cls(
             state["epoch"],
             state["iteration"],

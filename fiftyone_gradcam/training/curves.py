@@ -1,4 +1,4 @@
-"""Where the numbers of a training stand on an axis of epochs."""
+"""Positions of the results of a training on an axis of epochs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ Points = tuple[Sequence[float], Sequence[float]]
 
 
 def validation_epochs(validations: list[dict]) -> list[float]:
-    """Where each validation took place, in epochs: 2.5 is in the middle of the third.
+    """Return when each validation took place, in epochs: 2.5 is the middle of the third epoch.
 
-    How many iterations an epoch has is not recorded; it is the least that puts each validation
-    within its epoch, and right if the training ended with a validation and was not cut short.
+    The number of iterations per epoch is not recorded. It is taken to be the smallest that puts
+    each validation within its epoch, which is exact if the training ended with a validation and was
+    not interrupted.
     """
     rows = [row for row in validations if row["epoch"] > 0]
     each = max((row["iteration"] / row["epoch"] for row in rows), default=1.0) or 1.0
@@ -19,11 +20,11 @@ def validation_epochs(validations: list[dict]) -> list[float]:
 
 
 def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
-    """The learning rates that are known: of the first step of each epoch, and of validations."""
+    """Return the known learning rates: of the first step of each epoch, and of each validation."""
     places = zip(validation_epochs(validations), validations, strict=True)
     rows = [(x, row.get("learning_rate")) for x, row in places if row["iteration"] > 0]
     rows += [(row["epoch"] - 1, row.get("learning_rate")) for row in history if row["epoch"] > 0]
     rows = [(x, rate) for x, rate in rows if rate is not None]
-    # Where both stand at the end of an epoch, its last step comes before the next one's first.
+    # If both lie at the end of an epoch, its last step comes before the first step of the next.
     rows.sort(key=lambda row: row[0])
     return [x for x, _ in rows], [rate for _, rate in rows]

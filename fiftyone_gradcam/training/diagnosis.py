@@ -1,4 +1,4 @@
-"""What went wrong in a training, in words: what was seen, the probable reason, the remedy."""
+"""Diagnosis of a training in words: what was observed, the probable reason, and the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .learning_faults import dead_head, diverged, frozen_at_random, not_learning
 from .recipe import Recipe
 
 FEW_TRAINED, FEW_WATCHED = 10, 30
-NAMED = 5  # classes named in a sentence
+NAMED = 5  # maximum number of classes named in a sentence
 
 
 def diagnose(
@@ -26,23 +26,23 @@ def diagnose(
     val_labels: np.ndarray,
     leaks: Sequence[Leak] = (),
 ) -> list[Finding]:
-    """Say what is wrong with a training, and nothing that follows from what was said already.
+    """Return the problems of a training, without those that are consequences of others.
 
     Args:
-        recipe: what was done
+        recipe: the settings
         classes: names of the K classes
-        trained: what came out
+        trained: the result
         train_labels: (n,) class indexes of the training images
-        val_labels: (m,) class indexes of the images at `trained.val_positions`; empty where
-            there are no validation images, and then nothing is said of them
-        leaks: validation images that are training images too
+        val_labels: (m,) class indexes of the images at `trained.val_positions`; empty if there are
+            no validation images, which disables the findings about them
+        leaks: validation images that are also training images
 
     Returns:
-        errors first, then warnings; empty if nothing is wrong
+        errors first, then warnings; empty if no problem is found
     """
     case = Evidence(recipe, classes, trained, train_labels, val_labels)
     cause = dead_head(case) or diverged(case) or not_learning(case)
-    is_dead = cause is not None and cause.name == "dead_head"  # then all are of the first class
+    is_dead = cause is not None and cause.name == "dead_head"  # all predictions are class 0
     collapse = None if is_dead else collapsed(case, cause)
     found = [cause, collapse]
     if cause is None:
@@ -54,13 +54,14 @@ def diagnose(
 
 
 def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
-    """Whether nearly all validation images are predicted as one class, and are of others."""
+    """Find predictions of one class for nearly all validation images, against the labels."""
     total = len(case.truth)
     if not total:
         return None
     top = int(case.predicted.argmax())
     others, expected = total - int(case.predicted[top]), total - int(case.val_counts[top])
-    # Of a few images of other classes a sound network may miss all: half of them, by chance.
+    # A good network may miss all of a few images of other classes: each of them with probability
+    # 1/2.
     if others > 0.1 * total or others >= expected:
         return None
     if binomtest(others, expected, 0.5, "less").pvalue >= CHANCE:
@@ -92,13 +93,13 @@ def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
 
 
 def majority(case: Evidence) -> Finding | None:
-    """Whether always guessing one class would do as well."""
+    """Find an accuracy that always guessing one class would also reach."""
     total = len(case.truth)
     if not total or case.beats_majority(CHANCE):
         return None
     top = int(case.val_counts.argmax())
     guess = int(case.val_counts[top])
-    if not exceeds(total, total, guess, CHANCE):  # too few for any accuracy to prove anything
+    if not exceeds(total, total, guess, CHANCE):  # too few for any accuracy to be significant
         return None
     by_chance = float(case.predicted @ case.val_counts) / total
     is_informed = exceeds(case.right, total, by_chance, SURE)
@@ -126,8 +127,8 @@ def majority(case: Evidence) -> Finding | None:
 
 
 def never_predicted(case: Evidence) -> Finding | None:
-    """Which classes no validation image is predicted as."""
-    # A sound network may miss a few: half of them, by chance.
+    """Find classes that no validation image is predicted as."""
+    # A good network may miss a few: each of them with probability 1/2.
     missed = [i for i in np.flatnonzero(case.predicted == 0) if 0.5 ** case.val_counts[i] < CHANCE]
     if not missed:
         return None
@@ -151,7 +152,7 @@ def never_predicted(case: Evidence) -> Finding | None:
 
 
 def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
-    """Which validation images are training images too."""
+    """Find validation images that are also training images."""
     total = len(case.truth)
     if not leaks or not total:
         return None
@@ -169,7 +170,7 @@ def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
 
 
 def few_images(case: Evidence) -> Finding | None:
-    """Which classes have too few training images, and how little the validation images say."""
+    """Find classes with few training images, and a validation set too small to rely on."""
     parts, total = [], len(case.truth)
     few = np.flatnonzero(case.counts < FEW_TRAINED)
     if len(few):

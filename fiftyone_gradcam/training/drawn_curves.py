@@ -1,11 +1,11 @@
-"""Pictures of numbers: how a training went, and how the loss followed the learning rate."""
+"""Plots of training curves and of learning rate range tests."""
 
 from __future__ import annotations
 
 import math
 
-# matplotlib comes with FiftyOne. Its figures are used as objects, never by pyplot, whose global
-# state is not safe in the threads of a server.
+# matplotlib is installed with FiftyOne. Figures are used as objects, without pyplot, whose global
+# state is not thread-safe in a server.
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,41 +16,41 @@ from .curves import Points, rates_by_epoch, validation_epochs
 from .learning_rate import LearningRateTest
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
-# Of Okabe and Ito, for people who are color-blind too; the lines differ in dashes too.
+# The color-blind-safe palette of Okabe and Ito; the lines also differ in dashes.
 TRAIN = {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "training"}
 VAL = {"color": "#D55E00", "linestyle": "--", "marker": "s", "label": "validation"}
 RATE = {"color": "#444444", "linestyle": "-", "marker": "o"}
 GRAY = "#666666"
-MANY = 40  # points: more of them get no markers
-SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
+MANY = 40  # lines with more points have no markers
+SPREAD = 30.0  # losses that differ by a larger factor are drawn on a logarithmic axis
 
 
 def draw_curves(
     history: list[dict], validations: list[dict], path: str, title: str, best_epoch: int | None
 ) -> None:
-    """Draw how a training went, as a PNG of 1000 x 700 pixels that is written whole or not at all.
+    """Draw training curves as a PNG of 1000 x 700 pixels, written completely or not at all.
 
     Args:
         history, validations: rows of `Epoch.to_dict` and `Validation.to_dict`
-        path: the file; its folder is made if need be
-        title: stands above
-        best_epoch: whose weights were kept; None marks nothing
+        path: the file; its folder is created if needed
+        title: the title of the plot
+        best_epoch: the epoch whose weights were kept, which is marked; None marks nothing
     """
     _write(curves_figure(history, validations, title, best_epoch), path)
 
 
 def draw_learning_rate_test(test: LearningRateTest, path: str, title: str) -> None:
-    """Draw a range test, in the same way."""
+    """Draw a learning rate range test as a PNG of 1000 x 700 pixels in `test.path`."""
     _write(learning_rate_figure(test, title), path)
 
 
 def curves_figure(
     history: list[dict], validations: list[dict], title: str, best_epoch: int | None
 ) -> Figure:
-    """The picture of `draw_curves`: loss, accuracy and learning rate over epochs.
+    """Return the figure of `draw_curves`: loss, accuracy and learning rate over epochs.
 
-    What was seen in training stands at the end of its epoch, the new layers alone at 0, each
-    validation where it took place.
+    Training results are drawn at the end of their epoch, those of the new layers alone at 0, and
+    validations at the time when they took place.
     """
     figure, panels = _panels(title, (3, 3, 1.4))
     loss, accuracy, rate = panels
@@ -101,7 +101,7 @@ def _mark_best(
 
 
 def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
-    """The picture of `draw_learning_rate_test`: the loss over the learning rate."""
+    """Return the figure of `draw_learning_rate_test`: the loss over the learning rate."""
     figure, (panel,) = _panels(title, (1,))
     rates, smoothed = test.learning_rates, test.smoothed
     panel.plot(rates, test.losses, color=TRAIN["color"], alpha=0.35, label="each batch")
@@ -114,7 +114,7 @@ def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
         panel.axvline(test.suggestion, color=VAL["color"], linewidth=2, linestyle="--", label=label)
     label = f"recipe: {test.recipe_rate:.1e}"
     panel.axvline(test.recipe_rate, color=GRAY, linewidth=2, linestyle=":", label=label)
-    # Where a network is ruined the loss is so high that nothing else would be seen.
+    # Rates that ruin the network give losses so high that they would hide the rest of the curve.
     bottom = smoothed.index(min(smoothed))
     highest = max(*test.losses[: bottom + 1], 1.5 * max(smoothed[: bottom + 1]))
     if max(test.losses) > highest:
@@ -125,10 +125,10 @@ def learning_rate_figure(test: LearningRateTest, title: str) -> Figure:
 
 
 def _panels(title: str, heights: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
-    """An empty figure with panels above each other, which share their x axis."""
+    """Return an empty figure with panels above each other that share their x axis."""
     figure = Figure(SIZE, DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    # A name may hold a dollar, which would begin a formula.
+    # A dollar sign in a name would start a formula.
     figure.suptitle(title, fontsize=14, parse_math=False)
     grid = figure.subplots(
         len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
@@ -143,7 +143,7 @@ def _panels(title: str, heights: tuple[float, ...]) -> tuple[Figure, list[Axes]]
 
 
 def _plot(panel: Axes, points: Points, style: dict) -> None:
-    """Draw a line with gaps where a number is missing; nothing if all are."""
+    """Plot a line with gaps where values are missing; nothing if all are missing."""
     places = list(points[0])
     values = [math.nan if y is None or not math.isfinite(y) else y for y in points[1]]
     if all(map(math.isnan, values)):

@@ -1,4 +1,4 @@
-"""What a training shows of itself, in numbers: the ground that a diagnosis stands on."""
+"""Numbers derived from a training, on which a diagnosis is based."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .history import Epoch, Trained
 from .optimization import class_weights
 from .recipe import Recipe
 
-CHANCE, SURE = 0.05, 0.01  # what is less probable by chance is taken for clear, and for sure
+CHANCE, SURE = 0.05, 0.01  # significance levels of findings
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to be said of a training.
+    """A problem found in a training.
 
     Attributes:
-        name: what it is, such as "collapsed" or "leak"
-        severity: "error" (the run is of no use, or its accuracy misleads) or "warning"
-        message: what was seen, the probable reason, and the remedy
+        name: the kind of problem, such as "collapsed" or "leak"
+        severity: "error" (the run is unusable, or its accuracy misleading) or "warning"
+        message: what was observed, the probable reason, and the remedy
     """
 
     name: str
@@ -32,18 +32,18 @@ class Finding:
     message: str
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
+        """Return a JSON-ready dictionary."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A training with what is derived of it.
+    """A training and numbers derived from it.
 
     Attributes:
-        recipe: what was done
+        recipe: the settings
         classes: names of the K classes
-        trained: what came out
+        trained: the result
         train_labels: (n,) class indexes of the training images
         truth: (m,) class indexes of the validation images, aligned with `trained.val_predicted`
     """
@@ -56,7 +56,7 @@ class Evidence:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(K,) training images of each class."""
+        """(K,) number of training images of each class."""
         counts = np.bincount(self.train_labels, minlength=len(self.classes))
         cap = self.recipe.images_per_class
         return counts if cap is None else np.minimum(counts, cap)
@@ -68,39 +68,41 @@ class Evidence:
 
     @property
     def last(self) -> Epoch | None:
-        """The last epoch; None if the training broke off in the first one."""
+        """The last epoch; None if the training stopped during the first one."""
         return self.trained.history[-1] if self.trained.history else None
 
     @cached_property
     def yardstick(self) -> tuple[float, float]:
-        """Training loss of guessing, and of knowing (see `guessing_and_knowing`)."""
+        """Training losses of guessing and of perfect knowledge (see `guessing_and_knowing`)."""
         return guessing_and_knowing(self.recipe, self.counts)
 
     @cached_property
     def learned(self) -> float:
-        """How far the training loss came from guessing (0) to knowing (1); below 0 it is worse."""
+        """Training loss on a scale from guessing (0) to perfect knowledge (1); may be negative."""
         guessing, knowing = self.yardstick
         last = guessing if self.last is None else self.last.train_loss
         return (guessing - last) / max(guessing - knowing, 1e-9)
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """(K,) validation images predicted as each class."""
+        """(K,) number of validation images predicted as each class."""
         return np.bincount(self.trained.val_predicted, minlength=len(self.classes))
 
     @cached_property
     def val_counts(self) -> np.ndarray:
-        """(K,) validation images of each class."""
+        """(K,) number of validation images of each class."""
         return np.bincount(self.truth, minlength=len(self.classes))
 
     @cached_property
     def right(self) -> int:
-        """Validation images that are predicted right."""
+        """Number of correctly predicted validation images."""
         return int((self.trained.val_predicted == self.truth).sum())
 
     def beats_majority(self, level: float) -> bool:
-        """Whether clearly more images are right than by always guessing the most frequent class:
-        of the validation images, or of the training images where there are none."""
+        """Return whether the accuracy is significantly above that of always guessing one class.
+
+        Uses the validation images, or the training images if there are none.
+        """
         if len(self.truth):
             return exceeds(self.right, len(self.truth), self.val_counts.max(), level)
         if self.last is None:
@@ -112,7 +114,7 @@ class Evidence:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the weights that were kept surely know something of the validation images."""
+        """Whether the kept weights are surely better than guessing on the validation images."""
         return len(self.truth) > 0 and self.beats_majority(SURE)
 
     @property
@@ -123,36 +125,36 @@ class Evidence:
 
     @property
     def has_random_frozen_part(self) -> bool:
-        """Whether a part of the network can never know anything."""
+        """Whether the frozen part of the network has random weights."""
         return self.recipe.from_scratch and self.recipe.freeze not in ("none", 0)
 
 
 def exceeds(right: int, total: int, expected: float, level: float) -> bool:
-    """Whether `right` of `total` are clearly more than the `expected` ones: a one-sided binomial
-    test at a level."""
+    """Return whether `right` of `total` are significantly more than `expected`.
+
+    Uses a one-sided binomial test at significance level `level`.
+    """
     return bool(binomtest(right, total, min(expected / total, 1.0), "greater").pvalue < level)
 
 
 def loss_words(loss: float) -> str:
-    """A loss in words."""
+    """Format a loss."""
     return f"{loss:.2f}" if loss < 1e4 else f"{loss:.1e}"
 
 
 def guessing_and_knowing(recipe: Recipe, counts: np.ndarray) -> tuple[float, float]:
-    """The training loss of a network that knows the shares of the classes and nothing else, and of
-    one that is always right.
+    """Return the training losses of guessing by class frequencies, and of perfect knowledge.
 
-    Without more it is the entropy of the shares, and 0. Balanced classes count alike. Smoothed
-    labels cannot be predicted without loss; nor can images mixed by shares drawn from Beta(a, a),
-    whose mean entropy is digamma(2a + 1) - digamma(a + 1) nats, and which nobody can mix of more
-    than two.
+    In general these are the entropy of the class frequencies, and 0. With class balance, classes
+    count equally. Smoothed labels cannot be predicted without loss. Neither can mixed images: their
+    shares, drawn from Beta(a, a), have a mean entropy of digamma(2a + 1) - digamma(a + 1) nats.
 
     Args:
-        recipe: its class_balance, label_smoothing and mixup
+        recipe: its class_balance, label_smoothing and mixup are used
         counts: (K,) training images of each class
 
     Returns:
-        nats
+        two losses, in nats
     """
     shares, weights = counts / counts.sum(), np.ones(len(counts))
     if recipe.class_balance == "sampling":
@@ -171,6 +173,6 @@ def guessing_and_knowing(recipe: Recipe, counts: np.ndarray) -> tuple[float, flo
 
 
 def _best_loss(target: np.ndarray) -> float:
-    """The lowest cross-entropy of one prediction for a target (K,) of any sum."""
+    """Return the lowest cross-entropy of a single prediction for a target (K,) with any sum."""
     target = target[target > 0]
     return float(-(target * np.log(target / target.sum())).sum())

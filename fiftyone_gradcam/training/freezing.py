@@ -1,4 +1,4 @@
-"""Which part of a network learns, and which keeps its weights: stages."""
+"""Freezing: which stages of a network are trained, and which keep their weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .recipe import Recipe
 
 
 class Freezer:
-    """Keeps the first stages of a network as they are: their weights and batch statistics.
+    """Freezes the first stages of a network: their weights and batch statistics.
 
     Args:
-        model: the network, its new layers in place
-        backbone: what it is
-        recipe: its `freeze` and `gradual_unfreezing`
+        model: the network, including its new layers
+        backbone: the architecture of the network
+        recipe: its `freeze` and `gradual_unfreezing` are used
 
     Raises:
-        ValueError: if more stages are to be frozen than there are
+        ValueError: if `freeze` is greater than the number of stages
     """
 
     def __init__(self, model: nn.Module, backbone: Backbone, recipe: Recipe):
@@ -35,7 +35,7 @@ class Freezer:
         self.least = count
 
     def frozen(self, epoch: int) -> int:
-        """How many stages are frozen in an epoch, counted from 1."""
+        """Return the number of frozen stages in an epoch, counted from 1."""
         total, epochs = len(self.stages), self.recipe.epochs
         if not self.recipe.gradual_unfreezing or epochs == 1:
             return self.least
@@ -50,6 +50,6 @@ class Freezer:
             weight.requires_grad_(key not in frozen)
         for module in self.model.modules():
             own = list(module.parameters())
-            # Also what draws at random within a frozen part (as stochastic depth) keeps still.
+            # This also disables random layers within a frozen part, such as stochastic depth.
             if own and not any(weight.requires_grad for weight in own):
                 module.eval()

@@ -1,4 +1,4 @@
-"""The frozen network of a recipe, whose features say what images show."""
+"""The frozen backbone of a recipe, which provides features of images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .recipe import Recipe
 
 
 def frozen_network(recipe: Recipe, device: str | None) -> Network:
-    """The pretrained backbone of a recipe; what it makes of its features is random.
+    """Return a network with the recipe's pretrained backbone and a randomly initialized last layer.
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `create_model`
+        ValueError, FileNotFoundError, ConnectionError: see `create_model`
     """
     network = Network.of_backbone(
         get_backbone(recipe.backbone),
@@ -31,16 +31,16 @@ def frozen_network(recipe: Recipe, device: str | None) -> Network:
 
 
 class FrozenLater:
-    """The frozen network of a recipe, which is loaded only if something needs it.
+    """The frozen network of a recipe, loaded on first use.
 
-    Features that are kept are found by its digest, which is known without loading it if this
+    Cached features are found by its digest, which is known without loading the network if this
     process has loaded it before.
 
     Args:
         recipe, device: see `frozen_network`
 
     Raises:
-        ValueError: if there is no such device
+        ValueError: if the device does not exist
     """
 
     def __init__(self, recipe: Recipe, device: str | None):
@@ -48,7 +48,7 @@ class FrozenLater:
 
     @cached_property
     def network(self) -> Network:
-        """The network; see `frozen_network` for what is raised."""
+        """The network; see `frozen_network` for the errors it may raise."""
         return frozen_network(self._recipe, self._device)
 
     @property

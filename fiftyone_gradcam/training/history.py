@@ -1,4 +1,4 @@
-"""What a training reports: a row for each epoch, and one for each validation."""
+"""Results of a training: a row for each epoch, and one for each validation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch: means over its images; None without validation images.
+    """Results of an epoch: means over its images; None without validation images.
 
-    Epoch 0 is the training of the new layers alone (`Recipe.head_epochs`): its training loss and
+    Epoch 0 is the training of the new layers alone (`Recipe.head_epochs`); its training loss and
     accuracy are those of the last pass, without augmentation.
 
     Attributes:
         epoch: number, from 1
-        train_loss, train_accuracy: over the images as they were augmented
-        val_loss, val_accuracy: of the last validation in it
-        learning_rate: of the backbone, in its first step; 0 in epoch 0
-        seconds: with validation
-        images_per_second: training images, without validation
+        train_loss, train_accuracy: over the training images, as augmented
+        val_loss, val_accuracy: of the last validation in the epoch
+        learning_rate: of the backbone, in the first step; 0 in epoch 0
+        seconds: duration, including validation
+        images_per_second: training images per second, without validation
     """
 
     epoch: int
@@ -35,7 +35,7 @@ class Epoch:
     images_per_second: float
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
+        """Return a JSON-ready dictionary."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -48,16 +48,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Validation:
-    """A look at the validation images.
+    """Results of a validation.
 
     Attributes:
-        iteration: steps done before it; 0 after the new layers alone
-        epoch: in which epoch
+        iteration: number of steps done before it; 0 after training the new layers alone
+        epoch: the epoch it belongs to
         train_loss, train_accuracy: over the training images of the epoch so far
         val_loss, val_accuracy: means over the validation images
         learning_rate: of the backbone at that step
-        seconds: since the training began, pauses left out
-        images_per_second: training images of the epoch so far, without validation
+        seconds: time since the training started, without breaks
+        images_per_second: training images per second of the epoch so far, without validation
     """
 
     iteration: int
@@ -71,28 +71,28 @@ class Validation:
     images_per_second: float
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
+        """Return a JSON-ready dictionary."""
         return asdict(self)
 
 
 @dataclass
 class Trained:
-    """What came out of a training.
+    """Result of a training.
 
     Attributes:
-        model: in eval mode, with the weights of the best validation
+        model: the network in eval mode, with the weights of the best validation
         history: a row for each epoch
         validations: a row for each validation
-        best_epoch: the epoch of the best validation; the last one without validation images
+        best_epoch: the epoch of the best validation; the last epoch without validation images
         val_accuracy: of the best validation; None without validation images
-        val_positions, val_predicted: the validation images and their predicted classes, by the best
-            weights
+        val_positions, val_predicted: positions of the validation images, and their predicted
+            classes with the best weights
         dead: share of the validation (or else training) images whose logits are all exactly 0
-        head_change: how far the new layers moved from where they began, relative to their size
-        diverged: whether the loss was no longer finite
-        cancelled: whether `Hooks` ended it
-        features: of training and validation images, averaged over cells, by the weights that the
-            training began with, and their positions; None if none were computed
+        head_change: how far the new layers moved from their initial weights, relative to their norm
+        diverged: whether the loss became infinite or NaN
+        cancelled: whether `Hooks` cancelled the training
+        features: of training and validation images, each as features (n, C) averaged over cells,
+            with the initial weights, and positions (n,); None if none were computed
     """
 
     model: nn.Module
@@ -111,18 +111,19 @@ class Trained:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a training calls.
+    """Callbacks of a training.
 
     Attributes:
-        on_step: after each batch: images done, images in all, the epoch that just ended or None;
-            it may raise `CancelledError`
-        on_epoch: after each epoch, with the network as it is kept, and the epoch's number; it must
-            leave the network as it is
-        on_state: after each epoch, with all that `train` needs to resume from there
-        on_rows: after each epoch, each validation, and about once a second between them: rows of
-            epochs and of validations so far, and of the current epoch its "epoch" (2.25
-            is a quarter into the third), "train_loss" and "train_accuracy" so far, or None
-        on_note: at the start, with a sentence about each thing in a weights file that is left out
+        on_step: called after each batch with the number of images done, the number of all images,
+            and the epoch that just ended, or None; it may raise `CancelledError`
+        on_epoch: called after each epoch with the network that is kept and the number of the epoch;
+            it must not modify the network
+        on_state: called after each epoch with the state that `train` needs to resume
+        on_rows: called after each epoch, after each validation, and about once a second in between:
+            with the rows of epochs and of validations so far, and for the current epoch its "epoch"
+            (2.25 is a quarter into the third), "train_loss" and "train_accuracy" so far, or None
+        on_note: called at the start with a sentence for each item of a weights file that is not
+            used
     """
 
     on_step: Callable[[int, int, Epoch | None], None] = lambda *_: None

@@ -1,6 +1,6 @@
-"""Named recipes: known trainings that run as they stand, to pick and then to change.
+"""Named recipes: well-known trainings that work as they are and can be customized.
 
-Nothing large is imported here: forms list them without torch.
+This module imports nothing heavy, so forms can list the recipes without torch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from ..similar import did_you_mean
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A recipe with its story.
+    """A named recipe and where it comes from.
 
     Attributes:
-        title: for a list
-        source: where it comes from, and what was changed
-        choices: those that differ from the defaults of `Recipe`
-        fractions: the split that goes with it
+        title: shown in lists
+        source: where the recipe comes from, and what was changed
+        choices: the fields that differ from the defaults of `Recipe`
+        fractions: the split that the recipe is meant for
     """
 
     title: str
@@ -173,10 +173,10 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> NamedRecipe:
-    """Look a recipe up.
+    """Return the recipe with a given name.
 
     Raises:
-        ValueError: if there is none of this name; the message lists those there are
+        ValueError: if there is no such recipe; the message lists the recipes that exist
     """
     if name not in RECIPES:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A network that learns: its weights, its optimizer, a step, and a look at other images."""
+"""The network being trained: its weights and optimizer, training steps, and evaluation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from .optimization import Average, class_weights, make_optimizer, set_rates
 from .recipe import Recipe
 from .sources import Batch, Features, Pictures, read_features
 
-PENDING = 1024  # batches whose numbers wait on the device, at most
-STATISTICS_STEPS = 10  # a running mean of batch norm's usual momentum of 0.1 begins after these
+PENDING = 1024  # maximum number of batches whose results stay on the device
+STATISTICS_STEPS = 10  # then batch norm uses a running mean with the usual momentum of 0.1
 
 
 class Sums:
-    """Loss and accuracy of an epoch: numbers stay on the device until they are read, for reading
-    makes a GPU wait, and are added up in float64 on the CPU, for Apple's GPUs know none."""
+    """Loss and accuracy of an epoch.
+
+    The numbers stay on the device until they are read, because reading synchronizes a GPU. They are
+    summed in float64 on the CPU, because Apple's GPUs do not support float64.
+    """
 
     def __init__(self):
         self._pending: list[torch.Tensor] = []  # (3,) float32 each, on the device
@@ -37,7 +40,7 @@ class Sums:
         self._count = 0
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
-        """Take a batch in: logits (n, K), labels (n,), mean loss."""
+        """Add a batch: logits (n, K), labels (n,) and the mean loss."""
         right = (logits.argmax(1) == labels).sum()
         dead = (logits == 0).all(1).sum()
         self._pending.append(torch.stack([loss.detach().float(), right.float(), dead.float()]))
@@ -57,7 +60,7 @@ class Sums:
         self._pending, self._sizes = [], []
 
     def read(self) -> tuple[float, float, int]:
-        """Mean loss, accuracy, and number of images."""
+        """Return the mean loss, the accuracy, and the number of images."""
         self._add_up()
         count = max(self._count, 1)
         return self._loss / count, self._right / count, self._count
@@ -70,19 +73,19 @@ class Sums:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss is a number so far."""
+        """Whether the loss has been finite so far."""
         self._add_up()
         return math.isfinite(self._loss)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network makes of some images.
+    """Predictions of a network for some images.
 
     Attributes:
         loss, accuracy: means over the images
-        positions, predicted: (n,) the images and their predicted classes
-        dead: share of them whose logits are all exactly 0
+        positions, predicted: (n,) positions of the images, and their predicted classes
+        dead: share of the images whose logits are all exactly 0
     """
 
     loss: float
@@ -93,7 +96,7 @@ class Evaluation:
 
 
 class _Logits(Sink):
-    """Hands on the logits and labels of the images of a pass, in their order."""
+    """Pass the logits and labels of the images of a pass on, in order."""
 
     def __init__(self, learner: Learner, reader: nn.Module, labels: np.ndarray, add: Callable):
         self.learner, self.reader = learner, reader
@@ -110,17 +113,17 @@ class _Logits(Sink):
 
 
 class Learner:
-    """A network with all that makes it learn by a recipe.
+    """A network with its optimizer and everything else that a recipe needs for training.
 
     Args:
-        recipe: what to do
+        recipe: the settings
         num_classes: number of classes K
-        device: where the network lives
-        labels: (n,) class indexes of the training images, for the weights of classes
+        device: the device of the network
+        labels: (n,) class indexes of the training images, for class weights
         tell: see `create_model`
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `create_model` and `Freezer`
+        ValueError, FileNotFoundError, ConnectionError: see `create_model` and `Freezer`
     """
 
     def __init__(
@@ -157,16 +160,16 @@ class Learner:
 
     @property
     def kept(self) -> nn.Module:
-        """The network as it is validated and kept."""
+        """The network that is validated and kept: the averaged one, if weights are averaged."""
         return self.model if self.average is None else self.average.model
 
     @property
     def rate(self) -> float:
-        """The learning rate now; of the backbone."""
+        """The current learning rate of the backbone."""
         return self.optimizer.param_groups[0]["lr"]
 
     def feature_bytes(self) -> int:
-        """Memory that the features of one image take, before the new layers.
+        """Return the memory in bytes of the features of one image, as the new layers see them.
 
         Raises:
             ValueError: if the images are too small for the network
@@ -182,17 +185,17 @@ class Learner:
             ) from error
 
     def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):
-        """One step.
+        """Do one training step.
 
         Args:
-            batch: what to learn from
-            reader: what makes logits of it
-            sums: takes the loss in
-            factor: on the highest learning rate
-            optimizer: None takes the learner's own
+            batch: the batch to learn from
+            reader: computes logits from the inputs of the batch
+            sums: accumulates the loss
+            factor: multiplies the highest learning rate
+            optimizer: the optimizer; by default (None), that of the learner
         """
         if len(batch.positions) == 1 < self.recipe.batch_size and self.norms:
-            return  # what is left over of an epoch; batch norm cannot normalize one of a kind
+            return  # the rest of an epoch: batch norm cannot normalize a single image
         optimizer = optimizer or self.optimizer
         set_rates(optimizer, factor)
         if self.recipe.from_scratch:
@@ -213,7 +216,7 @@ class Learner:
 
     @torch.no_grad()
     def evaluate(self, source: Pictures | Features, on_batch) -> Evaluation:
-        """Look at all images of a source, by the weights that are kept; they are not augmented.
+        """Evaluate the kept weights on all images of a source, without augmentation.
 
         Args:
             source: the images
@@ -244,37 +247,40 @@ class Learner:
         )
 
     def logits(self, reader: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits (n, K) float32 of normalized images or features, in the recipe's precision."""
+        """Compute logits (n, K) float32 of normalized images or features, in the recipe's dtype."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             logits = reader(inputs)
         return logits.float()
 
     def _average_statistics(self) -> None:
-        """Let batch statistics begin as a plain mean: as a running one they would still hold a
-        third of their meaningless start after ten steps, and small trainings have few."""
+        """Start the batch statistics as a plain mean.
+
+        A running mean would still contain a third of its arbitrary initial value after ten steps,
+        and small trainings have few steps.
+        """
         for norm in self.norms:
             seen = int(norm.num_batches_tracked)
             if seen <= STATISTICS_STEPS:
                 norm.momentum = max(1 / (seen + 1), 1 / STATISTICS_STEPS)
 
     def head_change(self) -> float:
-        """How far the new layers are from where they began, relative to their size then."""
+        """Return how far the new layers moved from their initial weights, relative to those."""
         pairs = list(zip(self.new, self.head_start, strict=True))
         moved = sum(float((now.detach() - then).square().sum()) for now, then in pairs)
         size = sum(float(then.square().sum()) for _, then in pairs)
         return (moved / max(size, 1e-24)) ** 0.5
 
     def is_finite(self) -> bool:
-        """Whether all weights that are kept are numbers."""
+        """Return whether all kept weights are finite."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.kept.parameters())
 
     def restart_average(self) -> None:
-        """Restart the average with the weights as they are."""
+        """Restart the average from the current weights."""
         if self.average is not None:
             self.average = Average(self.model, self.recipe.ema)
 
     def state(self) -> dict:
-        """All that is needed to resume, of tensors and plain values."""
+        """Return everything that is needed to resume, as tensors and plain values."""
         average = self.average
         return {
             "model": self.model.state_dict(),
@@ -285,7 +291,7 @@ class Learner:
         }
 
     def restore(self, state: dict) -> None:
-        """Go on where a state was taken."""
+        """Resume from a state."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.head_start = [weight.to(self.device) for weight in state["head_start"]]

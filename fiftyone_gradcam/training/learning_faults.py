@@ -1,4 +1,4 @@
-"""Faults of learning: what the losses of a training tell of it."""
+"""Training problems that the losses reveal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from scipy.stats import fisher_exact
 
 from .evidence import SURE, Evidence, Finding, loss_words
 
-LEARNED = 0.1  # least share of the way from guessing to knowing, by the training loss
-UNMOVED = 0.01  # new layers that moved less than this share of their size have hardly moved
-FAR_MOVED = 3.0  # beyond, little is left of how they began
+LEARNED = 0.1  # minimum of `Evidence.learned` for a network that learns
+UNMOVED = 0.01  # a smaller `head_change` means that the new layers have hardly moved
+FAR_MOVED = 3.0  # with a larger `head_change`, little is left of the initial weights
 
 
 def dead_head(case: Evidence) -> Finding | None:
-    """Whether most logits are exactly 0, as of a last layer that ends in a ReLU (SqueezeNet's)."""
+    """Find a last layer that outputs exactly 0 for most images, as SqueezeNet's ReLU may."""
     trained, recipe = case.trained, case.recipe
     if trained.dead <= 0.5:
         return None
@@ -34,18 +34,19 @@ def dead_head(case: Evidence) -> Finding | None:
 
 
 def diverged(case: Evidence) -> Finding | None:
-    """Whether the loss ended far above that of guessing, or was no number."""
+    """Find a loss that ended far above that of guessing, or is not finite."""
     trained, last, guessing = case.trained, case.last, case.yardstick[0]
     losses = [row.val_loss for row in trained.validations]
     every, guess = [row.train_loss for row in trained.history], loss_words(guessing)
-    # A last layer may begin far off: a training that went too slowly ends there as well.
+    # The initial loss may be far above that of guessing; a training that is too slow ends there,
+    # too.
     went_off = trained.head_change > FAR_MOVED or every[-1:] > every[:1]
     if trained.diverged or not np.isfinite(losses[-1:] + every[-1:]).all():
         epoch = (last.epoch if last else 0) + trained.diverged
         seen = f"in epoch {epoch} its loss was no longer a number"
     elif went_off and case.learned < -0.2:
         seen = f"its training loss ended at {loss_words(every[-1])}, and guessing gives {guess}"
-    # Where batch norm is, the training loss may look well. No overfitting goes so far.
+    # With batch norm, the training loss may look fine. Overfitting does not go this far.
     elif went_off and losses and losses[-1] > guessing and np.nanmax(losses) > 10 * guessing:
         seen = (
             f"the validation loss was up to {loss_words(np.nanmax(losses))} and ended "
@@ -62,7 +63,7 @@ def diverged(case: Evidence) -> Finding | None:
 
 
 def not_learning(case: Evidence) -> Finding | None:
-    """Whether the training loss is hardly below that of guessing, and why."""
+    """Find a training loss that is hardly below that of guessing, and the reason."""
     trained, recipe = case.trained, case.recipe
     if case.last is None or case.learned >= LEARNED or case.beats_majority(SURE):
         return None
@@ -103,7 +104,7 @@ def not_learning(case: Evidence) -> Finding | None:
 
 
 def frozen_at_random(case: Evidence) -> Finding | None:
-    """Whether a part that never learns has random weights, though the rest gets along."""
+    """Find a frozen part with random weights in a network that otherwise learns."""
     if not case.has_random_frozen_part:
         return None
     return Finding(
@@ -115,16 +116,16 @@ def frozen_at_random(case: Evidence) -> Finding | None:
 
 
 def overfitting(case: Evidence) -> Finding | None:
-    """Whether what was learned last holds for the training images alone."""
+    """Find a network whose late epochs improved only its results on the training images."""
     recipe = case.recipe
     rows = [row for row in case.trained.history if row.val_loss is not None]
     if len(rows) < 3 or not len(case.truth) or case.learned < 0.5:
         return None
     losses = np.array([row.val_loss for row in rows])
     best, last = rows[int(losses.argmin())], rows[-1]
-    low, end = best.val_loss, float(losses[-2:].min())  # one high value may be chance
+    low, end = best.val_loss, float(losses[-2:].min())  # a single high value may be chance
     guessing = case.yardstick[0]
-    # A network that is sure loses much by a few errors: a loss that rises a little is harmless.
+    # A few errors of a confident network raise the loss much: a small rise is harmless.
     risen = end >= 1.5 * low and end >= low + 0.2 * guessing
     is_useless = end > 1.2 * guessing
     if not (risen or is_useless) or best is last or last.train_loss >= best.train_loss:

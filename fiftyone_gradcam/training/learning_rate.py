@@ -1,4 +1,4 @@
-"""Which learning rate? The range test: the rate rises step by step, and the loss tells."""
+"""Learning rate range test: raise the learning rate step by step, and observe the loss."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .recipe import Recipe
 from .sources import Labelled, Pictures
 
 LEAST_STEPS = 20
-LAG = 0.1  # of all steps: by so many the smoothed loss lags behind
-DIVERGED = 4.0  # times its lowest: a smoothed loss beyond ends the test (as in fastai)
-LOW = 0.1  # a smoothed loss below counts as this: four times next to nothing is noise
-SHARE = 0.75  # of the fall of the loss; where that much is done lies the suggestion
-CLEAR = 3.0  # standard deviations of the smoothed loss: less is no fall and no rise
-NOTHING = 1e-3  # of the loss: less is no fall and no rise either
-SAFETY = 10.0  # a rate so many times below the one that spoils a network
+LAG = 0.1  # share of all steps by which the smoothed loss lags
+DIVERGED = 4.0  # the test ends at this multiple of the lowest smoothed loss (as in fastai)
+LOW = 0.1  # lower losses count as this: four times a tiny loss is noise
+SHARE = 0.75  # the suggestion is where this share of the fall of the loss is reached
+CLEAR = 3.0  # standard deviations of the smoothed loss; smaller changes are ignored
+NOTHING = 1e-3  # share of the loss; smaller changes are ignored, too
+SAFETY = 10.0  # the suggestion is this many times below a rate that is too high
 
 
 @dataclass(frozen=True)
 class LearningRateTest:
-    """A range test.
+    """Result of a learning rate range test.
 
     Attributes:
-        learning_rates: of the backbone, step by step
+        learning_rates: of the backbone, for each step
         losses: of the batch of each step, before the step
-        smoothed: the same, averaged
-        suggestion: a good highest rate for a training by the same recipe; None if the loss neither
-            falls nor rises
-        reason: why that one
-        recipe_rate: the rate that the recipe has
-        path: of the picture of the curve; None if none was drawn
+        smoothed: the losses, smoothed
+        suggestion: a good highest learning rate for a training with the same recipe; None if the
+            loss neither falls nor rises
+        reason: the reason for the suggestion
+        recipe_rate: the learning rate of the recipe
+        path: file of the plot; None if there is none
     """
 
     learning_rates: tuple[float, ...]
@@ -74,26 +74,27 @@ def range_test(
     device: str | None = None,
     advance: Callable[[int, int], None] = lambda *_: None,
 ) -> LearningRateTest:
-    """Let the learning rate rise exponentially over some steps of a recipe's own training (Smith,
-    arXiv 1506.01186), and see where the loss falls.
+    """Run a learning rate range test (Smith, arXiv 1506.01186).
 
-    The training begins as the recipe's: with the same weights, after its `head_epochs`, and with
-    all learning that is ever to learn. It ends early where the loss is no longer finite, or the
-    smoothed loss is above four times its lowest (or 0.1). torch's global random state is left as
-    it was found.
+    The learning rate rises exponentially over some steps of the recipe's training, which starts as
+    usual: with the same weights, after its `head_epochs`, and with all layers trainable that are
+    trained in any epoch. It stops early if the loss is not finite, or the smoothed loss is above
+    four times its lowest value (which counts as 0.1 if it is lower). torch's global random state is
+    restored afterwards.
 
     Args:
-        recipe: what to do; its schedule and its learning rate (but in `head_epochs`) do not matter
+        recipe: the settings; its schedule and its learning rate (except in `head_epochs`) are not
+            used
         num_classes: number of classes K
-        train_set: images to learn from; drawn again when all were seen
-        lowest, highest: rates of the first and last step, in (0, 10]
-        steps: how many, at least 20
-        device: such as "cpu" or "cuda"; None picks
-        advance: called after each batch with the number of images done, and of all
+        train_set: training images; drawn again when all have been used
+        lowest, highest: learning rates of the first and last step, in (0, 10]
+        steps: number of steps, at least 20
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        advance: called after each batch with the number of images done, and of all images
 
     Raises:
         ValueError: if a number is out of range, none of the images can be decoded, or the loss is
-            not finite from the beginning
+            not finite in the first step
     """
     if not 0 < lowest < highest <= 10:
         raise ValueError(
@@ -124,13 +125,13 @@ def range_test(
 
 
 def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
-    """The loss of each step, as far as it goes."""
+    """Return the loss of each step until the test ends."""
     recipe, learner, data = loop.recipe, loop.learner, loop.train_set
-    # Batches continue from one pass to the next, so that none is smaller and its loss more noisy.
+    # Batches continue across passes: a smaller last batch would have a noisier loss.
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(len(data), 1)))
     pictures = Pictures(data, recipe, loop.train_source.num_classes, learner.backbone, loop.device)
     count = len(rates) * recipe.batch_size
-    # Where the new layers alone are trained in any case, they are not trained alone before.
+    # If only the new layers are trained anyway, there is no separate training of them before.
     alone = recipe.freeze == "backbone" and not recipe.augments
     head_first = recipe.head_epochs and not (recipe.from_scratch or alone)
     loop.total = count + len(data) * bool(head_first)
@@ -149,7 +150,7 @@ def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
     reader = pictures.reader(learner.model)
     batches = pictures.batches(np.concatenate(orders)[:count], random)
     losses: list[float] = []
-    for rate, batch in zip(rates, batches, strict=False):  # fewer, where none could be decoded
+    for rate, batch in zip(rates, batches, strict=False):  # fewer if images cannot be decoded
         sums = Sums()
         learner.learn(batch, reader, sums, rate / recipe.learning_rate)
         loss = sums.read()[0]
@@ -158,21 +159,21 @@ def _losses(loop: Loop, rates: np.ndarray) -> list[float]:
         losses.append(loss)
         loop.advance(len(batch.positions))
         smoothed = smooth(losses, len(rates))
-        settled = len(losses) > LAG * len(rates)  # the first averages are of few batches
+        settled = len(losses) > LAG * len(rates)  # the first averages are over few batches
         if settled and smoothed[-1] > DIVERGED * max(min(smoothed), LOW):
             break
     return losses
 
 
 def smooth(losses: Sequence[float], steps: int) -> list[float]:
-    """An exponential average that lags by a tenth of all steps, without bias to its start.
+    """Return a bias-corrected exponential average that lags by a tenth of all steps.
 
     Args:
         losses: of the first steps
-        steps: number of all steps
+        steps: total number of steps
 
     Returns:
-        as many numbers
+        as many numbers as `losses`
     """
     decay, average, smoothed = _decay(steps), 0.0, []
     for number, loss in enumerate(losses, start=1):
@@ -188,26 +189,26 @@ def _decay(steps: int) -> float:
 def suggest(
     learning_rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], steps: int
 ) -> tuple[float | None, str]:
-    """The learning rate that a range test speaks for, and why.
+    """Return the learning rate that a range test suggests, and the reason.
 
-    It is the rate at which three quarters of the fall of the smoothed loss are done, from where it
-    usually is in the first third of the steps before its lowest: in the steep part of the fall,
-    well below the rates at which it rises. fastai's lr_find offers the steepest step, a tenth of
-    the rate of the lowest loss, the middle of the longest falling sequence ("valley"), and the
-    last step before the rise ("slide"); all of them hang on single steps, and so on noise. In 24
-    tests (small networks from scratch, SqueezeNet and MobileNetV2 fine-tuned; AdamW, Adam, SGD)
-    this rule came within a factor of 5 of the rate with the lowest validation loss, the tenth
-    within 13, and the steepest step within 1,000.
+    It is the rate at which the smoothed loss has fallen by three quarters, from its median in the
+    first third of the steps before its lowest value: in the steep part of the curve, well below the
+    rates at which it rises. fastai's lr_find offers the steepest step, a tenth of the rate of the
+    lowest loss, the middle of the longest falling sequence ("valley"), and the last step before the
+    rise ("slide"); all of them depend on single steps, and therefore on noise. In 24 tests (small
+    networks from scratch, SqueezeNet and MobileNetV2 fine-tuned; AdamW, Adam, SGD) this rule came
+    within a factor of 5 of the rate with the lowest validation loss, the tenth within 13, and the
+    steepest step within 1,000.
 
-    Where the loss hardly falls, as after the new layers were trained alone, it is a tenth of the
-    rate from which it stays higher than usual.
+    If the loss hardly falls, for example after the new layers were trained alone, the suggestion is
+    a tenth of the rate from which the loss stays above its usual value.
 
     Args:
-        learning_rates, losses, smoothed: step by step
-        steps: number of all steps that were intended
+        learning_rates, losses, smoothed: for each step
+        steps: total number of steps that were planned
 
     Returns:
-        None if the loss neither falls nor rises
+        the rate, or None if the loss neither falls nor rises; and the reason
     """
     skipped = round(LAG * steps)
     if len(losses) <= 2 * skipped:
@@ -231,11 +232,11 @@ def suggest(
 
 
 def _noise(losses: Sequence[float], steps: int) -> float:
-    """Standard deviation of a smoothed loss that does not change but for noise.
+    """Return the standard deviation that noise alone gives the smoothed loss.
 
-    From the median difference of one loss to the next, which a few large ones do not disturb: for
-    normal noise it is 0.954 standard deviations; an average that decays by d keeps
-    sqrt((1 - d) / (1 + d)) of them.
+    It is estimated from the median difference of consecutive losses, which is robust to outliers:
+    for normal noise this median is 0.954 standard deviations. An average with decay d multiplies
+    the noise by sqrt((1 - d) / (1 + d)).
     """
     decay = _decay(steps)
     jump = float(np.median(np.abs(np.diff(losses))))

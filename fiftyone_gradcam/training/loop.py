@@ -1,4 +1,4 @@
-"""The training loop: train, validate, keep the best weights, resume where it ended."""
+"""The training loop: train, validate, keep the best weights, and resume."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features
 
-FEATURE_BYTES = 2 << 30  # features kept in memory; beyond, images are read again
-TELL_SECONDS = 1.0  # from one row of an epoch that is going on to the next
-FINITE_EVERY = 16  # steps from one check of the loss to the next where asking makes a GPU wait
+FEATURE_BYTES = 2 << 30  # memory for features; with more features than that, images are read again
+TELL_SECONDS = 1.0  # between two reports of the current epoch
+FINITE_EVERY = 16  # steps between checks of the loss on a GPU, which the check synchronizes
 
 
 class DivergedError(Exception):
@@ -35,25 +35,25 @@ def train(
     hooks: Hooks | None = None,
     state: dict | None = None,
 ) -> Trained:
-    """Train a classifier by a recipe.
+    """Train a classifier with a recipe.
 
-    The best validation has the highest accuracy on `val_set`, the lower loss among equals; without
-    a `val_set` the last epoch counts. torch's global random state is left as it was found. Each
-    epoch draws from the seed and its own number, so that a training that resumes from a state does
-    what it would have done without the pause.
+    The best validation is the one with the highest accuracy on `val_set`; ties are broken by the
+    lower loss. Without a `val_set`, the last epoch is the best. torch's global random state is
+    restored afterwards. Each epoch draws its random numbers from the seed and its own number, so
+    that a resumed training gives the same result as one without a break.
 
     Args:
-        recipe: what to do
+        recipe: the settings
         num_classes: number of classes K
-        train_set, val_set: images to learn from, images to watch
-        device: such as "cpu" or "cuda"; None picks
-        hooks: what is called on the way
-        state: as `Hooks.on_state` got it, of a training by the same recipe (its `epochs` may
-            differ) on the same images: resume from there
+        train_set, val_set: training images and validation images
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        hooks: callbacks
+        state: resume from this state, which `Hooks.on_state` got from a training with the same
+            recipe (`epochs` and `early_stopping` may differ) on the same images
 
     Raises:
         ValueError: if none of the training images can be decoded, or the loss was never finite
-        CancelledError: as `hooks` did, if there is nothing yet to keep
+        CancelledError: if `hooks` raises it and there are no weights to keep yet
     """
     device = pick_device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -64,7 +64,7 @@ def train(
 
 
 class Loop:
-    """A training in its course (see `train`)."""
+    """A training in progress (see `train`)."""
 
     def __init__(
         self,
@@ -95,21 +95,21 @@ class Loop:
         self.since, self.before = time.perf_counter(), 0.0
         self.done, self.total, self.reported = 0, 1, 0.0
         self.began, self.watching, self.sums = 0.0, 0.0, Sums()  # of the epoch
-        self.course = Course()  # what a training resumes with, beside the learner's weights
+        self.course = Course()  # what to resume from, besides the learner
 
     def start_draws(self, epoch: int) -> np.random.Generator:
-        """Start the draws of an epoch, torch's and numpy's."""
+        """Seed torch and return numpy's generator for an epoch."""
         seeds = np.random.SeedSequence([self.recipe.seed, epoch])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         return np.random.default_rng(seeds.spawn(1)[0])
 
     @property
     def seconds(self) -> float:
-        """Since the training began, pauses left out."""
+        """Seconds since the training started, without breaks."""
         return self.before + time.perf_counter() - self.since
 
     def run(self) -> Trained:
-        """Train, from where it stands to the end."""
+        """Train from the current state to the end."""
         recipe, course = self.recipe, self.course
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
         head_first = recipe.head_epochs and not (cached or recipe.from_scratch or course.history)
@@ -140,12 +140,12 @@ class Loop:
         return self._finish(diverged, cancelled)
 
     def _room(self) -> int:
-        """How many training images find room in memory as features, beside those for validation."""
+        """Return how many training images fit in memory as features; 0 if not all of them do."""
         room = FEATURE_BYTES // self.feature_bytes - (len(self.val_set) if self.val_set else 0)
         return room if room >= len(self.train_set) else 0
 
     def _compute_features(self) -> tuple[Features, Features | None]:
-        """The features of both sets, by the weights as they are."""
+        """Compute the features of both sets with the current weights."""
         model = self.learner.model
         learn = compute_features(model, self.train_source, self.advance)
         self.check_decoded()
@@ -154,7 +154,7 @@ class Loop:
         return learn, watch
 
     def train_head(self) -> None:
-        """Train the new layers alone on features computed once, if these find room."""
+        """Train only the new layers, on features computed once, if the features fit in memory."""
         if not self._room():
             return
         recipe, learner, random = self.recipe, self.learner, self._begin_epoch(0)
@@ -212,7 +212,7 @@ class Loop:
         self._end_epoch(rate)
 
     def _tell_running(self) -> None:
-        """Tell of the epoch that is going on, about once a second."""
+        """Report the current epoch, about once a second."""
         if self.hooks.on_rows is None or self.seconds - self.reported < TELL_SECONDS:
             return
         self.reported, course = self.seconds, self.course
@@ -222,11 +222,11 @@ class Loop:
         self.hooks.on_rows(course.history, course.validations, running)
 
     def _speed(self, count: int) -> float:
-        """Training images per second of the epoch so far."""
+        """Return the training images per second of the epoch so far."""
         return count / max(self.seconds - self.began - self.watching, 1e-9)
 
     def _validate(self, source: Pictures | Features | None) -> None:
-        """Look at the validation images, and keep the weights if they are the best so far."""
+        """Evaluate on the validation images, and keep the weights if they are the best so far."""
         start, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
         speed, rate = self._speed(count), self.learner.rate
@@ -249,9 +249,9 @@ class Loop:
         val = (own[-1].val_loss, own[-1].val_accuracy) if own else (None, None)
         seconds, speed = self.seconds - self.began, self._speed(count)
         course.history.append(Epoch(course.epoch, loss, accuracy, *val, rate, seconds, speed))
-        if not course.validations:  # there was no validation so far: the last epoch counts
+        if not course.validations:  # without validation, the last epoch is kept
             if not self.learner.is_finite():
-                raise DivergedError  # lost in the last step, after its loss
+                raise DivergedError  # the last step made them infinite, after its loss was computed
             course.dead = self.sums.dead
             course.keep(self.learner.kept)
         if self.hooks.on_rows is not None:
@@ -262,7 +262,7 @@ class Loop:
         self.hooks.on_step(self.done, self.total, course.history[-1])
 
     def restore(self, state: dict) -> None:
-        """Go on where a state was taken."""
+        """Resume from a state."""
         self.learner.restore(state)
         self.before = state["seconds"]
         self.course = Course.restored(state)
@@ -287,10 +287,10 @@ class Loop:
         )
 
     def check_decoded(self) -> None:
-        """Refuse a training set without a single usable image."""
+        """Raise an error if none of the training images can be decoded."""
         self.train_set.images.check_readable(self.train_set.positions)
 
     def advance(self, count: int) -> None:
-        """Tell that so many images are done."""
+        """Report that `count` more images are done."""
         self.done += count
         self.hooks.on_step(min(self.done, self.total), self.total, None)

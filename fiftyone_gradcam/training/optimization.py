@@ -1,4 +1,4 @@
-"""Steps: optimizer, schedule of the learning rate, average of the weights, weights of classes."""
+"""Training steps: optimizer, learning rate schedule, weight averaging, and class weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ONE_CYCLE_START = 1 / 25  # of the highest rate (Smith and Topin, arXiv 1708.071
 def make_optimizer(
     recipe: Recipe, old: Iterable[nn.Parameter], new: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """The recipe's optimizer; the new layers learn faster where the rest is pretrained.
+    """Return the recipe's optimizer; the new layers learn faster if the backbone is pretrained.
 
     Args:
-        recipe: what to do
+        recipe: the settings
         old, new: weights of the backbone, and of the new layers
     """
     factor = 1.0 if recipe.from_scratch else recipe.head_lr_factor
@@ -35,15 +35,15 @@ def make_optimizer(
 
 
 def rate_factor(schedule: str, warmup: float, step: int, steps: int) -> float:
-    """Factor on the highest learning rate at a step.
+    """Return the factor by which the highest learning rate is multiplied at a step.
 
     Args:
         schedule, warmup: see `Recipe`
-        step: from 0
-        steps: number of all steps
+        step: number of the step, from 0
+        steps: total number of steps
 
     Returns:
-        in [0, 1]
+        a number in [0, 1]
     """
     if schedule == "one_cycle":
         top = (warmup or 0.3) * steps
@@ -57,24 +57,24 @@ def rate_factor(schedule: str, warmup: float, step: int, steps: int) -> float:
 
 
 def _half_cosine(share: float) -> float:
-    """From 1 at 0 to 0 at 1."""
+    """Fall from 1 to 0 along a half cosine as `share` goes from 0 to 1."""
     return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set the rate of each group to its highest one times a factor."""
+    """Set the learning rate of each group to its highest learning rate times a factor."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("highest_lr", group["lr"]) * factor
 
 
 class Average:
-    """A network whose weights are an exponential average of another's.
+    """A network whose weights are an exponential moving average of another network's weights.
 
-    The first steps are forgotten sooner, or the average would stay near the start: the decay of
-    step n is at most (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage.
+    The decay of step n is at most (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage;
+    otherwise the average would stay near the initial weights.
 
     Args:
-        model: the network that learns
+        model: the network that is trained
         decay: in (0, 1)
     """
 
@@ -84,12 +84,12 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the weights of a step in."""
+        """Update the average after a step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for own, other in zip(self.model.modules(), model.modules(), strict=True):
             for name, weight in other.named_parameters(recurse=False):
-                if weight.requires_grad:  # what is frozen has not moved
+                if weight.requires_grad:  # frozen weights have not changed
                     own.get_parameter(name).lerp_(weight, 1 - decay)
             for name, value in other.named_buffers(recurse=False):
                 if not other.training:
@@ -101,7 +101,7 @@ class Average:
 
 
 def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weight of each class, inverse to its frequency, so that the weights of all labels average 1.
+    """Return weights inverse to class frequencies, such that the mean weight over all labels is 1.
 
     Args:
         labels: (N,) class indexes
@@ -120,13 +120,14 @@ def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
 def draw_order(
     positions: np.ndarray, labels: np.ndarray, recipe: Recipe, random: np.random.Generator
 ) -> np.ndarray:
-    """The images of an epoch, in their order.
+    """Return the images of an epoch in random order.
 
     Args:
         positions: (n,) the training images
         labels: (N,) class index of every image
-        recipe: with `class_balance` "sampling" each class is drawn as often, with replacement
-        random: source of the draws
+        recipe: if its `class_balance` is "sampling", images are drawn with replacement, such that
+            each class is equally probable
+        random: generator for the draws
 
     Returns:
         (n,) positions
@@ -141,11 +142,13 @@ def draw_order(
 def few_of_each(
     positions: np.ndarray, labels: np.ndarray, count: int, random: np.random.Generator
 ) -> np.ndarray:
-    """At most `count` positions of each class, drawn at random, in their order.
+    """Return at most `count` random positions of each class, sorted.
 
     Args:
         positions: (n,) images
         labels: (N,) class index of every image
+        count: maximum number of images per class
+        random: generator for the draws
     """
     kept: list[np.ndarray] = []
     for label in np.unique(labels[positions]):

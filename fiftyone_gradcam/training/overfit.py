@@ -1,4 +1,4 @@
-"""Learn a handful of images by heart: what cannot do that, cannot learn at all."""
+"""Sanity check: overfit a few images. A setup that cannot do that cannot learn at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .optimization import rate_factor
 from .recipe import Recipe
 from .sources import Labelled, Pictures
 
-LOOK_EVERY = 10  # steps
+LOOK_EVERY = 10  # steps between two evaluations
 WARMUP = 0.1  # share of the steps
 PLAIN = {
     **dict.fromkeys(("horizontal_flip", "vertical_flip", "gradual_unfreezing"), False),
@@ -33,15 +33,15 @@ PLAIN = {
 
 @dataclass(frozen=True)
 class SanityCheck:
-    """Whether a setup can learn at all.
+    """Result of a sanity check: whether a setup can learn at all.
 
     Attributes:
-        passed: whether the network knows all images by heart
+        passed: whether the network has memorized all images
         accuracy, loss: of these images at the end, without dropout
         losses: training loss of each step
-        cause: why not: "contradiction", "dead_head", "frozen_at_random", "frozen", "rate_too_low",
-            "rate_too_high" or "unknown"; None if passed
-        message: all that in words
+        cause: the reason of a failure: "contradiction", "dead_head", "frozen_at_random", "frozen",
+            "rate_too_low", "rate_too_high" or "unknown"; None if passed
+        message: the result in words
     """
 
     passed: bool
@@ -63,19 +63,19 @@ def overfit(
     device: str | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> SanityCheck:
-    """Train on a few images alone, until all are right or the steps are done.
+    """Train on a few images until all are predicted correctly, or the steps are done.
 
-    The recipe is followed but for what would hide the answer: nothing is augmented, averaged or
-    balanced, and the learning rate stays at its highest. torch's global random state is left as
-    it was found.
+    The recipe is followed, except for what would obscure the result: there is no augmentation,
+    weight averaging or class balance, and the learning rate stays at its highest value after a
+    warmup. torch's global random state is restored afterwards.
 
     Args:
-        recipe: the setup
+        recipe: the settings
         num_classes: number of classes K
         data: the images, of at least two classes
-        steps: at most so many, at least 1
-        device: such as "cpu" or "cuda"; None picks
-        on_step: called after each step with the steps done and in all
+        steps: maximum number of steps, at least 1
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        on_step: called after each step with the number of steps done, and of all steps
 
     Raises:
         ValueError: if none of the images can be decoded
@@ -113,7 +113,7 @@ def overfit(
 
 
 def _decoded(data: Labelled) -> tuple[Labelled, list[list[int]]]:
-    """The images that can be decoded, and which of them are equal but of different classes."""
+    """Return the images that can be decoded, and groups of equal images with different classes."""
     same: dict[bytes, list[int]] = defaultdict(list)
     for batch in data.images.batches(64, data.positions):
         for position, image in zip(batch.positions, batch.images, strict=True):
@@ -132,7 +132,7 @@ def _learn(
     guessing: float,
     on_step: Callable[[int, int], None],
 ) -> tuple[list[float], Evaluation]:
-    """Losses of the steps, and what the network makes of the images at last."""
+    """Return the loss of each step, and the evaluation of the network at the end."""
     random = np.random.default_rng(learner.recipe.seed)
     order, losses = np.empty(0, np.int64), []
     reader, size = source.reader(learner.model), source.recipe.batch_size
@@ -154,7 +154,7 @@ def _learn(
 
 
 def _is_passed(found: Evaluation, guessing: float) -> bool:
-    """Of two or three images all may be right by chance: the loss must tell as well."""
+    """Return whether all images are memorized; of two or three, all may be correct by chance."""
     return found.accuracy == 1 and found.loss < 0.5 * guessing
 
 
@@ -169,7 +169,7 @@ def _contradiction(data: Labelled, twins: list[list[int]]) -> str:
 def _why(
     learner: Learner, found: Evaluation, losses: list[float], guessing: float
 ) -> tuple[str, str]:
-    """The probable cause of a failure, and what to do."""
+    """Return the probable cause of a failure, and the remedy."""
     recipe, moved, steps = learner.recipe, learner.head_change(), len(losses)
     rate, freeze = recipe.learning_rate, recipe.freeze
     lower = f"Lower learning_rate tenfold, from {rate:g} to {rate / 10:g}."

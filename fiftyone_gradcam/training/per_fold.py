@@ -1,4 +1,4 @@
-"""One training per fold: class probabilities of images by networks that never saw them."""
+"""Cross-validation: class probabilities of images from networks that were not trained on them."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def probabilities_per_fold(
     report: Report,
     home: str,
 ) -> np.ndarray:
-    """Train once per fold, and judge its images by the others.
+    """Predict the images of each fold with a network trained on the other folds.
 
-    What each training says is kept until all are done, so that a call that is cut short resumes
-    with the fold it was at.
+    The result of each fold is stored until all folds are done, so that an interrupted call resumes
+    at the fold where it stopped.
 
     Args:
         images: image files
-        judged: (n,) positions of those that are judged
+        judged: (n,) positions of the images to predict
         targets: (n,) their class indexes
         fold: (n,) the fold of each
-        recipe: of each training
-        device, report: see `train`
-        home: folder that results are kept in for as long as they are not complete
+        recipe: settings of each training
+        device, report: see `train` and `Report`
+        home: folder for the results of single folds; deleted when all folds are done
 
     Returns:
         (n, K) out-of-fold probabilities
@@ -81,7 +81,7 @@ def probabilities_per_fold(
 
 
 def _digest(images: Images, judged, targets, fold, recipe: Recipe) -> str:
-    """Tells whether two calls would train the same."""
+    """Return a digest that is the same for two calls if they would train the same networks."""
     found = hashlib.blake2b(repr(recipe).encode(), digest_size=12)
     found.update("\n".join(images.paths).encode("utf-8", "surrogateescape"))
     for path in images.paths:
@@ -101,7 +101,7 @@ def _kept(file: str, shape: tuple[int, int]) -> np.ndarray | None:
 
 
 def _remove_others(home: str, folder: str) -> None:
-    """Delete what calls with other arguments have left."""
+    """Delete the results of calls with other arguments."""
     for name in os.listdir(home) if os.path.isdir(home) else ():
         if name != os.path.basename(folder):
             shutil.rmtree(os.path.join(home, name), ignore_errors=True)

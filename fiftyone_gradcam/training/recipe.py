@@ -1,4 +1,4 @@
-"""What a training is made of: every choice in one record, checked before anything starts."""
+"""All options of a training in one record, which is checked before the training starts."""
 
 from __future__ import annotations
 
@@ -18,79 +18,85 @@ from ..similar import did_you_mean
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
-AUTO = "auto"  # left to the images
-LEAST_EPOCHS, LEAST_STEPS = 5, 150  # where the number of images decides
+AUTO = "auto"  # chosen by features of the training images
+LEAST_EPOCHS, LEAST_STEPS = 5, 150  # if epochs is None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained. Named recipes are in `known_recipes`.
+    """All options of a training. Named recipes are in `known_recipes`.
 
-    The network
-        backbone: a row of the table of backbones
-        weights: "imagenet", "none" (from scratch), or the path of a weights file
-        image_size: side of the square that the network sees, in pixels; None takes the backbone's
-        resize: how an image becomes that square: "crop" (the central square, 7/8 of the shorter
-            side, as pretrained networks have learned to see), "squash" (the whole image, its aspect
-            ratio lost), "letterbox" (the whole image, bars beside it) or "auto" (the best of these
-            on features of up to 300 training images; a run says which); None takes "auto" for
+    Network
+        backbone: name of a backbone, such as "resnet18"
+        weights: "imagenet", "none" (train from scratch), or the path of a weights file
+        image_size: side of the square input, in pixels; by default (None), that of the backbone
+        resize: how images are resized: "crop" (the central square, 7/8 of the shorter side, as in
+            ImageNet training), "squash" (the whole image, without keeping its aspect ratio),
+            "letterbox" (the whole image, with padding) or "auto" (the best of these on features of
+            up to 300 training images; the run records which); by default (None), "auto" with
             pretrained weights, and "squash" from scratch and for small_cnn
         hidden: widths of new hidden layers before the last layer, such as (256, 256)
-        dropout: before the last layer and after each hidden one, in [0, 1); None leaves the
-            backbone's own
+        dropout: dropout probability before the last layer and after each hidden layer, in [0, 1);
+            by default (None), that of the backbone
 
-    What learns, and how fast
-        freeze: "none", "backbone" (all but the new layers), or how many stages, counted from the
-            image (`describe` lists them), keep their weights and batch statistics
-        head_epochs: first, so many passes train the new layers alone on features that are computed
-            once; then all that is not frozen is trained (Kumar et al., arXiv 2202.10054)
-        gradual_unfreezing: stages join from the last to the first, the first with the last epoch
-            (Howard and Ruder, arXiv 1801.06146, section 3.3)
+    Optimization
+        freeze: "none", "backbone" (all layers except the new ones), or the number of stages,
+            counted from the image (see `describe`), whose weights and batch norm statistics are
+            frozen
+        head_epochs: number of epochs to first train only the new layers, on features that are
+            computed once, before all layers that are not frozen are trained (Kumar et al., arXiv
+            2202.10054)
+        gradual_unfreezing: unfreeze the stages one after another, from the last to the first, which
+            joins in the last epoch (Howard and Ruder, arXiv 1801.06146, section 3.3)
         optimizer: "adamw", "adam" or "sgd"
-        momentum: of "sgd", in [0, 1)
-        learning_rate: the highest; None takes 1e-4 for pretrained weights (1e-3 with "sgd"), and
-            the backbone's own rate from scratch
-        head_lr_factor: the new layers learn this many times faster than pretrained ones
-        weight_decay: at least 0; with "adam" and "sgd" it is added to the gradient
-        schedule: "cosine" (falls to 0), "constant", or "one_cycle" (from 1/25 up and down to 0)
-        warmup: share of all steps over which the rate rises, in [0, 1); "one_cycle" takes 0.3
-            if it is 0
-        epochs: passes over the training images, at least 1; None: 5, or as many as it takes to make
-            150 steps, where images are few
+        momentum: momentum of "sgd", in [0, 1)
+        learning_rate: maximum learning rate; by default (None), 1e-4 for pretrained weights (1e-3
+            with "sgd"), and a rate that depends on the backbone from scratch
+        head_lr_factor: factor of the learning rate of new layers, relative to pretrained layers
+        weight_decay: weight decay, at least 0; with "adam" and "sgd" it is added to the gradient
+        schedule: "cosine" (decreases to 0), "constant", or "one_cycle" (increases from 1/25 of the
+            maximum, then decreases to 0)
+        warmup: fraction of all steps in which the learning rate increases, in [0, 1); with
+            "one_cycle", 0 means 0.3
+        epochs: number of epochs, at least 1; None means 5, or more if there are few images, to make
+            at least 150 steps
         batch_size: images per step, at least 1
-        images_per_class: train on at most so many of each class, drawn at random; None for all
-        seed: of the new layers, the order of images, augmentation and dropout
-        mixed_precision: compute in bfloat16 where that is safe; None: on GPUs that have it
+        images_per_class: maximum number of training images per class, drawn at random; by default
+            (None), no limit
+        seed: random seed of new layers, the order of images, augmentation and dropout
+        mixed_precision: compute in bfloat16 where that is safe; by default (None), on GPUs that
+            support it
 
-    The loss
-        label_smoothing: in [0, 1)
-        class_balance: "none", "weights" (the loss of rare classes counts more) or "sampling" (rare
-            classes are drawn more often), so that each class counts alike
+    Loss
+        label_smoothing: label smoothing, in [0, 1)
+        class_balance: "none", "weights" (the loss of rare classes has a larger weight) or
+            "sampling" (rare classes are drawn more often), so that all classes count equally
 
-    Watching
-        validate_every: iterations from one validation to the next; 0: after each epoch
-        early_stopping: end after so many validations without improvement; 0: never
-        ema: validate and keep an average of the weights that decays by this factor each step, in
-            [0, 1); 0: the weights themselves
+    Validation
+        validate_every: number of steps between validations; 0 means after each epoch
+        early_stopping: stop after this number of validations without improvement; 0 disables it
+        ema: decay per step of an exponential moving average of the weights, which is validated and
+            kept, in [0, 1); 0 disables it
 
-    Augmentation of training images (each image by its own chance)
-        horizontal_flip, vertical_flip: mirror half of the images
-        translation: shift by up to so many pixels; None: a tenth of the side, or 0 where a random
-            crop shifts already
-        scale: change the size by up to this share, in [0, 1)
-        crop: show a random part of at least this share of the area, stretched to the whole, in
-            (0, 1]; 1: no crop
-        rotation: turn by up to so many degrees, in [0, 180]
-        elastic: bend by up to so many pixels, at the peak (Simard et al., ICDAR 2003)
-        brightness, contrast: change by up to this share, in [0, 1]
-        noise: this share of the pixels turns black or white (salt and pepper), in [0, 1]
-        cutout: gray square of this share of the side, in [0, 1] (DeVries and Taylor, arXiv
-            1708.04552)
-        mixup: mix pairs of images by a share drawn from Beta(mixup, mixup) (Zhang et al., arXiv
-            1710.09412); 0: never
+    Augmentation of training images (drawn for each image)
+        horizontal_flip, vertical_flip: flip half of the images
+        translation: shift by up to this number of pixels; by default (None), a tenth of the image
+            size, or 0 with a random crop
+        scale: zoom in or out by up to this fraction, in [0, 1)
+        crop: crop a random part with at least this fraction of the area, and stretch it to the full
+            size, in (0, 1]; 1 disables it
+        rotation: rotate by up to this number of degrees, in [0, 180]
+        elastic: elastic distortion with a maximum displacement of up to this number of pixels
+            (Simard et al., ICDAR 2003)
+        brightness, contrast: change by up to this fraction, in [0, 1]
+        noise: fraction of the pixels that become black or white (salt and pepper), in [0, 1]
+        cutout: side of a gray square, as a fraction of the image side, in [0, 1] (DeVries and
+            Taylor, arXiv 1708.04552)
+        mixup: mix pairs of images with a weight drawn from Beta(mixup, mixup) (Zhang et al., arXiv
+            1710.09412); 0 disables it
 
     Raises:
-        ValueError: if a choice is not understood; it names the choice and what is possible
+        ValueError: if an option is invalid; the message names the option and its possible values
     """
 
     backbone: str = "resnet18"
@@ -145,7 +151,7 @@ class Recipe:
         rate = 1e-3 if self.optimizer == "sgd" else 1e-4
         scratch = backbone.family.scratch_learning_rate
         self._fill(learning_rate=scratch if self.from_scratch else rate)
-        if isinstance(self.hidden, list):  # as JSON gives it back
+        if isinstance(self.hidden, list):  # from JSON
             object.__setattr__(self, "hidden", tuple(self.hidden))
         backbone.check_image_size(self.image_size)
         if self.resize != AUTO:
@@ -175,15 +181,15 @@ class Recipe:
 
     @property
     def augments(self) -> bool:
-        """Whether training images are changed at random."""
+        """Whether training images are augmented."""
         return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
 
     def shown_by(self, resize: str) -> Recipe:
-        """This recipe with a way to make images square, where that is left to the images."""
+        """Return this recipe with another value of `resize`, if that is "auto"."""
         return dataclasses.replace(self, resize=resize) if self.resize == AUTO else self
 
     def settled(self, labels: np.ndarray) -> Recipe:
-        """This recipe with its number of epochs, where that is left to the number of images.
+        """Return this recipe with a number of epochs, if that is None.
 
         Args:
             labels: (n,) class indexes of the training images
@@ -197,15 +203,15 @@ class Recipe:
         return dataclasses.replace(self, epochs=max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary; `Recipe(**d)` gives the recipe back."""
+        """Convert to a JSON-serializable dictionary; `Recipe(**d)` converts it back."""
         return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
 
 
 def check_choices(names: Sequence[str]) -> None:
-    """Refuse names that are not choices of a recipe.
+    """Raise an error if a name is not an option of `Recipe`.
 
     Raises:
-        ValueError: naming the most similar choices, or all
+        ValueError: naming the most similar options, or all
     """
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in names:
@@ -236,7 +242,7 @@ def _whole(low: int) -> Rule:
 
 
 def _in(interval: str, unit: str = "") -> Rule:
-    """A number in an interval as it is written, such as "[0, 1)"."""
+    """A number in an interval, written such as "[0, 1)"."""
     low, high = map(float, interval[1:-1].split(","))
     above, below = {"[": le, "(": lt}[interval[0]], {"]": le, ")": lt}[interval[-1]]
     return lambda x: _is_number(x) and above(low, x) and below(x, high), f"{unit}in {interval}"

@@ -1,4 +1,4 @@
-"""How images are best made square for a pretrained network: compared by its own features."""
+"""Choose how to resize images to squares for a pretrained network, by comparing its features."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .recipe import AUTO, Recipe
 
 MOST_IMAGES = 300
 MOST_KNOWN = 16
-LEAST_IMAGES, LEAST_OF_A_CLASS = 40, 4  # fewer say nothing
+LEAST_IMAGES, LEAST_OF_A_CLASS = 40, 4  # fewer images do not give a meaningful result
 BATCH = 16
-ALIKE = 0.02  # how far from a square an image may be, for squash and letterbox to be the same
+ALIKE = 0.02  # relative difference of the sides up to which an image counts as square
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found of the ways to make images square.
+    """Result of comparing resize methods.
 
     Attributes:
-        resize: the best
-        found: by way; "letterbox" is left out where images are square
-        images: how many were compared
+        resize: the best method
+        found: the result of each method; without "letterbox" if all images are square
+        images: number of images compared
     """
 
     resize: str
@@ -57,21 +57,21 @@ def compare_resizes(
     decode_options: DecodeOptions = DEFAULT,
     report: Report = lambda done, total, message: None,
 ) -> Comparison | None:
-    """Compare the ways to make images square, on features of at most 300 images.
+    """Compare resize methods on features of at most 300 images.
 
-    The way of the highest leave-one-out accuracy wins; ways that are not surely worse (by one
-    standard error of the difference of two) are compared by the squared error, which says more
-    about few images.
+    The method with the highest leave-one-out accuracy wins. Methods that are not significantly
+    worse (by one standard error of the difference) are compared by the squared error, which is more
+    informative for few images.
 
     Args:
         paths, labels: (N,) files and class indexes, -1 for none
-        network: whose features are compared; its own way does not matter
-        seed: of the images, as many of each class as there are
+        network: the network whose features are compared; its own resize method is ignored
+        seed: for drawing the images, with the same number from each class if possible
         decode_options: which unusual files are decoded
-        report: of how far it is
+        report: called to report progress
 
     Returns:
-        None if there are too few images to say: less than 40, or less than two classes of four
+        None if there are too few images: less than 40, or less than two classes of at least four
     """
     chosen = images_to_compare(labels, seed)
     if len(chosen) < LEAST_IMAGES:
@@ -85,21 +85,23 @@ def compare_resizes(
 
 
 def best_way(found: dict[str, LeaveOneOut]) -> str:
-    """The best of some ways: see `compare_resizes`."""
+    """Return the best method (see `compare_resizes`)."""
     first = max(found, key=lambda way: (found[way].accuracy, -found[way].error))
     rest = [way for way in found if not _is_worse(found[way], found[first])]
     return min(rest, key=lambda way: found[way].error)
 
 
 def _is_worse(one: LeaveOneOut, best: LeaveOneOut) -> bool:
-    """Whether one is less accurate than the best by more than a standard error."""
+    """Return whether a method is less accurate than the best by more than one standard error."""
     difference = best.correct.astype(np.float64) - one.correct
     return difference.mean() > difference.std() / np.sqrt(len(difference))
 
 
 def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Positions of images to compare, as many of each class as there are; classes of few images
-    are left out."""
+    """Return positions of images to compare, with the same number from each class if possible.
+
+    Classes with fewer than four images are left out.
+    """
     counts = np.bincount(labels[labels >= 0], minlength=1)
     large = np.flatnonzero(counts >= LEAST_OF_A_CLASS)
     if len(large) < 2:
@@ -109,7 +111,7 @@ def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
     if len(large) > most:
         large = np.sort(random.choice(large, most, replace=False))
     order = random.permutation(np.flatnonzero(np.isin(labels, large)))
-    rank = np.empty(len(order), np.int64)  # how many of its class were drawn before
+    rank = np.empty(len(order), np.int64)  # how many images of its class come before it
     for label in large:
         own = labels[order] == label
         rank[own] = np.arange(own.sum())
@@ -119,13 +121,13 @@ def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
 def features_by_way(
     paths: list[str], network: Network, options: DecodeOptions, report: Report
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features (n, C) by each way, and which images could be decoded, (N,) bool.
+    """Return features (n, C) for each method, and a mask (N,) bool of images that can be decoded.
 
     Args:
         paths: files
-        network: that sees them
+        network: computes the features
         options: which unusual files are decoded
-        report: of how far it is
+        report: called to report progress
     """
     work = partial(_squares, size=network.image_size, options=options)
     rows: dict[str, list[np.ndarray]] = {way: [] for way in RESIZES}
@@ -153,7 +155,7 @@ def features_by_way(
 def _pooled(
     network: Network, squares: list[dict[str, np.ndarray]], way: str, rows: dict[str, list]
 ) -> np.ndarray:
-    """Features of a batch by a way; what is the same as another way is not computed again."""
+    """Return the features of a batch for a method, or those of "squash" if these are the same."""
     if all(way not in one for one in squares):
         return rows["squash"][-1]
     pixels = np.stack([one.get(way, one["squash"]) for one in squares])
@@ -164,9 +166,9 @@ def _pooled(
 
 
 def _squares(path: str, size: int, options: DecodeOptions) -> dict[str, np.ndarray] | None:
-    """An image made square by each way, decoded once; None if it cannot be.
+    """Decode an image once and resize it with each method; None if it cannot be decoded.
 
-    A square image has no "letterbox": that is the same as to squash it.
+    A square image has no "letterbox", which would be the same as "squash".
     """
     try:
         image = decode(path, max(smallest_side(way, size) for way in RESIZES), options).image
@@ -177,12 +179,12 @@ def _squares(path: str, size: int, options: DecodeOptions) -> dict[str, np.ndarr
     return {way: to_square(image, size, way) for way in ways}
 
 
-# What was found in this process: a verb that follows another asks the same.
+# Results in this process: several verbs in a row need the same comparison.
 _known: dict[str, Comparison] = {}
 
 
 def _key(recipe: Recipe, paths: Sequence[str], labels: np.ndarray, options: DecodeOptions) -> str:
-    """Tells comparisons apart: by network, and by the images as they are now."""
+    """Return a digest that identifies a comparison: the network, and the images as they are now."""
     facts = [recipe.backbone, recipe.weights, recipe.image_size, labels.tolist(), options]
     for path in (recipe.weights, *paths):
         try:
@@ -204,18 +206,20 @@ def settle_resize(
     report: Report = lambda done, total, message: None,
     otherwise: str = "crop",
 ) -> Recipe:
-    """A recipe whose way to make images square is named: where that was left to the images, they
-    are compared (see `compare_resizes`), and what is chosen is printed.
+    """Return a recipe whose resize method is set.
+
+    If `recipe.resize` is "auto", the methods are compared on the images (see `compare_resizes`),
+    and the choice is printed.
 
     Args:
-        recipe: any
-        paths, labels: of the images to train on
-        device: such as "cpu" or "cuda"; None picks
+        recipe: any recipe
+        paths, labels: of the training images
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
         decode_options, report: see `compare_resizes`
-        otherwise: what is chosen where images are too few
+        otherwise: the method if there are too few images
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: if its weights cannot be had
+        ValueError, FileNotFoundError, ConnectionError: if its weights cannot be loaded
     """
     if recipe.resize != AUTO:
         return recipe

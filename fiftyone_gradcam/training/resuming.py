@@ -1,4 +1,4 @@
-"""Whether, and how, a training that was interrupted is resumed."""
+"""Checks and settings for resuming an interrupted training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..training.recipes import make_recipe
 
 
 def check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
-    """Refuse a new training where an interrupted one of its key would be lost."""
+    """Raise an error if a new training would overwrite an interrupted one with the same key."""
     if os.path.exists(state_path) and not may_replace:
         raise ValueError(
             f"A training {key!r} of this dataset was interrupted. Pass resume=True to resume "
@@ -21,10 +21,10 @@ def check_not_interrupted(state_path: str, key: str, may_replace: bool) -> None:
 
 
 def is_recorded(history: list[dict], state: dict) -> bool:
-    """Whether a recorded run is all that the training of a state has come to.
+    """Return whether the recorded run contains everything that the training in a state has done.
 
-    It is not where the process was killed before it recorded the run, or while it was training one
-    that is to replace another.
+    It does not if the process was killed before it recorded the run, or during a training that
+    replaces a recorded run.
     """
     rows = [json.dumps(row, sort_keys=True) for row in history]
     own = [json.dumps(row, sort_keys=True) for row in state["history"]]
@@ -34,7 +34,7 @@ def is_recorded(history: list[dict], state: dict) -> bool:
 def resumed_recipe(
     state: dict, recipe: str | Recipe | None, choices: dict, is_recorded: bool
 ) -> Recipe:
-    """The recipe that a training began with, with more epochs if these are asked for."""
+    """Return the recipe of the interrupted training, with more epochs if requested."""
     began = Recipe(**state["recipe"])
     given = make_recipe(recipe or began, **choices)
     if given.epochs is None:
@@ -55,7 +55,7 @@ def resumed_recipe(
 
 
 def check_same_data(state: dict, classes: list[str], digest: str) -> None:
-    """Refuse to resume with other classes; say so if images or labels have changed."""
+    """Raise an error if the classes differ; print a message if images or labels have changed."""
     if classes != state["classes"]:
         raise ValueError(
             f"This training began with the classes {some(state['classes'])}; now there are "

@@ -1,4 +1,4 @@
-"""What a training reads: batches of pictures, or features that were computed once."""
+"""Data sources of a training: batches of images, or of features that are computed once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Labelled:
     Attributes:
         images: image files
         labels: (N,) int64, class index of each image
-        positions: which of the images are meant; None for all
+        positions: positions of the images to use; by default (None), all
     """
 
     images: Images
@@ -43,7 +43,7 @@ class Labelled:
         return len(self.positions)
 
     def shown_by(self, resize: str) -> Labelled:
-        """The same, with images made square in another way."""
+        """Return the same images and labels with another resize method."""
         return replace(self, images=self.images.shown_by(resize))
 
 
@@ -53,8 +53,8 @@ class Batch:
 
     Attributes:
         inputs: normalized images or features (n, ...)
-        targets: class indexes (n,), or shares of classes (n, K) of mixed images
-        positions: (n,) which images
+        targets: class indexes (n,), or for mixed images the share of each class (n, K)
+        positions: (n,) positions of the images
     """
 
     inputs: torch.Tensor
@@ -63,19 +63,19 @@ class Batch:
 
     @property
     def labels(self) -> torch.Tensor:
-        """(n,) the class, or that of the larger share."""
+        """(n,) the class of each image, or the one with the larger share."""
         return self.targets if self.targets.ndim == 1 else self.targets.argmax(1)
 
 
 class Pictures:
-    """Batches of decoded, augmented and normalized images; read by the whole network.
+    """Batches of decoded, augmented and normalized images, for the whole network.
 
     Args:
         data: the images
         recipe: batch size and augmentation
         num_classes: number of classes K
-        backbone: how images are normalized
-        device: where batches go
+        backbone: defines the normalization
+        device: the device of the batches
     """
 
     def __init__(
@@ -85,15 +85,15 @@ class Pictures:
         self.backbone, self.device = backbone, device
 
     def reader(self, model: nn.Module) -> nn.Module:
-        """What makes logits of a batch's inputs."""
+        """Return the module that computes logits from the inputs of a batch."""
         return model
 
     def batches(
         self, order: np.ndarray, random: np.random.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield batches in an order of positions; with `random` they are augmented."""
+        """Yield batches for a sequence of positions, augmented if `random` is given."""
         source, processes = self.data.images, 0
-        if self.device.type != "cpu":  # which would share its processors with them
+        if self.device.type != "cpu":  # on a CPU, they would compete with the network
             processes = decoding_processes(sum(not source.is_kept(i) for i in order))
         for batch in source.batches(self.recipe.batch_size, order, processes):
             labels = torch.from_numpy(self.data.labels[batch.positions]).to(self.device)
@@ -107,12 +107,12 @@ class Pictures:
             yield Batch(self.backbone.normalize(images), labels, batch.positions)
 
     def run_pass(self, model: nn.Module, sink: Sink, advance: Callable[[int], None]) -> None:
-        """Show a network all images, without augmentation.
+        """Run a network over all images, without augmentation.
 
         Args:
-            model: in the mode that it is to be used in
-            sink: takes what it wants
-            advance: called with the number of images done, batch by batch
+            model: the network, in the mode to use
+            sink: receives each batch
+            advance: called after each batch with its number of images
         """
         before = 0
 
@@ -128,7 +128,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class InTraining:
-    """A network that is being trained, as a pass sees it (see `passes.seen.Classifier`)."""
+    """Adapter of a network in training for passes (see `passes.seen.Classifier`)."""
 
     module: nn.Module
     backbone: Backbone
@@ -136,23 +136,23 @@ class InTraining:
 
     @property
     def splitter(self) -> Splitter:
-        """Where it is split."""
+        """The way the network is split at its target layer."""
         return splitter_of(self.backbone)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 images (N, 3, S, S) as the network wants them."""
+        """Normalize uint8 images (N, 3, S, S) for the network."""
         return self.backbone.normalize(images.to(self.device))
 
 
 class Features:
-    """Batches of what the new layers see, computed once; read by the new layers alone.
+    """Batches of features computed once, for the new layers alone.
 
     Args:
         data: the images
         recipe: batch size
-        backbone: which layers are new
+        backbone: defines which layers are new
         values: features (n, ...) on the device
-        positions: (n,) the images that they are of
+        positions: (n,) positions of their images
     """
 
     def __init__(
@@ -169,18 +169,18 @@ class Features:
         self.rows[positions] = np.arange(len(positions))
 
     def reader(self, model: nn.Module) -> nn.Module:
-        """What makes logits of a batch's inputs."""
+        """Return the module that computes logits from the inputs of a batch."""
         return new_layers(model, self.backbone.family.last_layer, self.backbone.family.after)
 
     def averages(self) -> tuple[np.ndarray, np.ndarray]:
-        """The features averaged over cells (n, C), and the positions of their images (n,)."""
+        """Return the features averaged over cells (n, C), and the positions of the images (n,)."""
         values = self.values.flatten(2).mean(2) if self.values.ndim > 2 else self.values
         return values.float().cpu().numpy(), self.positions
 
     def batches(
         self, order: np.ndarray, random: np.random.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield batches in an order of positions."""
+        """Yield batches for a sequence of positions."""
         order = order[self.rows[order] >= 0]
         for start in range(0, len(order), self.recipe.batch_size):
             chosen = order[start : start + self.recipe.batch_size]
@@ -193,11 +193,11 @@ class Features:
 def read_features(
     model: nn.Module, backbone: Backbone, inputs: Iterable[torch.Tensor]
 ) -> Iterator[torch.Tensor]:
-    """What the new layers see of each batch of normalized images.
+    """Yield the input of the new layers for each batch of normalized images.
 
     Args:
-        model: put into eval mode
-        backbone: what it is
+        model: the network; set to eval mode
+        backbone: its architecture
         inputs: batches (n, 3, S, S) on the model's device
     """
     model.eval()
@@ -214,12 +214,12 @@ def read_features(
 
 
 class _NewLayersInputs(Sink):
-    """Keeps what the new layers see of each image, on the device."""
+    """Keep the input of the new layers for each image, on the device."""
 
     def __init__(self, entry: nn.Module):
         self.found: list[tuple[int, torch.Tensor]] = []
         self.order: list[np.ndarray] = []
-        self._local = threading.local()  # threads run the network side by side
+        self._local = threading.local()  # several threads run the network at the same time
         self.hook = entry.register_forward_pre_hook(self._keep)
 
     def _keep(self, _: nn.Module, inputs: tuple) -> None:
@@ -228,7 +228,7 @@ class _NewLayersInputs(Sink):
     def compute(self, seen: Seen) -> None:
         """See `Sink`."""
         seen.logits  # noqa: B018 (runs the network, and with it the hook)
-        # Left on the device, where they are needed; batches may be done in another order.
+        # Stays on the device, where it is needed; batches may finish in another order.
         self.found.append((int(seen.positions[0]), self._local.__dict__.pop("inputs")))
 
     def take(self, positions: np.ndarray, value: None) -> None:
@@ -236,7 +236,7 @@ class _NewLayersInputs(Sink):
         self.order.append(positions)
 
     def in_order(self) -> list[torch.Tensor]:
-        """What was kept of each batch, in the order of the pass."""
+        """Return the kept inputs of each batch, in the order of the pass."""
         found = dict(self.found)
         return [found[int(positions[0])] for positions in self.order]
 
@@ -244,12 +244,12 @@ class _NewLayersInputs(Sink):
 def compute_features(
     model: nn.Module, pictures: Pictures, advance: Callable[[int], None]
 ) -> Features:
-    """Read the features of all images of a source, once.
+    """Compute the features of all images of a source once.
 
     Args:
-        model: put into eval mode
-        pictures: which images; they are not augmented
-        advance: called with the number of images done, batch by batch
+        model: the network; set to eval mode
+        pictures: the images; they are not augmented
+        advance: called after each batch with its number of images
     """
     model.eval()
     last_layer = pictures.backbone.family.last_layer

@@ -1,4 +1,4 @@
-"""How long a training will take, from a short measurement."""
+"""Estimate the duration of a training from a short measurement."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .learner import Learner, Sums
 from .recipe import Recipe
 from .sources import Labelled, Pictures
 
-MOST_IMAGES = 8  # in a batch that is measured
+MOST_IMAGES = 8  # in a measured batch, at most
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds for an image, and where.
+    """Measured seconds per image.
 
     Attributes:
-        device: such as "cpu" or "cuda"
-        decode: of reading it, by all threads together
-        learn: of learning from it
-        look: of a look at it
+        device: the torch device, such as "cpu" or "cuda"
+        decode: for decoding, with all threads together
+        learn: for a training step
+        look: for an evaluation
     """
 
     device: str
@@ -37,20 +37,20 @@ class Speed:
 def measure_speed(
     recipe: Recipe, num_classes: int, paths: Sequence[str], device: str | None = None
 ) -> Speed:
-    """Learn from a few images twice, and take the time of the second go.
+    """Train on a few images twice, and time the second run.
 
     Args:
-        recipe: what to do; its weights are left out, for they make no difference
+        recipe: the settings; its weights are not loaded, because they do not affect the speed
         num_classes: number of classes K
         paths: some of the training images
-        device: such as "cpu" or "cuda"; None picks
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
 
     Raises:
         ValueError: if none of the images can be decoded, or they are too small for the network
     """
     device = pick_device(device)
     count = min(recipe.batch_size, MOST_IMAGES, len(paths))
-    # Without weights nothing is frozen: learning with some frozen stages takes less than this.
+    # Nothing is frozen without weights. With some frozen stages, training is faster than this.
     is_frozen, measured = recipe.freeze == "backbone", {"weights": "none", "freeze": "none"}
     recipe = replace(recipe, batch_size=count, class_balance="none", **measured)
     labels = np.arange(count) % num_classes
@@ -68,7 +68,7 @@ def measure_speed(
         start = time.perf_counter()
         for batch in source.batches(data.positions, random):
             learner.learn(batch, reader, sums, 1.0)
-        sums.read()  # a GPU is waited for
+        sums.read()  # waits for the GPU
         return time.perf_counter() - start
 
     start = time.perf_counter()
@@ -84,11 +84,11 @@ def measure_speed(
 
 
 def estimate_seconds(speed: Speed, recipe: Recipe, train_images: int, val_images: int) -> float:
-    """How long a training takes, without the start.
+    """Estimate the duration of a training in seconds, without its startup.
 
     Args:
-        speed: as measured
-        recipe: with its number of epochs settled
+        speed: the measured speed
+        recipe: the settings; `epochs` must be set
         train_images, val_images: numbers of images
     """
     every = recipe.validate_every

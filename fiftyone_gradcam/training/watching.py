@@ -1,4 +1,4 @@
-"""Heatmaps through training: how the focus of a network moved, epoch by epoch."""
+"""Heatmaps during training: how the attention of a network changes from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..passes.sinks import Logits, Sink
 from .recipe import Recipe
 from .sources import InTraining
 
-COLUMNS = 12  # epochs in a strip, at most
+COLUMNS = 12  # maximum number of epochs in a strip
 CELL = 160
 
 MAPS, STRIP = "watch.npz", "watch.png"
 
 
 class _Maps(Sink):
-    """Keeps the map of a class of each image."""
+    """Keep the map of a given class for each image."""
 
     splits = explains = True
 
@@ -47,13 +47,13 @@ class _Maps(Sink):
 
 
 class Watch:
-    """Keeps a map of each watched sample, of its own label, at each epoch.
+    """Stores a heatmap of each selected sample, for its label, after each epoch.
 
     Args:
         ids: of the samples
-        paths, labels: of each: its file, and its label, one of `classes`
+        paths, labels: the file of each sample, and its label, one of `classes`
         classes: in the order of the logits
-        recipe: what is trained
+        recipe: the settings of the training
         decode_options: which unusual files are decoded
 
     Raises:
@@ -91,7 +91,7 @@ class Watch:
         self.predicted: list[np.ndarray] = []
 
     def __call__(self, model: nn.Module, epoch: int) -> None:
-        """Look at the model as it is after an epoch; 0 is that of the new layers alone."""
+        """Store the heatmaps of the model after an epoch; 0 is that of the new layers alone."""
         device = next(model.parameters()).device
         network = InTraining(model, get_backbone(self.recipe.backbone), device)
         maps, logits = _Maps(self.targets), Logits(len(self.ids))
@@ -103,7 +103,7 @@ class Watch:
         self.predicted.append(scores.argmax(1).numpy())
 
     def state(self) -> dict:
-        """What was kept so far, of tensors and plain values."""
+        """Return everything stored so far as tensors and plain values."""
         return {
             "ids": self.ids,
             "epochs": self.epochs,
@@ -113,16 +113,16 @@ class Watch:
         }
 
     def restore(self, state: dict) -> None:
-        """Go on where a state was taken."""
+        """Resume from a state."""
         self.epochs = list(state["epochs"])
         for name in ("maps", "scores", "predicted"):
             setattr(self, name, [x.numpy() for x in state[name]])
 
     def save(self, folder: str) -> dict:
-        """Write the maps and a strip of pictures; each file appears only when it is complete.
+        """Write the maps and a sheet of overlays; each file appears only when it is complete.
 
         Returns:
-            what is recorded with the run: ids, and the paths of both files
+            what is recorded with the run: the ids, and the paths of both files
         """
         paths = {name: os.path.join(folder, name) for name in (MAPS, STRIP)}
         with whole_file(paths[MAPS]) as part, open(part, "wb") as file:
@@ -140,7 +140,7 @@ class Watch:
         return {"ids": self.ids, "maps": paths[MAPS], "strip": paths[STRIP]}
 
     def strip(self):
-        """A row for each sample: the image, and its overlay at each epoch (or some of them)."""
+        """Return a sheet with a row per sample: the image, and its overlays of up to 12 epochs."""
         columns = np.unique(
             np.linspace(0, len(self.maps) - 1, min(COLUMNS, len(self.maps))).round().astype(int)
         )

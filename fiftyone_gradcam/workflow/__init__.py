@@ -1,1 +1,1 @@
-"""The verbs: the whole loop from folders to suspicious labels, as plain functions."""
+"""The public functions, from importing folders to finding wrong labels."""

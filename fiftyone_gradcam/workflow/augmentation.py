@@ -1,4 +1,4 @@
-"""What a network sees in training: images as a recipe augments them, on a sheet."""
+"""Preview the augmentation of a recipe as a picture."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
 
 SHEET = "augmentation.png"
-MOST = 100  # samples, and copies of each
-CELLS = (128, 256)  # pixels of a picture on the sheet: those of the image, within these limits
+MOST = 100  # maximum number of samples, and of copies of each
+CELLS = (128, 256)  # minimum and maximum size in pixels of an image in the picture
 
 Samples = fo.core.collections.SampleCollection
 
@@ -41,35 +41,37 @@ def preview_augmentation(
     overwrite: bool = False,
     **choices,
 ) -> str:
-    """Write a sheet of images as a recipe changes them in training.
+    """Write a picture of sample images as a recipe augments them in training.
 
-    Each row holds a sample: first as the network sees it elsewhere, squared but not augmented,
-    then augmented again for each copy. With mixup the copies are mixtures of the samples of the
-    sheet.
+    Each row shows one sample: first the resized image without augmentation, then augmented copies
+    of it. With mixup, the copies are mixtures of the samples in the picture.
 
     Args:
-        samples: a dataset or view; those tagged "train" are shown if there are any, else all, one
-            of each class in turn, drawn by the recipe's seed
-        recipe: the name of a recipe, or a `Recipe`
-        path: of the PNG file; None takes `augmentation.png` in the plugin's folder for the
-            dataset, and replaces it. Folders are made if need be
-        count: samples, from 1 to 100; images that cannot be decoded give way to others
-        copies: augmented versions of each sample, from 1 to 100
-        label_field: the samples' own labels; samples without one are left out, as in training
-        overwrite: replace a file that is at `path` already
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe
+        samples: a dataset or view; samples tagged "train" are shown if there are any, else all
+            samples; they are drawn with the seed of the recipe, one of each class in turn
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default"
+        path: path of the PNG file; by default (None), `augmentation.png` in the plugin's folder for
+            the dataset, which is replaced. Missing folders are created
+        count: number of samples, from 1 to 100; images that cannot be decoded are replaced by
+            others
+        copies: number of augmented copies of each sample, from 1 to 100
+        label_field: field with the labels of the samples; samples without a label are left out, as
+            in training
+        overwrite: replace the file at `path` if it exists
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe`, such as `epochs=10`, which
+            replace those of `recipe`
 
     Returns:
-        path of the file
+        the path of the file
 
     Raises:
-        ValueError: if a choice is not understood, if there is a file at `path`, or if no sample
-            has a label and an image that can be decoded
+        ValueError: if an option is invalid, if the file at `path` exists, or if no sample has both
+            a label and an image that can be decoded
     """
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
-    # Weights change no picture, and a recipe may ask for a download of them.
+    # Weights do not matter for augmentation, and could have to be downloaded.
     recipe = make_recipe(recipe, **{**choices, "weights": "none"})
     for name, value in (("count", count), ("copies", copies)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
@@ -107,7 +109,8 @@ def _checked(path: str, overwrite: bool) -> str:
 def _drawn(
     samples: Samples, recipe: Recipe, count: int, label_field: str
 ) -> tuple[torch.Tensor, list[str]]:
-    """The first decodable samples of a draw: uint8 images (n, 3, S, S), and their labels."""
+    """Draw samples, and load the first of them that can be decoded: uint8 images (n, 3, S, S), and
+    their labels."""
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     by_class = {name: [] for name in fields.class_counts(labels)}
@@ -133,7 +136,7 @@ def _drawn(
 
 
 def _augmented(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) -> torch.Tensor:
-    """A batch as a training step would see it."""
+    """Augment a batch as a training step does."""
     changed = augment(images, recipe, random)
     if recipe.mixup:
         changed, _ = mix(changed, torch.zeros(len(images), dtype=int), 1, recipe.mixup, random)

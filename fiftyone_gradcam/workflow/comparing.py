@@ -1,4 +1,4 @@
-"""Compare two runs on the same samples, with the labels as they are now."""
+"""Compare two runs on the same samples, with their current labels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Samples = fo.core.collections.SampleCollection
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same samples.
+    """The result of `compare_runs`: two runs on the same samples.
 
     Attributes:
         a, b: keys of the runs
-        pairs: on how many samples each is right
-        classes: the same for the samples of each class
-        words: the outcome in a sentence
-        notes: what is to be known of it
-        fixed, broken, both_wrong: samples that `b` alone gets right, that `a` alone gets right,
-            and that neither does
+        pairs: numbers of samples that each run classifies correctly
+        classes: the same numbers for the samples of each class
+        words: the result in one sentence
+        notes: remarks on the result, such as samples that were left out
+        fixed, broken, both_wrong: views of the samples that only `b` classifies correctly, that
+            only `a` classifies correctly, and that neither does
     """
 
     a: str
@@ -74,29 +74,32 @@ def compare_runs(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Comparison:
-    """Compare two runs on the same samples, with the labels as they are now.
+    """Compare two runs on the same samples, with their current labels.
 
-    What a run has predicted already is read; the other samples are predicted now, and nothing is
-    written. McNemar's exact test says whether the images are enough to prefer one of them.
+    Stored predictions of the runs are used. The other samples are predicted now, and nothing is
+    written. McNemar's exact test shows whether the difference between the runs is significant.
 
     Args:
-        samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
-            else all
-        a, b: the runs, or their keys
-        label_field: the samples' labels; None takes those that `a` was trained on
-        include_excluded: also take samples that reviews have excluded or called unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        samples: a dataset or view; of a dataset, the samples tagged "test" are used, or else those
+            tagged "val", or else all samples
+        a, b: the two runs, or their keys
+        label_field: field with the labels of the samples; by default (None), the field that `a` was
+            trained on
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        the `Comparison`: on how many samples each run is right, for each class too, and views of
-        the samples that are fixed, broken, and wrong in both; printing it says all that in words
+        the `Comparison`: how many samples each run classifies correctly, in total and for each
+        class, and views of the samples that are fixed, broken, and wrong in both; print it for a
+        summary
 
     Raises:
-        ValueError: if there is no such run, both are the same, or no sample has a label
-        FileNotFoundError: if a checkpoint is gone
+        ValueError: if there is no such run, both runs are the same, or no sample has a label
+        FileNotFoundError: if the checkpoint of a run does not exist
     """
     dataset = fields.root_dataset(samples)
     first, second = runs.load_run(dataset, a), runs.load_run(dataset, b)
@@ -135,35 +138,35 @@ def compare_runs(
 def held_out(
     samples: Samples, label_field: str, include_excluded: bool
 ) -> tuple[Samples, list[str]]:
-    """The samples that runs are compared on, and notes about them.
+    """Return the samples to compare runs on, and notes about them.
 
     Args:
-        samples: as `compare_runs` takes them
-        label_field: of the labels that they must have
-        include_excluded: also those that reviews have left out
+        samples: a dataset or view, as in `compare_runs`
+        label_field: field with the labels of the samples
+        include_excluded: also use samples that were excluded or marked unclear in a review
     """
     notes, chosen = [], fields.whole(samples)
     if isinstance(samples, fo.Dataset):
         tag = next((x for x in ("test", "val") if len(samples.match_tags(x).limit(1))), None)
         chosen = samples.match_tags(tag) if tag else samples
         if tag:
-            notes.append(f"Only the samples tagged {tag!r} are taken")
+            notes.append(f"Only the samples tagged {tag!r} are used")
     path = fields.label_path(fields.root_dataset(samples), label_field)
     if out := {} if include_excluded else left_out(chosen):
         chosen = chosen.exclude([i for ids in out.values() for i in ids])
         notes.append(f"Left out by reviews: {left_out_words(out)}")
     if not any(chosen.values(path)):
-        raise ValueError(f"None of these samples has a label in {label_field!r} to judge runs by")
+        raise ValueError(f"None of these samples has a label in {label_field!r}")
     if trained := len(chosen.match_tags("train")):
         notes.append(
-            f"{trained} of the samples are tagged 'train': runs know the images that they were "
-            f"trained on"
+            f"{trained} of the samples are tagged 'train': accuracy on training images says little "
+            f"about new images"
         )
     return chosen, notes
 
 
 def _right(found: ClassProbabilities, labels: list[str | None]) -> np.ndarray:
-    """Whether the most probable class is the label (N,)."""
+    """Whether the most probable class is the label: (N,) bool."""
     return np.array([p == y for p, y in zip(found.predicted, labels, strict=True)])
 
 
@@ -175,7 +178,7 @@ def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[s
         )
     for run in (a, b):
         if unknown := [x for x in labels if x not in run.classes]:
-            notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")
+            notes.append(f"{run.key!r} has no class {some(unknown)}: these samples count as wrong")
     if a.val_accuracy is not None and b.val_accuracy is not None:
         differs = difference({a.key: a.measured, b.key: b.measured})
         if differs:

@@ -1,4 +1,4 @@
-"""Decide about labels, and take decisions back."""
+"""Record decisions about labels, and undo them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset.decisions import decide, undo
+from ..dataset.decisions import decide
 from ..dataset.fields import root_dataset, whole
 from ..dataset.review_state import (
     SUGGESTION,
@@ -18,6 +18,7 @@ from ..dataset.review_state import (
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
+from ..dataset.undoing import undo
 from ..progress import some
 from ..similar import did_you_mean
 
@@ -35,33 +36,34 @@ def review(
     shown: str | Mapping[str, str | None] | None = None,
     source: str = "Python",
 ) -> list[Review]:
-    """Decide about the labels of some samples; about all of them, or none.
+    """Record a decision about the labels of samples: of all of them, or of none if one is refused.
 
-    Each decision is stored at once, with the label itself: in the field `review` (decision, old and
-    new label, source, time, and the evidence at that time) and in `review_history`, which
-    `list_reviews` reads and `undo_review` goes back by. The label keeps its id and attributes. What
-    follows from stored scores follows: `label_score` of predictions becomes the probability of the
-    new label; `label_quality` becomes 1 for a label that is accepted, relabeled or kept, and is
-    removed for one that is unclear or excluded. Unclear and excluded samples are left out of
-    `split`, `fine_tune`, `evaluate` and `compare_runs`, unless `include_excluded` is true.
+    Each decision is stored together with the label: in the field `review` (decision, old and new
+    label, source, time, and the evidence at that time), and in `review_history`, which
+    `list_reviews` and `undo_review` use. The label keeps its id and attributes. Stored scores are
+    updated: `label_score` of predictions becomes the probability of the new label; `label_quality`
+    becomes 1 for a label that is accepted, relabeled or kept, and is removed for one that is
+    unclear or excluded. Unclear and excluded samples are left out of `split`, `fine_tune`,
+    `evaluate` and `compare_runs`, unless `include_excluded` is true.
 
     Args:
-        samples: a dataset or view, or a sample
-        decision: "accept" (the label becomes the suggested one), "relabel" (it becomes `label`),
-            "keep" (it is right), "unclear" (nobody can tell), or "exclude" (do not use the image)
-        label: the new label, of "relabel"
-        new_class: let `label` be a class that there is not yet
-        label_field: the labels to decide about; None takes those that `find_label_issues` judged,
-            or that were imported
-        shown: the label as you saw it, or labels by sample id: it is refused if it has changed
-        source: where the decision is made, for the record
+        samples: a dataset, a view, or one sample
+        decision: "accept" (use the suggested label), "relabel" (use `label`), "keep" (the label is
+            right), "unclear" (the right label is not clear), or "exclude" (do not use the image)
+        label: the new label, for "relabel" only
+        new_class: allow a `label` that is not a class yet
+        label_field: field with the labels to review; by default (None), the labels that
+            `find_label_issues` judged, or else the imported labels
+        shown: the label that you saw, or a dictionary of labels by sample id; the decision is
+            refused if the label has changed since
+        source: where the decision was made, for the record
 
     Returns:
         the decisions, in the order of the samples
 
     Raises:
-        ValueError: if there is no such decision or class, if a sample is gone, has no suggestion,
-            or its label is not what was shown, or if there are no samples. Nothing is changed then
+        ValueError: if there are no samples, there is no such decision or class, or a sample was
+            deleted, has no suggestion, or has another label than `shown`; nothing is changed
     """
     samples = _collection(samples)
     dataset = root_dataset(samples)
@@ -71,9 +73,7 @@ def review(
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
-        needs = (
-            "needs label=, the class that the image is of" if label is None else "takes no label"
-        )
+        needs = "needs label=, the class of the image" if label is None else "cannot have a label"
         raise ValueError(f"The decision {decision!r} {needs}")
     ids = _ids(samples)
     with reviewing(dataset):
@@ -95,20 +95,21 @@ def review(
 
 @checked
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
-    """Take the last decisions about a dataset back: labels, scores and `review` are what they were.
+    """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    What was decided in one call of `review` is taken back in one.
+    Decisions of the same call of `review` are undone together. Either all requested calls are
+    undone, or none.
 
     Args:
         samples: the dataset, or a view of it
-        count: how many calls of `review` to take back, at least 1; all if there are fewer
+        count: number of calls of `review` to undo, at least 1; all if there are fewer
 
     Returns:
-        the decisions that are undone, latest first
+        the decisions that were undone, latest first
 
     Raises:
-        ValueError: if there is nothing to undo, or if somebody has changed a label since it was
-            reviewed; that label and its decision stay
+        ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
+            is changed
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -121,26 +122,26 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
 
 def _collection(samples: Samples | fo.Sample) -> Samples:
-    """Samples as a view, where a single one is given."""
+    """Convert a single sample to a view."""
     if not isinstance(samples, fo.Sample):
         return samples
     if samples._dataset is None:
         raise ValueError(
-            f"The sample of {samples.filepath!r} is in no dataset: it has been deleted, or was "
-            f"never added. Choose one of a dataset"
+            f"The sample of {samples.filepath!r} is not in a dataset: it was deleted, or never "
+            f"added. Choose a sample of a dataset"
         )
     return samples._dataset.select(samples.id)
 
 
 def _ids(samples: Samples) -> list[str]:
-    """Ids of the samples, among them those that a view names and that are gone."""
+    """Ids of the samples, including deleted samples that a view selects by id."""
     ids = samples.values("id")
     for stage in () if isinstance(samples, fo.Dataset) else samples._stages:
         if isinstance(stage, fo.Select):
             there = set(root_dataset(samples).select(stage.sample_ids).values("id"))
             ids += [i for i in stage.sample_ids if i not in there]
     if not ids:
-        raise ValueError("There are no samples to decide about: this view is empty")
+        raise ValueError("There are no samples to review: this view is empty")
     return ids
 
 
@@ -159,7 +160,7 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if columns.suggestion is None:
         raise ValueError(
             f"{root_dataset(samples).name!r} has no suggestions for the labels in "
-            f"{columns.label_field!r}. Call find_label_issues() first, or say the label: "
+            f"{columns.label_field!r}. Call find_label_issues() first, or give the label: "
             f"review(samples, 'relabel', label=...)"
         )
     names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
@@ -167,6 +168,6 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
-            f"accept: {some(missing)}. Nothing is decided; choose those that have one, such as "
-            f"samples.exists({SUGGESTION!r})"
+            f"accept: {some(missing)}. Nothing was changed; choose samples with a suggestion, such "
+            f"as samples.exists({SUGGESTION!r})"
         )

@@ -1,4 +1,4 @@
-"""Embeddings: what a network sees in each image, for the user and for FiftyOne Brain."""
+"""Embeddings: the features of each image by a network, for users and for FiftyOne Brain."""
 
 from __future__ import annotations
 
@@ -37,35 +37,40 @@ def compute_embeddings(
     progress: Progress = None,
     delegate: bool = False,
 ) -> np.ndarray:
-    """What a network sees in each image: the means over the cells of its target tensor.
+    """Compute the features of each image by a network: the spatial mean of its target tensor.
 
-    They are what `find_label_issues`, `find_leaks` and `split` compare images by, and what
-    `predict` leaves behind: each is computed once for each network and file, and kept with the
-    dataset as float16. FiftyOne Brain takes them: `fob.compute_similarity(dataset,
-    embeddings=field, backend="sklearn")`.
+    `find_label_issues`, `find_leaks` and `split` compare images by these features, and `predict`
+    stores them. They are computed once for each network and file, and stored with the dataset as
+    float16. You can pass them to FiftyOne Brain: `fob.compute_similarity(dataset, embeddings=field,
+    backend="sklearn")`.
 
     Args:
         samples: a dataset or view
-        run_or_backbone: a run, or its key; or a network; or the name of a backbone, such as
-            "mobilenet_v2", to use it as it was pretrained
-        field: field to write them to, as vectors; None writes none
-        weights: of a backbone: "imagenet" (as if None), or the path of a file
-        resize: how a backbone is shown images: "crop" (as if None), "squash" or "letterbox"
+        run_or_backbone: a run or its key, a `Network`, or the name of a backbone, such as
+            "mobilenet_v2", to use it with pretrained weights
+        field: vector field to write the embeddings to; by default (None), they are not written to a
+            field
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file
+        resize: how images are resized for a pretrained backbone: "crop" (the default), "squash" or
+            "letterbox"
         overwrite: also replace a field that this plugin did not write, and embeddings of another
-            network of other samples than these
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+            network, including those of samples that are not in `samples`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        (N, C) float32 in the order of the samples; rows of NaN for images that cannot be decoded,
-        which are named, and have no vector in the field
+        an array (N, C) of float32, in the order of the samples. Rows of images that cannot be
+        decoded are NaN; these images are reported, and have no vector in the field
 
     Raises:
-        ValueError: if there is no such run or backbone, if no image can be decoded, or if the
-            field is taken
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if there is no such run or backbone, if no image can be decoded, or if the field
+            exists
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -89,10 +94,11 @@ def network_of(
     resize: str | None,
     device: str | None,
 ) -> tuple[Network, runs.Run | None]:
-    """The network that is meant, and the run that it is of; see `compute_embeddings`.
+    """Return the network for `compute_embeddings`, and its run if it has one.
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: if it cannot be had
+        ValueError, FileNotFoundError, ConnectionError: if there is no such network, or its weights
+            cannot be loaded
     """
     dataset = fields.root_dataset(samples)
     if isinstance(run_or_backbone, Network):
@@ -106,7 +112,7 @@ def network_of(
         return run.network(device), run
     if weights in (None, "none") and not BACKBONES[name].has_imagenet_weights:
         raise ValueError(
-            f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
+            f"{name!r} has no pretrained weights. Pass weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
@@ -121,8 +127,10 @@ def embeddings_for(
     device: str | None,
     progress: Progress,
 ) -> np.ndarray | None:
-    """Embeddings (N, C) in the place of a pretrained backbone's: the user's, or those of a network
-    that was passed where a backbone's name is; None if there are neither.
+    """Return embeddings (N, C) to use instead of those of a pretrained backbone.
+
+    These are the embeddings of the user, or those of a `Network` that was passed as the backbone;
+    None if there are neither.
 
     Args:
         samples: a dataset or view
@@ -146,7 +154,7 @@ def embeddings_by(
     run: runs.Run | None,
     progress: Progress,
 ) -> np.ndarray:
-    """Embeddings (N, C) of samples by a network, computed where they are not kept."""
+    """Return embeddings (N, C) of samples by a network; compute those that are not stored yet."""
     dataset = fields.root_dataset(samples)
     ids, paths = samples.values(["id", "filepath"])
     images = Images(
@@ -161,30 +169,30 @@ def embeddings_by(
 
 
 def words_of(network: Network, run: runs.Run | None) -> str:
-    """What sees the images, in words."""
+    """Describe a network or its run in words."""
     if run is not None and not isinstance(run, runs.Pretrained):
         return f"run {run.key!r}"
     return str(network).partition(",")[0]
 
 
 def _declared(network: Network, run: runs.Run | None, dataset_name: str) -> Declared:
-    """A field of embeddings of a dataset as it is to be."""
+    """Declare an embeddings field of a dataset."""
     facts = {"kind": "embeddings", "network": network.digest}
     words = f"What {words_of(network, run)} sees in the image"
     if run is not None and not isinstance(run, runs.Pretrained):
         facts["run"] = run.key
-        if run.dataset_name == dataset_name:  # of others it is not known what becomes of them
+        if run.dataset_name == dataset_name:  # changes to runs of other datasets are not known
             facts["version"] = run.version
     return Declared("vector", words, facts, {})
 
 
 def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
-    """Refuse a field that cannot hold vectors, or holds somebody else's."""
+    """Raise an error if a field has another type, or was not written by this plugin."""
     fields.check_writable(dataset, {field: None}, overwrite)
     existing = dataset.get_field(field)
     if existing is not None and not isinstance(existing, fo.VectorField):
         raise ValueError(
-            f"Field {field!r} of {dataset.name!r} holds values of another type, not vectors. "
+            f"Field {field!r} of {dataset.name!r} has values of another type, not vectors. "
             f"Choose another name"
         )
 
@@ -192,13 +200,14 @@ def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
 def _check_others(
     dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], overwrite: bool
 ) -> None:
-    """Refuse to delete what another network sees in images that get nothing new."""
+    """Raise an error if embeddings by another network, of samples that get no new ones, would be
+    lost."""
     if overwrite or not is_other(dataset, field, declared):
         return
     others = set(dataset.exists(field).values("id")).difference(ids)
     if others:
         raise ValueError(
-            f"Field {field!r} holds embeddings by another network of {len(others)} samples that "
+            f"Field {field!r} has embeddings by another network for {len(others)} samples that "
             f"are not among these. Choose another name, or pass overwrite=True to delete them"
         )
 
@@ -206,7 +215,7 @@ def _check_others(
 def _write(
     dataset: fo.Dataset, field: str, declared: Declared, ids: list[str], found: np.ndarray
 ) -> None:
-    """Store embeddings, all at once; they wait on disk until then."""
+    """Write embeddings to a field all at once; until then, they are kept on disk."""
     to_stored = fo.VectorField().to_mongo
 
     def part(start: int) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Evaluate a run on labeled samples, so that FiftyOne's Model Evaluation panel shows it too."""
+"""Evaluate a run on labeled samples, also for FiftyOne's Model Evaluation panel."""
 
 from __future__ import annotations
 
@@ -37,23 +37,25 @@ Samples = fo.core.collections.SampleCollection
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a run does on some samples.
+    """The result of `evaluate`.
 
     Attributes:
-        key: of the evaluation on the dataset, for FiftyOne's Model Evaluation panel and
+        key: key of the evaluation on the dataset, for FiftyOne's Model Evaluation panel and
             `dataset.load_evaluation_results(key)`
-        run: the run's key
-        count, right: numbers of samples
-        interval: the 95% interval of the accuracy
-        names: all classes that are labels or predictions
-        matrix: (K, K) counts, rows are labels, columns predictions, in the order of `names`
-        classes: precision, recall and F1 of each class, with its counts
-        top: share of samples whose label is among the k most probable classes, by k
-        reliability: how often predictions of which confidence are right
+        run: key of the run
+        count, right: numbers of evaluated samples, and of those classified correctly
+        interval: 95% confidence interval of the accuracy
+        names: all classes that occur as a label or a prediction
+        matrix: confusion matrix, (K, K) counts; rows are labels and columns are predictions, in the
+            order of `names`
+        classes: precision, recall, F1 and counts of each class
+        top: top-k accuracy, by k
+        reliability: bins of the reliability diagram: how often predictions of a given confidence
+            are correct
         calibration_error: expected calibration error, in [0, 1]
-        temperature: see `Run`
-        tempered_error: the expected calibration error with that temperature; None without one
-        notes: what is to be known of it
+        temperature: temperature of the run (see `Run`)
+        tempered_error: expected calibration error with that temperature; None if there is none
+        notes: remarks on the result, such as samples that were not counted
     """
 
     key: str
@@ -73,17 +75,17 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of samples that are right."""
+        """Fraction of the samples that are classified correctly."""
         return self.right / self.count
 
     def normalized(self, by: str = "row") -> np.ndarray:
-        """The confusion matrix as shares of each row (label) or column (prediction)."""
+        """Return the confusion matrix normalized by "row" (label) or "column" (prediction)."""
         return normalized(self.matrix, by)
 
     def __str__(self) -> str:
         low, high = self.interval
         lines = [
-            f"Run {self.run!r} is right on {self.right} of {self.count} samples: "
+            f"Run {self.run!r} classifies {self.right} of {self.count} samples correctly: "
             f"{self.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})",
             ", ".join(f"top {k} {share:.1%}" for k, share in self.top.items())
             + f"; expected calibration error {self.calibration_error:.3f}",
@@ -116,33 +118,37 @@ def evaluate(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Evaluation:
-    """Evaluate a run with FiftyOne's `evaluate_classifications`, and more than that.
+    """Evaluate a run on labeled samples, and register the result as a FiftyOne evaluation.
 
-    Samples that the run has not predicted yet are predicted, without heatmaps. An evaluation of the
-    same run and labels under the same key is replaced.
+    In addition to FiftyOne's `evaluate_classifications`, the accuracy gets a confidence interval,
+    and top-k accuracy and calibration are computed. Samples without a prediction of the run are
+    predicted first, without heatmaps. An earlier evaluation of the same run and labels under the
+    same key is replaced.
 
     Args:
-        samples: a view; of a dataset those tagged "test" are taken, or else those tagged "val", or
-            else all
-        run: a run, or its key
-        key: of the evaluation; None takes `eval_<run>`
-        label_field: the samples' labels; None takes those that the run was trained on
-        temperature: fit a temperature on the samples tagged "val" that are not evaluated here, and
+        samples: a dataset or view; of a dataset, the samples tagged "test" are used, or else those
+            tagged "val", or else all samples
+        run: a run or its key
+        key: key of the evaluation; by default (None), `eval_<run>`
+        label_field: field with the labels of the samples; by default (None), the field that the run
+            was trained on
+        temperature: also fit a temperature on the samples tagged "val" that are not evaluated, and
             store it with the run
-        include_excluded: also take samples that reviews have excluded or called unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        the `Evaluation`: accuracy with its 95% interval, confusion matrix, precision, recall and F1
-        of each class, top-k shares and calibration error; printing it says all that in words
+        the `Evaluation`: accuracy with its 95% confidence interval, confusion matrix, precision,
+        recall and F1 of each class, top-k accuracy and calibration error; print it for a summary
 
     Raises:
-        ValueError: if there is no such run, no sample has a label, the key is none or taken by
-            another evaluation, or there is nothing to fit a temperature on
-        FileNotFoundError: if the run's checkpoint is gone
+        ValueError: if there is no such run, no sample has a label, the key is invalid or belongs to
+            another evaluation, or there are no samples to fit a temperature on
+        FileNotFoundError: if the checkpoint of the run does not exist
     """
     dataset = fields.root_dataset(samples)
     run = runs.load_run(dataset, run)
@@ -167,7 +173,7 @@ def evaluate(
             run = runs.load_run(dataset, run.key)
         found = class_probabilities(judged, run, device, report).probabilities
     labels = fields.labels_of(judged, label_field)[2]
-    if path != label_field:  # FiftyOne evaluates no plain strings
+    if path != label_field:  # FiftyOne cannot evaluate plain strings
         judged.evaluate_classifications(name, label_field, eval_key=key, progress=False)
     else:
         notes.append("Labels that are plain strings are not shown in the Model Evaluation panel")
@@ -179,11 +185,12 @@ def evaluate(
 def _evaluation(
     key: str, run: runs.Run, labels: list[str], probabilities: np.ndarray, notes: list[str]
 ) -> Evaluation:
-    """All numbers, of labels (N) and probabilities (N, K) of the run's classes."""
+    """Compute all metrics, from labels (N) and probabilities (N, K) of the run's classes."""
     own = class_indexes(labels, run.classes)
     if (own < 0).any():
         strangers = sorted({x for x in labels if x not in run.classes})
-        notes = [*notes, f"{run.key!r} does not know {some(strangers)}, and is wrong there"]
+        note = f"{run.key!r} has no class {some(strangers)}: these samples count as wrong"
+        notes = [*notes, note]
     predicted = probabilities.argmax(1)
     counts: dict[tuple[str, str], int] = {}
     for label, place in zip(labels, predicted, strict=True):
@@ -217,14 +224,14 @@ def _evaluation(
 
 
 def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Report) -> float:
-    """The temperature by the samples tagged "val" that are not judged."""
+    """Fit a temperature on the samples tagged "val" that are not evaluated."""
     dataset = fields.root_dataset(judged)
     view = dataset.match_tags("val").exclude(judged.values("id"))
     labels = class_indexes(fields.labels_of(view, label_field)[2], run.classes)
     if not (labels >= 0).any():
         raise ValueError(
-            "A temperature is fitted on samples tagged 'val' that are not evaluated, and there are "
-            "none. Evaluate those tagged 'test', after split()"
+            "A temperature is fitted on samples tagged 'val' that are not evaluated, but there are "
+            "none. Evaluate the samples tagged 'test', after split()"
         )
     found = class_probabilities(view, run, None, report)
     used = (labels >= 0) & found.known
@@ -232,7 +239,7 @@ def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Repor
 
 
 def _free_field(dataset: fo.Dataset, run: runs.Run) -> str:
-    """A field for predictions that are not there yet."""
+    """Choose a field for new predictions."""
     name = "prediction"
     if dataset.get_field(name) is not None:
         name = f"prediction_{run.key}"
@@ -249,8 +256,8 @@ def _check_key(dataset: fo.Dataset, key: str, name: str, label_field: str) -> No
         own = (getattr(config, "pred_field", None), getattr(config, "gt_field", None))
         if own != (name, label_field):
             raise ValueError(
-                f"Evaluation {key!r} of {dataset.name!r} is of {own[0]!r} and {own[1]!r}. Choose "
-                f"another key"
+                f"Evaluation {key!r} of {dataset.name!r} compares {own[0]!r} and {own[1]!r}. "
+                f"Choose another key"
             )
     elif dataset.get_field(key) is not None:
         raise ValueError(f"{key!r} is a field of {dataset.name!r}. Choose another key")

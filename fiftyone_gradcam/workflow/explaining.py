@@ -1,4 +1,5 @@
-"""Why does a network say of one image what it says? Answered at once, without a pass."""
+"""Explain the prediction of a network for one image, immediately and without a pass over the
+dataset."""
 
 from __future__ import annotations
 
@@ -49,38 +50,40 @@ def explain_sample(
     neighbors: int = NEIGHBORS,
     device: str | None = None,
 ) -> Explanation:
-    """Say why a network predicts what it predicts of one image: probabilities, heatmaps, what
-    speaks for one class and against another, the most similar images, and the evidence in words.
+    """Explain a prediction for one image.
 
-    Nothing is stored. The network stays in memory: the second sample takes a fraction of a second.
-    Values are those that `predict` stores.
+    The explanation has probabilities, heatmaps, a contrast of two classes, the most similar images,
+    and the evidence in words. Nothing is stored. The network stays in memory, so that further
+    samples take a fraction of a second. Values are the same as those that `predict` stores.
 
     Args:
-        sample: of a dataset, such as `dataset.first()`
-        run: a run, its key, the name of a pretrained backbone, or a `Network`; None takes what made
-            the predictions in `prediction_field`, or else the newest run
-        classes: further classes to make heatmaps of
-        against: class that the predicted one is compared with; None takes the label if it is
+        sample: a sample of a dataset, such as `dataset.first()`
+        run: a run or its key, the name of a pretrained backbone, or a `Network`; by default (None),
+            the classifier that made the predictions in `prediction_field`, or else the newest run
+        classes: additional classes to compute heatmaps of
+        against: class to compare the predicted class with; by default (None), the label if it is
             another class, else the second most probable class
-        prediction_field: predictions that are explained
-        label_field: field of the label; None takes that which the predictions were compared with
-        weights: of a pretrained backbone named by `run`; see `predict`
-        method: of the maps, as in `predict`; None takes that of the heatmaps stored, unless
-            it is Score-CAM, which is slow; "gradcam" if there are none
-        way: how the contrast is made, "difference" or "finercam" (see `explain.contrast.contrast`)
-        neighbors: how many similar images are looked for, at least 0: training images if samples
-            are tagged "train". Only features that are kept already are used
-        device: such as "cpu" or "cuda"; None takes the best at hand
+        prediction_field: field with the predictions to explain
+        label_field: field with the label of the sample; by default (None), the field that the
+            predictions were compared with
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file
+        method: method of the heatmaps, as in `predict`; by default (None), the method of the stored
+            heatmaps, or "gradcam" if there are none or they are from Score-CAM, which is slow
+        way: how the contrast is computed: "difference" or "finercam" (see
+            `fiftyone_gradcam.explain.contrast.contrast`)
+        neighbors: number of similar images to find, at least 0; only training images if there are
+            samples tagged "train". Only stored features are used
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
 
     Returns:
-        the explanation; its maps are arrays, its `picture(label)` draws one in the frame of the
-        image
+        the `Explanation`; its heatmaps are arrays, and `picture(label)` draws one over the image
 
     Raises:
         TypeError: if `sample` is not a sample of a dataset
-        ValueError: if there is no network to ask, no such class, or the file cannot be decoded
-        FileNotFoundError: if the run's checkpoint or the weights file is gone
-        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
+        ValueError: if there is no network or no such class, or the file cannot be decoded
+        FileNotFoundError: if the checkpoint of the run or the weights file does not exist
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
     """
     dataset = _dataset_of(sample)
     if isinstance(neighbors, bool) or not isinstance(neighbors, int) or neighbors < 0:
@@ -119,7 +122,7 @@ def explain_sample(
     said = (row.get(prediction_field) or {}).get("label") if run is None and info else predicted
     if said is not None and said != predicted:
         notes.append(
-            f"The stored prediction is {said!r}: the file or the network has changed since. "
+            f"The stored prediction is {said!r}: the file or the network has changed since then. "
             f"Predict again."
         )
     has_issue = columns and columns.issue and (row.get(columns.issue) or {}).get("label")
@@ -161,29 +164,29 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
             f"dataset[id] for the sample of an id"
         )
     if sample.dataset is None:
-        raise TypeError(f"The sample {sample.filepath!r} is in no dataset. Add it to one first")
+        raise TypeError(f"The sample {sample.filepath!r} is not in a dataset. Add it to one first")
     return fields.root_dataset(sample.dataset)
 
 
 def _classifier(
     dataset: fo.Dataset, run: Run | Network | str | None, field: str, weights: str | None
 ) -> tuple[Run, list[str]]:
-    """The network that is asked, and notes about it."""
+    """Return the classifier to explain, and notes about it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
         way = way_before(dataset, found, field) if type(found) is Pretrained else None
         return (found if way is None else find_classifier(dataset, run, weights, way)), []
     if weights is not None:
-        raise ValueError("weights are for a pretrained backbone. Name it in run")
+        raise ValueError("weights are for a pretrained backbone. Pass its name as run")
     info = fields.field_info(dataset, field)
     key = info.get("run")
     if key is None:
         if not (known := runs.list_runs(dataset)):
             raise ValueError(
-                f"There is no network to ask: {dataset.name!r} has no predictions in {field!r}, "
-                f"and no run. Predict first; a pretrained network such as 'resnet18' will do"
+                f"There is no network to explain: {dataset.name!r} has no predictions in {field!r} "
+                f"and no run. Predict first, for example with the pretrained network 'resnet18'"
             )
-        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is asked."
+        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is used."
         return runs.load_run(dataset, known[-1]), [words]
     backbone, _, kind = key.rpartition("/")
     version = str(info.get("version"))
@@ -193,19 +196,19 @@ def _classifier(
             return pretrained(dataset, backbone, file, resize), []
     if kind == "network" and backbone:
         raise ValueError(
-            f"The predictions in {field!r} are of your own network {backbone!r}, which is not kept "
-            f"with the dataset. In Python: explain_sample(sample, run=network)"
+            f"The predictions in {field!r} are of your own network {backbone!r}, which is not "
+            f"stored with the dataset. In Python: explain_sample(sample, run=network)"
         )
     found = runs.load_run(dataset, key)
     if found.version != info.get("version"):
         words = f"Run {key!r} was trained again after it made the predictions in {field!r}."
-        return found, [f"{words} The run as it is now is asked."]
+        return found, [f"{words} The new version is used."]
     return found, []
 
 
 def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
-    """Method and layer of the stored heatmaps of the predicted class; the layer only where it is
-    not the network's own."""
+    """Method and layer of the stored heatmaps of the predicted class; the layer is None if it is
+    the default."""
     for name in heatmap_fields(dataset):
         info = fields.field_info(dataset, name)
         is_own = info.get("prediction_field") == field and info.get("run") == classifier.key
@@ -221,7 +224,7 @@ def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
 
 def _check_class(name: str, known: Sequence[str], run: str) -> None:
     if name not in known:
-        raise ValueError(f"{run!r} knows no class {name!r}. {did_you_mean(name, known)}".strip())
+        raise ValueError(f"{run!r} has no class {name!r}. {did_you_mean(name, known)}".strip())
 
 
 def _maps(
@@ -232,7 +235,7 @@ def _maps(
     probabilities: np.ndarray,
     logits: torch.Tensor,
 ) -> tuple[ClassMap, ...]:
-    """Maps of the wanted classes that the network knows, each once."""
+    """Compute the heatmap of each requested class that the network knows."""
     names = seen.network.classes
     known = [name for name in dict.fromkeys(wanted) if name in names]
     targets = [torch.tensor([names.index(name)]) for name in known]
@@ -248,7 +251,7 @@ def _maps(
 def _contrast(
     seen: Seen, label: str, other: str | None, way: str, method: str
 ) -> ContrastMap | None:
-    """What speaks for the predicted class and against another."""
+    """Compute the contrast between the predicted class and another class."""
     if other is None or other == label:
         return None
     names = seen.network.classes
@@ -265,7 +268,7 @@ def _neighbors(
     columns: Columns | None,
     count: int,
 ) -> tuple[list[Neighbor], str]:
-    """The most similar images, and what they are."""
+    """Return the most similar images, and what they are called in sentences."""
     if not count:
         return [], "images"
     has_train = dataset._sample_collection.find_one({"tags": TRAIN}, ["_id"]) is not None
@@ -278,7 +281,7 @@ def _neighbors(
         TRAIN if has_train else None,
     )
     they_are = "training images" if has_train and near is not None else "images"
-    if near is None:  # what find_label_issues has found, by whichever features
+    if near is None:  # use the neighbors that find_label_issues stored
         stored = (
             (row.get(columns.issue) or {}).get("neighbors") if columns and columns.issue else None
         )

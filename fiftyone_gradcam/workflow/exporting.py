@@ -1,4 +1,4 @@
-"""Pictures of heatmaps as files, and mean heatmaps."""
+"""Export pictures of heatmaps, and compute mean heatmaps."""
 
 from __future__ import annotations
 
@@ -43,34 +43,37 @@ def export_overlays(
     progress: Progress = None,
     delegate: bool = False,
 ) -> list[str]:
-    """Write a picture for each sample with a heatmap: image | heatmap | overlay, with its label,
-    prediction and score; and contact sheets of all overlays.
+    """Write a picture of each sample with a heatmap: the image, the heatmap and their overlay.
 
-    Files are named after the images, in the order of the samples: `0001_ant_12.jpg`; sheets of up
-    to 60 overlays are called `contact_sheet_1.jpg` and so on. Samples without a heatmap are left
-    out.
+    Each picture has a caption with the label, the prediction and its score. Files are named after
+    the images, in the order of the samples: `0001_ant_12.jpg`. Contact sheets of up to 60 overlays
+    are named `contact_sheet_1.jpg` and so on. Samples without a heatmap are left out.
 
     Args:
-        samples: a dataset or view, in the order wanted
-        folder: where to; made if need be, and empty unless `overwrite`
-        heatmap_field: the heatmaps
-        prediction_field: the predictions; None takes those made with the heatmaps
-        label_field: the samples' own labels; None takes the field that `predict` compared with
-        colormap: a name of matplotlib's
+        samples: a dataset or view; its order is kept
+        folder: the folder to write to; it is created if it does not exist, and must be empty unless
+            `overwrite` is true
+        heatmap_field: field with the heatmaps
+        prediction_field: field with the predictions; by default (None), the predictions that were
+            made with the heatmaps
+        label_field: field with the labels of the samples; by default (None), the field that
+            `predict` compared with
+        colormap: name of a matplotlib colormap
         alpha: opacity of the heatmap in the overlay, in [0, 1]
-        height: of each picture, in pixels, at least 32
-        contact_sheet: whether to write sheets too
-        overwrite: also write into a folder that is not empty, and replace files of these names
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        height: height of each picture in pixels, at least 32
+        contact_sheet: also write contact sheets
+        overwrite: also write into a folder that is not empty, and replace files of the same names
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        paths of the files, sheets last
+        paths of the files, contact sheets last
 
     Raises:
-        ValueError: if there are no heatmaps, if an argument is not understood
-        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
+        ValueError: if there are no heatmaps, or an argument is invalid
+        FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
@@ -132,26 +135,28 @@ def mean_heatmaps(
     colormap: str = "jet",
     overwrite: bool = False,
 ) -> dict[str, np.ndarray]:
-    """The mean heatmap of each class: where the network looks for it, over all its images.
+    """Compute the mean heatmap of each class, which shows where the network looks for the class.
 
-    Each heatmap is stretched to the same square, so that positions are shares of the image, and
-    counts as much as any other: it is scaled by its own peak, or as `predict` was asked to.
+    Each heatmap is stretched to the same square, so positions are relative to the image size. All
+    heatmaps count equally, with the scale that `predict` gave them (by default, each by its own
+    peak).
 
     Args:
         samples: a dataset or view
-        heatmap_field: the heatmaps
-        class_field: the classes to average over; None takes the samples' own labels
-        folder: also write a picture of each mean, `mean_<class>.png`, and one of all,
-            `means.png`; the largest value of all means is drawn as the hottest
-        colormap: a name of matplotlib's, for the pictures
-        overwrite: also write into a folder that is not empty, and replace files of these names
+        heatmap_field: field with the heatmaps
+        class_field: field with the classes to average over; by default (None), the labels of the
+            samples
+        folder: also write a picture of each mean, `mean_<class>.png`, and one of all, `means.png`,
+            to this folder; the largest value of all means has the hottest color
+        colormap: name of a matplotlib colormap, for the pictures
+        overwrite: also write into a folder that is not empty, and replace files of the same names
 
     Returns:
-        by class, a float32 array (224, 224) in [0, 1]; signed heatmaps give [-1, 1]
+        for each class, a float32 array (224, 224) in [0, 1], or in [-1, 1] for signed heatmaps
 
     Raises:
-        ValueError: if there are no heatmaps of labeled samples
-        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
+        ValueError: if no sample has both a heatmap and a label
+        FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
@@ -169,7 +174,7 @@ def mean_heatmaps(
         )
         values = (pixels - 128) / 127 if signed else (pixels - 1) / 254
         name = sample[class_field] if class_path == class_field else sample[class_field].label
-        # 0 is "not seen", and a map of zeros: no evidence either way.
+        # 0 means that the network did not see the pixel, or that the map is empty: no evidence.
         sums[name] = sums.get(name, 0) + np.where(pixels > 0, values, 0).clip(-1, 1)
         counts[name] = counts.get(name, 0) + 1
     if not sums:
@@ -187,7 +192,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
     pictures, taken = {}, set()
     largest = max(float(np.abs(mean).max()) for mean in means.values()) or 1.0
     for name, mean in means.items():
-        share = mean / largest  # one factor for all classes, so that they can be compared
+        share = mean / largest  # the same scale for all classes makes them comparable
         pixels = 128 + 127 * share if signed else 1 + 254 * share
         file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
@@ -200,7 +205,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
 
 
 def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:
-    """What stands below each picture: label, prediction and score, and what the map is of."""
+    """Captions of the pictures: label, prediction and score, and the class of the heatmap."""
     info = fields.field_info(fields.root_dataset(view), heatmap_field)
     label_field = label_field or info.get("label_field", "ground_truth")
     prediction_field = prediction_field or info.get("prediction_field", "prediction")

@@ -1,4 +1,4 @@
-"""The way back: a tree of labeled folders, after labels were corrected."""
+"""Export samples as a tree of labeled folders, for example after labels were corrected."""
 
 from __future__ import annotations
 
@@ -34,45 +34,47 @@ def export_folders(
 ) -> str:
     """Write samples into a folder for each class, as `import_folders` reads it.
 
-    Files keep their names; of two of the same name in one folder, the second gets a number. Images
-    without a label go to `_unlabeled`. The images of the dataset stay where they are.
+    Files keep their names; if two files of the same name are in one folder, the second gets a
+    number. Images without a label are written to `_unlabeled`. The image files of the dataset are
+    not moved.
 
     Args:
         samples: a dataset or view
-        folder: where to; made if need be
-        label_field: the classes
-        how: "copy" the files, "link" to them (symbolic links, which take no room), or write a
-            "list" alone: `moves.csv` with the columns from, to, label and split, for a script
-        split_folders: whether train, val and test folders stand around the classes; None: if any
-            sample has such a tag
-        overwrite: also write into a folder that is not empty, and replace files of these names
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        folder: the folder to write to; it is created if it does not exist
+        label_field: field with the labels of the samples
+        how: "copy" the files; "link" to them (symbolic links, which use no disk space); or only
+            write a "list": `moves.csv` with the columns from, to, label and split, for use in a
+            script
+        split_folders: write train, val and test folders around the class folders; by default
+            (None), if any sample has such a tag
+        overwrite: also write into a folder that is not empty, and replace files of the same names
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        path of the folder
+        the path of the folder
 
     Raises:
-        ValueError: if there is nothing to write, a name is too long, or an argument is not
-            understood
-        FileExistsError, NotADirectoryError: if the folder is not empty, or a file
-        FileNotFoundError: if the file of a sample is gone; nothing is written then
-        CancelledError: if `progress` raised it; what was written so far stays
+        ValueError: if there are no samples, a name is too long, or an argument is invalid
+        FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
+        FileNotFoundError: if the file of a sample does not exist; nothing is written
+        CancelledError: if `progress` raised it; files written so far are kept
     """
     if how not in HOW:
         raise ValueError(f"how must be one of {', '.join(map(repr, HOW))}, not {how!r}")
     dataset = fields.root_dataset(samples)
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
-        raise ValueError(f"There are no samples of {dataset.name!r} to write")
-    gone = [path for path in paths if not os.path.exists(path)]
-    if len(gone) == len(paths):
-        raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
-    if gone:
+        raise ValueError(f"There are no samples of {dataset.name!r} to export")
+    missing = [path for path in paths if not os.path.exists(path)]
+    if len(missing) == len(paths):
+        raise FileNotFoundError(none_readable(len(missing), ImageError(missing[0], NOT_FOUND)))
+    if missing:
         raise FileNotFoundError(
-            f"The files of {counted(len(gone), 'sample')} are gone, such as {gone[0]}. Leave "
-            f"these samples out"
+            f"The files of {counted(len(missing), 'sample')} do not exist, such as {missing[0]}. "
+            f"Leave these samples out"
         )
     known = splits.split_tags(dataset)
     own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]
@@ -96,31 +98,31 @@ def export_folders(
     )
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
-        print(f"Note: names that not every file system takes are changed: {some(renamed)}")
+        print(f"Note: names that some file systems do not allow were changed: {some(renamed)}")
     return home
 
 
 def _check_lengths(own: set[str | None]) -> None:
-    """Refuse names that are too long for a file system, before anything is written."""
+    """Raise an error if a name is too long for a file system, before anything is written."""
     for name in filter(None, own):
         for part in name.split("/"):
             if len(os.fsencode(part)) > names.MOST_BYTES:
                 raise ValueError(
                     f"{part[:40] + '…'!r} is too long for the name of a file or a folder, which "
-                    f"may have {names.MOST_BYTES} bytes. Rename it"
+                    f"can have at most {names.MOST_BYTES} bytes. Rename it"
                 )
 
 
 def _targets(
     paths: list[str], labels: list[str | None], own: list[str | None]
 ) -> tuple[list[str], dict[str, str]]:
-    """Where each file goes, below the folder: no two to the same place.
+    """Choose a unique path below the folder for each file.
 
     Returns:
-        path of each file, and the folders of each class
+        the path of each file, and the folder of each class
     """
     splits_as, classes_as = _Folders(), _Folders()
-    classes_as.of((None,))  # before a class of this name can take it
+    classes_as.of((None,))  # reserves the name of its folder
     found, taken = [], {}
     folders: dict[str, str] = {}
     for path, label, split in zip(paths, labels, own, strict=True):
@@ -139,14 +141,15 @@ def _targets(
 
 
 class _Folders:
-    """Names of folders: of two that a file system would take for one, the second gets a number."""
+    """Unique folder names: if a file system cannot distinguish two names, the second gets a
+    number."""
 
     def __init__(self):
         self.known: dict[tuple, str] = {}
         self.taken: dict[tuple, set[str]] = {}
 
     def of(self, parts: tuple[str | None, ...]) -> list[str]:
-        """The folders, one in the other, that stand for names; None is that of unlabeled ones."""
+        """Return the nested folders for names; None stands for unlabeled samples."""
         found = []
         for depth in range(1, len(parts) + 1):
             *above, name = own = parts[:depth]
@@ -159,7 +162,7 @@ class _Folders:
 
 
 def _write(path: str, target: str, how: str) -> None:
-    """Copy or link a file; it is whole, or it is not there."""
+    """Copy or link a file, completely or not at all."""
     with whole_file(target) as part:
         if how == "link":
             os.symlink(os.path.realpath(path), part)

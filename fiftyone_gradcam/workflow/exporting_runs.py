@@ -1,4 +1,4 @@
-"""Write a run into a folder that can be taken to another machine."""
+"""Export a run into a folder that can be copied to another machine."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ Samples = fo.core.collections.SampleCollection
 
 @checked
 def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bool = False) -> str:
-    """Write a run into a folder that can be taken to another machine.
+    """Write a run into a folder that can be copied to another machine.
 
-    The folder gets `weights.pt` (a state dict, for `torch.load(..., weights_only=True)`),
-    `run.json` (all that is known of the run, how its network is shown images, and the sha256 of
-    the weights), and `curves.png`, `watch.npz` and `watch.png` where the run has them. It appears
-    whole or not at all. `import_run` reads it.
+    The folder contains `weights.pt` (a state dict, for `torch.load(..., weights_only=True)`),
+    `run.json` (all facts about the run, how images are resized, and the SHA-256 of the weights),
+    and `curves.png`, `watch.npz` and `watch.png` if the run has them. The folder is written
+    completely or not at all. Use `import_run` to read it.
 
     Args:
         samples: a dataset or view
-        run: a run, or its key
-        folder: where to; it must not exist, or be empty
-        overwrite: replace an exported run that is in the folder
+        run: a run or its key
+        folder: the folder to write; it must be empty or not exist yet
+        overwrite: replace an exported run in the folder
 
     Returns:
         the absolute path of the folder
 
     Raises:
         ValueError: if there is no such run, or its checkpoint is damaged
-        FileNotFoundError: if the checkpoint is gone
-        FileExistsError, NotADirectoryError: if something else is in the folder, or it is a file
+        FileNotFoundError: if the checkpoint of the run does not exist
+        FileExistsError, NotADirectoryError: if the folder contains other files, or is a file
     """
     run = runs.load_run(root_dataset(samples), run)
     if isinstance(run, runs.Pretrained):
@@ -58,14 +58,14 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
             with exported.in_place(part, folder):
                 pass
         except BaseException:
-            shutil.rmtree(top, ignore_errors=True)  # and folders that were made on the way
+            shutil.rmtree(top, ignore_errors=True)  # including new parent folders
             raise
     print(f"Exported {run} to {folder}")
     return folder
 
 
 def _check_target(folder: str, overwrite: bool) -> None:
-    """Refuse to export where something of the user's is."""
+    """Raise an error if the folder contains anything other than an exported run."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder!r} is a file. Pass the path of a folder")
     files = set(os.listdir(folder)) if os.path.isdir(folder) else set()

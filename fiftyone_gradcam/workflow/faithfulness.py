@@ -1,4 +1,4 @@
-"""How far heatmaps can be believed, sample by sample."""
+"""Measure how faithful heatmaps are, for each sample."""
 
 from __future__ import annotations
 
@@ -36,45 +36,47 @@ def explanation_quality(
     delegate: bool = False,
     **heatmap_options,
 ) -> dict[str, dict[str, float]]:
-    """Measure how well the maps of the predicted class show what the prediction rests on.
+    """Measure how faithfully heatmaps of the predicted class explain the predictions.
 
-    The maps are computed again, and these figures of each are stored beside the heatmap in
-    `heatmap_field`: `deletion` (area under the confidence as the hottest pixels are removed first;
-    low is good), `insertion` (as they are given back to a blurred image; high is good), `drop`
-    (share of the confidence lost when only what is hot is shown; low is good) and, on request,
-    `road` (how much more confidence is lost without the hottest pixels than without the coldest,
-    where removed pixels are filled in from around them; high is good). The same is stored for a
-    centered Gaussian (`deletion_gaussian`, ...) and a random map (`deletion_random`, ...), which
-    know nothing of the image. A map that is no better than these explains nothing. Another
-    `predict` into the field removes the figures.
+    The heatmaps are computed again, and these measures are stored with each heatmap in
+    `heatmap_field`: `deletion` (area under the confidence while the hottest pixels are removed
+    first; low is good), `insertion` (area under the confidence while they are added to a blurred
+    image; high is good), `drop` (fraction of the confidence that is lost when only hot regions are
+    shown; low is good) and, on request, `road` (how much more confidence is lost without the
+    hottest pixels than without the coldest, where removed pixels are filled in from their
+    surroundings; high is good). The same measures are stored for a centered Gaussian
+    (`deletion_gaussian`, ...) and a random map (`deletion_random`, ...), which do not depend on the
+    image. A heatmap that is no better than these explains nothing. Another call of `predict` for
+    this field removes the measures.
 
-    Slow: about 6 x `steps` forward passes for each image; try it on a view.
+    This is slow: about 6 x `steps` forward passes per image. Try it on a view first.
 
     Args:
-        samples: a dataset or view; those without a heatmap in the field are left out
-        run: the run, its key, the backbone or the `Network` that `predict` was called with
-        heatmap_field: a field of `predict`, of the predicted class
-        steps: in how many equal parts the pixels are removed, at least 2 (default: 10)
-        seed: of the random maps and of the noise of `road`, a whole number from 0
-        road: also measure ROAD (Rong et al., arXiv 2202.00449), in the shares 1 / `steps`,
-            2 / `steps`, ... of the pixels; it takes another 6 x `steps` forward passes, and seconds
-            of a CPU core, for each image
-        weights, resize: as `predict` was called with, for a pretrained backbone
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        **heatmap_options: method, signed and layer, as for `predict`; by default those that the
-            field was made with
+        samples: a dataset or view; samples without a heatmap in the field are left out
+        run: the run, key, backbone or `Network` that `predict` was called with
+        heatmap_field: field with heatmaps of the predicted class
+        steps: number of equal parts in which the pixels are removed, at least 2 (default: 10)
+        seed: random seed of the random maps and of the noise in `road`, at least 0
+        road: also measure ROAD (Rong et al., arXiv 2202.00449) for the fractions 1 / `steps`, 2 /
+            `steps`, ... of the pixels; this takes another 6 x `steps` forward passes and some
+            seconds of CPU time per image
+        weights, resize: those that `predict` was called with, for a pretrained backbone
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        **heatmap_options: method, signed and layer, as for `predict`; by default, those of the
+            heatmaps in the field
 
     Returns:
-        the means: by "deletion", "insertion", "drop" and, if asked for, "road", those of "heatmap",
-        "gaussian" and "random"
+        mean values: for each of "deletion", "insertion", "drop" and, on request, "road", a
+        dictionary with the means of "heatmap", "gaussian" and "random"
 
     Raises:
-        ValueError: if the field holds no heatmaps of the predicted class by this run, or if an
-            argument is not understood
-        FileNotFoundError: if the run's checkpoint is gone
+        ValueError: if the field has no heatmaps of the predicted class by this run, or if an
+            argument is invalid
+        FileNotFoundError: if the checkpoint of the run does not exist
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -82,9 +84,9 @@ def explanation_quality(
     info = check_heatmap_field(dataset, heatmap_field)
     if info.get("kind") != PREDICTED or info.get("run") != classifier.key:
         raise ValueError(
-            f"{heatmap_field!r} holds no heatmaps of the class that {classifier.key!r} predicts, "
-            f"but of {info.get('run')!r} and kind {info.get('kind')!r}. Name the run and the field "
-            f"that belong together"
+            f"{heatmap_field!r} has no heatmaps of the class that {classifier.key!r} predicts, but "
+            f"heatmaps of {info.get('run')!r} of the kind {info.get('kind')!r}. Pass the run and "
+            f"the field that belong together"
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")

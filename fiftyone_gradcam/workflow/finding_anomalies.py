@@ -1,4 +1,4 @@
-"""Find images that are unlike normal ones, learned from normal images alone."""
+"""Find images that differ from normal images, with a model of normal images only."""
 
 from __future__ import annotations
 
@@ -43,37 +43,40 @@ def find_anomalies(
     progress: Progress = None,
     delegate: bool = False,
 ) -> fo.DatasetView:
-    """Score how unlike normal images each image is, and draw what is unusual.
+    """Score how different each image is from normal images, and show the unusual regions.
 
-    A one-class SVM learns features of normal images alone; labels of other images are not looked
-    at. Written are `anomaly` ("anomaly" or "normal", with `score`, and with `false_alarm`: the
-    share of normal images that are at least as unusual), and `anomaly_map`: the distance of each
-    part of the image from the nearest part of a normal image. Normal images are judged by what was
-    learned from others.
+    A one-class SVM is fitted on the features of normal images only; the labels of other images are
+    not used. Two fields are written: `anomaly` ("anomaly" or "normal", with `score`, and with
+    `false_alarm`, the fraction of normal images that are at least as unusual), and `anomaly_map`,
+    the distance of each image region from the nearest region of a normal image. A normal image is
+    compared with other normal images, not with itself.
 
     Args:
         samples: a dataset or view
-        normal: a label in `label_field`, or a view of the same dataset; at least 20 images
-        label_field: where labels are
-        false_alarms: share of normal images that are called anomalies, in (0, 0.5]: sets the
-            threshold
-        heatmaps: whether to draw what is unusual
-        backbone, weights: of the pretrained network whose features are compared; see
+        normal: a label in `label_field`, or a view of the same dataset, with at least 20 images
+        label_field: field with the labels of the samples
+        false_alarms: fraction of normal images that are classified as anomalies, in (0, 0.5]; it
+            sets the threshold
+        heatmaps: also write heatmaps of the unusual regions
+        backbone, weights: the pretrained network whose features are compared; see
             `find_label_issues`
-        resize: how images become square: "squash" (as if None), "crop" or "letterbox"
+        resize: how images are resized for a pretrained backbone: "squash" (the default), "crop" or
+            "letterbox"
         anomaly_field, heatmap_field: fields to write
         overwrite: also replace fields that this plugin did not write
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        the judged samples, the most unusual first
+        a view of the judged samples, most unusual first
 
     Raises:
-        ValueError: if there are fewer than 20 normal images, or an argument is not understood
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if there are fewer than 20 normal images, or an argument is invalid
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -95,7 +98,7 @@ def find_anomalies(
     recipe = make_recipe(backbone=backbone, weights=weights, resize=resize or "squash")
     if recipe.from_scratch:
         raise ValueError(
-            f"Anomalies are found by features of a pretrained network, and {backbone} has "
+            f"Anomalies are found by features of a pretrained network, but {backbone} has "
             f"weights={weights!r}. Choose weights or another backbone"
         )
     network = frozen_network(recipe, device)
@@ -132,14 +135,14 @@ def find_anomalies(
     judged = found.anomalous[[row for row in rows.values() if not is_normal[row]]]
     print(
         f"{judged.sum()} of {len(judged)} images that are not among {words} are anomalies; of "
-        f"{is_normal.sum()} normal ones, {found.anomalous[is_normal].sum()} are called so "
+        f"{is_normal.sum()} normal images, {found.anomalous[is_normal].sum()} are anomalies "
         f"(threshold {found.threshold:.3g})"
     )
     return samples.exists(anomaly_field).sort_by(f"{anomaly_field}.score", reverse=True)
 
 
 def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
-    """What scores rest on, to be kept with them; nothing is known of a view."""
+    """The labels that the scores depend on, to be stored with them; empty if `normal` is a view."""
     if not isinstance(normal, str) or dataset.get_field(label_field) is None:
         return {}
     return {"basis": {"label": normal, "normal": Snapshot(dataset, label_field).named(normal)}}
@@ -148,13 +151,13 @@ def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
 def _check_enough(count: int) -> None:
     if count < LEAST_NORMAL:
         raise ValueError(
-            f"{count} normal images are too few to learn from: {LEAST_NORMAL} are needed. Choose "
+            f"{count} normal images are too few: at least {LEAST_NORMAL} are needed. Choose "
             f"another label or view as normal"
         )
 
 
 def _normal_ids(dataset: fo.Dataset, normal, label_field: str) -> tuple[set[str], str]:
-    """Ids of the normal images, and what they are in words."""
+    """Ids of the normal images, and their description in words."""
     if isinstance(normal, str):
         ids, _, labels = fields.labels_of(dataset, label_field)
         known = sorted({label for label in labels if label})

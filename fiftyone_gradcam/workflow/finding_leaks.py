@@ -1,4 +1,4 @@
-"""The same image in two splits: found in the whole dataset, and shown."""
+"""Find images that are in two splits, in the whole dataset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER = ("train", "val", "test")
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -47,33 +47,36 @@ def find_leaks(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> fo.DatasetView:
-    """Find images that are in more than one split: images to train on must not be tested on.
+    """Find images that are in more than one split, so that test images are not used for training.
 
-    Written is `leak`, on the images that have a twin in another split: "exact" (equal files) or
-    "near" (re-encoded, resized, lightened, made gray, slightly cropped, mirrored; see
-    `fiftyone_gradcam.review.duplicates`), with `group`, equal for twins.
+    The field `leak` is written for images with a duplicate in another split: "exact" (identical
+    files) or "near" (re-encoded, resized, lightened, converted to gray, slightly cropped or
+    mirrored; see `fiftyone_gradcam.review.duplicates`), with a `group` number that duplicates
+    share.
 
     Args:
-        samples: a dataset or view whose samples are tagged by their splits
-        near: also look for near duplicates, by thumbnails and by features of a pretrained network;
-            without its weights, cropped and mirrored ones are not found
-        backbone, weights: of that network, or a `Network`; see `find_label_issues`. What it says
-            of an image is kept, and is not computed again by this and other verbs
-        leak_field: field to write; values of an earlier call are taken away
-        overwrite: also replace a field that this plugin did not write
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        embeddings: in the place of that network's features: an array (N, C) in the order of the
-            samples, or the name of a field of vectors (see `compute_embeddings`)
+        samples: a dataset or view whose samples have split tags
+        near: also find near duplicates, by thumbnails and by features of a pretrained network;
+            without pretrained weights, cropped and mirrored images are not found
+        backbone, weights: the pretrained network, or a `Network`; see `find_label_issues`. Its
+            features are stored, so that other functions do not compute them again
+        leak_field: field to write; values of an earlier call are removed
+        overwrite: also replace fields that this plugin did not write
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
 
     Returns:
-        the images that have a twin, twins beside each other
+        a view of the images that have a duplicate, with duplicates next to each other
 
     Raises:
-        ValueError: if fewer than two splits are tagged, or an argument is not understood
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if there are fewer than two splits, or an argument is invalid
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -86,8 +89,8 @@ def find_leaks(
     names = sorted({x for x in own if x}, key=lambda x: (ORDER.index(x) if x in ORDER else 3, x))
     if len(names) < 2:
         raise ValueError(
-            f"Leaks are looked for between splits, and {len(names)} of them is tagged here. Call "
-            f"split() first, or choose other samples"
+            f"Finding leaks needs samples of at least two splits, but these samples have "
+            f"{len(names)}. Call split() first, or choose other samples"
         )
     places = [i for i, split in enumerate(own) if split]
     ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
@@ -95,8 +98,8 @@ def find_leaks(
     pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
         given = None if given is None else given[places]
-        looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
-        pairs += _near_pairs(looks, own, names)
+        features = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
+        pairs += _near_pairs(features, own, names)
     twins = _write(dataset, ids, pairs, leak_field, split)
     _tell(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
@@ -104,7 +107,7 @@ def find_leaks(
 
 
 def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
-    """Positions of equal files in different splits."""
+    """Positions of identical files in different splits."""
     by_digest: dict[str, list[int]] = {}
     for position, digest in enumerate(equal_files(paths)):
         if digest is not None:
@@ -120,7 +123,7 @@ def _equal_pairs(paths: list[str], own: list[str]) -> list[tuple[int, int]]:
 def _kept_pairs(
     dataset: fo.Dataset, ids: list[str], paths: list[str], own: list[str], leak_field: str
 ) -> list[tuple[int, int, str]]:
-    """Pairs that an earlier call found, of which a file cannot be read now."""
+    """Pairs from an earlier call with a file that cannot be read at the moment."""
     away = away_files(paths)
     if not away or not fields.field_info(dataset, leak_field):
         return []
@@ -138,12 +141,12 @@ def _kept_pairs(
     if pairs:
         count = len({i for i, _, _ in pairs})
         whose = counted(count, "image whose file", "images whose files")
-        keep = "keeps" if count == 1 else "keep"
-        print(f"{whose} cannot be read now {keep} the twins that were found earlier")
+        keep = "keeps its" if count == 1 else "keep their"
+        print(f"{whose} cannot be read now {keep} earlier duplicates")
     return pairs
 
 
-def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
+def _near_pairs(features: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
     """Positions of near duplicates in different splits."""
     members = {name: np.array([i for i, x in enumerate(own) if x == name]) for name in names}
     found = []
@@ -151,7 +154,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
         a, b = members[one], members[other]
         if len(a) < len(b):
             a, b = b, a
-        pairs = near_pairs([rows[a] for rows in looks], [rows[b] for rows in looks])
+        pairs = near_pairs([rows[a] for rows in features], [rows[b] for rows in features])
         found += [(int(a[i]), int(b[j]), "near") for i, j in pairs]
     return found
 
@@ -159,7 +162,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
 def _write(
     dataset: fo.Dataset, ids: list[str], pairs: list[tuple], leak_field: str, split: str
 ) -> list[str]:
-    """Store twins between the splits of a digest; returns their ids, group by group."""
+    """Store the duplicates found for the split of this digest; return their ids, group by group."""
     group = group_pairs(len(ids), [(i, j) for i, j, _ in pairs])
     kinds: dict[int, str] = {}
     for i, j, kind in pairs:
@@ -167,7 +170,7 @@ def _write(
             kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
-    words = "Images that have a twin in another split"
+    words = "Images that have a duplicate in another split"
     facts = {"basis": {"split": split}}
     declared = {leak_field: Declared("classification", words, facts, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
@@ -182,7 +185,7 @@ def _write(
 
 
 def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
-    """Print how many images of which splits are the same."""
+    """Print how many images are in two splits, for each pair of splits."""
     if not pairs:
         print(f"No image is in two of {', '.join(names)}")
     for one, other in combinations(names, 2):
@@ -195,6 +198,6 @@ def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
         if counts:
             print(
                 f"{counted(len(kinds), 'image')} of {other!r} "
-                f"{'is' if len(kinds) == 1 else 'are'} in {one!r} too: {counts['exact']} equal "
-                f"files, {counts['near']} near duplicates"
+                f"{'is' if len(kinds) == 1 else 'are'} also in {one!r}: {counts['exact']} "
+                f"identical, {counts['near']} near duplicates"
             )

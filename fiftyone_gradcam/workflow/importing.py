@@ -1,4 +1,4 @@
-"""Import."""
+"""Import a folder of labeled images."""
 
 from __future__ import annotations
 
@@ -40,54 +40,61 @@ def import_folders(
     progress: Progress = None,
     delegate: bool = False,
 ) -> fo.Dataset:
-    """Make a persistent dataset of a folder of labeled images.
+    """Import a folder of labeled images into a persistent dataset.
 
-    Where classes and splits stand is guessed, as `plan_import` shows, unless it is
-    said, now or at an earlier import of the folder into the dataset. Splits become sample tags.
-    Every file is decoded; those that are not usable images are left out, counted by reason,
-    printed, and listed in `dataset.info["import_folders"]`, whose
-    "report" names a file with all of them. Importing the same folder again adds only what is new,
-    reads files again whose size or time has changed, reports labels that have changed and files
-    that are gone or broken, and continues an import that was cancelled or killed. Files that
-    were moved or renamed, or whose whole folder was, are recognized by their content: their
-    samples keep all that they have, and follow (see also `relocate`).
+    Classes and splits are guessed from folder names, file names and tables, as `plan_import` shows,
+    unless you specify them now or specified them when you imported the folder before. Splits become
+    sample tags. Every file is decoded. Files that are not usable images are left out, counted by
+    reason, printed, and listed in `dataset.info["import_folders"]`, whose "report" is the path of a
+    file with the full list.
+
+    Importing the same folder again adds only new files, rereads files whose size or time has
+    changed, reports changed labels and missing or broken files, and continues an import that was
+    cancelled or killed. Files and folders that were moved or renamed are recognized by their
+    content: their samples keep all their fields and get the new paths (see also `relocate`).
 
     Args:
-        path: the folder
-        name: of the dataset; None takes the folder's name, and adds to it what FiftyOne needs:
-            图片 becomes "图片 images", food-set becomes "food-set 2" beside a dataset "Food Set"
-        label_field: field for the classes
-        label_from: where the class stands: "folder", "file name", "pattern", "table" or "nothing";
-            None guesses; `plan_import` says more of this argument and those that follow
-        split_from: where the split stands: "outer folder", "inner folder" or "nothing"; None
-            guesses
-        level: which of nested folders is the class: "first", "last" or "joined"; None: "first"
-        pattern: a regular expression with a group named "label", and perhaps one named "split"
-        table: a CSV file, or several, of images, labels and, perhaps, splits; None takes those in
-            the folder
-        image_column, label_column, split_column: headers of these columns; None knows the usual
-            ones
-        class_names: a file that names the classes; None takes classes.txt or the like in the folder
-        skip: patterns of names or paths below the folder that are left out, such as "*_old.*"
-        keep_masks: import masks of images too (default: False)
-        keep_truncated: import truncated files too, tagged "truncated": all verbs use them as far as
-            they go; what is missing is black, or gray in JPEG files
-        max_pixels: width x height of the largest image that is decoded, by all verbs; None takes
-            what was said at an earlier import, or else Pillow's limit of 178,956,970
-        overwrite: replace a dataset of this name
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job that outlives this one; a `Job` is
-            returned at once, whose `wait()` waits for its end
+        path: the folder to import
+        name: name of the dataset; by default (None), the name of the folder, extended where
+            FiftyOne needs it: the folder 图片 becomes "图片 images", and food-set becomes
+            "food-set 2" if there is a dataset "Food Set"
+        label_field: field to store the labels in
+        label_from: where the class is given: "folder", "file name", "pattern", "table" or
+            "nothing"; guessed by default (None). `plan_import` describes this argument and the
+            following ones in more detail
+        split_from: where the split is given: "outer folder", "inner folder" or "nothing"; guessed
+            by default (None)
+        level: which of several nested folders names the class: "first" (the default), "last" or
+            "joined"
+        pattern: a regular expression with a group named "label" and, optionally, a group named
+            "split"
+        table: path of a CSV file, or a list of them, with images, labels and, optionally, splits;
+            by default (None), CSV files in the folder are used
+        image_column, label_column, split_column: headers of these columns; by default (None), the
+            usual headers are recognized
+        class_names: path of a file that names the classes; by default (None), classes.txt or a
+            similar file in the folder
+        skip: patterns of file names, or of paths relative to the folder, to leave out, such as
+            "*_old.*"
+        keep_masks: also import masks as images (default: False)
+        keep_truncated: also import truncated files, tagged "truncated"; the missing part is black,
+            or gray in JPEG files (default: False)
+        max_pixels: largest image to decode, as width x height, in all functions; by default (None),
+            the value of an earlier import, or else Pillow's limit of 178,956,970
+        overwrite: replace an existing dataset of this name
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
         the dataset
 
     Raises:
-        FileNotFoundError, NotADirectoryError: if the path is not a folder
-        ValueError: if it holds no images with labels or a single class, if the name is taken by
-            another dataset, or if an argument is not understood
-        CancelledError: if `progress` raised it; what was imported so far stays
+        FileNotFoundError, NotADirectoryError: if the path does not exist or is not a folder
+        ValueError: if the folder has no labeled images or only one class, if the name belongs to
+            another dataset, or if an argument is invalid
+        CancelledError: if `progress` raised it; the samples imported so far stay in the dataset
     """
     root = os.path.abspath(os.path.expanduser(path))
     name = name or name_for(root)
@@ -125,19 +132,19 @@ def import_folders(
 
 
 def _tell(plan: Plan, result: Imported) -> None:
-    """Print what came of an import."""
+    """Print the result of an import."""
     dataset = result.dataset
     folder = os.path.basename(plan.root)
     of_folder = f" of the folder {folder!r}" if folder != dataset.name else ""
     print(
         f"Dataset {dataset.name!r}{of_folder}: {counted(len(result.ids), 'image')} added, "
         f"{len(dataset)} in "
-        f"all, {counted(len(plan.classes), 'class', 'classes')}"
+        f"total, {counted(len(plan.classes), 'class', 'classes')}"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
         parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
-        print(f"Tagged by their folders: {', '.join(parts)}")
+        print(f"Split tags from the folders: {', '.join(parts)}")
     for warning in plan.warnings:
         print(f"Note: {warning}")
     for note, count in Counter(note for _, note in result.notes).most_common():
@@ -145,7 +152,7 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.duplicates:
         count = sum(len(paths) for paths in result.duplicates)
         pair = " and ".join(result.duplicates[0][:2])
-        print(f"Note: {counted(count, 'file is', 'files are')} equal to another, such as {pair}")
+        print(f"Note: {counted(count, 'file is', 'files are')} identical, such as {pair}")
     if result.contradictions:
         pair = " and ".join(result.contradictions[0][:2])
         print(
@@ -157,34 +164,34 @@ def _tell(plan: Plan, result: Imported) -> None:
         print(
             f"Note: the files of {counted(len(result.moved), 'sample')} were moved, such as "
             f"{old} to {path}: "
-            f"the samples follow"
+            f"the samples have the new paths"
         )
     if result.refreshed:
         print(
             f"Note: {counted(len(result.refreshed), 'file has', 'files have')} changed, such as "
             f"{result.refreshed[0]}: "
-            f"their metadata are new. Predictions and heatmaps are still those of the files before"
+            f"their metadata was updated. Predictions and heatmaps are those of the old files"
         )
     if result.broken:
         path, reason = result.broken[0]
         print(
             f"Note: the files of {counted(len(result.broken), 'sample')} can no longer be used, "
             f"such as "
-            f"{path} ({reason}); the samples stay"
+            f"{path} ({reason}); the samples are kept"
         )
     if result.changed:
         path, own, label = result.changed[0]
         print(
-            f"Note: {counted(len(result.changed), 'image has', 'images have')} another label "
-            f"here than where they are from, "
-            f"and keep it, such as {path}: {own!r}, there {label!r}"
+            f"Note: {counted(len(result.changed), 'image', 'images')} with another label in the "
+            f"dataset than in the folder: "
+            f"the dataset's is kept, such as {path}: {own!r}, in the folder {label!r}"
         )
     if result.removed:
         print(
-            f"Note: the files of {counted(len(result.removed), 'sample')} are gone, such as "
-            f"{result.removed[0]}; the samples stay. To delete them: dataset.delete_samples("
+            f"Note: the files of {counted(len(result.removed), 'sample')} do not exist, such as "
+            f"{result.removed[0]}; the samples are kept. To delete them: dataset.delete_samples("
             f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )
     tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
     if report := dataset.info[INFO_KEY]["report"]:
-        print(f"All of them are named in {report}")
+        print(f"The full list is in {report}")

@@ -1,4 +1,4 @@
-"""Register a run that was exported, or weights that were trained elsewhere."""
+"""Register an exported run, or weights that were trained elsewhere."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ def import_run(
     image_size: int | None = None,
     resize: str | None = None,
 ) -> runs.Run:
-    """Register a run that `export_run` wrote, or a checkpoint of a torchvision network that was
-    trained elsewhere, so that it predicts as if it was trained here.
+    """Register an exported run, or a torchvision checkpoint that was trained elsewhere.
 
-    The recipe of an exported run keeps the path of the weights that it began with, on the machine
-    where it was trained. What is needed to resume the training is not exported.
+    The result can be used like a run that was trained here. The recipe of an exported run keeps the
+    path of its initial weights on the machine where it was trained. The training state is not
+    exported, so the training cannot be resumed.
 
     Args:
         samples: a dataset or view
-        folder: as `export_run` wrote it; with `weights` the key may stand here
-        key: name of the run; None takes the one it had
-        overwrite: replace a run, or an interrupted training, of this key
-        weights: instead of a folder, the path of a file with a state dict, as torch.save or
-            Lightning wrote it; it is copied
-        backbone: of these weights: a name of torchvision's, such as "resnet18"
-        classes: names of their classes, in the order of the logits; None takes the labels of
-            `label_field` in alphabetical order, as torchvision's ImageFolder numbers them
-        label_field: the samples' own labels, for what compares with them; None takes "ground_truth"
-        image_size: side of the square that the network was shown, in pixels; None takes the
-            backbone's
-        resize: how images became square: "crop" (as if None), "squash" or "letterbox"
+        folder: the folder that `export_run` wrote; with `weights`, the key may be passed here
+        key: key of the run; by default (None), the key that it was exported with
+        overwrite: replace an existing run, or an interrupted training, of this key
+        weights: instead of `folder`, the path of a file with a state dict, saved by torch.save or
+            Lightning; the file is copied
+        backbone: backbone of these weights, a name of torchvision such as "resnet18"
+        classes: names of the classes, in the order of the logits; by default (None), the labels in
+            `label_field` in alphabetical order, as in torchvision's ImageFolder
+        label_field: field with the labels of the samples; by default (None), "ground_truth"
+        image_size: side of the square input of the network, in pixels; by default (None), that of
+            the backbone
+        resize: how images were resized in training: "crop" (the default), "squash" or "letterbox"
 
     Returns:
-        the run
+        the `Run`
 
     Raises:
-        FileNotFoundError: if the folder, or one of its files, or the weights do not exist
-        ValueError: if it is not an exported run, or damaged, or of another version, or the key is
-            taken; or if the weights do not fit the backbone or the number of classes
+        FileNotFoundError: if the folder, one of its files, or the weights file does not exist
+        ValueError: if the folder is not an exported run, is damaged or has another version, the key
+            exists, or the weights do not fit the backbone or the number of classes
     """
     dataset = root_dataset(samples)
     if weights is not None:
@@ -86,14 +86,14 @@ def import_run(
     replaced = runs.paths_of(dataset, key)
     target = os.path.join(home, uuid.uuid4().hex[:8]) if os.path.isdir(home) else home
     part = f"{os.path.dirname(home)}{os.sep}.{key}.part"
-    shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
+    shutil.rmtree(part, ignore_errors=True)  # from an import that was killed
     try:
         unpack(facts, part)
         os.rename(part, target)
         run = runs.save_run(dataset, _imported(dataset, key, facts, target))
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        with contextlib.suppress(Exception):  # of the database: the next call tidies up
+        with contextlib.suppress(Exception):  # if the database fails, the next call cleans up
             run_files.remove_others(dataset, key)
         raise
     run_files.remove_others(dataset, key, replaced, keep_state=False)
@@ -102,7 +102,8 @@ def import_run(
 
 
 def _check_source(folder: str | None, weights: str | None, key: str | None, choices: tuple) -> None:
-    """Refuse arguments that are of an exported run and of a checkpoint at once, or of neither."""
+    """Raise an error if arguments for an exported run and for a checkpoint are mixed, or both are
+    missing."""
     if weights is None:
         if folder is None:
             raise ValueError(
@@ -110,17 +111,17 @@ def _check_source(folder: str | None, weights: str | None, key: str | None, choi
             )
         if any(choice is not None for choice in choices):
             raise ValueError(
-                "backbone, classes, label_field, image_size and resize are of weights=; an "
+                "backbone, classes, label_field, image_size and resize are only for weights=; an "
                 "exported run has its own. Leave them out"
             )
     elif folder is not None:
         raise ValueError("Pass folder= of an exported run or weights=, not both")
     elif key is None:
-        raise ValueError("Pass key=, the name of the run that the weights become")
+        raise ValueError("Pass key=, the key of the new run")
 
 
 def _imported(dataset: fo.Dataset, key: str, facts: dict, here: str) -> runs.Run:
-    """A run of exported facts, whose files are in a folder."""
+    """Make a run from exported facts and files in a folder."""
     paths = {
         name: os.path.join(here, name)
         for name in (exported.CURVES, exported.WATCH_MAPS, exported.WATCH_STRIP)

@@ -1,4 +1,4 @@
-"""Find a learning rate on a dataset."""
+"""Find a learning rate with a range test."""
 
 from __future__ import annotations
 
@@ -37,31 +37,36 @@ def find_learning_rate(
     overwrite: bool = False,
     **choices,
 ) -> LearningRateTest:
-    """Let the learning rate rise over some steps of a recipe's training, draw the loss over it,
-    and suggest one (see `fiftyone_gradcam.training.learning_rate`). Nothing is trained for good.
+    """Run a learning rate range test, plot the loss, and suggest a learning rate.
+
+    The learning rate increases over a number of training steps (see
+    `fiftyone_gradcam.training.learning_rate`). The trained weights are discarded.
 
     Args:
         samples: a dataset or view, as for `fine_tune`
-        recipe: a name, or a `Recipe`
-        lowest, highest: rates of the first and last step, in (0, 10]
-        steps: how many, at least 20
-        path: of the picture, a PNG; None: a file of this plugin's for the dataset, which is
-            replaced each time
-        label_field: field of the classes
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        overwrite: replace a file at `path`
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default"
+        lowest, highest: learning rates of the first and the last step, in (0, 10]
+        steps: number of steps, at least 20
+        path: path of the plot, a PNG file; by default (None), a file in the plugin's folder for the
+            dataset, which is replaced
+        label_field: field with the labels of the samples
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        overwrite: replace the file at `path` if it exists
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe`, such as `epochs=10`, which
+            replace those of `recipe`
 
     Returns:
-        the test; its `suggestion` may be passed to `fine_tune` as `learning_rate`, and its `path`
-        is the picture
+        the `LearningRateTest`; pass its `suggestion` to `fine_tune` as `learning_rate`; its `path`
+        is the path of the plot
 
     Raises:
-        ValueError: as `fine_tune`; or if `path` is not a PNG or exists, or a number is out of range
+        ValueError: as in `fine_tune`; or if `path` is not a PNG file or exists, or a number is out
+            of range
     """
     dataset = fields.root_dataset(samples)
     path = _checked(path, overwrite) or os.path.join(dataset_folder(dataset), PICTURE)
@@ -84,7 +89,7 @@ def find_learning_rate(
     with alone_in(os.path.dirname(path)):
         draw_learning_rate_test(test, path, f"{dataset.name}: {recipe.backbone}")
     print(test)
-    print(f"The curve: {path}")
+    print(f"Plot: {path}")
     return test
 
 

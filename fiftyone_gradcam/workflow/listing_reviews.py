@@ -1,4 +1,4 @@
-"""What was decided about labels."""
+"""List and export decisions about labels."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ COLUMNS = tuple(x.name for x in fields(Review))
 
 
 def list_reviews(samples: Samples) -> list[Review]:
-    """All decisions about the labels of a dataset that hold, oldest first.
+    """List all current decisions about the labels of a dataset, oldest first.
 
-    A label that was edited elsewhere (by FiftyOne's Annotate or `edit_field_values`, or in Python)
-    counts as a correction of the label as it was imported, or last decided, and joins the list.
+    A label that was edited elsewhere (with FiftyOne's Annotate, `edit_field_values` or Python)
+    counts as a correction of the imported or last reviewed label, and is added to the list.
 
     Args:
-        samples: a dataset, or a view to list the decisions about its samples alone
+        samples: a dataset, or a view to list only the decisions about its samples
 
     Returns:
         a `Review` for each decision
 
     Raises:
-        ValueError: if the dataset has no field of labels
+        ValueError: if the dataset has no field with labels
     """
     dataset = root_dataset(samples)
     with reviewing(dataset):
@@ -44,22 +44,22 @@ def list_reviews(samples: Samples) -> list[Review]:
 
 @checked
 def export_reviews(samples: Samples, csv_path: str, overwrite: bool = False) -> str:
-    """Write all decisions about the labels of a dataset to a CSV file; see `list_reviews`.
+    """Write all decisions about the labels of a dataset to a CSV file (see `list_reviews`).
 
-    The columns are those of `Review`: sample_id, filepath, decision, old_label, new_label,
+    The columns are the attributes of `Review`: sample_id, filepath, decision, old_label, new_label,
     label_field, source, time, evidence, suggestion, step.
 
     Args:
         samples: a dataset or view
-        csv_path: of the file
-        overwrite: replace a file that is there
+        csv_path: path of the file to write
+        overwrite: replace the file if it exists
 
     Returns:
         the absolute path of the file
 
     Raises:
-        FileExistsError: if the file is there already
-        IsADirectoryError: if it is a folder
+        FileExistsError: if the file exists and `overwrite` is false
+        IsADirectoryError: if the path is a folder
     """
     path = os.path.abspath(os.path.expanduser(csv_path))
     if os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""Predictions, scores and heatmaps, in one pass over the images."""
+"""Store predictions, scores and heatmaps, in one pass over the images."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from ..progress import CancelledError, Progress, counted, reporting, some, tell_
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
-_KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
+_KEPT = "Predictions made so far are kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     coming = {
         job.given.get("key")
         for job in list_jobs(samples)
         if job.verb == "fine_tune" and not job.has_ended
     }
-    if run not in coming:  # or it will be there when it is this job's turn
+    if run not in coming:  # a queued training creates this run before the job starts
         find_classifier(samples, run, weights, resize)
     own = inspect.signature(predict).parameters
     make_options({name: value for name, value in options.items() if name not in own})
@@ -70,72 +70,77 @@ def predict(
 ) -> fo.DatasetView:
     """Store predictions, scores and Grad-CAM heatmaps, in one pass over the images.
 
-    Written are `prediction` (label, confidence, logits, label_score, margin, entropy),
-    `prediction_scores` (all class probabilities, in the order of the run's classes), and a field
-    for each kind of heatmap: `gradcam` (of the predicted class), and on request `gradcam_label`
-    (of the sample's own label), `gradcam_runner_up` (of the second most probable class),
-    `gradcam_contrast` (of the predicted class minus that of the own label, where they differ) and
-    `gradcam_<class>`. A contrast is signed: `gradcam_contrast` holds what speaks for the predicted
-    class, `gradcam_contrast_against` what speaks for the own label; and so with all kinds if
-    `signed`. Images that cannot be decoded are named, and get none of these; those whose files
-    cannot be read for the moment keep what this classifier said of them earlier.
+    Three kinds of fields are written: `prediction` (label, confidence, logits, label_score, margin,
+    entropy); `prediction_scores` (the probabilities of all classes, in the order of the run's
+    classes); and one field for each kind of heatmap. `gradcam` is the heatmap of the predicted
+    class. On request, `gradcam_label` is that of the sample's label, `gradcam_runner_up` that of
+    the second most probable class, `gradcam_<class>` that of a given class, and `gradcam_contrast`
+    that of the predicted class minus the label, where the two differ. A contrast has two fields:
+    `gradcam_contrast` shows evidence for the predicted class, and `gradcam_contrast_against`
+    evidence for the label. With `signed=True`, every kind of heatmap has an `_against` field.
+    Images that cannot be decoded are reported and get no values. Samples whose files cannot be
+    found at the moment keep their earlier predictions by the same classifier.
 
-    What the network sees in each image (the mean of its target tensor) is kept with the dataset, so
-    that no other verb computes it again (see `compute_embeddings`).
+    The features of each image (the spatial mean of the target tensor) are stored with the dataset,
+    so that other functions do not compute them again (see `compute_embeddings`).
 
-    A field holds the values of one run: what another run has said stays until all new values are
-    there, which wait on disk. A call that is cut short at any moment can be repeated.
+    A field holds the values of one run only. When a second run writes to it, the new values are
+    kept on disk until all of them are computed, and then replace the old ones. An interrupted call
+    can be repeated at any time.
 
     Args:
         samples: a dataset or view
-        run: a run, or its key; or the name of a backbone, such as "squeezenet1_1", to use a
-            pretrained classifier as it is, with its 1,000 ImageNet classes; or a `Network` of your
-            own
-        prediction_field: field for the predictions; its scores go to `<field>_scores`
-        heatmaps: which maps to make: any of "predicted", "label", "runner_up" and "contrast", or
-            none
-        heatmap_classes: classes of which every sample gets a map, whatever it is
-        heatmap_field: field for the maps of the predicted class, and the beginning of the others
-        label_field: the samples' own labels, classifications or strings; None takes the field that
-            the run was trained on
-        weights: of a pretrained classifier: "imagenet" (as if None), or the path of a file; a
-            run of the backbone's name goes first if this is None
-        resize: how a pretrained classifier is shown images: "squash" (the whole image, its aspect
-            ratio lost), "crop", "letterbox", or "auto" (as if None): as it was shown those of which
-            `prediction_field` holds what it said, or else as is best on features of up to 300
-            labeled images; "squash" where there are too few. A run sees what it was trained on
-        batch_size: images per forward pass, at most; a processor takes up to 4, which is faster
-        resume: leave samples alone that these fields hold already, of this run and made alike: so
-            that a pass that was cut short continues. With scale "run", which is one scale for all
-            heatmaps of a pass, it starts over
-        overwrite: also replace fields that this plugin did not write, and what another run has
-            said of other samples than these
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        precision: of an NVIDIA GPU: "tf32", "float32" (slower), or "bfloat16" (faster with large
-            networks); other devices compute in float32 whatever it is. Against "float32" labels
-            are equal on at least 99.5% of photos whose margin is over .01, and maps correlate at
+        run: a run or its key; the name of a backbone, such as "squeezenet1_1", to use a pretrained
+            classifier with its 1,000 ImageNet classes; or a `Network`
+        prediction_field: field for the predictions; the scores are stored in `<field>_scores`
+        heatmaps: kinds of heatmaps to compute: any of "predicted", "label", "runner_up" and
+            "contrast"; empty for no heatmaps
+        heatmap_classes: classes to compute a heatmap of for every sample, whatever is predicted
+        heatmap_field: field for the heatmaps of the predicted class, and prefix of the other
+            heatmap fields
+        label_field: field with the labels of the samples, `fo.Classification`s or strings; by
+            default (None), the field that the run was trained on
+        weights: weights of a pretrained backbone: "imagenet" (the default), or the path of a
+            weights file. If this is None and a run has the same name as the backbone, the run is
+            used
+        resize: how images are resized for a pretrained classifier: "squash" (the whole image,
+            without keeping its aspect ratio), "crop", "letterbox", or "auto" (the default): the
+            same as for its earlier predictions in `prediction_field`, or else the best of the three
+            on features of up to 300 labeled images, or "squash" if there are too few. A run always
+            uses the way that it was trained with
+        batch_size: maximum number of images per forward pass; a CPU uses at most 4, which is faster
+        resume: continue a pass that was interrupted: skip samples that already have values of this
+            run with the same options. With scale="run", where all heatmaps of a pass share one
+            scale, start over
+        overwrite: also replace fields that this plugin did not write, and values of another run,
+            including those of samples that are not in `samples`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        precision: precision on an NVIDIA GPU: "tf32", "float32" (slower), or "bfloat16" (faster
+            with large networks); other devices always use float32. Compared with "float32", labels
+            agree for at least 99.5% of photos whose margin is above .01, and heatmaps correlate at
             .999
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        **heatmap_options: any choice of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
-            ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed,
-            layer, scale ("image", "pair", "run"), resolution, interpolation, storage ("file",
-            "database"). See `fiftyone_gradcam.explain.cam.explain` for where methods coincide
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        **heatmap_options: options of `fiftyone_gradcam.explain.render.HeatmapOptions`: method
+            ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"), signed, layer,
+            scale ("image", "pair", "run"), resolution, interpolation, storage ("file", "database").
+            `fiftyone_gradcam.explain.cam.explain` says where methods give the same result
 
     Returns:
-        the samples that have a prediction now
+        a view of the samples that have a prediction now
 
     Raises:
-        ValueError: if there is no such run or backbone, if it knows none of the samples' classes,
-            if a field is taken or holds values of another run for other samples, if no image can
-            be decoded, or if an argument is not understood
-        FileNotFoundError: if the run's checkpoint or the weights file is gone
-        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
-        StorageError: if a file cannot be written; it says which, and what to do
-        CancelledError: if `progress` raised it. What was predicted so far is stored, and the info
-            of the fields says of how many samples ("partial"); what is to replace another run's
-            values waits
+        ValueError: if there is no such run or backbone, if it has none of the samples' classes, if
+            a field exists or holds values of another run for other samples, if no image can be
+            decoded, or if an argument is invalid
+        FileNotFoundError: if the checkpoint of the run or the weights file does not exist
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
+        StorageError: if a file cannot be written; the message names the file and the remedy
+        CancelledError: if `progress` raised it. Predictions made so far are stored, and the info of
+            the fields says for how many samples ("partial"); values that will replace those of
+            another run stay on disk until the pass is complete
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -158,11 +163,11 @@ def predict(
     if resume:
         left = writer.resume()
         if len(left) < count:
-            print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
+            print(f"{count - len(left)} of {count} images already have values of {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset, is_rest=writer.has_predictions)
     network = run.network(device, options.layer)
-    # What another layer sees is of use to nobody else.
+    # Features of another layer are not useful to other functions.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []
     with reporting(progress, f"Predicting {counted(len(ids), 'image')} with {run.key!r}") as report:
         try:
@@ -175,13 +180,13 @@ def predict(
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
             where = "now"
             if writer.replaces:
-                where = "that wait: the fields keep what they held until all are there"
+                where = "on disk: the fields keep their values until all new ones are computed"
             raise CancelledError(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
                 f"resume=True to continue"
             ) from None
-        except BaseException:  # what was stored so far stays
-            with suppress(Exception):  # the next pass does it, if the database is out of reach
+        except BaseException:  # values stored so far are kept
+            with suppress(Exception):  # if the database fails, the next pass does this
                 fields.refresh(dataset)
                 writer.abandon()
             raise
@@ -195,17 +200,18 @@ def predict(
 
 
 def _tell_maps(writer: PredictionWriter, total: int) -> None:
-    """Print how many of `total` samples have heatmaps of their own label, and which are empty."""
+    """Print how many of `total` samples have heatmaps of their own label, and how many heatmaps are
+    empty."""
     for kind in ("label", "contrast"):
         if kind in writer.heatmap_fields:
             made, name = writer.maps.get(kind, 0), writer.heatmap_fields[kind]
-            why = "" if made == total else ", for samples whose label the classifier knows"
+            why = "" if made == total else ", for samples whose label is a class of the classifier"
             if kind == "contrast" and why:
-                why += " and does not predict"
+                why += " and differs from the prediction"
             print(f"{counted(made, 'heatmap')} in {name!r}{why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
-            continue  # as many as speak for nothing
+            continue  # the same number as of the maps for the class
         name = writer.heatmap_fields[kind]
         print(
             f"{counted(count, 'heatmap')} in {name!r} {'is' if count == 1 else 'are'} zero "
@@ -216,18 +222,18 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
 def _tell_kept(
     dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
 ) -> None:
-    """Print how many samples keep an earlier prediction, for their files cannot be read."""
+    """Print how many samples keep an earlier prediction because their files cannot be read."""
     away = [ids[i] for i, error in images.failures.items() if is_away(error)]
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
         print(
-            f"{kept} images whose files cannot be read now keep what this classifier said of them "
-            f"earlier, in {prediction_field!r}"
+            f"{kept} images whose files cannot be read now keep their earlier predictions by this "
+            f"classifier in {prediction_field!r}"
         )
 
 
 def make_options(options: dict) -> HeatmapOptions:
-    """Heatmap options from a verb's further arguments.
+    """Create heatmap options from the keyword arguments of a function.
 
     Raises:
         ValueError: if an option is unknown or its value out of range
@@ -244,15 +250,15 @@ def make_options(options: dict) -> HeatmapOptions:
 def _heatmap_names(
     run: runs.Run, heatmaps: Sequence[str], classes: Sequence[str], field: str, signed: bool
 ) -> dict[str, str]:
-    """The field of each kind of heatmap; a class stands as "class:<its name>", and what speaks
-    against a class as "against:<kind>"."""
+    """The field of each kind of heatmap. Kinds of given classes are "class:<name>", and maps of
+    evidence against a class are "against:<kind>"."""
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{run.key!r} has no class {unknown[0]!r}. "
             f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     return heatmap_names(heatmaps, classes, field, signed)

@@ -1,4 +1,4 @@
-"""Relocate: samples follow their files to where these are now."""
+"""Update the file paths of samples after files were moved."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..folders.verify import digest_of, state_of
 from ..jobs.delegating import delegable
 from ..progress import Progress, counted, reporting, some
 
-MOST_LOOKED_AT = 1000  # files that a form looks for, at each key that is pressed
+MOST_LOOKED_AT = 1000  # files that a form checks at each key press
 
 
 @dataclass(frozen=True)
 class Relocated:
-    """What became of the samples whose files were in a folder.
+    """The result of `relocate`.
 
     Attributes:
-        moved: number of samples whose files are at the new place
-        missing: paths, as they were, of files that are not at the new place
-        different: paths, as they were, of files in whose place there is another one, or one that
-            another sample has already; their samples stay as they are
+        moved: number of samples whose files were found in the new folder
+        missing: old paths of files that are not in the new folder
+        different: old paths of files whose new path has a different file, or a file that already
+            belongs to another sample; these samples are not changed
     """
 
     moved: int
@@ -45,29 +45,31 @@ def relocate(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Relocated:
-    """Make samples follow their files, after a folder was moved or renamed.
+    """Update the file paths of samples after a folder was moved or renamed.
 
-    A sample keeps all that it has: fields, tags, predictions and heatmaps. It follows if a file
-    is at the same place below the new folder, and has the size and the content that it had when
-    it was imported, as far as these are known. The folder that the dataset was imported from
-    follows too.
+    A sample keeps all its fields, tags, predictions and heatmaps. Its path is updated if there is a
+    file at the same relative path in the new folder, with the size and the content that were
+    recorded at import (as far as they were recorded). The record of the imported folder is updated
+    too.
 
     Args:
         samples: a dataset or view
-        old: the folder as it is in the paths of the samples; it need not exist
-        new: where it is now
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        old: the old folder, as in the paths of the samples; it does not need to exist
+        new: the new folder
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        how many samples have followed, and which have not
+        a `Relocated`: how many samples were updated, and which files were not found or are
+        different
 
     Raises:
-        NotADirectoryError: if the new folder is none
-        ValueError: if no sample has its file in the old folder, or none of these is in the new one;
-            nothing is changed then
-        CancelledError: if `progress` raised it; nothing is changed then
+        NotADirectoryError: if the new folder does not exist
+        ValueError: if no sample has its file in the old folder, or none of these files is in the
+            new folder; nothing is changed
+        CancelledError: if `progress` raised it; nothing is changed
     """
     dataset = root_dataset(samples)
     old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))
@@ -101,12 +103,12 @@ def relocate(
         )
     record_moved(dataset, old, new)
     write_paths(dataset, moved)
-    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples follow to {new}")
+    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples now have files in {new}")
     if missing:
-        print(f"Not at the new place: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
+        print(f"Not in the new folder: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
     if different:
         print(
-            f"Another file, or one that is a sample already, is in the place of "
+            f"Different files, or files of other samples, are in the place of "
             f"{counted(len(different), 'file')}, such as {some(different, 3)}"
         )
     return Relocated(len(moved), missing, different)
@@ -115,16 +117,17 @@ def relocate(
 def count_found(
     samples: fo.core.collections.SampleCollection, old: str, new: str
 ) -> tuple[int, int, int]:
-    """How many files of a folder would be found in another, by their sizes alone.
+    """Count how many files of a folder would be found in another one, comparing only their sizes.
 
     Args:
         samples, old, new: see `relocate`
 
     Returns:
-        number found, number looked for (some of all, spread over them), and number in the folder
+        number of files found, number of files checked (a sample spread over all files), and number
+        of files in the old folder
 
     Raises:
-        NotADirectoryError, ValueError: as `relocate`, before it looks for files
+        NotADirectoryError, ValueError: as in `relocate`, before files are searched
     """
     old, new = (os.path.abspath(os.path.expanduser(path)) for path in (old, new))
     known = _below(samples, old, new)
@@ -137,13 +140,13 @@ def count_found(
 
 
 def likely_folder(samples: fo.core.collections.SampleCollection) -> str | None:
-    """The deepest folder that holds all files that are gone; None if none is."""
-    gone = [path for path in samples.values("filepath") if not os.path.exists(path)]
-    return os.path.commonpath([os.path.dirname(path) for path in gone]) if gone else None
+    """The deepest folder that contains all missing files; None if no file is missing."""
+    missing = [path for path in samples.values("filepath") if not os.path.exists(path)]
+    return os.path.commonpath([os.path.dirname(path) for path in missing]) if missing else None
 
 
 def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) -> list[Known]:
-    """The samples whose files are in a folder."""
+    """Return the samples whose files are in the folder `old`."""
     if not os.path.isdir(new):
         raise NotADirectoryError(f"There is no folder {new!r}")
     if old == new:
@@ -159,7 +162,8 @@ def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) ->
 
 
 def _is_there(own: Known, path: str) -> bool | None:
-    """Whether a file is the one of a sample, as far as that is known; None if there is none."""
+    """Whether a file matches the recorded size and content of a sample; None if there is no
+    file."""
     state = state_of(path)
     if state is None:
         return None

@@ -1,4 +1,4 @@
-"""Give a run another key."""
+"""Change the key of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import fiftyone as fo
 
-from ..dataset import files, run_fields, run_files, runs
+from ..dataset import files, layouts, run_fields, run_files, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.writing import exclusive
@@ -19,29 +19,30 @@ Samples = fo.core.collections.SampleCollection
 
 @exclusive
 def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
-    """Give a run another key; its files, and what its predictions say of it, go along.
+    """Change the key of a run; its files and the record of its predictions follow.
 
-    At each moment there is a run that loads, under the one key or the other; where this was cut
-    short, the same call finishes it.
+    The run can be loaded at any moment, under one key or the other. If a call was interrupted, the
+    same call completes it.
 
     Args:
         samples: a dataset or view
-        key: the run, or its key
-        new_key: letters, digits and underscores
+        key: the run, or its current key
+        new_key: the new key; letters, digits and underscores
 
     Returns:
         the run under its new key
 
     Raises:
-        ValueError: if there is no such run, or the new key is taken or none
+        ValueError: if there is no such run, or the new key is invalid or exists
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have written fields for the run
     old_key = runs.key_on(dataset, key)
     if runs.renamed_from(dataset, new_key) == old_key and not runs.has_run(dataset, old_key):
-        paths = []  # by a call that was cut short: what is left in the old folder goes below
+        paths = []  # renamed by an interrupted call; its remaining files are removed below
         names = run_fields.fields_of_run(dataset, old_key)
         run_fields.rename_run_in_fields(dataset, names, old_key, new_key)
+        layouts.rename_run_in_layouts(dataset, old_key, new_key)
     else:
         paths = _rename(dataset, runs.load_run(dataset, old_key), new_key)
     files.remove_run_files(dataset, old_key, paths)
@@ -52,7 +53,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
 
 
 def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
-    """Rename a run and what its fields say, or nothing; returns the paths that it named before."""
+    """Rename a run and its fields, or change nothing; return the paths of its files before."""
     runs.check_key(dataset, new_key, overwrite=True)
     if new_key in dataset.list_runs():
         raise ValueError(
@@ -60,8 +61,8 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
             f"delete_run() for it first"
         )
     new, paths = run_folder(dataset, new_key), _files_of(dataset, run)
-    if os.path.dirname(run.checkpoint) != new:  # else of a renaming that was killed
-        if _is_copy(paths, new):  # of one that was killed earlier
+    if os.path.dirname(run.checkpoint) != new:  # equal after a rename that was killed
+        if _is_copy(paths, new):  # from a rename that was killed earlier
             shutil.rmtree(new)
         run_files.make_room(dataset, new_key)
         if os.path.isdir(new) and os.listdir(new):
@@ -78,6 +79,7 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
         runs.update_paths(dataset, _moved(run, new), renamed_from=run.key)
         dataset.rename_run(run.key, new_key)
         run_fields.rename_run_in_fields(dataset, names, run.key, new_key)
+        layouts.rename_run_in_layouts(dataset, run.key, new_key)
     except BaseException:
         if new_key in dataset.list_runs():
             dataset.rename_run(new_key, run.key)
@@ -85,13 +87,14 @@ def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
             runs.update_paths(dataset, run)
         done = [name for name in run_fields.fields_of_run(dataset, new_key) if name in names]
         run_fields.rename_run_in_fields(dataset, done, new_key, run.key)
-        files.remove_run_files(dataset, new_key)  # last: until then a record might need it
+        layouts.rename_run_in_layouts(dataset, new_key, run.key)
+        files.remove_run_files(dataset, new_key)  # last, because a record may need them until now
         raise
     return before
 
 
 def _files_of(dataset: fo.Dataset, run: runs.Run) -> list[str]:
-    """Paths of the files of a run that there are, and of what is needed to resume its training."""
+    """Existing files of a run, including its training state."""
     watch = run.watch or {}
     named = [run.checkpoint, run.curves, watch.get("maps"), watch.get("strip")]
     homes = (run_folder(dataset, run.key), os.path.dirname(run.checkpoint))
@@ -101,7 +104,7 @@ def _files_of(dataset: fo.Dataset, run: runs.Run) -> list[str]:
 
 
 def _moved(run: runs.Run, new: str) -> runs.Run:
-    """A run whose files are in another folder."""
+    """Return a run whose files are in another folder."""
 
     def there(path: str | None) -> str | None:
         return path and os.path.join(new, os.path.basename(path))
@@ -114,7 +117,7 @@ def _moved(run: runs.Run, new: str) -> runs.Run:
 
 
 def _is_copy(paths: list[str], folder: str) -> bool:
-    """Whether a folder holds some of these very files, and nothing else (see `_link_files`)."""
+    """Whether a folder contains only links to or copies of these files (see `_link_files`)."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     known = {os.path.basename(path): path for path in paths}
     return bool(names) and all(
@@ -124,11 +127,11 @@ def _is_copy(paths: list[str], folder: str) -> bool:
 
 
 def _link_files(paths: list[str], folder: str) -> None:
-    """Files in another folder too; links cost nothing, where there are any."""
+    """Add files to another folder: as hard links where possible, otherwise as copies."""
     if not paths:
-        raise ValueError("The files of the run are gone. Train again with fine_tune()")
+        raise ValueError("The files of the run do not exist. Train again with fine_tune()")
     part = f"{os.path.dirname(folder)}{os.sep}.{os.path.basename(folder)}.part"
-    shutil.rmtree(part, ignore_errors=True)  # of a renaming that was killed
+    shutil.rmtree(part, ignore_errors=True)  # from a rename that was killed
     try:
         make_folder(part)
         for path in paths:

@@ -1,4 +1,4 @@
-"""A report of a dataset and its classifier: one HTML file that can be mailed."""
+"""Write a report of a dataset and its classifier as one HTML file."""
 
 from __future__ import annotations
 
@@ -44,32 +44,35 @@ def report(
     progress: Progress = None,
     delegate: bool = False,
 ) -> str:
-    """Write a report as one HTML file: data, split, recipe, curves, accuracy, confusion matrix,
-    the worst classes with heatmaps, suspicious labels with evidence, and corrections.
+    """Write a report as one HTML file.
 
-    Pictures are in the file as thumbnails, and nothing is loaded from elsewhere, so that it can be
-    mailed. Nothing is computed but what the page shows: parts that there is nothing of say what to
-    call. Accuracy is that of the samples tagged "test", or else "val", or else of all; of a view it
-    is that of all its samples.
+    The report shows the data, the split, the recipe, training curves, accuracy, the confusion
+    matrix, the worst classes with heatmaps, suspicious labels with evidence, and corrections.
+    Images are embedded as thumbnails, and nothing is loaded from the internet, so you can send the
+    file by email. The report shows stored results only; where there are none, it says which
+    function computes them. The accuracy is that of the samples tagged "test", or else "val", or
+    else of all samples; for a view, that of all its samples.
 
     Args:
-        samples: a dataset, or a view to report on its samples alone
-        out: path of the file, which ends in ".html"; its folder is made if need be
-        run: the run to report on, or its key; None takes the newest with predictions
-        label_field: the samples' labels; None takes those that were judged, trained on or imported
-        pictures: how many suspicious labels are shown, 0 to 200 (default: 24)
-        overwrite: replace a file that is there (default: False)
-        progress: None shows a bar as FiftyOne is configured, True or False decides, and a function
-            is called with (done, total, message)
-        delegate: run as a job in another process, and return the `Job`
+        samples: a dataset, or a view to report on its samples only
+        out: path of the file, which must end in ".html"; its folder is created if it does not exist
+        run: the run to report on, or its key; by default (None), the newest run with predictions
+        label_field: field with the labels of the samples; by default (None), the field that was
+            judged, trained on or imported
+        pictures: number of suspicious labels to show, 0 to 200 (default: 24)
+        overwrite: replace the file if it exists
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
         the absolute path of the file
 
     Raises:
-        ValueError: if there is no such run or field of labels, or an argument is not understood
-        FileExistsError: if the file is there already
-        IsADirectoryError: if it is a folder
+        ValueError: if there is no such run or label field, or an argument is invalid
+        FileExistsError: if the file exists and `overwrite` is false
+        IsADirectoryError: if the path is a folder
     """
     path = checked_path(out, overwrite)
     if isinstance(pictures, bool) or not isinstance(pictures, int) or pictures < 0:
@@ -85,7 +88,7 @@ def report(
         text = page(facts)
     folder = os.path.dirname(path)
     with alone_in(folder), whole_file(path) as part:
-        if os.path.exists(path) and not overwrite:  # somebody has made it meanwhile
+        if os.path.exists(path) and not overwrite:  # another process created it meanwhile
             raise _exists(path)
         with open(part, "w", encoding="utf-8") as file:
             file.write(text)
@@ -94,7 +97,7 @@ def report(
 
 
 def checked_path(out: str, overwrite: bool) -> str:
-    """The absolute path of a report that can be written.
+    """Return the absolute path of a report, if it can be written.
 
     Raises:
         ValueError, FileExistsError, IsADirectoryError: if it cannot
@@ -114,7 +117,7 @@ def _exists(path: str) -> FileExistsError:
 
 
 def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str | None:
-    """The labels that a report is about; None if the dataset has none."""
+    """The label field of a report; None if the dataset has no labels."""
     if given is not None:
         fields.check_label_field(dataset, given)
         return given
@@ -125,7 +128,7 @@ def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str
 
 
 def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures, tell):
-    """Read all that the page shows."""
+    """Read all facts that the report shows."""
     dataset = fields.root_dataset(samples)
     total = 4
     tell(0, total, "Counting samples")

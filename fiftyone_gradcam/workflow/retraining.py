@@ -1,27 +1,54 @@
-"""Repeat a training on corrected labels, and see what the corrections have done."""
+"""Repeat a training with corrected labels, and measure the effect of the corrections."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from itertools import count
 
 import fiftyone as fo
 
-from ..dataset import fields, runs
+from ..dataset import fields, run_files, runs
 from ..dataset.decisions import adopt_edits
+from ..dataset.files import run_folder
 from ..dataset.review_state import columns_of
 from ..dataset.reviews import LEFT_OUT, journal, reviewing
+from ..dataset.splits import count_split
+from ..dataset.training_sets import digest_of, training_data
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
+from ..model.checkpoint import load_state
 from ..progress import Progress, counted
+from ..training.course import Course
 from ..training.recipe import Recipe
+from ..training.resuming import is_recorded
 from .comparing import Comparison, compare_runs
 from .training import fine_tune
+
+Samples = fo.core.collections.SampleCollection
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """A training that repeats a run.
+
+    Attributes:
+        key: key of the new run
+        is_started: whether an earlier call started the training and saved a state to resume it
+        is_over: whether the training is also complete and recorded
+    """
+
+    key: str
+    is_started: bool = False
+    is_over: bool = False
 
 
 @delegable
 @exclusive
 def retrain(
-    samples: fo.core.collections.SampleCollection,
+    samples: Samples,
     run: runs.Run | str,
     key: str | None = None,
     include_excluded: bool = False,
@@ -29,27 +56,30 @@ def retrain(
     progress: Progress = None,
     delegate: bool = False,
 ) -> Comparison:
-    """Repeat the training of a run with the labels as they are now, and compare both runs.
+    """Repeat the training of a run with the current labels, and compare both runs.
 
-    The new run has the recipe of the old one, and learns from the samples tagged "train" without
-    those that reviews have excluded or called unclear. Both are compared on the same samples, with
-    current labels; see `compare_runs`.
+    The new run uses the recipe of the old one. It is trained on the samples tagged "train", except
+    those that were excluded or marked unclear in a review. Both runs are compared on the same
+    samples with their current labels (see `compare_runs`). An interrupted training is resumed when
+    you call this again. If an earlier call already trained on the same images and labels, the runs
+    are only compared.
 
     Args:
         samples: a dataset, or the view that the run was trained on
         run: the run to repeat, or its key
-        key: of the new run; None takes `<key>_corrected`, with a number if that is taken
-        include_excluded: also take samples that reviews have excluded or called unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
+        key: key of the new run; by default (None), `<key>_corrected`, with a number if that exists
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
 
     Returns:
-        the comparison: `a` is the old run, `b` the new one
+        the `Comparison`, where `a` is the old run and `b` the new one
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `fine_tune` and `compare_runs`
+        ValueError, FileNotFoundError, ConnectionError: as in `fine_tune` and `compare_runs`
     """
     dataset = fields.root_dataset(samples)
     old = runs.load_run(dataset, run)
@@ -58,25 +88,77 @@ def retrain(
     print(_words(dataset, old))
     known = {x.name for x in fields_of(Recipe)}
     recipe = Recipe(**{name: value for name, value in old.recipe.items() if name in known})
-    new = fine_tune(
-        samples,
-        key or runs.free_key(dataset, f"{old.key}_corrected"),
-        recipe,
-        label_field=old.label_field,
-        include_excluded=include_excluded,
-        device=device,
-        progress=progress,
-    )
+    repeat = _find_repeat(samples, old, recipe, key, include_excluded)
+    if repeat.is_over:
+        new = runs.load_run(dataset, repeat.key)
+        print(f"Run {repeat.key!r} was already trained on the current labels")
+    else:
+        new = fine_tune(
+            samples,
+            repeat.key,
+            recipe,
+            label_field=old.label_field,
+            resume=repeat.is_started,
+            include_excluded=include_excluded,
+            device=device,
+            progress=progress,
+        )
     judged = samples if isinstance(samples, fo.Dataset) else _held_out(samples)
     return compare_runs(
         judged, old, new, old.label_field, include_excluded, device=device, progress=progress
     )
 
 
-def _held_out(
-    view: fo.core.collections.SampleCollection,
-) -> fo.core.collections.SampleCollection:
-    """What of a view was not trained on; of one that has nothing such, the dataset."""
+def _find_repeat(
+    samples: Samples, old: runs.Run, recipe: Recipe, key: str | None, include_excluded: bool
+) -> _Repeat:
+    """Find a training of an earlier call on the same images and labels; otherwise, choose a new
+    key.
+
+    Args:
+        samples, key, include_excluded: see `retrain`
+        old: the run to repeat
+        recipe: recipe of the run
+    """
+    dataset = fields.root_dataset(samples)
+    corrected = f"{old.key}_corrected"
+    if isinstance(samples, fo.Dataset) and not count_split(samples):
+        return _Repeat(key or runs.free_key(dataset, corrected))
+    shown = recipe.shown_by("crop")
+    data = training_data(samples, old.label_field, shown, include_excluded, tells=False)
+    same = {"recipe": recipe.to_dict(), "label_field": old.label_field}
+    same |= {"classes": data[0], "digest": digest_of(*data[1:])}
+    for name in [key] if key else _numbered(corrected):
+        state = _state_of(dataset, name)
+        is_started = state is not None and all(state.get(k) == x for k, x in same.items())
+        if not runs.has_run(dataset, name):
+            if is_started or state is None or key:
+                return _Repeat(name, is_started)
+        elif is_started and is_recorded(runs.load_run(dataset, name).history, state):
+            course = Course.restored(state)
+            is_over = course.epoch >= recipe.epochs or course.is_stale(recipe.early_stopping)
+            return _Repeat(name, True, is_over)
+    return _Repeat(key)  # another run has this key, so fine_tune raises an error
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """Yield a name, then the name with numbers: `name`, `name_2`, `name_3` ..."""
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
+
+
+def _state_of(dataset: fo.Dataset, key: str) -> dict | None:
+    """Load the training state of a key; None if there is none, or if it cannot be read."""
+    if not run_files.can_resume(dataset, str(key)):
+        return None
+    try:
+        return load_state(os.path.join(run_folder(dataset, key), run_files.STATE), key)
+    except ValueError:
+        return None
+
+
+def _held_out(view: Samples) -> Samples:
+    """The test samples of a view, or else its val samples; the whole dataset if it has neither."""
     for tag in ("test", "val"):
         if len(view.match_tags(tag).limit(1)):
             return view.match_tags(tag)
@@ -84,7 +166,7 @@ def _held_out(
 
 
 def _words(dataset: fo.Dataset, run: runs.Run) -> str:
-    """What reviews have changed since a run was trained."""
+    """Describe how reviews changed labels since a run was trained."""
     with reviewing(dataset):
         adopt_edits(dataset, columns_of(dataset, run.label_field))
     own = [x for x in journal(dataset) if x.label_field == run.label_field]
@@ -98,5 +180,5 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     if corrected:
         said.append(f"{counted(corrected, 'label was', 'labels were')} corrected")
     if out:
-        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or called unclear")
+        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or marked unclear")
     return f"Since run {run.key!r} was trained, {' and '.join(said)}"

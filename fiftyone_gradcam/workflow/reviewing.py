@@ -1,4 +1,4 @@
-"""Find wrong labels, by models that never saw the images they judge."""
+"""Find wrong labels, with models that were not trained on the images they judge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .embedding import embeddings_for
 
 
 def _check(samples, embeddings=None, probabilities=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
     if probabilities is not None:
         raise ValueError("A job cannot be given probabilities. Call without delegate=True")
@@ -61,58 +61,60 @@ def find_label_issues(
     issue_field: str = "issue",
     **choices,
 ) -> fo.DatasetView:
-    """Score each label by a model that never saw its image, the most suspicious first.
+    """Find wrong labels, by scoring each label with a model that was not trained on its image.
 
-    Written are `label_quality` (the probability of the given label without this image: 0 to 1, low
-    is suspicious), where another class is more probable `suggested_label` with its confidence, and
-    `issue`: what may be the matter, with `evidence` in words and the ids of the most similar images
-    (`neighbors`). Its label is "wrong label" (sure enough to be accepted in bulk), "suspicious
-    label" (another class is more probable, which is not sure), "ambiguous" (two classes are
-    probable), "outlier", "equal files, two labels", "near duplicates, two labels", "dark", "light",
-    "blurry", "low information", "odd size", "odd aspect ratio" or "too few to judge". How many
-    labels are wrong, in all and by pairs of classes, is printed and kept in
-    `dataset.info["label_issues"]`.
-    `issue.sure` marks labels that may be corrected in bulk.
+    Three fields are written: `label_quality` (the probability of the given label, predicted without
+    this image: 0 to 1, low is suspicious); `suggested_label` with its confidence, where another
+    class is more probable; and `issue`, the possible problem, with `evidence` in words and the ids
+    of the most similar images (`neighbors`). The label of `issue` is "wrong label" (certain enough
+    to be corrected in bulk), "suspicious label" (another class is more probable, but it is not
+    certain), "ambiguous" (two classes are probable), "outlier", "equal files, two labels",
+    "near duplicates, two labels", "dark", "light", "blurry", "low information", "odd size",
+    "odd aspect ratio" or "too few to judge". `issue.sure` marks labels that may be corrected in
+    bulk. The estimated number of wrong labels, in total and for pairs of classes, is printed and
+    stored in `dataset.info["label_issues"]`.
 
-    Equal files and near duplicates do not vouch for each other. Classes with fewer than five images
-    that differ are not judged. Labels that reviews have confirmed or corrected have the quality 1;
-    samples that reviews have excluded or called unclear are left out.
+    Identical files and near duplicates do not count as evidence for each other's labels. Classes
+    with fewer than five distinct images are not judged. Labels that a review confirmed or corrected
+    get the quality 1; samples that were excluded or marked unclear are left out.
 
     Args:
         samples: a dataset or view
-        label_field: the labels to check
-        folds: number of folds of "folds" and "fine-tune", at least 2
-        backbone: None takes that of the newest run that began with a weights file, or else one
-            whose ImageNet weights are cached or can be downloaded, or else "small_cnn", from
-            scratch; a `Network` of your own is taken as it is
-        weights: "imagenet", "none", or the path of a file of weights of `backbone`; None takes
-            "imagenet" where the backbone has such weights
-        seed: of the folds and of training
+        label_field: field with the labels to check
+        folds: number of folds of the methods "folds" and "fine-tune", at least 2
+        backbone: name of a backbone, or a `Network`; by default (None), the backbone of the newest
+            run that started from a weights file, or else one whose ImageNet weights are cached or
+            can be downloaded, or else "small_cnn", trained from scratch
+        weights: weights of `backbone`: "imagenet", "none", or the path of a weights file; by
+            default (None), "imagenet" if the backbone has such weights
+        seed: random seed of the folds and of training
         quality_field, suggestion_field, issue_field: fields to write
         overwrite: also replace fields that this plugin did not write
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        method: "features" compares features of a pretrained network, which are kept for other
-            verbs, by a regression that leaves each image out (no folds, no seed); "folds" fits a
-            logistic regression on them per fold; "fine-tune" trains the network once per fold, and
-            resumes when it is called again after it was cancelled. None takes "features", or
-            "fine-tune" without pretrained weights
-        embeddings: in the place of a network's features: an array (N, C) in the order of the
-            samples, or the name of a field of vectors (see `compute_embeddings`)
-        probabilities: your own model's, in the place of a method: (N, K) in the order of the
-            samples and of the classes' names, each row by a model that never saw its image
-            (out-of-fold)
-        **choices: choices of the training per fold, as in `fine_tune`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        method: "features" fits a regression on the features of a pretrained network, and predicts
+            each image by a model fitted without it (without folds or a seed); features are stored
+            for other functions. "folds" fits a logistic regression on the same features for each
+            fold. "fine-tune" trains the network once per fold; when it was cancelled, the next call
+            resumes it. By default (None), "features", or "fine-tune" without pretrained weights
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
+        probabilities: probabilities predicted by your own model, used instead of a method: an array
+            (N, K) in the order of the samples and of the sorted class names, each row predicted by
+            a model that was not trained on the image (out-of-fold)
+        **choices: options of the training on each fold, as in `fine_tune`
 
     Returns:
-        the judged samples, lowest quality first
+        a view of the judged samples, lowest quality first
 
     Raises:
-        ValueError: if there are fewer than two classes with five images, or if an argument is not
-            understood
-        FileNotFoundError, ConnectionError: as `fine_tune`
+        ValueError: if there are fewer than two classes with five images, or if an argument is
+            invalid
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -121,7 +123,7 @@ def find_label_issues(
     fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
     check_folds(folds)
     check_method(method, embeddings, probabilities, backbone, weights)
-    began, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
+    started, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
     known = list(fields.class_counts(labels))
     if probabilities is not None:
         probabilities = given_probabilities(probabilities, labels, known)
@@ -138,7 +140,7 @@ def find_label_issues(
         recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
         recipe = settled_for(samples, recipe, label_field, device, progress)
     elif choices:
-        raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
+        raise ValueError(f"{next(iter(choices))} is a training option, but nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
     ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
     way = Way(
@@ -151,18 +153,18 @@ def find_label_issues(
         device,
     )
     with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
-        looks = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
-        twins, group = twins_of(equal_files(paths), looks.kinds())
-        readable = [label if ok else None for label, ok in zip(labels, looks.usable(), strict=True)]
+        info = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
+        twins, group = twins_of(equal_files(paths), info.kinds())
+        readable = [label if ok else None for label, ok in zip(labels, info.usable(), strict=True)]
         classes, too_few = _check_classes(readable, group)
         targets = class_indexes(readable, classes)
         places = np.flatnonzero(targets >= 0)
         columns = [known.index(label) for label in classes]
-        verdict = judge(dataset, looks, places, targets[places], group, way, columns, report)
+        verdict = judge(dataset, info, places, targets[places], group, way, columns, report)
     issues = issues_of(
-        labels, readable, classes, places, verdict, looks.features, twins, group, looks.poor()
+        labels, readable, classes, places, verdict, info.features, twins, group, info.poor()
     )
-    away = {ids[i] for i, error in looks.failures.items() if is_away(error)}
+    away = {ids[i] for i, error in info.failures.items() if is_away(error)}
     judged = {place: row for row, place in enumerate(places.tolist())}
     unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
     decided = reviews.vouched(dataset, label_field)
@@ -174,12 +176,12 @@ def find_label_issues(
     facts = basis_of_issues(
         *(dataset, label_field, quality_field),
         {ids[place]: labels[place] for place in judged},
-        *(began, mixed),
+        *(started, mixed),
     )
     facts |= {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
-    tell_failures(looks.failures)
+    tell_failures(info.failures)
     _tell(noted, left_out, dataset.select(list(away)), quality_field)
     return views.label_issues(samples, quality_field)
 
@@ -187,13 +189,13 @@ def find_label_issues(
 def _check_classes(
     labels: Sequence[str | None], group: np.ndarray
 ) -> tuple[list[str], dict[str, int]]:
-    """Classes that can be judged, and the sizes of the others."""
+    """Return the classes that can be judged, and the sizes of the others."""
     classes, too_few = judgeable(labels, group, LEAST_IMAGES)
     if len(classes) < 2:
         counts = fields.class_counts(list(labels))
         present = ", ".join(f"{label!r} ({count})" for label, count in counts.items()) or "none"
         raise ValueError(
-            f"Label issues need at least two classes with five images each that differ; there are: "
+            f"Label issues need at least two classes with five different images each; there are: "
             f"{present}"
         )
     return classes, too_few
@@ -202,14 +204,14 @@ def _check_classes(
 def _tell(
     noted: dict, left_out: dict[str, list[str]], away: fo.DatasetView, quality_field: str
 ) -> None:
-    """Print what was found; `away` are samples whose files cannot be read now."""
+    """Print the results; `away` contains the samples whose files cannot be read at the moment."""
     if left_out:
         print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     if kept := len(away.exists(quality_field)):
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]
-        print(f"Too few images that differ to judge: {some(few)}")
+        print(f"Too few different images to judge: {some(few)}")
     print(in_words(noted))
     for pair in noted["pairs"][:5]:
         if round(pair["count"]):

@@ -1,4 +1,4 @@
-"""Say whether a setup can learn at all, before time is spent on a training."""
+"""Check that a recipe can learn, before training."""
 
 from __future__ import annotations
 
@@ -29,33 +29,38 @@ def sanity_check(
     delegate: bool = False,
     **choices,
 ) -> SanityCheck:
-    """Train on a handful of images alone until the network knows them by heart.
+    """Check that a recipe can learn: train on a few images until the network has memorized them.
 
-    A setup that cannot do so cannot learn: its learning rate is too low or too high, too much is
-    frozen, the last layer is dead, or labels contradict each other. The answer says which. The
-    recipe is followed but for augmentation and class balance, which would hide the answer. Nothing
-    is written.
+    A network that cannot memorize a few images will not learn from more: its learning rate is too
+    low or too high, too many layers are frozen, the last layer is dead, or labels contradict each
+    other. The result says which. Augmentation and class balancing are turned off, because they
+    would hide the cause. Nothing is written.
 
     Args:
-        samples: a dataset or view; its samples tagged "train", if any are
-        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, or a `Recipe`
-        images: how many, drawn at random and as many of each class; at least 2
-        steps: at most so many steps, at least 1; it ends as soon as all are right
-        label_field: field of the classes
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe
+        samples: a dataset or view; samples tagged "train" are used if there are any, else all
+            samples
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default"
+        images: number of images, drawn at random with the same number for each class; at least 2
+        steps: maximum number of training steps, at least 1; training ends as soon as all images are
+            classified correctly
+        label_field: field with the labels of the samples
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe`, such as `epochs=10`, which
+            replace those of `recipe`
 
     Returns:
-        the `SanityCheck`: whether it `passed`, the `accuracy` that was reached, and a `message`
+        the `SanityCheck`: whether it `passed`, the final `accuracy`, and a `message`
 
     Raises:
-        ValueError: if a choice is not understood, there are fewer than two classes, or none of the
-            images can be decoded
-        FileNotFoundError, ConnectionError: as `fine_tune`
+        ValueError: if an option is invalid, there are fewer than two classes, or no image can be
+            decoded
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     for name, value, least in (("images", images, 2), ("steps", steps, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -78,14 +83,14 @@ def sanity_check(
         files, recipe.image_size, CACHE_BYTES, resize=recipe.resize, decode_options=options
     )
     data = Labelled(pictures, indexes[chosen])
-    with reporting(progress, f"Learning {len(files)} images by heart") as report:
+    with reporting(progress, f"Memorizing {len(files)} images") as report:
         found = overfit(
             recipe,
             len(classes),
             data,
             steps,
             device,
-            lambda done, total: report(done, total, "Learning by heart"),
+            lambda done, total: report(done, total, "Memorizing"),
         )
     tell_failures(data.images.failures)
     print(found)
@@ -93,18 +98,18 @@ def sanity_check(
 
 
 def some_of_each(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Positions of so many images, as many of each class as there are, drawn at random.
+    """Draw images at random, with the same number from each class as far as possible.
 
     Args:
-        labels: (N,) class indexes; -1 for images that have none, which are not drawn
-        count: how many; all if there are not so many
-        seed: of the draw
+        labels: (N,) class indexes; -1 for images without a label, which are not drawn
+        count: number of images to draw; all images if there are fewer
+        seed: random seed
 
     Returns:
-        positions, in order
+        positions, in ascending order
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
-    rank = np.empty(len(order), np.int64)  # how many of its class were drawn before
+    rank = np.empty(len(order), np.int64)  # number of images of the same class drawn before
     for label in np.unique(labels[order]):
         own = labels[order] == label
         rank[own] = np.arange(own.sum())

@@ -1,4 +1,4 @@
-"""Save the views that matter, so that they are in the App's list of views."""
+"""Save the most useful views, so that they are listed in the App."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..dataset.review_state import columns_of
 from ..dataset.reviews import left_out
 
 Samples = fo.core.collections.SampleCollection
-OWNED = "Saved by save_views"  # how descriptions begin
+OWNED = "Saved by save_views"  # prefix of descriptions
 MOST_CLASSES, MOST_PAIRS, COUNT = 50, 10, 100
 
 
@@ -23,22 +23,25 @@ MOST_CLASSES, MOST_PAIRS, COUNT = 50, 10, 100
 def save_views(
     samples: Samples, prediction_field: str | None = None, overwrite: bool = False
 ) -> list[str]:
-    """Save views of a dataset: suspicious labels, the lowest and highest scores of each class,
-    confident mistakes, the least certain predictions, and the most confused pairs of classes.
+    """Save views of suspicious labels, low and high scores, mistakes and confused classes.
 
-    Views that this call saved earlier are replaced. What reviews have excluded or called unclear is
+    The views are: suspicious labels, the lowest and highest scores of each class, confident
+    mistakes, the least certain predictions, and the most confused pairs of classes. Views that an
+    earlier call saved are replaced. Samples that were excluded or marked unclear in a review are
     left out.
 
     Args:
         samples: a dataset or view
-        prediction_field: the predictions; None takes the first that `predict` wrote
-        overwrite: also replace views of these names that somebody else has saved
+        prediction_field: field with the predictions; by default (None), the first field that
+            `predict` wrote
+        overwrite: also replace views of the same names that this function did not save
 
     Returns:
         the names of the views
 
     Raises:
-        ValueError: if there are neither predictions nor judged labels, or a name is taken
+        ValueError: if there are neither predictions nor judged labels, or a view of the same name
+            exists
     """
     dataset = fields.root_dataset(samples)
     chosen = fields.whole(samples)
@@ -60,7 +63,7 @@ def save_views(
     ]
     if taken and not overwrite:
         raise ValueError(
-            f"A view {taken[0]!r} of {dataset.name!r} was saved by somebody else. Rename it, or "
+            f"A view {taken[0]!r} of {dataset.name!r} was not saved by save_views. Rename it, or "
             f"pass overwrite=True to replace it"
         )
     for name, (view, words) in made.items():
@@ -70,10 +73,10 @@ def save_views(
 
 
 def _save(dataset: fo.Dataset, name: str, view: fo.DatasetView, words: str) -> None:
-    """Save a view, or change the one of its name in one write.
+    """Save a view, or update an existing view of the same name in one write.
 
-    FiftyOne deletes a view that is replaced before the dataset forgets it. Cut short between the
-    two it takes one view for another from then on, those of the user among them.
+    FiftyOne replaces a view in two writes: if it is interrupted after the view was deleted and
+    before the dataset was updated, it confuses views afterwards, including those of the user.
     """
     if not dataset.has_saved_view(name):
         dataset.save_view(name, view, description=words)
@@ -88,7 +91,7 @@ def _save(dataset: fo.Dataset, name: str, view: fo.DatasetView, words: str) -> N
 def _views(
     dataset: fo.Dataset, samples: Samples, prediction_field: str | None
 ) -> Iterator[tuple[str, tuple[fo.DatasetView, str]]]:
-    """Names, views and what they hold."""
+    """Yield the name, view and description of each view."""
     columns = columns_of(dataset) if fields.label_fields(dataset) else None
     if columns is not None and columns.quality:
         yield "suspicious", (views.label_issues(samples), "labels that may be wrong, worst first")
@@ -98,12 +101,12 @@ def _views(
     if label_field in fields.label_fields(dataset):
         yield from _by_label(dataset, samples, prediction_field, label_field)
     least = samples.exists(f"{prediction_field}.margin").sort_by(f"{prediction_field}.margin")
-    yield "least certain", (least.limit(COUNT), "the two best classes are about as probable")
+    yield "least certain", (least.limit(COUNT), "the two best classes are almost equally probable")
 
 
 def _by_label(dataset, samples, name: str, label_field: str) -> Iterator:
     wrong = views.mistakes(samples, name)
-    yield "confident mistakes", (wrong, "predicted otherwise than labeled, most confident first")
+    yield "confident mistakes", (wrong, "predictions that differ from the label, confident first")
     known = samples.distinct(fields.label_path(dataset, label_field))
     for label in [x for x in known if x][:MOST_CLASSES]:
         for verb, word in ((views.lowest_scores, "lowest"), (views.highest_scores, "highest")):

@@ -1,4 +1,4 @@
-"""Split."""
+"""Split a dataset into train, val and test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .embedding import embeddings_for
 
 
 def _check(samples, embeddings=None, **_) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     check_can_wait(embeddings)
 
 
@@ -43,45 +43,50 @@ def split(
     delegate: bool = False,
     embeddings: Embeddings | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Tag samples as train, val and test, each class in the same proportions.
+    """Tag samples as train, val and test, with the same class proportions in each split.
 
-    A sample has one of the tags or none; a second split replaces the first. Unlabeled samples
-    get no tag. Every split gets at least one sample of each class that has enough of them.
+    Each sample gets at most one of these tags, and a new split replaces the previous one. Samples
+    without a label get no tag. Each split gets at least one sample of every class that has enough
+    samples.
 
     Args:
         samples: a dataset or view
-        fractions: share of each split, such as {"train": .6, "val": .2, "test": .2}; what is
-            missing to 1 gets no tag; or numbers of images of each class, such as {"train": 100,
-            "val": 20}; or the name of a recipe, whose split is taken
-        label_field: field of the classes
-        seed: of the shuffle
-        groups: what must not be parted: "duplicates" (equal files), "near duplicates" (these and
-            re-encoded, resized, slightly cropped ones; see `find_leaks`), or a field of the
-            samples, such as that of the video they are from
-        include_excluded: also tag samples that reviews have excluded or called unclear, which get
-            no tag otherwise
-        folds: tag so many folds of equal size instead, "fold_1" and so on
-        backbone, weights, device: of the network that finds near duplicates; see
-            `find_leaks`
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        embeddings: that find near duplicates, in the place of that network's features; see
-            `find_leaks`
+        fractions: fraction of the samples in each split, such as
+            {"train": 0.6, "val": 0.2, "test": 0.2}; if they sum to less than 1, the remaining
+            samples get no tag. Or the number of images per class in each split, such as
+            {"train": 100, "val": 20}; or the name of a recipe, to use its fractions
+        label_field: field with the labels of the samples
+        seed: random seed of the split
+        groups: keep groups of samples in the same split: "duplicates" (identical files),
+            "near duplicates" (identical files and re-encoded, resized or slightly cropped copies;
+            see `find_leaks`), or the name of a field whose values define the groups, such as the
+            video that a frame is from
+        folds: split into this number of folds of equal size instead, tagged "fold_1", "fold_2" and
+            so on; at least 2
+        include_excluded: also tag samples that were excluded or marked unclear in a review; by
+            default they get no tag
+        backbone, weights: the pretrained network that finds near duplicates; see `find_leaks`
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        embeddings: vectors to use instead of the features of a network: an array (N, C) in the
+            order of the samples, or the name of a vector field (see `compute_embeddings`)
 
     Returns:
-        number of samples by split and class
+        the number of samples in each split, by class
 
     Raises:
-        ValueError: if the fractions are no shares of a whole, nothing is labeled, or there is no
-            such field
-        FileNotFoundError, ConnectionError: if the weights cannot be had
+        ValueError: if the fractions are invalid, no sample has a label, or a field does not exist
+        FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
+            are not cached and cannot be downloaded
     """
     if folds is not None:
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
             raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
         if fractions != "default":
-            raise ValueError("Give fractions or folds, not both: folds are of equal size")
+            raise ValueError("Pass fractions or folds, not both: folds have equal sizes")
     elif isinstance(fractions, str):
         fractions = find_recipe(fractions).fractions
     if folds is None:
@@ -97,7 +102,7 @@ def split(
     elif embeddings is not None:
         check_one_source(embeddings, backbone, weights)
         raise ValueError(
-            f"embeddings tell near duplicates: pass groups={NEAR!r} with them, or leave them out"
+            f"embeddings only find near duplicates: pass groups={NEAR!r} too, or leave them out"
         )
     else:
         together = None if groups is None else _groups(samples, groups)
@@ -114,15 +119,16 @@ def split(
 def split_if_none(
     samples: fo.core.collections.SampleCollection, label_field: str, recipe: object
 ) -> dict[str, dict[str, int]] | None:
-    """Split a dataset that is to be trained on and has no split yet.
+    """Split a dataset that is used for training and has no split yet.
 
     Args:
-        samples: that are to be trained on; a view is left as it is
-        label_field: of the classes
-        recipe: name of the recipe whose split is taken; of anything else, that of "default"
+        samples: samples to train on; a view is not changed
+        label_field: field with the labels of the samples
+        recipe: name of the recipe whose fractions are used; for any other object, those of
+            "default"
 
     Returns:
-        as `split`; None if there is nothing to do
+        the same as `split`; None if nothing was done
 
     Raises:
         ValueError: if there are fewer than two classes
@@ -138,12 +144,13 @@ def split_if_none(
             f"Training needs at least two classes in {label_field!r}; the {len(samples)} samples "
             f"have {', '.join(map(repr, sizes)) or 'no labels'}"
         )
-    print(f"{samples.name!r} is not split yet: it is split into train, val and test first")
+    print(f"{samples.name!r} has no split yet: it is split into train, val and test first")
     return split(samples, recipe if isinstance(recipe, str) else "default", label_field)
 
 
 def _folds(folds: int, count: int) -> dict[str, float]:
-    """Shares of equal folds of so many images; of none, which is refused later, two will do."""
+    """Fractions of equal folds of `count` images; for no images, which is an error later, of two
+    folds."""
     if folds > count > 0:
         raise ValueError(f"{counted(count, 'image')} cannot be split into {folds} folds")
     folds = min(folds, max(count, 2))
@@ -151,18 +158,18 @@ def _folds(folds: int, count: int) -> dict[str, float]:
 
 
 def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
-    """Print which classes have fewer images than are asked for."""
+    """Print which classes have fewer images than requested."""
     asked = sum(fractions.values())
     small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
     if are_counts(fractions) and small:
         print(
-            f"Classes with fewer than the {asked:g} images that are asked for are split in the "
-            f"same proportions: {some(small)}"
+            f"Classes with fewer images than the {asked:g} requested are split in the same "
+            f"proportions: {some(small)}"
         )
 
 
 def _tell_parts(counts: dict[str, dict[str, int]], earlier: dict[str, int]) -> None:
-    """Print what is in each part, and what the split replaces."""
+    """Print the contents of each split, and the earlier split that was replaced."""
     for name, classes in counts.items():
         print(f"{name}: {counted(sum(classes.values()), 'image')}")
         absent = sorted(set().union(*counts.values()) - set(classes))
@@ -181,12 +188,12 @@ def _twins(
     device: str | None,
     progress: Progress,
 ) -> list[int]:
-    """The same number for near duplicates."""
+    """Return a group number for each sample, which near duplicates share."""
     dataset = fields.root_dataset(samples)
     ids, paths = fields.whole(samples).values(["id", "filepath"])
-    looks = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
+    features = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
     equal: dict[str | None, int] = {}
-    pairs = near_pairs(looks)
+    pairs = near_pairs(features)
     for place, digest in enumerate(equal_files(paths)):
         if digest is not None:
             pairs.append((equal.setdefault(digest, place), place))
@@ -198,7 +205,7 @@ def _twins(
 
 
 def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
-    """What samples that must not be parted have in common."""
+    """Return a value for each sample, which samples of the same group share."""
     if groups == EQUAL:
         return equal_files(samples.values("filepath"))
     if samples.get_field(groups) is None:
@@ -211,7 +218,7 @@ def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
     unfit = [x for x in found if x is not None and not isinstance(x, str | int | float)]
     if unfit:
         raise ValueError(
-            f"Field {groups!r} cannot part samples: it holds {type(unfit[0]).__name__}s. Name one "
-            f"that holds a text or a number, such as {groups}.label"
+            f"Field {groups!r} cannot define groups: it has {type(unfit[0]).__name__} values. Pass "
+            f"a field of strings or numbers, such as {groups}.label"
         )
     return found

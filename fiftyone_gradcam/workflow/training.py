@@ -44,7 +44,7 @@ Samples = fo.core.collections.SampleCollection
 
 
 def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
-    """Raise at once what is wrong with a call that is handed to a job."""
+    """Raise errors of a call immediately, before it is queued as a job."""
     runs.check_key(fields.root_dataset(samples), key, overwrite or resume)
     own = inspect.signature(fine_tune).parameters
     choices = {name: value for name, value in options.items() if name not in own}
@@ -75,43 +75,44 @@ def fine_tune(
 ) -> runs.Run:
     """Train a classifier on the samples tagged "train" and record it on the dataset.
 
-    Validates on samples tagged "val" and keeps the weights that do best on them. A dataset that is
-    not split yet is split first, as the recipe says (see `split`), and this is printed. A view
-    without "train" tags is trained on as a whole, without its samples tagged "val" or "test". After
-    each epoch all that is needed to resume is written: `resume=True` resumes a training that was
-    interrupted, and ends as it would have ended without the interruption.
+    The network is validated on the samples tagged "val", and the weights with the best validation
+    result are kept. A dataset without a split is split first, as the recipe says (see `split`), and
+    a message is printed. A view without "train" tags is used for training as a whole, except its
+    samples tagged "val" or "test". The training state is saved after each epoch: `resume=True`
+    resumes an interrupted training with the same result as without the interruption.
 
     Args:
         samples: a dataset or view
-        key: name of the run; letters, digits and underscores
-        recipe: a name of `fiftyone_gradcam.training.known_recipes.RECIPES`, such as "default" or
-            "matlab-cracks", or a `Recipe`; None takes "default", or that of the training to resume
-        label_field: field of the classes
-        resume: resume an interrupted training of this key, or extend a finished one if `epochs`
-            is more than it has; other choices stay as they were
-        overwrite: replace a run, or an interrupted training, of this key
-        watch: keep a Grad-CAM of the own label of so many samples (those tagged "val" first), or
-            of the samples of these ids, at each epoch; a strip of pictures shows how the focus
-            moved (`run.watch`)
-        include_excluded: also train and validate on samples that reviews have excluded or called
-            unclear
-        device: such as "cpu" or "cuda"; None takes the best at hand
-        progress: a bar (True), none (False), FiftyOne's setting (None), or a function that is
-            called with (done, total, message)
-        delegate: do the work in another process, as a job, and return the `Job` at once
-        **choices: any choices of `fiftyone_gradcam.training.recipe.Recipe`, instead of those of the
-            recipe: backbone, weights, epochs, learning_rate, seed ...
+        key: key of the run; letters, digits and underscores
+        recipe: a `Recipe`, or the name of one in `fiftyone_gradcam.training.known_recipes.RECIPES`,
+            such as "default" or "matlab-cracks"; by default (None), "default", or the recipe of the
+            training to resume
+        label_field: field with the labels of the samples
+        resume: resume an interrupted training of this key, or extend a finished one if `epochs` is
+            larger than before; other options stay the same
+        overwrite: replace an existing run, or an interrupted training, of this key
+        watch: save a Grad-CAM heatmap of the label after each epoch for this number of samples
+            (samples tagged "val" first), or for the samples with these ids; a picture shows how the
+            heatmaps changed (`run.watch`)
+        include_excluded: also use samples that were excluded or marked unclear in a review
+        device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
+        progress: True for a progress bar, False for none, or a function that is called with (done,
+            total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
+        delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
+            until it ends
+        **choices: options of `fiftyone_gradcam.training.recipe.Recipe` that replace those of
+            `recipe`: backbone, weights, epochs, learning_rate, seed ...
 
     Returns:
-        the `Run`: its key, classes, recipe, history, accuracy, findings and checkpoint
+        the `Run`, with its key, classes, recipe, history, accuracy, findings and checkpoint
 
     Raises:
-        ValueError: if a choice is not understood, the key is taken, there are splits but none is
-            tagged "train", there are fewer than two classes, or there is nothing to resume
-        FileNotFoundError: if there is no such weights file
-        ConnectionError: if ImageNet weights are neither cached nor to be downloaded
-        CancelledError: if `progress` raised it. What was best so far is recorded as the run, and
-            `resume=True` resumes
+        ValueError: if an option is invalid, the key exists, the samples are split but none is
+            tagged "train", there are fewer than two classes, or there is no training to resume
+        FileNotFoundError: if the weights file does not exist
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
+        CancelledError: if `progress` raised it; the best weights so far are recorded as the run,
+            and `resume=True` continues the training
     """
     dataset = fields.root_dataset(samples)
     state_path = _state_path(dataset, key, overwrite or resume)
@@ -134,7 +135,7 @@ def fine_tune(
         check_same_data(state, classes, digest)
         watch = state["watch"]["ids"] if state["watch"] else []
     elif not is_finished and os.path.exists(state_path):
-        os.remove(state_path)  # of what starts over: nothing must resume it
+        os.remove(state_path)  # the training starts over, so the old state must not be resumed
     run_files.prepare_folder(dataset, key)
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
@@ -177,11 +178,11 @@ def _settled(
     device: str | None,
     progress: Progress,
 ) -> tuple[Recipe, list[str], Labelled, Labelled | None]:
-    """A recipe with what was left to the images, and `training_data` as it shows them."""
+    """Choose `epochs` and `resize` if the recipe leaves them open, and update the training data."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
-        with reporting(progress, "Comparing ways to make images square") as report:
+        with reporting(progress, "Comparing ways to resize images") as report:
             recipe = settle_resize(
                 recipe, images.paths, train_set.labels, device, images.decode_options, report
             )
@@ -191,7 +192,7 @@ def _settled(
 
 
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
-    """Where the state of a training is, whose key and folder can be used."""
+    """Path of the training state, after checking that the key and the folder can be used."""
     runs.check_key(dataset, key, overwrite)
     folder = run_folder(dataset, key)
     check_folder(folder)
@@ -199,10 +200,10 @@ def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
 
 
 def _kept(state_path: str, key: str) -> str:
-    """What is left of a training that ended with an error, in words."""
+    """Describe how to resume a training that ended with an error; empty if there is no state."""
     if not os.path.exists(state_path):
         return ""
-    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
+    return f"The training state is kept: fine_tune(..., {key!r}, resume=True) resumes it"
 
 
 def _make_watch(
@@ -213,7 +214,8 @@ def _make_watch(
     recipe: Recipe,
     state: dict | None,
 ) -> Watch | None:
-    """What keeps maps of the samples to watch, from where a state was taken; None of no samples."""
+    """Create the recorder of heatmaps during training, restored from a state if given; None for no
+    samples."""
     ids = choose_watched(samples, watch, label_field, classes, recipe.seed)
     if not ids:
         return None
@@ -227,7 +229,7 @@ def _make_watch(
 
 
 def _reporter(report, recipe: Recipe, prints: bool):
-    """What a training reports meanwhile: a bar, and a line for each epoch."""
+    """Return a function that updates the progress bar and prints a line after each epoch."""
     last = f"Training {recipe.backbone}"
 
     def on_step(done: int, total: int, epoch: Epoch | None) -> None:
@@ -235,38 +237,39 @@ def _reporter(report, recipe: Recipe, prints: bool):
         if epoch is not None:
             last = str(epoch)
             if prints:
-                print(f"\r{last:<79}", flush=True)  # over the bar, which is drawn again below
+                print(f"\r{last:<79}", flush=True)  # overwrites the bar, which is redrawn below
         report(done, total, last)
 
     return on_step
 
 
 def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
-    """Print what has come of a training; of one that was cancelled it is an error."""
+    """Print the result of a training; raise CancelledError if it was cancelled."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
-            "The new layers alone did best on val; what came after them did not help. The recipe "
-            "'linear-probe' may do as well in a fraction of the time"
+            "The new layers alone were best on val; training the other layers did not help. The "
+            "recipe 'linear-probe' may be as good in a fraction of the time"
         )
     for finding in findings:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
-        print(f"How the focus moved: {run.watch['strip']}")
+        print(f"How the heatmaps changed: {run.watch['strip']}")
     if cancelled:
-        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
+        raise CancelledError(f"Cancelled: the best weights are kept as {run}. It can be resumed")
 
 
 def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
-    """What could not be decoded, and what the network does not see."""
+    """Print which images could not be decoded, and how much of the images the network does not
+    see."""
     for part in (train_set, val_set):
         if part is not None:
             tell_failures(part.images.failures)
     hidden = train_set.images.hidden_share()
     if hidden > 0.2:
         print(
-            f"The network sees the central square alone: {hidden:.0%} of the images' area lies "
-            f"outside it. resize='squash' or 'letterbox' shows all"
+            f"The network sees only the central square: {hidden:.0%} of the images' area is "
+            f"outside it. resize='squash' or 'letterbox' uses the whole image"
         )
 
 
@@ -277,7 +280,7 @@ def _findings(
     train_set: Labelled,
     val_set: Labelled | None,
 ) -> list[Finding]:
-    """What is to be said of a training."""
+    """Diagnose a training."""
     leaks = []
     if val_set is not None:
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)

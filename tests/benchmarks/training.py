@@ -102,8 +102,12 @@ def speed(data: Path, weights: Path, rounds: int = 3) -> None:
             rows = train(recipe, 2, fresh).history
             first.append(rows[0].seconds)
             ours.append(statistics.median(row.seconds for row in rows[1:]))
+        # Of each round, so that a machine that is now faster and now slower is so for all of them.
+        ratios = [
+            statistics.median(one / own for one, own in zip(seconds, bare, strict=True))
+            for seconds in (ours, first)
+        ]
         base = statistics.median(bare)
-        ratios = [statistics.median(x) / base for x in (ours, first)]
         print(f"  {name}  {base:.2f}  {ratios[0]:.3f}  {ratios[1]:.3f}", flush=True)
 
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PASSING = ("_id", "_rand", "_dataset_id", "last_modified_at", "created_at", "_media_type", "mtime")
 TIMES = ("seconds", "imported", "at", "timestamp", "trained", "version", "created", "date")
 OF_DECISIONS = ("time", "step", "id")  # moments, and what tells one decision from others
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?")
 OF_IDS = ("basis",)  # digests of the ids of samples, which are others in each dataset
 
 
@@ -232,6 +234,12 @@ def decisions_in(path: str) -> list[dict]:
         return [{k: v for k, v in row.items() if k not in own} for row in csv.DictReader(file)]
 
 
+def page_in(path: str) -> list[str]:
+    """The lines of a page, without when it was made and when what it shows was."""
+    with open(path, encoding="utf-8") as file:
+        return MOMENT.sub("then", file.read()).split("\n")
+
+
 def tree_of(folder: str) -> dict[str, object]:
     """All files below a folder, by their contents; of weights the values."""
     found = {}
@@ -240,6 +248,9 @@ def tree_of(folder: str) -> dict[str, object]:
             path = os.path.join(home, name)
             if name.endswith(".csv"):
                 found[os.path.relpath(path, folder)] = decisions_in(path)
+                continue
+            if name.endswith(".html"):
+                found[os.path.relpath(path, folder)] = page_in(path)
                 continue
             if name.endswith(".pt"):
                 state = torch.load(path, weights_only=True)

@@ -121,16 +121,14 @@ STORIES = [
         lambda p: fg.undo_review(p.dataset),
         is_done=lambda p: _decisions(p) == ["relabel"],
         decides=DECIDED,
+        is_sampled=False,
     ),
     Story(
         "undo_review of two",
         reviewed,
         lambda p: fg.undo_review(p.dataset, 2),
-        again=lambda p: fg.undo_review(p.dataset, 2 if len(_decisions(p)) == 3 else 1),
         is_done=lambda p: not _decisions(p),
         decides=DECIDED,
-        at_once=False,
-        is_sampled=False,
     ),
     Story(
         "export_reviews", edited, _export, again=lambda p: _export(p, overwrite=True), exports=True

@@ -1,11 +1,13 @@
-"""Stories of what is made of labels and predictions: evaluations, views, anomalies."""
+"""Stories of what is made of labels and predictions: evaluations, views, anomalies, reports, and
+trainings on corrected labels."""
 
 from __future__ import annotations
 
 from conftest import save_digits
+from decided import DECIDED, edited
 from fiftyone import ViewField as F
 from made_runs import make_run
-from stories import QUIET, Place, Story, predicted
+from stories import QUIET, Place, Story, predicted, trained
 
 import fiftyone_gradcam as fg
 
@@ -42,6 +44,27 @@ def compared(place: Place) -> None:
     _find_anomalies(place)
 
 
+def corrected(place: Place) -> None:
+    """A run that was trained on a label that is another now, and on an image that is left out."""
+    trained(place)
+    train = place.dataset.match_tags("train").sort_by("filepath")
+    fg.review(train.limit(1), "relabel", label="digit 2")
+    fg.review(train.skip(1).limit(1), "exclude")
+
+
+def reported(place: Place) -> None:
+    """A report of what was there before a label was edited."""
+    edited(place)
+    _report(place)
+    sample = place.dataset.sort_by("filepath").skip(4).first()
+    sample.ground_truth.label = "digit 2"
+    sample.save()
+
+
+def _report(place: Place, **options) -> object:
+    return fg.report(place.dataset, str(place.out / "report.html"), progress=False, **options)
+
+
 def _evaluate(place: Place) -> object:
     return fg.evaluate(place.dataset, "a", **QUIET)
 
@@ -66,5 +89,28 @@ STORIES = [
         compared,
         lambda p: _find_anomalies(p, ("digit 1", "digit 2")),
         writes_into=FIELDS,
+    ),
+    Story("retrain", corrected, lambda p: fg.retrain(p.dataset, "first", **QUIET)),
+    Story(
+        "retrain under a name",
+        corrected,
+        lambda p: fg.retrain(p.dataset, "first", key="second", include_excluded=True, **QUIET),
+        is_sampled=False,
+    ),
+    Story(
+        "report",
+        edited,
+        _report,
+        again=lambda p: _report(p, overwrite=True),
+        decides=DECIDED,
+        exports=True,
+    ),
+    Story(
+        "report again",
+        reported,
+        lambda p: _report(p, overwrite=True),
+        decides=DECIDED,
+        exports=True,
+        is_sampled=False,
     ),
 ]

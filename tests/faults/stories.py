@@ -69,7 +69,6 @@ class Story:
         writes_into: names of the fields that it writes
         decides: names of fields, the user's labels among them, that one write changes
         is_done: whether nothing is left to do, so that calling again is an error
-        at_once: whether one write makes all decisions, or one for each step
         exports: whether it writes to the folder `out`
         keeps: whether what is kept of images belongs to what it comes to
         is_sampled: whether the default suite disturbs it, too; another that it does is much like it
@@ -82,7 +81,6 @@ class Story:
     writes_into: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
     is_done: Callable[[Place], bool] = field(default=lambda place: False)
-    at_once: bool = True
     exports: bool = False
     keeps: bool = False
     is_sampled: bool = True

@@ -1,4 +1,4 @@
-"""The verbs as operators: a thin form each, one room each."""
+"""The verbs as FiftyOne operators: a form for each, in a module of its own."""
 
 from .anomalies import FindAnomalies
 from .checks import FindLearningRate, PreviewAugmentation, SanityCheck

@@ -1,4 +1,4 @@
-"""Find images that are unlike normal ones."""
+"""The operator that finds images unlike normal ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .labels import LABELS
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
 
-MOST_LISTED = 500  # labels of a drop-down list
+MOST_LISTED = 500  # maximum number of labels in a drop-down list
 
 
 class FindAnomalies(Verb):
@@ -26,7 +26,7 @@ class FindAnomalies(Verb):
     description = "Score how unlike normal images each image is, and show what is unusual in it"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Which class is normal; the rest behind a switch."""
+        """Add the class of normal images; the other fields are behind a switch."""
         name = label_field_input(ctx, inputs, is_rare=True)
         if name is None:
             return
@@ -52,7 +52,7 @@ class FindAnomalies(Verb):
             pretrained_inputs(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         options = {
             "samples": ctx.target_view(),
@@ -64,7 +64,7 @@ class FindAnomalies(Verb):
         return options | chosen_backbone(ctx)
 
     def outcome(self, result, given: dict) -> dict:
-        """The samples, the most unusual first."""
+        """Show the samples, the most unusual first."""
         name = given["anomaly_field"]
         count = result.count_values(f"{name}.label").get("anomaly", 0)
         shown = [name, given["heatmap_field"]] if given["heatmaps"] else [name]

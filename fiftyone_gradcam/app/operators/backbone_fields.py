@@ -1,4 +1,4 @@
-"""Networks and their weights in forms."""
+"""Form fields for networks and their weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .labels import LABELS
 from .path_fields import path_input, path_of
 
 SCRATCH = "small_cnn"  # has no pretrained weights
-# The first of the list, in the order in which a person might try them.
+# Backbones at the top of the list, in the order in which users might try them.
 GOOD = {
     "resnet18": "good and fast",
     "mobilenet_v2": "small and fast",
@@ -30,10 +30,10 @@ GOOD = {
 
 
 def backbones(from_scratch: bool = True) -> dict[str, str]:
-    """All backbones with what is shown for them, good ones first.
+    """Return all backbones with the texts to show for them, recommended ones first.
 
     Args:
-        from_scratch: with the one that has no pretrained weights
+        from_scratch: include the one that has no pretrained weights
     """
     names = [*GOOD, *(name for name in sorted(FACTS) if name not in GOOD)]
     return {name: _shown(name) for name in names if from_scratch or name != SCRATCH}
@@ -53,14 +53,15 @@ def backbone_inputs(
     from_scratch: bool = True,
     recipe: dict | None = None,
 ) -> None:
-    """Let the user choose a backbone and where its weights come from.
+    """Add fields for a backbone and its weights.
 
     Args:
         ctx, inputs: the form
-        default: of the backbone; may be AUTOMATIC
-        automatic: what AUTOMATIC means, in words; "" does not offer it
-        from_scratch: whether a network may have no weights
-        recipe: "backbone" and "weights" that AUTOMATIC stands for, and the "title" of what has them
+        default: the default backbone; may be AUTOMATIC
+        automatic: the meaning of AUTOMATIC in words; if "", it is not offered
+        from_scratch: whether to offer a network without pretrained weights
+        recipe: the "backbone" and "weights" that AUTOMATIC stands for, and the "title" of the
+            recipe or run that has them
     """
     choices = {AUTOMATIC: automatic} if automatic else {}
     choices |= backbones(from_scratch)
@@ -87,7 +88,7 @@ def _weights_input(
             f"ImageNet if possible ({download})" if own == "auto" else f"the file {own}"
         )
         first, sources = AUTOMATIC, {AUTOMATIC: f"As in {recipe['title']}: {words}", **sources}
-        if own == "imagenet":  # the same twice
+        if own == "imagenet":  # would be listed twice
             del sources["imagenet"]
             sources[AUTOMATIC] = words
     choice_input(inputs, "weights", sources, first, LABELS["weights"])
@@ -96,11 +97,11 @@ def _weights_input(
 
 
 def weights_file_input(ctx, inputs: types.Object, backbone: str | None) -> None:
-    """Let the user choose a file of weights, and refuse one that is none, or of another network.
+    """Add a field for a file of weights, and refuse files that do not hold weights of the backbone.
 
     Args:
         ctx, inputs: the form
-        backbone: whose weights are wanted; None for any
+        backbone: the backbone of the weights; None if it is unknown
     """
     path = path_input(ctx, inputs, "weights_file", is_folder=False)
     if not path:
@@ -125,7 +126,7 @@ def weights_file_input(ctx, inputs: types.Object, backbone: str | None) -> None:
 
 
 def _may_hold_weights(path: str) -> bool:
-    """Whether a file begins like those of torch.save: a ZIP archive, or a pickle of old."""
+    """Return whether a file starts like those of torch.save: a ZIP archive or an old pickle."""
     try:
         with open(path, "rb") as file:
             return file.read(2) in (b"PK", b"\x80\x02")
@@ -134,7 +135,7 @@ def _may_hold_weights(path: str) -> bool:
 
 
 def has_cached_weights(backbone: str) -> bool:
-    """Whether PyTorch has the ImageNet weights of a backbone; found out without PyTorch."""
+    """Return whether ImageNet weights of a backbone are in PyTorch's cache, without PyTorch."""
     cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
     names = os.path.join(os.path.expanduser(home), "hub", "checkpoints", f"{backbone}-*.pth")
@@ -142,7 +143,7 @@ def has_cached_weights(backbone: str) -> bool:
 
 
 def chosen_weights(ctx, backbone: str) -> str:
-    """The verb's `weights` argument, from what was filled in."""
+    """Return the verb's `weights` argument from the values of the form."""
     if backbone == SCRATCH:
         return "none"
     weights = ctx.params.get("weights") or "imagenet"
@@ -150,8 +151,11 @@ def chosen_weights(ctx, backbone: str) -> str:
 
 
 def embeddings_input(ctx, inputs: types.Object) -> str | None:
-    """Let the user choose what images are compared by; returns the field of embeddings that is
-    chosen, None where a network is to compute some."""
+    """Add a field for what images are compared by: a field of embeddings or a network.
+
+    Returns:
+        the chosen field of embeddings; None if a network will compute features
+    """
     if names := embedding_fields(ctx.dataset):
         choices = {AUTOMATIC: "Features of a pretrained network"}
         choices |= {name: f"The field {name}" for name in names}
@@ -160,26 +164,25 @@ def embeddings_input(ctx, inputs: types.Object) -> str | None:
 
 
 def pretrained_inputs(ctx, inputs: types.Object, from_scratch: bool = False) -> None:
-    """Let the user choose the pretrained network that images are compared by."""
+    """Add fields for the pretrained network that images are compared by."""
     words = "Automatic: weights that are on this machine, or a small download"
     backbone_inputs(ctx, inputs, AUTOMATIC, words, from_scratch)
 
 
 def features_inputs(ctx, inputs: types.Object) -> None:
-    """Let the user choose what finds near duplicates: a network, or embeddings in a field."""
+    """Add fields for what finds near duplicates: a network, or a field of embeddings."""
     if embeddings_input(ctx, inputs) is None:
         pretrained_inputs(ctx, inputs)
 
 
 def chosen_features(ctx) -> dict[str, str]:
-    """The verb's `embeddings`, or its `backbone` and `weights` arguments; nothing if they are left
-    to it."""
+    """Return the verb's `embeddings`, or its `backbone` and `weights`; {} for its defaults."""
     field = chosen_embeddings(ctx)
     return {"embeddings": field} if field else chosen_backbone(ctx)
 
 
 def chosen_backbone(ctx) -> dict[str, str]:
-    """The verb's `backbone` and `weights` arguments; nothing if they are left to it."""
+    """Return the verb's `backbone` and `weights` arguments; {} for its defaults."""
     backbone = ctx.params.get("backbone") or AUTOMATIC
     if backbone == AUTOMATIC:
         return {}

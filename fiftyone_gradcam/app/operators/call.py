@@ -1,6 +1,6 @@
-"""Operators that scripts in the browser call.
+"""Operators that are called by scripts in the browser.
 
-These are not forms: they answer at once with plain values, what is wrong among them.
+They have no forms, and return plain values immediately, including error messages.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 class Call(foo.Operator):
-    """An operator that a script in the browser calls; no person sees it in a list."""
+    """An unlisted operator that is called by a script in the browser."""
 
     name = ""
     kinds: ClassVar[dict[str, Kind]] = {}
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists it: not at all."""
+        """Return the configuration of an unlisted operator."""
         return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
 
     def execute(self, ctx) -> dict:
-        """Answer; what is refused is said in "error"."""
+        """Return the answer, or the message of an error in "error"."""
         try:
             if ctx.dataset is None:
                 raise ValueError("Open a dataset first")
@@ -42,12 +42,12 @@ class Call(foo.Operator):
             return {"error": str(error)}
 
     def answer(self, dataset, given: dict) -> dict:
-        """What is sent back to the browser."""
+        """Return the values to send to the browser."""
         raise NotImplementedError
 
 
 def checked_ids(ids: list[str]) -> list[str]:
-    """Ids of samples, refused if they are none."""
+    """Return sample ids, after checking that they are valid."""
     if wrong := [i for i in ids if not ObjectId.is_valid(i)]:
         raise ValueError(f"{wrong[0]!r} is not the ID of a sample")
     return ids

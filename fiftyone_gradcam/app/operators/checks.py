@@ -1,4 +1,4 @@
-"""Checks before a training: augmentation, learning rate, whether it can learn."""
+"""Operators for checks before a training: augmentation, learning rate, sanity check."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .verb import Verb
 
 
 class Check(Verb):
-    """A verb with the form of a recipe."""
+    """A verb whose form has the fields of a recipe."""
 
     choices = LEARNING
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Recipe, network and weights; the rest behind a switch."""
+        """Add fields for the recipe, network and weights; the others are behind a switch."""
         if label_field_input(ctx, inputs, is_rare=True) is None:
             return
         base = network_inputs(ctx, inputs)
@@ -26,7 +26,7 @@ class Check(Verb):
             choice_inputs(inputs, base, self.choices, self.verb)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         base = chosen_base(ctx)
         return {
             "samples": ctx.target_view(),
@@ -50,18 +50,18 @@ class PreviewAugmentation(Check):
     choices = AUGMENTATION
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """As of other checks, with the fields of augmentation at once."""
+        """Add the fields of a check, and those of augmentation without a switch."""
         if label_field_input(ctx, inputs, is_rare=True) is not None:
             base = network_inputs(ctx, inputs)
             choice_inputs(inputs, base, AUGMENTATION, self.verb)
 
     def execute(self, ctx) -> dict:
-        """Make the picture, and show it."""
+        """Create the picture and return it."""
         path = self.function(**self.given(ctx))
         return {"picture": picture_as_text(path), "path": path}
 
     def resolve_output(self, ctx) -> types.Property:
-        """The picture, and where it is."""
+        """Show the picture and its path."""
         outputs = types.Object()
         outputs.str("picture", view=types.ImageView(width="100%", alt="Augmented images"))
         outputs.str("path", label="The picture is at")
@@ -78,7 +78,7 @@ class FindLearningRate(Check):
     description = "Raise the learning rate step by step, and see where the loss falls fastest"
 
     def outcome(self, result, given: dict) -> dict:
-        """The suggestion, and its curve."""
+        """Show the suggested learning rate and the curve."""
         return {"summary": str(result), "picture": result.path, "changed": False}
 
 
@@ -92,5 +92,5 @@ class SanityCheck(Check):
     description = "Overfit a few images: a setup that cannot do this cannot learn"
 
     def outcome(self, result, given: dict) -> dict:
-        """The verdict."""
+        """Show the result of the check."""
         return {"summary": str(result), "changed": False}

@@ -1,4 +1,4 @@
-"""Evaluate and compare runs, repeat one on corrected labels, and save views."""
+"""Operators that evaluate and compare runs, retrain one on corrected labels, and save views."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .verb import Verb
 
 
 def _outcome(result, shown: str) -> dict:
-    """The sentence, and the samples that were asked for."""
+    """Show the result of a comparison in words, and some of its samples."""
     view = getattr(result, shown)
     counts = f"{result.pairs.only_b} fixed, {result.pairs.only_a} broken"
     counts += f", {result.pairs.both_wrong} wrong in both"
@@ -37,7 +37,7 @@ class CompareRuns(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Both runs, and what is shown."""
+        """Add fields for both runs and for further options."""
         keys = list_runs(ctx.dataset)
         if len(keys) < 2:
             refuse(inputs, "too_few", "Comparing takes two runs. Train another classifier first")
@@ -50,7 +50,7 @@ class CompareRuns(Verb):
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         return {
             "samples": _target(ctx),
@@ -61,11 +61,11 @@ class CompareRuns(Verb):
         }
 
     def job_label(self, given: dict) -> str:
-        """Names the runs."""
+        """Name the runs."""
         return f"Compare {given['a']!r} and {given['b']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """The sentence, and what the second has broken, or else fixed."""
+        """Show the result, and the samples that the second run has broken, or else fixed."""
         return _outcome(result, "broken" if result.pairs.only_a else "fixed")
 
 
@@ -82,7 +82,7 @@ class Retrain(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """The run, and the name of the new one."""
+        """Add fields for the run and for the name of the new one."""
         key = run_input(ctx, inputs, "run")
         if key is None:
             return
@@ -92,7 +92,7 @@ class Retrain(Verb):
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.dataset,
             "run": ctx.params["run"],
@@ -101,11 +101,11 @@ class Retrain(Verb):
         }
 
     def job_label(self, given: dict) -> str:
-        """Names the run."""
+        """Name the run."""
         return f"Retrain {given['run']!r} on corrected labels"
 
     def outcome(self, result, given: dict) -> dict:
-        """How both do."""
+        """Show the comparison of both runs."""
         return _outcome(result, "fixed")
 
 
@@ -121,7 +121,7 @@ class Evaluate(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Run, and what else is measured."""
+        """Add fields for the run and for further measurements."""
         if run_input(ctx, inputs, "run") is None:
             return
         label_field_input(ctx, inputs, is_rare=True)
@@ -130,7 +130,7 @@ class Evaluate(Verb):
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         return {
             "samples": _target(ctx),
@@ -141,11 +141,11 @@ class Evaluate(Verb):
         }
 
     def job_label(self, given: dict) -> str:
-        """Names the run."""
+        """Name the run."""
         return f"Evaluate {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """The accuracy, and where to look."""
+        """Show the accuracy, and where to find more."""
         low, high = result.interval
         return {
             "summary": f"{result.right} of {result.count} are right: {result.accuracy:.1%} (95% "
@@ -167,7 +167,7 @@ class SaveViews(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """The predictions."""
+        """Add a field for the predictions."""
         names = prediction_fields(ctx.dataset)
         if names:
             label = label_of("prediction_field", self.verb)
@@ -179,7 +179,7 @@ class SaveViews(Verb):
         inputs.bool("overwrite", default=False, label=label, description=words)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.dataset,
             "prediction_field": ctx.params.get("prediction_field") or None,
@@ -187,11 +187,11 @@ class SaveViews(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """How many."""
+        """Show the number of views."""
         return {"summary": f"Saved {len(result)} views. Find them in the list of saved views"}
 
 
 def _target(ctx):
-    """The view that was chosen; the dataset itself where that is all of it."""
+    """Return the chosen view; the dataset itself if the view has no stages."""
     target = ctx.target_view()
     return target if getattr(target, "_stages", None) else ctx.dataset

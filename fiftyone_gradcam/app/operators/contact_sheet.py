@@ -1,4 +1,4 @@
-"""Small pictures of samples in rows, with their labels and what is suggested instead."""
+"""Contact sheets: thumbnails of samples with their labels and suggested classes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SIDE, IN_ROW = 96, 8
 
 
 def contact_sheet(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> str:
-    """A contact sheet of some samples, as the address of a JPEG file that is in it."""
+    """Return a contact sheet of some samples, as a data URI of a JPEG file."""
     rows, options = stored_values(dataset, ids, columns), decode_options(dataset)
     pictures, captions = [], []
     for row in (rows[i] for i in ids if i in rows):
         try:
             pictures.append(decode(row["filepath"], SIDE, options).image)
-        except ImageError:  # the caption says what it is
+        except ImageError:  # the caption still shows which sample it is
             pictures.append(Image.new("RGB", (SIDE, SIDE), "gray"))
         names = (label_in(row, columns), suggestion_in(row, columns))
         captions.append("\n".join((_cut(names[0]), f"> {_cut(names[1])}")))

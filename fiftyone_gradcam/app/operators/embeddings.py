@@ -1,4 +1,4 @@
-"""The images as a network sees them."""
+"""Operators that compute and show embeddings of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .recipe_fields import RESIZES
 from .verb import Verb
 
 FIELD_NAME = "embeddings"
-FIELD = "field "  # before the name of one, which no key of a run can begin with
+FIELD = "field "  # prefix of the names of fields; keys of runs contain no space
 WORDS = {
     "pca": "PCA: two principal components (fast)",
     "tsne": "t-SNE: neighbors stay neighbors (slow above 5,000 images)",
@@ -27,11 +27,11 @@ WORDS = {
 
 
 def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
-    """Let the user choose who sees the images.
+    """Add fields for the network that computes embeddings.
 
     Args:
         ctx, inputs: the form
-        fields: whether it may be a field of vectors that are there
+        fields: whether to offer existing fields of vectors too
     """
     keys = list_runs(ctx.dataset)
     choices = {key: f"Run {key}" for key in keys}
@@ -48,7 +48,7 @@ def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
 
 
 def chosen_network(ctx) -> dict:
-    """The verb's arguments of who sees the images."""
+    """Return the verb's arguments for the network, or for the field of embeddings."""
     run = ctx.params["run"]
     if run.startswith(FIELD):
         return {"embeddings": run.removeprefix(FIELD)}
@@ -60,8 +60,7 @@ def chosen_network(ctx) -> dict:
 
 
 def color_field(dataset: fo.Dataset) -> str | None:
-    """The field that images are colored by: the quality of labels if it is known, or else the
-    labels."""
+    """Return the field that images are colored by: the label quality, or else the labels."""
     if field_info(dataset, "label_quality"):
         return "label_quality"
     names = label_fields(dataset)
@@ -80,20 +79,20 @@ class ShowEmbeddings(Verb):
     description = "See the images as a network does: similar ones near each other"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Who sees the images, and how they are laid out."""
+        """Add fields for the network and for the layout method."""
         network_inputs(ctx, inputs, fields=True)
         methods = {name: WORDS[name] for name in METHODS if name != "umap" or has_umap()}
         methods = {AUTOMATIC: "Automatic: by the number of images", **methods}
         choice_input(inputs, "method", methods, AUTOMATIC, label_of("method", self.verb))
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         method = ctx.params.get("method")
         chosen = {} if method in (None, AUTOMATIC) else {"method": method}
         return {"samples": ctx.target_view(), **chosen_network(ctx), **chosen}
 
     def outcome(self, result, given: dict) -> dict:
-        """The panel, with the images colored by what tells most of them."""
+        """Open the Embeddings panel, with the images colored by `color_field`."""
         dataset = given["samples"]._root_dataset
         return {
             "summary": f"{counted(result.index_size, 'image')} laid out: open {result.key!r} in "
@@ -116,12 +115,12 @@ class ComputeEmbeddings(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Who sees the images, and the field."""
+        """Add fields for the network and for the name of the embeddings field."""
         network_inputs(ctx, inputs, fields=False)
         text_input(ctx, inputs, "field", LABELS["field"], FIELD_NAME)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.target_view(),
             **chosen_network(ctx),
@@ -129,6 +128,6 @@ class ComputeEmbeddings(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """How many there are."""
+        """Show the number of embeddings."""
         count, width = result.shape
         return {"summary": f"{count} embeddings of {width} numbers are in {given['field']!r}"}

@@ -1,4 +1,4 @@
-"""What the panel "Why?" and the row of heatmaps ask of the server."""
+"""Calls from the browser by the panel "Why?" and the row of heatmaps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ...explain.explanation import Explanation
 
 TOP = 5
-MOST_CLASSES = 20  # maps at once
-MOST_NAMES = 2000  # classes to choose from
+MOST_CLASSES = 20  # maximum number of classes to explain at once
+MOST_NAMES = 2000  # maximum number of classes to choose from
 
 
 class ExplainSample(Call):
-    """Explains one sample: pictures as data URIs, numbers and words."""
+    """Explain one sample, with pictures as data URIs."""
 
     name = "explain_sample"
     kinds: ClassVar = {
@@ -34,7 +34,7 @@ class ExplainSample(Call):
     }
 
     def answer(self, dataset, given: dict) -> dict:
-        """The explanation, and what else could be asked."""
+        """Return the explanation, and the choices for further ones."""
         from ...explain.contrast import CONTRASTS, DIFFERENCE
         from ...workflow.explaining import explain_sample
 
@@ -42,7 +42,7 @@ class ExplainSample(Call):
         if given["way"] not in (None, *CONTRASTS):
             raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
         known = predicted_fields(dataset)
-        field = given["prediction_field"]  # which another dataset may have had
+        field = given["prediction_field"]  # may be left over from another dataset
         field = field if field in known else next(iter(known), "prediction")
         found = explain_sample(
             _sample(dataset, sample_id),
@@ -55,13 +55,13 @@ class ExplainSample(Call):
 
 
 class ShowHeatmap(Call):
-    """Keeps which heatmaps the grid shows, for the next time that the dataset is opened."""
+    """Store which heatmaps the grid shows, for the next time that the dataset is opened."""
 
     name = "show_heatmap"
     kinds: ClassVar = {"path": TEXT}
 
     def answer(self, dataset, given: dict) -> dict:
-        """Nothing."""
+        """Return nothing."""
         dataset.reload()
         store_choice(dataset, given["path"] or None)
         return {}
@@ -75,14 +75,14 @@ def _sample(dataset, sample_id: str):
 
 
 def predicted_fields(dataset) -> list[str]:
-    """Fields of predictions of this plugin, "prediction" first."""
+    """Return the prediction fields of this plugin, "prediction" first."""
     names = classification_fields(dataset)
     own = [name for name in names if "version" in field_info(dataset, name)]
     return sorted(own, key=lambda name: name != "prediction")
 
 
 def as_values(found: Explanation) -> dict:
-    """An explanation as JSON can say it; pictures are gray PNG files as data URIs."""
+    """Convert an explanation to values for JSON; pictures are gray PNG files as data URIs."""
     from ...explain.methods import METHODS
 
     top = found.top(TOP)
@@ -121,7 +121,7 @@ def as_values(found: Explanation) -> dict:
             "own": own,
             "against": other,
             "way": found.contrast.way,
-            "colors": list(COLORS["contrast"]),  # as the grid paints these maps
+            "colors": list(COLORS["contrast"]),  # the same colors as in the grid
         }
     return values
 

@@ -1,4 +1,4 @@
-"""Export labeled folders."""
+"""The operator that exports labeled folders."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class ExportFolders(Verb):
     description = "Write images into a folder for each class, after labels were corrected"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Label field, folder, and how."""
+        """Add fields for the label field, the folder, and the way to export."""
         if label_field_input(ctx, inputs, is_rare=True) is not None:
             output_folder_input(ctx, inputs, "Folders of images, one for each class,")
             choice_input(inputs, "how", HOW, "copy", LABELS["how"])
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         return {
             "samples": ctx.target_view(),
@@ -45,5 +45,5 @@ class ExportFolders(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Where they are."""
+        """Show the path of the folders."""
         return {"summary": f"Labeled folders are in {result}", "changed": False}

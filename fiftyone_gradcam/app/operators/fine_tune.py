@@ -1,4 +1,4 @@
-"""Train a classifier."""
+"""The operator that trains a classifier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class FineTune(Verb):
     description = "Fine-tune a network on the samples tagged train, and record it as a run"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """What will happen; recipe, network, epochs and name; the rest behind a switch."""
+        """Add a summary, and fields for the recipe, network, epochs and name.
+
+        The other fields are behind a switch.
+        """
         if label_field_input(ctx, inputs, is_rare=True) is None:
             return
         summary_view(ctx, inputs, self.arguments(ctx))
@@ -55,7 +58,7 @@ class FineTune(Verb):
         choice_inputs(inputs, base, AUGMENTATION, self.verb)
 
     def arguments(self, ctx) -> dict:
-        """As filled in; what was left empty is as in the recipe, or the run that is repeated."""
+        """Return the verb's arguments; empty fields are as in the recipe or the run to repeat."""
         params, base = ctx.params, chosen_base(ctx)
         own = {name: params[name] for name in ("epochs", "watch") if params.get(name) is not None}
         return {
@@ -71,18 +74,21 @@ class FineTune(Verb):
         }
 
     def job_label(self, given: dict) -> str:
-        """Names the run."""
+        """Name the run."""
         return f"Train {given['key']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """How good it is."""
+        """Show the run and its accuracy."""
         outcome = {"summary": f"Saved {result}", "run": result.key}
         return outcome | ({"picture": result.watch["strip"]} if result.watch else {})
 
 
 def network_inputs(ctx, inputs: types.Object) -> Base:
-    """Let the user choose a recipe or a run to repeat, and another network or weights; returns
-    the first."""
+    """Add fields for a recipe or a run to repeat, and for another network or other weights.
+
+    Returns:
+        the chosen recipe or run
+    """
     base = base_input(ctx, inputs)
     own = {name: base.value(name) for name in ("backbone", "weights")} | {"title": base.title}
     if not _keeps_weights(ctx, base):
@@ -93,7 +99,7 @@ def network_inputs(ctx, inputs: types.Object) -> Base:
 
 
 def network_choices(ctx) -> dict[str, str]:
-    """What was chosen instead of the recipe's network and weights."""
+    """Return the network and weights that were chosen instead of those of the recipe."""
     given, backbone = {}, _backbone(ctx)
     if ctx.params.get("backbone", AUTOMATIC) != AUTOMATIC:
         given["backbone"] = backbone
@@ -105,8 +111,10 @@ def network_choices(ctx) -> dict[str, str]:
 
 
 def _keeps_weights(ctx, base: Base) -> bool:
-    """Whether the weights of a recipe or run are for the network that was chosen: a file is for
-    its own network alone."""
+    """Return whether the weights of a recipe or run fit the chosen network.
+
+    A file of weights fits only its own network.
+    """
     is_own = _backbone(ctx) == base.value("backbone")
     return is_own or base.value("weights") in ("imagenet", "auto", "none")
 
@@ -117,5 +125,5 @@ def _backbone(ctx) -> str:
 
 
 def _default_key(ctx) -> str:
-    """The network's name, with a number if there is a run of that name."""
+    """Return the name of the network, with a number if a run has this name."""
     return free_key(ctx.dataset, _backbone(ctx))

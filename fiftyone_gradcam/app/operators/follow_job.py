@@ -1,4 +1,4 @@
-"""Say how far a job is that no panel shows, and then show what has come of it."""
+"""Show the progress of a job that no panel shows, and then its outcome."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ LOOK_SECONDS, SAY_SECONDS = 0.5, 4.0
 
 
 class FollowJob(foo.Operator):
-    """Follows an import where no panel can: in an App that has no dataset open, and so no place for
-    a panel, and where the App turns to another dataset, which closes all panels.
+    """Show the progress of an import where no panel can.
 
-    The form of the import ends before it, for a form that is open while the App turns to another
-    dataset stays open. FiftyOne's own window of progress has a button "Done" from the start.
+    The App has no place for panels while no dataset is open, and closes all panels when it opens
+    another dataset. The form of the import closes before this starts, because a form stays open if
+    the App opens another dataset meanwhile. FiftyOne's own progress window is not used, because it
+    has a button "Done" from the start.
     """
 
     name = "follow_job"
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists it: not at all."""
+        """Return the configuration of an unlisted operator."""
         return foo.OperatorConfig(
             name=self.name, label=self.name, unlisted=True, execute_as_generator=True
         )
 
     def execute(self, ctx) -> Iterator:
-        """Messages for the App; the job goes on if nobody follows it any more."""
+        """Yield messages for the App; the job continues if nobody follows it any more."""
         try:
             job = load_job(str(ctx.params.get("job")))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Pieces that all forms share."""
+"""Form fields and messages that all forms share."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def choice_input(
     label: str,
     description: str = "",
 ) -> None:
-    """A drop-down list: values with what is shown for them.
+    """Add a drop-down list of values with the texts to show for them.
 
-    None is required: FiftyOne would call it missing, in red, until it has filled the default in.
+    It is not marked as required, because FiftyOne would show it as missing, in red, until it has
+    filled in the default.
     """
     view = types.Dropdown()
     _add_choices(inputs, name, view, choices, default, label, description)
@@ -35,7 +36,7 @@ def search_input(
     label: str,
     description: str = "",
 ) -> None:
-    """A list to type into, which shows what has the letters that are typed."""
+    """Add a list that is filtered by the text that the user types."""
     view = types.AutocompleteView(allow_user_input=False, allow_clearing=default is None)
     _add_choices(inputs, name, view, choices, default, label, description)
 
@@ -65,14 +66,15 @@ def text_input(
     description: str = "",
     required: bool = False,
 ) -> None:
-    """A field for a text.
+    """Add a text field.
 
     Args:
         ctx, inputs: the form
-        name: of the parameter
-        label, description: for people
-        example: stands in the empty field: what is taken if it stays empty, or what it is like
-        required: whether the form can be sent without it; nothing is red before something is typed
+        name: the name of the parameter
+        label, description: texts to show
+        example: placeholder of the empty field: the default value, or an example
+        required: whether the form cannot be submitted while the field is empty; the field is not
+            shown in red
     """
     view = types.TextFieldView(placeholder=example)
     inputs.str(name, label=label, description=description, view=view)
@@ -89,14 +91,14 @@ def number_input(
     least: float | None = None,
     most: float | None = None,
 ) -> None:
-    """A field for a number; what is taken if it stays empty stands in it.
+    """Add a number field, which shows the default value while it is empty.
 
     Args:
         inputs: the form
-        name: of the parameter
-        label, description: for people
-        example: what is taken if it stays empty
-        least, most: a float `least` makes it a number with decimals
+        name: the name of the parameter
+        label, description: texts to show
+        example: placeholder of the empty field: the default value
+        least, most: the range; if `least` is a float, decimals are allowed
     """
     add = inputs.float if isinstance(least, float) else inputs.int
     view = types.FieldView(placeholder=example)
@@ -104,18 +106,18 @@ def number_input(
 
 
 def more(ctx, inputs: types.Object) -> bool:
-    """The switch for what few people change; returns whether it is on."""
+    """Add the switch for rarely used fields, and return whether it is on."""
     inputs.bool("advanced", default=False, label="More choices", view=types.SwitchView())
     return bool(ctx.params.get("advanced"))
 
 
 def heading(inputs: types.Object, name: str, words: str) -> None:
-    """A heading above some of the fields."""
+    """Add a heading above some of the fields."""
     inputs.view(name, types.Header(label=words, divider=True))
 
 
 def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
-    """Refuse a name that a new run cannot have."""
+    """Refuse a name that is not valid for a new run."""
     if key and not key.isidentifier():
         words = "Start the name of the run with a letter; use letters, digits and underscores"
         refuse(inputs, "bad_key", words)
@@ -124,12 +126,12 @@ def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
 
 
 def tell(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:
-    """Show a message: as it is, for the App reads Markdown there, and classes have any name."""
+    """Show a message literally: the App interprets Markdown, and class names may contain any."""
     inputs.view(name, kind(label=markdown(in_labels(message))))
 
 
 def refuse(inputs: types.Object, name: str, message: str) -> None:
-    """Show why the form cannot be sent, and keep it from being sent."""
+    """Show why the form cannot be submitted, and disable its button."""
     message = in_labels(message)
     field = inputs.view(name, types.Error(label=markdown(message)))
     field.invalid = True
@@ -137,7 +139,7 @@ def refuse(inputs: types.Object, name: str, message: str) -> None:
 
 
 def mark_fields(inputs: types.Object) -> None:
-    """Let the browser tell this plugin's forms from others; see the style in `bundle.js`."""
+    """Mark the fields as this plugin's, for the style in `bundle.js`."""
     for field in inputs.properties.values():
         if field.view is not None:
             props = field.view.componentsProps or {}
@@ -145,8 +147,10 @@ def mark_fields(inputs: types.Object) -> None:
 
 
 def wait_for(inputs: types.Object, name: str, message: str) -> None:
-    """Keep the form from being sent while something is not filled in yet, without a word: the
-    button says what is missing, to whoever points at it."""
+    """Disable the button of the form while something is not filled in yet.
+
+    The reason is shown only as the tooltip of the button.
+    """
     field = inputs.view(name, types.HiddenView())
     field.invalid = True
     field.error_message = message

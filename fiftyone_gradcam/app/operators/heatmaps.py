@@ -1,4 +1,4 @@
-"""What is done with heatmaps: export them, average them, test them."""
+"""Operators that export, average and test heatmaps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .path_fields import output_folder_input, path_of
 from .sample_fields import SHOWN
 from .verb import Verb
 
-MANY = 300  # images that take minutes
+MANY = 300  # more images than this take minutes
 
 
 def heatmap_input(ctx, inputs: types.Object, names: list[str]) -> str | None:
-    """Let the user choose a heatmap field; returns the choice, None if there is none."""
+    """Add a field for a heatmap field, and return the choice; None if there is none."""
     if not names:
         refuse(inputs, "no_heatmaps", "There are no heatmaps yet. Predict first")
         return None
@@ -38,7 +38,7 @@ class ExportOverlays(Verb):
     description = "Write pictures: image, heatmap and overlay, and contact sheets"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Heatmaps and folder; the rest behind a switch."""
+        """Add fields for the heatmaps and the folder; the others are behind a switch."""
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is None:
             return
         output_folder_input(ctx, inputs, "Pictures")
@@ -51,13 +51,13 @@ class ExportOverlays(Verb):
             inputs.bool("contact_sheet", default=True, label=LABELS["contact_sheet"])
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         names = ("heatmap_field", "colormap", "alpha", "height", "contact_sheet", "overwrite")
         options = {n: ctx.params[n] for n in names if ctx.params.get(n) not in (None, "")}
         return {"samples": ctx.target_view(), "folder": path_of(ctx.params["folder"]), **options}
 
     def outcome(self, result, given: dict) -> dict:
-        """How many there are, and where."""
+        """Show the number of pictures and the folder."""
         folder = os.path.dirname(result[0])
         return {"summary": f"Wrote {len(result)} pictures to {folder}", "changed": False}
 
@@ -74,12 +74,12 @@ class MeanHeatmaps(Verb):
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Heatmaps and folder."""
+        """Add fields for the heatmaps and the folder."""
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is not None:
             output_folder_input(ctx, inputs, "Pictures")
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.target_view(),
             "heatmap_field": ctx.params["heatmap_field"],
@@ -88,7 +88,7 @@ class MeanHeatmaps(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """How many there are, and where."""
+        """Show the number of pictures and the folder."""
         summary = f"Wrote the mean heatmaps of {len(result)} classes to {given['folder']}"
         return {"summary": summary, "changed": False}
 
@@ -104,7 +104,7 @@ class ExplanationQuality(Verb):
     description = "Measure whether heatmaps show what the predictions rest on: deletion, insertion"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Heatmaps and run."""
+        """Add fields for the heatmaps and the run."""
         runs = list_runs(ctx.dataset)
         names = [
             name
@@ -123,7 +123,7 @@ class ExplanationQuality(Verb):
             inputs.bool("road", default=False, label=LABELS["road"])
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         name = ctx.params["heatmap_field"]
         run = field_info(ctx.dataset, name).get("run")
         return {
@@ -136,8 +136,8 @@ class ExplanationQuality(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """The means, beside those of a Gaussian."""
-        from ...explain.faithfulness import HIGH_IS_GOOD  # torch, which no form needs
+        """Show the mean scores, next to those of a Gaussian."""
+        from ...explain.faithfulness import HIGH_IS_GOOD  # imports torch, which forms do not need
 
         parts = [
             f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"

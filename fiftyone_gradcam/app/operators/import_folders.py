@@ -1,4 +1,4 @@
-"""Import labeled folders."""
+"""The operator that imports labeled folders."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ NESTED = {
 AS_FOUND = "Automatic"
 LABEL_FIELD = "ground_truth"
 COLUMNS = ("image_column", "label_column", "split_column")
-MOST_CLASSES = 12  # rows of the table
+MOST_CLASSES = 12  # maximum number of rows in the table
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
-KEEP_SECONDS = 20.0  # a plan, while its form is filled in
+KEEP_SECONDS = 20.0  # for a plan, while its form is filled in
 _plans: dict[tuple, tuple[float, Plan, str | None]] = {}
 
 
@@ -65,7 +65,7 @@ class ImportFolders(Verb):
     scope = None
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Folder, and what would be made of it; the rest behind a switch."""
+        """Add the folder and a preview of the import; the other fields are behind a switch."""
         words = "A folder of images, such as one with a folder for each class"
         if not path_input(ctx, inputs, "path", description=words):
             return
@@ -123,7 +123,7 @@ class ImportFolders(Verb):
         number_input(inputs, "max_pixels", LABELS["max_pixels"], "178956970", words, least=1)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         return {
             **_layout(params),
@@ -135,16 +135,16 @@ class ImportFolders(Verb):
         }
 
     def job_label(self, given: dict) -> str:
-        """Names the folder."""
+        """Name the folder."""
         return f"Import {os.path.basename(os.path.abspath(given['path'])) or given['path']!r}"
 
     def target(self, given: dict) -> str:
-        """The dataset that the images go into."""
+        """Return the lock of the dataset that the images are imported into."""
         name = given.get("name") or name_for(os.path.abspath(os.path.expanduser(given["path"])))
         return import_lock(name)
 
     def outcome(self, result, given: dict) -> dict:
-        """How many there are, and how many were left out."""
+        """Show the number of images, and of those that were left out."""
         info = result.info[INFO_KEY]
         left_out = ", ".join(counted_as(n, reason) for reason, n in info["skipped"].items())
         classes = len(result.distinct(f"{info['label_field']}.label"))
@@ -156,12 +156,12 @@ class ImportFolders(Verb):
         )
         summary += f" ({', '.join(parts)})" if parts else ""
         if left_out:
-            summary += f"; files left out: {left_out}. All of them are named in {info['report']}"
+            summary += f"; files left out: {left_out}. The full list is in {info['report']}"
         return {"summary": summary, "dataset": result.name}
 
 
 def _layout_inputs(ctx, inputs: types.Object) -> None:
-    """Where classes and splits come from."""
+    """Add fields for the sources of classes and splits."""
     for name, known, words in (
         ("label_from", LABEL_FROM, CLASSES),
         ("split_from", SPLIT_FROM, SPLITS),
@@ -180,7 +180,7 @@ def _layout_inputs(ctx, inputs: types.Object) -> None:
 
 
 def _source_inputs(ctx, inputs: types.Object) -> None:
-    """What a pattern or table needs."""
+    """Add the fields that a pattern or table needs."""
     if ctx.params.get("label_from") == "pattern":
         words = "A regular expression with a group named label"
         text_input(ctx, inputs, "pattern", LABELS["pattern"], r"(?P<label>\d+)_\d+\.jpg$", words)
@@ -194,11 +194,11 @@ def _source_inputs(ctx, inputs: types.Object) -> None:
 
 
 def _column_inputs(ctx, inputs: types.Object) -> None:
-    """Which columns of the table are which, to be chosen from its own headers."""
+    """Add fields for the columns of the table, to be chosen from its headers."""
     path = os.path.abspath(os.path.expanduser(path_of(ctx.params["path"])))
     try:
         headers = headers_of(path, path_of(ctx.params.get("table")))
-    except (ValueError, OSError):  # the plan says why
+    except (ValueError, OSError):  # the plan shows the error
         return
     for name in COLUMNS:
         shown = {AUTOMATIC: AS_FOUND, **{header: header for header in headers}}
@@ -206,7 +206,7 @@ def _column_inputs(ctx, inputs: types.Object) -> None:
 
 
 def _layout(params: dict) -> dict:
-    """The arguments of `plan_import` that were filled in."""
+    """Return the arguments of `plan_import` that were filled in."""
     names = ("label_from", "split_from", "level", *COLUMNS)
     given = {name: params[name] for name in names if params.get(name) not in (None, AUTOMATIC)}
     for name in ("pattern", "table", "class_names"):
@@ -225,9 +225,9 @@ def _layout(params: dict) -> dict:
 
 
 def _plan(given: dict) -> tuple[Plan, str | None]:
-    """A plan, and the address of a picture of some of its images.
+    """Return a plan, and a picture of some of its images as a data URI.
 
-    They are kept for a while, for the form is built again at each key that is pressed.
+    Both are cached for a while, because the form is rebuilt after each key press.
     """
     key = tuple((name, str(value)) for name, value in given.items())
     if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
@@ -238,7 +238,7 @@ def _plan(given: dict) -> tuple[Plan, str | None]:
 
 
 def _examples(plan: Plan) -> str | None:
-    """The address of a picture of some images of each class; None if none can be read."""
+    """Return a picture of some images of each class as a data URI; None if none can be read."""
     pictures, captions = [], []
     for name, paths in list(plan.examples(EXAMPLES).items())[:EXAMPLE_CLASSES]:
         for path in paths:
@@ -255,7 +255,7 @@ def _examples(plan: Plan) -> str | None:
 
 
 def _words(plan: Plan) -> str:
-    """A plan as Markdown: a table of counts by class and split."""
+    """Format a plan as a Markdown table of counts by class and split."""
     counts = plan.counts()
     titles = [split or ("no split" if len(counts) > 1 else "images") for split in counts]
     classes = [*plan.classes, *([None] if any(None in own for own in counts.values()) else [])]

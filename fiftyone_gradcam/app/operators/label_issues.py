@@ -1,4 +1,4 @@
-"""Find wrong labels."""
+"""The operator that finds wrong labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FindLabelIssues(Verb):
     description = "Find labels that may be wrong, by a model that never saw the image"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """What is compared; the rest behind a switch."""
+        """Add fields for what images are compared by; the others are behind a switch."""
         name = label_field_input(ctx, inputs, is_rare=True)
         if name is None:
             return
@@ -66,7 +66,7 @@ class FindLabelIssues(Verb):
         inputs.int("seed", default=0, min=0, label=LABELS["seed"])
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         options = {
             "samples": ctx.target_view(),
@@ -76,12 +76,12 @@ class FindLabelIssues(Verb):
         }
         if params.get("method") not in (None, "", AUTOMATIC):
             options["method"] = params["method"]
-        if params.get("epochs") and chosen_embeddings(ctx) is None:  # or nothing is trained
+        if params.get("epochs") and chosen_embeddings(ctx) is None:  # embeddings need no training
             options["epochs"] = params["epochs"]
         return options | chosen_features(ctx)
 
     def outcome(self, result, given: dict) -> dict:
-        """The samples, most suspicious first, and how many labels are wrong."""
+        """Show the samples, most suspicious first, and the estimated number of wrong labels."""
         totals = in_words(label_issues_info(root_dataset(result)))
         return {
             "summary": f"{totals}. The most suspicious come first",

@@ -1,7 +1,7 @@
-"""What the App calls things: one name for each argument, in all forms and in all messages.
+"""Labels of arguments in the App: one for each argument, in all forms and messages.
 
-Verbs name their arguments in messages, as Python does. `in_labels` turns them into the names that
-a form has, so that a person finds in the form what a message speaks of.
+Messages of verbs use the names of arguments in Python. `in_labels` replaces these by the labels of
+the form, so that users find the fields that a message refers to.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-# By the name of an argument. A form that calls something else, says so in `OF_VERBS`.
+# Labels by argument name. Forms with other labels are listed in `OF_VERBS`.
 LABELS = {
     "a": "Run",
     "advanced": "More choices",
@@ -128,21 +128,21 @@ _VALUE = r"('[^']*'|\"[^\"]*\"|[\w.]+)"
 
 
 def label_of(name: str, verb: str = "") -> str:
-    """What the App calls an argument.
+    """Return the label of an argument.
 
     Args:
-        name: of the argument
-        verb: whose argument it is; "" for any
+        name: the name of the argument
+        verb: the verb that has the argument; "" for any
     """
     return OF_VERBS.get(verb, {}).get(name) or LABELS[name]
 
 
 def in_labels(text: str, verb: str = "") -> str:
-    """A message of a verb with the names that its form has for arguments and other verbs.
+    """Replace arguments and verbs in a message by their labels in the App.
 
     Args:
-        text: such as "pass overwrite=True, or call split() again"
-        verb: whose message it is; "" if that is not known
+        text: the message, such as "pass overwrite=True, or call split() again"
+        verb: the verb that raised the message; "" if unknown
     """
     known = LABELS | OF_VERBS.get(verb, {})
     names = "|".join(sorted(known, key=len, reverse=True))
@@ -180,7 +180,7 @@ def _unquoted(value: str) -> str:
 
 @cache
 def _verbs() -> dict[str, str]:
-    """Labels of operators by the functions that they call."""
+    """Return the labels of operators by the names of their verbs."""
     from . import OPERATORS
 
     return {x.verb: x.label for x in reversed(OPERATORS) if getattr(x, "verb", "")}

@@ -1,7 +1,7 @@
-"""What a request may say: parameters of operators are checked before anything looks at them.
+"""Check the parameters of operators before they are used.
 
-The App's server takes requests from whoever reaches its port, so that a parameter can be anything
-that JSON can say.
+The App's server accepts requests from anyone who can reach its port, so a parameter can be any JSON
+value.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from fiftyone.operators import types
 
 from ...dataset.stages import check_stages
 
-MOST_LETTERS = 4096  # of a string: no path and no name is longer
+MOST_LETTERS = 4096  # in a string: no path and no name is longer
 MOST_TEXTS = 10_000
-MOST_NUMBER = 2**53  # what JSON carries whole
+MOST_NUMBER = 2**53  # larger integers are not exact in JSON
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a parameter may be.
+    """A kind of parameter.
 
     Attributes:
-        words: what it is called in a message
-        fits: whether a value, which is not None, is one
+        words: the name of the kind in messages
+        fits: a function that returns whether a value, which is not None, is of this kind
     """
 
     words: str
@@ -38,7 +38,7 @@ def _is_text(value: object) -> bool:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) <= MOST_NUMBER  # which neither NaN nor infinity is
+    return abs(value) <= MOST_NUMBER  # false for NaN and infinity
 
 
 def _is_whole(value: object) -> bool:
@@ -63,9 +63,9 @@ TEXTS = Kind("a list of texts", _are_texts)
 PATH = Kind(
     f"a string of at most {MOST_LETTERS} characters, or a file of the file explorer", _is_path
 )
-ANYTHING = Kind("anything", lambda value: True)  # nothing reads it
+ANYTHING = Kind("anything", lambda value: True)  # for parameters that are not used
 
-# All parameters of all forms; a test holds them to the forms.
+# The parameters of all forms; a test checks that they match the forms.
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         [
@@ -115,7 +115,7 @@ KINDS: dict[str, Kind] = {
     "heatmap_classes": TEXTS,
     "training_estimate": ANYTHING,
 }
-# The same name in other forms.
+# Parameters that have another kind in some forms.
 KINDS_IN = {
     "predict": {"scale": TEXT, "label": SWITCH, "contrast": SWITCH},
     "fine_tune": {"scale": NUMBER},
@@ -124,12 +124,12 @@ KINDS_IN = {
 
 
 def check_params(verb: str, params: object) -> None:
-    """Refuse parameters of the wrong kind.
+    """Check the kinds of parameters.
 
-    Those that no form knows are left alone: nothing reads them.
+    Unknown parameters are ignored, because they are not used.
 
     Raises:
-        ValueError: naming the first
+        ValueError: if a parameter is of the wrong kind; the message names the first
     """
     if not isinstance(params, dict):
         raise ValueError(f"Parameters must be names and values, not a {type(params).__name__}")
@@ -141,10 +141,10 @@ def check_params(verb: str, params: object) -> None:
 
 
 def check_view(ctx) -> None:
-    """Refuse stages of a view that FiftyOne would build, but that do more than to choose samples.
+    """Refuse view stages that FiftyOne would build, but that do more than select samples.
 
     Raises:
-        ValueError: naming what is refused
+        ValueError: if a stage is refused; the message names it
     """
     own = (str(ctx.dataset._doc.id), ctx.dataset.name)
     for stages in (ctx.request_params.get("view"), ctx.params.get("custom_view_target")):
@@ -159,7 +159,7 @@ def check_view(ctx) -> None:
 
 
 def faults(inputs: types.Object, params: dict) -> Iterator[tuple[str, str]]:
-    """Names and messages of parameters that a form does not offer, or that are out of range."""
+    """Yield names and messages of parameters that a form does not offer, or out of its range."""
     for name, field in inputs.properties.items():
         value, kind, label = params.get(name), field.type, _label(name, field)
         if value is None or value == "":
@@ -178,7 +178,7 @@ def faults(inputs: types.Object, params: dict) -> Iterator[tuple[str, str]]:
 
 
 def _kind_of(declared: types.BaseType) -> Kind | None:
-    """What a field of a form takes; None for what nothing is written into."""
+    """Return the kind of a form field's values; None for elements without a value."""
     if isinstance(declared, types.Number):
         return WHOLE if declared.int else NUMBER
     kinds = {types.String: TEXT, types.Boolean: SWITCH, types.List: TEXTS, types.File: PATH}
@@ -193,6 +193,6 @@ def _label(name: str, field: types.Property) -> str:
 def _shown(value: object) -> str:
     try:
         text = repr(value)
-    except ValueError:  # Python writes no number of thousands of digits
+    except ValueError:  # Python does not print numbers with thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:60]}…"

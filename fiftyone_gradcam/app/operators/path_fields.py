@@ -1,4 +1,4 @@
-"""Files and folders in forms: found by browsing, or typed."""
+"""Form fields for files and folders, which users can browse for or type."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def path_input(
     is_folder: bool = True,
     required: bool = True,
 ) -> str:
-    """Let the user choose a file or folder of the machine that runs the App.
+    """Add a field for a file or folder on the machine that runs the App.
 
-    The path can be typed too. One that a request gives as a text stays a text.
+    The path can be typed too. If the request contains it as a string, a text field is shown.
 
     Args:
         ctx, inputs: the form
-        name: of the parameter
-        label: None takes that of the parameter
-        description: what it is, where the label does not say so
-        is_folder: whether a folder is wanted, and no file
-        required: whether the form can be sent without it
+        name: the name of the parameter
+        label: the label; by default (""), that of the parameter
+        description: an explanation, if the label is not sufficient
+        is_folder: whether a folder is expected, rather than a file
+        required: whether the form cannot be submitted without the path
 
     Returns:
-        the path, "~" expanded; "" if there is none yet
+        the path, with "~" expanded; "" if there is none yet
     """
     own = {"label": label or label_of(name), "description": description}
     if isinstance(ctx.params.get(name), str):
@@ -50,18 +50,18 @@ def path_input(
 
 
 def path_of(value: object) -> str:
-    """A path as it was typed, of what the file explorer or a request gave; "" for none."""
+    """Return the path in a value of the file explorer or a request; "" if there is none."""
     if isinstance(value, dict):
         value = value.get("absolute_path")
     return (value or "").strip()
 
 
 def output_folder_input(ctx, inputs: types.Object, what: str) -> None:
-    """Let the user choose a folder to write to.
+    """Add a field for a folder to write to.
 
     Args:
         ctx, inputs: the form
-        what: is written
+        what: what is written, in words
     """
     words = f"{what} are written here. A folder that is not there is created"
     folder = path_input(ctx, inputs, "folder", description=words)

@@ -1,4 +1,4 @@
-"""Predict and explain."""
+"""The operator that predicts classes and computes heatmaps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
     "runner_up": ("Heatmap of the second most likely class", False),
     "contrast": ("Contrast: predicted class minus own label, where they differ", False),
 }
-FIRST = ("predicted", "label")  # the others are behind the switch
+FIRST = ("predicted", "label")  # the other kinds are behind the switch
 METHODS = {
     "gradcam": "Grad-CAM",
     "hirescam": "HiResCAM (differs from Grad-CAM for SqueezeNet, VGG, AlexNet and ViT)",
@@ -47,7 +47,7 @@ PRECISIONS = {
 }
 INTERPOLATIONS = {"bicubic": "Bicubic", "bilinear": "Bilinear", "nearest": "Nearest"}
 STORAGES = {"file": "PNG files", "database": "Values in the database"}
-# How heatmaps are made unless something else is chosen; `predict` has the same defaults.
+# Default options of heatmaps, the same as those of `predict`.
 HOW = {
     "method": "gradcam",
     "signed": False,
@@ -56,7 +56,7 @@ HOW = {
     "interpolation": "bicubic",
     "storage": "file",
 }
-MOST_CLASSES = 200  # in a list to choose from
+MOST_CLASSES = 200  # maximum number of classes in a list
 
 
 class Predict(Verb):
@@ -70,7 +70,7 @@ class Predict(Verb):
     scope = SHOWN
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Classifier and heatmaps; the rest behind a switch."""
+        """Add fields for the classifier and heatmaps; the others are behind a switch."""
         samples = ctx.target_view()
         runs = list_runs(ctx.dataset)
         choices = {key: f"Run {key}" for key in reversed(runs)}
@@ -80,7 +80,7 @@ class Predict(Verb):
         run = ctx.params.get("run") or default
         if run == PRETRAINED:
             backbone_inputs(ctx, inputs, "resnet18", from_scratch=False)
-        if run == PRETRAINED or run in runs:  # or the form refuses it
+        if run == PRETRAINED or run in runs:  # otherwise the form refuses it
             store_input(ctx, inputs, run)
             names = " and ".join(field_names(ctx, run).values())
             tell(
@@ -141,7 +141,7 @@ class Predict(Verb):
         )
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params = ctx.params
         wanted = [kind for kind, (_, default) in KINDS.items() if params.get(kind, default)]
         options = {"heatmaps": tuple(wanted), **field_names(ctx, params["run"])}
@@ -159,15 +159,15 @@ class Predict(Verb):
         return {"samples": ctx.target_view(), "run": run, **options}
 
     def _queue(self, ctx, given: dict) -> Iterator:
-        messages = super()._queue(ctx, given)  # at once: the App shows what it raises
+        messages = super()._queue(ctx, given)  # called first, so that the App shows its errors
         return _all_of(color_planned(ctx, given), messages)
 
     def job_label(self, given: dict) -> str:
-        """Names the classifier."""
+        """Name the classifier."""
         return f"Predict with {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """Predictions, and the first kind of heatmap."""
+        """Show the predictions and the first kind of heatmap."""
         dataset, own = result._root_dataset, given["heatmap_field"]
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         return {
@@ -182,7 +182,7 @@ def _default(run: str, name: str) -> str:
 
 
 def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
-    """Ask before what was said of other samples is deleted, by the rule of `predict`."""
+    """Ask before predictions of other samples are deleted, by the same rule as `predict`."""
     if run != PRETRAINED and run not in list_runs(ctx.dataset):
         return  # the form refuses it
     found = values_lost(ctx.dataset, samples.values("id"), _wanted(ctx, run))
@@ -197,14 +197,14 @@ def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
 
 
 def _wanted(ctx, run: str) -> dict[str, dict]:
-    """The fields that would be written, and what would be noted of each."""
+    """Return the fields that would be written, and the facts stored with each."""
     params = ctx.params
     if run == PRETRAINED:
         backbone = params.get("backbone") or "resnet18"
         weights = chosen_weights(ctx, backbone) or "imagenet"
         facts = {"run": f"{backbone}/imagenet"}
         way = params.get("resize") or AUTO
-        if way == AUTO:  # as before, or else as the images ask for
+        if way == AUTO:  # as in earlier predictions, or else determined from the images
             before = field_info(ctx.dataset, field_names(ctx, run)["prediction_field"])
             way = str(before.get("version")).rpartition(", ")[2]
         facts["version"] = f"{weights}, {way}"
@@ -225,6 +225,6 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
 
 
 def _all_of(*messages: Iterator) -> Iterator:
-    """One after the other, as a generator, which is what FiftyOne sends message by message."""
+    """Chain iterators of messages in a generator, whose messages FiftyOne sends one by one."""
     for own in messages:
         yield from own

@@ -1,4 +1,4 @@
-"""Where predictions go: a field holds those of one run."""
+"""The fields for predictions, each of which holds those of one run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .forms import choice_input
 from .labels import LABELS
 
 PRETRAINED = "pretrained classifier"
-# Of runs, and of a pretrained classifier.
+# Default fields of runs, and of a pretrained classifier.
 DEFAULTS = (
     {"prediction_field": "prediction", "heatmap_field": "gradcam"},
     {"prediction_field": "imagenet", "heatmap_field": "imagenet_cam"},
@@ -18,18 +18,17 @@ NEW, REPLACE = "new", "replace"
 
 
 def owner_of(ctx, run: str) -> str:
-    """What the fields of a classifier say they are of.
+    """Return the run key that is stored with the fields of a classifier.
 
     Args:
-        ctx: of the form
-        run: key of a run, or PRETRAINED
+        ctx: the context of the form
+        run: the key of a run, or PRETRAINED
     """
     return f"{ctx.params.get('backbone') or 'resnet18'}/imagenet" if run == PRETRAINED else run
 
 
 def store_input(ctx, inputs: types.Object, run: str) -> None:
-    """Let the user choose between new fields and the usual ones, where these hold the values of
-    another run."""
+    """Add a choice between new and default fields, if the latter hold values of another run."""
     usual = DEFAULTS[run == PRETRAINED]
     others = _others(ctx, usual, owner_of(ctx, run))
     if not others:
@@ -46,11 +45,11 @@ def store_input(ctx, inputs: types.Object, run: str) -> None:
 
 
 def field_names(ctx, run: str) -> dict[str, str]:
-    """Where predictions, and heatmaps of the predicted class, go.
+    """Return the fields for predictions and for heatmaps of the predicted class.
 
     Args:
-        ctx: of the form
-        run: key of a run, or PRETRAINED
+        ctx: the context of the form
+        run: the key of a run, or PRETRAINED
     """
     params, usual = ctx.params, DEFAULTS[run == PRETRAINED]
     found = usual
@@ -63,13 +62,13 @@ def field_names(ctx, run: str) -> dict[str, str]:
 
 
 def _others(ctx, names: dict[str, str], owner: str) -> dict[str, str]:
-    """Fields that hold values of other runs, and whose they are."""
+    """Return the fields that hold values of other runs, with the keys of these."""
     owners = {name: field_info(ctx.dataset, name).get("run") for name in names.values()}
     return {name: own for name, own in owners.items() if own not in (None, owner)}
 
 
 def _new_names(ctx, run: str) -> dict[str, str]:
-    """Fields that no other run has, named after this one."""
+    """Return fields named after this run that hold no values of other runs."""
     owner, usual = owner_of(ctx, run), DEFAULTS[run == PRETRAINED]
     end = owner.removesuffix("/imagenet")
     number = 1

@@ -1,4 +1,4 @@
-"""The choices of a recipe as fields of a form: what is left empty is as in the recipe."""
+"""Form fields for the options of a recipe; empty fields keep the values of the recipe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BALANCES = {
 }
 SWITCHES = {True: "yes", False: "no"}
 SWITCH_LABELS = {"yes": "Yes", "no": "No"}
-# Of `Recipe`, which imports torch; a test holds them to it.
+# Defaults of `Recipe`, which imports torch; a test checks that they match.
 DEFAULTS = {
     "backbone": "resnet18",
     "weights": "imagenet",
@@ -65,14 +65,14 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A choice of a recipe.
+    """An option of a recipe.
 
     Attributes:
-        name: as `Recipe` has it
-        options: values with what is shown for them; None for a number
-        least, most: of a number; a float `least` makes it a number with decimals
-        note: what the number means
-        default: in words, where `Recipe` decides by the backbone or the weights
+        name: the name of the attribute of `Recipe`
+        options: the values with the texts to show for them; None for a number
+        least, most: the range of a number; if `least` is a float, decimals are allowed
+        note: the meaning of the number
+        default: the default in words, if `Recipe` chooses it by the backbone or the weights
     """
 
     name: str
@@ -122,8 +122,8 @@ AUGMENTATION = (
     Choice("elastic", least=0.0, note="Bend by up to this many pixels."),
     Choice("mixup", least=0.0, note="Mix pairs of images; 0.2 is common, 0 is never."),
 )
-OF_RUN = "run "  # before the key of a run that is repeated; no name of a recipe begins with it
-# All choices of `Recipe`; a test holds them to it.
+OF_RUN = "run "  # prefix of the key of a run to repeat; no name of a recipe starts with it
+# All options of `Recipe`; a test checks that they match.
 CHOICES = (
     *("backbone", "weights", "image_size", "resize", "hidden", "dropout", "freeze", "head_epochs"),
     *("gradual_unfreezing", "optimizer", "momentum", "learning_rate", "head_lr_factor"),
@@ -136,12 +136,12 @@ CHOICES = (
 
 @dataclass(frozen=True)
 class Base:
-    """What a training starts from, before anything is changed in the form.
+    """The recipe, or the run to repeat, whose options are the defaults of the form.
 
     Attributes:
-        recipe: name of a recipe
-        choices: of the run that is repeated; empty for a recipe
-        title: of the recipe or run, as it stands in "as in ..."
+        recipe: the name of a recipe
+        choices: the options of the run to repeat; empty for a recipe
+        title: the name of the recipe or run, to be used after "as in"
     """
 
     recipe: str
@@ -149,12 +149,12 @@ class Base:
     title: str
 
     def value(self, name: str) -> object:
-        """One of its choices; PyTorch is not needed for it."""
+        """Return the value of an option, without importing PyTorch."""
         return recipe_value(self.choices or RECIPES[self.recipe].choices, name)
 
 
 def base_input(ctx, inputs: types.Object) -> Base:
-    """Let the user choose a recipe, or a run to repeat; returns the choice."""
+    """Add a field for a recipe or a run to repeat, and return the choice."""
     titles = {name: recipe.title for name, recipe in RECIPES.items()}
     for key in reversed(list_runs(ctx.dataset)):
         titles[OF_RUN + key] = f"As run {key}"
@@ -163,10 +163,10 @@ def base_input(ctx, inputs: types.Object) -> Base:
 
 
 def chosen_base(ctx) -> Base:
-    """The recipe, or run to repeat, that was chosen."""
+    """Return the recipe, or the run to repeat, that was chosen."""
     name = ctx.params.get("recipe") or "default"
     if not name.startswith(OF_RUN):
-        find_recipe(name)  # refuses one that there is not
+        find_recipe(name)  # raises an error if it does not exist
         return Base(name, {}, "the recipe")
     key = name.removeprefix(OF_RUN)
     recipe = load_run(ctx.dataset, key).recipe
@@ -174,12 +174,12 @@ def chosen_base(ctx) -> Base:
 
 
 def recipe_value(choices: Mapping[str, object], name: str) -> object:
-    """One of the choices of a recipe, or else the default of all recipes."""
+    """Return an option of a recipe, or else the default of all recipes."""
     return choices.get(name, DEFAULTS.get(name))
 
 
 def choice_inputs(inputs: types.Object, base: Base, choices: tuple[Choice, ...], verb: str) -> None:
-    """Add a field for each choice, empty, with what the recipe or run has."""
+    """Add an empty field for each option, which shows the value of the recipe or run."""
     for choice in choices:
         own, label = base.value(choice.name), label_of(choice.name, verb)
         if choice.options is not None:
@@ -197,7 +197,7 @@ def choice_inputs(inputs: types.Object, base: Base, choices: tuple[Choice, ...],
 
 
 def chosen(params: dict, choices: tuple[Choice, ...]) -> dict:
-    """The choices that were filled in."""
+    """Return the options that were filled in."""
     found = {}
     for choice in choices:
         value = params.get(choice.name)

@@ -1,4 +1,4 @@
-"""Make samples follow files that were moved."""
+"""The operator that updates the paths of files that were moved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Relocate(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Both folders, and how many files would be found."""
+        """Add fields for both folders, and show how many files would be found."""
         words = "As in the paths of the samples"
         likely = None if ctx.params.get("old") else likely_folder(ctx.dataset)
         inputs.str("old", default=likely, label=LABELS["old"], description=words)
@@ -45,12 +45,12 @@ class Relocate(Verb):
         tell(inputs, "found", f"{found} of {of} are in this folder")
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         old, new = (path_of(ctx.params.get(name)) for name in ("old", "new"))
         return {"samples": ctx.dataset, "old": old, "new": new}
 
     def outcome(self, result, given: dict) -> dict:
-        """How many have followed."""
+        """Show the number of samples whose files were found."""
         count = result.moved + len(result.missing) + len(result.different)
         summary = f"{result.moved} of {count} samples now have their files in {given['new']}"
         if result.missing:

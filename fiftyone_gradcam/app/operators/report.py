@@ -1,4 +1,4 @@
-"""A report as one HTML file."""
+"""The operator that writes a report as an HTML file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Report(Verb):
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """The file, and which run."""
+        """Add fields for the file and the run."""
         default = _default_path(ctx.dataset.name)
         words = f"If it stays empty: {default}"
         path = path_input(ctx, inputs, "out", "", words, is_folder=False, required=False) or default
@@ -43,7 +43,7 @@ class Report(Verb):
             choice_input(inputs, "run", choices, AUTOMATIC, LABELS["run"])
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         run = ctx.params.get("run")
         return {
             "samples": ctx.target_view(),
@@ -53,11 +53,11 @@ class Report(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Where it is."""
+        """Show the path of the file."""
         return {"summary": f"Report written to {result}", "changed": False}
 
 
 def _default_path(name: str) -> str:
-    """A file in the home folder, named after the dataset."""
+    """Return a path in the home folder, named after the dataset."""
     safe = "".join(x if x.isalnum() or x in "-_" else "-" for x in name)[:80]
     return os.path.join(os.path.expanduser("~"), f"{safe}-report.html")

@@ -1,4 +1,4 @@
-"""Decide about labels in bulk, and what is done with decisions."""
+"""Operators that review labels in bulk, and undo and export decisions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = {
 
 
 class Review(Verb):
-    """`review` as an operator: of the selected samples of the grid, or of the view."""
+    """`review` as an operator, for the samples that are selected in the grid."""
 
     verb = "review"
     label = "Review labels"
@@ -38,7 +38,7 @@ class Review(Verb):
     is_long = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Decision, and the class where one is to be set."""
+        """Add fields for the decision, and for the new class if there is one."""
         if not label_fields(ctx.dataset):
             refuse(inputs, "no_labels", "There are no labels here. Import labeled folders first")
             return
@@ -60,7 +60,7 @@ class Review(Verb):
                 wait_for(inputs, "no_class", "Choose the class, or name a new one")
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         params, ids = ctx.params, selected_ids(ctx)
         if not ids:
             raise ValueError("Select samples in the grid first")
@@ -71,7 +71,7 @@ class Review(Verb):
         return given | {"source": "App, selection"}
 
     def outcome(self, result, given: dict) -> dict:
-        """How many, and how many of them were corrected."""
+        """Show the numbers of labels reviewed and corrected."""
         corrected = sum(one.is_correction for one in result)
         words = f"{counted(len(result), 'label')} reviewed, {corrected} corrected"
         return {"summary": f"{words}. “Undo review” reverts this"}
@@ -90,22 +90,22 @@ class UndoReview(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """How many."""
+        """Add a field for the number of steps to undo."""
         words = "A decision about several labels at once is one step"
         label = label_of("count", self.verb)
         inputs.int("count", default=1, min=1, label=label, description=words)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {"samples": ctx.dataset, "count": int(ctx.params.get("count") or 1)}
 
     def outcome(self, result, given: dict) -> dict:
-        """How many."""
+        """Show the number of decisions that were undone."""
         return {"summary": f"{len(result)} decisions are undone"}
 
 
 class AcceptSure(Verb):
-    """Accept the suggestions for all labels that are surely wrong, after a look."""
+    """Accept the suggestions for all labels that are surely wrong, after showing them."""
 
     verb = "review"
     name = "accept_sure"
@@ -119,13 +119,13 @@ class AcceptSure(Verb):
 
     @property
     def config(self):
-        """Another operator of the same verb."""
+        """Return the configuration of `review` under another name."""
         config = super().config
         config.name = self.name
         return config
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """How many, and how they look."""
+        """Show the number of labels and the images."""
         columns = columns_of(ctx.dataset)
         ids = sure_ids(ctx.dataset, columns)
         if not ids:
@@ -149,7 +149,7 @@ class AcceptSure(Verb):
             wait_for(inputs, "look", "Check the pictures first")
 
     def arguments(self, ctx) -> dict:
-        """All that are sure at this moment."""
+        """Return the verb's arguments, for all labels that are surely wrong at the moment."""
         ids = sure_ids(ctx.dataset, columns_of(ctx.dataset))
         if not ctx.params.get("sure") or not ids:
             raise ValueError("Check the pictures first: sure must be true")
@@ -157,7 +157,7 @@ class AcceptSure(Verb):
         return given | {"source": "App, all sure suggestions"}
 
     def outcome(self, result, given: dict) -> dict:
-        """How many."""
+        """Show the number of labels that were corrected."""
         return {
             "summary": f"{counted(len(result), 'label')} corrected. “Undo review” reverts this "
             "in one step"
@@ -177,7 +177,7 @@ class ExportReviews(Verb):
     has_button = False
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """The file."""
+        """Add a field for the file."""
         words = "Choose a folder and add a name, such as reviews.csv"
         path = path_input(ctx, inputs, "csv_path", description=words, is_folder=False)
         if path and os.path.isdir(path):
@@ -188,11 +188,11 @@ class ExportReviews(Verb):
                 refuse(inputs, "exists", "This file exists. Choose another name, or check the box")
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         overwrite = bool(ctx.params.get("overwrite"))
         given = {"samples": ctx.dataset, "csv_path": path_of(ctx.params["csv_path"])}
         return given | {"overwrite": overwrite}
 
     def outcome(self, result, given: dict) -> dict:
-        """Where it is."""
+        """Show the path of the file."""
         return {"summary": f"Reviews written to {result}", "changed": False}

@@ -1,4 +1,4 @@
-"""What the review card asks of the server: the next cards, and to decide or undo."""
+"""Calls from the browser by the review card: get the next cards, decide, and undo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CARDS = 100
 
 
 class ReviewCards(Call):
-    """The next cards of the queue, or those of some samples."""
+    """Get the next cards of the queue, or those of some samples."""
 
     name = "review_cards"
     kinds: ClassVar = {
@@ -32,10 +32,10 @@ class ReviewCards(Call):
     }
 
     def answer(self, dataset, given: dict) -> dict:
-        """Cards, progress and choices."""
+        """Return the cards, the progress of the review, and the choices of the filters."""
         dataset.reload()
         columns = columns_of(dataset, given["label_field"])
-        if given["adopt"]:  # labels that were edited elsewhere count
+        if given["adopt"]:  # add labels that were edited elsewhere to the journal
             with reviewing(dataset):
                 adopt_edits(dataset, columns)
         if given["ids"] is not None:
@@ -47,7 +47,7 @@ class ReviewCards(Call):
 
 
 class ReviewDecide(Call):
-    """A decision about one sample."""
+    """Store a decision about one sample."""
 
     name = "review_decide"
     kinds: ClassVar = {
@@ -61,7 +61,7 @@ class ReviewDecide(Call):
     }
 
     def answer(self, dataset, given: dict) -> dict:
-        """What was decided, and how far the review is."""
+        """Return the decision, and the progress of the review."""
         (sample_id,) = checked_ids([given["id"] or ""])
         if given["decision"] not in DECISIONS:
             raise ValueError(f"decision must be one of {', '.join(DECISIONS)}")
@@ -80,13 +80,13 @@ class ReviewDecide(Call):
 
 
 class ReviewUndo(Call):
-    """Takes the last decision back."""
+    """Undo the last decision."""
 
     name = "review_undo"
     kinds: ClassVar = {"label_field": TEXT}
 
     def answer(self, dataset, given: dict) -> dict:
-        """The cards of what was undone, as they are again."""
+        """Return the cards of the samples whose decisions were undone."""
         undone = undo_review(dataset)
         columns = columns_of(dataset, undone[0].label_field)
         ids = [one.sample_id for one in undone][:MOST_CARDS]

@@ -1,4 +1,4 @@
-"""What is done with runs: export, import, rename, delete."""
+"""Operators that export, import, rename and delete runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .verb import Verb
 
 
 def run_input(ctx, inputs: types.Object, name: str) -> str | None:
-    """Let the user choose a run; returns the choice, None if there is none."""
+    """Add a field for a run, and return the choice; None if there are no runs."""
     keys = list_runs(ctx.dataset)
     if not keys:
         refuse(inputs, "no_runs", "There are no runs yet. Train a classifier first")
@@ -44,7 +44,7 @@ _SOURCES = {
 
 
 class _OfRuns(Verb):
-    """A verb about runs, whatever samples are shown."""
+    """A verb about runs, which does not depend on the samples that are shown."""
 
     scope = None
     is_long = False
@@ -61,12 +61,12 @@ class ExportRun(_OfRuns):
     description = "Write a trained classifier into a folder that can be taken elsewhere"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Run and folder."""
+        """Add fields for the run and the folder."""
         if run_input(ctx, inputs, "run") is not None:
             output_folder_input(ctx, inputs, "Weights and record of the run")
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.dataset,
             "run": ctx.params["run"],
@@ -75,7 +75,7 @@ class ExportRun(_OfRuns):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Where it is."""
+        """Show the path of the exported run."""
         return {"summary": f"Exported {given['run']!r} to {result}", "changed": False}
 
 
@@ -89,7 +89,7 @@ class ImportRun(_OfRuns):
     description = "Add a classifier that was exported or trained elsewhere, to predict with it"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """What is imported, and its name."""
+        """Add fields for the source and the name of the run."""
         choice_input(inputs, "way", _SOURCES, "folder", "What to import")
         if (ctx.params.get("way") or "folder") == "folder":
             self._folder_inputs(ctx, inputs)
@@ -126,7 +126,7 @@ class ImportRun(_OfRuns):
         text_input(ctx, inputs, "key", LABELS["key"], key)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         given, key = ctx.params, ctx.params.get("key") or None
         if (given.get("way") or "folder") == "folder":
             return {"samples": ctx.dataset, "folder": path_of(given["folder"]), "key": key}
@@ -144,7 +144,7 @@ class ImportRun(_OfRuns):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """What it is."""
+        """Show the imported run."""
         return {"summary": f"Imported {result}"}
 
 
@@ -158,19 +158,19 @@ class RenameRun(_OfRuns):
     description = "Give a trained classifier another name"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Run and name."""
+        """Add fields for the run and its new name."""
         if run_input(ctx, inputs, "key") is None:
             return
         text_input(ctx, inputs, "new_key", LABELS["new_key"], required=True)
         new_key_check(ctx, inputs, ctx.params.get("new_key"))
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         names = {name: ctx.params[name] for name in ("key", "new_key")}
         return {"samples": ctx.dataset, **names}
 
     def outcome(self, result, given: dict) -> dict:
-        """Both names."""
+        """Show both names."""
         return {"summary": f"Renamed {given['key']!r} to {given['new_key']!r}"}
 
 
@@ -184,7 +184,7 @@ class DeleteRun(_OfRuns):
     description = "Delete a trained classifier, and the fields that it wrote"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Run, and whether its fields go too; says what will be gone."""
+        """Add fields for the run and for deleting its fields, and show what will be deleted."""
         key = run_input(ctx, inputs, "key")
         if key is None:
             return
@@ -197,10 +197,10 @@ class DeleteRun(_OfRuns):
         tell(inputs, "gone", f"{gone} will be deleted. This cannot be undone", types.Warning)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         fields = bool(ctx.params.get("fields", True))
         return {"samples": ctx.dataset, "key": ctx.params["key"], "fields": fields}
 
     def outcome(self, result, given: dict) -> dict:
-        """What was deleted."""
+        """Show what was deleted."""
         return {"summary": f"Deleted {given['key']!r}", "gone": result}

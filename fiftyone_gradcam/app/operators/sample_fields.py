@@ -1,4 +1,4 @@
-"""Which samples a form is about, and which of their fields holds the labels."""
+"""Form fields for the samples that a verb uses, and for their labels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...dataset.reviews import left_out, left_out_words
 from .forms import choice_input, refuse
 from .labels import LABELS
 
-# What a form is about unless something else is chosen: all samples, whatever view happens to be
-# open; or what is shown, for verbs that work on whatever a person looks at.
+# The default samples of a form: all samples of the dataset; or, for verbs that work on what the
+# user sees, the samples that are selected or shown.
 DATASET, SHOWN = "dataset", "shown"
 
 
 def target_input(ctx, inputs: types.Object, scope: str) -> None:
-    """Let the user choose among dataset, view and selection, and say how many samples each has.
+    """Add a choice of dataset, view or selection, with the number of samples in each.
 
-    Nothing is asked where all samples are shown and none is selected.
+    Nothing is added if all samples are shown and none is selected.
 
     Args:
         ctx, inputs: the form
@@ -51,19 +51,19 @@ def _radio(**options) -> types.RadioGroup:
 
 
 def settle_target(ctx, scope: str) -> None:
-    """Take the default where the App says nothing of what is meant.
+    """Use the default samples if a request of the App does not specify them.
 
-    From Python, whoever passes a view means it.
+    In calls from Python, the view that is passed is used.
     """
     if os.environ.get("FIFTYONE_SERVER") and ctx.request_params.get("view_target") is None:
         ctx.request_params["view_target"] = default_target(ctx, scope)
 
 
 def default_target(ctx, scope: str) -> str:
-    """What a form is about unless something else is chosen.
+    """Return the default samples of a form.
 
     Args:
-        ctx: of the form
+        ctx: the context of the form
         scope: DATASET or SHOWN
     """
     if scope == SHOWN and selected_ids(ctx):
@@ -74,13 +74,13 @@ def default_target(ctx, scope: str) -> str:
 
 
 def selected_ids(ctx) -> list[str]:
-    """Ids of the samples that are selected in the grid; what is not an ID is left out."""
+    """Return the ids of the samples that are selected in the grid; invalid ids are left out."""
     selected = ctx.selected if isinstance(ctx.selected, list) else []
     return [x for x in selected if isinstance(x, str) and ObjectId.is_valid(x)]
 
 
 def own_label_fields(ctx) -> list[str]:
-    """Fields of labels that this plugin did not write; all of them, if it wrote all."""
+    """Return the label fields that this plugin did not write; if there are none, all of them."""
     names = label_fields(ctx.dataset)
     return [name for name in names if not field_info(ctx.dataset, name)] or names
 
@@ -88,13 +88,12 @@ def own_label_fields(ctx) -> list[str]:
 def label_field_input(
     ctx, inputs: types.Object, name: str = "label_field", is_rare: bool = False
 ) -> str | None:
-    """Let the user choose a field of labels; returns the choice, None if there is none.
+    """Add a field for the label field, and return the choice; None if there is none.
 
     Args:
         ctx, inputs: the form
-        name: of the parameter
-        is_rare: ask only where a person may mean another: where more than one field holds labels
-            that this plugin did not write
+        name: the name of the parameter
+        is_rare: ask only if more than one field holds labels that this plugin did not write
     """
     names = label_fields(ctx.dataset)
     if not names:
@@ -113,12 +112,12 @@ def label_field_input(
 
 
 def chosen_label_field(ctx) -> str | None:
-    """The field of labels that was chosen, or that is taken if none was asked for."""
+    """Return the label field that was chosen, or else the default one."""
     return label_field_input(ctx, types.Object())
 
 
 def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:
-    """Let the user include samples that reviews have left out, where there are any."""
+    """Add a switch to include samples that reviews have left out, if there are any."""
     if found := left_out(ctx.dataset):
         words = f"{LABELS['include_excluded']} ({left_out_words(found)})"
         inputs.bool("include_excluded", default=default, label=words)

@@ -1,4 +1,4 @@
-"""Split into train, val and test, or into folds."""
+"""The operator that splits samples into train, val and test, or into folds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .sample_fields import chosen_label_field, excluded_input, label_field_input
 from .split_preview import preview
 from .verb import Verb
 
-OWN = ("id", "filepath", "imported_label")  # they tell nothing of what is alike
+OWN = ("id", "filepath", "imported_label")  # these do not define groups of images
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 COUNTS = {"train": 100, "val": 20, "test": 20}
 WAYS = {
@@ -39,7 +39,7 @@ class Split(Verb):
     description = "Tag samples as train, val and test, each class in the same proportions"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """What comes of it; sizes, what stays together; the rest behind a switch."""
+        """Add a preview, and fields for sizes and groups; the others are behind a switch."""
         if label_field_input(ctx, inputs, is_rare=True) is None:
             return
         way = ctx.params.get("way") or "shares"
@@ -75,17 +75,17 @@ class Split(Verb):
                 inputs.int(f"count_{name}", default=count, min=0, label=words, view=view)
         else:
             for name, share in SHARES.items():
-                view = types.FieldView(space=4)  # of 12: three in a row
+                view = types.FieldView(space=4)  # of 12, so three in a row
                 inputs.float(name, default=share, min=0, max=1, label=LABELS[name], view=view)
 
     def _check_sizes(self, ctx, inputs: types.Object, way: str) -> bool:
-        """Refuse sizes that cannot be; returns whether they can."""
+        """Refuse invalid sizes, and return whether they are valid."""
         if way == "folds":
             return True
         sizes, before = self._fractions(ctx), len(inputs.properties)
         if way == "shares" and sum(sizes.values()) > 1 + 1e-9:
             refuse(inputs, "too_much", f"The shares add up to {sum(sizes.values()):g}, over 1")
-        elif way == "counts" and max(sizes.values(), default=0) == 1:  # 1 would be a share
+        elif way == "counts" and max(sizes.values(), default=0) == 1:  # 1 would mean a fraction
             refuse(inputs, "too_few", "One image of each class is too few to train on")
         elif "train" not in sizes:
             refuse(inputs, "no_train", "Without training images nothing can be trained")
@@ -99,7 +99,7 @@ class Split(Verb):
         return {name: float(share) for name, share in shares.items() if share}
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         groups = ctx.params.get("groups")
         given = {
             "samples": ctx.target_view(),
@@ -116,16 +116,16 @@ class Split(Verb):
         return given | (chosen_features(ctx) if groups == NEAR else {})
 
     def takes_long(self, given: dict) -> bool:
-        """Whether all images are to be looked at."""
+        """Return whether all images must be read."""
         return given["groups"] == NEAR
 
     def outcome(self, result, given: dict) -> dict:
-        """How many went where."""
+        """Show the number of samples in each split."""
         counts = ", ".join(f"{sum(c.values())} {name}" for name, c in result.items())
         return {"summary": f"Split: {counts}"}
 
 
 def _fields(ctx) -> dict[str, str]:
-    """Fields of texts and whole numbers, which may say what belongs together."""
+    """Return the string and integer fields, which may define groups of images."""
     schema = ctx.dataset.get_field_schema(ftype=(fo.StringField, fo.IntField))
     return {name: f"Images of the same {name}" for name in schema if name not in OWN}

@@ -1,4 +1,4 @@
-"""What comes of a split, before it is made: images of each part, and of each class."""
+"""A preview of a split: the number of images in each part and class."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ...progress import counted
 from ..texts import markdown
 from .forms import refuse, tell
 
-MOST_CLASSES = 6  # rows of the table
-MOST_PARTS = 6  # columns
+MOST_CLASSES = 6  # maximum number of rows in the table
+MOST_PARTS = 6  # maximum number of columns
 
 
 def preview(inputs: types.Object, given: dict) -> None:
-    """Show how many images each part gets.
+    """Show how many images each part will get.
 
     Args:
         inputs: the form
@@ -60,10 +60,14 @@ def preview(inputs: types.Object, given: dict) -> None:
 
 
 def parts_of(given: dict) -> tuple[dict[str, dict[str, int]], int, int]:
-    """Images by part and class; images without a label; and images that reviews left out.
+    """Count the images that a split would put into each part.
 
     Args:
         given: the arguments of `split`, by name
+
+    Returns:
+        the number of images by part and class, the number without a label, and the number left out
+        by reviews
     """
     samples, groups = given["samples"], given["groups"]
     ids, _, labels = labels_of(samples, given["label_field"])
@@ -74,7 +78,7 @@ def parts_of(given: dict) -> tuple[dict[str, dict[str, int]], int, int]:
         labels = [None if i in out else label for i, label in zip(ids, labels, strict=True)]
     folds = given.get("folds")
     fractions = given.get("fractions") or {f"fold_{n}": 1 / folds for n in range(1, folds + 1)}
-    is_field = groups in samples.get_field_schema()  # or it is found by the images themselves
+    is_field = groups in samples.get_field_schema()  # otherwise groups are found from the images
     together = samples.values(groups) if is_field else None
     found = assign(labels, fractions, given["seed"], together, bool(folds))
     parts: dict[str, dict[str, int]] = {name: {} for name in fractions}

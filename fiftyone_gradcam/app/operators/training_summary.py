@@ -1,4 +1,4 @@
-"""What a training is about to do, in words, before it starts."""
+"""A summary of a training, shown before it starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .forms import refuse, tell
 from .split_preview import parts_of
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
-LONGEST_SECONDS = 60.0  # for a measurement
+LONGEST_SECONDS = 60.0  # maximum time to wait for a measurement
 MOST_NAMES = 8
 DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
 NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
@@ -23,7 +23,7 @@ ESTIMATE = "training_estimate"
 
 
 def summary_view(ctx, inputs: types.Object, given: dict) -> None:
-    """Show what would be trained on, what learns, where, and how long it takes.
+    """Show the data, the network, the device and the estimated time of a training.
 
     Args:
         ctx, inputs: the form
@@ -50,7 +50,7 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     if found is not None:
         parts.append(_time(found))
     tell(inputs, "summary", ". ".join(parts))
-    if found is None:  # the form is built again when it is there
+    if found is None:  # the form is rebuilt when the measurement is complete
         about = {name: x for name, x in request.items() if name != "paths"}
         inputs.loader(
             ESTIMATE,
@@ -63,15 +63,15 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
 
 
 class TrainingEstimate(foo.Operator):
-    """Waits for the measurement of a training that a form has started; no person sees it."""
+    """Wait for the measurement that a form has started; an unlisted operator."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists it: not at all."""
+        """Return the configuration of an unlisted operator."""
         return foo.OperatorConfig(name=ESTIMATE, label=ESTIMATE, unlisted=True)
 
     def execute(self, ctx) -> dict:
-        """Answer when it is there."""
+        """Answer when the measurement is complete, or the waiting time is over."""
         return {"is_there": wait_for_measurement(LONGEST_SECONDS)}
 
 
@@ -85,7 +85,7 @@ def _too_few(given: dict, learnt: dict[str, int]) -> str:
 
 
 def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
-    """Training images by class, number of validation images, and paths of some."""
+    """Return training images by class, the number of validation images, and some paths."""
     samples = whole(given["samples"])
     label = path_in(root_dataset(samples), given["label_field"])
     train_view = samples.match_tags("train")
@@ -99,7 +99,7 @@ def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
 
 
 def _split_first(given: dict) -> tuple[dict[str, int], int, list[str]] | None:
-    """As `_images`, of a dataset that `fine_tune` splits first; None if it does not."""
+    """Return the same as `_images` for a dataset that `fine_tune` will split first; else None."""
     samples = given["samples"]
     if not isinstance(samples, fo.Dataset):
         return None

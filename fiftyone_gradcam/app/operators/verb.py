@@ -1,4 +1,4 @@
-"""What all operators share: how a verb becomes a button, a form, and a job."""
+"""The base class of operators, which turns a verb into a button, a form and a job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .sample_fields import DATASET, settle_target, target_input
 
 logger = logging.getLogger(__name__)
 FOLLOW = f"{OWNER}/follow_job"
-# What FiftyOne raises about requests that it cannot read.
+# Errors that FiftyOne raises for invalid requests.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
 
@@ -36,26 +36,26 @@ PACKAGE = __name__.rsplit(".", 3)[0]
 class Verb(foo.Operator):
     """A verb of the package as an operator of the same name.
 
-    Subclasses say what it is called, which fields its form has, and what the App shows of the
-    result; the work itself is the verb's. Long ones, pressed in the App, become jobs. Calling an
-    operator calls the verb, so that `foo.get_operator("@gradcam/classifier/predict")(dataset,
-    run="key")` is `predict(...)`.
+    Subclasses define the label, the fields of the form, and the outcome that the App shows; the
+    verb does the work. In the App, long calls become jobs. Calling an operator calls its verb:
+    `foo.get_operator("@gradcam/classifier/predict")(dataset, run="key")` is
+    `predict(dataset, run="key")`.
     """
 
     verb = ""
     label = ""
-    action = ""  # the button that sends the form
+    action = ""  # label of the button that submits the form
     icon = ""
     description = ""
     is_long = True
     has_button = True
     needs_dataset = True
-    scope: str | None = DATASET  # what the form is about by default; None: no samples are chosen
-    rests_on_labels = False  # and keeps nothing in the dataset that says of which
+    scope: str | None = DATASET  # the default samples; None if samples cannot be chosen
+    rests_on_labels = False  # True if the outcome must store a digest of the labels
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists the operator."""
+        """Return the configuration of the operator."""
         return foo.OperatorConfig(
             name=self.verb,
             label=self.label,
@@ -69,16 +69,16 @@ class Verb(foo.Operator):
         )
 
     def __call__(self, *args, **kwargs):
-        """Call the verb: same arguments, same result, same errors."""
+        """Call the verb, with the same arguments, result and errors."""
         return self.function(*args, **kwargs)
 
     @property
     def function(self) -> Callable:
-        """The verb."""
+        """The function of the verb."""
         return getattr(import_module(PACKAGE), self.verb)
 
     def resolve_placement(self, ctx) -> types.Placement | None:
-        """Put a button above the grid of samples."""
+        """Place a button above the grid of samples, if the operator has one."""
         if not self.has_button:
             return None
         return types.Placement(
@@ -87,13 +87,13 @@ class Verb(foo.Operator):
         )
 
     def resolve_input(self, ctx) -> types.Property:
-        """Build the form; what cannot work is said while the form is filled in.
+        """Build the form, with errors shown while it is filled in.
 
-        FiftyOne builds it before it executes anything too, and executes nothing that is refused.
+        FiftyOne also builds the form before execution, and does not execute an invalid one.
         """
         inputs, refused = types.Object(), types.Object()
         try:
-            if self._call(ctx) is None:  # of a job: the verb itself checks its arguments
+            if self._call(ctx) is None:  # in a job, the verb itself checks its arguments
                 self._check_request(ctx)
                 if self.scope is not None and ctx.dataset is not None:
                     target_input(ctx, inputs, self.scope)
@@ -103,14 +103,13 @@ class Verb(foo.Operator):
         except Exception as error:
             logger.debug("The form of %s cannot be built", self.verb, exc_info=True)
             refuse(refused, "wrong", in_labels(_words(error), self.verb))
-        refused.properties.update(inputs.properties)  # what is refused comes first
+        refused.properties.update(inputs.properties)  # errors come first
         mark_fields(refused)
         view = types.PromptView(label=self.label, submit_button_label=self.action)
         return types.Property(refused, view=view)
 
     def resolve_execution_options(self, ctx) -> foo.ExecutionOptions:
-        """Offer "Schedule" beside the button only where somebody would do what is scheduled: long
-        work is a job of its own anyway."""
+        """Offer "Schedule" only if an orchestrator would run it; long calls become jobs anyway."""
         is_app = bool(os.environ.get("FIFTYONE_SERVER"))
         can_schedule = not is_app or fo.config.allow_legacy_orchestrators
         return foo.ExecutionOptions(
@@ -119,15 +118,15 @@ class Verb(foo.Operator):
         )
 
     def _call(self, ctx) -> str | None:
-        """The call that a job is to make; None if the values of the form are meant."""
+        """Return the serialized call of a job; None if the values of the form are used."""
         if "call" not in ctx.params:
             return None
-        # What the request says of itself, "delegated" among it, is not proof.
+        # The request itself, including "delegated", is not trusted.
         id = getattr(ctx, "_delegated_operation_id", None)
         return queue.call_of(id, self.uri, ctx.params["call"])
 
     def _check_request(self, ctx) -> None:
-        """Refuse what a form cannot be built of: a request can say anything."""
+        """Refuse requests from which no form can be built; a request may contain anything."""
         check_params(self.verb, ctx.params)
         try:
             if ctx.dataset is not None:
@@ -135,7 +134,7 @@ class Verb(foo.Operator):
                 if self.scope is not None:
                     settle_target(ctx, self.scope)
                 shown = ctx.view if self.scope is None else ctx.target_view()
-                shown._pipeline()  # a stage looks at its arguments no sooner
+                shown._pipeline()  # stages check their arguments only now
                 return
         except UNREADABLE as error:
             raise ValueError(
@@ -146,8 +145,8 @@ class Verb(foo.Operator):
             raise ValueError(f"{self.label} works on a dataset. Open one first")
 
     def given(self, ctx) -> dict:
-        """The verb's arguments by name, from parameters that are checked."""
-        self._call(ctx)  # refuses one that is not a job's
+        """Return the verb's arguments by name, after checking the parameters."""
+        self._call(ctx)  # raises an error for a call that is not from a job
         self._check_request(ctx)
         try:
             return self.arguments(ctx)
@@ -159,31 +158,36 @@ class Verb(foo.Operator):
         raise NotImplementedError
 
     def arguments(self, ctx) -> dict:
-        """The verb's arguments by name, from what was filled in."""
+        """Return the verb's arguments by name, from the values of the form."""
         raise NotImplementedError
 
     def outcome(self, result, given: dict) -> dict:
-        """What the App shows of a result of given arguments; see `..showing`."""
+        """Return the outcome to show for a result of the verb; see `..showing`.
+
+        Args:
+            result: the result of the verb
+            given: the arguments of the verb by name
+        """
         raise NotImplementedError
 
     def job_label(self, given: dict) -> str:
-        """What a job does, in words."""
+        """Return a description of the job."""
         return self.label
 
     def resolve_run_name(self, ctx) -> str:
-        """What an orchestrator calls it."""
+        """Return the name of the run for an orchestrator."""
         return self.job_label(self.given(ctx))
 
     def takes_long(self, given: dict) -> bool:
-        """Whether a call of a verb that may be long is to be a job."""
+        """Return whether a call becomes a job, for a verb that may take long."""
         return True
 
     def target(self, given: dict) -> str | None:
-        """What only one job at a time may work on; None stands for the dataset."""
+        """Return the lock that the job needs; None means that of the dataset."""
         return None
 
     def execute(self, ctx) -> object:
-        """Run the verb: as a job if it is long and was pressed in the App, else at once."""
+        """Run the verb: as a job if it takes long and was called in the App, otherwise directly."""
         call = self._call(ctx)
         own = ctx.dataset._doc.id if ctx.dataset is not None else None
         given = self.given(ctx) if call is None else calls.decode(call, own)
@@ -202,7 +206,7 @@ class Verb(foo.Operator):
         return self._work_at_once(ctx, given)
 
     def _done(self, given: dict) -> object:
-        """Call the verb; the App shows what it raises in the words of the form."""
+        """Call the verb; the App shows its errors with the labels of the form."""
         try:
             return self.function(**given)
         except Exception as error:
@@ -212,9 +216,9 @@ class Verb(foo.Operator):
             raise ValueError(words) from error
 
     def _work(self, ctx, given: dict) -> dict:
-        """Do the work of a delegated operation; the process may be a worker's or another's."""
+        """Run the verb for a delegated operation, in a worker or another process."""
         with Reporter(ctx.request_params["run_doc"]) as reporter:
-            reporter.tell("Starting")  # PyTorch takes seconds to load
+            reporter.tell("Starting")  # importing PyTorch takes seconds
             basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
@@ -223,26 +227,26 @@ class Verb(foo.Operator):
 
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
-        # At once: the App shows what it raises.
+        # Not in a generator, so that the App shows its errors.
         job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx))
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
-        """Let the form close, and the App say how far a job is that no panel shows yet."""
+        """Let the form close, and show the progress of a job that no panel shows yet."""
         yield ctx.trigger(FOLLOW, params={"job": job.id})
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
-        """Call a verb that takes long with other arguments; the form closes by itself."""
+        """Call a verb that is not long with these arguments; the form closes afterward."""
         outcome = self.outcome(self._done(given), given)
         yield ctx.ops.notify(outcome["summary"], variant="success")
         yield from show(ctx, outcome)
 
     def _work_at_once(self, ctx, given: dict) -> Iterator:
-        """Call the verb in the foreground, from Python."""
+        """Call the verb in this process, outside the App."""
         yield ctx.ops.set_progress(label=f"{self.label} ...", progress=0)
         try:
             result = self.function(**given)
-        except Exception as error:  # after the first message the App would show none
+        except Exception as error:  # after the first message, the App would not show it
             yield ctx.ops.notify(str(error), variant="error")
             raise
         outcome = self.outcome(result, with_defaults(self.function, given))
@@ -251,15 +255,15 @@ class Verb(foo.Operator):
 
 
 def filled_in(ctx) -> dict:
-    """The values of a form, by name; FiftyOne keeps the choice of samples beside the others."""
+    """Return the values of a form by name, with the choice of samples, which FiftyOne separates."""
     target = ctx.request_params.get("view_target")
     return dict(ctx.params) if target is None else {**ctx.params, "view_target": target}
 
 
 def _words(error: Exception) -> str:
-    """What is shown of an error: of one that code has not foreseen, what it is too."""
+    """Return the text to show for an error, with its type if it is an unexpected one."""
     words = " ".join(str(error).split())
-    if isinstance(error, OperationFailure):  # of a stage or filter that is none of the database's
+    if isinstance(error, OperationFailure):  # an invalid stage or filter
         said = (error.details or {}).get("errmsg") or words
         return f"The database cannot read the view or the filters of this request: {said}"
     if isinstance(error, AttributeError | LookupError | TypeError | RecursionError):
@@ -268,6 +272,6 @@ def _words(error: Exception) -> str:
 
 
 def with_defaults(function: Callable, given: dict) -> dict:
-    """Arguments by name, with the defaults of those that were not given."""
+    """Return arguments by name, with defaults for those that are missing."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty} | given

@@ -1,4 +1,4 @@
-"""Views that bring the images that matter to the top."""
+"""Operators for views that show the most relevant images first."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .verb import Verb
 
 
 class _View(Verb):
-    """A verb that returns a view, which the App then shows."""
+    """A verb that returns a view, which the App shows."""
 
     is_long = False
     action = "Show"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Prediction field; subclasses add theirs."""
+        """Add a field for the prediction field; subclasses add more."""
         names = prediction_fields(ctx.dataset)
         if not names:
             refuse(inputs, "no_predictions", "There are no predictions yet. Predict first")
@@ -30,28 +30,28 @@ class _View(Verb):
         self.more(ctx, inputs, ctx.params.get("prediction_field") or names[0])
 
     def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
-        """Further fields of the form."""
+        """Add further fields to the form."""
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         names = {"prediction_field": ctx.params["prediction_field"]}
         return {"samples": ctx.target_view(), **names}
 
     def outcome(self, result: fo.DatasetView, given: dict) -> dict:
-        """The view."""
+        """Show the view."""
         return {"view": view_as_text(result), "changed": False}
 
 
 class _Scores(_View):
     def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
-        """Class and count."""
+        """Add fields for the class and the number of samples."""
         classes = field_info(ctx.dataset, prediction_field).get("classes", [])
         shown = {name: name for name in classes}
         search_input(inputs, "label", shown, None, LABELS["label"], "Default: all")
         number_input(inputs, "count", LABELS["count"], "all", least=1)
 
     def arguments(self, ctx) -> dict:
-        """As filled in."""
+        """Return the verb's arguments from the values of the form."""
         label, count = ctx.params.get("label"), ctx.params.get("count")
         return {**super().arguments(ctx), "label": label or None, "count": count or None}
 

@@ -1,4 +1,4 @@
-"""The panel "Grad-CAM classifier": a room for each of its tabs."""
+"""The panel "Grad-CAM classifier", with a module for each tab."""
 
 from .classifier import ClassifierPanel
 

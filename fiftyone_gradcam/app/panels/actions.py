@@ -1,4 +1,4 @@
-"""All buttons of the plugin by name, step by step: above the grid FiftyOne hides some of them."""
+"""Buttons for all forms of the plugin, by step; FiftyOne hides some of those above the grid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...dataset.fields import OWNER
 from ..operators import OPERATORS
 from ..operators.verb import Verb
 
-# A test holds this to the operators: each that has a form is in one step.
+# A test checks that each operator with a form is in exactly one step.
 BY_STEP = {
     "Import": ("import_folders", "relocate"),
     "Split": ("split", "find_leaks"),
@@ -25,7 +25,7 @@ BY_STEP = {
     "Retrain": ("retrain", "compare_runs", "evaluate"),
     "Export": ("export_folders", "export_reviews", "report"),
 }
-IN_A_ROW = 2  # buttons: more would be cut off in a narrow panel
+IN_A_ROW = 2  # buttons; more would be cut off in a narrow panel
 LABELS = {
     operator().config.name: operator.label for operator in OPERATORS if issubclass(operator, Verb)
 }
@@ -49,6 +49,6 @@ def draw_actions(panel: types.Object) -> None:
 
 
 def _others() -> tuple[str, ...]:
-    """Verbs that stand in no step."""
+    """Return the verbs that are in no step."""
     known = {verb for verbs in BY_STEP.values() for verb in verbs}
     return tuple(verb for verb in LABELS if verb not in known)

@@ -1,4 +1,4 @@
-"""Drop-down lists of the panel, and what they say when nothing has changed."""
+"""Drop-down lists of the panel, and detection of their events that change nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from fiftyone.operators import types
 
-# What each list sets in the panel's state, and what it stands at while that is empty. A list that
-# has the name of what it sets is not among them: the browser has set it by itself by then.
+# For each list, the value of the panel's state that it sets, and the default while this is empty.
+# Lists with the same name as this value are not included: the browser has set it already.
 SETS = {
     "on_tab": ("tab", "jobs"),
     "on_prediction_field": ("prediction_field", None),
@@ -19,10 +19,20 @@ SETS = {
     "on_bar_order": ("bar_order", "recall"),
 }
 
+# Clicks on a plot or a table: they mean what was in sight, whatever has been chosen since.
+OF_WHAT_IS_SHOWN = frozenset(
+    {
+        *("on_cell", "on_pair", "on_class", "on_compared"),
+        *("on_score_bar", "on_side", "on_class_bar"),
+    }
+)
+
 
 def says_nothing_new(ctx) -> bool:
-    """Whether an event of a list says what it stands at: each list that is drawn for the first time
-    says so, twice."""
+    """Return whether an event of a list only repeats its current value.
+
+    Each list sends such an event twice when it is first drawn.
+    """
     name, default = SETS.get(ctx.params.get("__method__"), (None, None))
     if name is None:
         return False
@@ -37,7 +47,7 @@ def choice(
     label: str,
     on_change: Callable,
 ) -> None:
-    """Add a list: values with what is shown for them."""
+    """Add a drop-down list of values with the texts to show for them."""
     view = types.DropdownView()
     for value, shown in values.items():
         view.add_choice(value, label=shown)

@@ -1,4 +1,4 @@
-"""What the tabs about predictions have in common: whose predictions, of which samples."""
+"""The choices that the tabs about predictions share: the prediction field and the samples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .choices import choice
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is looked at.
+    """The predictions and samples that are shown.
 
     Attributes:
-        dataset: the App's
-        name: the field of predictions
-        label_field: of the labels that they are compared with
+        dataset: the dataset of the App
+        name: the prediction field
+        label_field: the field of the labels that the predictions are compared with
         part: see `fiftyone_gradcam.dataset.judged`
-        state: of the dataset, see `fiftyone_gradcam.dataset.cached`
-        samples: those that count
-        out_words: how many reviews have left out; empty if none
+        state: the state of the dataset, see `fiftyone_gradcam.dataset.cached`
+        samples: the samples that are counted
+        out_words: the numbers of samples left out by reviews, in words; empty if there are none
     """
 
     dataset: fo.Dataset
@@ -41,11 +41,11 @@ class Chosen:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What counts are kept under."""
+        """The key under which counts are cached."""
         return (self.name, self.label_field, self.part)
 
     def counts(self) -> tuple[dict[tuple[str, str], int], list[Bin]]:
-        """See `fiftyone_gradcam.dataset.evaluation.evaluation_counts`; kept."""
+        """Return the cached `fiftyone_gradcam.dataset.evaluation.evaluation_counts`."""
         return cached(
             self.dataset,
             ("counts", *self.key),
@@ -55,10 +55,14 @@ class Chosen:
 
 
 class PredictionChoices:
-    """Reads, draws and answers."""
+    """The part of a tab with these choices: it reads and draws them, and handles their events."""
 
     def read_choices(self, ctx) -> Chosen | None:
-        """Put what can be chosen into the panel's state; None if there are no predictions."""
+        """Store the available choices in the panel's state.
+
+        Returns:
+            the current choice; None if there are no predictions
+        """
         state, dataset = ctx.panel.state, ctx.dataset
         state.prediction_fields = names = prediction_fields(dataset)
         if not names:
@@ -66,17 +70,23 @@ class PredictionChoices:
         if state.prediction_field not in names:
             runs = list_runs(dataset)
             trained = [name for name in names if field_info(dataset, name).get("run") in runs]
-            state.prediction_field = (trained or names)[0]
+            self._stand(ctx, "prediction_field", (trained or names)[0])
         token = state_of(dataset)
         state.parts = parts_of(dataset, token)
         if state.part not in state.parts:
-            state.part = state.parts[0]
+            self._stand(ctx, "part", state.parts[0])
         chosen = self.chosen(ctx, token)
         state.label_field = chosen.label_field
         return chosen
 
+    def _stand(self, ctx, name: str, value: str) -> None:
+        """Choose for the user: what was chosen is gone, which its list would go on showing."""
+        if ctx.panel.state.get(name) is not None:
+            ctx.panel.set_state(f"choices.{name}", value)
+        ctx.panel.set_state(name, value)
+
     def chosen(self, ctx, token: tuple = ()) -> Chosen:
-        """What the panel's state says."""
+        """Return the current choice, from the panel's state."""
         dataset, name, part = ctx.dataset, ctx.panel.state.prediction_field, ctx.panel.state.part
         token = token or state_of(dataset)
         samples, out = judged(dataset, part, token)
@@ -85,7 +95,7 @@ class PredictionChoices:
         return Chosen(dataset, name, label_field, part, token, samples, words)
 
     def draw_choices(self, ctx, panel: types.Object) -> types.Object:
-        """Draw them; returns their row, for more."""
+        """Draw the choices, and return their row, to which more can be added."""
         state = ctx.panel.state
         row = panel.h_stack("choices", gap=2)
         choice(
@@ -101,27 +111,27 @@ class PredictionChoices:
         return row
 
     def draw_without_predictions(self, ctx, panel: types.Object) -> None:
-        """Say what is to be done first."""
+        """Show what to do first if there are no predictions."""
         panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
         label = ctx.panel.state.next[0]["label"]
         params = {"label": label}
         panel.btn("next", label=label, on_click=self.on_next, params=params, variant="contained")
 
     def on_prediction_field(self, ctx) -> None:
-        """Look at other predictions."""
+        """Show another prediction field."""
         ctx.panel.state.prediction_field = ctx.params["value"]
         self.read(ctx)
 
     def on_part(self, ctx) -> None:
-        """Look at other samples."""
+        """Show another part of the samples."""
         ctx.panel.state.part = ctx.params["value"]
         self.read(ctx)
 
     def on_count_again(self, ctx) -> None:
-        """Count again, whatever is kept."""
+        """Clear the cache, and count again."""
         forget()
         self.read(ctx)
 
     def on_show_all(self, ctx) -> None:
-        """Show all samples again, after a click."""
+        """Show all samples in the grid again."""
         ctx.ops.clear_view()

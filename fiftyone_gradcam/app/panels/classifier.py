@@ -1,4 +1,4 @@
-"""The panel itself: its tabs, and what happens when it opens, ticks or changes its dataset."""
+"""The panel: its tabs, and its responses to opening, timer ticks and changes of the dataset."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
-from .choices import says_nothing_new
+from .choices import OF_WHAT_IS_SHOWN, says_nothing_new
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
-from .patches import merge_patches
+from .patches import catch_up, keep_answer, merge_patches, sets_state
 from .path import PathTab, mark_of
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
+from .turns import Turns
 
-# Values of the state that are of one dataset.
+# Values of the state that belong to one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("choices", "finding", "bar_choices"),  # what lists and inputs stand at
 )
-# Tiles that load lose their heatmaps when colors are set: these go first, with some time between.
+# Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
 TABS = {
@@ -44,6 +46,7 @@ TABS = {
 TICK_MILLISECONDS = 1000
 TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
 IDLE_MILLISECONDS = 5000  # a job may be started elsewhere
+EVENTS = Turns()
 REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
 # A word that is long, such as a path, would make all beside and below it as wide as it is.
 LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
@@ -53,15 +56,15 @@ VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "los
 class ClassifierPanel(
     PathTab, JobsTab, ReviewTab, RunsTab, EvaluateTab, ScoresTab, HeatmapsRow, foo.Panel
 ):
-    """Steps with the jobs, review, runs, evaluation, scores: a tab for each.
+    """The panel with tabs for steps and jobs, review, runs, evaluation and scores.
 
-    Small things are in the panel's state, which goes to and fro with each event; plots are in its
-    data, which only goes to the browser, and only when they change.
+    Small values are in the panel's state, which is sent in both directions with each event. Plots
+    are in its data, which is sent only to the browser, and only when they change.
     """
 
     @property
     def config(self) -> foo.PanelConfig:
-        """How FiftyOne lists the panel."""
+        """Return the configuration of the panel."""
         return foo.PanelConfig(
             name="classifier",
             label="Grad-CAM classifier",
@@ -71,12 +74,46 @@ class ClassifierPanel(
         )
 
     def execute(self, ctx) -> object:
-        """Answer an event; one that changes nothing is not answered, for that draws the panel."""
-        if says_nothing_new(ctx):
-            return None
-        result = super().execute(ctx)
+        """Answer an event, after those that came before it.
+
+        A panel whose state does not change is not drawn: in a browser that takes long.
+        """
+        method, panel_id = ctx.params.get("__method__"), ctx.panel_id
+        if panel_id is None or method is None:
+            return super().execute(ctx)
+        is_tick = method == "on_tick"
+        line = (panel_id, "ticks") if is_tick else panel_id  # a look may take long: nobody waits
+        if is_tick and EVENTS.is_taken(line):
+            return None  # there will be another one
+        with EVENTS.turn(line):
+            if method not in OF_WHAT_IS_SHOWN:
+                catch_up(ctx)
+            if says_nothing_new(ctx):
+                return None
+            ctx.event_args = ctx.params.get("event_args", {})
+            result = getattr(self, method)(ctx)
+            if is_tick:
+                with EVENTS.turn(panel_id):
+                    self._send(ctx, is_late=True)
+            else:
+                self._send(ctx)
+            return result
+
+    def _send(self, ctx, is_late: bool = False) -> None:
+        """Draw the panel, if its state has changed.
+
+        Args:
+            ctx: of an event that was handled
+            is_late: whether others may have been answered meanwhile
+        """
+        if not sets_state(ctx):
+            return
         merge_patches(ctx)
-        return result
+        if is_late:
+            catch_up(ctx, own=True)
+        ctx.ops.show_panel_output(self.render(ctx))
+        merge_patches(ctx)  # of what was set while it was drawn
+        keep_answer(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""
@@ -96,24 +133,24 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_job(self, ctx) -> None:
-        """Turn to a job that was started by a button."""
+        """Show a job that was started by a form."""
         ctx.panel.state.own = ctx.params["job"]
         self.turn_to(ctx, "jobs")
 
     def turn_to(self, ctx, tab: str) -> None:
-        """Turn to a tab, and read what it shows."""
+        """Switch to a tab, and read what it shows."""
         ctx.panel.state.tab = tab
-        # The strip of tabs keeps what a person has chosen; one of another name starts over.
+        # The tab strip keeps the user's choice; a strip with a new name does not.
         ctx.panel.state.strip = (ctx.panel.state.strip or 0) + 1
         self.read(ctx)
 
     def on_tab(self, ctx) -> None:
-        """Turn to another tab."""
+        """Handle the user's switch to another tab."""
         ctx.panel.state.tab = ctx.params["value"]
         self.read(ctx)
 
     def on_tick(self, ctx) -> None:
-        """See how far the jobs are; show what has come of the one that was started here."""
+        """Update the jobs, and show the outcome of one that was started here and has ended."""
         if ctx.dataset is None:
             return
         if ended := self.read_jobs(ctx):
@@ -139,21 +176,21 @@ class ClassifierPanel(
             self.read_steps(ctx)
 
     def _color(self, ctx) -> bool:
-        """Give the App the colors of heatmaps that are new to it.
+        """Set the colors of heatmaps that are new to the App.
 
         Returns:
-            whether there are any that it does not show as yet
+            whether there are colors that the App does not show yet
         """
         state = ctx.panel.state
         known = state.colored or []
         lacking = lacking_colors(ctx, known)
-        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # no tile loads any more
+        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # all tiles are loaded
             color_heatmaps(ctx, lacking)
             state.colored, state.colored_at = [*known, *lacking], time.time()
         return bool(lacking)
 
     def _repaint(self, ctx) -> None:
-        """Load the tiles again when colors have been set: some may have been loading then."""
+        """Reload the tiles after colors were set, because some may have been loading then."""
         state = ctx.panel.state
         waits = self._color(ctx) or time.time() < (state.colored_at or 0) + PAINT_SECONDS
         if not waits:
@@ -166,7 +203,7 @@ class ClassifierPanel(
         waits = any(job.state == "completed" for job in ended) and self._color(ctx)
         if ended and (waits or time.time() < (state.colored_at or 0) + PAINT_SECONDS):
             state.going, state.is_busy = [*state.going, *(job.id for job in ended)], True
-            return  # until the next look
+            return  # until the next tick
         if ended:
             state.loaded = time.time()
         for job in ended:
@@ -188,7 +225,7 @@ class ClassifierPanel(
                 ctx.ops.reload_dataset()
 
     def _turn(self, ctx) -> None:
-        """Let a panel that was opened a moment ago show what it was opened for."""
+        """Send its data to a panel that was just opened."""
         panel, state = ctx.panel.state.turning, ctx.panel.state
         left = panel["left"] - 1
         is_done = turn_panel(ctx, panel) and left <= 0
@@ -196,7 +233,7 @@ class ClassifierPanel(
         state.is_busy = state.is_busy or state.turning is not None
 
     def read(self, ctx) -> None:
-        """Read what the tab shows."""
+        """Read what the current tab shows."""
         if ctx.dataset is None:
             ctx.panel.state.steps = [[one.name, one.done, one.fact] for one in steps(Overview())]
             ctx.panel.state.next = [one.to_dict() for one in next_steps(Overview())]
@@ -215,10 +252,10 @@ class ClassifierPanel(
             self.read_scores(ctx)
 
     def render(self, ctx) -> types.Property:
-        """Draw the tabs and the one that is open."""
+        """Draw the tab strip and the current tab."""
         panel = types.Object()
         if ctx.dataset is not None and not ctx.panel.state.mark:
-            self.read(ctx)  # it was opened in an App that had no dataset yet
+            self.read(ctx)  # the panel was opened before a dataset
         if not ctx.panel.state.steps:
             return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
         if ctx.dataset is None:
@@ -240,7 +277,7 @@ class ClassifierPanel(
         }
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
-        if is_busy or tab == "jobs":  # elsewhere drawing again would close a list that is open
+        if is_busy or tab == "jobs":  # redrawing other tabs would close an open list
             is_soon = is_busy or ctx.panel.state.stale_due
             interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)

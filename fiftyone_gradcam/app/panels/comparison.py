@@ -1,4 +1,4 @@
-"""In the tab "Evaluate": the same samples by the predictions of another run."""
+"""The comparison with predictions of another run, in the tab "Evaluate"."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ SHOWN = {"fixed": (False, True), "broken": (True, False), "both_wrong": (False, 
 
 
 class ComparisonPart:
-    """Reads, draws and answers."""
+    """The part of the tab with the comparison: it reads and draws it, and handles its events."""
 
     def read_comparison(self, ctx, chosen: Chosen) -> dict[str, list[float | None]]:
-        """Count what both have predicted; returns F1 before and now by class, if there are both."""
+        """Count the predictions of both runs, and return F1 of both by class, if both exist."""
         state = ctx.panel.state
         state.comparison_words, state.is_compared = "", False
         if state.other not in state.prediction_fields or state.other == chosen.name:
+            if state.other not in (None, NONE):
+                state.set("choices.other", NONE)  # or the list would go on showing it
             state.other = NONE
             return {}
         key = ("two", *chosen.key, state.other)
@@ -54,11 +56,11 @@ class ComparisonPart:
         return compared
 
     def compared_columns(self, ctx) -> dict[str, str]:
-        """What the table of classes has more."""
+        """Return the additional columns of the table of classes."""
         return {"change": "F1 change"} if ctx.panel.state.is_compared else {}
 
     def draw_comparison_choice(self, ctx, row: types.Object) -> None:
-        """A list of other predictions, if there are any."""
+        """Draw a list of other prediction fields, if there are any."""
         state = ctx.panel.state
         others = [x for x in state.prediction_fields if x != state.prediction_field]
         if others:
@@ -66,7 +68,7 @@ class ComparisonPart:
             choice(row, "other", values, state.other or NONE, "Compare with", self.on_other)
 
     def draw_comparison(self, ctx, panel: types.Object) -> None:
-        """What is said of both, and what can be seen."""
+        """Draw the result of the comparison, and buttons that show samples."""
         state = ctx.panel.state
         if not state.comparison_words:
             return
@@ -85,12 +87,12 @@ class ComparisonPart:
             )
 
     def on_other(self, ctx) -> None:
-        """Compare with other predictions."""
+        """Compare with another prediction field."""
         ctx.panel.state.other = ctx.params["value"]
         self.read_evaluation(ctx)
 
     def on_compared(self, ctx) -> None:
-        """Show what the one has right and the other has not."""
+        """Show the samples that one run has right and the other does not."""
         chosen, other = self.chosen(ctx), ctx.panel.state.other
         view = samples_told_apart(
             chosen.samples, chosen.label_field, other, chosen.name, *SHOWN[ctx.params["shown"]]
@@ -99,7 +101,7 @@ class ComparisonPart:
 
 
 def compared_cells(compared: dict[str, list[float | None]], name: str) -> dict[str, str]:
-    """A class's cell in the columns of a comparison."""
+    """Return the cells of a class in the columns of the comparison."""
     if not compared:
         return {}
     before, now = compared.get(name, (None, None))
@@ -108,7 +110,13 @@ def compared_cells(compared: dict[str, list[float | None]], name: str) -> dict[s
 
 
 def _rows(counts: dict[tuple[str, str, str], int], classes: list[str], place: int) -> list:
-    """Rows of classes by the predictions at a place of the counted."""
+    """Return the rows of classes for one of the two predictions that were counted.
+
+    Args:
+        counts: numbers of samples by (label, first prediction, second prediction)
+        classes: the class names
+        place: 1 for the first prediction, 2 for the second
+    """
     pairs: dict[tuple[str, str], int] = {}
     for three, count in counts.items():
         pair = (three[0], three[place])

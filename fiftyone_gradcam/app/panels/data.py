@@ -1,4 +1,4 @@
-"""What is sent to the browser beside a panel's state."""
+"""Values that are sent to the browser in addition to the panel's state."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 
 
 def send_plot(ctx, slot: str, of: object, traces: list[dict]) -> None:
-    """Send the traces of a plot; `plot_name` tells its name to whoever draws it.
+    """Send the traces of a plot, which is drawn under the name returned by `plot_name`.
 
-    The App lays new values over those of the same name, element by element, so that the end of a
-    longer list stays: what is not the same plot grown must have another name.
+    The App merges new values into old ones with the same name, element by element, so that the end
+    of a longer list is kept. Therefore a plot must have another name, unless its lists only grow.
 
     Args:
-        slot: where in the panel
-        of: what it is a plot of
-        traces: as Plotly has them
+        ctx: the context of the panel
+        slot: the place of the plot in the panel
+        of: identifies the content of the plot
+        traces: the traces in Plotly's format
     """
     name = f"{slot}_{hashlib.blake2b(str(of).encode(), digest_size=8).hexdigest()}"
     ctx.panel.state.plot_names = {**(ctx.panel.state.plot_names or {}), slot: name}
@@ -22,5 +23,5 @@ def send_plot(ctx, slot: str, of: object, traces: list[dict]) -> None:
 
 
 def plot_name(ctx, slot: str) -> str:
-    """The name under which the plot of a slot was sent; that of an empty one before it was."""
+    """Return the name under which the plot of a slot was sent; the slot itself if none was."""
     return (ctx.panel.state.plot_names or {}).get(slot, slot)

@@ -1,4 +1,4 @@
-"""The tab "Evaluate": which class is taken for which, and how well each is found."""
+"""The tab "Evaluate": the confusion matrix, and the scores of each class."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ ORDER = {
     "labelled": "largest first",
     "name": "by name",
 }
-MOST_CLASSES = 20  # in the matrix
-MOST_ROWS = 20  # a longer table makes each click slow
+MOST_CLASSES = 20  # maximum number of classes in the matrix
+MOST_ROWS = 20  # maximum number of rows: a longer table makes each click slow
 OTHERS = "all other classes"
 
 
 class EvaluateTab(ComparisonPart, PredictionChoices):
-    """Reads, draws and answers."""
+    """The tab "Evaluate": it reads and draws its values, and handles its events."""
 
     def read_evaluation(self, ctx) -> None:
-        """Count labels and predictions in the database."""
+        """Count labels and predictions by a query of the database."""
         state, chosen = ctx.panel.state, self.read_choices(ctx)
         if chosen is None:
             return
@@ -74,7 +74,10 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         self._read_reliability(ctx, chosen, bins)
 
     def _read_matrix(self, ctx, chosen: Chosen, matrix, classes: list, rows: list) -> None:
-        """The classes that occur, or of many the first in order, and all others together."""
+        """Read the matrix of all classes; of many classes, show the first ones in order.
+
+        The others are combined into one.
+        """
         state, place = ctx.panel.state, {name: i for i, name in enumerate(classes)}
         by = state.by if state.by in BY else "row"
         if len(classes) <= MOST_CLASSES:
@@ -135,7 +138,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         state.class_title = _title(words, len(state.class_rows), len(rows))
 
     def _read_reliability(self, ctx, chosen: Chosen, bins: list[Bin]) -> None:
-        """How often predictions of which confidence are right."""
+        """Read the reliability diagram: the accuracy by confidence."""
         ctx.panel.state.reliability_words = ""
         if not any(one.count for one in bins):
             return
@@ -196,27 +199,27 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
             panel.plot(plot_name(ctx, "reliability"), layout=state.reliability_layout, config=STILL)
 
     def on_search(self, ctx) -> None:
-        """Look at classes of a name."""
+        """Show the classes whose names contain a text."""
         ctx.panel.state.search = ctx.params["value"]
         self.read_evaluation(ctx)
 
     def on_order(self, ctx) -> None:
-        """Look at the classes in another order."""
+        """Change the order of the classes."""
         ctx.panel.state.order = ctx.params["value"]
         self.read_evaluation(ctx)
 
     def on_by(self, ctx) -> None:
-        """Show shares of labels, of predictions, or numbers."""
+        """Show fractions of labels, fractions of predictions, or numbers of samples."""
         ctx.panel.state.by = ctx.params["value"]
         self.read_evaluation(ctx)
 
     def on_save_views(self, ctx) -> None:
-        """Save the views that matter."""
+        """Open the form that saves views."""
         name = ctx.panel.state.prediction_field
         ctx.prompt(f"{OWNER}/save_views", params={"prediction_field": name})
 
     def on_cell(self, ctx) -> None:
-        """Show the samples of a cell, with their heatmaps on."""
+        """Show the samples of a cell, with their heatmaps."""
         state = ctx.panel.state
         label = state.labels[round(ctx.params["y"])]
         predicted = state.predictions[round(ctx.params["x"])]
@@ -228,7 +231,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
             self._show_pair(ctx, *ctx.panel.state.pairs[ctx.params["row"]])
 
     def _show_pair(self, ctx, label: str | None, predicted: str | None) -> None:
-        """Show samples by label and prediction; None is all classes that are not in the matrix."""
+        """Show samples by label and prediction; None means all classes not in the matrix."""
         chosen = self.chosen(ctx)
         shown = {name for name in ctx.panel.state.predictions if name is not None}
         others = []

@@ -1,7 +1,7 @@
-"""The row above all tabs that switches the heatmaps of the whole grid, and says what they mean.
+"""The row above all tabs that switches the heatmaps of the grid, and explains their colors.
 
-It is drawn by `heatmaps.js`, which sees what the App shows and in which colors; without it, the
-sidebar of the App has a checkbox for each field.
+It is drawn by `heatmaps.js`, which knows what the App shows and in which colors. Without this
+script, users can still use the checkboxes in the App's sidebar.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ ROW = "GradcamHeatmaps"
 
 
 class HeatmapsRow:
-    """Reads and draws."""
+    """The row of heatmaps: it reads the choices and draws them."""
 
     def read_heatmaps(self, ctx) -> None:
-        """Put what can be shown into the panel's state."""
+        """Store the available heatmaps in the panel's state."""
         choices = heatmap_choices(ctx.dataset)
         ctx.panel.state.heatmaps = [asdict(one) for one in choices]
 
     def draw_heatmaps(self, ctx, panel: types.Object) -> None:
-        """Draw the row; nothing where there are no heatmaps."""
+        """Draw the row, if there are heatmaps."""
         if choices := ctx.panel.state.heatmaps:
             view = types.View(component=ROW, composite_view=True, choices=choices)
             panel.define_property("heatmaps_row", types.Object(), view=view)

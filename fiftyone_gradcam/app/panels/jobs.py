@@ -1,4 +1,4 @@
-"""The jobs in the tab "Steps": what is going on, how it goes, and how to end or resume it."""
+"""The jobs in the tab "Steps": their progress, and buttons to cancel or resume them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from ..texts import duration, markdown, picture_as_text
 from .data import plot_name, send_plot
 from .plots import STILL, curves_plot
 
-# They keep what they have done, and find it when they are called again.
+# Verbs that store partial results, and continue from them when they are called again.
 WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
 OLD = "Labels have changed since"
-REPEATED = ("compare_runs", "evaluate")  # which say it all again with the labels of now
+REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
 
 
 class JobsTab:
-    """Reads, draws and answers."""
+    """The list of jobs: it reads and draws them, and handles their events."""
 
     def read_jobs(self, ctx) -> list[Job]:
-        """Put the jobs into the panel's state; returns those that ended since the last look."""
+        """Store the jobs in the panel's state, and return those that have ended since last time."""
         jobs = list_jobs(ctx.dataset)
-        # One that was started here may have ended before it was seen going.
+        # A job that was started here may have ended before it was seen running.
         was_going = {*(ctx.panel.state.going or ()), ctx.panel.state.own}
         going = [job.id for job in jobs if not job.has_ended]
         ended = [job for job in jobs if job.id in was_going and job.has_ended]
         ctx.panel.state.going, ctx.panel.state.is_busy = going, bool(going)
-        # What goes on, and the last that has ended.
+        # The running jobs, and the last one that has ended.
         last = next((job for job in jobs if job.has_ended), None)
         shown = [job for job in jobs if not job.has_ended or job is last]
         shown.sort(key=lambda job: (job.has_ended, job.began))
@@ -84,7 +84,7 @@ class JobsTab:
         if rows is None or not (rows["history"] or rows.get("running")):
             return
         traces, layout = curves_plot(rows, best)
-        of = f"{job.id} {'running' in rows}"  # at its end the point that was going on is gone
+        of = f"{job.id} {'running' in rows}"  # the running epoch disappears at the end
         send_plot(ctx, "curves", of, traces)
         ctx.panel.state.training, ctx.panel.state.findings = layout, findings
 
@@ -96,7 +96,7 @@ class JobsTab:
             ctx.panel.data.picture = picture_as_text(path)
 
     def draw_jobs(self, ctx, panel: types.Object) -> None:
-        """Draw the jobs that go on, and the last that has ended."""
+        """Draw the running jobs, and the last one that has ended."""
         state = ctx.panel.state
         for card in state.cards or ():
             self._draw_card(panel, card, card["id"] in (state.old_jobs or ()))
@@ -113,7 +113,7 @@ class JobsTab:
         """Draw the rows of earlier jobs."""
         state = ctx.panel.state
         if state.earlier:
-            # No table: its columns overflow a narrow panel, and its cells do not wrap.
+            # Not a table, whose columns overflow a narrow panel and whose cells do not wrap.
             old = dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
             rows = [
                 f"- {markdown(x['job'])}: {markdown(x['message'])}{old.get(x['id'], '')}"
@@ -139,7 +139,7 @@ class JobsTab:
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
-        # Of one that has failed, the same again would mostly fail again.
+        # A failed job would mostly fail again with the same arguments.
         changes_first = card["state"] == "failed" and card["change"]
         if card["change"]:
             buttons.btn(
@@ -163,12 +163,12 @@ class JobsTab:
             buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
 
     def on_cancel(self, ctx) -> None:
-        """End a job in good order."""
+        """Cancel a job."""
         cancel_job(ctx.params["job"])
         self.read(ctx)
 
     def on_again(self, ctx) -> None:
-        """Go on with a training, or call a verb again."""
+        """Resume a training, or call a verb again."""
         old = load_job(ctx.params["job"])
         job = repeat_job(old.id, **(resume_options(ctx.dataset, old) or {}))
         forget_job(old.id)
@@ -176,9 +176,9 @@ class JobsTab:
         self.read(ctx)
 
     def on_change_job(self, ctx) -> None:
-        """Open the form of a job, filled in as it was, with the view or the samples it was about.
+        """Open the form of a job with its values, and show the view or samples that it used.
 
-        Samples that were selected are shown as a view: the App's selection may be another by now.
+        Samples that were selected are shown as a view, because the selection may have changed.
         """
         job = load_job(ctx.params["job"])
         form = dict(job.form or {})
@@ -190,13 +190,13 @@ class JobsTab:
         ctx.prompt(f"{OWNER}/{job.verb}", params=form)
 
     def on_forget(self, ctx) -> None:
-        """Take a job off the list."""
+        """Remove a job from the list."""
         forget_job(ctx.params["job"])
         self.read(ctx)
 
 
 def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
-    """Arguments by which a job that was cut short goes on where it was; None if it starts over."""
+    """Return the arguments that resume an interrupted job; None if it can only start over."""
     if job.verb in WITH_PARTS:
         return {}
     can = job.verb == "predict" or (

@@ -1,4 +1,4 @@
-"""The steps of the work on a dataset: which are done, and what to do next, from counts alone."""
+"""The steps of the work on a dataset: which are done, and what to do next, based on counts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Step:
     """A step of the work.
 
     Attributes:
-        name: such as "Import"
-        done: whether it is done
-        fact: about it, in a few words
+        name: the name, such as "Import"
+        done: whether the step is done
+        fact: a short remark
     """
 
     name: str
@@ -28,16 +28,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Next:
-    """What to do next.
+    """A suggestion of what to do next.
 
     Attributes:
-        step: the name of its step
-        label: of its button
-        words: what it does, and why now
-        how: "form" opens the form of the verb, "start" calls it at once on the whole dataset, and
-            "review" turns to the tab Review
-        verb: of the package
-        given: its arguments by name, beside the samples
+        step: the name of the step
+        label: the label of the button
+        words: what it does, and why it is useful now
+        how: "form" opens the form of the verb, "start" calls the verb on the whole dataset, and
+            "review" switches to the tab Review
+        verb: the name of the verb
+        given: the arguments of the verb by name, without the samples
     """
 
     step: str
@@ -48,15 +48,15 @@ class Next:
     given: dict = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As the panel's state holds it."""
+        """Convert to a dictionary for the panel's state."""
         return asdict(self)
 
 
 def steps(found: Overview, exported: bool = False) -> list[Step]:
-    """The steps of the work on a dataset, in order.
+    """Return the steps of the work on a dataset, in order.
 
     Args:
-        found: what has been done
+        found: the state of the work
         exported: whether something was exported
     """
     return [
@@ -71,12 +71,12 @@ def steps(found: Overview, exported: bool = False) -> list[Step]:
 
 
 def next_steps(found: Overview, key: str = "classifier", backbone: str | None = None) -> list[Next]:
-    """What to do next, the most useful first; what else there is to do comes after it.
+    """Return suggestions of what to do next, the most useful first.
 
     Args:
-        found: what has been done
-        key: for a new run
-        backbone: that is trained; None takes the recipe's
+        found: the state of the work
+        key: the key for a new run
+        backbone: the backbone to train; by default (None), that of the recipe
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
@@ -90,7 +90,7 @@ def next_steps(found: Overview, key: str = "classifier", backbone: str | None = 
 def _options(found: Overview, key: str, backbone: str | None) -> Iterable[Next]:
     review, predict = _to_review(found), _to_predict(found)
     train, retrain = _to_train(found, key, backbone), _to_retrain(found)
-    if review and predict:  # what has happened last comes first
+    if review and predict:  # the order depends on what was done last
         is_newer = found.runs[found.newest_run] > (found.judged_at or "")
         yield from (predict, review) if is_newer else (review, predict)
     elif review or predict:

@@ -1,4 +1,4 @@
-"""What may happen once only, whichever thread of the server comes first."""
+"""Ensure that something happens only once, in whichever thread of the server."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ MOST = 1000
 
 
 class Once:
-    """Remembers what has happened, as far as that many others have not happened since.
+    """A set of recent events.
 
     Args:
-        most: how much is remembered
+        most: the number of events that are remembered
     """
 
     def __init__(self, most: int = MOST):
         self.most, self._seen, self._lock = most, OrderedDict(), threading.Lock()
 
     def first(self, what: Hashable) -> bool:
-        """Whether this is the first time that something happens."""
+        """Record an event, and return whether it is new."""
         with self._lock:
             if what in self._seen:
                 return False

@@ -1,4 +1,4 @@
-"""The steps in the tab "Steps": what is done, what comes next, what is out of date."""
+"""The steps in the tab "Steps": which are done, what to do next, and what is out of date."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .actions import IN_A_ROW, draw_actions
 from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
 
 DONE, NOW, LATER = "✓", "➤", "○"
-MOST_STALE = 6  # lines; more would hide what is below
-BACKBONE = "resnet18"  # of the recipe "default"
-OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # if their weights are at hand, not its own
+MOST_STALE = 6  # maximum number of lines; more would hide what is below
+BACKBONE = "resnet18"  # the backbone of the recipe "default"
+OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # used if only their weights are cached
 
 
 class PathTab:
-    """Reads, draws and answers."""
+    """The list of steps: it reads and draws them, and handles their events."""
 
     def read_steps(self, ctx) -> None:
-        """Put what is done and what comes next into the panel's state."""
+        """Store the steps and suggestions in the panel's state."""
         state, dataset = ctx.panel.state, ctx.dataset
         found = overview(dataset)
         options = next_of(dataset, found)
@@ -40,8 +40,7 @@ class PathTab:
         state.mark, state.stale_due = mark_of(dataset), True
 
     def read_stale(self, ctx) -> None:
-        """Look for values that rest on what has changed; it may take a moment, so that the steps
-        are shown before."""
+        """Find stale values; the steps are shown before, because this may take a moment."""
         state = ctx.panel.state
         state.stale_due = None
         state.stale = [
@@ -53,7 +52,7 @@ class PathTab:
         state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
 
     def draw_steps(self, ctx, panel: types.Object) -> None:
-        """Draw the steps, and the one button that matters now."""
+        """Draw the steps, and the button for the next one."""
         state = ctx.panel.state
         now = state.next[0]["step"] if state.next else None
         lines = [_line(name, done, fact, name == now) for name, done, fact in state.steps]
@@ -72,7 +71,7 @@ class PathTab:
                 )
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
-        """Draw what is out of date, with a button that refreshes it."""
+        """Draw stale values, with buttons that refresh them."""
         state = ctx.panel.state
         found = [] if state.is_busy else state.stale or []
         if not found:
@@ -94,7 +93,7 @@ class PathTab:
                 )
 
     def draw_all_actions(self, ctx, panel: types.Object) -> None:
-        """Draw the button that shows all other buttons, and these if it was pressed."""
+        """Draw the button that shows all actions, and the actions if it was clicked."""
         shown = bool(ctx.panel.state.shows_actions)
         label = "Hide all actions" if shown else "All actions"
         panel.btn("all_actions", label=label, on_click=self.on_all_actions, variant="outlined")
@@ -106,7 +105,7 @@ class PathTab:
         ctx.panel.state.shows_actions = not ctx.panel.state.shows_actions
 
     def on_next(self, ctx) -> None:
-        """Do what comes next, unless it is something else by now."""
+        """Execute a suggestion, unless it is no longer valid."""
         label = ctx.params.get("label")
         options = next_of(ctx.dataset, overview(ctx.dataset))
         chosen = next((one for one in options if one.label == label), None)
@@ -117,12 +116,12 @@ class PathTab:
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
         else:
-            # The form has no such choice of weights.
+            # The form has another field for weights.
             form = {name: value for name, value in chosen.given.items() if name != "weights"}
             self._start(ctx, chosen.verb, chosen.given, form)
 
     def on_refresh_stale(self, ctx) -> None:
-        """Make values again that rest on what has changed."""
+        """Refresh stale values."""
         asked = (ctx.params.get("kind"), ctx.params.get("name"))
         found = next((x for x in stale_values(ctx.dataset) if (x.kind, x.name) == asked), None)
         if found is None or found.verb is None:
@@ -147,14 +146,14 @@ class PathTab:
 
 
 def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
-    """What to do next with a dataset, with a network that is at hand."""
+    """Return suggestions of what to do next, using a backbone whose weights are cached."""
     at_hand = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
     backbone = None if at_hand == BACKBONE else at_hand
     return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
 
 
 def mark_of(dataset: fo.Dataset) -> list:
-    """What tells a dataset that has changed from what it was; it takes no time."""
+    """Return a value that changes when the dataset changes, and is fast to compute."""
     samples = dataset._sample_collection
     mark = [samples.estimated_document_count(), sorted(dataset._doc.runs)]
     if "last_modified_at" in dataset.list_indexes():
@@ -170,7 +169,7 @@ def _line(name: str, done: bool, fact: str, is_now: bool) -> str:
 
 
 def _once(found: list[Stale]) -> list[Stale]:
-    """One of all values that the same call makes again."""
+    """Return the stale values, with only one for each call that refreshes them."""
     calls: dict[str, Stale] = {}
     for one in found:
         call = f"{one.verb} {one.given}" if one.verb else f"{one.kind} {one.name}"

@@ -1,4 +1,4 @@
-"""Plots as Plotly draws them: traces and layout, from rows and counts."""
+"""Plots in Plotly's format: traces and layout, made from rows and counts."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ...review.confusion import normalized
 from ...training.curves import rates_by_epoch, validation_epochs
 from ..texts import percent, plotly, wrapped
 
-# Of Okabe and Ito, told apart by people who are color-blind; the lines differ in dashes too.
+# Colors that color-blind people can distinguish (Okabe and Ito); line styles differ too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
-GRAY = "#888888"  # read on dark and on light
-INK, FAINT = "#333333", "#999999"  # numbers in cells that are light, and that are almost empty
+GRAY = "#888888"  # legible on dark and light backgrounds
+INK, FAINT = "#333333", "#999999"  # numbers in light cells, and in almost empty ones
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
-MOST_NUMBERS = 21  # classes: of more, the cells have no room for a number
-# A wheel over a plot moves the panel, and dragging changes nothing.
+MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
+# The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
 STILL = {"displayModeBar": False, "scrollZoom": False}
 FIXED = {"fixedrange": True}
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
-    """Loss, accuracy and learning rate over epochs, beneath each other.
+    """Plot loss, accuracy and learning rate over epochs, below each other.
 
     Args:
-        rows: "history" and "validations" as of a run; "running" and "epochs" as of a training that
-            is going on (see `fiftyone_gradcam.dataset.live`)
-        best_epoch: whose weights were kept; None marks nothing
+        rows: "history" and "validations" of a run, and "running" and "epochs" of a training in
+            progress (see `fiftyone_gradcam.dataset.live`)
+        best_epoch: the epoch whose weights were kept, which is marked; None marks nothing
     """
     history, validations = rows["history"], rows["validations"]
     ends, places = [row["epoch"] for row in history], validation_epochs(validations)
@@ -102,7 +102,7 @@ def _line(
 
 
 def axis(title: str) -> dict:
-    """What all axes share; FiftyOne gives its colors to the first of a plot alone."""
+    """Return the common properties of axes; FiftyOne sets colors only for the first of a plot."""
     return {
         "title": {"text": title, "font": {"size": 12, "color": GRAY}},
         "tickfont": {"size": 11, "color": GRAY},
@@ -115,14 +115,15 @@ def axis(title: str) -> dict:
 def confusion_plot(
     matrix: np.ndarray, labels: Sequence[str], predictions: Sequence[str], by: str = "row"
 ) -> tuple[list[dict], dict]:
-    """A confusion matrix as a heatmap: color by the share of the label's, or prediction's, samples.
+    """Plot a confusion matrix as a heatmap.
 
-    The axes are numbers, so that a click tells the place of a class whatever its name is.
+    The axes are numeric, so that a click returns the index of a class, whatever its name.
 
     Args:
         matrix: (L, P) numbers of samples
-        labels, predictions: names of its rows and columns
-        by: "row" for shares of a label, "column" for shares of a prediction, "count" for numbers
+        labels, predictions: names of the rows and columns
+        by: the meaning of colors: "row" for fractions of a label, "column" for fractions of a
+            prediction, "count" for numbers of samples
     """
     shares = matrix / max(matrix.max(), 1) if by == "count" else normalized(matrix, by)
     rows, columns = [plotly(name) for name in labels], [plotly(name) for name in predictions]
@@ -169,7 +170,7 @@ def confusion_plot(
         layout["xaxis"]["title"] |= {"standoff": 10}
     if count > MOST_NUMBERS:
         return [trace], layout
-    # As points: for each annotation Plotly asks the browser to lay out the whole page.
+    # As scatter points, because each annotation makes the browser lay out the whole page.
     cells = matrix if by == "count" else (100 * shares).round().astype(int)
     places = np.argwhere(matrix).tolist()
     colors = [
@@ -189,18 +190,18 @@ def confusion_plot(
 
 
 def _names(names: list[str]) -> dict:
-    """An axis of classes; its margin is given, for Plotly's own search of one may not end."""
+    """Return an axis of classes with a fixed margin; Plotly's automatic one may not terminate."""
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "automargin": False}
     return {"type": "linear", "showgrid": False, **ticks, "tickfont": {"size": 10, "color": GRAY}}
 
 
 def _is_crowded(names: Sequence[str]) -> bool:
-    """Whether names beneath a plot would lie over each other in a narrow panel."""
+    """Return whether names below a plot would overlap in a narrow panel."""
     return sum(room_for([name]) for name in names) > 350
 
 
 def room_for(names: Sequence[str]) -> int:
-    """Pixels that the longest of some names takes, in the font of the axes of classes."""
+    """Return the width in pixels of the longest of some names, in the font of class axes."""
 
     def width(name: str) -> float:
         text = html.unescape(name)
@@ -210,7 +211,7 @@ def room_for(names: Sequence[str]) -> int:
 
 
 def reliability_plot(bins: Sequence[Bin]) -> tuple[list[dict], dict]:
-    """How often predictions of which confidence are right: bars, and the line where both agree."""
+    """Plot a reliability diagram: the accuracy by confidence, and the line where both agree."""
     texts = [
         f"{one.count} of confidence {one.low:.1f} to {one.high:.1f}: {percent(one.accuracy)} right"
         for one in bins

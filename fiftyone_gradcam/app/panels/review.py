@@ -1,7 +1,7 @@
-"""The tab "Review": one label after the other, with the evidence in sight.
+"""The tab "Review": one label after the other, with the evidence about it.
 
-The card, its keys and pictures come from `review.js`. In a browser that does not run it, buttons
-do the same, one event each.
+The card with its keyboard shortcuts and pictures is drawn by `review.js`. If the browser does not
+run it, buttons do the same.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ...workflow.deciding import review, undo_review
 from ..texts import markdown
 
 CARD = "GradcamReviewCard"
-MOST_BUTTONS = 10  # classes; the form of "Review labels" has them all
+MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
 
 
 class ReviewTab:
-    """Reads, draws and answers."""
+    """The tab "Review": it reads and draws its values, and handles its events."""
 
     def read_review(self, ctx) -> None:
-        """Put the next label into the panel's state, for the buttons."""
+        """Store the next label in the panel's state, for the buttons."""
         state = ctx.panel.state
         state.can_review = bool(label_fields(ctx.dataset))
         state.has_runs = bool(list_runs(ctx.dataset))
@@ -84,8 +84,14 @@ class ReviewTab:
             classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
 
     def on_decide(self, ctx) -> None:
-        """Store a decision that was made by a button, and turn to the next label."""
-        params = ctx.params
+        """Store a decision that was made by a button, and turn to the next label.
+
+        A second click on a button, before the next card was there, decides nothing more.
+        """
+        params, state = ctx.params, ctx.panel.state
+        decided = [params[x] for x in ("id", "shown", "decision")] + [params.get("label")]
+        if decided == state.decided:
+            return
         try:
             review(
                 ctx.dataset.select(params["id"]),
@@ -94,12 +100,14 @@ class ReviewTab:
                 shown={params["id"]: params["shown"]},
                 source="App, Review tab",
             )
+            state.decided = decided
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
         self.read(ctx)
 
     def on_undo_review(self, ctx) -> None:
         """Take the last decision back."""
+        ctx.panel.state.decided = None
         try:
             undo_review(ctx.dataset)
         except ValueError as error:
@@ -107,7 +115,7 @@ class ReviewTab:
         self.read(ctx)
 
     def on_buttons(self, ctx) -> None:
-        """Turn from the card to buttons, or back."""
+        """Switch from the card to buttons, or back."""
         ctx.panel.state.by_buttons = not ctx.panel.state.by_buttons
         self.read(ctx)
 
@@ -116,11 +124,11 @@ class ReviewTab:
         ctx.prompt(f"{OWNER}/find_label_issues")
 
     def on_accept_sure(self, ctx) -> None:
-        """Open the form that shows what all would be accepted."""
+        """Open the form that shows all suggestions that would be accepted."""
         ctx.prompt(f"{OWNER}/accept_sure", on_success=self.on_refresh)
 
     def on_retrain(self, ctx) -> None:
-        """Repeat the training of the run that is shown, or else of the newest."""
+        """Retrain the run that is shown, or else the newest one."""
         keys = list_runs(ctx.dataset)
         shown = ctx.panel.state.shown_run
         key = shown if shown in keys else keys[-1]
@@ -132,7 +140,7 @@ class ReviewTab:
 
 
 def progress_words(progress: dict) -> str:
-    """How far the review is, such as "18 of about 27 reviewed, 11 corrected"."""
+    """Format the progress of the review, such as "18 of about 27 reviewed, 11 corrected"."""
     of = ""
     if progress["estimate"] is not None:
         of = f" of about {progress['estimate']}"
@@ -142,7 +150,7 @@ def progress_words(progress: dict) -> str:
 
 
 def media(path: str) -> str:
-    """The address of a picture on the App's server."""
+    """Return the address of a picture on the App's server."""
     return f"/media?filepath={quote(path, safe='')}"
 
 

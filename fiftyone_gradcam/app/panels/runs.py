@@ -1,4 +1,4 @@
-"""The tab "Runs": the trained classifiers, and what can be done with them."""
+"""The tab "Runs": the trained classifiers, and actions for them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ COLUMNS = {
 
 
 class RunsTab:
-    """Reads, draws and answers."""
+    """The tab "Runs": it reads and draws its values, and handles its events."""
 
     def read_runs(self, ctx) -> None:
-        """Put the runs into the panel's state."""
+        """Store the runs in the panel's state."""
         ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
         keys = [row["key"] for row in rows]
         ctx.panel.state.other_measures = other_measures(ctx.dataset)
@@ -93,11 +93,11 @@ class RunsTab:
         ctx.prompt(f"{OWNER}/evaluate", params={"run": ctx.panel.state.shown_run})
 
     def on_retrain_run(self, ctx) -> None:
-        """Repeat the training with the labels as they are now."""
+        """Repeat the training with the current labels."""
         ctx.trigger(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
 
     def on_repeat_run(self, ctx) -> None:
-        """Open the form of fine_tune with what this run was trained with."""
+        """Open the form of fine_tune with the options of this run."""
         params = {"recipe": OF_RUN + ctx.panel.state.shown_run}
         ctx.prompt(f"{OWNER}/fine_tune", params=params)
 
@@ -116,7 +116,7 @@ class RunsTab:
         self._ask(ctx, "export_run", "run")
 
     def on_delete_run(self, ctx) -> None:
-        """Open the form of delete_run, which asks."""
+        """Open the form of delete_run, which asks for confirmation."""
         self._ask(ctx, "delete_run", "key")
 
     def on_import_run(self, ctx) -> None:
@@ -133,22 +133,22 @@ class RunsTab:
 
 
 def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
-    """A row of the table for each training, newest first; one whose record is damaged says so."""
+    """Return a row of the table for each run, newest first; damaged records are marked."""
     rows = []
     for key in reversed(list_runs(dataset)):
         try:
             row = _row(load_run(dataset, key))
-        except Exception:  # whatever is in it, the others are shown
+        except Exception:  # any error in one record: the other runs are still shown
             row = {"backbone": "damaged record", "val_accuracy": "", "recorded": ""}
         rows.append({"key": key, **row})
     return rows
 
 
 def other_measures(dataset: fo.Dataset) -> str:
-    """Why the accuracies in the table cannot be compared; empty if they can."""
+    """Return why the accuracies in the table cannot be compared; empty if they can."""
     measured = {}
     for key in list_runs(dataset):
-        with suppress(Exception):  # a damaged record is said to be one in the table
+        with suppress(Exception):  # the table shows damaged records
             run = load_run(dataset, key)
             if run.val_accuracy is not None:
                 measured[key] = run.measured
@@ -156,7 +156,7 @@ def other_measures(dataset: fo.Dataset) -> str:
 
 
 def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
-    """Words about a run, and its curves as traces and layout."""
+    """Return a description of a run, and its curves as traces and layout."""
     try:
         run = load_run(dataset, key)
         rows = {"history": run.history, "validations": run.validations}

@@ -1,4 +1,4 @@
-"""What a click in a tab shows in the grid."""
+"""Show samples in the grid after a click in a tab."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..showing import show, view_as_text
 
 
 def show_samples(ctx, view, label_field: str, prediction_field: str) -> None:
-    """Show samples with their labels, predictions, and the heatmap of these predictions.
+    """Show samples with their labels, predictions, and heatmaps of these predictions.
 
     Args:
-        ctx: of the panel
-        view: of the samples
-        label_field, prediction_field: what is shown with them
+        ctx: the context of the panel
+        view: the samples
+        label_field, prediction_field: the fields to show
     """
     dataset = ctx.dataset
     run = field_info(dataset, prediction_field).get("run")

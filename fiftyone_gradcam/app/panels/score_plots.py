@@ -13,18 +13,18 @@ from ..texts import percent, plotly, wrapped
 from .plots import FIXED, GRAY, TRAIN, VAL, axis, room_for
 
 WIDE = 30  # counts that differ by a larger factor get a logarithmic axis
-ROW_HEIGHT = 20  # pixels for a class
+ROW_HEIGHT = 20  # pixels for each class
 
 
 def histogram_plot(
     own: np.ndarray, other: np.ndarray, name: str, threshold: float
 ) -> tuple[list[dict], dict]:
-    """How often a class has which score: in its own images above, in all others below.
+    """Plot histograms of the scores of a class: of its own images above, of all others below.
 
     Args:
-        own, other: (B,) numbers of images in bins of equal width, of scores in [0, 1]
-        name: of the class
-        threshold: a score that is marked
+        own, other: (B,) numbers of images in bins of equal width over scores in [0, 1]
+        name: the name of the class
+        threshold: a score to mark
     """
     edges = bin_edges(len(own))
     middles = ((edges[:-1] + edges[1:]) / 2).tolist()
@@ -72,7 +72,7 @@ def histogram_plot(
 
 
 def _counts(counts: np.ndarray) -> dict:
-    """An axis of numbers on which small ones next to large ones are seen."""
+    """Return an axis for counts, logarithmic if small ones would not be visible otherwise."""
     some = counts[counts > 0]
     if len(some) and some.max() > WIDE * some.min():
         top = math.log10(some.max()) + 0.1
@@ -81,10 +81,10 @@ def _counts(counts: np.ndarray) -> dict:
 
 
 def class_bars_plot(rows: Sequence[ClassRow]) -> tuple[list[dict], dict]:
-    """How many samples each class has, and beside it how many of them are found.
+    """Plot the number of samples and the recall of each class, next to each other.
 
     Args:
-        rows: of classes with samples, from top to bottom
+        rows: the classes with samples, from top to bottom
     """
     numbers = list(range(len(rows)))
     names = [wrapped(row.name) for row in rows]

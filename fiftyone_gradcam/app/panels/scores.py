@@ -1,4 +1,4 @@
-"""The tab "Scores": how a class is scored in its own images and in others, and all classes."""
+"""The tab "Scores": the scores of a class in its own and other images, and all classes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ..texts import markdown, percent, shortened
 from .choices import choice
 from .chosen import Chosen, PredictionChoices
 from .data import plot_name, send_plot
+from .patches import catch_up
 from .plots import STILL
 from .samples import show_samples
 from .score_plots import class_bars_plot, histogram_plot
 
-MOST_SAMPLES = 1000  # that a click shows: those at one end
-MOST_BARS = 50  # classes that are drawn at once
+MOST_SAMPLES = 1000  # maximum number of samples that a click shows, those at one end
+MOST_BARS = 50  # maximum number of classes that are drawn at once
 FIRST = {"lowest": "lowest scores first", "highest": "highest scores first"}
 ORDER = {
     "recall": "worst recall first",
@@ -31,7 +32,7 @@ ORDER = {
 
 
 class ScoresTab(PredictionChoices):
-    """Reads, draws and answers."""
+    """The tab "Scores": it reads and draws its values, and handles its events."""
 
     def read_scores(self, ctx) -> None:
         """Read the scores of one class, and count all classes."""
@@ -50,7 +51,7 @@ class ScoresTab(PredictionChoices):
         self._read_histogram(ctx, chosen)
 
     def _known(self, ctx) -> list[str]:
-        """The classes that have scores; not in the panel's state, which goes to and fro."""
+        """Return the classes with scores; they are too many for the panel's state."""
         return field_info(ctx.dataset, ctx.panel.state.prediction_field).get("classes") or []
 
     def _scores(self, ctx, chosen: Chosen) -> ClassScores:
@@ -80,7 +81,7 @@ class ScoresTab(PredictionChoices):
         send_plot(ctx, "histogram", f"{chosen.key} {state.scored}", traces)
 
     def _read_bars(self, ctx, chosen: Chosen) -> None:
-        """Size and recall of each class."""
+        """Read the size and recall of each class."""
         state, counts = ctx.panel.state, chosen.counts()[0]
         classes = sorted({x for pair in counts for x in pair})
         rows = class_rows(confusion_matrix(counts, classes), classes)
@@ -130,7 +131,7 @@ class ScoresTab(PredictionChoices):
         names = types.AutocompleteView(allow_user_input=False, allow_clearing=False)
         for number, name in enumerate(self._known(ctx)):
             names.add_choice(str(number), label=shortened(name, 60))
-        panel.enum(  # not in a row, where it would be too narrow for names
+        panel.enum(  # not in a row, where it would be too narrow for class names
             "scored_class", names.values(), label="Class", view=names, on_change=self.on_scored
         )
         panel.md(state.scored_words, name="scored_words")
@@ -161,14 +162,14 @@ class ScoresTab(PredictionChoices):
         buttons.btn("refresh", label="Refresh", on_click=self.on_count_again, variant="outlined")
 
     def on_scored(self, ctx) -> None:
-        """Look at another class."""
+        """Show another class."""
         value, known = ctx.params.get("value"), self._known(ctx)
         if value is not None and str(value).isdigit() and int(value) < len(known):
             ctx.panel.state.scored = known[int(value)]
             self.read_scores(ctx)
 
     def on_first(self, ctx) -> None:
-        """Show the other end first."""
+        """Show the lowest or the highest scores first."""
         ctx.panel.state.first = ctx.params["value"]
         self.read_scores(ctx)
 
@@ -178,17 +179,17 @@ class ScoresTab(PredictionChoices):
         self.read_scores(ctx)
 
     def on_bar_search(self, ctx) -> None:
-        """Look at classes of a name."""
+        """Show the classes whose names contain a text."""
         ctx.panel.state.bar_search = ctx.params["value"]
         self.read_scores(ctx)
 
     def on_bar_order(self, ctx) -> None:
-        """Look at the classes in another order."""
+        """Change the order of the classes."""
         ctx.panel.state.bar_order = ctx.params["value"]
         self.read_scores(ctx)
 
     def on_score_bar(self, ctx) -> None:
-        """Show the samples of a bar: of the class itself above, of all others below."""
+        """Show the samples of a bar: those of the class above, all others below."""
         own, number = ctx.params["trace_idx"] == 0, ctx.params["idx"]
         chosen = self.chosen(ctx)
         found = self._scores(ctx, chosen)
@@ -196,7 +197,7 @@ class ScoresTab(PredictionChoices):
         self._show(ctx, chosen, found, wanted, ctx.panel.state.first == "highest")
 
     def on_side(self, ctx) -> None:
-        """Show what the threshold finds wrong: the class's own below it, or others above it."""
+        """Show mistakes by the threshold: samples of the class below it, or others above it."""
         chosen, threshold = self.chosen(ctx), ctx.panel.state.threshold
         found = self._scores(ctx, chosen)
         is_above = ctx.params["side"] == "above"
@@ -217,11 +218,12 @@ class ScoresTab(PredictionChoices):
         show_samples(ctx, view, chosen.label_field, chosen.name)
 
     def on_class_bar(self, ctx) -> None:
-        """Show a class: all its samples, or by its recall those that are predicted as another."""
+        """Show the samples of a class; for the bar of recall, only those predicted as others."""
         state, chosen = ctx.panel.state, self.chosen(ctx)
         label, wrong = state.bar_classes[ctx.params["idx"]], ctx.params["trace_idx"] == 1
         view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, wrong)
         if label in self._known(ctx):
+            catch_up(ctx)
             state.scored = label
             self.read_scores(ctx)
         if wrong and not len(view):

@@ -1,4 +1,4 @@
-"""A table of a panel: its columns fit, its texts wrap, and a click on a row does something."""
+"""A table in a panel, whose columns fit, whose texts wrap, and whose rows can be clicked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ..texts import shortened
 
-MOST = 60  # characters of a name that are shown at once; the whole name is in the tooltip
+MOST = 60  # maximum number of characters of a name; the tooltip shows the whole name
 
 _CELL = {"overflowWrap": "anywhere", "px": 1, "py": 0.5, "fontSize": "0.875rem"}
 _HEAD = {"px": 1, "py": 0.5, "fontSize": "0.875rem", "lineHeight": 1.2}
@@ -27,16 +27,16 @@ def draw_table(
     """Add a table.
 
     Args:
-        panel: to add it to
-        name: in the panel's state, where its rows are
-        columns: titles by keys
-        title: above the table; None has none
-        on_row: called with the number of the row that was clicked as `row`; -1 is the head
-        rows: with `names`: all of them, whole
-        names: columns of names, the first ones: they are shown shortened, and wrap
+        panel: the panel to add it to
+        name: the name of the rows in the panel's state
+        columns: titles of columns by key
+        title: the title above the table; None for no title
+        on_row: called with the index of the clicked row as `row`, or -1 for the header
+        rows: the rows, unshortened; needed together with `names`
+        names: the keys of the first columns, which hold names; they are shortened and wrap
     """
-    numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # they are short: texts wrap, not these
-    # One style for the table: one for each cell would be worked out for each of them.
+    numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # other columns are short and do not wrap
+    # One style for the whole table, because separate styles for all cells would be slow.
     style = {"minWidth": 0, "& td": _CELL, "& th": _HEAD, numbers: {"whiteSpace": "nowrap"}}
     if on_row is not None:
         style |= {"& tbody tr": _ROW}

@@ -1,0 +1,221 @@
+"""Events that a browser sends before it has the answers to earlier ones are applied in order."""
+
+import threading
+import time
+from copy import deepcopy
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.executor import ExecutionContext
+from scored import scored_dataset
+
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.app.panels.turns import Turns
+from fiftyone_gradcam.dataset.evaluation import evaluation_counts
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Twelve classes of eight images, seen by two runs, half of them in the test split."""
+    folder = tmp_path_factory.mktemp("events")
+    dataset = scored_dataset("events of a panel", folder, 12, 8)
+    for part, ids in (("test", dataset.values("id")[::2]), ("val", dataset.values("id")[1::2])):
+        dataset.select(ids).tag_samples(part)
+    yield dataset
+    dataset.delete()
+
+
+class Browser:
+    """A page with the panel: it sends events with the state that it has, and gets the answers when
+    the test lets it."""
+
+    def __init__(self, dataset, tab: str):
+        self.dataset, self.panel = dataset, ClassifierPanel()
+        self.state, self.drawn = {"tab": tab}, 0
+        self.receive(self.send("on_load"))
+
+    def send(self, method: str, **params) -> list[dict]:
+        """Send an event; returns the messages of its answer."""
+        given = {"panel_id": "events", "panel_state": deepcopy(self.state), "__method__": method}
+        ctx = ExecutionContext(
+            request_params={"dataset_name": self.dataset.name, "params": {**given, **params}},
+            executor=foo.executor.Executor(),
+        )
+        self.panel.execute(ctx)
+        return ctx.executor.to_json()["requests"]
+
+    def receive(self, messages: list[dict]) -> None:
+        """Get an answer."""
+        for message in messages:
+            name = message["operator_uri"].rpartition("/")[2]
+            if name == "patch_panel_state":
+                self.state.update(message["params"]["state"])
+            self.drawn += name == "show_panel_output"
+
+
+def counted(dataset, field: str, part: str) -> str:
+    """What "Evaluate" says of some predictions: how many are right."""
+    counts, _ = evaluation_counts(dataset.match_tags(part), "ground_truth", field)
+    right = sum(count for (label, found), count in counts.items() if label == found)
+    return f"{right} of {sum(counts.values())} samples"
+
+
+def test_quick_choices_are_all_applied(scored):
+    browser = Browser(scored, "evaluate")
+    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    assert counted(scored, "second", "val") != counted(scored, "prediction", "val")
+    answers = [
+        browser.send("on_prediction_field", value="second"),
+        browser.send("on_part", value="val"),
+        browser.send("on_order", value="name"),
+    ]
+    for answer in answers:
+        browser.receive(answer)
+    assert counted(scored, "second", "val") in browser.state["evaluation_words"]
+    chosen = [browser.state[name] for name in ("prediction_field", "part", "order")]
+    assert chosen == ["second", "val", "name"]
+    # There and back: the second says what the browser knows, and not what was chosen since.
+    answers = [browser.send("on_part", value="test"), browser.send("on_part", value="val")]
+    for answer in answers:
+        browser.receive(answer)
+    assert browser.state["part"] == "val"
+    assert counted(scored, "second", "val") in browser.state["evaluation_words"]
+
+
+def test_quick_choices_of_the_tab_scores(scored):
+    browser = Browser(scored, "scores")
+    names = scored.distinct("ground_truth.label")
+    assert sorted(browser.state["bar_classes"]) == sorted(names)
+    answers = [
+        browser.send("on_scored", value="2"),
+        browser.send("on_first", value="highest"),
+        browser.send("on_threshold", value=0.25),
+        browser.send("on_bar_order", value="name"),
+    ]
+    for answer in answers:
+        browser.receive(answer)
+    chosen = [browser.state[x] for x in ("scored_class", "first", "threshold", "bar_order")]
+    assert chosen == ["2", "highest", 0.25, "name"]
+    assert browser.state["bar_classes"] == sorted(names)
+    assert "highest scores first" in browser.state["scored_words"]
+
+
+def test_a_click_means_what_is_in_sight(scored):
+    browser = Browser(scored, "evaluate")
+    browser.receive(browser.send("on_prediction_field", value="second"))
+    before = list(browser.state["shown_classes"])
+    answer = browser.send("on_order", value="name")
+    assert before != sorted(before)
+    row = before.index(sorted(before)[0])  # another row in the order that is not in sight yet
+    assert row != 0
+    messages = browser.send("on_class", row=row)
+    (view,) = [m["params"]["view"] for m in messages if m["operator_uri"].endswith("set_view")]
+    shown = fo.DatasetView._build(scored, view)
+    assert shown.distinct("ground_truth.label") == [before[row]]
+    assert not any("panel" in m["operator_uri"].rpartition("/")[2] for m in messages)
+    browser.receive(answer)
+    assert browser.state["shown_classes"] == sorted(before)
+
+
+def test_a_click_that_chooses_a_class_does_not_undo_a_choice(scored):
+    browser = Browser(scored, "scores")
+    label = browser.state["bar_classes"][1]
+    answers = [
+        browser.send("on_prediction_field", value="second"),
+        browser.send("on_class_bar", idx=1, trace_idx=0),
+    ]
+    for answer in answers:
+        browser.receive(answer)
+    assert (browser.state["prediction_field"], browser.state["scored"]) == ("second", label)
+    one_by_one = Browser(scored, "scores")
+    one_by_one.receive(one_by_one.send("on_prediction_field", value="second"))
+    assert browser.state["bar_classes"] == one_by_one.state["bar_classes"]
+
+
+def test_pages_do_not_get_each_others_values(scored):
+    one, other = Browser(scored, "evaluate"), Browser(scored, "evaluate")
+    one.send("on_part", value="val")
+    other.receive(other.send("on_order", value="name"))
+    assert (other.state["part"], other.state["order"]) == ("test", "name")
+
+
+def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):
+    browser = Browser(scored, "evaluate")
+    browser.receive(browser.send("on_other", value="second"))
+    assert browser.state["is_compared"]
+    browser.receive(browser.send("on_prediction_field", value="second"))
+    assert browser.state["other"] == "none"
+    assert browser.state["choices.other"] == "none"  # what its list shows
+
+
+def test_a_second_click_on_the_same_button_of_a_card_decides_nothing(digits, name):
+    dataset = fg.import_folders(str(digits), name)
+    browser = Browser(dataset, "review")
+    browser.receive(browser.send("on_buttons"))
+    card = browser.state["card"]
+    given = {"id": card["id"], "shown": card["label"], "decision": "keep"}
+    for answer in [browser.send("on_decide", **given), browser.send("on_decide", **given)]:
+        browser.receive(answer)
+    assert len(fg.list_reviews(dataset)) == 1
+    assert browser.state["card"]["id"] != card["id"]
+    browser.receive(browser.send("on_undo_review"))
+    assert fg.list_reviews(dataset) == []
+    assert browser.state["card"]["id"] == card["id"]
+    browser.receive(browser.send("on_decide", **given))
+    assert len(fg.list_reviews(dataset)) == 1
+
+
+def test_turns_are_taken_in_the_order_of_coming():
+    turns, done, threads = Turns(), [], []
+
+    def take(number: int) -> None:
+        with turns.turn("a"):
+            done.append(number)
+
+    with turns.turn("a"), turns.turn("b"):
+        for number in range(8):
+            threads.append(threading.Thread(target=take, args=(number,)))
+            threads[-1].start()
+            end = time.monotonic() + 30
+            while len(turns._lines["a"]) < number + 2:
+                assert time.monotonic() < end
+                time.sleep(0.001)
+        assert turns.is_taken("a")
+        assert done == []
+    for thread in threads:
+        thread.join(30)
+    assert done == list(range(8))
+    assert not turns.is_taken("a")
+    with pytest.raises(KeyError), turns.turn("a"):
+        raise KeyError
+    assert not turns.is_taken("a")
+
+
+def test_nobody_waits_for_a_look_that_takes_long(scored, monkeypatch):
+    browser = Browser(scored, "jobs")
+    looks, may_end, answers = threading.Event(), threading.Event(), []
+
+    def look(self, ctx) -> list:
+        looks.set()
+        assert may_end.wait(60)
+        ctx.panel.state.cards = [{"id": "seen late"}]
+        return []
+
+    monkeypatch.setattr(ClassifierPanel, "read_jobs", look)
+    thread = threading.Thread(target=lambda: answers.append(browser.send("on_tick")))
+    thread.start()
+    assert looks.wait(60)
+    assert browser.send("on_tick") == []  # one look at a time
+    monkeypatch.setattr(ClassifierPanel, "read_jobs", lambda self, ctx: [])
+    chosen = browser.send("on_tab", value="evaluate")
+    may_end.set()
+    thread.join(60)
+    browser.receive(chosen)
+    (late,) = answers
+    browser.receive(late)
+    assert (browser.state["tab"], browser.state["cards"]) == ("evaluate", [{"id": "seen late"}])
+    # What it draws is the tab that is open by then.
+    (output,) = [m["params"] for m in late if m["operator_uri"].endswith("show_panel_output")]
+    assert "evaluation_words" in str(output)

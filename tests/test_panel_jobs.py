@@ -1,0 +1,240 @@
+"""The panel's jobs without a browser: what is read of them, and what their buttons do."""
+
+import os
+from datetime import datetime
+from types import SimpleNamespace
+
+import pytest
+from bson import ObjectId
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
+from panel_contexts import context, end, looked, make_dataset, requests, submitting
+
+from fiftyone_gradcam.app.operators.verb import filled_in
+from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.app.panels.jobs import _row
+from fiftyone_gradcam.dataset.live import LiveTraining
+from fiftyone_gradcam.jobs import queue
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, load_job
+from fiftyone_gradcam.jobs.processes import name_of
+
+
+@pytest.fixture
+def dataset(name):
+    return make_dataset(name)
+
+
+@pytest.fixture
+def panel():
+    return ClassifierPanel()
+
+
+@pytest.fixture
+def service():
+    return DelegatedOperationService()
+
+
+@pytest.fixture
+def submit(dataset, monkeypatch):
+    yield from submitting(dataset, monkeypatch)
+
+
+def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
+    first, second = submit("split", fractions={"train": 1.0}), submit("predict", run="r")
+    state = {}
+    assert looked(panel, dataset, state) == []
+    assert state["going"] == [second.id, first.id]
+    assert state["is_busy"]
+    cards = state["cards"]
+    assert [card["id"] for card in cards] == [first.id, second.id]  # the one begun first, first
+    assert cards[1]["message"] == f"Waits for: {first.label}"
+    assert cards[0]["message"] != cards[1]["message"]
+    assert [card["again"] for card in cards] == [None, None]
+    service.set_running(ObjectId(first.id), run_link=name_of(os.getpid()))
+    service.set_progress(ObjectId(first.id), ExecutionProgress(progress=0.25, label="on its way"))
+    looked(panel, dataset, state)
+    assert state["cards"][0]["words"] == f"**{first.label}** · running · 25%"
+    assert state["cards"][0]["message"] == "on its way"
+    end(service, first)
+    (ended,) = looked(panel, dataset, state)
+    assert (ended.id, ended.state) == (first.id, "completed")
+    assert looked(panel, dataset, state) == []  # it is news once only
+    # What goes on comes first, and of those that have ended there is the last alone.
+    assert [card["id"] for card in state["cards"]] == [second.id, first.id]
+    end(service, second, LOST)
+    looked(panel, dataset, state)
+    assert [card["id"] for card in state["cards"]] == [second.id]
+    assert state["cards"][0]["state"] == "lost"
+    assert [row["message"] for row in state["earlier"]] == [load_job(first.id).message]
+    assert not state["is_busy"]
+    # One that was begun here may have ended before it was ever seen going.
+    assert [job.id for job in looked(panel, dataset, {"own": first.id})] == [first.id]
+    assert looked(panel, dataset, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "error", "again"),
+    [
+        ("predict", LOST, "Resume"),
+        ("find_label_issues", CANCELLED_AND_ENDED, "Resume"),  # what it has computed is kept
+        ("predict", CANCELLED_AND_ENDED, "Resume"),
+        ("fine_tune", LOST, "Run again"),  # it has left no state
+        ("find_leaks", "ValueError: wrong", "Run again"),
+        ("find_leaks", None, None),
+    ],
+)
+def test_a_job_that_came_to_nothing_can_be_called_again(
+    panel, dataset, service, submit, verb, error, again
+):
+    given = {"run": "r"} if verb == "predict" else {"key": "k"} if verb == "fine_tune" else {}
+    job = submit(verb, **given)
+    service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+    end(service, job, error)
+    state = {}
+    looked(panel, dataset, state)
+    (card,) = state["cards"]
+    assert card["again"] == again
+    if again:
+        panel.on_again(context(dataset, state, job=job.id))
+        (new,) = queue.list_jobs(dataset)  # the old one is off the list
+        assert new.id == state["own"] != job.id
+        resumes = again == "Resume" and verb == "predict"
+        assert new.given.get("resume") == (True if resumes else None)
+        DelegatedOperationService().delete_operation(ObjectId(new.id))
+
+
+def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, service, submit):
+    job = submit("find_leaks")  # by Python: there is no form to go back to
+    form = {"run": "r", "signed": True, "a.b": 2, "call": "no"}
+    filled = queue.submit("predict", {"samples": dataset, "run": "r"}, dataset, form)
+    for one in (job, filled):
+        service.set_running(ObjectId(one.id), run_link="elsewhere 1 1.0")
+        end(service, one, "ValueError: wrong")
+    state = {}
+    looked(panel, dataset, state)
+    (card,) = state["cards"]
+    assert (card["id"], card["change"], card["again"]) == (filled.id, True, "Resume")
+    ctx = context(dataset, state, job=filled.id)
+    panel.on_change_job(ctx)
+    (asked,) = requests(ctx, "prompt_user_for_operation")
+    assert asked["operator_uri"].endswith("/predict")
+    assert asked["params"] == {"run": "r", "signed": True, "a.b": 2}
+    assert requests(ctx, "set_view") == []
+    again = queue.repeat_job(filled.id)
+    assert again.form == {"run": "r", "signed": True, "a.b": 2}
+    DelegatedOperationService().delete_operation(ObjectId(again.id))
+    queue.forget_job(filled.id)
+    looked(panel, dataset, state)
+    assert [card["change"] for card in state["cards"]] == [False]
+    # What is called again can be changed too.
+    again = queue.repeat_job(job.id)
+    assert again.form is None
+    DelegatedOperationService().delete_operation(ObjectId(again.id))
+
+
+@pytest.mark.parametrize(
+    ("target", "opens", "asked_for"),
+    [
+        ("CURRENT_VIEW", True, "CURRENT_VIEW"),
+        ("SELECTED_SAMPLES", True, "CURRENT_VIEW"),  # the App's selection may be another by now
+        ("DATASET", False, "DATASET"),
+    ],
+)
+def test_a_form_opens_with_the_view_that_its_job_was_given(
+    panel, dataset, service, target, opens, asked_for
+):
+    view = dataset.match_tags("never") if target == "CURRENT_VIEW" else dataset[:2].view()
+    chosen = dataset if target == "DATASET" else view
+    filled = executed_form(target)
+    assert filled == {"run": "r", "view_target": target}
+    job = queue.submit("predict", {"samples": chosen, "run": "r"}, dataset, filled)
+    service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+    end(service, job, "ValueError: wrong")
+    ctx = context(dataset, {}, job=job.id)  # an App that shows the whole dataset
+    panel.on_change_job(ctx)
+    (asked,) = requests(ctx, "prompt_user_for_operation")
+    assert asked["params"] == {"run": "r", "view_target": asked_for}
+    assert [x["view"] for x in requests(ctx, "set_view")] == [view._serialize()] * opens
+    same = context(dataset, {}, job=job.id)  # one that shows that view already
+    same.request_params["view"] = chosen.view()._serialize()
+    panel.on_change_job(same)
+    assert requests(same, "set_view") == []
+    queue.forget_job(job.id)
+
+
+def executed_form(target: str) -> dict:
+    """What is kept of a form that the App sends: the choice of samples comes beside its values."""
+    request = {"view_target": target, "params": {"run": "r"}}
+    return filled_in(ExecutionContext(request_params=request))
+
+
+def test_two_looks_at_once_report_an_end_once(panel, dataset, service, submit):
+    job = submit("predict", run="r")
+    states = [{"tab": "jobs", "own": job.id, "going": [job.id], "loaded_page": 1.5}] * 2
+    end(service, job, result={"summary": "done", "fields": ["found"]})
+    contexts = [context(dataset, dict(state)) for state in states]
+    for ctx in contexts:
+        panel.on_tick(ctx)
+    assert [len(requests(ctx, "notify")) for ctx in contexts] == [1, 0]
+    assert [len(requests(ctx, "set_active_fields")) for ctx in contexts] == [1, 0]
+    other_page = context(dataset, states[0] | {"loaded_page": 2.5})
+    panel.on_tick(other_page)
+    assert len(requests(other_page, "notify")) == 1
+
+
+def test_jobs_are_cancelled_and_forgotten_by_their_buttons(panel, dataset, submit):
+    job, state = submit("predict", run="r"), {"tab": "jobs"}
+    panel.on_forget(context(dataset, state, job=job.id))
+    assert [own.id for own in queue.list_jobs(dataset)] == [job.id]  # it has not ended
+    panel.on_cancel(context(dataset, state, job=job.id))
+    assert load_job(job.id).state == "cancelled"
+    panel.on_forget(context(dataset, state, job=job.id))
+    assert queue.list_jobs(dataset) == []
+
+
+def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, service, submit):
+    mine, other = submit("predict", run="r"), submit("find_leaks")
+    state = {"tab": "jobs", "own": mine.id, "going": [mine.id, other.id]}
+    for job in (mine, other):
+        end(service, job, result={"summary": "done", "fields": ["found", "cam"]})
+    ctx = context(dataset, state)
+    panel.on_tick(ctx)
+    told = [request["message"] for request in requests(ctx, "notify")]
+    assert sorted(told) == sorted(
+        f"{job.label}: {load_job(job.id).message}" for job in (mine, other)
+    )
+    assert [r["fields"] for r in requests(ctx, "set_active_fields")] == [["found", "cam"]]
+    assert len(requests(ctx, "reload_dataset")) == 2
+    assert state["own"] is None
+    # A job that failed has no outcome, and leaves the dataset as it is.
+    failed = submit("predict", run="r")
+    end(service, failed, "ValueError: wrong")
+    state |= {"own": failed.id, "going": [failed.id]}
+    ctx = context(dataset, state)
+    panel.on_tick(ctx)
+    assert [request["variant"] for request in requests(ctx, "notify")] == ["error"]
+    assert requests(ctx, "set_active_fields") == requests(ctx, "reload_dataset") == []
+
+
+def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service, submit):
+    submit("fine_tune", key="k")
+    live = LiveTraining(dataset, "k", 10)
+    row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5, "learning_rate": 0.1}
+    state = {}
+    looked(panel, dataset, state)
+    assert state["training"] is None
+    live.store.set("k", {"history": [row], "validations": [], "running": None, "epochs": 10})
+    ctx = context(dataset, state)
+    panel.read_jobs(ctx)
+    assert state["training"]["xaxis"]["range"][1] == pytest.approx(10.2)
+    name = state["plot_names"]["curves"]
+    (data,) = [r for r in requests(ctx, "patch_panel_data") if name in str(r)]
+    assert "'y': [0.5]" in str(data)
+    live.forget()
+
+
+def test_rows_of_earlier_jobs_say_the_day_if_it_was_another():
+    job = SimpleNamespace(id="1", verb="split", label="Split", state="completed", message="m",
+                          began=datetime(2024, 5, 6, 7, 8))  # fmt: skip
+    words = "Split · completed · 06 May 07:08 UTC"
+    assert _row(job) == {"id": "1", "job": words, "message": "m"}

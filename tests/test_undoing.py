@@ -1,0 +1,99 @@
+"""Decisions about labels are taken back exactly, and all that are asked for or none."""
+
+import fiftyone as fo
+import pytest
+from reviewable import at, make_reviewable, one, stored
+
+import fiftyone_gradcam as fg
+
+
+@pytest.fixture
+def dataset(name):
+    return make_reviewable(name)
+
+
+def test_undo_restores_exactly_what_was_there(dataset):
+    states = [stored(dataset)]
+    steps = [
+        (at(dataset, 0), "accept", None),
+        (at(dataset, 0), "relabel", "bird"),
+        (at(dataset, 1, 2), "exclude", None),
+        (at(dataset, 3), "relabel", "dog"),
+        (at(dataset, 0, 1), "keep", None),
+    ]
+    for samples, decision, label in steps:
+        fg.review(samples, decision, label)
+        states.append(stored(dataset))
+    assert len(set(states)) == 6
+    for number in (4, 3):
+        undone = fg.undo_review(dataset)
+        assert [x.decision for x in undone] == [steps[number][1]] * len(steps[number][0])
+        assert stored(dataset) == states[number]
+    fg.undo_review(dataset, count=3)
+    assert stored(dataset) == states[0]
+    assert fg.list_reviews(dataset) == []
+    with pytest.raises(ValueError, match="no decision about .* to undo"):
+        fg.undo_review(dataset)
+    fg.review(at(dataset, 0), "accept")  # again
+    assert one(dataset, 0).own.label == "dog"
+
+
+def test_undo_keeps_what_was_stored_anew_since(dataset):
+    fg.review(at(dataset, 0), "accept")
+    sample = one(dataset, 0)
+    sample["prediction"] = fo.Classification(label="cat", confidence=0.8, label_score=0.1)
+    sample["prediction_scores"] = [0.1, 0.8, 0.1]
+    sample["label_quality"] = 0.4
+    sample.save()
+    fg.undo_review(dataset)
+    sample = one(dataset, 0)
+    assert (sample.own.label, sample.prediction.label_score) == ("cat", 0.8)
+    assert sample.label_quality == 0.4
+
+
+def test_undo_refuses_where_somebody_has_changed_the_label_since(dataset):
+    fg.review(at(dataset, 0, 1), "accept")
+    dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
+    before = stored(dataset)
+    with pytest.raises(ValueError, match="is 'cat', and was 'dog' when it was reviewed"):
+        fg.undo_review(dataset)
+    assert stored(dataset) == before
+
+
+def test_many_steps_are_undone_in_one_write_whatever_they_were_about(dataset):
+    """Of one sample three, of two fields of labels, and of samples in other orders."""
+    values = dict(zip(dataset.values("id"), ["x", "y", "x", "y"], strict=True))
+    dataset.set_values("kind", values, key_field="id")
+    states, steps = (
+        [stored(dataset)],
+        [
+            (at(dataset, 0), "accept", None, "own"),
+            (at(dataset, 0), "relabel", "y", "kind"),
+            (at(dataset, 1, 0), "relabel", "bird", "own"),
+            (at(dataset, 3), "keep", None, "kind"),
+            (at(dataset, 0, 1, 2), "exclude", None, "own"),
+        ],
+    )
+    for samples, decision, label, field in steps:
+        fg.review(samples, decision, label, label_field=field)
+        states.append(stored(dataset))
+    undone = fg.undo_review(dataset, 4)
+    assert [x.decision for x in undone] == ["exclude"] * 3 + ["keep"] + ["relabel"] * 3
+    assert [x.label_field for x in undone[3:]] == ["kind", "own", "own", "kind"]
+    assert stored(dataset) == states[1]
+    assert (one(dataset, 0).own.label, one(dataset, 0).review.label) == ("dog", "accept")
+    assert fg.undo_review(dataset, 4)[0].decision == "accept"  # all there are
+    assert stored(dataset) == states[0]
+
+
+def test_of_many_steps_none_is_undone_where_a_label_has_changed(dataset):
+    fg.review(at(dataset, 0), "accept")
+    fg.review(at(dataset, 1), "accept")
+    fg.review(at(dataset, 0), "keep")
+    fg.review(at(dataset, 2), "exclude")
+    dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
+    before = stored(dataset)
+    with pytest.raises(ValueError, match="1.png is 'cat', and was 'dog' when it was reviewed"):
+        fg.undo_review(dataset, 4)
+    assert stored(dataset) == before
+    assert [x.decision for x in fg.undo_review(dataset, 2)] == ["exclude", "keep"]
