@@ -176,7 +176,7 @@ def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
     link.unlink()
     (tmp_path / "theirs").mkdir()
     link.symlink_to(tmp_path / "theirs")  # which is no plugin, and somebody else's
-    assert "in the way" in doctor.check_plugin().fix()
+    assert "already exists" in doctor.check_plugin().fix()
     assert link.resolve() == tmp_path / "theirs"
     link.unlink()
     link.mkdir()

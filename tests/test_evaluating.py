@@ -105,7 +105,9 @@ def test_a_run_is_evaluated_by_fiftyone_too(trained):
             fg.evaluate(trained, "quick", **options)
     labels = [fo.Classification(label=x) for x in trained.values("ground_truth.label")]
     trained.set_values("mine", labels)
-    with pytest.raises(ValueError, match="'eval_quick' .* is of 'prediction' and 'ground_truth'"):
+    with pytest.raises(
+        ValueError, match="'eval_quick' .* compares 'prediction' and 'ground_truth'"
+    ):
         fg.evaluate(trained, "quick", label_field="mine", key="eval_quick")
     trained.delete_sample_field("mine")
     with pytest.raises(ValueError, match="tagged 'val' that are not evaluated"):

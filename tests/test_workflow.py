@@ -227,7 +227,7 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     before = dataset.values("prediction_scores")
     assert len(fg.predict(dataset, run, resume=True)) == 35
     printed = capsys.readouterr().out
-    assert "35 of 36 images are done already" in printed
+    assert "35 of 36 images already have values of" in printed
     assert os.path.basename(victim.filepath) in printed
     assert dataset.values("prediction_scores") == before
     found = fg.evaluate(dataset.view(), run)
