@@ -194,7 +194,7 @@ def test_the_tab_reviews_by_buttons(dataset):
     panel.read(context(dataset, state))
     assert state["card"]["id"] == dataset.values("id")[1]
     drawn = panel.render(context(dataset, state)).type.properties
-    assert {"review_words", "review_evidence"} <= set(drawn)
+    assert {"review_progress", "review_evidence"} <= set(drawn)
     asked = {"id": state["card"]["id"], "shown": "b", "decision": "relabel", "label": "a"}
     panel.on_decide(context(dataset, state, **asked))
     assert dataset.values("own.label")[1] == "a"
