@@ -32,6 +32,12 @@ CASES = {
         {},
         ["Table photos/list.csv: images from 'file', classes from 'class'"],
     ),
+    "two columns whose headers say the same": (
+        {"a.csv": "image,label,Label,Image\nx.jpg,a,1,9.jpg\ny.jpg,b,2,9.jpg\nz.jpg,a,3,9.jpg\n"},
+        {"x.jpg": ("a", None), "y.jpg": ("b", None), "z.jpg": ("a", None)},
+        {},
+        ["Table a.csv: images from 'image', classes from 'label'"],
+    ),
     "a better table and one of two columns": (
         {"a.csv": "id,label\n1,x\n2,y\n3,x\n", "b.csv": "id,light\n1,good\n2,good\n3,bad\n"},
         {"1.jpg": ("x", None), "2.jpg": ("y", None), "3.jpg": ("x", None)},

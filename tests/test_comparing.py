@@ -1,8 +1,10 @@
 """Two runs on the same samples: counts, tests and views by hand; retraining on corrected labels."""
 
+import os
 from dataclasses import replace
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import QUICK, save_digits
@@ -14,6 +16,7 @@ from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
+from fiftyone_gradcam.jobs.calls import decode
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.recipes import make_recipe
@@ -107,7 +110,14 @@ def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
     assert (found.pairs.count, found.pairs.only_a) == (4, 0)
     assert "Left out by reviews: 1 excluded, 1 unclear" in found.notes
     assert "Left out by reviews" in capsys.readouterr().out
-    assert fg.compare_runs(dataset, "one", "two", include_excluded=True).pairs.count == 6
+    every = fg.compare_runs(dataset, "one", "two", include_excluded=True)
+    assert every.pairs.count == 6
+    # The App shows what the second has broken, and what it has fixed if it has broken nothing.
+    operator = foo.get_operator("@gradcam/classifier/compare_runs")
+    for comparison, shown in ((every, ["/3.png"]), (found, ["/1.png", "/2.png"])):
+        outcome = operator.outcome(comparison, {})
+        view = decode(outcome["view"], dataset._doc.id)["view"]
+        assert view.values("filepath") == shown
 
 
 def test_what_cannot_be_compared_is_refused(dataset):
@@ -151,7 +161,8 @@ def noisy(tmp_path_factory):
 def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     ids = noisy.match_tags("train").limit(12).values("id")
     fg.review(noisy.select(ids[:10]), "relabel", "digit 0")
-    fg.review(noisy.select(ids[10:]), "exclude")
+    fg.review(noisy.select(ids[10:]), "unclear")
+    fg.review(noisy.select(ids[10:]), "exclude")  # which counts once, as the last decision
 
     def cancel_in_the_middle(done: int, total: int, message: str) -> None:
         if done > total / 2:
@@ -197,6 +208,12 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert _find_repeat(noisy, old, Recipe(**old.recipe), None, True).key == "first_corrected_2"
     fg.undo_review(noisy)
     assert _find_repeat(noisy, old, Recipe(**old.recipe), "x", False) == _Repeat("x")
+    # What one of them cannot see does not count, though the other has predicted it earlier.
+    gone = test.first()
+    os.unlink(gone.filepath)
+    noisy.set_values("first_corrected_scores", {gone.id: None}, key_field="id")
+    fewer = fg.compare_runs(noisy, "first", "first_corrected")
+    assert fewer.pairs.count == len(test) - 1
 
 
 def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name, capsys):

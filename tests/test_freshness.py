@@ -139,6 +139,24 @@ def test_judging_a_part_again_does_not_vouch_for_the_rest(dataset):
     labels = [[A, B, C].index(x) for x in dataset.values("ground_truth.label")]
     fg.find_label_issues(dataset, probabilities=np.eye(3)[labels])
     assert ("label issues", "label_quality") not in said(dataset)
+    # Nor for the rest of a field that another call has left behind.
+    fields = {f"{x}_field": f"second_{x}" for x in ("quality", "suggestion", "issue")}
+    relabel(dataset, [20], B)
+    labels[20] = 1
+    fg.find_label_issues(dataset, probabilities=np.eye(3)[labels], **fields)
+    assert said(dataset).keys() & {("label issues", x) for x in fields.values()} == set()
+    fg.find_label_issues(part, probabilities=np.eye(3)[[0] * 8 + [1] * 8 + [2] * 2])
+    assert ("label issues", "label_quality") in said(dataset)
+
+
+def test_a_label_that_was_changed_after_it_was_kept_is_judged_like_any_other(dataset):
+    ids = dataset.values("id")
+    fg.review(dataset.select(ids[1:3]), "keep")
+    relabel(dataset, [1], C)
+    likely = np.full((24, 3), 0.05)
+    likely[np.arange(24), np.repeat([0, 1, 2], 8)] = 0.9
+    fg.find_label_issues(dataset, probabilities=likely)
+    assert dataset.values("label_quality")[:4] == pytest.approx([0.9, 0.05, 1.0, 0.9])
 
 
 def test_a_run_that_is_trained_again_or_gone_leaves_stale_values(dataset):
@@ -167,6 +185,11 @@ def test_heatmaps_are_made_again_as_they_were(dataset):
     fg.predict(dataset, **again.given)
     assert dataset.values("gradcam_label.target")[1] == C
     assert set(said(dataset)) == {("label issues", "label_quality")}
+    dataset.delete_run("first")  # and so nothing can make them again
+    relabel(dataset, [2], C)
+    dataset.reload()
+    gone = next(one for one in stale_values(dataset) if one.name == "gradcam_label")
+    assert (gone.why, gone.verb) == ("1 label has changed since", None)
 
 
 def test_evaluations_count_what_differs(dataset):
@@ -187,6 +210,14 @@ def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
     dataset.update_run_config("first", config)
     fg.find_leaks(dataset, near=False)
     assert said(dataset) == {}
+    # What was learned and validated with are labels of these samples, and not of those to test.
+    for tag, is_stale in (("train", True), ("val", True), ("test", False)):
+        place = next(i for i, tags in enumerate(dataset.values("tags")) if tag in tags)
+        label = dataset.values("ground_truth.label")[place]
+        relabel(dataset, [place], {A: B, B: C, C: A}[label])
+        why = "labels have changed since it was trained" if is_stale else None
+        assert said(dataset).get(("run", "first")) == why
+        relabel(dataset, [place], label)
     tests = dataset.match_tags("test").values("id")
     fg.split(dataset, seed=7)
     assert dataset.match_tags("test").values("id") != tests

@@ -88,6 +88,14 @@ def test_a_learning_rate_that_is_too_high_shows_without_watched_images(digit_fil
     assert "were kept" not in found[0].message
 
 
+def test_a_loss_that_rises_is_told_from_one_that_began_far_off():
+    """By small steps, too: the last layer may begin far off, and come nearer too slowly."""
+    risen = hand_made((0.7, 1.5, 2.5), (), head_change=0.5)
+    assert names(say(risen, watched=(30, 30), right=30))[0] == "diverged"
+    fallen = hand_made((6.0, 4.0, 2.5), (), head_change=0.5)
+    assert names(say(fallen, watched=(30, 30), right=30))[0] == "not_learning"
+
+
 def test_a_first_epoch_may_have_the_loss_of_a_guess_and_yet_have_learnt():
     begun = hand_made((0.68,), (0.65,))
     assert say(begun, watched=(30, 30), right=50) == []

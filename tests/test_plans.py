@@ -8,7 +8,7 @@ import pytest
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
-from fiftyone_gradcam.folders.layout import Layout, prefix
+from fiftyone_gradcam.folders.layout import UNLABELLED, Layout, prefix
 from fiftyone_gradcam.progress import counted_as
 
 
@@ -296,6 +296,13 @@ def test_one_of_what_is_counted_is_called_one():
 
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
+    twice = ("cat", "train", "x", "test", "1.jpg")  # the innermost folder counts
+    assert Layout("folder", "inner folder").read(twice) == ("cat", "test")
+    # All below a folder of unlabeled images is unlabeled; inside a class it is a name like others.
+    for name in UNLABELLED:
+        assert Layout().read((name, "cat", "1.jpg")) == (None, None)
+        assert Layout(level="last").read((name, "cat", "1.jpg")) == (None, None)
+        assert Layout().read(("cat", name, "1.jpg")) == ("cat", None)
     # Where splits are known by their names, no other folder is one.
     known = Layout("folder", "inner folder", splits={"train": "train", "b": None})
     assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")

@@ -244,6 +244,8 @@ def test_a_call_is_taken_from_the_queue_alone(dataset, other, monkeypatch):
         context = request("split", dataset, {"call": call})
         context._delegated_operation_id = own.id
         assert operator._call(context) == call
+        with pytest.raises(PermissionError):  # it is a call of this verb, and of no other
+            foo.get_operator(URI + "export_folders")._call(context)
         assert service.get(own.id).run_state == ExecutionRunState.RUNNING
         service.delete_operation(own.id)
     finally:

@@ -1,5 +1,6 @@
 """Files of weights as people have them: what is in them is found, or refused with one error."""
 
+import os
 import re
 from collections import OrderedDict
 
@@ -9,7 +10,7 @@ from published import as_saved, differences, fresh
 from torch import nn
 
 from fiftyone_gradcam.model.state_file import WeightsError, read_weights_file
-from fiftyone_gradcam.model.weights import create_model, create_pretrained
+from fiftyone_gradcam.model.weights import create_model, create_pretrained, imagenet_weights_file
 
 NAME, HEAD = "squeezenet1_1", "classifier.1."
 
@@ -86,6 +87,17 @@ def test_the_one_dictionary_of_tensors_is_found(saved, state):
     loads(saved({"model_ema": ema, "model": state}), state)
     with pytest.raises(WeightsError, match="more than one dictionary of tensors: 'a', 'b'"):
         read_weights_file(saved({"a": state, "b": ema}))
+
+
+def test_of_weights_of_imagenet_nothing_is_told(state, monkeypatch, tmp_path):
+    """Their thousand classes are hardly anybody's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path, notes = imagenet_weights_file(NAME), []
+    os.makedirs(os.path.dirname(path))
+    torch.save(state, path)
+    for weights, count in (("imagenet", 0), (path, 1)):
+        create_model(NAME, 3, weights, tell=notes.append)
+        assert len(notes) == count
 
 
 def test_a_last_layer_of_other_classes_is_left_out_and_told(saved, state):
