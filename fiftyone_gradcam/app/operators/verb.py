@@ -174,6 +174,10 @@ class Verb(foo.Operator):
         """Return a description of the job."""
         return self.label
 
+    def expected_seconds(self, given: dict) -> float | None:
+        """Return how long a job will take, as its form has estimated; None if it has not."""
+        return None
+
     def resolve_run_name(self, ctx) -> str:
         """Return the name of the run for an orchestrator."""
         return self.job_label(self.given(ctx))
@@ -228,7 +232,8 @@ class Verb(foo.Operator):
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
         # Not in a generator, so that the App shows its errors.
-        job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx))
+        expected = self.expected_seconds(given)
+        job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx), expected)
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
