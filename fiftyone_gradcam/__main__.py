@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--seed", type=int, default=0, help="seed of everything random (default: 0)"
+        "--seed", type=int, default=0, help="random seed of the whole workflow (default: 0)"
     )
     common.add_argument("--no-app", action="store_true", help="exit instead of opening the App")
     common.add_argument("--port", type=int, help="port of the App (default: FiftyOne's setting)")
@@ -153,14 +153,14 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         parents=[common],
-        help="run the whole loop on handwritten digits, or photos, with planted errors",
+        help="run the whole workflow on handwritten digits, or photos, with planted errors",
     )
     demo.add_argument(
         "--photos",
         nargs="?",
         const="",
         metavar="FOLDER",
-        help="use photos of ants and bees, downloaded (45 MB) unless FOLDER holds them",
+        help="use photos of ants and bees, downloaded (45 MB) unless FOLDER contains them",
     )
     layout = argparse.ArgumentParser(add_help=False)
     layout.add_argument("folder", help="folder of labeled images")
@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "--skip", action="append", metavar="PATTERN", help="files to skip, such as '*_old.*'"
     )
     layout.add_argument(
-        "--keep-masks", action="store_true", default=None, help="import masks of images too"
+        "--keep-masks", action="store_true", default=None, help="also import masks as images"
     )
 
     commands.add_parser(
@@ -200,12 +200,10 @@ def _parser() -> argparse.ArgumentParser:
         help="show what would be imported from a folder, without writing anything",
     )
     run = commands.add_parser(
-        "run", parents=[layout, common], help="run the whole loop on your own folders"
+        "run", parents=[layout, common], help="run the whole workflow on your own folders"
     )
     run.add_argument("--name", help="name of the dataset (default: the folder's name)")
-    run.add_argument(
-        "--keep-truncated", action="store_true", help="use truncated files as far as they go"
-    )
+    run.add_argument("--keep-truncated", action="store_true", help="also import truncated files")
     run.add_argument(
         "--max-pixels",
         type=int,
@@ -227,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", default="report.html", metavar="FILE", help="file to write (default: report.html)"
     )
     report.add_argument("--run", help="key of the run (default: the newest with predictions)")
-    report.add_argument("--label-field", metavar="FIELD", help="field of the labels")
+    report.add_argument("--label-field", metavar="FIELD", help="field with the labels")
     report.add_argument(
         "--pictures",
         type=int,
@@ -241,13 +239,13 @@ def _parser() -> argparse.ArgumentParser:
         "relocate", help="update the paths of samples after a folder was moved or renamed"
     )
     moved.add_argument("dataset", help="name of the dataset")
-    moved.add_argument("old", help="the folder as it is in the paths of the samples")
-    moved.add_argument("new", help="where the folder is now")
+    moved.add_argument("old", help="old folder, as in the paths of the samples")
+    moved.add_argument("new", help="new folder")
 
     doctor = commands.add_parser(
         "doctor", help="check PyTorch, FiftyOne, its database, weights and the plugin"
     )
-    doctor.add_argument("--fix", action="store_true", help="fix what can be fixed")
+    doctor.add_argument("--fix", action="store_true", help="fix problems where possible")
     doctor.add_argument("--yes", action="store_true", help="delete unused files without asking")
     doctor.add_argument(
         "--free",

@@ -133,12 +133,12 @@ def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.Dataset
     source = find_photos(folder, _home())
     made = DemoFolders(_home() / "photos", make_photo_folders(source, _home() / "photos", seed))
     dataset = _import(made, PHOTOS_NAME)
-    backbone, weights = pick_backbone(dataset, None, None, "the demonstration needs some")
+    backbone, weights = pick_backbone(dataset, None, None, "the demo needs them")
     if weights == "none":
         raise ConnectionError(
-            "Photos need a pretrained network, and no weights can be downloaded. Put the file of "
-            "one, such as mobilenet_v2, into the cache of torch.hub, or leave --photos out for the "
-            "demonstration on handwritten digits"
+            "Photos need a pretrained network, and no weights can be downloaded. Put a weights "
+            "file, such as that of mobilenet_v2, into the cache of torch.hub, or leave --photos "
+            "out for the demo on handwritten digits"
         )
     if not dataset.info[import_record.INFO_KEY]["has_splits"]:
         split(dataset, seed=seed)
@@ -167,7 +167,7 @@ def check_name(name: str) -> None:
     """
     if fo.dataset_exists(name) and not fo.load_dataset(name).info.get(INFO_KEY):
         raise ValueError(
-            f"Dataset {name!r} exists already, and was not made by the demonstration. "
+            f"Dataset {name!r} exists already, and was not made by the demo. "
             f"Rename or delete it first"
         )
 

@@ -56,7 +56,7 @@ def find_photos(folder: str | None, home: Path) -> Path:
             if _parts(place):
                 return place
         raise ValueError(
-            f"--photos {folder!r} holds no folders 'ants' and 'bees'. Pass the folder that "
+            f"--photos {folder!r} has no folders 'ants' and 'bees'. Pass the folder that "
             f"{URL} unpacks to"
         )
     place = home / NAME
@@ -122,14 +122,14 @@ def _download(place: Path) -> None:
                     raise ValueError(f"it has more than {MOST_BYTES // 2**20} MB")
         _unpack(archive, unpacked)
         if not _parts(unpacked):
-            raise ValueError("it holds no folders 'ants' and 'bees'")
+            raise ValueError("it has no folders 'ants' and 'bees'")
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         shutil.rmtree(unpacked, ignore_errors=True)
         archive.unlink(missing_ok=True)
         raise ConnectionError(
             f"The photos cannot be downloaded from {URL} ({error}). Download and unpack that file "
-            f"on a machine with a network and pass the folder, --photos FOLDER, or leave --photos "
-            f"out for the demonstration on handwritten digits"
+            f"on a machine with internet and pass the folder, --photos FOLDER, or leave --photos "
+            f"out for the demo on handwritten digits"
         ) from error
     shutil.rmtree(place, ignore_errors=True)
     os.replace(unpacked, place)

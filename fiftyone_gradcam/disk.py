@@ -16,12 +16,12 @@ PART = re.compile(r"\.[0-9a-f]{12}\.part")  # temporary files of `whole_file`
 DENIED = "Change its permissions, or choose another place"
 PLAIN = {
     errno.ENOSPC: ("The disk is full", FULL),
-    errno.EDQUOT: ("Your quota of the disk is used up", FULL),
+    errno.EDQUOT: ("Your disk quota is exceeded", FULL),
     errno.EACCES: ("Permission denied", DENIED),
     errno.EPERM: ("Permission denied", DENIED),
     errno.EROFS: ("The file system is read-only", "Make it writable, or choose another place"),
     errno.ENAMETOOLONG: (
-        "The name is too long for the file system, which takes 255 bytes",
+        "The name is too long for the file system, which allows 255 bytes",
         "Choose a shorter name",
     ),
 }

@@ -72,7 +72,7 @@ def check_torch() -> Finding:
     except Exception as error:
         return Finding(
             False,
-            f"torch and torchvision do not work together: {error}",
+            f"torch and torchvision are not compatible: {error}",
             f"Reinstall both: {sys.executable} -m pip install --force-reinstall torch torchvision",
         )
     return Finding(True, f"torch {torch.__version__} and torchvision {torchvision.__version__}")
@@ -118,7 +118,7 @@ def check_weights() -> Finding:
         from .model.backbones import BACKBONES
         from .model.weights import check_imagenet_weights, imagenet_weights_file
     except Exception as error:
-        return Finding(False, f"The weights were not looked for: {error}")
+        return Finding(False, f"The weights could not be checked: {error}")
     files = {name: imagenet_weights_file(name) for name in BACKBONES}
     cached = [name for name, path in files.items() if path and os.path.exists(path)]
     wrong: dict[str, str] = {}
@@ -132,7 +132,7 @@ def check_weights() -> Finding:
         return Finding(
             False,
             "; ".join(wrong.values()),
-            f"Delete {paths}: what is deleted is downloaded again when it is needed",
+            f"Delete {paths}: the weights are downloaded again when they are needed",
         )
     if cached:
         return Finding(True, f"ImageNet weights cached: {', '.join(cached)}")
@@ -155,7 +155,7 @@ def check_plugin() -> Finding:
         installed = {p.name: p.directory for p in fop.list_plugins(enabled="all")}
         enabled = {p.name for p in fop.list_plugins()}
     except Exception as error:
-        return Finding(False, f"The plugin was not looked for: {error}")
+        return Finding(False, f"The plugin could not be checked: {error}")
     folder = fo.config.plugins_dir
     link = Path(os.path.expanduser(folder)) / "fiftyone-gradcam"
     if PLUGIN_NAME not in installed:
@@ -191,7 +191,7 @@ def _link(link: Path) -> str:
     if link.is_symlink() and not link.exists():
         link.unlink()  # it points to a folder that does not exist anymore
     if os.path.lexists(link):
-        return f"{link} is in the way; move it elsewhere"
+        return f"{link} already exists; move it elsewhere"
     link.symlink_to(REPOSITORY, target_is_directory=True)
     return f"linked the plugin into {link.parent}, so that its buttons are in the App"
 

@@ -32,7 +32,7 @@ def check_database() -> Finding:
         import fiftyone as fo
         from fiftyone.core.service import DatabaseService, ServiceExecutableNotFound
     except Exception as error:
-        return Finding(False, f"The database was not tried: {error}")
+        return Finding(False, f"The database could not be checked: {error}")
     if fo.config.database_uri is None:
         try:
             DatabaseService.find_mongod()
@@ -55,7 +55,7 @@ def check_database() -> Finding:
 
 
 def _no_database() -> Finding:
-    own = "set FIFTYONE_DATABASE_URI to a MongoDB server of your own (version 6 or newer)"
+    own = "set FIFTYONE_DATABASE_URI to your own MongoDB server (version 6 or newer)"
     if sys.platform == "linux" and platform.machine() == "x86_64":
         return Finding(
             False,

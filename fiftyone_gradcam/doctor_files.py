@@ -25,7 +25,7 @@ def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = 
     found = find_leftovers()
     home = files_folder()
     if not found:
-        print(f"ok    no files in {home} are without use")
+        print(f"ok    no unused files in {home}")
     for entry in found:
         print(f"note  {entry}")
     wanted = [entry for entry in found if entry.is_known] if fix else []

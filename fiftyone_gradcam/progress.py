@@ -147,7 +147,7 @@ def counted_as(number: int, what: str) -> str:
 
     Args:
         number: the number
-        what: a phrase in the plural, whose first plural noun is what is counted
+        what: a phrase in the plural, whose first plural noun is counted
     """
     if number == 1:
         what = _MANY.sub(lambda found: found[1], what).replace(" their own", " its own")

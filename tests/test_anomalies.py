@@ -91,5 +91,5 @@ def test_anomalies_refuse_what_cannot_be(tiles, name):
             fg.find_anomalies(tiles, **arguments)
     with pytest.raises(TypeError, match="label or a view, not int"):
         fg.find_anomalies(tiles, 3)
-    with pytest.raises(ValueError, match="12 normal images are too few to learn from: 20"):
+    with pytest.raises(ValueError, match="12 normal images are too few: at least 20"):
         fg.find_anomalies(tiles, "bad")

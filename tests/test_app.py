@@ -106,7 +106,7 @@ def test_leaks_by_button(app, app_server, dataset, tmp_path):
     with app.form():
         app.dialog.get_by_text("Find near duplicates too").click()
     app.execute()
-    app.wait_for_text("6 images have a twin in another split")
+    app.wait_for_text("6 images have a duplicate in another split")
     app.wait_for_text("6 samples")
     app.page.locator("[data-cy=checkbox-leak] input:checked").first.wait_for(state="attached")
     app.page.locator("[data-cy=checkbox-tags] input:checked").first.wait_for(state="attached")

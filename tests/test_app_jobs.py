@@ -70,7 +70,7 @@ def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(a
     app.wait_for_text(EPOCH)
     app.screenshot("32 resumed")
     app.click("Cancel")
-    app.wait_for_text("the best so far is kept as run 'story'")
+    app.wait_for_text("the best weights are kept as run 'story'")
     app.screenshot("24 cancelled")
     dataset.reload()
     run = fg.load_run(dataset, "story")

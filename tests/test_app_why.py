@@ -164,7 +164,7 @@ def test_why(app, dataset):
     app.page.locator("[data-cy=looker]").nth(place).click()
     app.page.locator("[data-cy=modal]").get_by_text("Why?").first.click()
     part(app, "why-error").wait_for()
-    assert part(app, "why-error").inner_text().startswith("There is no network to ask")
+    assert part(app, "why-error").inner_text().startswith("There is no network to explain")
     app.screenshot("why without a network")
 
 

@@ -73,7 +73,7 @@ def test_predictions_of_images_that_are_away_stay(dataset, gone, capsys):
         assert values_of(dataset, FIELDS) == before
     fg.predict(dataset, "first", **QUIET)
     printed = capsys.readouterr().out
-    assert "4 images whose files cannot be read now keep what this classifier said" in printed
+    assert "4 images whose files cannot be read now keep their earlier predictions" in printed
     assert "4 file not found" in printed
     assert loose_files(dataset) == set()
     # A file that is there and holds no image any more has no prediction.

@@ -34,7 +34,7 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
         trained, "again", **{**QUICK, "epochs": 3}, progress=lambda *report: steps.append(report)
     )
     per_epoch = len(steps) // 3
-    message = r"Cancelled: the best so far is kept as run 'part': .* 1 of 3 epochs \(best 1\)"
+    message = r"Cancelled: the best weights are kept as run 'part': .* 1 of 3 epochs \(best 1\)"
     with pytest.raises(fg.CancelledError, match=message):
         fg.fine_tune(
             trained, "part", **{**QUICK, "epochs": 3}, progress=ending_after(per_epoch + 2)
@@ -122,7 +122,7 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     assert len(os.listdir(folder)) == 30
     # A pass over all that is cut short leaves what the earlier run said, until all is there.
     before = some.values("one.label")
-    with pytest.raises(fg.CancelledError, match=r"\d+ of 180 .* that wait: the fields keep"):
+    with pytest.raises(fg.CancelledError, match=r"\d+ of 180 .* on disk: the fields keep"):
         fg.predict(trained, "quick", **{**own, "progress": ending_after(1, least=40)})
     assert trained.exists("one").values("id") == some.values("id")
     assert some.values("one.label") == before

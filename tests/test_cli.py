@@ -87,7 +87,7 @@ def test_demo_does_not_replace_a_dataset_of_the_user(capsys):
     theirs = fo.Dataset("gradcam-demo", persistent=True)
     theirs.add_sample(fo.Sample("/x.png"))
     assert main(["demo", "--no-app"]) == 1
-    assert "was not made by the demonstration" in capsys.readouterr().err
+    assert "was not made by the demo" in capsys.readouterr().err
     assert len(theirs) == 1
     theirs.delete()
 
@@ -175,7 +175,7 @@ def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
     assert "linked" in doctor.check_plugin().fix()
     link.unlink()
     link.mkdir()
-    assert "in the way" in doctor.check_plugin().fix()
+    assert "already exists" in doctor.check_plugin().fix()
 
 
 def test_doctor_sees_another_copy_of_the_plugin(tmp_path, monkeypatch):
@@ -238,7 +238,7 @@ def test_torch_that_does_not_fit_is_said(monkeypatch):
     monkeypatch.setattr(torchvision.ops, "nms", broken)
     finding = doctor.check_torch()
     assert not finding.ok
-    assert "do not work together" in finding.text
+    assert "are not compatible" in finding.text
     assert "--force-reinstall" in finding.remedy
 
 

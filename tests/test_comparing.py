@@ -91,7 +91,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
-    assert any("'one' does not know c" in note for note in found.notes)
+    assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("0.500 of 'one'" in note for note in found.notes)
     assert "3 -> " not in str(found)
@@ -157,7 +157,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
         if done > total / 2:
             raise fg.CancelledError
 
-    with pytest.raises(fg.CancelledError, match="the best so far is kept as run 'first_corrected'"):
+    with pytest.raises(fg.CancelledError, match="best weights are kept as run 'first_corrected'"):
         fg.retrain(noisy, "first", progress=cancel_in_the_middle)
     part = [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history]
     assert part == [1, 2, 3]
@@ -167,7 +167,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history] == [
         *range(1, QUICK["epochs"] + 1)
     ]
-    assert "10 labels were corrected and 2 samples were excluded or called unclear" in out
+    assert "10 labels were corrected and 2 samples were excluded or marked unclear" in out
     assert "Left out by reviews: 2 excluded" in out
     assert (found.a, found.b) == ("first", "first_corrected")
     old, new = fg.load_run(noisy, "first"), fg.load_run(noisy, "first_corrected")
@@ -183,7 +183,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert again.fixed.values("id") == found.fixed.values("id")
     capsys.readouterr()
     again = fg.retrain(noisy, "first")  # of the same labels it is the same run
-    assert "Run 'first_corrected' was trained on the labels as they are now" in (
+    assert "Run 'first_corrected' was already trained on the current labels" in (
         capsys.readouterr().out
     )
     assert (again.b, again.pairs) == ("first_corrected", found.pairs)

@@ -117,13 +117,13 @@ def test_ants_are_planted_among_the_bees(tmp_path):
         (source / "hymenoptera_data/train/ants" / name).unlink(missing_ok=True)
     planted = make_photo_folders(source / "hymenoptera_data", root)
     assert planted == {str(root / "train/bees/other.jpg"): "ants"}
-    with pytest.raises(ValueError, match="--photos .* holds no folders 'ants' and 'bees'"):
+    with pytest.raises(ValueError, match="--photos .* has no folders 'ants' and 'bees'"):
         find_photos(str(tmp_path / "nowhere"), tmp_path)
 
 
 def test_the_demonstration_says_what_is_wrong_with_photos(tmp_path, monkeypatch, capsys):
     assert main(["demo", "--photos", str(tmp_path), "--no-app"]) == 1
-    assert "holds no folders 'ants' and 'bees'" in capsys.readouterr().err
+    assert "has no folders 'ants' and 'bees'" in capsys.readouterr().err
     monkeypatch.setattr(demo_photos, "URL", "http://127.0.0.1:9/hymenoptera_data.zip")
     assert main(["demo", "--photos", "--no-app"]) == 1
     error = capsys.readouterr().err

@@ -23,7 +23,7 @@ TRAINING = {"backbone": "small_cnn", "weights": "none", "epochs": 2, "image_size
     ("number", "message"),
     [
         (errno.ENOSPC, "The disk is full: /a/b. Half is kept. Free some space, and call again"),
-        (errno.EDQUOT, "Your quota of the disk is used up: /a/b. Half is kept. Free some space"),
+        (errno.EDQUOT, "Your disk quota is exceeded: /a/b. Half is kept. Free some space"),
         (errno.EACCES, "Permission denied: /a/b. Half is kept. Change its permissions, or choose"),
         (errno.EROFS, "The file system is read-only: /a/b. Half is kept. Make it writable, or"),
         (errno.ENAMETOOLONG, "The name is too long .*255 bytes: /a/b. Half is kept. Choose a sho"),
@@ -103,7 +103,7 @@ def test_a_prediction_on_a_full_disk_says_so_and_can_go_on(dataset, monkeypatch)
     def full(pixels):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    words = r"^The disk is full: .*heatmaps/gradcam/\w+-\w+.png. What was predicted so far is kept"
+    words = r"^The disk is full: .*heatmaps/gradcam/\w+-\w+.png. Predictions made so far are kept"
     with monkeypatch.context() as patch:
         patch.setattr(render, "png_file", full)
         with pytest.raises(StorageError, match=words):
@@ -127,7 +127,7 @@ def test_a_training_on_a_full_disk_keeps_its_last_epoch(dataset, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
     monkeypatch.setattr(recording, "save_checkpoint", full)
-    words = r"^The disk is full: .*runs/new/model.pt. What was trained is kept: fine_tune\(.*'new',"
+    words = r"^The disk is full: .*runs/new/model.pt. The training state is kept: fine_tune\("
     with pytest.raises(StorageError, match=words):
         fg.fine_tune(dataset.view(), "new", **TRAINING, **QUIET)
     assert "new" not in fg.list_runs(dataset)

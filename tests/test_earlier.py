@@ -72,7 +72,7 @@ def test_predictions_and_heatmaps_are_made_again_as_they_were(earlier, capsys):
         for sample in earlier
     }
     fg.predict(earlier, "small", heatmaps=kinds, resume=True, progress=False)
-    assert "36 of 36 images are done already, by 'small'" in capsys.readouterr().out
+    assert "36 of 36 images already have values of 'small'" in capsys.readouterr().out
     fg.predict(earlier, "small", heatmaps=kinds, progress=False)
     assert len(earlier.exists("gradcam_contrast")) == 10
     for sample in earlier:

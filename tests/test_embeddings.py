@@ -81,7 +81,7 @@ def test_fiftyone_brain_works_on_them(dataset):
 def test_a_field_holds_embeddings_of_one_network(dataset, capsys):
     make_run(dataset, "b", seed=1, files=False)
     fg.compute_embeddings(dataset, "a", "one", progress=False)
-    with pytest.raises(ValueError, match="of 13 samples that are not among these"):
+    with pytest.raises(ValueError, match="for 13 samples that are not among these"):
         fg.compute_embeddings(dataset.limit(2), "b", "one", progress=False)
     fg.compute_embeddings(dataset.limit(2), "a", "one", progress=False)
     assert len(dataset.exists("one")) == 15
@@ -89,7 +89,7 @@ def test_a_field_holds_embeddings_of_one_network(dataset, capsys):
     assert len(dataset.exists("one")) == 2
     fg.delete_run(dataset, "b")
     assert dataset.get_field("one") is None
-    with pytest.raises(ValueError, match="'filepath' of .* holds values of another type"):
+    with pytest.raises(ValueError, match="'filepath' of .* has values of another type"):
         fg.compute_embeddings(dataset, "a", "filepath", overwrite=True)
     with pytest.raises(
         ValueError, match="no training run 'mobilnet_v2'. Did you mean 'mobilenet_v2'"
@@ -173,7 +173,7 @@ def test_embeddings_are_read_from_arrays_lists_and_fields(with_fields, capsys):
     dataset.delete_sample_field("list")
     with pytest.raises(ValueError, match="Give embeddings or backbone='resnet18', not both"):
         fg.find_leaks(dataset, embeddings=values, backbone="resnet18")
-    with pytest.raises(ValueError, match="pass groups='near duplicates' with them"):
+    with pytest.raises(ValueError, match="pass groups='near duplicates' too"):
         fg.split(dataset, embeddings=values)
     with pytest.raises(ValueError, match="A job takes embeddings from a field"):
         fg.find_leaks(dataset, embeddings=values, delegate=True)

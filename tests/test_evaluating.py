@@ -121,7 +121,7 @@ def test_views_that_matter_are_saved(trained):
     fg.undo_review(trained)
     trained.delete_saved_view("least certain")
     trained.save_view("least certain", trained.limit(2))
-    with pytest.raises(ValueError, match="saved by somebody else"):
+    with pytest.raises(ValueError, match="was not saved by save_views"):
         fg.save_views(trained)
     assert len(trained.load_saved_view("least certain")) == 2
     fg.save_views(trained, overwrite=True)

@@ -219,7 +219,7 @@ def test_without_predictions_the_newest_run_is_asked(dataset):
     found = fg.explain_sample(dataset.first(), prediction_field="nothing")
     assert found.run == "made"
     assert found.notes == (
-        "There are no predictions in 'nothing'. The newest run, 'made', is asked.",
+        "There are no predictions in 'nothing'. The newest run, 'made', is used.",
     )
     sample = dataset.first()
     before, sample.prediction.label = sample.prediction.label, "other"
@@ -234,11 +234,11 @@ def test_what_cannot_be_explained_is_refused(dataset, name, tmp_path):
     sample = dataset.first()
     with pytest.raises(TypeError, match="Expected a sample, such as dataset.first"):
         fg.explain_sample(dataset)
-    with pytest.raises(TypeError, match="is in no dataset"):
+    with pytest.raises(TypeError, match="is not in a dataset"):
         fg.explain_sample(fo.Sample("x.png"))
-    with pytest.raises(ValueError, match="'made' knows no class 'digit 4'. Did you mean 'digit 2'"):
+    with pytest.raises(ValueError, match="'made' has no class 'digit 4'. Did you mean 'digit 2'"):
         fg.explain_sample(sample, classes=["digit 4"])
-    with pytest.raises(ValueError, match="'made' knows no class 'x'"):
+    with pytest.raises(ValueError, match="'made' has no class 'x'"):
         fg.explain_sample(sample, against="x")
     with pytest.raises(ValueError, match="neighbors must be a whole number of at least 0, not -1"):
         fg.explain_sample(sample, neighbors=-1)
@@ -247,7 +247,7 @@ def test_what_cannot_be_explained_is_refused(dataset, name, tmp_path):
     bare = fo.Dataset(name)
     (tmp_path / "x.png").write_bytes(b"no image")
     bare.add_sample(fo.Sample(str(tmp_path / "x.png")))
-    with pytest.raises(ValueError, match=r"There is no network to ask.*no predictions in 'predic"):
+    with pytest.raises(ValueError, match=r"There is no network to explain.*no predictions in 'pre"):
         fg.explain_sample(bare.first())
     make_run_of = fg.load_run(dataset, "made")
     with pytest.raises(ValueError, match=r"x\.png cannot be decoded"):

@@ -124,7 +124,7 @@ def test_methods_layers_and_signs_are_choices_of_predict(trained):
         assert set(view.values(f"{name}.layer")) == {options.get("layer", "features.stage3")}
     with pytest.raises(ValueError, match=r"no option 'colour'. Options: method, signed, layer"):
         fg.predict(trained, "quick", colour="red")
-    with pytest.raises(ValueError, match=r"knows no class 'cat'.*digit 0"):
+    with pytest.raises(ValueError, match=r"has no class 'cat'.*digit 0"):
         fg.predict(trained, "quick", heatmap_classes="cat")
     with pytest.raises(ValueError, match="no layer 'stage9'"):
         fg.predict(trained, "quick", heatmap_field="none_such", layer="stage9")
@@ -226,10 +226,12 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
     assert more.pop("road")["gaussian"] == pytest.approx(np.mean(view.values("cam.road_gaussian")))
     assert more == means
     assert "road" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="'cam_label' holds no heatmaps of the class that 'quick'"):
+    with pytest.raises(ValueError, match="'cam_label' has no heatmaps of the class that 'quick'"):
         fg.explanation_quality(view, "quick", "cam_label")
     other = make_run(explained, "other", files=False)
-    with pytest.raises(ValueError, match="'cam' holds no .* 'other' predicts, but of 'quick'"):
+    with pytest.raises(
+        ValueError, match="'cam' has no .* 'other' predicts, but heatmaps of 'quick'"
+    ):
         fg.explanation_quality(view, other, "cam")
     fg.delete_run(explained, "other")
     with pytest.raises(ValueError, match="steps must be .* not 1"):

@@ -151,7 +151,7 @@ def test_nothing_is_lost_or_half_done(corrected, tmp_path, capsys):
     sample.ground_truth.label = kept
     sample.save()
     os.unlink(corrected.last().filepath)
-    with pytest.raises(FileNotFoundError, match="The files of 1 sample are gone"):
+    with pytest.raises(FileNotFoundError, match="The files of 1 sample do not exist"):
         fg.export_folders(corrected, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="no samples"):

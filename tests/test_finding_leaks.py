@@ -43,8 +43,8 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert sorted(map(groups.count, set(groups))) == [2, 4]
     assert set(view.values("leak.label")) == {"exact"}
     printed = capsys.readouterr().out
-    assert "2 images of 'val' are in 'train' too: 2 equal files, 0 near duplicates" in printed
-    assert "1 image of 'test' is in 'val' too: 1 equal files" in printed
+    assert "2 images of 'val' are also in 'train': 2 identical, 0 near duplicates" in printed
+    assert "1 image of 'test' is also in 'val': 1 identical" in printed
     for path in found:
         if path.startswith("val"):
             os.unlink(root / path)
@@ -52,7 +52,7 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert len(again) == 0
     assert dataset.count("leak") == 0
     assert "No image is in two of train, test" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="1 of them is tagged here. Call split"):
+    with pytest.raises(ValueError, match="two splits, but these samples have 1. Call split"):
         fg.find_leaks(dataset.match_tags("train"), near=False)
 
 
@@ -78,4 +78,4 @@ def test_near_duplicates_of_real_photos_in_two_splits(real, tmp_path, name, caps
     view = fg.find_leaks(dataset, backbone="mobilenet_v2", weights=weights, progress=False)
     assert {os.path.basename(path) for path in view.values("filepath")} == planted
     assert set(view.values("leak.label")) == {"near"}
-    assert "3 images of 'val' are in 'train' too: 0 equal files, 3 near" in capsys.readouterr().out
+    assert "3 images of 'val' are also in 'train': 0 identical, 3 near" in capsys.readouterr().out

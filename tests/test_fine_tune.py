@@ -143,4 +143,4 @@ def test_tags_of_split_folders_are_told(tmp_path, name, capsys):
     for part, count in (("train", 3), ("valid", 2)):
         save_digits(tmp_path / part, per_class=count)
     fg.import_folders(str(tmp_path), name)
-    assert "Tagged by their folders: train 9, val 6\n" in capsys.readouterr().out
+    assert "Split tags from the folders: train 9, val 6\n" in capsys.readouterr().out

@@ -110,7 +110,7 @@ def test_a_second_import_adds_only_what_is_new(tmp_path, name, capsys):
     second = fg.import_folders(str(tmp_path), name, progress=lambda *c: calls.append(c[:2]))
     assert len(second) == 3
     assert calls == [(1, 1)]  # what is known is not read again
-    assert "1 image added, 3 in all" in capsys.readouterr().out
+    assert "1 image added, 3 in total" in capsys.readouterr().out
     assert second[sample.id].ground_truth.label == "corrected"
     replaced = fg.import_folders(str(tmp_path), name, overwrite=True)
     assert replaced.count_values("ground_truth.label") == {"a": 1, "b": 2}

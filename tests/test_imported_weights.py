@@ -106,11 +106,11 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(dataset, module, tmp_pa
     ]:
         with pytest.raises((ValueError, AttributeError), match=message):
             fg.import_run(dataset, **{"key": "unfit", **good, **change})
-    with pytest.raises(ValueError, match="Pass key=, the name of the run"):
+    with pytest.raises(ValueError, match="Pass key=, the key of the new run"):
         fg.import_run(dataset, **good)
     with pytest.raises(ValueError, match="Pass folder= of an exported run, or weights="):
         fg.import_run(dataset, key="x")
-    with pytest.raises(ValueError, match="are of weights=; an exported run has its own"):
+    with pytest.raises(ValueError, match="are only for weights=; an exported run has its own"):
         fg.import_run(dataset, str(tmp_path), backbone="resnet18")
     with pytest.raises(FileNotFoundError, match="No weights file at"):
         fg.import_run(dataset, "unfit", **{**good, "weights": str(tmp_path / "none.pt")})

@@ -113,10 +113,10 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     capsys.readouterr()
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
-    assert "1 image added, 13 in all" in printed
-    assert f"1 image has another label here than where they are from, and keep it, such as " \
-        f"{sample.filepath}: 'corrected', there 'digit 0'" in printed  # fmt: skip
-    assert "the files of 2 samples are gone" in printed
+    assert "1 image added, 13 in total" in printed
+    assert "1 image with another label in the dataset than in the folder: the dataset's" in printed
+    assert f"such as {sample.filepath}: 'corrected', in the folder 'digit 0'" in printed
+    assert "the files of 2 samples do not exist" in printed
     assert "dataset.delete_samples(dataset.select_by('filepath', dataset.info[" in printed
     info = second.info["import_folders"]
     assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]
@@ -200,5 +200,5 @@ def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):
     assert dataset.count("ground_truth") == 0
     with pytest.raises(ValueError, match="'tags' is a field that each sample has"):
         fg.import_folders(str(root), f"{name} 2", label_field="tags")
-    with pytest.raises(FileNotFoundError, match="No file 'gone.csv', here or in"):
+    with pytest.raises(FileNotFoundError, match="There is no file 'gone.csv' here or in"):
         fg.plan_import(str(root), table="gone.csv")

@@ -105,7 +105,7 @@ def test_cancel_keeps_the_best_so_far_and_resume_goes_on(dataset):
     job = fg.fine_tune(dataset, "cancelled", **LONG, delegate=True)
     until(lambda: is_learning(job))
     assert job.cancel().state == "cancelling"
-    with pytest.raises(fg.CancelledError, match="the best so far is kept as run 'cancelled'"):
+    with pytest.raises(fg.CancelledError, match="the best weights are kept as run 'cancelled'"):
         job.wait(30)
     run = fg.load_run(dataset, "cancelled")
     assert 0 < len(run.history) < 4000

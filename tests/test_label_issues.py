@@ -123,7 +123,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
         ({"probabilities": given, "method": "folds"}, "probabilities or method='folds', not both"),
         ({"embeddings": pixels, "backbone": "resnet18"}, "backbone='resnet18'"),
         ({"embeddings": pixels, "method": "fine-tune"}, "embeddings or method='fine-tune'"),
-        ({"embeddings": pixels, "epochs": 3}, "epochs is a choice of a training"),
+        ({"embeddings": pixels, "epochs": 3}, "epochs is a training option"),
         ({"method": "feature"}, "method 'feature' is none of .* Did you mean 'features'"),
         ({"method": "folds", "backbone": "small_cnn"}, "weights='none'. Choose weights"),
         ({"embeddings": pixels, "delegate": True}, "embeddings from a field"),
@@ -166,7 +166,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     options = {**QUICK, "epochs": 1}
     view = fg.find_label_issues(dataset, folds=2, **options)
     assert len(view) == 15
-    assert "Too few images that differ to judge: digit 2 (4)" in capsys.readouterr().out
+    assert "Too few different images to judge: digit 2 (4)" in capsys.readouterr().out
     assert dataset[broken.id].label_quality is None
     few = dataset.match(F("ground_truth.label") == "digit 2")
     assert few.values("label_quality") == [None] * 4
@@ -177,7 +177,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     with pytest.raises(ValueError, match="which backbone"):
         fg.find_label_issues(dataset, weights="/some/file.pth")
     one = dataset.match(F("ground_truth.label") == "digit 1")
-    with pytest.raises(ValueError, match=r"two classes with five images.*'digit 1' \(8\)"):
+    with pytest.raises(ValueError, match=r"two classes with five different .*'digit 1' \(8\)"):
         fg.find_label_issues(one, **options)
     root.rename(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"None of 20 files can be read"):

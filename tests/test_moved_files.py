@@ -146,7 +146,7 @@ def test_a_moved_folder_is_recognized_when_it_is_imported(
     dataset = import_again(new, name)
     printed = capsys.readouterr().out
     assert "the files of 11 samples were moved" in printed
-    assert "1 image added, 13 in all" in printed
+    assert "1 image added, 13 in total" in printed
     expected = [list(column) for column in before]
     expected[1] = [path.replace(str(tmp_path / "d"), str(new)) for path in before[1]]
     expected[1][-1] = before[1][-1]  # the file that is gone stays where it was
@@ -233,7 +233,7 @@ def test_relocate_keeps_all_that_samples_have(predicted, tmp_path, capsys):
     found = fg.relocate(dataset, str(tmp_path / "d"), str(new), progress=False)
     lost = [str(tmp_path / "d" / "digit 0" / f"00{n}.png") for n in range(2)]
     assert (found.moved, found.missing, found.different) == (10, lost[:1], lost[1:])
-    assert f"10 of 12 samples follow to {new}" in capsys.readouterr().out
+    assert f"10 of 12 samples now have files in {new}" in capsys.readouterr().out
     after = dataset.values([*FIELDS, "prediction.logits", "gradcam.map_path"])
     expected = [
         path if path in lost else path.replace(str(tmp_path / "d"), str(new)) for path in before[1]
@@ -325,7 +325,7 @@ def test_the_form_and_the_command_line_relocate(imported, tmp_path, capsys):
     assert sum(path.startswith(new) for path in imported.values("filepath")) == 11
     os.rename(new, old)
     assert main(["relocate", imported.name, new, old]) == 0
-    assert "11 of 11 samples follow" in capsys.readouterr().out
+    assert "11 of 11 samples now have files" in capsys.readouterr().out
     assert main(["relocate", "no such dataset", new, old]) == 1
     assert "There is no dataset 'no such dataset'" in capsys.readouterr().err
     assert main(["relocate", imported.name, new, old]) == 1

@@ -56,14 +56,14 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     labels, predicted = val.values(["ground_truth.label", "prediction.label"])
     right = sum(x == y for x, y in zip(labels, predicted, strict=True))
     assert (
-        f"{right} of {len(val)} samples are right. Judged on the samples tagged 'val'"
+        f"{right} of {len(val)} samples are right. Measured on the samples tagged 'val'"
         in (read.sections["accuracy"])
     )
     assert "Run newer" in read.sections["training"]
     assert "Other runs: older." in read.sections["training"]
     assert "1 label was corrected since this run was trained" in read.sections["training"]
     assert os.path.join("digit 0", "broken.png") in read.sections["data"]
-    assert "1 group of equal files, 1 of them with different labels" in read.sections["data"]
+    assert "1 group of identical files, 1 of them with different labels" in read.sections["data"]
     wrong = {x for x, y in zip(labels, predicted, strict=True) if x != y}
     cards = re.findall(r'alt="([^"]+), predicted as ([^"]+)"', text)
     assert {label for label, _ in cards} == wrong
@@ -100,7 +100,7 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     assert "5 samples" in read.sections["data"]
     assert "Imported from" in read.sections["data"]
     assert "left out" not in read.sections["data"]
-    assert "Judged on all of these samples" in read.sections["accuracy"]
+    assert "Measured on all of these samples" in read.sections["accuracy"]
     assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
 
 

@@ -123,7 +123,7 @@ def test_the_page_says_what_it_was_given():
     assert "21 samples, 2 classes; labels in the field ground_truth." in read.sections["data"]
     assert "1 sample without a label." in read.sections["data"]
     assert "2 files left out by the import: 2 not an image." in read.sections["data"]
-    assert "1 group of equal files, 1 of them with different labels." in read.sections["data"]
+    assert "1 group of identical files, 1 of them with different labels." in read.sections["data"]
     assert read.rows(text, "data")[2:] == [
         "Class | train | val | none | Samples | ",
         "cat | 7 | 3 | 0 | 10 | ",
@@ -131,7 +131,7 @@ def test_the_page_says_what_it_was_given():
         "all classes | 15 | 3 | 2 | 20 | ",
     ]
     assert (
-        "2 epochs; weights kept of epoch 2, validation accuracy 0.850 on 20 images."
+        "2 epochs; kept weights of epoch 2, validation accuracy 0.850 on 20 images."
         in (read.sections["training"])
     )
     # 17 of 20: Wilson's interval by hand is (1.7 + .19207 -+ 1.96 sqrt(.1275 + .0480) / 2...)
@@ -194,8 +194,8 @@ def test_what_there_is_nothing_of_is_said():
         "data": ("no record of sources", "No sample has a label", "There is no split"),
         "training": ("no training run yet: call fine_tune()",),
         "accuracy": ("No sample has both a label and a prediction: call predict()",),
-        "confusion": ("no predictions to count",),
-        "mistakes": ("no predictions to be wrong",),
+        "confusion": ("There are no predictions.",),
+        "mistakes": ("There are no predictions.",),
         "labels": ("not been judged yet: call find_label_issues()",),
         "corrections": ("No label has been reviewed yet",),
     }
@@ -203,8 +203,8 @@ def test_what_there_is_nothing_of_is_said():
         assert all(one in read.sections[key] for one in words), key
     right = Results("all", ["a"], np.array([[3]]), [])
     read = Reader(page(facts_of(results=right, mistakes={})))
-    assert "No sample here is predicted wrongly" in read.sections["mistakes"]
-    assert "No class is taken for another" in read.sections["confusion"]
+    assert "There are no wrong predictions" in read.sections["mistakes"]
+    assert "No class is confused with another" in read.sections["confusion"]
     imported = facts_of().training.__class__(
         "r", None, 2, {"backbone": "x"}, [], [], 0, None, None, [], []
     )

@@ -156,7 +156,7 @@ def test_bad_decisions_change_nothing(dataset, name):
     for samples, decision, options, message in (
         (at(dataset, 0), "acept", {}, "not a decision. Did you mean 'accept'"),
         (at(dataset, 0), "relabel", {}, "needs label="),
-        (at(dataset, 0), "keep", {"label": "dog"}, "takes no label"),
+        (at(dataset, 0), "keep", {"label": "dog"}, "cannot have a label"),
         (
             at(dataset, 0),
             "relabel",
@@ -172,7 +172,7 @@ def test_bad_decisions_change_nothing(dataset, name):
         (dataset.match_tags("none"), "keep", {}, "this view is empty"),
         (at(dataset, 0), "keep", {"label_field": "nope"}, "not a classification field"),
         (at(dataset, 0), "keep", {"label_field": "prediction"}, "no labels of your own"),
-        (fo.Sample(filepath="/x.png"), "keep", {}, "in no dataset"),
+        (fo.Sample(filepath="/x.png"), "keep", {}, "not in a dataset"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             fg.review(samples, decision, **options)

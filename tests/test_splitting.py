@@ -80,7 +80,7 @@ def test_numbers_of_images_of_each_class(tmp_path, name, capsys):
     )
     assert "fewer than" not in capsys.readouterr().out
     fg.split(dataset, {"train": 9, "val": 3})
-    assert "fewer than the 12 images that are asked for" in capsys.readouterr().out
+    assert "fewer images than the 12 requested" in capsys.readouterr().out
     # Of a class with fewer, in the same proportions.
     found = Counter(
         zip("a" * 6 + "b" * 30, assign("a" * 6 + "b" * 30, {"x": 10, "y": 5}), strict=True)
@@ -119,7 +119,7 @@ def test_groups_stay_together(tmp_path, name):
     before = dataset.values("tags")
     with pytest.raises(ValueError, match="'film' is not a field .* may be 'duplicates', 'near dup"):
         fg.split(dataset, groups="film")
-    with pytest.raises(ValueError, match="holds Classifications. Name one .*ground_truth.label"):
+    with pytest.raises(ValueError, match="has Classification values. Pass .*ground_truth.label"):
         fg.split(dataset, groups="ground_truth")
     assert dataset.values("tags") == before
 

@@ -78,7 +78,7 @@ def plan_import(
     if not os.path.exists(root):
         raise FileNotFoundError(f"No folder at {root!r}")
     if not os.path.isdir(root):
-        raise NotADirectoryError(f"{root!r} is a file. Give the folder that holds class folders")
+        raise NotADirectoryError(f"{root!r} is a file. Pass the folder with the class folders")
     skip = [skip] if isinstance(skip, str) else skip
     if not isinstance(skip, list | tuple) or not all(isinstance(one, str) for one in skip):
         raise ValueError(f"skip must be a list of patterns, such as '*_old.*', not {skip!r:.80}")
@@ -148,7 +148,7 @@ def _given(path: str | None, root: str) -> str | None:
     for found in (os.path.abspath(path), os.path.join(root, path)):
         if os.path.isfile(found):
             return found
-    raise FileNotFoundError(f"No file {path!r}, here or in {root!r}. Give its path")
+    raise FileNotFoundError(f"There is no file {path!r} here or in {root!r}. Pass its path")
 
 
 def _leave_out_masks(plan: Plan, found: Found) -> None:

@@ -47,8 +47,8 @@ class Job:
             process no longer exists)
         progress: completed fraction of the work, in [0, 1]
         message: the latest message; when the job has ended, its result or error
-        seconds: time since the job started; None if it has not started
-        seconds_left: estimated remaining time; None if there is no estimate yet
+        seconds: time since the job started, in seconds; None if it has not started
+        seconds_left: estimated remaining time, in seconds; None if there is no estimate yet
         began: time when the job was queued
         given: arguments of the function by name, as JSON; for an operation run by an orchestrator,
             the fields of its form
@@ -140,9 +140,7 @@ def load_job(id: str | ObjectId) -> Job:
         ValueError: if there is no such job
     """
     if not ObjectId.is_valid(id):
-        raise ValueError(
-            f"{id!r} is not the ID of a job. list_jobs(dataset) lists those that there are"
-        )
+        raise ValueError(f"{id!r} is not the ID of a job. list_jobs(dataset) lists all jobs")
     return job_of(DelegatedOperationService().get(ObjectId(id)))
 
 

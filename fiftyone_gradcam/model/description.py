@@ -136,7 +136,7 @@ class Description:
                     layers,
                 ),
                 "",
-                "Stages: freeze=n keeps the first n as they are",
+                "Stages: freeze=n freezes the first n",
                 *_table(("stage", "name", "output", "parameters"), counted),
             ]
         )

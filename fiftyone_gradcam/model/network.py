@@ -217,8 +217,8 @@ class Network:
 
     def _how(self) -> str:
         if not self.untraced:
-            return "traced by torch.fx; only what follows the layer is differentiated"
-        return f"split by a hook and autograd, for it cannot be traced ({self.untraced})"
+            return "traced by torch.fx; only the part after the layer is differentiated"
+        return f"split by a hook and autograd, because it cannot be traced ({self.untraced})"
 
     def __str__(self) -> str:
         return f"{self.name}, {len(self.classes)} classes, Grad-CAM at layer {self.layer!r}"

@@ -39,15 +39,15 @@ def confusion_section(results: Results | None) -> Html:
     """The section with the confusion matrix and the most confused pairs of classes."""
     title = "Confusion matrix"
     if results is None:
-        return section("confusion", title, missing("There are no predictions to count."))
+        return section("confusion", title, missing("There are no predictions."))
     matrix, names = results.matrix, results.names
     chosen = list(range(len(names)))
-    words = "Rows are labels, columns are predictions; colors are shares of a label."
+    words = "Rows are labels, columns are predictions; colors show fractions of a label."
     if len(names) > MOST_IN_MATRIX:
         chosen = worst_classes(matrix, MOST_IN_MATRIX)
         words = (
             f"The {MOST_IN_MATRIX} of {len(names):,} classes with most mistakes. {words} The last "
-            f"column has the predictions of all other classes."
+            f"column is for all other classes."
         )
     parts = [tag("p", words, class_="soft"), _matrix(matrix, names, chosen)]
     pairs = confused_pairs(matrix, MOST_PAIRS)
@@ -61,7 +61,7 @@ def confusion_section(results: Results | None) -> Html:
         titles = [("Label", False), ("Predicted", False)]
         parts.append(table([*titles, ("Samples", True), ("Of the label", True)], rows))
     else:
-        parts.append(tag("p", "No class is taken for another."))
+        parts.append(tag("p", "No class is confused with another."))
     return section("confusion", title, *parts)
 
 

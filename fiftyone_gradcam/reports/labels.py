@@ -23,7 +23,7 @@ def suspects_section(suspects: Suspects | None) -> Html:
     if not suspects.shown:
         parts.append(tag("p", "No suspicious label is left to review."))
         return section("labels", title, *parts)
-    words = f"{count(suspects.total, 'suspicious label')} nobody has decided on yet"
+    words = f"{count(suspects.total, 'suspicious label')} not reviewed yet"
     if len(suspects.shown) < suspects.total:
         words += f"; the {len(suspects.shown)} most suspicious are shown"
     parts.append(tag("p", f"{words}."))

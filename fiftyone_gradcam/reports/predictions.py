@@ -45,7 +45,7 @@ def accuracy_section(results: Results | None) -> Html:
             "p",
             tag("b", f"Accuracy {percent(right / total)}"),
             f" (95% interval {percent(low)} to {percent(high)}): {right:,} of "
-            f"{count(total, 'sample')} are right. Judged on {results.of}.",
+            f"{count(total, 'sample')} are right. Measured on {results.of}.",
         ),
         *(tag("p", tag("b", "Note: "), note, class_="note") for note in results.notes),
         tag("h3", "Classes, worst recall first"),
@@ -75,16 +75,16 @@ def mistakes_section(facts: Facts) -> Html:
     """The section with confident mistakes of the classes with the lowest recall, with heatmaps."""
     title = "Worst classes"
     if facts.results is None:
-        return section("mistakes", title, missing("There are no predictions to be wrong."))
+        return section("mistakes", title, missing("There are no predictions."))
     if not facts.mistakes:
-        return section("mistakes", title, tag("p", "No sample here is predicted wrongly."))
-    parts = [tag("p", "Mistakes of the classes with the lowest recall, the most confident first.")]
+        return section("mistakes", title, tag("p", "There are no wrong predictions."))
+    parts = [tag("p", "Mistakes of the classes with the lowest recall, most confident first.")]
     if facts.heatmaps:
         legend = tag("span", class_="scale")
-        words = "Where the evidence for the predicted class is: none "
+        words = "Evidence for the predicted class: none "
         parts.append(tag("p", words, legend, " most in this image.", class_="soft"))
     else:
-        text = "Without heatmaps: predict() makes them, or Predict in the App."
+        text = "There are no heatmaps: call predict(), or press Predict in the App."
         parts.append(missing(text))
     for name, own in facts.mistakes.items():
         parts.append(tag("h3", name_of(name)))

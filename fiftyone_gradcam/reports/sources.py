@@ -48,7 +48,7 @@ def _left_out(data: Data) -> list[Html]:
     elif data.left_out is not None:
         parts.append(tag("p", "The import left out no files."))
     if data.equal:
-        words = f"{count(data.equal, 'group')} of equal files"
+        words = f"{count(data.equal, 'group')} of identical files"
         if data.contradictions:
             words += f", {data.contradictions:,} of them with different labels"
         parts.append(tag("p", f"{words}."))
@@ -102,7 +102,7 @@ def training_section(training: Training | None) -> Html:
     done = [row for row in training.history if row["epoch"] > 0]
     if done:
         kept = training.best_epoch or "0, the new layers alone"
-        words = f"{count(len(done), 'epoch')}; weights kept of epoch {kept}"
+        words = f"{count(len(done), 'epoch')}; kept weights of epoch {kept}"
         if training.val_accuracy is not None:
             words += f", validation accuracy {training.val_accuracy:.3f}"
             if training.val_images:
@@ -110,9 +110,7 @@ def training_section(training: Training | None) -> Html:
         parts.append(tag("p", f"{words}."))
     if training.corrected:
         words = count(training.corrected, "label was corrected", "labels were corrected")
-        words += (
-            " since this run was trained: retrain() repeats it with the labels as they are now."
-        )
+        words += " since this run was trained: retrain() repeats it with the current labels."
         parts.append(tag("p", tag("b", "Note: "), words, class_="note"))
     for finding in training.findings:
         word = "Warning" if finding.get("severity") == "warning" else "Note"

@@ -151,17 +151,17 @@ def held_out(
         tag = next((x for x in ("test", "val") if len(samples.match_tags(x).limit(1))), None)
         chosen = samples.match_tags(tag) if tag else samples
         if tag:
-            notes.append(f"Only the samples tagged {tag!r} are taken")
+            notes.append(f"Only the samples tagged {tag!r} are used")
     path = fields.label_path(fields.root_dataset(samples), label_field)
     if out := {} if include_excluded else left_out(chosen):
         chosen = chosen.exclude([i for ids in out.values() for i in ids])
         notes.append(f"Left out by reviews: {left_out_words(out)}")
     if not any(chosen.values(path)):
-        raise ValueError(f"None of these samples has a label in {label_field!r} to judge runs by")
+        raise ValueError(f"None of these samples has a label in {label_field!r}")
     if trained := len(chosen.match_tags("train")):
         notes.append(
-            f"{trained} of the samples are tagged 'train': runs know the images that they were "
-            f"trained on"
+            f"{trained} of the samples are tagged 'train': accuracy on training images says little "
+            f"about new images"
         )
     return chosen, notes
 
@@ -179,7 +179,7 @@ def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[s
         )
     for run in (a, b):
         if unknown := [x for x in labels if x not in run.classes]:
-            notes.append(f"{run.key!r} does not know {some(unknown)}, and is wrong there")
+            notes.append(f"{run.key!r} has no class {some(unknown)}: these samples count as wrong")
     if a.val_accuracy is not None and b.val_accuracy is not None:
         differs = difference({a.key: a.measured, b.key: b.measured})
         if differs:

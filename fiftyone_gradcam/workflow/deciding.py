@@ -49,7 +49,7 @@ def review(
     Args:
         samples: a dataset, a view, or one sample
         decision: "accept" (use the suggested label), "relabel" (use `label`), "keep" (the label is
-            right), "unclear" (the right label cannot be told), or "exclude" (do not use the image)
+            right), "unclear" (the right label is not clear), or "exclude" (do not use the image)
         label: the new label, for "relabel" only
         new_class: allow a `label` that is not a class yet
         label_field: field with the labels to review; by default (None), the labels that
@@ -73,9 +73,7 @@ def review(
             f"{', '.join(map(repr, DECISIONS))}"
         )
     if (label is not None) != (decision == "relabel"):
-        needs = (
-            "needs label=, the class that the image is of" if label is None else "takes no label"
-        )
+        needs = "needs label=, the class of the image" if label is None else "cannot have a label"
         raise ValueError(f"The decision {decision!r} {needs}")
     ids = _ids(samples)
     with reviewing(dataset):
@@ -99,8 +97,8 @@ def review(
 def undo_review(samples: Samples, count: int = 1) -> list[Review]:
     """Undo the latest decisions about labels, and restore labels, scores and `review`.
 
-    Decisions of the same call of `review` are undone together. All calls are undone in one write,
-    or none is.
+    Decisions of the same call of `review` are undone together. Either all requested calls are
+    undone, or none.
 
     Args:
         samples: the dataset, or a view of it
@@ -111,7 +109,7 @@ def undo_review(samples: Samples, count: int = 1) -> list[Review]:
 
     Raises:
         ValueError: if there is nothing to undo, or if a label was changed after its review; nothing
-            is undone then
+            is changed
     """
     dataset = root_dataset(samples)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -129,8 +127,8 @@ def _collection(samples: Samples | fo.Sample) -> Samples:
         return samples
     if samples._dataset is None:
         raise ValueError(
-            f"The sample of {samples.filepath!r} is in no dataset: it has been deleted, or was "
-            f"never added. Choose one of a dataset"
+            f"The sample of {samples.filepath!r} is not in a dataset: it was deleted, or never "
+            f"added. Choose a sample of a dataset"
         )
     return samples._dataset.select(samples.id)
 
@@ -143,7 +141,7 @@ def _ids(samples: Samples) -> list[str]:
             there = set(root_dataset(samples).select(stage.sample_ids).values("id"))
             ids += [i for i in stage.sample_ids if i not in there]
     if not ids:
-        raise ValueError("There are no samples to decide about: this view is empty")
+        raise ValueError("There are no samples to review: this view is empty")
     return ids
 
 
@@ -162,7 +160,7 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if columns.suggestion is None:
         raise ValueError(
             f"{root_dataset(samples).name!r} has no suggestions for the labels in "
-            f"{columns.label_field!r}. Call find_label_issues() first, or say the label: "
+            f"{columns.label_field!r}. Call find_label_issues() first, or give the label: "
             f"review(samples, 'relabel', label=...)"
         )
     names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
@@ -170,6 +168,6 @@ def _check_suggestions(samples: Samples, columns: Columns) -> None:
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
-            f"accept: {some(missing)}. Nothing is decided; choose those that have one, such as "
-            f"samples.exists({SUGGESTION!r})"
+            f"accept: {some(missing)}. Nothing was changed; choose samples with a suggestion, such "
+            f"as samples.exists({SUGGESTION!r})"
         )

@@ -60,7 +60,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     had_files = os.path.isdir(folder)
     files.remove_run_files(dataset, key, paths)
     if any(map(os.path.exists, paths)):
-        print(f"Files of {key!r} stay, for another dataset uses them")
+        print(f"Files of {key!r} are kept, because another dataset uses them")
     elif had_files:
         print(f"Deleted {folder}")
     make_ready(dataset)  # removes values of the run that were not written yet

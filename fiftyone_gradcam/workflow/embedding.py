@@ -70,7 +70,7 @@ def compute_embeddings(
         ValueError: if there is no such run or backbone, if no image can be decoded, or if the field
             exists
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -112,7 +112,7 @@ def network_of(
         return run.network(device), run
     if weights in (None, "none") and not BACKBONES[name].has_imagenet_weights:
         raise ValueError(
-            f"{name!r} has no pretrained weights. Pass weights= with a file of its own"
+            f"{name!r} has no pretrained weights. Pass weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
@@ -192,7 +192,7 @@ def _check_field(dataset: fo.Dataset, field: str, overwrite: bool) -> None:
     existing = dataset.get_field(field)
     if existing is not None and not isinstance(existing, fo.VectorField):
         raise ValueError(
-            f"Field {field!r} of {dataset.name!r} holds values of another type, not vectors. "
+            f"Field {field!r} of {dataset.name!r} has values of another type, not vectors. "
             f"Choose another name"
         )
 
@@ -207,7 +207,7 @@ def _check_others(
     others = set(dataset.exists(field).values("id")).difference(ids)
     if others:
         raise ValueError(
-            f"Field {field!r} holds embeddings by another network of {len(others)} samples that "
+            f"Field {field!r} has embeddings by another network for {len(others)} samples that "
             f"are not among these. Choose another name, or pass overwrite=True to delete them"
         )
 

@@ -85,7 +85,7 @@ class Evaluation:
     def __str__(self) -> str:
         low, high = self.interval
         lines = [
-            f"Run {self.run!r} is right on {self.right} of {self.count} samples: "
+            f"Run {self.run!r} classifies {self.right} of {self.count} samples correctly: "
             f"{self.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})",
             ", ".join(f"top {k} {share:.1%}" for k, share in self.top.items())
             + f"; expected calibration error {self.calibration_error:.3f}",
@@ -190,7 +190,8 @@ def _evaluation(
     own = class_indexes(labels, run.classes)
     if (own < 0).any():
         strangers = sorted({x for x in labels if x not in run.classes})
-        notes = [*notes, f"{run.key!r} does not know {some(strangers)}, and is wrong there"]
+        note = f"{run.key!r} has no class {some(strangers)}: these samples count as wrong"
+        notes = [*notes, note]
     predicted = probabilities.argmax(1)
     counts: dict[tuple[str, str], int] = {}
     for label, place in zip(labels, predicted, strict=True):
@@ -230,8 +231,8 @@ def _temperature(judged: Samples, run: runs.Run, label_field: str, report: Repor
     labels = class_indexes(fields.labels_of(view, label_field)[2], run.classes)
     if not (labels >= 0).any():
         raise ValueError(
-            "A temperature is fitted on samples tagged 'val' that are not evaluated, and there are "
-            "none. Evaluate those tagged 'test', after split()"
+            "A temperature is fitted on samples tagged 'val' that are not evaluated, but there are "
+            "none. Evaluate the samples tagged 'test', after split()"
         )
     found = class_probabilities(view, run, None, report)
     used = (labels >= 0) & found.known
@@ -256,8 +257,8 @@ def _check_key(dataset: fo.Dataset, key: str, name: str, label_field: str) -> No
         own = (getattr(config, "pred_field", None), getattr(config, "gt_field", None))
         if own != (name, label_field):
             raise ValueError(
-                f"Evaluation {key!r} of {dataset.name!r} is of {own[0]!r} and {own[1]!r}. Choose "
-                f"another key"
+                f"Evaluation {key!r} of {dataset.name!r} compares {own[0]!r} and {own[1]!r}. "
+                f"Choose another key"
             )
     elif dataset.get_field(key) is not None:
         raise ValueError(f"{key!r} is a field of {dataset.name!r}. Choose another key")

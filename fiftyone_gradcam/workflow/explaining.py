@@ -83,7 +83,7 @@ def explain_sample(
         TypeError: if `sample` is not a sample of a dataset
         ValueError: if there is no network or no such class, or the file cannot be decoded
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
     """
     dataset = _dataset_of(sample)
     if isinstance(neighbors, bool) or not isinstance(neighbors, int) or neighbors < 0:
@@ -122,7 +122,7 @@ def explain_sample(
     said = (row.get(prediction_field) or {}).get("label") if run is None and info else predicted
     if said is not None and said != predicted:
         notes.append(
-            f"The stored prediction is {said!r}: the file or the network has changed since. "
+            f"The stored prediction is {said!r}: the file or the network has changed since then. "
             f"Predict again."
         )
     has_issue = columns and columns.issue and (row.get(columns.issue) or {}).get("label")
@@ -164,7 +164,7 @@ def _dataset_of(sample: fo.Sample) -> fo.Dataset:
             f"dataset[id] for the sample of an id"
         )
     if sample.dataset is None:
-        raise TypeError(f"The sample {sample.filepath!r} is in no dataset. Add it to one first")
+        raise TypeError(f"The sample {sample.filepath!r} is not in a dataset. Add it to one first")
     return fields.root_dataset(sample.dataset)
 
 
@@ -177,16 +177,16 @@ def _classifier(
         way = way_before(dataset, found, field) if type(found) is Pretrained else None
         return (found if way is None else find_classifier(dataset, run, weights, way)), []
     if weights is not None:
-        raise ValueError("weights are for a pretrained backbone. Name it in run")
+        raise ValueError("weights are for a pretrained backbone. Pass its name as run")
     info = fields.field_info(dataset, field)
     key = info.get("run")
     if key is None:
         if not (known := runs.list_runs(dataset)):
             raise ValueError(
-                f"There is no network to ask: {dataset.name!r} has no predictions in {field!r}, "
-                f"and no run. Predict first; a pretrained network such as 'resnet18' will do"
+                f"There is no network to explain: {dataset.name!r} has no predictions in {field!r} "
+                f"and no run. Predict first, for example with the pretrained network 'resnet18'"
             )
-        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is asked."
+        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is used."
         return runs.load_run(dataset, known[-1]), [words]
     backbone, _, kind = key.rpartition("/")
     version = str(info.get("version"))
@@ -196,13 +196,13 @@ def _classifier(
             return pretrained(dataset, backbone, file, resize), []
     if kind == "network" and backbone:
         raise ValueError(
-            f"The predictions in {field!r} are of your own network {backbone!r}, which is not kept "
-            f"with the dataset. In Python: explain_sample(sample, run=network)"
+            f"The predictions in {field!r} are of your own network {backbone!r}, which is not "
+            f"stored with the dataset. In Python: explain_sample(sample, run=network)"
         )
     found = runs.load_run(dataset, key)
     if found.version != info.get("version"):
         words = f"Run {key!r} was trained again after it made the predictions in {field!r}."
-        return found, [f"{words} The run as it is now is asked."]
+        return found, [f"{words} The new version is used."]
     return found, []
 
 
@@ -224,7 +224,7 @@ def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:
 
 def _check_class(name: str, known: Sequence[str], run: str) -> None:
     if name not in known:
-        raise ValueError(f"{run!r} knows no class {name!r}. {did_you_mean(name, known)}".strip())
+        raise ValueError(f"{run!r} has no class {name!r}. {did_you_mean(name, known)}".strip())
 
 
 def _maps(

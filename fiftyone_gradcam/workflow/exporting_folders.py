@@ -67,14 +67,14 @@ def export_folders(
     dataset = fields.root_dataset(samples)
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
-        raise ValueError(f"There are no samples of {dataset.name!r} to write")
-    gone = [path for path in paths if not os.path.exists(path)]
-    if len(gone) == len(paths):
-        raise FileNotFoundError(none_readable(len(gone), ImageError(gone[0], NOT_FOUND)))
-    if gone:
+        raise ValueError(f"There are no samples of {dataset.name!r} to export")
+    missing = [path for path in paths if not os.path.exists(path)]
+    if len(missing) == len(paths):
+        raise FileNotFoundError(none_readable(len(missing), ImageError(missing[0], NOT_FOUND)))
+    if missing:
         raise FileNotFoundError(
-            f"The files of {counted(len(gone), 'sample')} are gone, such as {gone[0]}. Leave "
-            f"these samples out"
+            f"The files of {counted(len(missing), 'sample')} do not exist, such as {missing[0]}. "
+            f"Leave these samples out"
         )
     known = splits.split_tags(dataset)
     own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]
@@ -98,7 +98,7 @@ def export_folders(
     )
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
-        print(f"Note: names that not every file system takes are changed: {some(renamed)}")
+        print(f"Note: names that some file systems do not allow were changed: {some(renamed)}")
     return home
 
 
@@ -109,7 +109,7 @@ def _check_lengths(own: set[str | None]) -> None:
             if len(os.fsencode(part)) > names.MOST_BYTES:
                 raise ValueError(
                     f"{part[:40] + '…'!r} is too long for the name of a file or a folder, which "
-                    f"may have {names.MOST_BYTES} bytes. Rename it"
+                    f"can have at most {names.MOST_BYTES} bytes. Rename it"
                 )
 
 

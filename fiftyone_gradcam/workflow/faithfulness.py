@@ -84,9 +84,9 @@ def explanation_quality(
     info = check_heatmap_field(dataset, heatmap_field)
     if info.get("kind") != PREDICTED or info.get("run") != classifier.key:
         raise ValueError(
-            f"{heatmap_field!r} holds no heatmaps of the class that {classifier.key!r} predicts, "
-            f"but of {info.get('run')!r} and kind {info.get('kind')!r}. Name the run and the field "
-            f"that belong together"
+            f"{heatmap_field!r} has no heatmaps of the class that {classifier.key!r} predicts, but "
+            f"heatmaps of {info.get('run')!r} of the kind {info.get('kind')!r}. Pass the run and "
+            f"the field that belong together"
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")

@@ -76,7 +76,7 @@ def find_anomalies(
     Raises:
         ValueError: if there are fewer than 20 normal images, or an argument is invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -98,7 +98,7 @@ def find_anomalies(
     recipe = make_recipe(backbone=backbone, weights=weights, resize=resize or "squash")
     if recipe.from_scratch:
         raise ValueError(
-            f"Anomalies are found by features of a pretrained network, and {backbone} has "
+            f"Anomalies are found by features of a pretrained network, but {backbone} has "
             f"weights={weights!r}. Choose weights or another backbone"
         )
     network = frozen_network(recipe, device)
@@ -135,7 +135,7 @@ def find_anomalies(
     judged = found.anomalous[[row for row in rows.values() if not is_normal[row]]]
     print(
         f"{judged.sum()} of {len(judged)} images that are not among {words} are anomalies; of "
-        f"{is_normal.sum()} normal ones, {found.anomalous[is_normal].sum()} are called so "
+        f"{is_normal.sum()} normal images, {found.anomalous[is_normal].sum()} are anomalies "
         f"(threshold {found.threshold:.3g})"
     )
     return samples.exists(anomaly_field).sort_by(f"{anomaly_field}.score", reverse=True)
@@ -151,7 +151,7 @@ def _basis(dataset: fo.Dataset, normal, label_field: str) -> dict:
 def _check_enough(count: int) -> None:
     if count < LEAST_NORMAL:
         raise ValueError(
-            f"{count} normal images are too few to learn from: {LEAST_NORMAL} are needed. Choose "
+            f"{count} normal images are too few: at least {LEAST_NORMAL} are needed. Choose "
             f"another label or view as normal"
         )
 

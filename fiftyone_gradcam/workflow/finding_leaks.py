@@ -76,7 +76,7 @@ def find_leaks(
     Raises:
         ValueError: if there are fewer than two splits, or an argument is invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -89,8 +89,8 @@ def find_leaks(
     names = sorted({x for x in own if x}, key=lambda x: (ORDER.index(x) if x in ORDER else 3, x))
     if len(names) < 2:
         raise ValueError(
-            f"Leaks are looked for between splits, and {len(names)} of them is tagged here. Call "
-            f"split() first, or choose other samples"
+            f"Finding leaks needs samples of at least two splits, but these samples have "
+            f"{len(names)}. Call split() first, or choose other samples"
         )
     places = [i for i, split in enumerate(own) if split]
     ids, paths, own = ([rows[i] for i in places] for rows in (ids, paths, own))
@@ -98,8 +98,8 @@ def find_leaks(
     pairs += _kept_pairs(dataset, ids, paths, own, leak_field)
     if near:
         given = None if given is None else given[places]
-        looks = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
-        pairs += _near_pairs(looks, own, names)
+        features = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
+        pairs += _near_pairs(features, own, names)
     twins = _write(dataset, ids, pairs, leak_field, split)
     _tell(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
@@ -141,12 +141,12 @@ def _kept_pairs(
     if pairs:
         count = len({i for i, _, _ in pairs})
         whose = counted(count, "image whose file", "images whose files")
-        keep = "keeps" if count == 1 else "keep"
-        print(f"{whose} cannot be read now {keep} the twins that were found earlier")
+        keep = "keeps its" if count == 1 else "keep their"
+        print(f"{whose} cannot be read now {keep} earlier duplicates")
     return pairs
 
 
-def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
+def _near_pairs(features: list[np.ndarray], own: list[str], names: list[str]) -> list[tuple]:
     """Positions of near duplicates in different splits."""
     members = {name: np.array([i for i, x in enumerate(own) if x == name]) for name in names}
     found = []
@@ -154,7 +154,7 @@ def _near_pairs(looks: list[np.ndarray], own: list[str], names: list[str]) -> li
         a, b = members[one], members[other]
         if len(a) < len(b):
             a, b = b, a
-        pairs = near_pairs([rows[a] for rows in looks], [rows[b] for rows in looks])
+        pairs = near_pairs([rows[a] for rows in features], [rows[b] for rows in features])
         found += [(int(a[i]), int(b[j]), "near") for i, j in pairs]
     return found
 
@@ -170,7 +170,7 @@ def _write(
             kinds[place] = "exact" if kind == "exact" else kinds.get(place, kind)
     firsts = sorted({group[place] for place in kinds})
     numbers = {first: number for number, first in enumerate(firsts, start=1)}
-    words = "Images that have a twin in another split"
+    words = "Images that have a duplicate in another split"
     facts = {"basis": {"split": split}}
     declared = {leak_field: Declared("classification", words, facts, {"group": "int"})}
     order = sorted(kinds, key=lambda place: (group[place], place))
@@ -198,6 +198,6 @@ def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
         if counts:
             print(
                 f"{counted(len(kinds), 'image')} of {other!r} "
-                f"{'is' if len(kinds) == 1 else 'are'} in {one!r} too: {counts['exact']} equal "
-                f"files, {counts['near']} near duplicates"
+                f"{'is' if len(kinds) == 1 else 'are'} also in {one!r}: {counts['exact']} "
+                f"identical, {counts['near']} near duplicates"
             )

@@ -139,12 +139,12 @@ def _tell(plan: Plan, result: Imported) -> None:
     print(
         f"Dataset {dataset.name!r}{of_folder}: {counted(len(result.ids), 'image')} added, "
         f"{len(dataset)} in "
-        f"all, {counted(len(plan.classes), 'class', 'classes')}"
+        f"total, {counted(len(plan.classes), 'class', 'classes')}"
     )
     if any(item.split for item in plan.items):
         tags = dataset.count_sample_tags()
         parts = [f"{tag} {tags[tag]}" for tag in ("train", "val", "test") if tags.get(tag)]
-        print(f"Tagged by their folders: {', '.join(parts)}")
+        print(f"Split tags from the folders: {', '.join(parts)}")
     for warning in plan.warnings:
         print(f"Note: {warning}")
     for note, count in Counter(note for _, note in result.notes).most_common():
@@ -152,7 +152,7 @@ def _tell(plan: Plan, result: Imported) -> None:
     if result.duplicates:
         count = sum(len(paths) for paths in result.duplicates)
         pair = " and ".join(result.duplicates[0][:2])
-        print(f"Note: {counted(count, 'file is', 'files are')} equal to another, such as {pair}")
+        print(f"Note: {counted(count, 'file is', 'files are')} identical, such as {pair}")
     if result.contradictions:
         pair = " and ".join(result.contradictions[0][:2])
         print(
@@ -164,34 +164,34 @@ def _tell(plan: Plan, result: Imported) -> None:
         print(
             f"Note: the files of {counted(len(result.moved), 'sample')} were moved, such as "
             f"{old} to {path}: "
-            f"the samples follow"
+            f"the samples have the new paths"
         )
     if result.refreshed:
         print(
             f"Note: {counted(len(result.refreshed), 'file has', 'files have')} changed, such as "
             f"{result.refreshed[0]}: "
-            f"their metadata are new. Predictions and heatmaps are still those of the files before"
+            f"their metadata was updated. Predictions and heatmaps are those of the old files"
         )
     if result.broken:
         path, reason = result.broken[0]
         print(
             f"Note: the files of {counted(len(result.broken), 'sample')} can no longer be used, "
             f"such as "
-            f"{path} ({reason}); the samples stay"
+            f"{path} ({reason}); the samples are kept"
         )
     if result.changed:
         path, own, label = result.changed[0]
         print(
-            f"Note: {counted(len(result.changed), 'image has', 'images have')} another label "
-            f"here than where they are from, "
-            f"and keep it, such as {path}: {own!r}, there {label!r}"
+            f"Note: {counted(len(result.changed), 'image', 'images')} with another label in the "
+            f"dataset than in the folder: "
+            f"the dataset's is kept, such as {path}: {own!r}, in the folder {label!r}"
         )
     if result.removed:
         print(
-            f"Note: the files of {counted(len(result.removed), 'sample')} are gone, such as "
-            f"{result.removed[0]}; the samples stay. To delete them: dataset.delete_samples("
+            f"Note: the files of {counted(len(result.removed), 'sample')} do not exist, such as "
+            f"{result.removed[0]}; the samples are kept. To delete them: dataset.delete_samples("
             f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )
     tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
     if report := dataset.info[INFO_KEY]["report"]:
-        print(f"All of them are named in {report}")
+        print(f"The full list is in {report}")

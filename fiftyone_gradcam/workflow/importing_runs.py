@@ -111,13 +111,13 @@ def _check_source(folder: str | None, weights: str | None, key: str | None, choi
             )
         if any(choice is not None for choice in choices):
             raise ValueError(
-                "backbone, classes, label_field, image_size and resize are of weights=; an "
+                "backbone, classes, label_field, image_size and resize are only for weights=; an "
                 "exported run has its own. Leave them out"
             )
     elif folder is not None:
         raise ValueError("Pass folder= of an exported run or weights=, not both")
     elif key is None:
-        raise ValueError("Pass key=, the name of the run that the weights become")
+        raise ValueError("Pass key=, the key of the new run")
 
 
 def _imported(dataset: fo.Dataset, key: str, facts: dict, here: str) -> runs.Run:

@@ -89,7 +89,7 @@ def find_learning_rate(
     with alone_in(os.path.dirname(path)):
         draw_learning_rate_test(test, path, f"{dataset.name}: {recipe.backbone}")
     print(test)
-    print(f"The curve: {path}")
+    print(f"Plot: {path}")
     return test
 
 

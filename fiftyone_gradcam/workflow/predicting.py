@@ -40,7 +40,7 @@ from ..progress import (
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
-_KEPT = "What was predicted so far is kept: predict(..., resume=True) continues"
+_KEPT = "Predictions made so far are kept: predict(..., resume=True) continues"
 
 
 def _check(samples, run, weights=None, resize=None, **options) -> None:
@@ -145,7 +145,7 @@ def predict(
             a field exists or holds values of another run for other samples, if no image can be
             decoded, or if an argument is invalid
         FileNotFoundError: if the checkpoint of the run or the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
         StorageError: if a file cannot be written; the message names the file and the remedy
         CancelledError: if `progress` raised it. Predictions made so far are stored, and the info of
             the fields says for how many samples ("partial"); values that will replace those of
@@ -173,7 +173,7 @@ def predict(
     if resume:
         left = writer.resume()
         if len(left) < count:
-            print(f"{count - len(left)} of {count} images are done already, by {run.key!r}")
+            print(f"{count - len(left)} of {count} images already have values of {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
     images = images_for(run, paths, dataset)
     network = run.network(device, options.layer)
@@ -190,7 +190,7 @@ def predict(
             what = "predictions and heatmaps" if names and options.scale != "run" else "predictions"
             where = "now"
             if writer.replaces:
-                where = "that wait: the fields keep what they held until all are there"
+                where = "on disk: the fields keep their values until all new ones are computed"
             raise CancelledError(
                 f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
                 f"resume=True to continue"
@@ -215,9 +215,9 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
     for kind in ("label", "contrast"):
         if kind in writer.heatmap_fields:
             made, name = writer.maps.get(kind, 0), writer.heatmap_fields[kind]
-            why = "" if made == total else ", for samples whose label the classifier knows"
+            why = "" if made == total else ", for samples whose label is a class of the classifier"
             if kind == "contrast" and why:
-                why += " and does not predict"
+                why += " and differs from the prediction"
             print(f"{counted(made, 'heatmap')} in {name!r}{why}")
     for kind, count in writer.zero_maps.items():
         if kind.startswith(AGAINST):
@@ -237,8 +237,8 @@ def _tell_kept(
     kept = len(dataset.select(away).exists(prediction_field)) if away else 0
     if kept:
         print(
-            f"{kept} images whose files cannot be read now keep what this classifier said of them "
-            f"earlier, in {prediction_field!r}"
+            f"{kept} images whose files cannot be read now keep their earlier predictions by this "
+            f"classifier in {prediction_field!r}"
         )
 
 
@@ -268,7 +268,7 @@ def _heatmap_names(
         raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
-            f"{run.key!r} knows no class {unknown[0]!r}. "
+            f"{run.key!r} has no class {unknown[0]!r}. "
             f"{did_you_mean(unknown[0], run.classes)}Its classes: {some(run.classes)}"
         )
     return heatmap_names(heatmaps, classes, field, signed)

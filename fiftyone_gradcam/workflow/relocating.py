@@ -103,12 +103,12 @@ def relocate(
         )
     record_moved(dataset, old, new)
     write_paths(dataset, moved)
-    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples follow to {new}")
+    print(f"Dataset {dataset.name!r}: {len(moved)} of {len(known)} samples now have files in {new}")
     if missing:
-        print(f"Not at the new place: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
+        print(f"Not in the new folder: {counted(len(missing), 'file')}, such as {some(missing, 3)}")
     if different:
         print(
-            f"Another file, or one that is a sample already, is in the place of "
+            f"Different files, or files of other samples, are in the place of "
             f"{counted(len(different), 'file')}, such as {some(different, 3)}"
         )
     return Relocated(len(moved), missing, different)
@@ -141,8 +141,8 @@ def count_found(
 
 def likely_folder(samples: fo.core.collections.SampleCollection) -> str | None:
     """The deepest folder that contains all missing files; None if no file is missing."""
-    gone = [path for path in samples.values("filepath") if not os.path.exists(path)]
-    return os.path.commonpath([os.path.dirname(path) for path in gone]) if gone else None
+    missing = [path for path in samples.values("filepath") if not os.path.exists(path)]
+    return os.path.commonpath([os.path.dirname(path) for path in missing]) if missing else None
 
 
 def _below(samples: fo.core.collections.SampleCollection, old: str, new: str) -> list[Known]:

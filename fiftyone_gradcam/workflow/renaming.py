@@ -129,7 +129,7 @@ def _is_copy(paths: list[str], folder: str) -> bool:
 def _link_files(paths: list[str], folder: str) -> None:
     """Add files to another folder: as hard links where possible, otherwise as copies."""
     if not paths:
-        raise ValueError("The files of the run are gone. Train again with fine_tune()")
+        raise ValueError("The files of the run do not exist. Train again with fine_tune()")
     part = f"{os.path.dirname(folder)}{os.sep}.{os.path.basename(folder)}.part"
     shutil.rmtree(part, ignore_errors=True)  # from a rename that was killed
     try:

@@ -36,9 +36,9 @@ class _Repeat:
     """A training that repeats a run.
 
     Attributes:
-        key: of the new run
-        is_started: whether an earlier call started it, and left what is needed to resume it
-        is_over: whether it has been completed and recorded, too
+        key: key of the new run
+        is_started: whether an earlier call started the training and saved a state to resume it
+        is_over: whether the training is also complete and recorded
     """
 
     key: str
@@ -61,9 +61,9 @@ def retrain(
 
     The new run uses the recipe of the old one. It is trained on the samples tagged "train", except
     those that were excluded or marked unclear in a review. Both runs are compared on the same
-    samples with their current labels (see `compare_runs`). If a call was interrupted, the same call
-    resumes the training. If a run was trained on the same images and labels already, it is not
-    trained again, but compared.
+    samples with their current labels (see `compare_runs`). An interrupted training is resumed when
+    you call this again. If an earlier call already trained on the same images and labels, the runs
+    are only compared.
 
     Args:
         samples: a dataset, or the view that the run was trained on
@@ -93,7 +93,7 @@ def retrain(
     repeat = _find_repeat(samples, old, recipe, key, include_excluded)
     if repeat.is_over:
         new = runs.load_run(dataset, repeat.key)
-        print(f"Run {repeat.key!r} was trained on the labels as they are now")
+        print(f"Run {repeat.key!r} was already trained on the current labels")
     else:
         new = fine_tune(
             samples,
@@ -114,13 +114,13 @@ def retrain(
 def _find_repeat(
     samples: Samples, old: runs.Run, recipe: Recipe, key: str | None, include_excluded: bool
 ) -> _Repeat:
-    """The training that is to repeat a run: one that an earlier call started on the same images
-    and labels, or else a new one.
+    """Find a training of an earlier call on the same images and labels; otherwise, choose a new
+    key.
 
     Args:
-        samples, key, include_excluded: as `retrain` takes them
-        old: the run
-        recipe: its own
+        samples, key, include_excluded: see `retrain`
+        old: the run to repeat
+        recipe: recipe of the run
     """
     dataset = fields.root_dataset(samples)
     corrected = f"{old.key}_corrected"
@@ -140,17 +140,17 @@ def _find_repeat(
             course = Course.restored(state)
             is_over = course.epoch >= recipe.epochs or course.is_stale(recipe.early_stopping)
             return _Repeat(name, True, is_over)
-    return _Repeat(key)  # which is taken by another run: to train says so
+    return _Repeat(key)  # another run has this key, so fine_tune raises an error
 
 
 def _numbered(name: str) -> Iterator[str]:
-    """A name, and then with numbers behind it."""
+    """Yield a name, then the name with numbers: `name`, `name_2`, `name_3` ..."""
     yield name
     yield from (f"{name}_{number}" for number in count(2))
 
 
 def _state_of(dataset: fo.Dataset, key: str) -> dict | None:
-    """What a training has left to be resumed with; None of nothing, or if it cannot be read."""
+    """Load the training state of a key; None if there is none, or if it cannot be read."""
     if not run_files.can_resume(dataset, str(key)):
         return None
     try:
@@ -182,5 +182,5 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     if corrected:
         said.append(f"{counted(corrected, 'label was', 'labels were')} corrected")
     if out:
-        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or called unclear")
+        said.append(f"{counted(out, 'sample was', 'samples were')} excluded or marked unclear")
     return f"Since run {run.key!r} was trained, {' and '.join(said)}"

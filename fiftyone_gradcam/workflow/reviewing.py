@@ -116,7 +116,7 @@ def find_label_issues(
         ValueError: if there are fewer than two classes with five images, or if an argument is
             invalid
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
@@ -124,7 +124,7 @@ def find_label_issues(
     fields.check_writable(dataset, dict(zip(names, KINDS, strict=True)), overwrite)
     check_folds(folds)
     check_method(method, embeddings, probabilities, backbone, weights)
-    began, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
+    started, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
     known = list(fields.class_counts(labels))
     if probabilities is not None:
         probabilities = given_probabilities(probabilities, labels, known)
@@ -142,7 +142,7 @@ def find_label_issues(
         comparing, progress = shares_of(progress, *sizes_before(len(labels)))
         recipe = settled_for(samples, recipe, label_field, device, comparing)
     elif choices:
-        raise ValueError(f"{next(iter(choices))} is a choice of a training, and nothing is trained")
+        raise ValueError(f"{next(iter(choices))} is a training option, but nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
     ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
     way = Way(
@@ -155,18 +155,18 @@ def find_label_issues(
         device,
     )
     with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
-        looks = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
-        twins, group = twins_of(equal_files(paths), looks.kinds())
-        readable = [label if ok else None for label, ok in zip(labels, looks.usable(), strict=True)]
+        info = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
+        twins, group = twins_of(equal_files(paths), info.kinds())
+        readable = [label if ok else None for label, ok in zip(labels, info.usable(), strict=True)]
         classes, too_few = _check_classes(readable, group)
         targets = class_indexes(readable, classes)
         places = np.flatnonzero(targets >= 0)
         columns = [known.index(label) for label in classes]
-        verdict = judge(dataset, looks, places, targets[places], group, way, columns, report)
+        verdict = judge(dataset, info, places, targets[places], group, way, columns, report)
     issues = issues_of(
-        labels, readable, classes, places, verdict, looks.features, twins, group, looks.poor()
+        labels, readable, classes, places, verdict, info.features, twins, group, info.poor()
     )
-    away = {ids[i] for i, error in looks.failures.items() if is_away(error)}
+    away = {ids[i] for i, error in info.failures.items() if is_away(error)}
     judged = {place: row for row, place in enumerate(places.tolist())}
     unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
     decided = reviews.vouched(dataset, label_field)
@@ -178,12 +178,12 @@ def find_label_issues(
     facts = basis_of_issues(
         *(dataset, label_field, quality_field),
         {ids[place]: labels[place] for place in judged},
-        *(began, mixed),
+        *(started, mixed),
     )
     facts |= {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
-    tell_failures(looks.failures)
+    tell_failures(info.failures)
     _tell(noted, left_out, dataset.select(list(away)), quality_field)
     return views.label_issues(samples, quality_field)
 
@@ -197,7 +197,7 @@ def _check_classes(
         counts = fields.class_counts(list(labels))
         present = ", ".join(f"{label!r} ({count})" for label, count in counts.items()) or "none"
         raise ValueError(
-            f"Label issues need at least two classes with five images each that differ; there are: "
+            f"Label issues need at least two classes with five different images each; there are: "
             f"{present}"
         )
     return classes, too_few
@@ -213,7 +213,7 @@ def _tell(
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]
-        print(f"Too few images that differ to judge: {some(few)}")
+        print(f"Too few different images to judge: {some(few)}")
     print(in_words(noted))
     for pair in noted["pairs"][:5]:
         if round(pair["count"]):

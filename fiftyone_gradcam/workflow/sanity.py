@@ -60,7 +60,7 @@ def sanity_check(
         ValueError: if an option is invalid, there are fewer than two classes, or no image can be
             decoded
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     for name, value, least in (("images", images, 2), ("steps", steps, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -83,14 +83,14 @@ def sanity_check(
         files, recipe.image_size, CACHE_BYTES, resize=recipe.resize, decode_options=options
     )
     data = Labelled(pictures, indexes[chosen])
-    with reporting(progress, f"Learning {len(files)} images by heart") as report:
+    with reporting(progress, f"Memorizing {len(files)} images") as report:
         found = overfit(
             recipe,
             len(classes),
             data,
             steps,
             device,
-            lambda done, total: report(done, total, "Learning by heart"),
+            lambda done, total: report(done, total, "Memorizing"),
         )
     tell_failures(data.images.failures)
     print(found)

@@ -63,7 +63,7 @@ def save_views(
     ]
     if taken and not overwrite:
         raise ValueError(
-            f"A view {taken[0]!r} of {dataset.name!r} was saved by somebody else. Rename it, or "
+            f"A view {taken[0]!r} of {dataset.name!r} was not saved by save_views. Rename it, or "
             f"pass overwrite=True to replace it"
         )
     for name, (view, words) in made.items():
@@ -101,12 +101,12 @@ def _views(
     if label_field in fields.label_fields(dataset):
         yield from _by_label(dataset, samples, prediction_field, label_field)
     least = samples.exists(f"{prediction_field}.margin").sort_by(f"{prediction_field}.margin")
-    yield "least certain", (least.limit(COUNT), "the two best classes are about as probable")
+    yield "least certain", (least.limit(COUNT), "the two best classes are almost equally probable")
 
 
 def _by_label(dataset, samples, name: str, label_field: str) -> Iterator:
     wrong = views.mistakes(samples, name)
-    yield "confident mistakes", (wrong, "predicted otherwise than labeled, most confident first")
+    yield "confident mistakes", (wrong, "predictions that differ from the label, confident first")
     known = samples.distinct(fields.label_path(dataset, label_field))
     for label in [x for x in known if x][:MOST_CLASSES]:
         for verb, word in ((views.lowest_scores, "lowest"), (views.highest_scores, "highest")):

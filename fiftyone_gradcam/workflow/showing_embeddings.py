@@ -20,7 +20,7 @@ from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 from .embedding import embeddings_by, network_of, words_of
 
-WITHOUT = "there is nothing to see the images with"
+WITHOUT = "embeddings cannot be computed"
 SIGNATURE = "(gradcam)"  # suffix of the description of a layout that this module made
 
 
@@ -81,7 +81,7 @@ def show_embeddings(
         ValueError: if there is no such run, backbone or method, if fewer than three images can be
             decoded, or if the key exists
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
         ImportError: if `method` is "umap" and umap-learn is not installed
     """
     samples = fields.whole(samples)
@@ -90,7 +90,7 @@ def show_embeddings(
     check_one_source(embeddings, run_or_backbone=run_or_backbone, weights=weights, resize=resize)
     given = {"method": method, "seed": seed, "weights": weights, "resize": resize}
     method = pick_method(method, len(samples))
-    rests_on = _samples_now(samples)  # before they are seen: some may be added meanwhile
+    rests_on = _samples_now(samples)  # before the pass, as samples may be added during it
     if embeddings is None:
         network, run = _network(samples, run_or_backbone, weights, resize, device)
         found, of = embeddings_by(samples, network, run, progress), words_of(network, run)
@@ -113,7 +113,7 @@ def show_embeddings(
     view = samples if len(ids) == len(samples) else dataset.select(ids, ordered=True)
     results = _store(view, ids, points, brain_key, f"{of}, {method} {SIGNATURE}", rests_on)
     print(
-        f"{counted(len(there), 'image')} laid out by {method} of {of}: {brain_key!r} in the "
+        f"{counted(len(there), 'image')} in a {method} layout by {of}: {brain_key!r} in the "
         f"Embeddings panel"
     )
     return results
@@ -136,8 +136,8 @@ def _network(
     backbone, weights = pick_backbone(dataset, None, weights, WITHOUT)
     if weights == "none":
         raise ValueError(
-            f"{dataset.name!r} has no run, and there are no pretrained weights to see the images "
-            f"with. Call fine_tune() first, or pass a backbone and weights= with a file"
+            f"{dataset.name!r} has no run, and no pretrained weights are available. Call "
+            f"fine_tune() first, or pass a backbone and weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=backbone, weights=weights, **chosen).shown_by("crop")
@@ -145,15 +145,16 @@ def _network(
 
 
 def _samples_now(samples: fo.core.collections.SampleCollection) -> dict:
-    """Which samples there are, for a layout of all of them."""
-    if getattr(samples, "_stages", None):  # the App's "entire dataset" is a view without any
+    """Digest of the current samples, for a layout of all of them; empty for a view."""
+    if getattr(samples, "_stages", None):  # the whole dataset may be a view without stages
         return {}
     dataset = fields.root_dataset(samples)
     return {"samples": Snapshot(dataset, default_label_field(dataset)).samples()}
 
 
 def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
-    """Which training of a run sees the images; what becomes of other datasets' is not known."""
+    """Key and version of the run; empty if it belongs to another dataset, whose changes are not
+    known."""
     is_own = isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained)
     if not is_own or run.dataset_name != dataset.name:
         return {}
@@ -202,7 +203,7 @@ def _store(
         points: (N, 2)
         key: key of the brain run
         of: description in the Embeddings panel
-        rests_on: what `fiftyone_gradcam.dataset.freshness` compares with the present state
+        rests_on: facts that `fiftyone_gradcam.dataset.freshness` compares with the current state
     """
     from fiftyone.brain.visualization import ManualVisualizationConfig, VisualizationResults
 

@@ -80,13 +80,13 @@ def split(
     Raises:
         ValueError: if the fractions are invalid, no sample has a label, or a field does not exist
         FileNotFoundError, ConnectionError: if the weights file does not exist, or ImageNet weights
-            are neither cached nor can be downloaded
+            are not cached and cannot be downloaded
     """
     if folds is not None:
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
             raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
         if fractions != "default":
-            raise ValueError("Give fractions or folds, not both: folds are of equal size")
+            raise ValueError("Pass fractions or folds, not both: folds have equal sizes")
     elif isinstance(fractions, str):
         fractions = find_recipe(fractions).fractions
     if folds is None:
@@ -102,7 +102,7 @@ def split(
     elif embeddings is not None:
         check_one_source(embeddings, backbone, weights)
         raise ValueError(
-            f"embeddings tell near duplicates: pass groups={NEAR!r} with them, or leave them out"
+            f"embeddings only find near duplicates: pass groups={NEAR!r} too, or leave them out"
         )
     else:
         together = None if groups is None else _groups(samples, groups)
@@ -144,7 +144,7 @@ def split_if_none(
             f"Training needs at least two classes in {label_field!r}; the {len(samples)} samples "
             f"have {', '.join(map(repr, sizes)) or 'no labels'}"
         )
-    print(f"{samples.name!r} is not split yet: it is split into train, val and test first")
+    print(f"{samples.name!r} has no split yet: it is split into train, val and test first")
     return split(samples, recipe if isinstance(recipe, str) else "default", label_field)
 
 
@@ -163,8 +163,8 @@ def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
     small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
     if are_counts(fractions) and small:
         print(
-            f"Classes with fewer than the {asked:g} images that are asked for are split in the "
-            f"same proportions: {some(small)}"
+            f"Classes with fewer images than the {asked:g} requested are split in the same "
+            f"proportions: {some(small)}"
         )
 
 
@@ -191,9 +191,9 @@ def _twins(
     """Return a group number for each sample, which near duplicates share."""
     dataset = fields.root_dataset(samples)
     ids, paths = fields.whole(samples).values(["id", "filepath"])
-    looks = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
+    features = appearance_of(dataset, ids, paths, backbone, weights, embeddings, device, progress)
     equal: dict[str | None, int] = {}
-    pairs = near_pairs(looks)
+    pairs = near_pairs(features)
     for place, digest in enumerate(equal_files(paths)):
         if digest is not None:
             pairs.append((equal.setdefault(digest, place), place))
@@ -218,7 +218,7 @@ def _groups(samples: fo.core.collections.SampleCollection, groups: str) -> list:
     unfit = [x for x in found if x is not None and not isinstance(x, str | int | float)]
     if unfit:
         raise ValueError(
-            f"Field {groups!r} cannot part samples: it holds {type(unfit[0]).__name__}s. Name one "
-            f"that holds a text or a number, such as {groups}.label"
+            f"Field {groups!r} cannot define groups: it has {type(unfit[0]).__name__} values. Pass "
+            f"a field of strings or numbers, such as {groups}.label"
         )
     return found

@@ -111,7 +111,7 @@ def fine_tune(
         ValueError: if an option is invalid, the key exists, the samples are split but none is
             tagged "train", there are fewer than two classes, or there is no training to resume
         FileNotFoundError: if the weights file does not exist
-        ConnectionError: if ImageNet weights are neither cached nor can be downloaded
+        ConnectionError: if ImageNet weights are not cached and cannot be downloaded
         CancelledError: if `progress` raised it; the best weights so far are recorded as the run,
             and `resume=True` continues the training
     """
@@ -183,7 +183,7 @@ def _settled(
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
-        with reporting(progress, "Comparing ways to make images square") as report:
+        with reporting(progress, "Comparing ways to resize images") as report:
             recipe = settle_resize(
                 recipe, images.paths, train_set.labels, device, images.decode_options, report
             )
@@ -204,7 +204,7 @@ def _kept(state_path: str, key: str) -> str:
     """Describe how to resume a training that ended with an error; empty if there is no state."""
     if not os.path.exists(state_path):
         return ""
-    return f"What was trained is kept: fine_tune(..., {key!r}, resume=True) resumes it"
+    return f"The training state is kept: fine_tune(..., {key!r}, resume=True) resumes it"
 
 
 def _make_watch(
@@ -234,15 +234,15 @@ def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
-            "The new layers alone did best on val; what came after them did not help. The recipe "
-            "'linear-probe' may do as well in a fraction of the time"
+            "The new layers alone were best on val; training the other layers did not help. The "
+            "recipe 'linear-probe' may be as good in a fraction of the time"
         )
     for finding in findings:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:
-        print(f"How the focus moved: {run.watch['strip']}")
+        print(f"How the heatmaps changed: {run.watch['strip']}")
     if cancelled:
-        raise CancelledError(f"Cancelled: the best so far is kept as {run}. It can be resumed")
+        raise CancelledError(f"Cancelled: the best weights are kept as {run}. It can be resumed")
 
 
 def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
@@ -254,8 +254,8 @@ def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
     hidden = train_set.images.hidden_share()
     if hidden > 0.2:
         print(
-            f"The network sees the central square alone: {hidden:.0%} of the images' area lies "
-            f"outside it. resize='squash' or 'letterbox' shows all"
+            f"The network sees only the central square: {hidden:.0%} of the images' area is "
+            f"outside it. resize='squash' or 'letterbox' uses the whole image"
         )
 
 

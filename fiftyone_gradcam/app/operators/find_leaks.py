@@ -39,8 +39,8 @@ class FindLeaks(Verb):
         if not count:
             return {"summary": "No image is in two splits"}
         return {
-            "summary": f"{counted(count, 'image has', 'images have')} a twin in another "
-            f"split; twins are shown side by side. To fix this, split the whole dataset "
+            "summary": f"{counted(count, 'image has', 'images have')} a duplicate in another "
+            "split; duplicates are shown side by side. To fix this, split the whole dataset "
             "again and keep near duplicates together",
             "view": view_as_text(result),
             "fields": ["leak", "tags"],  # the tags show the splits

@@ -156,7 +156,7 @@ class ImportFolders(Verb):
         )
         summary += f" ({', '.join(parts)})" if parts else ""
         if left_out:
-            summary += f"; files left out: {left_out}. All of them are named in {info['report']}"
+            summary += f"; files left out: {left_out}. The full list is in {info['report']}"
         return {"summary": summary, "dataset": result.name}
 
 
