@@ -55,7 +55,7 @@ def test_it_learns_keeps_the_best_and_repeats_itself(digits):
         assert (a.train_loss, a.val_loss) == pytest.approx((b.train_loss, b.val_loss), rel=1e-4)
     other = train(recipe(seed=1), 3, *digits, device="cpu")
     assert other.history[0].train_loss != pytest.approx(first.history[0].train_loss, rel=1e-4)
-    assert [done for done, _, epoch in steps if epoch] == [120, 240, 360, 480]
+    assert [done for done, _, epoch in steps if epoch] == [300, 600, 900, 1200]  # 90 x 3 + 30
     assert steps[-1][:2] == (480, 480)
     assert not first.model.training
     row = first.history[1]

@@ -182,7 +182,7 @@ class Learner:
             raise ValueError(
                 f"{self.backbone.name} cannot see images of image_size={side!r} pixels ({error}). "
                 f"Pass a larger one: it was made for {self.backbone.image_size}"
-            ) from error
+            ) from None
 
     def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):
         """Do one training step.

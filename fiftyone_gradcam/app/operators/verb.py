@@ -151,7 +151,7 @@ class Verb(foo.Operator):
         try:
             return self.arguments(ctx)
         except KeyError as error:
-            raise ValueError(f"{self.label} needs the parameter {error.args[0]!r}") from error
+            raise ValueError(f"{self.label} needs the parameter {error.args[0]!r}") from None
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add the fields of the form."""
