@@ -63,12 +63,12 @@ def test_an_import_is_about_no_dataset_that_is_open(dataset):
 def test_the_box_of_an_import_is_answered_without_a_dataset(service, submit):  # noqa: F811
     job = submit("import_folders", runs=True, path="/x")
     look, cancel = (foo.get_operator(URI + x) for x in ("import_state", "cancel_import"))
-    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.25, label="Reading files"))
+    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.25, label="Reading"))
     found = look.execute(request("import_state", None, job=job.id))
     assert (found["state"], found["progress"], found["message"]) == (
         "running",
         0.25,
-        "Reading files",
+        "Reading",
     )
     assert (found["has_ended"], found["dataset"]) == (False, None)
     assert cancel.execute(request("cancel_import", None, job=job.id))["state"] == "cancelling"

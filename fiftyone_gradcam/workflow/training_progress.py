@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..dataset.live import LiveTraining
 from ..progress import CancelledError, Progress, Report, shares_of
 from ..training.history import Epoch, Hooks, Trained
@@ -21,7 +23,10 @@ def steps_of(
 ) -> tuple[Progress, ...]:
     """Return the progress of comparing resize methods, of training, and of saving the run."""
     recipe = recipe.settled(train_set.labels)
-    work = work_of(recipe, len(train_set), len(val_set) if val_set else 0)
+    counts = np.bincount(train_set.labels)
+    if recipe.images_per_class is not None:
+        counts = np.minimum(counts, recipe.images_per_class)
+    work = work_of(recipe, int(counts.sum()), len(val_set) if val_set else 0)
     compared, learned = comparison_work(recipe, train_set.labels), work.once
     learned += recipe.epochs * work.epoch
     return shares_of(progress, compared, learned, SAVING * (compared + learned))
