@@ -4,6 +4,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
+from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, ExecutionResult
 from test_job_states import service, submit  # noqa: F401 (fixtures)
 
@@ -21,7 +22,10 @@ def dataset(name):
 
 @pytest.fixture
 def other(name):
-    return fo.Dataset(f"{name} other")
+    other = fo.Dataset(f"{name} other")
+    other.add_sample(fo.Sample("/b.png"))
+    yield other
+    other.delete()
 
 
 def request(operator: str, dataset, **params) -> ExecutionContext:
@@ -38,7 +42,7 @@ def properties(operator: str, dataset, **params) -> dict:
 def test_a_form_refuses_another_dataset_and_names_both(dataset, other, operator):
     field = properties(operator, dataset)[OPENED_FOR]
     assert field.default == str(dataset._doc.id)
-    assert field.view.name == "HiddenView"
+    assert isinstance(field.view, types.HiddenView)
     # The App opens another dataset under it.
     kept = {OPENED_FOR: field.default}
     (refused,) = properties(operator, other, **kept).values()

@@ -29,7 +29,7 @@
   }
 
   function isFormOpen() {
-    return [...document.querySelectorAll("[role=dialog]")].some((x) => x.offsetParent || x.getClientRects().length);
+    return [...document.querySelectorAll("[role=dialog], [data-cy=operators-prompt-modal]")].some((x) => x.offsetParent || x.getClientRects().length);
   }
 
   // The box, which is drawn again with each look.
@@ -87,7 +87,7 @@
 
   // Says what has come of an import, and opens the dataset. A form that is open is about another
   // one: it stays, and the person opens the new dataset later.
-  function finish(box, job, found, close) {
+  async function finish(box, job, found, close) {
     const words = found.label ? `${found.label} · ${found.state}` : "Import";
     const show = (buttons, more) =>
       draw(box, words, `${found.message || found.error || ""}${more || ""}`, null, buttons, COLORS[found.state]);
@@ -97,6 +97,8 @@
       show([closing]);
       window.__foo__.executeOperator(`${OWNER}/follow_job`, { job });
     };
+    // The form of the import itself may close a moment after a short import has ended.
+    for (let n = 0; n < 4 && isFormOpen(); n++) await new Promise((resolve) => setTimeout(resolve, LOOK));
     if (!isFormOpen()) return open();
     const opening = button("Open the dataset", true, open);
     show([closing], ". It can be opened when the form is closed");
