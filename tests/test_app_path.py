@@ -94,7 +94,7 @@ def to_the_panel(app, folder) -> Clicks:
     app.dialog.wait_for(state="detached")
     assert "some digits: 36 images in 3 classes" in box.inner_text()
     app.screenshot("60 outcome")
-    box.get_by_role("button", name="Close").click()  # nobody has to
+    box.get_by_role("button", name="Close").click()  # or click elsewhere
     box.wait_for(state="detached")
     return person
 

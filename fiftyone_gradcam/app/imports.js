@@ -7,6 +7,8 @@
   const { Operator, OperatorConfig, registerOperator } = window.__foo__;
   const OWNER = "@gradcam/classifier";
   const KEPT = "gradcam-import"; // the import that a page that is loaded again follows
+  const BELOW_FORMS = 1200; // z-index: the box must not hide the button of a form
+  const READ = 3000; // ms; whoever clicks elsewhere after them has read the outcome
   const LOOK = 500; // ms from one look at the job to the next
   const COLORS = { completed: "#2e7d32", failed: "#c62828", lost: "#c62828", cancelled: "#ef6c00" };
   let current = null;
@@ -49,7 +51,7 @@
   async function follow(job) {
     if (current) current.remove();
     const box = current = make("div", {
-      position: "fixed", left: "50%", bottom: "24px", transform: "translateX(-50%)", zIndex: 100000,
+      position: "fixed", left: "50%", bottom: "24px", transform: "translateX(-50%)", zIndex: BELOW_FORMS,
       width: "min(680px, calc(100vw - 48px))", boxSizing: "border-box", display: "flex", gap: "12px",
       alignItems: "center", padding: "12px 16px", borderRadius: "4px", fontSize: "14px", lineHeight: "1.35",
       background: "var(--fo-palette-background-level1, #333)", color: "var(--fo-palette-text-primary, #fff)",
@@ -76,13 +78,25 @@
       if (found.has_ended || !found.state) break; // its end, or there is no such job any more
       const left = found.left ? ` · about ${found.left} left` : "";
       const buttons = found.state === "cancelling" ? [] : [cancel];
-      draw(box, `${found.label} · ${Math.round(100 * found.progress)}%${left}`, found.message, found.progress, buttons);
+      draw(box, `${found.label} · ${Math.round(100 * found.progress)}%${left}`, found.message || "Starting", found.progress, buttons);
       await new Promise((resolve) => setTimeout(resolve, LOOK));
     }
     sessionStorage.removeItem(KEPT);
     if (!isShown()) return;
     box.dataset.state = found.state || "gone";
     finish(box, job, found, close);
+  }
+
+  // Closes the box when the person goes on to work: it lies over the lowest tiles.
+  function closeAtWork(box, close) {
+    setTimeout(() => {
+      const listen = (event) => {
+        if (box.contains(event.target)) return;
+        document.removeEventListener("pointerdown", listen, true);
+        close();
+      };
+      document.addEventListener("pointerdown", listen, true);
+    }, READ);
   }
 
   // Says what has come of an import, and opens the dataset. A form that is open is about another
@@ -95,6 +109,7 @@
     if (found.state !== "completed" || !found.dataset) return show([closing]);
     const open = () => {
       show([closing]);
+      closeAtWork(box, close);
       window.__foo__.executeOperator(`${OWNER}/follow_job`, { job });
     };
     // The form of the import itself may close a moment after a short import has ended.
