@@ -36,11 +36,15 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def tabs(browser):
-    """The module's tabs, the one in use last: a browser reads the App's code once for each."""
+def tabs(browser, app_server):
+    """The module's tabs, the one in use last: a browser reads the App's code once for all.
+
+    Another tab stays open, or the process of the App's pages would end between two of them.
+    """
     from browser import VIEWPORT
 
     with browser.new_context(viewport=VIEWPORT) as context:
+        context.new_page().goto(f"{app_server[1]}fiftyone")
         yield context, []
 
 

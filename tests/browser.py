@@ -40,6 +40,29 @@ STILL = """
     const add = () => document.documentElement.append(style)
     document.documentElement ? add() : addEventListener("DOMContentLoaded", add)
 """
+# What reaches beyond the box in which the panel scrolls, but for tables in boxes of their own.
+SIDEWAYS = """() => {
+    const scrolls = (x) => ['auto', 'scroll'].includes(getComputedStyle(x).overflowX)
+    let box = [...document.querySelectorAll('[role=tab]')].find((x) => x.innerText === 'Steps')
+    do box = box.parentElement
+    while (!scrolls(box) || box.clientHeight < 300)
+    const right = box.getBoundingClientRect().right + 1
+    const isInOwnBox = (x) => {
+        for (x = x.parentElement; x !== box; x = x.parentElement)
+            if (scrolls(x) && x.querySelector('table')) return true
+        return false
+    }
+    const beyond = [...box.querySelectorAll('*')].filter((x) => {
+        const place = x.getBoundingClientRect()
+        return place.width && place.right > right && !isInOwnBox(x)
+    })
+    const page = document.documentElement
+    return [
+        ...beyond.map((x) => `${x.tagName} ${x.innerText || x.className}`.slice(0, 80)),
+        ...(box.scrollWidth > box.clientWidth ? [`panel: ${box.scrollWidth}`] : []),
+        ...(page.scrollWidth > page.clientWidth ? [`page: ${page.scrollWidth}`] : []),
+    ]
+}"""
 SEEN = "fiftyone-enterprise-tooltip-seen"  # an advertisement that covers the grid at first
 ARGUMENTS = [
     "--no-sandbox",
@@ -48,6 +71,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--process-per-site",  # so that what has read the App's code once is used for the next page
 ]
 
 
@@ -252,6 +276,10 @@ class AppPage:
     def click(self, name: str) -> None:
         """Click a button by its label."""
         self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def sideways(self) -> list[str]:
+        """What is cut off at the right of the panel, or of the page; empty if nothing is."""
+        return self.page.evaluate(SIDEWAYS)
 
     def still_box(self, element, seconds: float = 30) -> dict[str, float]:
         """Where an element is, once it has stopped moving: a plot is drawn in several steps."""

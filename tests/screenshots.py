@@ -19,7 +19,7 @@ os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195
 VIEWPORT = {"width": 1500, "height": 860}
-MOST_WIDE = 1200  # pixels of a picture that a function writes
+MOST_WIDE = 1000  # pixels of a picture that a function writes
 SETTLED = 4000  # ms until photos and heatmaps are painted
 
 
@@ -113,7 +113,7 @@ def save(picture, name: str) -> None:
     """Write a picture no wider than a page shows it."""
     picture = picture.convert("RGB")
     picture.thumbnail((MOST_WIDE, MOST_WIDE))
-    picture.save(TARGET / f"{name}.jpg", quality=82, optimize=True)
+    picture.save(TARGET / f"{name}.jpg", quality=78, optimize=True)
 
 
 if __name__ == "__main__":

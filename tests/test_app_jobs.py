@@ -4,7 +4,7 @@ import re
 
 import fiftyone as fo
 import pytest
-from conftest import HOME, QUICK, kill_worker, save_digits
+from conftest import HOME, QUICK, kill_worker, pausing, save_digits
 from serving import free_port, launch, until
 
 import fiftyone_gradcam as fg
@@ -52,13 +52,17 @@ def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(a
     app.screenshot("21 curve")
 
     # Another tab finds it running, and one of another server.
-    find_running(app, dataset)
-    app.screenshot("22 another tab")
-    app.page.goto("about:blank")
-    session.close()
-    again = launch(HOME, dataset, port)
-    find_running(app, dataset)
-    app.errors.clear()  # of the time without a server
+    with pausing(job_of(dataset, "story")):
+        find_running(app, dataset)
+        app.screenshot("22 another tab")
+        app.page.goto("about:blank")
+        session.close()
+        again = launch(HOME, dataset, port)
+        find_running(app, dataset)
+        app.errors.clear()  # of the time without a server
+        app.wait_for_points(beyond=0)
+        done = app.points()
+    app.wait_for_points(beyond=done)  # it goes on
     app.wait_for_text("left")
     app.screenshot("23 another server")
 

@@ -161,7 +161,63 @@ def test_scores(app, dataset, known, shows):
     shows(known.ordered(own, known.label_score))
     app.page.get_by_text(re.compile("^Scores of .*onerror")).first.wait_for()
     app.screenshot("scores of a class")
+    for name in ("Steps", "Review", "Runs", "Scores"):
+        app.tab(name)
+        app.page.get_by_role("tab", name=name, selected=True).wait_for()
+        if name == "Steps":
+            app.click("All actions")
+            app.page.get_by_role("button", name="Hide all actions").wait_for()
+        if name == "Scores":
+            app.page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+        until(lambda: app.sideways() == [])
     assert app.page.title() != "hit"
+
+
+def held_back(app, *methods: str):
+    """Answers of the panel to some events, which the browser gets when the test lets it."""
+    held = []
+
+    def hold(route) -> None:
+        given = (route.request.post_data_json or {}).get("params") or {}
+        if given.get("__method__") in methods:
+            held.append((given["__method__"], route, route.fetch()))
+        else:
+            route.continue_()
+
+    app.page.route("**/operators/execute", hold)
+    return held
+
+
+def choose_quickly(app, label: str, option: str, held: list, method: str) -> None:
+    """Choose from a list, and wait until the server has answered; the browser waits longer."""
+    app.page.get_by_text(label, exact=True).last.locator(
+        "xpath=following::*[@role='combobox'][1]"
+    ).click()
+    app.page.get_by_role("option", name=option, exact=True).click()
+    app.page.get_by_role("listbox").wait_for(state="detached")
+    end = time.monotonic() + 30
+    while method not in [one[0] for one in held]:
+        assert time.monotonic() < end, held
+        app.page.wait_for_timeout(30)
+
+
+def test_choices_that_are_made_before_the_answer_to_the_one_before(app, dataset, known):
+    open_tab(app, dataset, "Evaluate", 1100)
+    until(lambda: app.sideways() == [])
+    held = held_back(app, "on_prediction_field", "on_order")
+    choose_quickly(app, "Predictions", "second", held, "on_prediction_field")
+    choose_quickly(app, "Classes", "by name", held, "on_order")
+    for _, route, answer in held:
+        route.fulfill(response=answer)
+    app.page.unroute_all()
+    accuracy = accuracy_score(list(known.labels), list(known.second))
+    assert accuracy != accuracy_score(list(known.labels), list(known.found))
+    app.wait_for_text(re.compile(rf"^Accuracy {100 * accuracy:.1f}%"))
+    app.wait_for_text("Classes, by name (20 of 24)")
+    rows = known.rows(known.second)
+    for name, cells in zip(known.names[:20], read_table(app, 1, 20), strict=True):
+        assert cells[-3] == percents(rows[name][1])[0], name
+    app.screenshot("quick choices")
 
 
 def percents(*shares: float) -> list[str]:

@@ -1,12 +1,11 @@
 """Files of features that are damaged, cut off or many; and numbers of any size."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forking import Python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept import CLOSE, counting, folder_of, fresh_of, kept_of
@@ -38,9 +37,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_writer_that_was_killed_leaves_nothing_that_is_read(dataset):
     run = make_run(dataset, "a")
     folder = Path(folder_of(dataset, run))
-    home = Path(feature_files.__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=home, check=False)
-    assert done.returncode == -signal.SIGKILL
+    child = Python(KILLED, str(folder))
+    printed = child.communicate(timeout=120)
+    assert child.returncode == -signal.SIGKILL, printed
     assert [path.suffix for path in folder.iterdir()] == [".part"]
     found = kept_of(dataset, run)
     assert found == pytest.approx(fresh_of(dataset, run), **CLOSE)
@@ -67,10 +66,8 @@ print("computed", len(seen), repr(float(found.sum())), flush=True)
 def test_of_two_processes_one_computes_and_the_other_waits_and_reads(dataset):
     make_run(dataset, "a")
     dataset.persistent = True  # for another process
-    home = Path(feature_files.__file__).parents[2]
-    given = [sys.executable, "-c", SECOND, dataset.name]
     with writing(dataset):
-        child = subprocess.Popen(given, cwd=home, stdout=subprocess.PIPE, text=True)
+        child = Python(SECOND, dataset.name)
         while child.stdout.readline() != "ready\n":
             assert child.poll() is None
         own = fg.compute_embeddings(dataset, "a", progress=False)

@@ -134,6 +134,27 @@ def test_a_click_that_chooses_a_class_does_not_undo_a_choice(scored):
     assert browser.state["bar_classes"] == one_by_one.state["bar_classes"]
 
 
+@pytest.mark.parametrize("tab", ["jobs", "review", "runs", "evaluate", "scores"])
+def test_texts_are_not_hidden_by_values_of_their_name(scored, tab):
+    """FiftyOne shows what the state has under the name of a text in the place of the text."""
+    browser = Browser(scored, tab)
+    if tab == "review":
+        browser.receive(browser.send("on_buttons"))
+    if tab == "evaluate":
+        browser.receive(browser.send("on_other", value="second"))
+    messages = browser.send("on_refresh")
+    browser.receive(messages)
+    (output,) = [m["params"] for m in messages if m["operator_uri"].endswith("show_panel_output")]
+    texts = {
+        name: part["default"]
+        for name, part in output["output"]["type"]["properties"].items()
+        if (part.get("view") or {}).get("name") == "MarkdownView"
+    }
+    assert texts
+    for name, text in texts.items():
+        assert browser.state.get(name) in (None, text)
+
+
 def test_pages_do_not_get_each_others_values(scored):
     one, other = Browser(scored, "evaluate"), Browser(scored, "evaluate")
     one.send("on_part", value="val")
@@ -219,3 +240,25 @@ def test_nobody_waits_for_a_look_that_takes_long(scored, monkeypatch):
     # What it draws is the tab that is open by then.
     (output,) = [m["params"] for m in late if m["operator_uri"].endswith("show_panel_output")]
     assert "evaluation_words" in str(output)
+
+
+def test_tabs_count_nothing_that_was_counted_before(scored, monkeypatch):
+    browser = Browser(scored, "jobs")
+    browser.receive(browser.send("on_tick"))
+    calls = []
+    aggregate = type(scored._sample_collection).aggregate
+
+    def counting(self, *args, **options):
+        calls.append(args)
+        return aggregate(self, *args, **options)
+
+    monkeypatch.setattr(type(scored._sample_collection), "aggregate", counting)
+    for event in ({"__method__": "on_tab", "value": "evaluate"}, {"__method__": "on_refresh"}):
+        browser.receive(browser.send(event.pop("__method__"), **event))
+    assert calls == []
+    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    sample = scored.first()
+    sample["note"] = "changed"
+    sample.save()
+    browser.receive(browser.send("on_refresh"))
+    assert calls != []

@@ -1,16 +1,14 @@
 """Decisions about labels: stored at once, undone exactly, kept by whatever happens to a dataset."""
 
 import csv
-import os
 import re
 import signal
-import subprocess
-import sys
 
 import fiftyone as fo
 import numpy as np
 import pytest
-from conftest import REPOSITORY, save_digits
+from conftest import save_digits
+from forking import Python
 from reviewable import at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
@@ -139,9 +137,9 @@ fg.review(dataset.limit(1), "accept")
 fg.review(dataset.skip(1).limit(1), "keep")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = Python(code)
+    printed = child.communicate(timeout=120)
+    assert child.returncode == -signal.SIGKILL, printed
     dataset.reload()
     assert [(x.decision, x.new_label) for x in fg.list_reviews(dataset)] == [
         ("accept", "dog"),

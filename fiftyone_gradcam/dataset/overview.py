@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 import fiftyone as fo
 
+from .cached import cached, state_of
 from .evaluation import prediction_fields
 from .fields import classification_fields, field_info, is_owned, path_in
 from .files import FEATURES, dataset_folder
 from .label_totals import label_issues_info
 from .review_queue import is_open
-from .review_state import REVIEW, columns_of, default_label_field
+from .review_state import REVIEW, Columns, columns_of, default_label_field
 from .reviews import LEFT_OUT
 from .runs import list_runs, trained_at
 
@@ -83,7 +84,8 @@ def overview(dataset: fo.Dataset) -> Overview:
     label_field = _label_field(dataset)
     runs = {key: trained_at(dataset, key) for key in list_runs(dataset)}
     fields = prediction_fields(dataset)
-    counted = _counted(dataset, label_field, fields)
+    key, state = ("overview", label_field, *fields), state_of(dataset)
+    counted = cached(dataset, key, lambda: _counted(dataset, label_field, fields), state)
     predicted = {}
     for name in fields:
         info = field_info(dataset, name)
@@ -98,7 +100,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         runs=runs,
         predicted=predicted,
         has_features=has_features(dataset),
-        **_reviewed(dataset, label_field, newest),
+        **_reviewed(dataset, label_field, newest, state),
     )
 
 
@@ -138,16 +140,27 @@ def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]
     }
 
 
-def _reviewed(dataset: fo.Dataset, label_field: str | None, newest: str | None) -> dict:
+def _reviewed(
+    dataset: fo.Dataset, label_field: str | None, newest: str | None, state: tuple
+) -> dict:
     """Return the values of `Overview` that concern checked and reviewed labels."""
     found: dict = {}
     if label_field is None:
         return found
-    columns, samples = columns_of(dataset, label_field), dataset._sample_collection
+    columns = columns_of(dataset, label_field)
     if columns.quality:
         info = label_issues_info(dataset)
         is_same = info.get("label_field") == label_field
         found |= {"judged": True, "judged_at": info.get("began") if is_same else None}
+    key = ("reviewed", label_field, columns.label, columns.suggestion, newest)
+    counted = cached(dataset, key, lambda: _counted_reviews(dataset, columns, newest), state)
+    return found | counted
+
+
+def _counted_reviews(dataset: fo.Dataset, columns: Columns, newest: str | None) -> dict:
+    """Labels that are to be decided on and that were, counted by the database."""
+    found: dict = {}
+    samples, label_field = dataset._sample_collection, columns.label_field
     if columns.suggestion:
         wanted = {f"{columns.suggestion}.label": {"$ne": None}}
         found["open"] = samples.count_documents({"$and": [is_open(columns), wanted]})

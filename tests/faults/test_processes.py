@@ -13,6 +13,7 @@ import pytest
 from conftest import QUICK, save_digits, worker_of
 from counted import counted, expect, repeating
 from made_runs import make_run
+from pymongo.errors import PyMongoError
 from stories import Place, as_stored
 
 import fiftyone_gradcam as fg
@@ -147,6 +148,31 @@ def test_a_database_that_was_killed_comes_back(name, tmp_path):
             conftest.DATABASE.start()
             until(lambda: job.refresh().has_ended)  # it may have got over it
             until(lambda: not is_alive(worker))
+            finish(name, place)
+    finally:
+        place.clean()
+
+
+@pytest.mark.parametrize("at", [1, 90])
+@pytest.mark.parametrize("name", ["import", "predict", "predict by another run"])
+def test_a_database_that_lost_its_last_writes_while_a_call_went_on(name, at, tmp_path):
+    """It is back before the call writes again: pymongo says nothing, and fields may be gone."""
+    place, process = begin(name, tmp_path), conftest.DATABASE.process
+
+    def kill(done: int, total: int, message: str) -> None:
+        if done >= at and conftest.DATABASE.process is process:
+            conftest.DATABASE.kill()
+            conftest.DATABASE.start()
+
+    try:
+        with counted(name, "database started again"):
+            said = ""
+            try:
+                CALLS[name][1](place, progress=kill)
+            except (RuntimeError, PyMongoError) as error:
+                said = str(error)
+            assert name != "import" or "again, and it continues" in said
+            assert conftest.DATABASE.process is not process
             finish(name, place)
     finally:
         place.clean()

@@ -7,6 +7,7 @@ from fiftyone.operators import types
 from ...dataset.fields import OWNER
 from ..operators import OPERATORS
 from ..operators.verb import Verb
+from .choices import row_of
 
 # A test checks that each operator with a form is in exactly one step.
 BY_STEP = {
@@ -25,7 +26,6 @@ BY_STEP = {
     "Retrain": ("retrain", "compare_runs", "evaluate"),
     "Export": ("export_folders", "export_reviews", "report"),
 }
-IN_A_ROW = 2  # buttons; more would be cut off in a narrow panel
 LABELS = {
     operator().config.name: operator.label for operator in OPERATORS if issubclass(operator, Verb)
 }
@@ -36,16 +36,15 @@ def draw_actions(panel: types.Object) -> None:
     steps = BY_STEP | ({"More": rest} if (rest := _others()) else {})
     for step, verbs in steps.items():
         panel.md(f"**{step}**", name=f"actions_{step}")
-        for start in range(0, len(verbs), IN_A_ROW):
-            row = panel.h_stack(f"actions_{step}_{start}", gap=2)
-            for verb in verbs[start : start + IN_A_ROW]:
-                row.btn(
-                    f"action_{verb}",
-                    label=LABELS[verb],
-                    on_click=f"{OWNER}/{verb}",
-                    prompt=True,
-                    variant="outlined",
-                )
+        row = row_of(panel, f"actions_of_{step}")
+        for verb in verbs:
+            row.btn(
+                f"action_{verb}",
+                label=LABELS[verb],
+                on_click=f"{OWNER}/{verb}",
+                prompt=True,
+                variant="outlined",
+            )
 
 
 def _others() -> tuple[str, ...]:

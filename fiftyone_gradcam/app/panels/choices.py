@@ -1,9 +1,10 @@
-"""Drop-down lists of the panel, and detection of their events that change nothing."""
+"""Drop-down lists of the panel, rows of them, and detection of their events that change nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import pydash
 from fiftyone.operators import types
 
 # For each list, the value of the panel's state that it sets, and the default while this is empty.
@@ -29,26 +30,64 @@ OF_WHAT_IS_SHOWN = frozenset(
 
 
 def says_nothing_new(ctx) -> bool:
-    """Return whether an event of a list only repeats its current value.
-
-    Each list sends such an event twice when it is first drawn.
-    """
+    """Return whether an event of a list only repeats its current value, as most second ones do."""
     name, default = SETS.get(ctx.params.get("__method__"), (None, None))
     if name is None:
         return False
     return ctx.params.get("value") == (ctx.panel.state.get(name) or default)
 
 
+def stand_at(ctx, path: str, value: str) -> None:
+    """Let a list that has not been drawn yet stand at a value: or it would send it as a choice,
+    twice, as soon as it is drawn.
+
+    Args:
+        ctx: of an event that draws the panel
+        path: of the list in the panel's state: the name of its row and its own
+        value: that it is drawn with
+    """
+    if pydash.get(ctx.panel_state, path) is None:
+        ctx.panel.set_state(path, value)
+
+
+def row_of(panel: types.Object, name: str, width: int | None = None) -> types.Object:
+    """Add a row whose parts go to the next line where a narrow panel has no room for them.
+
+    Args:
+        panel: to add it to
+        name: of the row
+        width: of each part, in pixels: lists share what is left; None takes what each needs
+    """
+    part = {"width": "auto !important", "minWidth": 0}
+    if width is not None:
+        part |= {"flex": f"1 1 {width}px"}
+    style = {"display": "flex", "flexWrap": "wrap", "& > *": part}
+    return panel.h_stack(name, gap=2, componentsProps={"grid": {"sx": style}})
+
+
 def choice(
-    panel: types.Object,
-    name: str,
+    ctx,
+    row: types.Object,
+    path: str,
     values: dict[str, str],
     default: str,
     label: str,
     on_change: Callable,
 ) -> None:
-    """Add a drop-down list of values with the texts to show for them."""
+    """Add a drop-down list of values with the texts to show for them.
+
+    Args:
+        ctx: of an event that draws the panel
+        row: to add it to
+        path: the name of the row, if it is one, and that of the list
+        values: with what is shown for each
+        default: what it stands at
+        label: above it
+        on_change: called with what was chosen as `value`
+    """
     view = types.DropdownView()
     for value, shown in values.items():
         view.add_choice(value, label=shown)
-    panel.enum(name, view.values(), default=default, label=label, view=view, on_change=on_change)
+    stand_at(ctx, path, default)
+    name = path.rpartition(".")[2]
+    row.enum(name, view.values(), default=default, label=label, view=view, on_change=on_change)

@@ -14,7 +14,9 @@ from ...dataset.judged import PARTS, judged, parts_of
 from ...dataset.reviews import left_out_words
 from ...dataset.runs import list_runs
 from ...review.calibration import Bin
-from .choices import choice
+from .choices import choice, row_of
+
+LIST_WIDTH = 170  # pixels: "highest scores first" is not cut off
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ class PredictionChoices:
         state.label_field = chosen.label_field
         return chosen
 
+    def count_ahead(self, ctx) -> None:
+        """Count what the tabs will show, while nobody waits for it."""
+        chosen = self.read_choices(ctx)
+        if chosen is not None:
+            chosen.counts()
+
     def _stand(self, ctx, name: str, value: str) -> None:
         """Choose for the user: what was chosen is gone, which its list would go on showing."""
         if ctx.panel.state.get(name) is not None:
@@ -97,17 +105,18 @@ class PredictionChoices:
     def draw_choices(self, ctx, panel: types.Object) -> types.Object:
         """Draw the choices, and return their row, to which more can be added."""
         state = ctx.panel.state
-        row = panel.h_stack("choices", gap=2)
+        row = row_of(panel, "choices", LIST_WIDTH)
         choice(
+            ctx,
             row,
-            "prediction_field",
+            "choices.prediction_field",
             {name: name for name in state.prediction_fields},
             state.prediction_field,
             "Predictions",
             self.on_prediction_field,
         )
         parts = {part: PARTS[part] for part in state.parts}
-        choice(row, "part", parts, state.part, "Of the samples tagged", self.on_part)
+        choice(ctx, row, "choices.part", parts, state.part, "Of the samples tagged", self.on_part)
         return row
 
     def draw_without_predictions(self, ctx, panel: types.Object) -> None:

@@ -13,7 +13,7 @@ from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..operators.verb import SHOW_IMPORT
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
-from .choices import OF_WHAT_IS_SHOWN, says_nothing_new
+from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
@@ -31,8 +31,8 @@ OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
-    *("choices", "finding", "bar_choices"),  # what lists and inputs stand at
 )
+ROWS = ("choices", "finding", "bar_choices")  # of lists and inputs, with what these stand at
 # Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
@@ -50,6 +50,8 @@ EVENTS = Turns()
 REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
 # A word that is long, such as a path, would make all beside and below it as wide as it is.
 LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
+# All five are in sight in a panel of 400 pixels, as it is in a window of 1,100.
+NARROW_TABS = {"tab": {"sx": {"minHeight": 48, "minWidth": 0, "px": 1.25}}}
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
 
@@ -125,6 +127,8 @@ class ClassifierPanel(
         """Read the new dataset."""
         for name in OF_A_DATASET:
             ctx.panel.set_state(name, None)
+        for name in ROWS:
+            ctx.panel.set_state(name, {})
         ctx.panel.state.loaded = time.time()
         self.read(ctx)
 
@@ -171,6 +175,7 @@ class ClassifierPanel(
             ctx.panel.state.repainting = ctx.panel.state.is_busy = True
         elif ctx.panel.state.stale_due and not ctx.panel.state.is_busy:
             self.read_stale(ctx)
+            self.count_ahead(ctx)
         elif not ctx.panel.state.is_busy and mark_of(ctx.dataset) != ctx.panel.state.mark:
             ctx.dataset.reload()  # somebody else has changed something
             self.read_steps(ctx)
@@ -264,11 +269,12 @@ class ClassifierPanel(
         if ctx.dataset is None:
             self.draw_steps(ctx, panel)
             return types.Property(panel, view=types.GridView(gap=2, px=2, py=2))
-        tabs = types.TabsView()
+        tabs = types.TabsView(componentsProps=NARROW_TABS)
         for value, label in TABS.items():
             tabs.add_choice(value, label=label)
         tab = ctx.panel.state.tab or "jobs"
         strip = f"tab_{ctx.panel.state.strip or 0}"
+        stand_at(ctx, strip, tab)
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         self.draw_heatmaps(ctx, panel)
         draw = {

@@ -9,7 +9,7 @@ from ...dataset.evaluation import counts_of_two, samples_told_apart
 from ...review.comparison import Pairs
 from ...review.confusion import class_rows, confusion_matrix
 from ..texts import markdown, percent
-from .choices import choice
+from .choices import choice, row_of
 from .chosen import Chosen
 from .samples import show_samples
 
@@ -65,7 +65,15 @@ class ComparisonPart:
         others = [x for x in state.prediction_fields if x != state.prediction_field]
         if others:
             values = {NONE: "nothing", **{name: name for name in others}}
-            choice(row, "other", values, state.other or NONE, "Compare with", self.on_other)
+            choice(
+                ctx,
+                row,
+                "choices.other",
+                values,
+                state.other or NONE,
+                "Compare with",
+                self.on_other,
+            )
 
     def draw_comparison(self, ctx, panel: types.Object) -> None:
         """Draw the result of the comparison, and buttons that show samples."""
@@ -75,7 +83,7 @@ class ComparisonPart:
         panel.md(state.comparison_words, name="comparison_words")
         if not state.is_compared:
             return
-        buttons = panel.h_stack("comparison_buttons", gap=2)
+        buttons = row_of(panel, "comparison_buttons")
         for name, count in state.compared_counts.items():
             label = {"fixed": "fixed", "broken": "broken", "both_wrong": "wrong in both"}[name]
             buttons.btn(

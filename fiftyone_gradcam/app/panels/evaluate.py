@@ -10,8 +10,8 @@ from ...review.calibration import Bin, expected_calibration_error
 from ...review.confused import condensed, confused_pairs, in_order, matches
 from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..texts import percent, shortened
-from .choices import choice
-from .chosen import Chosen, PredictionChoices
+from .choices import choice, row_of
+from .chosen import LIST_WIDTH, Chosen, PredictionChoices
 from .comparison import ComparisonPart, compared_cells
 from .data import plot_name, send_plot
 from .plots import STILL, confusion_plot, reliability_plot
@@ -158,7 +158,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
             return
         row = self.draw_choices(ctx, panel)
         self.draw_comparison_choice(ctx, row)
-        buttons = panel.h_stack("evaluation_buttons", gap=2)
+        buttons = row_of(panel, "evaluation_buttons")
         buttons.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
         buttons.btn("save", label="Save views", on_click=self.on_save_views, variant="outlined")
         buttons.btn("refresh", label="Refresh", on_click=self.on_count_again, variant="outlined")
@@ -166,16 +166,18 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         if state.predictions is None and not state.search:
             return
         self.draw_comparison(ctx, panel)
-        finding = panel.h_stack("finding", gap=2)
+        finding = row_of(panel, "finding", LIST_WIDTH)
         view = types.TextFieldView(placeholder="Part of a name")
         finding.str("search", label="Find a class", view=view, on_change=self.on_search)
-        choice(finding, "order", ORDER, state.order or "recall", "Classes", self.on_order)
-        choice(finding, "by", BY, state.by or "row", "Matrix of", self.on_by)
+        choice(
+            ctx, finding, "finding.order", ORDER, state.order or "recall", "Classes", self.on_order
+        )
+        choice(ctx, finding, "finding.by", BY, state.by or "row", "Matrix of", self.on_by)
         if state.predictions is None:
             panel.md("No class has such a name.", name="no_class")
             return
         words = f"**Confusion matrix**: {state.matrix_title}rows are labels, columns predictions."
-        panel.md(words, name="matrix_title")
+        panel.md(words, name="matrix_words")
         panel.plot(
             plot_name(ctx, "confusion"),
             layout=state.confusion_layout,

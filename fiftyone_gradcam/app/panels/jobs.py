@@ -17,6 +17,7 @@ from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, given_samples, list_jobs, repeat_job
 from ..operators.labels import in_labels
 from ..texts import duration, markdown, picture_as_text
+from .choices import row_of
 from .data import plot_name, send_plot
 from .plots import STILL, curves_plot
 
@@ -135,7 +136,7 @@ class JobsTab:
             box.md(markdown(card["message"]), name="message")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
-        buttons = box.h_stack("buttons", gap=2)
+        buttons = row_of(box, "buttons")
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)

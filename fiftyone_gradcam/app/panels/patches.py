@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from copy import deepcopy
 from threading import Lock
 
+import pydash
+
 # Messages that set values, and the parameter that holds these.
 STATE = "patch_panel_state"
 MERGED = {STATE: "state", "patch_panel_data": "data"}
@@ -43,8 +45,9 @@ def catch_up(ctx, own: bool = False) -> None:
         later += [x.params["state"] for x in _messages(ctx) if _name(x) == STATE]
     for values in later:
         for name, value in deepcopy(values).items():
-            if "." not in name:  # what a list stands at is the browser's own
-                state[name] = value
+            # What a list stands at is the browser's own, once it has it.
+            if "." not in name or pydash.get(state, name) is None:
+                pydash.set_(state, name, value)
 
 
 def keep_answer(ctx) -> None:

@@ -13,7 +13,8 @@ from ...dataset.runs import free_key
 from ...jobs import queue
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import IN_A_ROW, draw_actions
+from .actions import draw_actions
+from .choices import row_of
 from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
 
 DONE, NOW, LATER = "✓", "➤", "○"
@@ -60,7 +61,7 @@ class PathTab:
         if state.next and not state.is_busy:
             first, *others = state.next
             panel.md(f"**Next:** {markdown(first['words'])}", name="next_words")
-            buttons = panel.h_stack("next_buttons", gap=2)
+            buttons = row_of(panel, "next_buttons")
             for place, one in enumerate([first, *others][:2]):
                 buttons.btn(
                     f"next_{place}",
@@ -80,17 +81,15 @@ class PathTab:
         if len(found) > MOST_STALE:
             lines.append(f"- and {len(found) - MOST_STALE} more")
         panel.md("\n".join(["**⚠ Out of date**", "", *lines]), name="stale_words")
-        can = [one for one in found[:MOST_STALE] if one["can"]]
-        for start in range(0, len(can), IN_A_ROW):
-            row = panel.h_stack(f"refresh_{start}", gap=2)
-            for place, one in enumerate(can[start : start + IN_A_ROW]):
-                row.btn(
-                    f"refresh_{start + place}",
-                    label=f"Refresh {one['kind']}",
-                    on_click=self.on_refresh_stale,
-                    params={"kind": one["kind"], "name": one["name"]},
-                    variant="outlined",
-                )
+        row = row_of(panel, "refresh_buttons")
+        for place, one in enumerate(one for one in found[:MOST_STALE] if one["can"]):
+            row.btn(
+                f"refresh_{place}",
+                label=f"Refresh {one['kind']}",
+                on_click=self.on_refresh_stale,
+                params={"kind": one["kind"], "name": one["name"]},
+                variant="outlined",
+            )
 
     def draw_all_actions(self, ctx, panel: types.Object) -> None:
         """Draw the button that shows all actions, and the actions if it was clicked."""

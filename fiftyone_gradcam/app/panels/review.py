@@ -16,6 +16,7 @@ from ...dataset.review_queue import Filters, queue
 from ...dataset.runs import list_runs
 from ...workflow.deciding import review, undo_review
 from ..texts import markdown
+from .choices import row_of
 
 CARD = "GradcamReviewCard"
 MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
@@ -42,7 +43,7 @@ class ReviewTab:
         if not state.can_review:
             panel.md("There are no labels here yet. Import labeled folders.", name="no_labels")
             return
-        buttons = panel.h_stack("review_buttons", gap=2)
+        buttons = row_of(panel, "review_buttons")
         buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)
         buttons.btn("all_sure", label="Accept all sure suggestions", on_click=self.on_accept_sure)
         if state.has_runs:
@@ -57,8 +58,8 @@ class ReviewTab:
 
     def _draw_by_buttons(self, ctx, panel: types.Object) -> None:
         state, card = ctx.panel.state, ctx.panel.state.card
-        panel.md(markdown(state.review_words or ""), name="review_words")
-        actions = panel.h_stack("review_decisions", gap=2)
+        panel.md(markdown(state.review_words or ""), name="review_progress")
+        actions = row_of(panel, "review_decisions")
         actions.btn("undo", label="Undo", on_click=self.on_undo_review)
         actions.btn("with_card", label="Back to the card", on_click=self.on_buttons)
         if not card:
@@ -78,7 +79,7 @@ class ReviewTab:
         panel.md(f"{words}\n\n{markdown(card['evidence'])}", name="review_evidence")
         picture = types.ImageView(height="320px")
         panel.str(f"picture_{card['id']}", default=media(card["path"]), view=picture)
-        classes = panel.h_stack("review_classes", gap=2)
+        classes = row_of(panel, "review_classes")
         for number, name in enumerate(state.classes):
             params = _asked(card, "relabel") | {"label": name}
             classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)

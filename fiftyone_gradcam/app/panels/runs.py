@@ -14,7 +14,7 @@ from ...dataset.runs import Run, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, percent
-from .choices import choice
+from .choices import choice, row_of
 from .data import plot_name, send_plot
 from .plots import STILL, curves_plot
 from .tables import draw_table
@@ -56,15 +56,15 @@ class RunsTab:
             draw_table(panel, "runs", COLUMNS, names=("key", "backbone"))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
-        buttons = panel.h_stack("run_buttons", gap=2)
+        buttons = row_of(panel, "run_buttons")
         buttons.btn("train", label="Train a classifier", on_click=self.on_train)
         buttons.btn("import", label="Import a run", on_click=self.on_import_run)
         buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
         if not state.runs:
             return
         keys = {row["key"]: row["key"] for row in state.runs}
-        choice(panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
-        actions = panel.h_stack("run_actions", gap=2)
+        choice(ctx, panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
+        actions = row_of(panel, "run_actions")
         actions.btn(
             "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
         )

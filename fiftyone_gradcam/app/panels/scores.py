@@ -13,8 +13,8 @@ from ...review.confused import in_order, matches
 from ...review.confusion import class_rows, confusion_matrix
 from ...review.score_histogram import histogram, places, ranked
 from ..texts import markdown, percent, shortened
-from .choices import choice
-from .chosen import Chosen, PredictionChoices
+from .choices import choice, row_of
+from .chosen import LIST_WIDTH, Chosen, PredictionChoices
 from .data import plot_name, send_plot
 from .patches import catch_up
 from .plots import STILL
@@ -104,21 +104,29 @@ class ScoresTab(PredictionChoices):
             self.draw_without_predictions(ctx, panel)
             return
         row = self.draw_choices(ctx, panel)
-        choice(row, "first", FIRST, state.first or "lowest", "A click shows", self.on_first)
+        choice(
+            ctx,
+            row,
+            "choices.first",
+            FIRST,
+            state.first or "lowest",
+            "A click shows",
+            self.on_first,
+        )
         if state.scored is not None:
             self._draw_histogram(ctx, panel)
         elif state.scored_words:
             panel.md(state.scored_words, name="scored_words")
-        bars = panel.h_stack("bar_choices", gap=2)
+        bars = row_of(panel, "bar_choices", LIST_WIDTH)
         view = types.TextFieldView(placeholder="Part of a name")
         bars.str("bar_search", label="Find classes", view=view, on_change=self.on_bar_search)
         order = state.bar_order or "recall"
-        choice(bars, "bar_order", ORDER, order, "Classes", self.on_bar_order)
+        choice(ctx, bars, "bar_choices.bar_order", ORDER, order, "Classes", self.on_bar_order)
         if not state.bar_classes:
             words = "No class has such a name." if state.bar_search else "There are no labels here."
             panel.md(words, name="no_bars")
             return
-        panel.md(f"**{state.bar_title}**. Click a size to see the class.", name="bar_title")
+        panel.md(f"**{state.bar_title}**. Click a size to see the class.", name="bar_words")
         panel.plot(
             plot_name(ctx, "bars"),
             layout=state.bar_layout,
@@ -145,7 +153,7 @@ class ScoresTab(PredictionChoices):
         panel.float(
             "threshold", min=0, max=1, label="Threshold", view=slider, on_change=self.on_threshold
         )
-        buttons = panel.h_stack("threshold_buttons", gap=2)
+        buttons = row_of(panel, "threshold_buttons")
         limit = f"{state.threshold:.2f}"
         for name, count, words in (
             ("below", state.below, f"with this label below {limit}"),
@@ -164,7 +172,9 @@ class ScoresTab(PredictionChoices):
     def on_scored(self, ctx) -> None:
         """Show another class."""
         value, known = ctx.params.get("value"), self._known(ctx)
-        if value is not None and str(value).isdigit() and int(value) < len(known):
+        if value is None or not str(value).isdigit() or int(value) >= len(known):
+            return
+        if known[int(value)] != ctx.panel.state.scored:  # each choice is sent twice
             ctx.panel.state.scored = known[int(value)]
             self.read_scores(ctx)
 
