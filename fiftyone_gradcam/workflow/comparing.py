@@ -108,7 +108,8 @@ def compare_runs(
     label_field = label_field or first.label_field
     chosen, notes = held_out(samples, label_field, include_excluded)
     with reporting(progress, f"Comparing {first.key!r} and {second.key!r}") as report:
-        pairs = zip((first, second), shares_of(report, 1, 1), strict=True)
+        reports = shares_of(report, 1, 1) if callable(progress) else (report, report)
+        pairs = zip((first, second), reports, strict=True)
         found = [class_probabilities(chosen, run, device, own) for run, own in pairs]
     ids, _, labels = fields.labels_of(chosen, label_field)
     judged = np.array([x is not None for x in labels]) & found[0].known & found[1].known
