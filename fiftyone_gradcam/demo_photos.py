@@ -130,7 +130,7 @@ def _download(place: Path) -> None:
             f"The photos cannot be downloaded from {URL} ({error}). Download and unpack that file "
             f"on a machine with internet and pass the folder, --photos FOLDER, or leave --photos "
             f"out for the demo on handwritten digits"
-        ) from error
+        ) from None
     shutil.rmtree(place, ignore_errors=True)
     os.replace(unpacked, place)
     archive.unlink()

@@ -61,7 +61,7 @@ def plain_errors(kept: Callable[[], str] | None = None) -> Iterator[None]:
         is_denied = isinstance(error, PermissionError)
         plain = (StoragePermissionError if is_denied else StorageError)(words)
         plain.errno = error.errno
-        raise plain from error
+        raise plain from None
 
 
 @contextmanager

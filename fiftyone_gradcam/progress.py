@@ -13,9 +13,10 @@ from contextlib import contextmanager
 
 from .images.decode import ImageError
 
-# Is called with (done, total, message), where done and total count images.
+# Is called with (done, total, message): how much of the work is done, such as how many images.
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
+LEAST_STEPS = 1000  # in which the progress of an operation with several steps is reported
 # The counted noun is near the start, as in "hidden or system files"; phrases that start with "in"
 # or "of" are not changed, such as "in the table, but images".
 _MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}(?:file|image|link|mask))s\b")
@@ -63,6 +64,41 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
     finally:
         if bar:
             bar[0].__exit__(None, None, None)
+
+
+def shares_of(progress: Progress, *sizes: float) -> tuple[Progress, ...]:
+    """Divide the progress of an operation among its steps, which are done one after the other.
+
+    A function is called with the progress of the whole operation, which never decreases. A bar
+    in the terminal stays one for each step.
+
+    Args:
+        progress: of the operation
+        sizes: the work of each step, in the same unit. A step that reports nothing before the next
+            one does was not needed, and does not count
+
+    Returns:
+        the `progress` argument for each step
+    """
+    if not callable(progress):
+        return (progress,) * len(sizes)
+    own, total, most = list(sizes), max(round(sum(sizes)), LEAST_STEPS), 0
+    started: set[int] = set()
+
+    def step(number: int) -> Report:
+        def report(done: int, of: int, message: str) -> None:
+            nonlocal most
+            if number not in started:
+                started.add(number)
+                own[:number] = [x if i in started else 0 for i, x in enumerate(own[:number])]
+            share = min(max(done / of, 0.0), 1.0) if of else 0.0
+            whole = (sum(own[:number]) + share * own[number]) / (sum(own) or 1)
+            most = max(most, round(whole * total))
+            progress(most, total, message)
+
+        return report
+
+    return tuple(step(number) for number in range(len(sizes)))
 
 
 def _quarters() -> Report:

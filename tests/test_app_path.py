@@ -84,10 +84,18 @@ def to_the_panel(app, folder) -> Clicks:
     app.wait_for_text("36 files in 3 classes")
     app.screenshot("60 import")
     person.click(app.dialog.get_by_role("button", name=re.compile("Execute|Import")))
-    # The message of the import may be gone with its page: the App opens the dataset.
+    # Both are beside the page, which the App replaces when it opens the dataset.
+    box = app.page.locator("[data-cy=gradcam-import]")
+    box.get_by_role("button", name="Cancel").wait_for()
+    app.screenshot("60 importing")
+    app.page.locator("[data-cy=gradcam-import][data-state=completed]").wait_for()
     app.page.get_by_role("tab", name="Steps").wait_for()
     app.wait_for_text("36 samples, 3 classes")
     app.dialog.wait_for(state="detached")
+    assert "some digits: 36 images in 3 classes" in box.inner_text()
+    app.screenshot("60 outcome")
+    box.get_by_role("button", name="Close").click()  # or click elsewhere
+    box.wait_for(state="detached")
     return person
 
 

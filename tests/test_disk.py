@@ -36,6 +36,7 @@ def test_words_for_what_goes_wrong(number, message):
     ):
         raise OSError(number, "as the system says", "/a/b")
     assert caught.value.errno == number
+    assert caught.value.__suppress_context__
     assert isinstance(caught.value, PermissionError) == (number == errno.EACCES)
 
 

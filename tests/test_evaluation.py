@@ -162,10 +162,14 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     recipe = make_recipe("default", backbone="small_cnn", weights="none", epochs=3)
     assert estimate_seconds(speed, recipe, 100, 20) == 120 + 3 * (100 * 10 + 20 * 2)
     linear = make_recipe("linear-probe", backbone="squeezenet1_1")
-    assert estimate_seconds(speed, linear, 100, 20) == 120 + 120 * 2
+    # 100 images are decoded once more, and shown to the network in three ways, to choose a resize.
+    assert estimate_seconds(speed, linear, 100, 20) == 120 + 120 * 2 + 100 * (1 + 3 * 2)
+    assert estimate_seconds(speed, linear, 39, 20) == 59 + 59 * 2  # too few to compare
+    assert estimate_seconds(speed, linear, 900, 0) == 900 + 900 * 2 + 300 * (1 + 3 * 2)
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "learnt": 108, "val_images": 36, "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "train_images": 108, "val_images": 36,
+        "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     found = main(request)
     assert found["device"] in ("cpu", "cuda", "mps")
@@ -189,7 +193,8 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     measurements = Measurements()
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "learnt": 108, "val_images": 36, "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "train_images": 108, "val_images": 36,
+        "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     other = {**request, "choices": {**request["choices"], "batch_size": 3}}
     assert measurements.look(request, 0.0) is None

@@ -161,7 +161,7 @@ def test_a_reporter_writes_once_in_a_while_and_at_the_end(service, submit, monke
     told(4, 4, "the last")
     assert (job.refresh().message, job.progress) == ("the last", 1.0)
     told(0, 0, "nothing to do")
-    assert (job.refresh().message, job.progress) == ("nothing to do", 0.0)
+    assert (job.refresh().message, job.progress) == ("nothing to do", 1.0)  # it never decreases
     told.tell("words", 1.5)
     assert job.refresh().progress == 1.0
     told.tell("words alone")

@@ -12,6 +12,7 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.runs import Run, save_run
+from fiftyone_gradcam.model.weights import DownloadError
 from fiftyone_gradcam.training.recipe import Recipe
 
 
@@ -191,7 +192,7 @@ def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name,
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
 
     def offline(*args):
-        raise ConnectionError("offline") from OSError("no route")
+        raise DownloadError("offline", "no route")
 
     monkeypatch.setattr(features, "load_weights", offline)
     assert features.pick_backbone(empty, None, None, "no copies") == ("small_cnn", "none")

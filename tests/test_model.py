@@ -1,5 +1,7 @@
 """The table of backbones, weights and checkpoints."""
 
+import traceback
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from conftest import save_digits
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import BACKBONES, MEAN, STD, get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
-from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.model.weights import create_model, create_pretrained
 from fiftyone_gradcam.training.loop import train
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.sources import Labelled
@@ -83,8 +85,17 @@ def test_without_a_network_the_remedy_is_told(monkeypatch, tmp_path):
 
     monkeypatch.setattr("torch.hub.urlopen", offline, raising=False)
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
-    with pytest.raises(ConnectionError, match=r"resnet18.*no route.*resnet18.*\.pth.*'none'"):
+    with pytest.raises(
+        ConnectionError, match=r"resnet18.*no route.*resnet18.*\.pth.*'none'"
+    ) as caught:
         create_model("resnet18", 3, "imagenet")
+    with pytest.raises(ConnectionError, match=r"resnet18.*no route.*resnet18.*\.pth") as other:
+        create_pretrained("resnet18")
+    # One traceback: those of urllib and http, from one to the next, would hide the message.
+    for error in (caught.value, other.value):
+        text = "".join(traceback.format_exception(error))
+        assert text.count("Traceback (most recent call last)") == 1
+        assert text.count("no route") == 1
 
 
 def test_code_in_a_weights_file_is_never_run(tmp_path):

@@ -55,8 +55,8 @@ def test_it_learns_keeps_the_best_and_repeats_itself(digits):
         assert (a.train_loss, a.val_loss) == pytest.approx((b.train_loss, b.val_loss), rel=1e-4)
     other = train(recipe(seed=1), 3, *digits, device="cpu")
     assert other.history[0].train_loss != pytest.approx(first.history[0].train_loss, rel=1e-4)
-    assert [done for done, _, epoch in steps if epoch] == [120, 240, 360, 480]
-    assert steps[-1][:2] == (480, 480)
+    assert [done for done, _, epoch in steps if epoch] == [300, 600, 900, 1200]  # 90 x 3 + 30
+    assert steps[-1][:2] == (1200, 1200)
     assert not first.model.training
     row = first.history[1]
     assert row.images_per_second * row.seconds >= 90 * 0.99  # validation takes its time too
@@ -222,7 +222,7 @@ def test_few_images_of_each_class(digits):
     hooks = Hooks(lambda done, total, _: steps.append((done, total)))
     choices = {"images_per_class": 5, "epochs": 2}
     train(recipe(**choices), 3, digits[0], device="cpu", hooks=hooks)
-    assert steps[-1] == (30, 30)
+    assert steps[-1] == (90, 90)  # 15 images, twice, three forward passes each
 
 
 def test_without_a_watched_set_the_last_epoch_is_kept(digits):

@@ -7,7 +7,7 @@ import os
 import fiftyone as fo
 
 from ..model.backbones import get_backbone
-from ..model.weights import imagenet_weights_file, load_weights
+from ..model.weights import DownloadError, imagenet_weights_file, load_weights
 from .runs import list_runs, load_run
 
 PREFERRED_FEATURES = ("mobilenet_v2", "resnet50", "resnet18", "squeezenet1_1")
@@ -49,11 +49,11 @@ def pick_backbone(
             return name, "imagenet"
     try:
         load_weights(PREFERRED_FEATURES[0], "imagenet")
-    except ConnectionError as error:
+    except DownloadError as error:
         if weights == "imagenet":
             raise
         print(
-            f"No pretrained weights are available ({error.__cause__}): {without}. Pass backbone= "
+            f"No pretrained weights are available ({error.reason}): {without}. Pass backbone= "
             f"and weights= (a file) for better results"
         )
         return "small_cnn", "none"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fiftyone as fo
 
+from ..images.geometry import RESIZES
 from ..progress import Progress, reporting
 from ..training.recipe import AUTO, Recipe
-from ..training.resizing import settle_resize
+from ..training.resizing import MOST_IMAGES, settle_resize
 from . import fields
 from .import_record import decode_options
 from .training_sets import class_indexes
+
+
+def sizes_before(images: int) -> tuple[int, int]:
+    """Return the work of `settled_for`, and of a pass over images after it, for `shares_of`."""
+    return len(RESIZES) * min(images, MOST_IMAGES), images
 
 
 def settled_for(

@@ -43,16 +43,16 @@ def read_json(path: str) -> dict:
     try:
         with open(path, encoding="utf-8") as file:
             facts = json.load(file)
-    except UnicodeError as error:
+    except UnicodeError:
         raise ValueError(
             f"{path!r} is damaged (it is not UTF-8 text). Export the run again"
-        ) from error
-    except RecursionError as error:
+        ) from None
+    except RecursionError:
         raise ValueError(
             f"{path!r} is damaged (it is nested too deep). Export the run again"
-        ) from error
+        ) from None
     except ValueError as error:
-        raise ValueError(f"{path!r} is damaged ({error}). Export the run again") from error
+        raise ValueError(f"{path!r} is damaged ({error}). Export the run again") from None
     return facts if isinstance(facts, dict) else {}
 
 
@@ -121,7 +121,7 @@ def _check_recipe(facts: dict, path: str) -> dict:
         raise ValueError(
             f"{path!r} has a recipe that this version of the plugin ({__version__}) does not know: "
             f"{error}. Import it with version {_short(facts['package_version'])}"
-        ) from error
+        ) from None
     is_same = all(made[name] == known[name] for name in USED if name in known)
     if not is_same or facts["backbone"] != made["backbone"] or facts["input"] != input_of(made):
         raise ValueError(

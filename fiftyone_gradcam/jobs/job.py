@@ -17,6 +17,7 @@ from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, Exec
 
 from ..progress import CancelledError
 from . import processes
+from .pace import seconds_left
 
 CANCELLED = "Cancelled"
 CANCELLED_AND_ENDED = "Cancelled, and ended"
@@ -24,6 +25,9 @@ LOST = (
     "The process of this job ended before its work did: it was killed, or the machine was "
     "restarted, or ran out of memory"
 )
+# In the metadata of an operation: its share and its seconds when the work started, and the seconds
+# that it is expected to take.
+FIRST, EXPECTED = "first", "expected_seconds"
 ENDED = ("completed", "failed", "cancelled", "lost")
 
 
@@ -174,8 +178,10 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         ends = [operation.completed_at, operation.failed_at, datetime.now(UTC).replace(tzinfo=None)]
         end = next(x for x in ends if x is not None and (state in ENDED or x is ends[-1]))
         seconds = max((end - operation.started_at).total_seconds(), 0.0)
-        if state == "running" and progress > 0.004 and seconds > 4:
-            left = seconds * (1 - progress) / progress
+        if state == "running":
+            facts = operation.metadata or {}
+            first, expected = facts.get(FIRST) or (0.0, 0.0), facts.get(EXPECTED)
+            left = seconds_left(progress, seconds, *first, expected)
     given = operation.context.request_params.get("params") or {}
     outcome = result.result if result and isinstance(result.result, dict) else {}
     log = log_file(operation)

@@ -104,13 +104,13 @@ class Measurements:
         self.going: _Going | None = None
         self.lock = threading.Lock()
 
-    def look(self, request: dict, patience: float) -> dict | None:
+    def look(self, request: dict, patience: float, starts: bool = True) -> dict | None:
         """See `measured`."""
         matter = {name: x for name, x in request["choices"].items() if name not in NO_MATTER}
         known = {name: x for name, x in request.items() if name != "paths"} | {"choices": matter}
         key = json.dumps(known, sort_keys=True)
         with self.lock:
-            thread = self._start(key, {**request, "choices": matter})
+            thread = self._start(key, {**request, "choices": matter}) if starts else None
         if thread is not None:
             thread.join(patience)
         found = self._fresh(key)
@@ -159,8 +159,8 @@ def measured(request: dict, patience: float) -> dict | None:
 
     Args:
         request: a dictionary with "recipe", the name of the recipe; "choices", its options;
-            "classes", the number of classes; "learnt" and "val_images", the numbers of training
-            and validation images; and "paths", paths of some training images
+            "classes", the number of classes; "train_images" and "val_images", the numbers of
+            training and validation images; and "paths", paths of some training images
         patience: the maximum number of seconds to wait; after that, the measurement continues
 
     Returns:
@@ -168,6 +168,11 @@ def measured(request: dict, patience: float) -> dict | None:
         complete yet
     """
     return _measurements.look(request, patience)
+
+
+def known(request: dict) -> dict | None:
+    """Return what `measured` has found for a request before; None if it has not."""
+    return _measurements.look(request, 0.0, starts=False)
 
 
 def wait_for_measurement(seconds: float) -> bool:
@@ -204,14 +209,12 @@ def main(request: dict) -> dict:
 
     try:
         recipe = make_recipe(request["recipe"], **request["choices"])
-        recipe = recipe.settled(np.zeros(request["learnt"], np.int64))
+        recipe = recipe.settled(np.zeros(request["train_images"], np.int64))
         speed = measure_speed(recipe, request["classes"], request["paths"])
     except (ValueError, OSError) as error:
         return {"error": str(error)}
-    one, two = (
-        estimate_seconds(speed, replace(recipe, epochs=n), request["learnt"], request["val_images"])
-        for n in (1, 2)
-    )
+    counts = request["train_images"], request["val_images"]
+    one, two = (estimate_seconds(speed, replace(recipe, epochs=n), *counts) for n in (1, 2))
     return {
         "device": speed.device,
         "epochs": recipe.epochs,

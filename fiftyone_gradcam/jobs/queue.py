@@ -18,7 +18,7 @@ from ..dataset.fields import OWNER, root_dataset
 from ..dataset.files import dataset_folder, files_folder
 from ..dataset.writing import lock_of
 from . import calls, processes
-from .job import Job, forget_log, job_of, load_job, log_file
+from .job import EXPECTED, Job, forget_log, job_of, load_job, log_file
 
 MOST = 50  # jobs that are listed for a dataset
 # FiftyOne's settings with the locations of its database and files.
@@ -28,7 +28,13 @@ SETTINGS = (
 )
 
 
-def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None = None) -> Job:
+def submit(
+    verb: str,
+    given: dict,
+    dataset: fo.Dataset | None,
+    form: dict | None = None,
+    expected: float | None = None,
+) -> Job:
     """Queue a function call, and start a process that runs it when it is its turn.
 
     Args:
@@ -37,6 +43,7 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None
         dataset: the dataset that the job belongs to; None if there is none
         form: values of the form that started the job, by field name, so that the form can be filled
             in again
+        expected: how long the job will take, as its form estimated, in seconds; None: not known
 
     Raises:
         ValueError: if an argument cannot be serialized, or the plugin is not installed
@@ -61,7 +68,12 @@ def submit(verb: str, given: dict, dataset: fo.Dataset | None, form: dict | None
         ),
         label=operator.job_label(given),
         delegation_target=None,
-        metadata={"target": target, "log": str(_log_folder(dataset)), "form": _form(form)},
+        metadata={
+            "target": target,
+            "log": str(_log_folder(dataset)),
+            "form": _form(form),
+            EXPECTED: expected,
+        },
     )
     try:
         worker = processes.start_worker(target, settings(), log_file(operation))

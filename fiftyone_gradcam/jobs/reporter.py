@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
 from ..progress import CancelledError
-from .job import CANCELLED_AND_ENDED
+from .job import CANCELLED_AND_ENDED, FIRST
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5
@@ -34,6 +35,7 @@ class Reporter:
         self.done, self.written, self.share = threading.Event(), 0.0, 0.0
         self.cancelled_at: float | None = None
         self.has_cancelled = False
+        self.started, self.has_first = datetime.now(UTC), False
 
     def __enter__(self) -> Reporter:
         threading.Thread(target=self._watch, name="gradcam-cancel", daemon=True).start()
@@ -62,12 +64,28 @@ class Reporter:
         now = time.monotonic()
         if now - self.written >= WRITE_SECONDS or done >= total:
             self.written = now
-            self.tell(message, done / max(total, 1))
+            share = done / max(total, 1)
+            self._note_first(share)
+            self.tell(message, share)
 
     def tell(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""
-        self.share = self.share if share is None else min(max(share, 0.0), 1.0)
+        self.share = max(self.share, min(share or 0.0, 1.0))
         self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
+
+    def _note_first(self, share: float) -> None:
+        """Store where the work starts: a resumed training has done a part of it before."""
+        if self.has_first:
+            return
+        self.has_first = True
+        try:
+            operation = self.service.get(self.id)
+        except ValueError:  # its document was deleted
+            return
+        began = (operation.started_at or self.started).replace(tzinfo=UTC)
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        found = {f"metadata.{FIRST}": [share, seconds]}
+        self.service._repo._collection.update_one({"_id": self.id}, {"$set": found})
 
     def _watch(self) -> None:
         while not self.done.wait(LOOK_SECONDS):

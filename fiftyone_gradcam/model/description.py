@@ -171,7 +171,7 @@ def describe(backbone: str, num_classes: int = 1000, image_size: int | None = No
         raise ValueError(
             f"image_size={size} is too small for {backbone} ({error}). Pass a larger one; its own "
             f"is {row.image_size}"
-        ) from error
+        ) from None
     numbers = {key: n for n, keys in enumerate(found.values(), start=1) for key in keys}
     layers = []
     for name in _parts(model):

@@ -14,11 +14,11 @@ def pick_device(device: str | None = None) -> torch.device:
     if device:
         try:
             return torch.device(device)
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError):
             raise ValueError(
                 f"device {device!r:.80} is unknown to torch. It can be 'cpu', 'cuda', 'cuda:1' "
                 f"or 'mps'"
-            ) from error
+            ) from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

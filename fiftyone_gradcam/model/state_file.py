@@ -69,7 +69,7 @@ def read_weights_file(path: str) -> WeightsFile:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     where, found = _choose(path, content)
     _check_entries(path if not where else f"{path} ({_short(where)})", found)
     return _bare(path, found)

@@ -20,6 +20,14 @@ from .state_file import WeightsError, WeightsFile, check_weights_file, read_weig
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+class DownloadError(ConnectionError):
+    """Weights could not be downloaded; `reason` is what the network said."""
+
+    def __init__(self, words: str, reason: str):
+        super().__init__(words)
+        self.reason = reason
+
+
 def imagenet_weights_file(name: str) -> str | None:
     """Return where torchvision stores the ImageNet weights of a backbone; None if it has none."""
     if not get_backbone(name).has_imagenet_weights:
@@ -61,12 +69,12 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
         raise ValueError(f"{name!r} without weights cannot predict. Pass 'imagenet' or a file")
     try:
         model, loaded = _load_model(name, classes, weights, (), None)
-    except ConnectionError as error:
+    except DownloadError as error:
         raise ConnectionError(
-            f"Could not download the ImageNet weights of {name!r} ({error.__cause__}). Connect to "
+            f"Could not download the ImageNet weights of {name!r} ({error.reason}). Connect to "
             f"the internet, put the file at {imagenet_weights_file(name)}, or pass weights= with "
             f"the path of a file"
-        ) from error
+        ) from None
     except FileNotFoundError:
         raise FileNotFoundError(
             f"No weights file at {os.path.expanduser(weights)!r}. Pass weights='imagenet', or the "
@@ -193,7 +201,7 @@ def _of_the_cache(name: str, weights: str) -> Iterator[None]:
         raise WeightsError(
             f"The cached ImageNet weights of {name!r} cannot be used: {error.reason}",
             f"Delete {imagenet_weights_file(name)!r}: it is downloaded again when it is needed",
-        ) from error
+        ) from None
 
 
 def _download(name: str, path: str) -> None:
@@ -208,9 +216,10 @@ def _download(name: str, path: str) -> None:
                 f"The ImageNet weights of {name!r} cannot be written ({error.strerror}). Free "
                 f"space or allow writing there, or set TORCH_HOME to another folder",
                 os.path.dirname(path),
-            ) from error
-        raise ConnectionError(
+            ) from None
+        raise DownloadError(
             f"Could not download the ImageNet weights of {name!r} ({error}). Connect to the "
             f"internet, put the file at {path}, pass the path of a weights file, or train from "
-            f"scratch with weights='none'"
-        ) from error
+            f"scratch with weights='none'",
+            str(error),
+        ) from None  # its own traceback is that of urllib, and says no more

@@ -248,11 +248,11 @@ def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
         pinned = batch.images.permute(0, 2, 3, 1).pin_memory()
         pixels = pinned.to(work.device, non_blocking=True).permute(0, 3, 1, 2)
         found = _to_host(work.compute(batch, pixels), True)
-    except torch.cuda.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError:
         raise ValueError(
             f"The GPU does not have enough memory for {len(batch.positions)} images at once. Pass "
             f"a smaller batch_size"
-        ) from error
+        ) from None
     event = torch.cuda.Event()
     event.record()
     return found, event.synchronize

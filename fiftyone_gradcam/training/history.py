@@ -114,8 +114,8 @@ class Hooks:
     """Callbacks of a training.
 
     Attributes:
-        on_step: called after each batch with the number of images done, the number of all images,
-            and the epoch that just ended, or None; it may raise `CancelledError`
+        on_step: called after each batch with the work done, the work in all (see `work_of`) and the
+            epoch that just ended, or None; it may raise `CancelledError`
         on_epoch: called after each epoch with the network that is kept and the number of the epoch;
             it must not modify the network
         on_state: called after each epoch with the state that `train` needs to resume
@@ -124,6 +124,7 @@ class Hooks:
             (2.25 is a quarter into the third), "train_loss" and "train_accuracy" so far, or None
         on_note: called at the start with a sentence for each item of a weights file that is not
             used
+        on_stage: called with a few words when a step of the training starts
     """
 
     on_step: Callable[[int, int, Epoch | None], None] = lambda *_: None
@@ -131,3 +132,4 @@ class Hooks:
     on_state: Callable[[dict], None] | None = None
     on_rows: Callable[[list[Epoch], list[Validation], dict | None], None] | None = None
     on_note: Callable[[str], None] | None = None
+    on_stage: Callable[[str], None] = lambda stage: None

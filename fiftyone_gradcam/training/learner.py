@@ -182,7 +182,7 @@ class Learner:
             raise ValueError(
                 f"{self.backbone.name} cannot process images of image_size={side!r} pixels "
                 f"({error}). Pass a larger one: it was designed for {self.backbone.image_size}"
-            ) from error
+            ) from None
 
     def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):
         """Do one training step.

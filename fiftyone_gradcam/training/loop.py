@@ -16,6 +16,7 @@ from .learner import Learner, Sums
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
 from .recipe import Recipe
 from .sources import Features, Labelled, Pictures, compute_features
+from .work import CACHED, FORWARD, LEARN, work_of
 
 FEATURE_BYTES = 2 << 30  # memory for features; with more features than that, images are read again
 TELL_SECONDS = 1.0  # between two reports of the current epoch
@@ -93,8 +94,9 @@ class Loop:
         self.steps = math.ceil(len(positions) / recipe.batch_size) * recipe.epochs
         self.features: tuple | None = None
         self.since, self.before = time.perf_counter(), 0.0
-        self.done, self.total, self.reported = 0, 1, 0.0
+        self.done, self.total, self.reported = 0.0, 1.0, 0.0
         self.began, self.watching, self.sums = 0.0, 0.0, Sums()  # of the epoch
+        self.learn_work = LEARN  # for an image
         self.course = Course()  # what to resume from, besides the learner
 
     def start_draws(self, epoch: int) -> np.random.Generator:
@@ -114,10 +116,10 @@ class Loop:
         cached = recipe.freeze == "backbone" and not recipe.augments and self._room() > 0
         head_first = recipe.head_epochs and not (cached or recipe.from_scratch or course.history)
         val_images = len(self.val_set) if self.val_set else 0
-        once = (len(self.train_set) + val_images) * bool(cached or head_first)
-        validations = math.ceil(self.steps / recipe.validate_every) if recipe.validate_every else 0
-        each = len(self.train_set) + val_images * (validations / recipe.epochs or 1)
-        self.done, self.total = round(course.epoch * each), round(once + recipe.epochs * each)
+        counts = (len(self.train_set), val_images)
+        work = work_of(recipe, *counts, self._room() > 0, bool(course.history))
+        self.learn_work = work.learn
+        self.done, self.total = course.epoch * work.epoch, work.once + recipe.epochs * work.epoch
         diverged = cancelled = False
         try:
             if cached:
@@ -147,6 +149,7 @@ class Loop:
     def _compute_features(self) -> tuple[Features, Features | None]:
         """Compute the features of both sets with the current weights."""
         model = self.learner.model
+        self.hooks.on_stage("Extracting features")
         learn = compute_features(model, self.train_source, self.advance)
         self.check_decoded()
         watch = self.val_source and compute_features(model, self.val_source, self.advance)
@@ -163,6 +166,7 @@ class Loop:
         steps, step = self.steps // recipe.epochs * recipe.head_epochs, 0
         reader = learn.reader(learner.model)
         learner.freezer.train(len(learner.freezer.stages))
+        self.hooks.on_stage("Training the new layers")
         for _ in range(recipe.head_epochs):
             self.sums = Sums()
             order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
@@ -173,7 +177,7 @@ class Loop:
             if not self.sums.is_finite:
                 raise DivergedError
         learner.restart_average()
-        self._validate(watch)
+        self._validate(watch, "New layers")
         self._end_epoch(0.0)
 
     def _begin_epoch(self, number: int) -> np.random.Generator:
@@ -187,6 +191,8 @@ class Loop:
         frozen = learner.freezer.frozen(number)
         learner.freezer.train(frozen)
         reader, rate = self.train_source.reader(learner.model), None
+        stage = f"Epoch {number} of {recipe.epochs}"
+        self.hooks.on_stage(stage)
         order = draw_order(self.train_set.positions, self.train_set.labels, recipe, random)
         for batch in self.train_source.batches(order, random):
             factor = rate_factor(recipe.schedule, recipe.warmup, course.iteration, self.steps)
@@ -196,11 +202,12 @@ class Loop:
             checked = self.device.type == "cpu" or course.iteration % FINITE_EVERY == 0
             if checked and not self.sums.is_finite:
                 raise DivergedError
-            self.advance(len(batch.positions))
+            self.advance(len(batch.positions) * self.learn_work)
             self._tell_running()
             if recipe.validate_every and course.iteration % recipe.validate_every == 0:
-                self._validate(self.val_source)
+                self._validate(self.val_source, stage)
                 learner.freezer.train(frozen)
+                self.hooks.on_stage(stage)
                 if course.is_stale(recipe.early_stopping):
                     break
         if not self.sums.is_finite:
@@ -208,7 +215,7 @@ class Loop:
         self.check_decoded()
         seen = course.validations[-1].iteration if course.validations else -1
         if not recipe.validate_every or (number == recipe.epochs and seen < course.iteration):
-            self._validate(self.val_source)
+            self._validate(self.val_source, stage)
         self._end_epoch(rate)
 
     def _tell_running(self) -> None:
@@ -225,12 +232,14 @@ class Loop:
         """Return the training images per second of the epoch so far."""
         return count / max(self.seconds - self.began - self.watching, 1e-9)
 
-    def _validate(self, source: Pictures | Features | None) -> None:
+    def _validate(self, source: Pictures | Features | None, stage: str) -> None:
         """Evaluate on the validation images, and keep the weights if they are the best so far."""
         start, course = self.seconds, self.course
         loss, accuracy, count = self.sums.read()
         speed, rate = self._speed(count), self.learner.rate
-        found = source and self.learner.evaluate(source, self.advance)
+        look = CACHED if isinstance(source, Features) else FORWARD
+        self.hooks.on_stage(f"{stage}: validation")
+        found = source and self.learner.evaluate(source, lambda n: self.advance(n * look))
         if found and not math.isfinite(found.loss):
             raise DivergedError
         if found and len(found.positions):
@@ -259,7 +268,7 @@ class Loop:
         self.hooks.on_epoch(self.learner.kept, course.epoch)
         if self.hooks.on_state is not None:
             self.hooks.on_state({**self.learner.state(), **course.state(), "seconds": self.seconds})
-        self.hooks.on_step(self.done, self.total, course.history[-1])
+        self._report(course.history[-1])
 
     def restore(self, state: dict) -> None:
         """Resume from a state."""
@@ -290,7 +299,10 @@ class Loop:
         """Raise an error if none of the training images can be decoded."""
         self.train_set.images.check_readable(self.train_set.positions)
 
-    def advance(self, count: int) -> None:
-        """Report that `count` more images are done."""
-        self.done += count
-        self.hooks.on_step(min(self.done, self.total), self.total, None)
+    def advance(self, work: float) -> None:
+        """Report that more work is done, in forward passes of an image."""
+        self.done = min(self.done + work, self.total)
+        self._report(None)
+
+    def _report(self, epoch: Epoch | None) -> None:
+        self.hooks.on_step(round(self.done), max(round(self.total), 1), epoch)

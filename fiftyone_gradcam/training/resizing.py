@@ -183,6 +183,17 @@ def _squares(path: str, size: int, options: DecodeOptions) -> dict[str, np.ndarr
 _known: dict[str, Comparison] = {}
 
 
+def comparison_work(recipe: Recipe, labels: np.ndarray) -> int:
+    """Return how many forward passes of an image `settle_resize` needs.
+
+    Args:
+        recipe: any
+        labels: (N,) class indexes, -1 for no label
+    """
+    count = len(images_to_compare(labels, recipe.seed)) if recipe.resize == AUTO else 0
+    return count * len(RESIZES) if count >= LEAST_IMAGES else 0
+
+
 def _key(recipe: Recipe, paths: Sequence[str], labels: np.ndarray, options: DecodeOptions) -> str:
     """Return a digest that identifies a comparison: the network, and the images as they are now."""
     facts = [recipe.backbone, recipe.weights, recipe.image_size, labels.tolist(), options]

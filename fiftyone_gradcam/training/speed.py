@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..images.batches import Images
+from ..images.geometry import RESIZES
 from ..model.device import pick_device
 from .learner import Learner, Sums
-from .recipe import Recipe
+from .recipe import AUTO, Recipe
+from .resizing import LEAST_IMAGES as LEAST_COMPARED
+from .resizing import MOST_IMAGES as MOST_COMPARED
 from .sources import Labelled, Pictures
 
 MOST_IMAGES = 8  # in a measured batch, at most
@@ -92,9 +95,13 @@ def estimate_seconds(speed: Speed, recipe: Recipe, train_images: int, val_images
         train_images, val_images: numbers of images
     """
     every = recipe.validate_every
+    compared = min(train_images, MOST_COMPARED) if recipe.resize == AUTO else 0
+    if compared < LEAST_COMPARED:
+        compared = 0
     steps = -(-train_images // recipe.batch_size) * recipe.epochs
     looks = steps // every + 1 if every else recipe.epochs
     seconds = (train_images + val_images) * speed.decode
+    seconds += compared * (speed.decode + len(RESIZES) * speed.look)
     once = (train_images + val_images) * speed.look
     if recipe.freeze == "backbone" and not recipe.augments:
         return seconds + once

@@ -13,7 +13,7 @@ from ..dataset.freshness import split_note
 from ..dataset.measured import difference
 from ..dataset.reviews import left_out, left_out_words
 from ..jobs.delegating import delegable
-from ..progress import Progress, counted, reporting, some
+from ..progress import Progress, counted, reporting, shares_of, some
 from ..review.comparison import Pairs
 
 Samples = fo.core.collections.SampleCollection
@@ -108,7 +108,9 @@ def compare_runs(
     label_field = label_field or first.label_field
     chosen, notes = held_out(samples, label_field, include_excluded)
     with reporting(progress, f"Comparing {first.key!r} and {second.key!r}") as report:
-        found = [class_probabilities(chosen, run, device, report) for run in (first, second)]
+        reports = shares_of(report, 1, 1) if callable(progress) else (report, report)
+        pairs = zip((first, second), reports, strict=True)
+        found = [class_probabilities(chosen, run, device, own) for run, own in pairs]
     ids, _, labels = fields.labels_of(chosen, label_field)
     judged = np.array([x is not None for x in labels]) & found[0].known & found[1].known
     if not judged.any():

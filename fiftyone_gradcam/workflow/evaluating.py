@@ -13,7 +13,7 @@ from ..dataset.freshness import split_note
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
-from ..progress import Progress, Report, counted, reporting, some
+from ..progress import Progress, Report, counted, reporting, shares_of, some
 from ..review.calibration import (
     Bin,
     expected_calibration_error,
@@ -158,8 +158,9 @@ def evaluate(
     notes += filter(None, [split_note(dataset, run.key)])
     name = field_of_run(dataset, run) or _free_field(dataset, run)
     _check_key(dataset, key, name, label_field)
+    predicting, evaluating = shares_of(progress, 1, 1)
     if dataset.get_field(name) is None or len(chosen.exists(f"{name}_scores")) < len(chosen):
-        options = {"resume": True, "device": device, "progress": progress}
+        options = {"resume": True, "device": device, "progress": predicting}
         predict(chosen, run, name, (), label_field=label_field, **options)
     path = fields.label_path(dataset, label_field)
     judged = chosen.exists(path).exists(f"{name}_scores")
@@ -167,7 +168,7 @@ def evaluate(
         notes.append(
             f"Not counted: {counted(missing, 'sample')} without a label, or that cannot be decoded"
         )
-    with reporting(progress, f"Evaluating {run.key!r}") as report:
+    with reporting(evaluating, f"Evaluating {run.key!r}") as report:
         if temperature:
             runs.keep_temperature(dataset, run.key, _temperature(judged, run, label_field, report))
             run = runs.load_run(dataset, run.key)

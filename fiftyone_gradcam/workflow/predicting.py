@@ -15,6 +15,7 @@ from ..dataset.heatmap_choices import heatmap_names
 from ..dataset.kept_features import keeping
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
+from ..dataset.resizing import sizes_before
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
@@ -27,7 +28,15 @@ from ..jobs.queue import list_jobs
 from ..model.network import Network
 from ..passes.heatmaps import KINDS
 from ..passes.precision import DEFAULT, check_precision
-from ..progress import CancelledError, Progress, counted, reporting, some, tell_failures
+from ..progress import (
+    CancelledError,
+    Progress,
+    counted,
+    reporting,
+    shares_of,
+    some,
+    tell_failures,
+)
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
 
@@ -151,7 +160,8 @@ def predict(
     check_precision(precision)
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
     if resize in (None, AUTO) and type(run) is runs.Pretrained:
-        run = shown_best(samples, run, prediction_field, label_field, device, progress)
+        comparing, progress = shares_of(progress, *sizes_before(len(samples)))
+        run = shown_best(samples, run, prediction_field, label_field, device, comparing)
     label_field, labels = own_labels(samples, run, label_field)
     ids, paths = samples.values(["id", "filepath"])
     writer = PredictionWriter(

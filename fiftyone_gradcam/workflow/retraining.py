@@ -20,7 +20,7 @@ from ..dataset.training_sets import digest_of, training_data
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state
-from ..progress import Progress, counted
+from ..progress import Progress, counted, shares_of
 from ..training.course import Course
 from ..training.recipe import Recipe
 from ..training.resuming import is_recorded
@@ -28,6 +28,7 @@ from .comparing import Comparison, compare_runs
 from .training import fine_tune
 
 Samples = fo.core.collections.SampleCollection
+TRAINING, COMPARING = 0.9, 0.1  # of the work
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def retrain(
     print(_words(dataset, old))
     known = {x.name for x in fields_of(Recipe)}
     recipe = Recipe(**{name: value for name, value in old.recipe.items() if name in known})
+    training, comparing = shares_of(progress, TRAINING, COMPARING)
     repeat = _find_repeat(samples, old, recipe, key, include_excluded)
     if repeat.is_over:
         new = runs.load_run(dataset, repeat.key)
@@ -101,11 +103,11 @@ def retrain(
             resume=repeat.is_started,
             include_excluded=include_excluded,
             device=device,
-            progress=progress,
+            progress=training,
         )
     judged = samples if isinstance(samples, fo.Dataset) else _held_out(samples)
     return compare_runs(
-        judged, old, new, old.label_field, include_excluded, device=device, progress=progress
+        judged, old, new, old.label_field, include_excluded, device=device, progress=comparing
     )
 
 

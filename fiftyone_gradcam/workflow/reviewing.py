@@ -16,14 +16,14 @@ from ..dataset.issues import note_label_issues, write_label_issues
 from ..dataset.judging import Way, check_method, judge, method_for
 from ..dataset.label_totals import in_words, label_issues_info
 from ..dataset.pretrained import pick_backbone
-from ..dataset.resizing import settled_for
+from ..dataset.resizing import settled_for, sizes_before
 from ..dataset.since_judged import are_mixed, basis_of_issues
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
 from ..images.away import is_away
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, reporting, some, tell_failures
+from ..progress import Progress, reporting, shares_of, some, tell_failures
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
 from ..review.label_issues import check_folds
@@ -31,6 +31,8 @@ from ..review.leaks import equal_files
 from ..review.twins import judgeable, twins_of
 from ..training.recipes import make_recipe
 from .embedding import embeddings_for
+
+KINDS = (None, fo.Classification, fo.Classification)  # of quality, suggestion and issue
 
 
 def _check(samples, embeddings=None, probabilities=None, **_) -> None:
@@ -119,8 +121,7 @@ def find_label_issues(
     samples = fields.whole(samples)
     dataset = fields.root_dataset(samples)
     names = (quality_field, suggestion_field, issue_field)
-    kinds = (None, fo.Classification, fo.Classification)
-    fields.check_writable(dataset, dict(zip(names, kinds, strict=True)), overwrite)
+    fields.check_writable(dataset, dict(zip(names, KINDS, strict=True)), overwrite)
     check_folds(folds)
     check_method(method, embeddings, probabilities, backbone, weights)
     started, (every, paths, labels) = now_text(), fields.labels_of(samples, label_field)
@@ -138,7 +139,8 @@ def find_label_issues(
             dataset, backbone, weights, "training small_cnn from scratch once per fold"
         )
         recipe = make_recipe(backbone=backbone, weights=weights, seed=seed, **choices)
-        recipe = settled_for(samples, recipe, label_field, device, progress)
+        comparing, progress = shares_of(progress, *sizes_before(len(labels)))
+        recipe = settled_for(samples, recipe, label_field, device, comparing)
     elif choices:
         raise ValueError(f"{next(iter(choices))} is a training option, but nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)

@@ -25,7 +25,7 @@ from ..model.state_file import check_weights_file
 from ..progress import CancelledError, Progress, counted, reporting, tell_failures
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
-from ..training.history import Epoch, Hooks, Trained
+from ..training.history import Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
@@ -39,6 +39,7 @@ from ..training.resuming import (
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
+from .training_progress import hooks_of, steps_of, tell_saving
 
 Samples = fo.core.collections.SampleCollection
 
@@ -129,7 +130,8 @@ def fine_tune(
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
-    recipe, classes, train_set, val_set = _settled(recipe, *data, device, progress)
+    comparing, learning, saving = steps_of(recipe, *data[1:], progress)
+    recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
         check_same_data(state, classes, digest)
@@ -140,18 +142,17 @@ def fine_tune(
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
+        watched = recorder.state() if recorder else None
         own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
-        own |= {"digest": digest, "watch": recorder.state() if recorder else None}
-        save_state(state_path, {**found, **own})
+        save_state(state_path, {**found, **own, "digest": digest, "watch": watched})
 
     live = LiveTraining(dataset, key, recipe.epochs)
-    message = f"Training {recipe.backbone} on {counted(len(train_set), 'image')}"
     try:
-        with plain_errors(lambda: _kept(state_path, key)), reporting(progress, message) as report:
-            reporter = _reporter(report, recipe, prints=progress is not False)
-            hooks = Hooks(reporter, recorder or (lambda *_: None), keep_state, live, print)
+        words = f"Training {recipe.backbone} on {counted(len(train_set), 'image')}"
+        with plain_errors(lambda: _kept(state_path, key)), reporting(learning, words) as report:
+            hooks = hooks_of(report, recipe, progress is not False, recorder, keep_state, live)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
-        _tell_images(train_set, val_set)
+        tell_saving(saving, trained)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
@@ -228,21 +229,6 @@ def _make_watch(
     return recorder
 
 
-def _reporter(report, recipe: Recipe, prints: bool):
-    """Return a function that updates the progress bar and prints a line after each epoch."""
-    last = f"Training {recipe.backbone}"
-
-    def on_step(done: int, total: int, epoch: Epoch | None) -> None:
-        nonlocal last
-        if epoch is not None:
-            last = str(epoch)
-            if prints:
-                print(f"\r{last:<79}", flush=True)  # overwrites the bar, which is redrawn below
-        report(done, total, last)
-
-    return on_step
-
-
 def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
     """Print the result of a training; raise CancelledError if it was cancelled."""
     print(f"Saved {run}")
@@ -280,7 +266,8 @@ def _findings(
     train_set: Labelled,
     val_set: Labelled | None,
 ) -> list[Finding]:
-    """Diagnose a training."""
+    """Print what the network did not see, and diagnose the training."""
+    _tell_images(train_set, val_set)
     leaks = []
     if val_set is not None:
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)

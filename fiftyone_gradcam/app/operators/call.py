@@ -21,6 +21,7 @@ class Call(foo.Operator):
 
     name = ""
     kinds: ClassVar[dict[str, Kind]] = {}
+    needs_dataset = True
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -30,7 +31,7 @@ class Call(foo.Operator):
     def execute(self, ctx) -> dict:
         """Return the answer, or the message of an error in "error"."""
         try:
-            if ctx.dataset is None:
+            if self.needs_dataset and ctx.dataset is None:
                 raise ValueError("Open a dataset first")
             given = {name: ctx.params.get(name) for name in self.kinds}
             for name, value in given.items():

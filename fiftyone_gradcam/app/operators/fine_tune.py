@@ -18,7 +18,7 @@ from .recipe_fields import (
     chosen_base,
 )
 from .sample_fields import chosen_label_field, excluded_input, label_field_input
-from .training_summary import summary_view
+from .training_summary import expected_seconds, summary_view
 from .verb import Verb
 
 
@@ -72,6 +72,10 @@ class FineTune(Verb):
             **chosen(params, (*LEARNING, *AUGMENTATION)),
             **network_choices(ctx),
         }
+
+    def expected_seconds(self, given: dict) -> float | None:
+        """As the form has estimated."""
+        return expected_seconds(given)
 
     def job_label(self, given: dict) -> str:
         """Name the run."""

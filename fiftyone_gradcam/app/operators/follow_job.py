@@ -1,57 +1,88 @@
-"""Show the progress of a job that no panel shows, and then its outcome."""
+"""Show an import in a box that every page of the App has, and open what it has made.
+
+An App without a dataset has no place for a panel, and the App closes all panels when it switches
+to another dataset. `imports.js` draws the box.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import fiftyone.operators as foo
 
-from ...jobs.job import load_job
+from ...jobs.job import Job, cancel_job, load_job
 from ..showing import show, show_panel
+from ..texts import duration
+from .call import Call
 from .labels import in_labels
+from .params import TEXT, Kind
 
-LOOK_SECONDS, SAY_SECONDS = 0.5, 4.0
+
+class ImportCall(Call):
+    """A call of the box about its job."""
+
+    kinds: ClassVar[dict[str, Kind]] = {"job": TEXT}
+    needs_dataset = False
+
+    def answer(self, dataset, given: dict) -> dict:
+        """Answer with the state of the job."""
+        return state_of(self.job(str(given["job"])))
+
+    def job(self, id: str) -> Job:
+        """Return the job."""
+        return load_job(id)
+
+
+class ImportState(ImportCall):
+    """Answers how far an import is."""
+
+    name = "import_state"
+
+
+class CancelImport(ImportCall):
+    """Cancels an import."""
+
+    name = "cancel_import"
+
+    def job(self, id: str) -> Job:
+        """Return the job, which is cancelled."""
+        return cancel_job(load_job(id).id)
+
+
+def state_of(job: Job) -> dict:
+    """Return what the box shows of a job."""
+    return {
+        "label": job.label,
+        "state": job.state,
+        "has_ended": job.has_ended,
+        "progress": job.progress,
+        "message": in_labels(job.message, job.verb),
+        "left": None if job.seconds_left is None else duration(job.seconds_left),
+        "dataset": job.outcome.get("dataset"),
+    }
 
 
 class FollowJob(foo.Operator):
-    """Show the progress of an import where no panel can.
-
-    The App has no place for panels while no dataset is open, and closes all panels when it opens
-    another dataset. The form of the import closes before this starts, because a form stays open if
-    the App opens another dataset meanwhile. FiftyOne's own progress window is not used, because it
-    has a button "Done" from the start.
-    """
+    """Opens the dataset that a job has made, and the panel; the box calls it."""
 
     name = "follow_job"
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """Return the configuration of an unlisted operator."""
+        """The configuration for FiftyOne: unlisted."""
         return foo.OperatorConfig(
             name=self.name, label=self.name, unlisted=True, execute_as_generator=True
         )
 
     def execute(self, ctx) -> Iterator:
-        """Yield messages for the App; the job continues if nobody follows it any more."""
+        """Yield the messages that make the App open the dataset."""
         try:
             job = load_job(str(ctx.params.get("job")))
         except ValueError as error:
             yield ctx.ops.notify(str(error), variant="error")
             return
-        said, is_news = -SAY_SECONDS, not job.has_ended
-        while not job.has_ended:
-            if time.monotonic() - said >= SAY_SECONDS:
-                said = time.monotonic()
-                words = f"{job.label}: {job.progress:.0%} {job.message}".strip()
-                yield ctx.ops.notify(words, variant="info")
-            time.sleep(LOOK_SECONDS)
-            job.refresh()
-        is_well = job.state == "completed"
-        if is_news:
-            message = in_labels(job.message, job.verb)
-            yield ctx.ops.notify(message, variant="success" if is_well else "error")
-        if is_well:
+        if job.state == "completed":
             yield from show(ctx, job.outcome)
             if "dataset" in job.outcome:
                 yield from show_panel(ctx, job.outcome["dataset"])

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER, path_in, root_dataset, whole
 from ...dataset.splits import split_tags
-from ...jobs.measure import measured, wait_for_measurement
+from ...jobs.measure import known, measured, wait_for_measurement
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import duration
 from .forms import refuse, tell
@@ -16,6 +16,7 @@ from .split_preview import parts_of
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
 LONGEST_SECONDS = 60.0  # maximum time to wait for a measurement
+START_SECONDS = 5.0  # of the process, and of PyTorch
 MOST_NAMES = 8
 DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
 NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
@@ -30,22 +31,20 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
         given: the arguments of `fine_tune`, by name
     """
     first = _split_first(given)
-    learnt, val_count, paths = _images(given) if first is None else first
-    if len(learnt) < 2:
-        refuse(inputs, "few_classes", _too_few(given, learnt))
+    by_class, val_count, paths = _images(given) if first is None else first
+    if len(by_class) < 2:
+        refuse(inputs, "few_classes", _too_few(given, by_class))
         return
-    total = sum(learnt.values())
-    names = [f"{name} {count}" for name, count in list(learnt.items())[:MOST_NAMES]]
-    more = f" and {len(learnt) - MOST_NAMES} more classes" if len(learnt) > MOST_NAMES else ""
+    total = sum(by_class.values())
+    names = [f"{name} {count}" for name, count in list(by_class.items())[:MOST_NAMES]]
+    more = f" and {len(by_class) - MOST_NAMES} more classes" if len(by_class) > MOST_NAMES else ""
     parts = [f"{total} training images ({', '.join(names)}{more})", _validation(val_count)]
     if first is not None:
         parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
     learns = {"none": "All layers are trained", "backbone": "Only the new layers are trained"}
     parts.append(learns.get(frozen, f"All but the first {frozen} stages are trained"))
-    choices = {name: value for name, value in given.items() if name not in NOT_CHOICES}
-    request = {"recipe": given["recipe"], "choices": choices, "classes": len(learnt)}
-    request |= {"learnt": total, "val_images": val_count, "paths": paths}
+    request = _request(given, by_class, val_count, paths)
     found = measured(request, PATIENCE_SECONDS)
     if found is not None:
         parts.append(_time(found))
@@ -62,6 +61,28 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
         )
 
 
+def expected_seconds(given: dict) -> float | None:
+    """Return the time that the form has estimated for a training; None if it did not.
+
+    Args:
+        given: the arguments of `fine_tune`, by name
+    """
+    found = known(_request(given, *(_split_first(given) or _images(given))))
+    return found["seconds"] + START_SECONDS if found and "seconds" in found else None
+
+
+def _request(given: dict, by_class: dict[str, int], val_count: int, paths: list[str]) -> dict:
+    """Return what `measured` is asked for."""
+    return {
+        "recipe": given["recipe"],
+        "choices": {name: value for name, value in given.items() if name not in NOT_CHOICES},
+        "classes": len(by_class),
+        "train_images": sum(by_class.values()),
+        "val_images": val_count,
+        "paths": paths,
+    }
+
+
 class TrainingEstimate(foo.Operator):
     """Wait for the measurement that a form has started; an unlisted operator."""
 
@@ -75,8 +96,8 @@ class TrainingEstimate(foo.Operator):
         return {"is_there": wait_for_measurement(LONGEST_SECONDS)}
 
 
-def _too_few(given: dict, learnt: dict[str, int]) -> str:
-    found = f"of {len(learnt)} class{'es' * (len(learnt) != 1)}" if learnt else "none"
+def _too_few(given: dict, by_class: dict[str, int]) -> str:
+    found = f"of {len(by_class)} class{'es' * (len(by_class) != 1)}" if by_class else "none"
     where = "" if isinstance(given["samples"], fo.Dataset) else " in this view"
     return (
         f"A classifier needs training images of two classes, and there are {found}{where}. Tag "
@@ -128,4 +149,4 @@ def _time(found: dict) -> str:
     if "error" in found:
         return f"The time could not be estimated ({found['error']})"
     where = DEVICES.get(found["device"], f"on {found['device']}")
-    return f"About {duration(found['seconds'] + 5)} {where}"
+    return f"About {duration(found['seconds'] + START_SECONDS)} {where}"

@@ -23,11 +23,12 @@ from ...jobs.reporter import Reporter
 from ..showing import RESTS_ON, show, show_job
 from .forms import mark_fields, refuse
 from .labels import in_labels
+from .opened_for import check_same_dataset, stay_with_dataset
 from .params import check_params, check_view, faults
 from .sample_fields import DATASET, settle_target, target_input
 
 logger = logging.getLogger(__name__)
-FOLLOW = f"{OWNER}/follow_job"
+SHOW_IMPORT = f"{OWNER}/show_import"  # of imports.js
 # Errors that FiftyOne raises for invalid requests.
 UNREADABLE = (TypeError, AttributeError, LookupError, UnicodeError, InvalidId)
 PACKAGE = __name__.rsplit(".", 3)[0]
@@ -95,6 +96,8 @@ class Verb(foo.Operator):
         try:
             if self._call(ctx) is None:  # in a job, the verb itself checks its arguments
                 self._check_request(ctx)
+                if self.needs_dataset:
+                    stay_with_dataset(ctx, inputs)
                 if self.scope is not None and ctx.dataset is not None:
                     target_input(ctx, inputs, self.scope)
                 self.form(ctx, inputs)
@@ -128,6 +131,8 @@ class Verb(foo.Operator):
     def _check_request(self, ctx) -> None:
         """Refuse requests from which no form can be built; a request may contain anything."""
         check_params(self.verb, ctx.params)
+        if self.needs_dataset:
+            check_same_dataset(ctx)
         try:
             if ctx.dataset is not None:
                 check_view(ctx)
@@ -151,7 +156,7 @@ class Verb(foo.Operator):
         try:
             return self.arguments(ctx)
         except KeyError as error:
-            raise ValueError(f"{self.label} needs the parameter {error.args[0]!r}") from error
+            raise ValueError(f"{self.label} needs the parameter {error.args[0]!r}") from None
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add the fields of the form."""
@@ -173,6 +178,10 @@ class Verb(foo.Operator):
     def job_label(self, given: dict) -> str:
         """Return a description of the job."""
         return self.label
+
+    def expected_seconds(self, given: dict) -> float | None:
+        """Return how long a job will take, as its form has estimated; None if it has not."""
+        return None
 
     def resolve_run_name(self, ctx) -> str:
         """Return the name of the run for an orchestrator."""
@@ -228,12 +237,13 @@ class Verb(foo.Operator):
     def _queue(self, ctx, given: dict) -> Iterator:
         """Queue a job, and open the panel that shows it."""
         # Not in a generator, so that the App shows its errors.
-        job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx))
+        expected = self.expected_seconds(given)
+        job = queue.submit(self.verb, given, ctx.dataset, filled_in(ctx), expected)
         return show_job(ctx, job.id) if ctx.dataset is not None else self._follow(ctx, job)
 
     def _follow(self, ctx, job: Job) -> Iterator:
         """Let the form close, and show the progress of a job that no panel shows yet."""
-        yield ctx.trigger(FOLLOW, params={"job": job.id})
+        yield ctx.trigger(SHOW_IMPORT, params={"job": job.id})
 
     def _work_shortly(self, ctx, given: dict) -> Iterator:
         """Call a verb that is not long with these arguments; the form closes afterward."""

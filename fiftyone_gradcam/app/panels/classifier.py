@@ -8,10 +8,10 @@ from collections import deque
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...dataset.fields import OWNER
 from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
+from ..operators.verb import SHOW_IMPORT
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
 from .data import forget_plots, take_plots_out
@@ -218,12 +218,15 @@ class ClassifierPanel(
             if not REPORTED.first((ctx.panel.id, state.loaded_page, job.id)):
                 continue
             message = in_labels(job.message, job.verb)
+            is_own = job.id == state.own
+            if is_own and job.state == "completed" and "dataset" in job.outcome:
+                state.own = None
+                ctx.trigger(SHOW_IMPORT, params={"job": job.id})  # says what it did, and opens it
+                continue
             ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
-            if job.id == ctx.panel.state.own:
+            if is_own:
                 ctx.panel.state.own = None
-                if job.state == "completed" and "dataset" in job.outcome:
-                    ctx.trigger(f"{OWNER}/follow_job", params={"job": job.id})  # opens it
-                elif job.state == "completed":
+                if job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
                     if job.verb == "find_label_issues":
                         state.turns_to, state.is_busy = "review", True
