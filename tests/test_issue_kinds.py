@@ -56,7 +56,7 @@ def test_kinds_and_evidence_by_hand():
     assert found[9].evidence == "cat .75, dog .25 without this image"
     assert found[9].confidence == pytest.approx(0.01)
     assert [place for place, issue in found.items() if issue.sure] == [1]
-    assert found[12].evidence == "2 images of 'owl', of which 5 are needed that differ"
+    assert found[12].evidence == "2 images of 'owl': 5 different ones are needed"
 
 
 def test_the_given_class_is_named_though_it_is_the_least_probable():

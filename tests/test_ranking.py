@@ -207,6 +207,49 @@ def test_the_number_of_wrong_labels_by_pairs_of_classes():
     assert np.sort(found.chances)[-150:].min() > 0.5 > np.sort(found.chances)[:-150].max()
 
 
+def hard_images(random, count, classes=10):
+    """Classes and probabilities: half of the images are predicted surely and rightly, the others
+    less surely, and half of these wrongly."""
+    truth = random.integers(0, classes, count)
+    is_hard = np.arange(count) % 2 == 1
+    predicted = np.where(
+        is_hard & (random.random(count) < 0.5), random.integers(0, classes, count), truth
+    )
+    scores = random.normal(0, 0.3, (count, classes))
+    scores[np.arange(count), predicted] += np.where(is_hard, random.uniform(3, 5, count), 7)
+    chances = np.exp(scores)
+    return truth, chances / chances.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
+def test_errors_of_the_model_are_not_counted_as_wrong_labels(share):
+    """22% of the labels differ from the prediction, even if all labels are right."""
+    random = np.random.default_rng(1)
+    truth, probabilities = hard_images(random, 4000)
+    is_wrong = random.random(4000) < share
+    labels = np.where(is_wrong, (truth + random.integers(1, 10, 4000)) % 10, truth)
+    found = estimate_wrong(probabilities, labels)
+    assert found.low <= is_wrong.sum() <= found.high
+    assert found.count == pytest.approx(is_wrong.sum(), rel=0.25, abs=20)
+    assert found.chances.sum() == pytest.approx(found.count)
+    assert found.pairs.sum() == pytest.approx(found.count)
+
+
+def test_wrong_labels_of_the_least_confident_classes_are_counted():
+    """Two of ten classes are predicted less surely, and 30% of their labels are each other's: few
+    of the most confident of all images notice it, those of each class do."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 10, 4000)
+    scores = random.normal(0, 0.3, (4000, 10))
+    scores[np.arange(4000), truth] += np.where(truth >= 8, 4, 7)
+    chances = np.exp(scores)
+    is_wrong = (truth >= 8) & (random.random(4000) < 0.3)
+    labels = np.where(is_wrong, 17 - truth, truth)
+    found = estimate_wrong(chances / chances.sum(1, keepdims=True), labels)
+    assert found.low <= is_wrong.sum() <= found.high
+    assert found.count == pytest.approx(is_wrong.sum(), rel=0.2)
+
+
 def test_twins_and_the_classes_that_can_be_judged():
     random = np.random.default_rng(0)
     look = random.normal(size=(40, 30))

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
-from .confusion import Z95
+from .confusion import Z95, wilson_interval
 from .scores import softmax
 
 ROUNDS = 30
@@ -19,6 +19,8 @@ DROP = 1.92  # drop of the log likelihood at the ends of a 95% confidence interv
 FIRST_NOISE, LEAST_NOISE = 0.1, 1e-3  # initial and minimum share of wrong labels
 MOST_ASKED = 10_000  # maximum number of images used to fit the sharpness
 NEVER = 1e-300  # lower bound that keeps logarithms finite
+MOST_CONFIDENT = 0.15  # share of all images
+CONFIDENT = 0.25  # share of the images of each predicted class
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels
     similar classes make the probabilities less sharp, and labels that contradict sharp ones are
     wrong.
 
+    Where classes are hard to distinguish, this confuses errors of the model with wrong labels. The
+    labels of the most confidently predicted images limit it: no image is predicted from its own
+    label, so the share of these labels that differ from the prediction is the share of wrong
+    labels, plus the few errors of the model among them.
+
     Args:
         probabilities: (N, K) for each image, from a model that was fitted without its label
         labels: (N,) class indexes
@@ -63,9 +70,81 @@ def estimate_wrong(probabilities: np.ndarray, labels: np.ndarray) -> WrongLabels
     least = math.sqrt(count) + 1
     low = min(count - least, *(fit.number - Z95 * fit.spread for fit in inside))
     high = max(count + least, *(fit.number + Z95 * fit.spread for fit in inside))
+    limit = _limit(logs, labels)
+    if not limit.least <= count <= limit.high:
+        best = _fit_of_number(logs, labels, limit.count, shares)
+        count, low, high = float(best.chances.sum()), limit.low, limit.high
+    elif not limit.least_overall <= count <= limit.high_overall:  # it agrees with one of two
+        best = _fit_of_number(logs, labels, (count + limit.count) / 2, shares)
+        count = float(best.chances.sum())
+        low, high = min(low, limit.low), max(high, limit.high)
     pairs = best.posterior.T @ np.eye(probabilities.shape[1])[labels]
     np.fill_diagonal(pairs, 0.0)
     return WrongLabels(count, max(low, 0.0), min(high, len(labels)), pairs, best.chances)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """How many of all labels are wrong, if the share is that of confidently predicted images.
+
+    Attributes:
+        count: estimated number
+        low, high: 95% confidence interval of the number
+        least: numbers from `least` to `high` agree with the images of each class
+        least_overall, high_overall: the same for the images of all classes together
+    """
+
+    count: float
+    low: float
+    high: float
+    least: float
+    least_overall: float
+    high_overall: float
+
+
+def _limit(logs: np.ndarray, labels: np.ndarray) -> _Limit:
+    """Return the limit that the labels of confidently predicted images set.
+
+    The most confident images of each predicted class notice wrong labels that are in some classes
+    only, but those of hard classes contain errors of the model. The most confident of all images
+    contain few of these. The upper bound is that of the former, the estimate that of the latter,
+    unless it contradicts the former.
+    """
+    ordered = np.sort(logs, 1)
+    margins, predicted = ordered[:, -1] - ordered[:, -2], logs.argmax(1)
+    differs = predicted != labels
+    overall = margins >= np.quantile(margins, 1 - MOST_CONFIDENT)
+    of_class = np.zeros(len(labels), bool)
+    for members in (np.flatnonzero(predicted == k) for k in np.unique(predicted)):
+        least = np.quantile(margins[members], 1 - CONFIDENT)
+        of_class[members[margins[members] >= least]] = True
+    lows, highs = [], []
+    for chosen in (overall, of_class):
+        low, high = wilson_interval(int(differs[chosen].sum()), int(chosen.sum()))
+        lows.append(low * len(labels))
+        highs.append(high * len(labels))
+    count = max(float(differs[overall].mean()) * len(labels), lows[1])
+    return _Limit(min(count, highs[1]), min(lows), highs[1], lows[1], lows[0], highs[0])
+
+
+def _fit_of_number(logs: np.ndarray, labels: np.ndarray, count: float, shares: np.ndarray) -> _Fit:
+    """Return the fit whose number of wrong labels is `count`.
+
+    Args:
+        logs: (N, K) logarithms of the probabilities
+        labels: (N,) class indexes
+        count: the number; the nearest one that a share of wrong labels in `NOISES` can give
+        shares: see `_shares`
+    """
+
+    def excess(noise: float) -> float:
+        return _fit(logs, labels, noise, shares).number - count
+
+    most = float(NOISES[-1])
+    if excess(most) <= 0:
+        return _fit(logs, labels, most, shares)
+    noise = 0.0 if excess(0.0) >= 0 else brentq(excess, 0.0, most, xtol=1e-5)
+    return _fit(logs, labels, noise, shares)
 
 
 @dataclass(frozen=True)
