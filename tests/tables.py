@@ -32,11 +32,17 @@ CASES = {
         {},
         ["Table photos/list.csv: images from 'file', classes from 'class'"],
     ),
+    "two columns whose headers say the same": (
+        {"a.csv": "image,label,Label,Image\nx.jpg,a,1,9.jpg\ny.jpg,b,2,9.jpg\nz.jpg,a,3,9.jpg\n"},
+        {"x.jpg": ("a", None), "y.jpg": ("b", None), "z.jpg": ("a", None)},
+        {},
+        ["Table a.csv: images from 'image', classes from 'label'"],
+    ),
     "a better table and one of two columns": (
         {"a.csv": "id,label\n1,x\n2,y\n3,x\n", "b.csv": "id,light\n1,good\n2,good\n3,bad\n"},
         {"1.jpg": ("x", None), "2.jpg": ("y", None), "3.jpg": ("x", None)},
         {},
-        ["Table not used: b.csv (the columns of another table say more)"],
+        ["Table not used: b.csv (the columns of another table are clearer)"],
     ),
     "one table of two columns": (
         {"b.csv": "id,has_cactus\n1,1\n2,1\n3,0\n4,0\n"},
@@ -170,7 +176,7 @@ CASES = {
             "b/2.jpg": (None, None), "b.jpg": (None, None), "B.jpg": ("x", None),
         },
         {"label_from": "table"},
-        ["1 in the table, but several images are called so, such as row 2: 1"],
+        ["1 in the table, but several images have this name, such as row 2: 1"],
     ),
     "the table's name says which of several images": (
         {"train_labels.csv": "name,invasive\n1,0\n2,1\n3,1\n4,0\n"},
@@ -186,7 +192,7 @@ CASES = {
         {f"{i}.jpg": (x, None) for i, x in zip("1234", ("x", "y", None, None), strict=True)},
         {},
         [
-            "1 rows of a.csv say what others do (row 3: 1.jpg)",
+            "1 rows of a.csv repeat other rows (row 3: 1.jpg)",
             "Left out: 1 in the table twice, with other labels, such as row 5: 2.jpg",
             "Left out: 2 in the table, but there is no such image, such as row 6: 9.jpg",
             "2 images have no class",
@@ -218,25 +224,25 @@ CASES = {
             "4.jpg": ("x", None),
         },
         {},
-        ["1 rows are of no split or of two, by 'train', 'dev', 'test'"],
+        ["1 rows have no split or two, by 'train', 'dev', 'test'"],
     ),
     "folds": (
         {"a.csv": "id,label,fold\n1,x,0\n2,y,1\n3,x,0\n"},
         {"1.jpg": ("x", None), "2.jpg": ("y", None), "3.jpg": ("x", None)},
         {},
-        ["The column 'fold' of a.csv says '0' (2), '1' (1). It is not used: train, val and test"],
+        ["The column 'fold' of a.csv contains '0' (2), '1' (1). It is not used: train, val"],
     ),
     "folds that are splits, and a phase": (
         {"a.csv": "id,label,phase,fold\n1,x,1,train\n2,y,2,val\n"},
         {"1.jpg": ("x", "train"), "2.jpg": ("y", "val")},
         {},
-        ["The column 'phase' of a.csv says '1' (1), '2' (1). It is not used"],
+        ["The column 'phase' of a.csv contains '1' (1), '2' (1). It is not used"],
     ),
     "some words that are no splits": (
         {"a.csv": "id,label,set\n1,x,Training set\n2,y,extra\n3,x,eval\n"},
         {"1.jpg": ("x", "train"), "2.jpg": ("y", None), "3.jpg": ("x", "val")},
         {},
-        ["The column 'set' of a.csv says 'extra' (1), which are not splits: train, val and test"],
+        ["The column 'set' of a.csv contains 'extra' (1), which are not splits: train"],
     ),
     "evaluation beside validation": (
         {"a.csv": "id,label,split\n1,x,train\n2,y,eval\n3,x,dev\n4,y,Evaluation\n"},
@@ -262,13 +268,13 @@ CASES = {
         {"a.csv": "id,label,valid\n1,x,1\n2,y,0\n"},
         {"1.jpg": ("x", None), "2.jpg": ("y", None)},
         {},
-        ["The column 'valid' of a.csv says '1' (1), '0' (1). It is not used"],
+        ["The column 'valid' of a.csv contains '1' (1), '0' (1). It is not used"],
     ),
     "a split that the folder contradicts": (
         {"a.csv": "image,label,split\n1.jpg,x,test\n2.jpg,y,train\n"},
         {"train/1.jpg": ("x", "test"), "train/2.jpg": ("y", "train")},
         {},
-        ["1 image is in the folder of another split than a.csv says, which is taken (row 2: "],
+        ["1 image is in the folder of another split than in a.csv, which is used (row 2: "],
     ),
     "a table for each split, and others": (
         {
@@ -281,7 +287,7 @@ CASES = {
          "im/4.jpg": (None, None)},
         {},
         [
-            "Table not used: sample_submission.csv (it looks like the template of a submission)",
+            "Table not used: sample_submission.csv (it looks like a template for submissions)",
             "Table not used: sizes.csv (it has the columns 'image_id', 'width', 'height': none of",
         ],
     ),
@@ -301,14 +307,14 @@ CASES = {
         },
         {f"part_{i // 6 + 1}/I{i}.jpg": ("nv" if i % 3 else "mel", None) for i in range(12)},
         {},
-        ["The folders are not classes: each holds images of several, by the table"],
+        ["The folders are not classes: each contains images of several classes of the table"],
     ),
     "class folders, and a table of breeds": (
         {"a.csv": "image,breed\n1.jpg,pug\n2.jpg,poodle\n3.jpg,manx\n4.jpg,manx\n"},
         {"dog/1.jpg": ("dog", None), "dog/2.jpg": ("dog", None), "cat/3.jpg": ("cat", None),
          "cat/4.jpg": ("cat", None)},
         {},
-        ["The table a.csv is not used. To take the classes", "(the folders are the classes)"],
+        ["The table a.csv is not used. To use its classes", "(the folders are the classes)"],
     ),
     "class folders for training, and a table of the test images": (
         {"test.csv": "image,label\n4.jpg,Cat\n5.jpg,dog\ntrain/Cat/1.jpg,dog\n"},
@@ -318,7 +324,7 @@ CASES = {
             "test/5.jpg": ("dog", "test"),
         },
         {},
-        ["2 images in no class folder: the class is that of a table", "Table test.csv: "],
+        ["2 images in no class folder: the class comes from a table", "Table test.csv: "],
     ),
     "class folders, and a table of other classes of others": (
         {"a.csv": "image,label\n4.jpg,sunny\n5.jpg,dark\n"},

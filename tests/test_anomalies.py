@@ -5,10 +5,12 @@ import os
 import fiftyone as fo
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.passes.unusual import NormalCells
 from fiftyone_gradcam.review.anomalies import find_anomalies_in
 
 
@@ -39,6 +41,18 @@ def test_a_normal_image_is_judged_by_what_has_not_seen_it():
     assert roc_auc_score(~normal, found.scores) == pytest.approx(0.5, abs=0.06)
 
 
+def test_cells_of_a_normal_image_are_compared_with_those_of_others():
+    cells = NormalCells.__new__(NormalCells)
+    cells.side = {0: 0, 1: 1}  # the first is of one bank, and the second of the other
+    cells.mean, cells.deviation = torch.zeros(2), torch.ones(2)
+    cells.banks = [torch.tensor([[0.0, 0.0], [9.0, 9.0]]), torch.tensor([[3.0, 4.0]])]
+    cells.low, cells.edge = 1.0, 5.0  # 0 at the one distance, and .5 at the other
+    own = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    assert cells.map_of(0, own).tolist() == [0.5, 0.0]  # 5 and 0 from the second bank
+    assert cells.map_of(1, own).tolist() == [0.0, 0.5]  # 0 and 5 from the first
+    assert cells.map_of(7, own).tolist() == [0.1875, 0.1875]  # 2.5 from both: of neither
+
+
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory):
     """60 plain noisy tiles, and 12 with a white square in the upper left quarter."""
@@ -64,6 +78,10 @@ def test_anomalies_and_where_they_are(tiles, real, capsys):
     scores = view.values("anomaly.score")
     assert scores == sorted(scores, reverse=True)
     assert view.skip(12).count_values("anomaly.label") == {"anomaly": 3, "normal": 57}  # 5% of 60
+    for sample in view:
+        share = sample.anomaly.false_alarm
+        sure = 1 - share if sample.anomaly.label == "anomaly" else share
+        assert sample.anomaly.confidence == pytest.approx(sure)
     assert "12 of 12 images that are not among 'good' are anomalies" in capsys.readouterr().out
     for sample in view.limit(12):
         pixels = np.asarray(Image.open(sample.anomaly_map.map_path)).astype(float)
@@ -75,6 +93,12 @@ def test_anomalies_and_where_they_are(tiles, real, capsys):
     assert again.skip(12).count_values("anomaly.label")["anomaly"] == 12
     assert not any(map(os.path.exists, files))  # the old heatmaps went with their values
     assert all(map(os.path.exists, again.values("anomaly_map.map_path")))
+    # What cannot be decoded any more loses what was said of it.
+    broken = tiles.match({"ground_truth.label": "bad"}).first()
+    with open(broken.filepath, "wb") as file:
+        file.write(b"no image")
+    last = fg.find_anomalies(tiles, "good", heatmaps=False, **options)
+    assert (len(last), tiles[broken.id]["anomaly"]) == (71, None)
 
 
 def test_anomalies_refuse_what_cannot_be(tiles, name):

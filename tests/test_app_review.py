@@ -254,7 +254,7 @@ def test_two_tabs_do_not_overwrite_each_other(app, dataset):
     fg.review(dataset.select(sample_id), "relabel", CLASSES[2])  # meanwhile
     app.page.keyboard.press("k")
     part(app, "error").wait_for()
-    assert "somebody has changed it" in part(app, "error").inner_text()
+    assert "it was changed elsewhere" in part(app, "error").inner_text()
     assert part(app, "label").inner_text() == CLASSES[2]  # as it is now
     assert dataset[sample_id].ground_truth.label == CLASSES[2]
     assert len(fg.list_reviews(dataset)) == 1

@@ -88,7 +88,7 @@ def test_another_run_asks_before_it_takes_their_place(dataset, gone):
     fg.predict(dataset, "first", **QUIET)
     before = values_of(dataset, FIELDS)
     ids = gone()
-    message = r"'first' says of 4 samples that are not among these, or whose files .* now \(4\)"
+    message = r"'first' for 4 samples that are not among these, or whose files .* now \(4\)"
     steps = []
     options = {**QUIET, "progress": lambda *report: steps.append(report)}
     for resume in (False, True):

@@ -1,10 +1,13 @@
 """Batches: the right pixels at the right positions, whatever the order, cache and failures."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.images.decode import DecodeOptions
 from fiftyone_gradcam.images.geometry import RESIZES, smallest_side, to_square
 
 
@@ -58,6 +61,15 @@ def test_what_a_crop_sees_of_a_large_jpeg_is_not_enlarged(tmp_path):
     found = batch.images[0].permute(1, 2, 0).numpy()
     assert np.abs(found.astype(int) - whole).mean() < 3
     assert [smallest_side(way, 224) for way in RESIZES] == [224, 256, 224]
+
+
+def test_the_same_files_in_another_way_are_decoded_as_before(paths):
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(paths[4], "JPEG")
+    os.truncate(paths[4], os.path.getsize(paths[4]) - 40)
+    images = Images(paths, 4, 99, 1, decode_options=DecodeOptions(keep_truncated=True))
+    other = images.shown_by("crop")
+    assert (other.paths, other.size, other.resize, other.workers) == (paths, 4, "crop", 1)
+    assert [b.positions.tolist() for b in other.batches(9, [4, 0])] == [[4, 0]]
 
 
 def test_aspect_ratio_is_squashed_not_cropped(tmp_path):

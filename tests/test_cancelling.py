@@ -110,7 +110,7 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     fg.predict(trained, "quick", **own)
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, progress=False)
     some = trained.limit(30)
-    message = r"Field 'one' holds what run 'quick' says of 150 samples that are not among these"
+    message = r"Field 'one' holds values of run 'quick' for 150 samples that are not among these"
     for options in ({}, {"resume": True}):
         with pytest.raises(ValueError, match=message):
             fg.predict(some, "rival", **own, **options)
@@ -144,7 +144,7 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
     fg.predict(trained, "rival", **own)
     fg.fine_tune(trained, "rival", **{**QUICK, "epochs": 1}, overwrite=True, progress=False)
-    with pytest.raises(ValueError, match="'rival', trained or used otherwise, says of 150 samples"):
+    with pytest.raises(ValueError, match="'rival' with other weights or options for 150 samples"):
         fg.predict(some, "rival", **own)
 
 

@@ -174,6 +174,11 @@ def test_doctor_links_the_plugin(tmp_path, monkeypatch, capsys):
     link.symlink_to(tmp_path / "gone")
     assert "linked" in doctor.check_plugin().fix()
     link.unlink()
+    (tmp_path / "theirs").mkdir()
+    link.symlink_to(tmp_path / "theirs")  # which is no plugin, and somebody else's
+    assert "already exists" in doctor.check_plugin().fix()
+    assert link.resolve() == tmp_path / "theirs"
+    link.unlink()
     link.mkdir()
     assert "already exists" in doctor.check_plugin().fix()
 

@@ -1,8 +1,10 @@
 """Two runs on the same samples: counts, tests and views by hand; retraining on corrected labels."""
 
+import os
 from dataclasses import replace
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import QUICK, save_digits
@@ -14,6 +16,7 @@ from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
+from fiftyone_gradcam.jobs.calls import decode
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.recipes import make_recipe
@@ -33,15 +36,15 @@ def test_pairs_are_counted_and_told_in_words():
     pairs = Pairs.of(a, b)
     assert pairs == Pairs(6, right_a=3, right_b=4, only_a=1, only_b=2, both_wrong=1)
     assert pairs.words("x", "y") == (
-        "'y' is right on 4 of 6, 'x' on 3: too few images to tell them apart "
+        "'y' is correct on 4 of 6, 'x' on 3: too few images to tell them apart "
         "(McNemar's exact test, p = 1)"
     )
     few = Pairs(28, 23, 26, 1, 4, 1)
-    assert few.words("x", "y").startswith("'y' is right on 26 of 28, 'x' on 23: too few images")
+    assert few.words("x", "y").startswith("'y' is correct on 26 of 28, 'x' on 23: too few images")
     assert "'y' is better" in Pairs(100, 70, 90, 2, 22, 8).words("x", "y")
     assert "'x' is better" in Pairs(100, 90, 70, 22, 2, 8).words("x", "y")
     assert "no clear difference" in Pairs(900, 400, 410, 95, 105, 300).words("x", "y")
-    assert "right on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
+    assert "correct on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
 
 
 CLASSES = ["a", "b"]
@@ -107,7 +110,14 @@ def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
     assert (found.pairs.count, found.pairs.only_a) == (4, 0)
     assert "Left out by reviews: 1 excluded, 1 unclear" in found.notes
     assert "Left out by reviews" in capsys.readouterr().out
-    assert fg.compare_runs(dataset, "one", "two", include_excluded=True).pairs.count == 6
+    every = fg.compare_runs(dataset, "one", "two", include_excluded=True)
+    assert every.pairs.count == 6
+    # The App shows what the second has broken, and what it has fixed if it has broken nothing.
+    operator = foo.get_operator("@gradcam/classifier/compare_runs")
+    for comparison, shown in ((every, ["/3.png"]), (found, ["/1.png", "/2.png"])):
+        outcome = operator.outcome(comparison, {})
+        view = decode(outcome["view"], dataset._doc.id)["view"]
+        assert view.values("filepath") == shown
 
 
 def test_what_cannot_be_compared_is_refused(dataset):
@@ -130,9 +140,9 @@ def test_accuracies_of_other_samples_or_labels_say_so(dataset):
     others = measured_on(dataset, paths[1:4], ["a", "a", "b"])
     assert difference({"x": one, "y": dict(one)}) is None
     assert difference({"x": one}) is None
-    assert "measured with other labels" in difference({"x": one, "y": relabelled})
-    assert "measured on other samples" in difference({"x": one, "y": others})
-    assert "on samples that are not known ('y')" in difference({"x": one, "y": None})
+    assert "measured with different labels" in difference({"x": one, "y": relabelled})
+    assert "measured on different samples" in difference({"x": one, "y": others})
+    assert "on samples that are unknown ('y')" in difference({"x": one, "y": None})
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +161,8 @@ def noisy(tmp_path_factory):
 def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     ids = noisy.match_tags("train").limit(12).values("id")
     fg.review(noisy.select(ids[:10]), "relabel", "digit 0")
-    fg.review(noisy.select(ids[10:]), "exclude")
+    fg.review(noisy.select(ids[10:]), "unclear")
+    fg.review(noisy.select(ids[10:]), "exclude")  # which counts once, as the last decision
 
     def cancel_in_the_middle(done: int, total: int, message: str) -> None:
         if done > total / 2:
@@ -197,6 +208,12 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert _find_repeat(noisy, old, Recipe(**old.recipe), None, True).key == "first_corrected_2"
     fg.undo_review(noisy)
     assert _find_repeat(noisy, old, Recipe(**old.recipe), "x", False) == _Repeat("x")
+    # What one of them cannot see does not count, though the other has predicted it earlier.
+    gone = test.first()
+    os.unlink(gone.filepath)
+    noisy.set_values("first_corrected_scores", {gone.id: None}, key_field="id")
+    fewer = fg.compare_runs(noisy, "first", "first_corrected")
+    assert fewer.pairs.count == len(test) - 1
 
 
 def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name, capsys):

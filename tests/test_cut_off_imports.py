@@ -170,7 +170,7 @@ def test_splits_that_are_cut_off_are_there_or_not(name, number):
         assert tags in (first, second)
         seen.add(tags == second)
         if dataset.info["splits"].get("whole") is False:
-            with pytest.raises(ValueError, match=r"was cut off .* Call split\(\) again"):
+            with pytest.raises(ValueError, match=r"was interrupted .* Call split\(\) again"):
                 check_whole(dataset)
         fg.split(dataset, {"train": 0.5, "val": 0.5}, seed=3)
         check_whole(dataset)

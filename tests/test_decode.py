@@ -112,7 +112,7 @@ def test_odd_files_are_decoded_or_refused_with_the_right_reason(real):
     refused = {
         "broken.png": "not an image",
         "broken_data_stream.png": "corrupt",
-        "decompression_bomb.gif": "more than 178956970 pixels (max_pixels allows more)",
+        "decompression_bomb.gif": "more than 178956970 pixels (raise max_pixels to allow it)",
         "text_named.jpg": "not an image",
         "truncated_image.png": "truncated",
         "truncated_jpeg.jpg": "truncated",

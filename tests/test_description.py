@@ -159,7 +159,7 @@ def test_nothing_is_left_behind():
         (("resnet18", 0), "num_classes must be a whole number of at least 1, not 0"),
         (("resnet18", 2.0), r"num_classes .* not 2\.0"),
         (("resnet18", 2, 8), "image_size must be a whole number of at least 16, not 8"),
-        (("vit_b_16", 2, 128), "vit_b_16 is made for images of 224 pixels, not image_size=128"),
+        (("vit_b_16", 2, 128), "vit_b_16 only accepts images of 224 pixels, not image_size=128"),
         (("inception_v3", 2, 64), "image_size=64 is too small for inception_v3 .*its own is 299"),
     ],
 )

@@ -61,7 +61,7 @@ def test_no_better_than_the_majority_class(right, expected):
     assert names(found) == ["majority"] * bool(expected)
     if expected:
         assert f"{expected}" in found[0].message
-        assert f"{right} of 60 validation images are right, and 30 are of 'a'" in found[0].message
+        assert f"{right} of 60 validation images are correct, and 30 are of 'a'" in found[0].message
         assert found[0].severity == "error"
 
 
@@ -94,7 +94,7 @@ def test_a_class_that_few_images_are_of_may_be_missed():
     assert say(watched=(30, 30, 4), predicted=(30, 34, 0), **options) == []
     (found,) = say(watched=(30, 30, 5), predicted=(30, 35, 0), **options)
     assert found.name == "never_predicted"
-    assert "taken for 'b'" in found.message
+    assert "predicted as 'b'" in found.message
     assert "sampling" not in found.message  # it has as many training images as the others
 
 
@@ -104,8 +104,9 @@ def test_few_images_are_told_with_what_they_leave_open():
     assert "'b' (9)" in found.message
     assert "'a'" not in found.message
     # The interval of Wilson for 9 of 10, by its formula: 0.596 to 0.982.
-    assert "9 of them are right, but of new images it may be anything from 60% to 98%" in (
-        found.message
+    assert (
+        "9 of them are correct, but the accuracy on new images may be anything from 60% to 98%"
+        in (found.message)
     )
     assert say(watched=(15, 15), right=29, counts=(10, 10)) == []
     capped = say(watched=(15, 15), right=29, counts=(60, 60), images_per_class=5)
@@ -137,8 +138,8 @@ def test_leaks_are_told_by_their_number_and_kind():
     leaks = [Leak("t1", "v1", "exact"), Leak("t2", "v1", "near"), Leak("t2", "v2", "near")]
     (found,) = say(watched=(30, 30), right=58, leaks=leaks)
     assert (found.name, found.severity) == ("leak", "warning")
-    assert "2 of 60 validation images are training images too" in found.message
-    assert "(1 by equal files, 1 nearly the same; as v1 and t1)" in found.message
+    assert "2 of 60 validation images are also training images" in found.message
+    assert "(1 equal files, 1 nearly the same; such as v1 and t1)" in found.message
     many = [Leak("t", f"v{n}", "exact") for n in range(6)]
     assert say(watched=(30, 30), right=58, leaks=many)[0].severity == "error"
     found = say(watched=(30, 25, 5), predicted=(30, 30, 0), counts=(60, 60, 60), leaks=many)
@@ -162,7 +163,7 @@ def test_copies_between_training_and_watched_images_are_told(
     (found,) = fg.fine_tune(dataset, "leaky", **choices).findings
     assert found["name"] == "leak"
     assert (
-        "2 of 62 validation images are training images too (1 by equal files, 1 nearly the same"
+        "2 of 62 validation images are also training images (1 equal files, 1 nearly the same"
         in (found["message"])
     )
     assert "same file.png" in found["message"]

@@ -171,7 +171,7 @@ def test_embeddings_are_read_from_arrays_lists_and_fields(with_fields, capsys):
     assert np.isnan(found[1:]).all()
     assert "2 of 3 samples have no vector in 'list'" in capsys.readouterr().out
     dataset.delete_sample_field("list")
-    with pytest.raises(ValueError, match="Give embeddings or backbone='resnet18', not both"):
+    with pytest.raises(ValueError, match="Pass embeddings or backbone='resnet18', not both"):
         fg.find_leaks(dataset, embeddings=values, backbone="resnet18")
     with pytest.raises(ValueError, match="pass groups='near duplicates' too"):
         fg.split(dataset, embeddings=values)

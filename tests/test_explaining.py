@@ -134,7 +134,7 @@ def test_a_contrast_by_hand():
     assert half.flatten().tolist() == [1.5, 0.0, 0.0, -6.0]
     with pytest.raises(ValueError, match="way must be one of difference, finercam, not 'other'"):
         contrast(forward, zero, one, "other")
-    with pytest.raises(ValueError, match="works by gradients, not 'eigencam'"):
+    with pytest.raises(ValueError, match="uses gradients, not 'eigencam'"):
         contrast(forward, zero, one, "finercam", "eigencam")
 
 
@@ -280,22 +280,21 @@ def test_words():
         "'bee' comes next, 0.32 behind: not a clear decision.",
     ]
     assert prediction_words([("ant", 0.5), ("bee", 0.4)], "ant", 0.5, "truth") == [
-        "Predicted 'ant' with 0.50, as it is labeled.",
+        "Predicted 'ant' with 0.50, which is its label.",
         "'bee' comes next, 0.10 behind: a close decision.",
     ]
     assert prediction_words([("ant", 1.0)], None, None, "truth") == [
         "Predicted 'ant' with 1.00. There is no label in 'truth'."
     ]
     assert heatmap_words("ant", None) == [
-        "Nothing in the image speaks for 'ant': its heatmap is zero."
+        "There is no evidence for 'ant' in the image: its heatmap is zero."
     ]
     assert heatmap_words("ant", Measures(0.42, (0.5, 0.5), 0.2)) == [
-        "42% of the heatmap of 'ant' is in its hottest tenth of the image (of an even heatmap: "
-        "10%)."
+        "42% of the heatmap of 'ant' is in its hottest tenth of the image (a uniform heatmap: 10%)."
     ]
     assert heatmap_words("ant", Measures(0.3, (0.5, 0.5), 0.61)) == [
         "30% of the heatmap of 'ant' is in its hottest tenth of the image, and 61% at the border "
-        "(of an even heatmap: 36%). Perhaps the background decides."
+        "(a uniform heatmap: 36%). The decision may be based on the background."
     ]
     assert neighbor_words(["ant", "bee", "ant", None], "training images") == [
         "Labels of the 4 most similar training images: 2 'ant', 1 'bee'."
@@ -304,7 +303,7 @@ def test_words():
     assert seen_words((0.0, 0.0, 1.0, 1.0)) == []
     assert seen_words((0.0, -0.5, 1.0, 1.5)) == []  # a letterbox
     assert seen_words((0.25, 0.0, 0.75, 1.0)) == [
-        "The network saw the outlined 50% of the image. The rest played no part."
+        "The network saw the outlined 50% of the image. The rest had no influence."
     ]
 
 

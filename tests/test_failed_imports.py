@@ -28,7 +28,7 @@ def cancelling_after(count: int):
 def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(adding, "BATCH", 5)
     root = save_digits(tmp_path / "d", per_class=6)
-    message = f"12 images are imported; importing {str(root)!r} into {name!r} again adds"
+    message = f"12 images were imported. Import {str(root)!r} into {name!r} again to add"
     with pytest.raises(fg.CancelledError, match=message):
         fg.import_folders(str(root), name, progress=cancelling_after(12))
     part = fo.load_dataset(name)
@@ -46,10 +46,10 @@ def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
         other.delete()
     # Of a replacement nothing stays, nor of one that has not begun.
     ids = whole.values("id")
-    with pytest.raises(fg.CancelledError, match="all is as it was"):
+    with pytest.raises(fg.CancelledError, match="nothing was imported or changed"):
         fg.import_folders(str(root), name, overwrite=True, progress=cancelling_after(12))
     assert fo.load_dataset(name).values("id") == ids
-    with pytest.raises(fg.CancelledError, match="all is as it was"):
+    with pytest.raises(fg.CancelledError, match="nothing was imported or changed"):
         fg.import_folders(str(root), f"{name} third", progress=cancelling_after(0))
     assert [x for x in fo.list_datasets() if x.startswith(name)] == [name]
 

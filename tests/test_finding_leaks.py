@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from conftest import save_digits
 from PIL import Image
@@ -43,6 +44,10 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert sorted(map(groups.count, set(groups))) == [2, 4]
     assert set(view.values("leak.label")) == {"exact"}
     printed = capsys.readouterr().out
+    # Equal files look alike too: they are called equal all the same.
+    vectors = np.random.default_rng(0).normal(size=(len(dataset), 8))
+    fg.find_leaks(dataset, embeddings=vectors, progress=False)
+    assert set(dataset.select(view.values("id")).values("leak.label")) == {"exact"}
     assert "2 images of 'val' are also in 'train': 2 identical, 0 near duplicates" in printed
     assert "1 image of 'test' is also in 'val': 1 identical" in printed
     for path in found:

@@ -69,7 +69,7 @@ def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
     }
     assert info["notes"] == {
         "PNG files without an extension": 1,
-        "PNG files that are called .jpg": 1,
+        "PNG files with the extension .jpg": 1,
     }
     (equal,) = info["duplicates"]
     assert {os.path.basename(path) for path in equal} == {
@@ -141,7 +141,11 @@ def test_folders_that_cannot_be_used(tmp_path, name):
     (tmp_path / "broken" / "a" / "x.png").write_bytes(b"x")
     (tmp_path / "broken" / "b" / "x.png").write_bytes(b"x")
     cases = [
-        ("empty", ValueError, "No images below .*Give the folder that holds one folder for each"),
+        (
+            "empty",
+            ValueError,
+            "No images below .*Give the folder that contains one folder for each",
+        ),
         ("flat", ValueError, "No image has a class .*no file has a class.*label_from, pattern or"),
         ("one", ValueError, "Only one class, 'cats'.*A classifier needs two"),
         ("broken", ValueError, "No images below .*left out: 2 not an image"),

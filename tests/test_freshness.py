@@ -139,6 +139,24 @@ def test_judging_a_part_again_does_not_vouch_for_the_rest(dataset):
     labels = [[A, B, C].index(x) for x in dataset.values("ground_truth.label")]
     fg.find_label_issues(dataset, probabilities=np.eye(3)[labels])
     assert ("label issues", "label_quality") not in said(dataset)
+    # Nor for the rest of a field that another call has left behind.
+    fields = {f"{x}_field": f"second_{x}" for x in ("quality", "suggestion", "issue")}
+    relabel(dataset, [20], B)
+    labels[20] = 1
+    fg.find_label_issues(dataset, probabilities=np.eye(3)[labels], **fields)
+    assert said(dataset).keys() & {("label issues", x) for x in fields.values()} == set()
+    fg.find_label_issues(part, probabilities=np.eye(3)[[0] * 8 + [1] * 8 + [2] * 2])
+    assert ("label issues", "label_quality") in said(dataset)
+
+
+def test_a_label_that_was_changed_after_it_was_kept_is_judged_like_any_other(dataset):
+    ids = dataset.values("id")
+    fg.review(dataset.select(ids[1:3]), "keep")
+    relabel(dataset, [1], C)
+    likely = np.full((24, 3), 0.05)
+    likely[np.arange(24), np.repeat([0, 1, 2], 8)] = 0.9
+    fg.find_label_issues(dataset, probabilities=likely)
+    assert dataset.values("label_quality")[:4] == pytest.approx([0.9, 0.05, 1.0, 0.9])
 
 
 def test_a_run_that_is_trained_again_or_gone_leaves_stale_values(dataset):
@@ -156,7 +174,7 @@ def test_a_run_that_is_trained_again_or_gone_leaves_stale_values(dataset):
     fg.compute_embeddings(dataset, "second", "seen", overwrite=True)
     assert said(dataset) == {}
     dataset.delete_run("second")
-    assert said(dataset) == {("embeddings", "seen"): "run 'second' is gone"}
+    assert said(dataset) == {("embeddings", "seen"): "run 'second' was deleted"}
 
 
 def test_heatmaps_are_made_again_as_they_were(dataset):
@@ -167,6 +185,11 @@ def test_heatmaps_are_made_again_as_they_were(dataset):
     fg.predict(dataset, **again.given)
     assert dataset.values("gradcam_label.target")[1] == C
     assert set(said(dataset)) == {("label issues", "label_quality")}
+    dataset.delete_run("first")  # and so nothing can make them again
+    relabel(dataset, [2], C)
+    dataset.reload()
+    gone = next(one for one in stale_values(dataset) if one.name == "gradcam_label")
+    assert (gone.why, gone.verb) == ("1 label has changed since", None)
 
 
 def test_evaluations_count_what_differs(dataset):
@@ -187,6 +210,14 @@ def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
     dataset.update_run_config("first", config)
     fg.find_leaks(dataset, near=False)
     assert said(dataset) == {}
+    # What was learned and validated with are labels of these samples, and not of those to test.
+    for tag, is_stale in (("train", True), ("val", True), ("test", False)):
+        place = next(i for i, tags in enumerate(dataset.values("tags")) if tag in tags)
+        label = dataset.values("ground_truth.label")[place]
+        relabel(dataset, [place], {A: B, B: C, C: A}[label])
+        why = "labels have changed since it was trained" if is_stale else None
+        assert said(dataset).get(("run", "first")) == why
+        relabel(dataset, [place], label)
     tests = dataset.match_tags("test").values("id")
     fg.split(dataset, seed=7)
     assert dataset.match_tags("test").values("id") != tests
@@ -202,7 +233,7 @@ def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
 def test_a_renamed_field_of_labels_is_said_to_be_gone(dataset):
     dataset.rename_sample_field("ground_truth", "truth")
     found = said(dataset)
-    assert found[("label issues", "label_quality")] == "the labels 'ground_truth' are gone"
+    assert found[("label issues", "label_quality")] == "the label field 'ground_truth' was deleted"
     assert "'ground_truth'" in found[("label scores", "prediction")]
 
 
@@ -259,7 +290,7 @@ def test_layouts_rest_on_the_training_of_their_run_and_on_the_samples(dataset):
     dataset.add_sample(dataset.first().copy())  # as many as there were, and others
     assert said(dataset)[("layout", "embeddings")] == why
     dataset.delete_run("later")
-    assert said(dataset)[("layout", "embeddings")] == "run 'later' is gone"
+    assert said(dataset)[("layout", "embeddings")] == "run 'later' was deleted"
 
 
 def test_layouts_of_embeddings_rest_on_their_field(dataset):
@@ -282,4 +313,4 @@ def test_layouts_of_embeddings_rest_on_their_field(dataset):
         "own": None,  # nobody knows where its numbers are from
     }
     dataset.delete_sample_field("seen")
-    assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' are gone"
+    assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' were deleted"

@@ -84,7 +84,7 @@ def test_classes_as_image_folder_numbers_them(dataset, module, tmp_path, capsys)
     options = {"weights": str(tmp_path / "trained.pt"), "backbone": "resnet18"}
     run = fg.import_run(dataset, "alphabetical", **options)
     assert run.classes == ["digit 0", "digit 1", "digit 2"]
-    assert "taken to be those of 'ground_truth' in alphabetical order" in capsys.readouterr().out
+    assert "classes of 'ground_truth' in alphabetical order" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(dataset, module, tmp_path):
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(dataset, module, tmp_pa
         ({"weights": headless}, "have no last layer, and 3 classes are named"),
         ({"backbone": "resnet34"}, "are not those of 'resnet34'"),
         ({"backbone": "resnet81"}, "Did you mean 'resnet18'"),
-        ({"backbone": None}, "Say which backbone= the weights are of"),
+        ({"backbone": None}, "Pass backbone=, the network of the weights"),
         ({"resize": "fit"}, "resize must be one of squash, crop, letterbox"),
         ({"label_field": "no_labels"}, "no_labels"),
         ({"folder": "/x", "key": "k"}, "or weights=, not both"),

@@ -23,7 +23,7 @@ SKIPPED = {
     "crash-2020-10-test.tif": "corrupt",
     "crash-4f085cc12ece8cde18758d42608bed6a2a2cfb1c.tif": "corrupt",
     "crash-63b1dffefc8c075ddc606c0a2f5fdc15ece78863.tif": "corrupt",
-    "decompression_bomb.gif": "more than 178956970 pixels (max_pixels allows more)",
+    "decompression_bomb.gif": "more than 178956970 pixels (raise max_pixels to allow it)",
     "truncated_image.png": "truncated",
     "truncated_jpeg.jpg": "truncated",
     "zero_bytes.jpg": "empty file",
@@ -47,7 +47,7 @@ def test_each_odd_file_is_imported_and_decodable_or_left_out_for_its_reason(real
     for sample in dataset:
         image = decode(sample.filepath)
         assert image.image.size == (sample.metadata.width, sample.metadata.height)
-    assert info["notes"]["PNG files that are called .jpg"] == 1
+    assert info["notes"]["PNG files with the extension .jpg"] == 1
     assert info["notes"]["TIFF files, which browsers do not show"] == 3
     (dark,) = (count for note, count in info["notes"].items() if "12 bits or fewer" in note)
     assert dark == 3

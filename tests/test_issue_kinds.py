@@ -48,6 +48,7 @@ def test_kinds_and_evidence_by_hand():
     assert found[1].confidence == pytest.approx(0.94)
     assert found[1].neighbors == (6, 7, 8, 0)
     assert found[2].evidence == "cat .55, dog .45 without this image"
+    assert found[2].confidence == pytest.approx(0.9)  # twice the second probability
     assert found[3].evidence.startswith("far from all classes: 3.0 times as far")
     assert found[3].confidence == pytest.approx(1 - 0.3 / 0.9)
     assert found[4].evidence.startswith("nearly the same image is labeled 'dog'; cat .90")
@@ -56,6 +57,22 @@ def test_kinds_and_evidence_by_hand():
     assert found[9].confidence == pytest.approx(0.01)
     assert [place for place, issue in found.items() if issue.sure] == [1]
     assert found[12].evidence == "2 images of 'owl', of which 5 are needed that differ"
+
+
+def test_the_given_class_is_named_though_it_is_the_least_probable():
+    facts = Facts(
+        labels=["cat"],
+        classes=["cat", "dog", "owl"],
+        rows={0: 0},
+        probabilities=np.array([[0.1, 0.3, 0.6]]),
+        wrong=np.array([True]),
+        chances=np.array([0.9]),
+        strange=np.array([False]),
+        distances=np.array([0.1]),
+        twins={},
+        poor=[None],
+    )
+    assert find_issues(facts, {})[0].evidence == "owl .60, cat .10 without this image"
 
 
 def test_neighbors_by_hand_leave_twins_out():
@@ -67,6 +84,8 @@ def test_neighbors_by_hand_leave_twins_out():
     assert cosines[0] == pytest.approx(np.cos(np.radians([10, 30, 90])), abs=1e-6)
     found, _ = nearest(vectors, np.array([0]), group, 4)
     assert found.tolist() == [[2, 3, 4, -1]]
+    found, _ = nearest(vectors, np.array([0]), group, 3, among=np.array([4, 3, 1]))
+    assert found.tolist() == [[3, 4, -1]]
 
 
 def test_an_image_like_no_other_is_an_outlier():

@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.jobs import processes, queue, reporter
 from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED
 from fiftyone_gradcam.jobs.reporter import Reporter
@@ -65,6 +68,7 @@ def test_time_that_is_left_is_what_the_rest_takes_at_the_same_pace(service, subm
     job.refresh()
     assert (job.state, job.progress, job.seconds_left) == ("completed", 1.0, None)
     assert job.outcome == {"summary": "done"}
+    assert (job.cancel().state, job.outcome) == ("completed", {"summary": "done"})  # too late
     ended = began + timedelta(seconds=90)
     assert change(service, job, completed_at=ended).seconds == pytest.approx(90, abs=1e-3)
 
@@ -104,7 +108,7 @@ def test_the_oldest_of_a_target_is_next(dataset, service, submit):
     assert str(queue.next_operation(target).id) == first.id
     assert queue.next_operation(f"not {target}") is None
     first.cancel()
-    assert (first.state, first.message) == ("cancelled", "Cancelled before it began")
+    assert (first.state, first.message) == ("cancelled", "Cancelled before it started")
     assert str(queue.next_operation(target).id) == second.id
     assert [job.id for job in fg.list_jobs(dataset)] == [second.id, first.id]
 
@@ -118,7 +122,7 @@ def test_operations_of_others_are_no_jobs_of_this_plugin(dataset, service, submi
 
 def test_only_jobs_that_have_ended_are_repeated_or_forgotten(dataset, service, submit):
     job = submit(near=False)
-    with pytest.raises(ValueError, match="it cannot be called again, for it has not ended"):
+    with pytest.raises(ValueError, match="it cannot be run again, because it has not ended"):
         queue.repeat_job(job.id)
     queue.forget_job(job.id)
     assert [own.id for own in fg.list_jobs(dataset)] == [job.id]
@@ -183,6 +187,21 @@ def test_a_reporter_ends_what_was_cancelled_once(service, submit, monkeypatch):
     with pytest.raises(fg.CancelledError, match="Kept"):
         work()
     assert (job.refresh().state, job.message) == ("cancelled", "Kept")
+
+
+@pytest.mark.parametrize(("verb", "rests"), [("compare_runs", True), ("find_leaks", False)])
+def test_a_job_keeps_which_labels_its_outcome_rests_on(dataset, submit, monkeypatch, verb, rests):
+    """Of what keeps nothing in the dataset that says so; or nobody could tell that it is old."""
+    dataset.add_sample(fo.Sample("/0.png", ground_truth=fo.Classification(label="a")))
+    operator, job = foo.get_operator(f"@gradcam/classifier/{verb}"), submit(verb, True, a=1, b=2)
+    done = staticmethod(lambda samples, progress: progress(1, 1, "looked"))
+    monkeypatch.setattr(type(operator), "function", done)
+    monkeypatch.setattr(type(operator), "outcome", lambda *_: {"summary": "done"})
+    ctx = SimpleNamespace(request_params={"run_doc": job.id})
+    outcome = operator._work(ctx, {"samples": dataset})
+    known = {"rests_on": all_labels(dataset)} if rests else {}
+    assert outcome == {"summary": "done", **known}
+    assert job.refresh().message == "done"
 
 
 def test_a_process_that_has_ended_does_not_live_though_nobody_has_asked_for_it():

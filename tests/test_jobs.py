@@ -118,7 +118,7 @@ def test_a_queued_job_can_be_cancelled(dataset):
     first = fg.fine_tune(dataset, "in_the_way", **LONG, delegate=True)
     second = fg.predict(dataset, "made", "never", delegate=True)
     found = second.cancel()
-    assert (found.state, found.message) == ("cancelled", "Cancelled before it began")
+    assert (found.state, found.message) == ("cancelled", "Cancelled before it started")
     until(lambda: is_learning(first))
     first.cancel()
     until(lambda: first.refresh().has_ended)
@@ -199,7 +199,7 @@ def test_what_a_job_cannot_do_is_refused_at_once(dataset):
     before = len(fg.list_jobs(dataset))
     with pytest.raises(ValueError, match="progress"):
         fg.predict(dataset, "made", progress=print, delegate=True)
-    with pytest.raises(ValueError, match="'heatmap_classes' cannot be given to a job"):
+    with pytest.raises(ValueError, match="'heatmap_classes' cannot be passed to a job"):
         fg.predict(dataset, "made", heatmap_classes=(object(),), delegate=True)
     with pytest.raises(TypeError, match="Expected a FiftyOne dataset"):
         fg.predict([1, 2], "made", delegate=True)

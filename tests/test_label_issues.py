@@ -125,7 +125,7 @@ def test_embeddings_and_probabilities_of_the_users_own(mislabelled, capsys):
         ({"embeddings": pixels, "backbone": "resnet18"}, "backbone='resnet18'"),
         ({"embeddings": pixels, "method": "fine-tune"}, "embeddings or method='fine-tune'"),
         ({"embeddings": pixels, "epochs": 3}, "epochs is a training option"),
-        ({"method": "feature"}, "method 'feature' is none of .* Did you mean 'features'"),
+        ({"method": "feature"}, "method 'feature' is not one of .* Did you mean 'features'"),
         ({"method": "folds", "backbone": "small_cnn"}, "weights='none'. Choose weights"),
         ({"embeddings": pixels, "delegate": True}, "embeddings from a field"),
     ):
@@ -175,7 +175,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
     assert dataset.info["label_issues"]["too_few"] == [{"class": "digit 2", "count": 4}]
     with pytest.raises(ValueError, match="folds .*1"):
         fg.find_label_issues(dataset, folds=1, **options)
-    with pytest.raises(ValueError, match="which backbone"):
+    with pytest.raises(ValueError, match="network of the weights"):
         fg.find_label_issues(dataset, weights="/some/file.pth")
     one = dataset.match(F("ground_truth.label") == "digit 1")
     with pytest.raises(ValueError, match=r"two classes with five different .*'digit 1' \(8\)"):
@@ -196,7 +196,7 @@ def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name,
 
     monkeypatch.setattr(features, "load_weights", offline)
     assert features.pick_backbone(empty, None, None, "no copies") == ("small_cnn", "none")
-    assert "No pretrained weights at hand (no route): no copies. With" in capsys.readouterr().out
+    assert "No pretrained weights are available (no route): no copies." in capsys.readouterr().out
     with pytest.raises(ConnectionError):
         features.pick_backbone(empty, None, "imagenet", "no copies")
     (tmp_path / "checkpoints").mkdir()

@@ -25,6 +25,7 @@ from fiftyone_gradcam.dataset.files import (
 )
 from fiftyone_gradcam.dataset.leftovers import find_leftovers, free
 from fiftyone_gradcam.dataset.references import database_id
+from fiftyone_gradcam.dataset.spool import Spool, make_header
 from fiftyone_gradcam.locks import own_folder
 
 
@@ -85,6 +86,16 @@ def test_what_killed_processes_leave_is_found_and_what_is_of_use_is_not(dataset)
     kept = {"runs/b/state.pt": b"precious", "jobs/1.log": b"printed"}
     assert tree(folder) == before | kept
     assert find_leftovers() == []
+
+
+def test_heatmaps_of_values_that_wait_are_of_use_as_long_as_they_wait(dataset):
+    path = Path(heatmap_folder(dataset, "gradcam")) / "0-waits.png"
+    path.write_bytes(b"1234")
+    waiting = Spool.create(dataset, make_header({}, []))
+    age(dataset_folder(dataset))
+    assert find_leftovers() == []
+    waiting.discard()
+    assert [x.files for x in find_leftovers()] == [(str(path),)]
 
 
 def test_files_of_a_deleted_dataset_go_but_for_what_its_clone_shows(dataset, name):

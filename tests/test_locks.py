@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 from conftest import REPOSITORY
 
@@ -61,11 +62,13 @@ def test_a_lock_is_one_process_s_at_a_time_and_is_given_back_by_the_dead(hold, t
 
 def test_patience_ends_with_an_error_that_says_what_to_do(hold, target):
     assert hold().stdout.readline() == "mine\n"
+    before = psutil.Process().num_fds()
     with (
         pytest.raises(TimeoutError, match="^Dataset 'x' is being changed by another process. Wait"),
         locks.locked(target, "Dataset 'x'", patience=0.3),
     ):
         pass
+    assert psutil.Process().num_fds() == before  # or a server that asks often runs out of them
 
 
 def test_who_had_to_wait_is_said(hold, target):

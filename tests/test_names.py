@@ -80,7 +80,7 @@ def test_a_name_that_is_given_is_refused_with_the_reason(tmp_path, cleared):
         ("x" * 1552, "at most 1551 characters"),
         (
             "food-set",
-            "be the name of a dataset beside 'Food Set': both would have the address 'food-s",
+            "be the name of a dataset because of 'Food Set': both would have the address 'food-s",
         ),
     ):
         with pytest.raises(ValueError, match=message):

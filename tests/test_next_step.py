@@ -134,6 +134,10 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     classes = {"digit 0": 6, "digit 1": 6, "digit 2": 6}
     assert (found.samples, found.label_field, found.classes) == (18, "ground_truth", classes)
     assert (found.parts, found.runs, found.predicted, found.judged) == ({}, {}, {}, False)
+    fg.review(dataset.limit(1), "relabel", "digit 1")
+    found = overview(dataset)  # what no run has learned from is none that a run has yet to learn
+    assert (found.reviewed, found.corrected, found.corrected_since) == (1, 1, 0)
+    fg.undo_review(dataset)
     fg.split(dataset)
     make_run(dataset, "first", files=False)
     fg.predict(dataset.match_tags("train"), "first", heatmaps=())

@@ -142,10 +142,18 @@ def test_forms_say_what_is_missing(name):
         ("highest_scores", {"prediction_field": "p"}, {"label": None, "count": None}),
         ("mistakes", {"prediction_field": "p"}, {}),
         ("relocate", {"old": "/a", "new": "/b"}, {}),
+        ("export_overlays",
+         {"heatmap_field": "gradcam", "folder": "/x", "alpha": 0.0, "contact_sheet": False}, {}),
         ("split", {"label_field": "ground_truth", "way": "folds", "folds": 3, "seed": 7},
          {"way": None, "groups": None}),
         ("split", {"label_field": "ground_truth", "groups": "filename"},
          {"seed": 0, "fractions": {"train": 0.6, "val": 0.2, "test": 0.2}}),
+        ("split", {"label_field": "ground_truth", "groups": "near duplicates", "embeddings": "seen",
+                   "way": "folds", "folds": 2}, {"seed": 0, "way": None}),
+        ("split", {"label_field": "ground_truth", "groups": "near duplicates", "folds": 2,
+                   "way": "folds", "backbone": "resnet18", "weights": "imagenet"}, {"seed": 0}),
+        ("split", {"label_field": "ground_truth", "backbone": "resnet18", "way": "folds"},
+         {"seed": 0, "folds": 5, "groups": None}),
     ],
 )  # fmt: skip
 def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
@@ -160,9 +168,23 @@ def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
     samples = found.pop("samples")
     of_all = verb in (*OF_RUNS, "relocate")  # runs and files are the dataset's, not the view's
     assert samples.values("id") == (trained if of_all else view).values("id")
-    of_the_form = ("way", "weights_file", "class_names")
+    of_the_form = ["way", "weights_file", "class_names"]
+    if verb == "split" and params.get("groups") != "near duplicates":
+        of_the_form.append("backbone")  # which nothing is compared by
     expected = {n: value for n, value in {**params, **given}.items() if n not in of_the_form}
     assert found == expected
+
+
+def test_a_whole_dataset_is_compared_and_evaluated_as_such(trained):
+    """So that the verbs choose the samples tagged "test"; a view is taken as it is."""
+    for verb, params in (("evaluate", {"run": "quick"}), ("compare_runs", {"a": "x", "b": "y"})):
+        for view, target in ((None, None), (None, "CURRENT_VIEW"), (trained.limit(5), None)):
+            request = {"dataset_name": trained.name, "params": params, "view_target": target}
+            request |= {} if view is None else {"view": view._serialize()}
+            ctx = foo.executor.ExecutionContext(request, operator_uri=URI + verb)
+            samples = foo.get_operator(URI + verb).arguments(ctx)["samples"]
+            assert samples.values("id") == (trained if view is None else view).values("id")
+            assert isinstance(samples, fo.Dataset) is (view is None)
 
 
 def test_the_form_of_fine_tune_follows_the_recipe(trained):

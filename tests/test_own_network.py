@@ -167,17 +167,17 @@ def test_a_layer_can_be_named():
         own(Functions, layer="secnd")
     with pytest.raises(ValueError, match="no module 'blok' in the network. Did you mean 'block'"):
         own(Loop, layer="blok")
-    with pytest.raises(ValueError, match=r"layer '6' is \(2, 48\), and no map"):
+    with pytest.raises(ValueError, match=r"layer '6' is \(2, 48\), which is not a map"):
         own(sequential, layer="6")
 
 
 def test_a_transformer_is_not_taken_for_a_map():
-    with pytest.raises(ValueError, match=r"works on 18 tokens after its last map.*Pass tokens=2 "):
+    with pytest.raises(ValueError, match=r"processes 18 tokens after its last map.*Pass tokens=2 "):
         own(Tokens)
     named = own(Tokens, layer="patches")
     assert named.split(named.normalize(images()))[0].shape == (3, 12, 4, 4)
     assert own(Tokens, tokens=(2, 4, 4)).layer == "blocks.1.norm1"
-    with pytest.raises(ValueError, match=r"output \(N, tokens, channels\) of as many tokens as "):
+    with pytest.raises(ValueError, match=r"output \(N, tokens, channels\) that matches "):
         own(Tokens, tokens=5)
 
 
@@ -210,22 +210,26 @@ def flat() -> nn.Module:
 
 
 REFUSED = {
-    "no module": (lambda: "resnet18", {}, "is a torch.nn.Module, not str"),
+    "no module": (lambda: "resnet18", {}, "must be a torch.nn.Module, not str"),
     "another number of classes": (
         *(sequential, {"classes": ["a", "b"]}),
-        "gives 3 logits, and classes= names 2. Name as many, in the order of the logits",
+        "returns 3 logits, but classes= has 2 names. Pass one name for each logit",
     ),
     "twice": (sequential, {"classes": ["a", "b", "a"]}, "Two classes have the name 'a'"),
     "one": (sequential, {"classes": ["a"]}, "at least two classes, not ['a']"),
     "text": (sequential, {"classes": "abc"}, "classes must be a list of names, not 'abc'"),
-    "meta": (meta, {}, "'0.weight' of the module has a shape and no values (device 'meta')"),
-    "half": (half, {}, "'0.weight' of the module is torch.float16, and images are float32"),
-    "NaN": (broken, {}, "'3.weight' of the module holds NaN or infinity"),
-    "a tuple": (lambda: Returns(lambda x: (x, x)), {}, "The module returns tuple, and not logits"),
+    "meta": (meta, {}, "'0.weight' of the module has no values, only a shape (device 'meta')"),
+    "half": (half, {}, "'0.weight' of the module is torch.float16, but images are float32"),
+    "NaN": (broken, {}, "'3.weight' of the module contains NaN or infinity"),
+    "a tuple": (
+        lambda: Returns(lambda x: (x, x)),
+        {},
+        "The module returns tuple instead of logits",
+    ),
     "probabilities": (lambda: Returns(lambda x: x.softmax(1)), {}, "Pass it without its softmax"),
     "another shape": (lambda: Returns(lambda x: x[0]), {}, "returns (3,) for 2 images"),
-    "no map": (flat, {}, "No module of this network has an output of four dimensions"),
-    "another size": (flat, {"image_size": 64}, "cannot read images (2, 3, 64, 64)"),
+    "no map": (flat, {}, "No module of this network has a four-dimensional output"),
+    "another size": (flat, {"image_size": 64}, "cannot process images (2, 3, 64, 64)"),
     "image_size": (sequential, {"image_size": 4}, "a whole number of at least 8, not 4"),
     "std": (sequential, {"std": (1, 0, 1)}, "std must be three numbers above 0"),
     "mean": (sequential, {"mean": 0.5}, "mean must be three numbers, for red, green and blue"),

@@ -134,7 +134,7 @@ def test_labels_are_judged_by_its_features(dataset, network):
 
 
 def test_what_it_cannot_do_is_said(dataset, network):
-    with pytest.raises(ValueError, match="a Network cannot be written down. Pass plain values, or"):
+    with pytest.raises(ValueError, match="a Network cannot be serialized. Pass plain values, or"):
         fg.predict(dataset, network, delegate=True)
     with pytest.raises(ValueError, match="A Network has its own weights and resize"):
         fg.predict(dataset, network, resize="crop")

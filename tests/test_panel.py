@@ -9,6 +9,8 @@ from panel_contexts import PAIRS, context, end, make_dataset, requests, submitti
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
+from fiftyone_gradcam.dataset.run import Run
+from fiftyone_gradcam.dataset.runs import save_run
 from fiftyone_gradcam.jobs import queue
 
 
@@ -76,6 +78,28 @@ def test_the_classes_are_listed_with_the_worst_recall_first(panel, dataset):
     assert evaluated(panel, dataset, prediction_field="gone")["prediction_field"] == "found"
     none = evaluated(panel, dataset.clone(), prediction_field="other", part="test")
     assert "1 of 2 samples" in none["evaluation_words"]
+
+
+def test_buttons_of_runs_are_about_the_one_that_is_shown_or_the_newest(panel, dataset):
+    for key in ("o", "p", "q"):
+        recipe = {"backbone": "small_cnn", "epochs": 1}
+        run = Run(key, dataset.name, ["a", "b"], recipe, [], 1, "own", "/none")
+        save_run(dataset, run)
+    # What a trained run has predicted is looked at first.
+    assert evaluated(panel, dataset, prediction_field="gone")["prediction_field"] == "other"
+
+    def asked(button, shown: str | None, name: str) -> dict:
+        ctx = context(dataset, {"shown_run": shown})
+        button(ctx)
+        (found,) = requests(ctx, name)
+        return found
+
+    for shown, run in ((None, "q"), ("o", "o"), ("gone", "q")):
+        assert asked(panel.on_retrain, shown, "retrain") == {"run": run}
+    for shown, other in (("q", "p"), ("o", "q")):
+        found = asked(panel.on_compare_runs, shown, "prompt_user_for_operation")
+        assert found["operator_uri"].endswith("/compare_runs")
+        assert found["params"] == {"a": other, "b": shown}
 
 
 @pytest.fixture

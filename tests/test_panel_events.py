@@ -262,3 +262,28 @@ def test_tabs_count_nothing_that_was_counted_before(scored, monkeypatch):
     sample.save()
     browser.receive(browser.send("on_refresh"))
     assert calls != []
+
+
+def test_plots_are_sent_once_and_stay_out_of_the_state(scored):
+    browser = Browser(scored, "scores")
+
+    def plots(messages: list[dict]) -> dict:
+        """What is sent of each plot, by slot."""
+        data = [m["params"]["data"] for m in messages if m["operator_uri"].endswith("panel_data")]
+        return {name.rpartition("_")[0]: x for one in data for name, x in one.items() if x}
+
+    some, other = [str(x) for x in range(12) if str(x) != browser.state["scored_class"]][:2]
+    chosen = browser.send("on_scored", value=some)
+    assert set(plots(chosen)) == {"histogram"}  # the sizes and recalls of all classes are there
+    browser.receive(chosen)
+    first = dict(browser.state["plot_names"])
+    # The App puts what it shows into the state when a list changes.
+    browser.state[first["histogram"]] = plots(chosen)["histogram"]
+    chosen = browser.send("on_scored", value=other)
+    browser.receive(chosen)
+    assert browser.state[first["histogram"]] is None
+    (data,) = [m["params"]["data"] for m in chosen if m["operator_uri"].endswith("panel_data")]
+    assert data[first["histogram"]] is None
+    assert data[browser.state["plot_names"]["histogram"]] == plots(chosen)["histogram"]
+    # A page that is loaded again has the state, and no plots.
+    assert set(plots(browser.send("on_load"))) == {"histogram", "bars"}

@@ -120,6 +120,9 @@ def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, se
     assert asked["operator_uri"].endswith("/predict")
     assert asked["params"] == {"run": "r", "signed": True, "a.b": 2}
     assert requests(ctx, "set_view") == []
+    again = queue.repeat_job(filled.id)
+    assert again.form == {"run": "r", "signed": True, "a.b": 2}
+    DelegatedOperationService().delete_operation(ObjectId(again.id))
     queue.forget_job(filled.id)
     looked(panel, dataset, state)
     assert [card["change"] for card in state["cards"]] == [False]

@@ -8,7 +8,7 @@ import pytest
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.class_names import read_names
 from fiftyone_gradcam.folders.guessing import guess
-from fiftyone_gradcam.folders.layout import Layout, prefix
+from fiftyone_gradcam.folders.layout import UNLABELLED, Layout, prefix
 from fiftyone_gradcam.progress import counted_as
 
 
@@ -169,7 +169,7 @@ def test_a_plan_tells_what_a_person_should_know(tmp_path):
         "the class is the name of the folder",
         "Cat 1, cat 1, dog 21, unlabeled 1",
         "1 image has no class",
-        "differ in case alone: Cat, cat",
+        "differ only in case: Cat, cat",
         "Cat/a/1.jpg is 'Cat'",
         "very different sizes: 'Cat' has 1",
         "Left out: 1 broken link",
@@ -247,7 +247,7 @@ def test_classes_get_their_names(tmp_path):
     assert fg.plan_import(str(tmp_path)).classes == ["1", "2"]
     plan = fg.plan_import(str(tmp_path), class_names=str(names))
     assert plan.classes == ["2", "Makino"]
-    assert "The file of names has none for 2" in plan.warnings
+    assert "The file of class names has no name for 2" in plan.warnings
     for text, expected in (
         (
             "1: a b\n2,c\n3\td\nn0123 tabby cat",
@@ -259,9 +259,9 @@ def test_classes_get_their_names(tmp_path):
     (tmp_path / "x.json").write_text('{"1": "a"}')
     assert read_names(str(tmp_path / "x.json")) == {"1": "a"}
     for text, message in (
-        ("1 = a\nalone\n", r"Line 2 of .* names no class: 'alone'. Write 1 = Name"),
-        ("1 = a\n1 = b", "Line 2 of .* names '1' a second time"),
-        ("", "names no class"),
+        ("1 = a\nalone\n", r"Line 2 of .* is not valid: 'alone'. Write 1 = Name"),
+        ("1 = a\n1 = b", "Line 2 of .* gives '1' a second name"),
+        ("", "contains no names"),
     ):
         names.write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -274,19 +274,19 @@ def test_real_folders(real):
     plan = fg.plan_import(str(real / "data" / "fruit-boxes"))
     assert plan.counts()["test"] == {"apple": 19, "banana": 18, "mixed": 5, "orange": 18}
     assert plan.passed_over == {".xml files": 300, ".md files": 1}
-    assert "Passed over: 1 .md file\nPassed over: 300 .xml files" in str(plan)
+    assert "Ignored: 1 .md file\nIgnored: 300 .xml files" in str(plan)
 
 
 def test_one_of_what_is_counted_is_called_one():
     known = {
         "hidden or system files": "1 hidden or system file",
-        "links to a folder that is read already": "1 link to a folder that is read already",
+        "links to a folder that is already read": "1 link to a folder that is already read",
         "masks in a folder of their own": "1 mask in a folder of its own",
         "TIFF files, which browsers do not show": "1 TIFF file, which browsers do not show",
         "of the pattern 'images*'": "1 of the pattern 'images*'",
         "empty": "1 empty",
-        "in the table, but several images are called so": (
-            "1 in the table, but several images are called so"
+        "in the table, but several images have this name": (
+            "1 in the table, but several images have this name"
         ),
     }
     assert {words: counted_as(1, words) for words in known} == known
@@ -296,6 +296,13 @@ def test_one_of_what_is_counted_is_called_one():
 
 def test_a_layout_reads_paths():
     assert Layout("folder", "inner folder").read(("cat", "x", "train", "1.jpg")) == ("cat", "train")
+    twice = ("cat", "train", "x", "test", "1.jpg")  # the innermost folder counts
+    assert Layout("folder", "inner folder").read(twice) == ("cat", "test")
+    # All below a folder of unlabeled images is unlabeled; inside a class it is a name like others.
+    for name in UNLABELLED:
+        assert Layout().read((name, "cat", "1.jpg")) == (None, None)
+        assert Layout(level="last").read((name, "cat", "1.jpg")) == (None, None)
+        assert Layout().read(("cat", name, "1.jpg")) == ("cat", None)
     # Where splits are known by their names, no other folder is one.
     known = Layout("folder", "inner folder", splits={"train": "train", "b": None})
     assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")

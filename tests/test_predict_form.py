@@ -70,7 +70,7 @@ def would_delete(samples, params: dict) -> bool:
     try:
         writer.check_others([])
     except ValueError as error:
-        return "says of 8 samples that are not among these" in str(error)
+        return "for 8 samples that are not among these" in str(error)
     return False
 
 

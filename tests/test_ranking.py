@@ -1,10 +1,13 @@
 """Labels judged without themselves, against refitting for each image; errors planted in data."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fiftyone_gradcam.dataset.judging import Way, judge
 from fiftyone_gradcam.review.kernel import (
     LAMBDAS,
     choose_strength,
@@ -13,6 +16,7 @@ from fiftyone_gradcam.review.kernel import (
     refit_scores,
     spectrum_of,
 )
+from fiftyone_gradcam.review.label_issues import out_of_fold_probabilities
 from fiftyone_gradcam.review.noise import estimate_wrong
 from fiftyone_gradcam.review.robust import judge_labels, surely_wrong
 from fiftyone_gradcam.review.twins import judgeable, left_out_together, twins_of
@@ -94,6 +98,29 @@ def test_as_many_landmarks_as_images_are_exact(small):
         )
 
 
+def test_given_probabilities_are_those_of_the_classes_that_are_judged():
+    """Of a class with too few images nothing is said: what it had is the others'."""
+    given = np.array([[0.6, 0.2, 0.2], [0.1, 0.5, 0.4], [0.0, 1.0, 0.0]])
+    way = Way("probabilities", None, None, given, 5, 0, None)
+    looks = SimpleNamespace(features=None)
+    args = (np.arange(3), np.array([0, 1, 1]), np.arange(3), way, [0, 2], lambda *_: None)
+    found = judge(None, looks, *args).probabilities
+    np.testing.assert_allclose(found, [[0.75, 0.25], [0.2, 0.8], [0.5, 0.5]])
+
+
+def test_near_duplicates_are_never_in_two_folds(noisy):
+    features, _, labels = noisy
+    features, labels = np.repeat(features[:60], 2, 0), np.repeat(labels[:60] % 2, 2)
+    group, places = np.repeat(np.arange(60), 2), np.arange(120)
+    way = Way("folds", None, None, None, 5, 3, None)
+    looks = SimpleNamespace(features=features)
+    found = judge(None, looks, places, labels, group, way, [0, 1], lambda *_: None)
+    apart = out_of_fold_probabilities(features, labels, 2, 5, 3, groups=group)
+    np.testing.assert_array_equal(found.probabilities, apart)
+    # Both copies of an image are judged by the same others.
+    assert found.probabilities[::2].tolist() == found.probabilities[1::2].tolist()
+
+
 def test_surely_wrong_labels_by_hand():
     probabilities = np.array(
         [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.45, 0.55], [0.3, 0.7], [0.1, 0.9], [0.9, 0.1]]
@@ -108,6 +135,10 @@ def test_surely_wrong_labels_by_hand():
     probabilities = np.array([[0.9, 0.1]] * 5 + [[0.7, 0.3], [0.95, 0.05], [0.02, 0.98]])
     labels = np.array([0] * 5 + [1] * 3)
     assert np.flatnonzero(surely_wrong(probabilities, labels)).tolist() == [6]
+    # Of four three seem wrong, and the two that are most surely so may be.
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.1, 0.9], [0.2, 0.8]] + [[0.4, 0.6]] * 4)
+    labels = np.array([0] * 4 + [1] * 4)
+    assert np.flatnonzero(surely_wrong(probabilities, labels)).tolist() == [2, 3]
 
 
 @pytest.fixture(scope="module")

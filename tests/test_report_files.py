@@ -14,6 +14,8 @@ from test_reports import HOSTILE, Reader, facts_of
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.dataset.report_data import training_of
+from fiftyone_gradcam.dataset.reviews import Review
 from fiftyone_gradcam.reports.facts import (
     Data,
     Results,
@@ -102,6 +104,21 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     assert "left out" not in read.sections["data"]
     assert "Measured on all of these samples" in read.sections["accuracy"]
     assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
+
+
+def test_corrections_count_from_when_the_run_was_trained(reviewed):
+    run = fg.load_run(reviewed, "newer")
+
+    def review(sample, time, new="b", field="ground_truth") -> Review:
+        return Review(sample, "/x", "relabel", "a", new, field, "Python", time, "", None, "step")
+
+    after, before = f"{run.trained}9", fg.load_run(reviewed, "older").trained
+    assert before < run.trained
+    reviews = [
+        review("1", before), review("2", after), review("2", after, "c"), review("3", after, "a"),
+        review("4", after, field="other"), review("5", None), review("6", after),
+    ]  # fmt: skip
+    assert training_of(reviewed, run, reviews).corrected == 2  # the second and the sixth
 
 
 def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):

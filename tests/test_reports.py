@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from fiftyone_gradcam.dataset.report_labels import decisions_of
+from fiftyone_gradcam.dataset.reviews import Review
 from fiftyone_gradcam.reports.charts import Line, chart
 from fiftyone_gradcam.reports.confusion import confused_pairs, worst_classes
 from fiftyone_gradcam.reports.facts import (
@@ -165,6 +167,14 @@ def test_the_page_says_what_it_was_given():
     }
 
 
+def test_the_largest_classes_are_listed_first():
+    counts = {"cat": {"train": 2}, "ant": {"train": 4, "val": 1}, "dog": {"train": 5}}
+    text = page(facts_of(data=Data("ground_truth", 12, 0, ["train", "val"], counts)))
+    assert [row.split(" | ")[0] for row in Reader(text).rows(text, "data")] == [
+        *("Class", "ant", "dog", "cat", "all classes")
+    ]
+
+
 def test_hostile_names_are_text_and_nothing_is_loaded():
     names = [f"{own}{place}" for place, own in enumerate(HOSTILE)]
     many = Results("all", names, np.ones((6, 6), int), names)
@@ -228,6 +238,18 @@ def test_many_classes_show_the_worst():
     assert "The worst 30 of 60 classes" in Reader(text).sections["accuracy"]
 
 
+def test_the_last_column_has_the_predictions_of_all_other_classes():
+    matrix = np.diag(np.full(60, 10))
+    matrix[0, 40:60] = 1  # 20 of 30 are wrong, each as another class
+    matrix[np.arange(1, 20), np.arange(21, 40)] = 2
+    assert worst_classes(matrix, 20) == list(range(20))
+    names = [f"class {i:02}" for i in range(60)]
+    text = page(facts_of(results=Results("all", names, matrix, [])))
+    last = {row[:8]: row.split(" | ")[-1] for row in Reader(text).rows(text, "confusion")[2:22]}
+    assert last == {names[0]: "20", **dict.fromkeys(names[1:20], "2")}
+    assert '<td style="background:rgba(var(--bad),0.44)" title="66.7% of the label">20</td>' in text
+
+
 def test_curves_are_where_the_numbers_are():
     line = Line("training", "training", ([0, 1, 2, 3], [0.5, 1.0, None, 0.0]))
     text = chart("Accuracy", [line], 2, is_share=True)
@@ -249,3 +271,15 @@ def test_nothing_is_made_where_text_is_expected():
     assert tag("p", "<b>", tag("b", "&"), None, 3, title='"') == (
         '<p title="&quot;">&lt;b&gt;<b>&amp;</b>3</p>'
     )
+
+
+def test_of_many_corrections_the_last_are_listed_first():
+    reviews = [
+        Review(*(str(n), f"/data/{n}.png", "relabel", "a", "b" if n % 2 else "a", "own"),
+               *("Python", f"2026-01-01T10:{n:04}", "", None, "step"))
+        for n in range(250)
+    ]  # fmt: skip
+    found = decisions_of(reviews, "/data")
+    assert (found.total, found.counts) == (125, {"relabel": 250})
+    assert [x.file for x in found.shown] == [f"{n}.png" for n in range(249, 50, -2)]
+    assert decisions_of([], "/data") is None

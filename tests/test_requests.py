@@ -245,6 +245,8 @@ def test_a_call_is_taken_from_the_queue_alone(dataset, other, monkeypatch):
         context = request("split", dataset, {"call": call})
         context._delegated_operation_id = own.id
         assert operator._call(context) == call
+        with pytest.raises(PermissionError):  # it is a call of this verb, and of no other
+            foo.get_operator(URI + "export_folders")._call(context)
         assert service.get(own.id).run_state == ExecutionRunState.RUNNING
         service.delete_operation(own.id)
     finally:
@@ -255,7 +257,7 @@ def test_a_call_is_taken_from_the_queue_alone(dataset, other, monkeypatch):
 def test_a_call_names_its_own_dataset_alone(dataset, other):
     text = calls.encode({"samples": other.match_tags("train")})
     assert len(calls.decode(text)["samples"]) == other.count_sample_tags()["train"]
-    with pytest.raises(ValueError, match="another dataset than its own"):
+    with pytest.raises(ValueError, match="refer to another dataset"):
         calls.decode(text, dataset._doc.id)
     for rubbish in ("", "[]", "3", "{", '{"x": {"__view__": {}}}', '{"x": {"__view__": 3}}',
                     '{"x": {"__recipe__": {"epochz": 3}}}', "[" * 100_000):  # fmt: skip

@@ -10,7 +10,8 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.review import progress_words
-from fiftyone_gradcam.dataset.review_queue import Filters, queue, queue_ids, sure_ids
+from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
+from fiftyone_gradcam.dataset.review_queue import Filters, cards, queue, queue_ids, sure_ids
 from fiftyone_gradcam.dataset.review_state import columns_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
@@ -78,6 +79,15 @@ def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
     assert found(label="a", suggestion="b") == [2, 0]
     assert found(label="b", suggestion="a") == []
     assert found(below=0.2) == [1]
+    # What has a kind of issue and no quality is looked at too, last of all.
+    last = {dataset.values("id")[5]: fo.Classification(label="too few to judge")}
+    dataset.set_values("issue", last, key_field="id")
+    assert found() == [1, 2, 0, 3, 4, 5]
+    dataset.set_values("issue", dict.fromkeys(last), key_field="id")
+    # A decision about labels in another field is none about these.
+    dataset.set_values("other", [fo.Classification(label=row[0]) for row in ROWS])
+    fg.review(dataset.limit(2), "keep", label_field="other")
+    assert found() == [1, 2, 0, 3, 4]
     fg.review(dataset.select(dataset.values("id")[2]), "keep")
     assert found() == [1, 0, 3, 4]
     dataset.set_values("own.label", {dataset.values("id")[2]: "c"}, key_field="id")
@@ -87,6 +97,27 @@ def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
     assert shown["kinds"] == ["poor image", "wrong label"]
     assert shown["pairs"] == [["a", "b", 1], ["b", "c", 1], ["c", "b", 1]]
     assert [card["evidence"] for card in shown["cards"][:1]] == ["wrong label: why"]
+
+
+def test_cards_show_the_heatmaps_of_the_label_and_of_the_suggestion(dataset):
+    """And none that says what speaks against a class, or for one and against another."""
+    fields = {
+        "cam_contrast": "contrast", "cam_against": "against:predicted", "cam": "predicted",
+        "cam_label": "label", "cam_runner_up": "runner_up",
+    }  # fmt: skip
+    targets = ("b", "a", "b", "a", "c")
+    sample = dataset.first()
+    for peak, (name, kind), target in zip(range(1, 6), fields.items(), targets, strict=True):
+        declare(dataset, name, Declared("heatmap", "", {"kind": kind}, HEATMAP_ATTRIBUTES))
+        path = f"/{name}.png"
+        sample[name] = fo.Heatmap(map_path=path, target=target, peak=float(peak))
+    sample.save()
+    one, other = cards(dataset, columns_of(dataset), dataset.values("id")[:2])
+    assert (one["label"], one["suggestion"]) == ("a", "b")
+    assert one["maps"] == {
+        "a": {"path": "/cam_label.png", "peak": 4.0}, "b": {"path": "/cam.png", "peak": 3.0},
+    }  # fmt: skip
+    assert other["maps"] == {}
 
 
 def test_progress_in_words(dataset):
@@ -115,6 +146,29 @@ def test_selected_samples_are_reviewed_in_bulk(dataset):
     assert dataset.values("own.label") == ["b", "c", "a", "c", "b", "a"]
     with pytest.raises(Exception, match="Select samples in the grid"):
         execute("review", dataset, decision="keep")
+    offered = form("review", dataset, ids[:2])["decision"].type.values
+    assert offered == ["accept", "relabel", "keep", "unclear", "exclude"]
+    dataset.delete_sample_field("suggested_label")
+    assert form("review", dataset, ids[:2])["decision"].type.values == offered[1:]
+
+
+def test_a_decision_of_the_card_is_about_its_field_and_says_where_it_was_made(dataset):
+    dataset.set_values("other", [fo.Classification(label="x") for _ in ROWS])
+    sample_id = dataset.values("id")[1]
+
+    def decide(**params) -> dict:
+        operator = foo.get_operator(URI + "review_decide")
+        request = {"dataset_name": dataset.name, "params": {"id": sample_id, **params}}
+        ctx = foo.executor.ExecutionContext(request, operator_uri=operator.uri)
+        return operator.execute(ctx)
+
+    decide(decision="keep", shown="x", label_field="other", source="App, sample modal")
+    decide(decision="relabel", label="a", shown="b", source="somewhere else")
+    assert [(x.label_field, x.new_label, x.source) for x in fg.list_reviews(dataset)] == [
+        ("other", "x", "App, sample modal"),
+        ("own", "a", "App, Review tab"),
+    ]
+    assert "is 'a', and was 'b' when it was shown" in decide(decision="keep", shown="b")["error"]
 
 
 def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(dataset):
@@ -125,6 +179,9 @@ def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(d
     assert fields["look"].invalid
     with pytest.raises(Exception, match="Check the pictures first"):
         execute("accept_sure", dataset)
+    request = {"dataset_name": dataset.name, "params": {}}
+    with pytest.raises(ValueError, match="sure must be true"):  # whoever asks without the form
+        foo.get_operator(URI + "accept_sure").arguments(foo.executor.ExecutionContext(request))
     execute("accept_sure", dataset, sure=True)
     assert dataset.values("own.label") == ["a", "c", "b", "c", "b", "a"]
     assert "none" in form("accept_sure", dataset)
@@ -137,16 +194,17 @@ def test_the_tab_reviews_by_buttons(dataset):
     panel.read(context(dataset, state))
     assert state["card"]["id"] == dataset.values("id")[1]
     drawn = panel.render(context(dataset, state)).type.properties
-    assert {"review_words", "review_evidence"} <= set(drawn)
+    assert {"review_progress", "review_evidence"} <= set(drawn)
     asked = {"id": state["card"]["id"], "shown": "b", "decision": "relabel", "label": "a"}
     panel.on_decide(context(dataset, state, **asked))
     assert dataset.values("own.label")[1] == "a"
     assert state["card"]["id"] == dataset.values("id")[2]
     assert state["review_words"] == "1 of 3 suspicious reviewed, 1 corrected"
-    ctx = context(dataset, state, **asked)  # by somebody who saw what was there before
+    stale = {**asked, "label": "c"}  # from a page that still shows the label as it was before
+    ctx = context(dataset, state, **stale)
     panel.on_decide(ctx)
     (told,) = requests(ctx, "notify")
-    assert "somebody has changed it" in told["message"]
+    assert "it was changed elsewhere" in told["message"]
     panel.on_undo_review(context(dataset, state))
     assert dataset.values("own.label")[1] == "b"
     panel.on_buttons(context(dataset, state))

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from conftest import save_digits
 from forking import Python
-from reviewable import at, make_reviewable, one, stored
+from reviewable import CLASSES, at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.review_state import Columns, classes_of, evidence_in
+from fiftyone_gradcam.dataset.storing import Declared, declare
 
 
 @pytest.fixture
@@ -64,7 +66,8 @@ def test_each_decision_and_what_becomes_of_label_and_quality(dataset):
         sample = one(dataset, place)
         assert (sample.own.label, sample.label_quality) == expected
         assert sample.review.label == decision
-    assert [x.is_correction for x in fg.list_reviews(dataset)] == [False, False, False, True]
+    found = [(x.decision, x.is_correction) for x in fg.list_reviews(dataset)]
+    assert found == [("keep", False), ("unclear", False), ("exclude", False), ("relabel", True)]
     assert one(dataset, 3).prediction.label_score == 0.2
     fg.review(at(dataset, 3), "relabel", "wolf", new_class=True)
     assert one(dataset, 3).prediction.label_score is None  # the run knows no wolves
@@ -164,7 +167,7 @@ def test_bad_decisions_change_nothing(dataset, name):
         (at(dataset, 0), "relabel", {"label": "fox"}, "new_class=True"),
         (at(dataset, 0), "relabel", {"label": " "}, "must name a class"),
         (at(dataset, 1, 2), "accept", {}, "1 of 2 samples have no suggestion"),
-        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', and was 'bird' when it was shown"),
+        (at(dataset, 0), "keep", {"shown": "bird"}, "is 'cat', but was 'bird' when it was shown"),
         (at(dataset, 0, 1), "keep", {"shown": {ids[0]: "cat", ids[1]: "cat"}}, "1.png is 'bird'"),
         (dataset.select([ids[0], "0" * 24]), "keep", {}, "1 of 2 samples have been deleted"),
         (dataset.match_tags("none"), "keep", {}, "this view is empty"),
@@ -198,6 +201,15 @@ def test_a_new_class_is_one_from_then_on(digits, name):
     assert "a <new>.$one" in dataset.label_schemas["ground_truth"]["classes"]
     fg.undo_review(dataset)
     assert "a <new>.$one" in classes_of(dataset, "ground_truth")
+
+
+def test_classes_of_a_run_are_those_of_the_labels_if_it_shares_some(dataset):
+    """Of the thousand classes of ImageNet one may be called so as well."""
+    assert classes_of(dataset, "own") == CLASSES
+    for field, classes in (("imagenet", ["cat", "tench"]), ("second", ["cat", "dog", "wolf"])):
+        facts = {"run": field, "classes": classes, "label_field": "own"}
+        declare(dataset, field, Declared("classification", "", facts, PREDICTION_ATTRIBUTES))
+    assert classes_of(dataset, "own") == [*CLASSES, "wolf"]
 
 
 def test_strings_are_labels_too(name):

@@ -12,7 +12,8 @@ from conftest import QUICK, save_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.training.overfit import PLAIN, overfit
+from fiftyone_gradcam.training.learner import Evaluation
+from fiftyone_gradcam.training.overfit import PLAIN, _is_passed, overfit
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.sources import Labelled
 from fiftyone_gradcam.workflow.sanity import some_of_each
@@ -58,7 +59,7 @@ def test_a_sound_set_up_learns_a_handful_by_heart(files, choices):
     assert (found.passed, found.accuracy, found.cause) == (True, 1.0, None)
     assert found.loss < math.log(3) / 2
     assert steps == [(n, 100) for n in range(1, len(found.losses) + 1)]
-    assert str(found).startswith("This setup can learn: 15 of 15 images are known by heart")
+    assert str(found).startswith("This setup can learn: 15 of 15 images are memorized")
     assert overfit(recipe(**choices), 3, data, 100, "cpu").losses == pytest.approx(found.losses)
 
 
@@ -81,7 +82,7 @@ def test_a_set_up_that_cannot_learn_says_why(files, choices, cause, words):
     data = handful(files, choices.get("image_size", 16))
     found = overfit(recipe(**choices), 3, data, 60, "cpu")
     assert (found.passed, found.cause) == (False, cause)
-    assert str(found).startswith("This setup does not learn as it stands: ")
+    assert str(found).startswith("This setup does not learn: ")
     assert re.search(words, str(found))
 
 
@@ -96,6 +97,14 @@ def test_contradictory_labels_of_a_handful(files):
     found = overfit(recipe(learning_rate=1e-7), 3, data, 30, "cpu")
     assert found.cause == "rate_too_low"
     assert "equal to one of another class" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "passed"), [(1.0, 0.3, True), (1.0, 0.5, False), (0.9, 0.3, False)]
+)
+def test_few_images_may_be_right_by_chance_and_are_not_known_for_that(accuracy, loss, passed):
+    found = Evaluation(loss, accuracy, np.arange(2), np.arange(2), 0.0)
+    assert _is_passed(found, guessing=math.log(2)) is passed
 
 
 def test_a_handful_is_trained_on_without_what_hides_the_answer():

@@ -320,7 +320,7 @@ def test_the_half_against_is_found_by_what_it_is(dataset):
     fg.rename_run(dataset, "a", "c")
     assert against_field(dataset, "gradcam") == "away"
     dataset.delete_sample_field("away")
-    message = "'gradcam' are signed, and the field 'gradcam_against' of what speaks.*predict"
+    message = "'gradcam' are signed, but the field 'gradcam_against' .* does not exist.*predict"
     for verb in (fg.mean_heatmaps, lambda x: fg.export_overlays(x, "nowhere")):
         with pytest.raises(ValueError, match=message):
             verb(dataset)

@@ -15,7 +15,17 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import runs, writing
 from fiftyone_gradcam.dataset.fields import class_counts, labels_of, refresh
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
-from fiftyone_gradcam.dataset.spool import Spool, make_header, settle, spools
+from fiftyone_gradcam.dataset.spool import (
+    ONCE,
+    READY,
+    WAITING,
+    Spool,
+    make_header,
+    replace_by_parts,
+    settle,
+    spool_folder,
+    spools,
+)
 from fiftyone_gradcam.dataset.storing import Declared, declare, is_other, write_rows
 
 SCORE = Declared("float", "Scores of run 'a'", {"run": "a", "version": "1"}, {})
@@ -107,6 +117,32 @@ def test_values_of_which_one_cannot_be_written_wait_all_or_none(dataset):
     with pytest.raises(OverflowError):
         waiting.add({two: {"score": 0.5}, three: {"score": 10**400}})
     assert list(waiting.rows()) == [(one, {"score": 0.25})]
+
+
+def test_values_of_which_some_cannot_be_made_leave_nothing_that_waits(dataset):
+    ids = dataset.values("id")
+
+    def parts() -> Iterator[dict]:
+        yield {ids[0]: {"score": 0.25}}
+        assert len(spools(dataset)) == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace_by_parts(dataset, {"score": SCORE}, parts())
+    assert os.listdir(spool_folder(dataset)) == []
+    assert dataset.get_field("score") is None
+
+
+def test_values_that_were_decided_on_are_put_in_place_by_the_next_call(dataset):
+    one, two = dataset.values("id")[:2]
+    header = make_header({"score": SCORE}, ["score"]) | {ONCE: True}
+    decided, waiting = Spool.create(dataset, header), Spool.create(dataset, header)
+    decided.add({one: {"score": 0.25}})
+    waiting.add({two: {"score": 0.75}})
+    os.replace(decided.path, decided.path.removesuffix(WAITING) + READY)
+    assert settle(dataset) == 2
+    assert dataset.values("score")[:2] == [0.25, None]
+    assert os.listdir(spool_folder(dataset)) == []
 
 
 def test_who_had_to_wait_for_a_dataset_sees_what_the_other_has_written(dataset, monkeypatch):

@@ -74,7 +74,9 @@ def test_tables_that_do_not_look_like_classes(tmp_path, monkeypatch):
     make(tmp_path, *(f"{i}.jpg" for i in range(4)))
     table = tmp_path / "a.csv"
     table.write_text("id,notes\n0,dark\n1,light\n2,far\n3,near\n")
-    with pytest.raises(ValueError, match="No image has a class.*most of its values stand once"):
+    with pytest.raises(
+        ValueError, match="No image has a class.*most of its values occur only once"
+    ):
         fg.plan_import(str(tmp_path)).check()
     table.write_text("id,cat,dog\n0,.2,.8\n1,.5,.5\n2,1,0\n3,.9,.1\n")
     with pytest.raises(ValueError, match="'id', 'cat', 'dog': none .* known to hold classes"):
@@ -86,11 +88,11 @@ def test_tables_that_do_not_look_like_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(labelling, "MOST_BYTES", 20)
     plan = fg.plan_import(str(tmp_path))
     assert plan.classes == ["x", "y"]
-    assert "The table a.csv is not used. To take the classes" in str(plan)
+    assert "The table a.csv is not used. To use its classes" in str(plan)
     monkeypatch.setattr(at_hand, "MOST_TABLES", 1)
     (tmp_path / "b.csv").write_text("id,label\n1,a\n")
     plan = fg.plan_import(str(tmp_path), label_from="table")
-    assert plan.unused == {str(tmp_path / "b.csv"): "only 1 tables are looked into"}
+    assert plan.unused == {str(tmp_path / "b.csv"): "only 1 tables are read"}
 
 
 ENCODINGS = {
@@ -193,8 +195,14 @@ def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
     both = {"image_column": "Dateiname", "label_column": "Kategorie"}
     assert fg.plan_import(str(tmp_path), **both).classes == ["Hund", "Katze"]
     for choices, message in (
-        ({**both, "split_column": "Teil"}, "'Teil' of a.csv says 'eins' .1., 'zwei' .1.: no split"),
-        ({**both, "split_column": "x"}, f"{headers.partition(':')[0]}: split_column 'x' is none"),
+        (
+            {**both, "split_column": "Teil"},
+            "'Teil' of a.csv contains 'eins' .1., 'zwei' .1.: no split",
+        ),
+        (
+            {**both, "split_column": "x"},
+            f"{headers.partition(':')[0]}: split_column 'x' is not one of them",
+        ),
         ({**both, "label_column": "Dateiname"}, "name the same column .*'Dateiname'"),
         ({"image_column": "Dateiname"}, "none of them is known to hold classes"),
     ):
@@ -203,7 +211,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
     with pytest.raises(TypeError, match="image_column must be a string, not 3"):
         fg.plan_import(str(tmp_path), table="a.csv", **{**both, "image_column": 3})
     table.write_text("image,class,class\n1.jpg,a,b\n2.jpg,c,d\n")
-    with pytest.raises(ValueError, match="label_column 'class' names several of them"):
+    with pytest.raises(ValueError, match="label_column 'class' matches several of them"):
         fg.plan_import(str(tmp_path), label_column="class")
     table.write_text("image,sun,rain,snow\n1,1,1,0\n2,1,0,1\n3,0,1,0\n")
     with pytest.raises(ValueError, match="several classes in 2 rows, and one class of 1 images"):

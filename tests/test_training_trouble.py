@@ -7,7 +7,8 @@ from small_trainings import recipe, sets_of_digits
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.weights import create_model
-from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.history import Hooks
+from fiftyone_gradcam.training.loop import Loop, train
 from fiftyone_gradcam.training.sources import Labelled
 
 
@@ -71,7 +72,9 @@ def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch
 
 def test_images_too_small_for_the_network_are_refused(digits):
     choices = {"backbone": "squeezenet1_1", "image_size": 16}
-    with pytest.raises(ValueError, match=r"squeezenet1_1 cannot see .*image_size=16.*made for 224"):
+    with pytest.raises(
+        ValueError, match=r"squeezenet1_1 cannot process .*image_size=16.*designed for 224"
+    ):
         train(recipe(**choices), 3, *digits, device="cpu")
 
 
@@ -94,3 +97,8 @@ def test_a_batch_of_one_that_is_left_over_is_no_step(digits):
     assert int(found.model.bn1.num_batches_tracked) == 1
     alone = train(recipe(batch_size=1, epochs=1), 3, seventeen, device="cpu")
     assert int(alone.model.features.stage1[1].num_batches_tracked) == 17
+    # Where there is no batch norm, it is one like any other.
+    choices = {"backbone": "squeezenet1_1", "image_size": 32, "epochs": 1}
+    loop = Loop(recipe(**choices), 3, data, None, torch.device("cpu"), Hooks())
+    loop.run()
+    assert {int(x["step"]) for x in loop.learner.optimizer.state.values()} == {2}

@@ -20,7 +20,7 @@ def test_the_pattern_that_a_refusal_names_parts_classes_and_splits(tmp_path, for
             right[own] = (label, split.lower())
     if is_split_first and form.endswith("1"):  # Train-Cat1: the number is the class's
         right = {own: (f"{label}1", split) for own, (label, split) in right.items()}
-    with pytest.raises(ValueError, match="classes and splits in one") as refused:
+    with pytest.raises(ValueError, match="combine classes and splits") as refused:
         plan_import(str(tmp_path)).check()
     plan = plan_import(str(tmp_path), pattern=str(refused.value).rpartition("such as ")[2])
     plan.check()

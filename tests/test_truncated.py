@@ -26,7 +26,7 @@ def test_they_are_left_out_unless_asked_for(folder, name, capsys):
     assert dataset.info["import_folders"]["skipped"] == {"truncated": 3}
     again = fg.import_folders(str(folder), name, keep_truncated=True, progress=False)
     assert len(again) == 36
-    assert "Note: 3 truncated files, used as far as they go" in capsys.readouterr().out
+    assert "Note: 3 truncated files, whose available part is used" in capsys.readouterr().out
     kept = again.match_tags("truncated")
     assert sorted(p.rsplit("/", 1)[1] for p in kept.values("filepath")) == ["000.png"] * 3
     assert set(kept.values("metadata.width")) == {64}

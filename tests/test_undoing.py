@@ -55,7 +55,7 @@ def test_undo_refuses_where_somebody_has_changed_the_label_since(dataset):
     fg.review(at(dataset, 0, 1), "accept")
     dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
     before = stored(dataset)
-    with pytest.raises(ValueError, match="is 'cat', and was 'dog' when it was reviewed"):
+    with pytest.raises(ValueError, match="is 'cat', but was 'dog' when it was reviewed"):
         fg.undo_review(dataset)
     assert stored(dataset) == before
 
@@ -93,7 +93,7 @@ def test_of_many_steps_none_is_undone_where_a_label_has_changed(dataset):
     fg.review(at(dataset, 2), "exclude")
     dataset.set_values("own.label", {one(dataset, 1).id: "cat"}, key_field="id")
     before = stored(dataset)
-    with pytest.raises(ValueError, match="1.png is 'cat', and was 'dog' when it was reviewed"):
+    with pytest.raises(ValueError, match="1.png is 'cat', but was 'dog' when it was reviewed"):
         fg.undo_review(dataset, 4)
     assert stored(dataset) == before
     assert [x.decision for x in fg.undo_review(dataset, 2)] == ["exclude", "keep"]

@@ -22,8 +22,8 @@ def test_folders_on_another_disk_are_read_once_and_named(tmp_path):
     }
     told = str(plan)
     assert f"dog is a link to {disk / 'dogs'}, which is read" in told
-    assert "hound is the same folder as dog, through a link: its files are taken once" in told
-    assert plan.passed_over == {"links to a folder that is read already": 1}
+    assert "hound is the same folder as dog, through a link: its files are imported once" in told
+    assert plan.passed_over == {"links to a folder that is already read": 1}
 
 
 def test_a_folder_is_read_where_it_stands_and_not_where_a_link_shows_it(tmp_path):
@@ -123,7 +123,7 @@ def test_a_tree_of_other_files_stops_with_a_note(tmp_path, soon):
     make(tmp_path, *names, *(f"bin/{i}" for i in range(90)), *(f"icons/{i}.png" for i in range(9)))
     plan = fg.plan_import(str(tmp_path))
     assert plan.items == []
-    with pytest.raises(ValueError, match=r"Stopped after \d+ files, of which hardly any is an im"):
+    with pytest.raises(ValueError, match=r"Stopped after \d+ files, of which hardly any are im"):
         plan.check()
     assert "Note: Stopped after" in str(plan)
 

@@ -52,7 +52,7 @@ def test_a_pretrained_classifier_as_it_is(real, name, tmp_path):
     fg.predict(dataset, "squeezenet1_1", weights=weights, resize="crop", heatmap_field="cropped")
     pixels = heatmap_pixels(dataset.first().cropped)
     assert pixels[0].max() == pixels[:, 0].max() == 0  # outside of the crop
-    for bad, message in (("none", "predicts nothing"), (str(tmp_path / "gone"), "No weights file")):
+    for bad, message in (("none", "cannot predict"), (str(tmp_path / "gone"), "No weights file")):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             fg.predict(dataset, "squeezenet1_1", weights=bad)
     assert "label" not in {f[8:] for f in dataset.get_field_schema() if f.startswith("gradcam_")}

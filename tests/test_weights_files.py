@@ -1,5 +1,6 @@
 """Files of weights as people have them: what is in them is found, or refused with one error."""
 
+import os
 import re
 from collections import OrderedDict
 
@@ -9,7 +10,7 @@ from published import as_saved, differences, fresh
 from torch import nn
 
 from fiftyone_gradcam.model.state_file import WeightsError, read_weights_file
-from fiftyone_gradcam.model.weights import create_model, create_pretrained
+from fiftyone_gradcam.model.weights import create_model, create_pretrained, imagenet_weights_file
 
 NAME, HEAD = "squeezenet1_1", "classifier.1."
 
@@ -81,11 +82,22 @@ def test_the_one_dictionary_of_tensors_is_found(saved, state):
     path = saved(lightning)
     found = create_model(NAME, 7, path, tell=told.append)
     assert all(torch.equal(found.state_dict()[n], v) for n, v in state.items())
-    assert told == [f"Left out of {path!r}: criterion.weight, not of the network"]
+    assert told == [f"Not used from {path!r}: criterion.weight, not part of the network"]
     ema = {n: v + 1 for n, v in state.items()}
     loads(saved({"model_ema": ema, "model": state}), state)
     with pytest.raises(WeightsError, match="more than one dictionary of tensors: 'a', 'b'"):
         read_weights_file(saved({"a": state, "b": ema}))
+
+
+def test_of_weights_of_imagenet_nothing_is_told(state, monkeypatch, tmp_path):
+    """Their thousand classes are hardly anybody's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path, notes = imagenet_weights_file(NAME), []
+    os.makedirs(os.path.dirname(path))
+    torch.save(state, path)
+    for weights, count in (("imagenet", 0), (path, 1)):
+        create_model(NAME, 3, weights, tell=notes.append)
+        assert len(notes) == count
 
 
 def test_a_last_layer_of_other_classes_is_left_out_and_told(saved, state):
@@ -95,7 +107,7 @@ def test_a_last_layer_of_other_classes_is_left_out_and_told(saved, state):
     assert all(torch.equal(model.state_dict()[n], v) for n, v in body.items())
     assert told == [
         f"The last layer in {path!r} is for other classes (classifier.1.bias 7, "
-        f"classifier.1.weight 7 x 512 x 1 x 1) and is left out"
+        f"classifier.1.weight 7 x 512 x 1 x 1) and is not used"
     ]
     told.clear()
     create_model(NAME, 7, path, tell=told.append)
@@ -122,7 +134,7 @@ FIRST = "features.0.weight"
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda s: {0: torch.ones(1), **s}, "under the key 0, where a name .*torch.save"),
+        (lambda s: {0: torch.ones(1), **s}, "contains the key 0, which is not a name .*torch.save"),
         (lambda s: {**s, "epoch": 3}, "'epoch', a value of type int"),
         (lambda s: spoiled(s, FIRST, s[FIRST].to_sparse()), f"'{FIRST}' in .*not a dense tensor"),
         (lambda s: spoiled(s, FIRST, s[FIRST].to("meta")), f"'{FIRST}' in .*no values"),
@@ -130,8 +142,8 @@ FIRST = "features.0.weight"
             lambda s: spoiled(s, FIRST, torch.quantize_per_tensor(s[FIRST], 0.1, 0, torch.qint8)),
             f"'{FIRST}' in .*quantized",
         ),
-        (lambda s: spoiled(s, FIRST, s[FIRST].char()), f"'{FIRST}' in .*torch.int8, where"),
-        (lambda s: spoiled(s, FIRST, s[FIRST] + 1j), f"'{FIRST}' in .*torch.complex64, where"),
+        (lambda s: spoiled(s, FIRST, s[FIRST].char()), f"'{FIRST}' in .*torch.int8, but"),
+        (lambda s: spoiled(s, FIRST, s[FIRST] + 1j), f"'{FIRST}' in .*torch.complex64, but"),
         (
             lambda s: spoiled(s, FIRST, s[FIRST].index_fill(0, torch.tensor([1]), float("nan"))),
             f"'{FIRST}' in .*NaN or infinity: 27 of 1,728 values.*diverged",
@@ -151,7 +163,7 @@ FIRST = "features.0.weight"
         ),
         (
             lambda s: dict(list(s.items())[3:]),
-            r"'squeezenet1_1': 3 tensors missing, 0 unknown, .*'features.0.weight'.*not whole",
+            r"'squeezenet1_1': 3 tensors missing, 0 unknown, .*'features.0.weight'.*incomplete",
         ),
         (
             lambda s: {n: v for n, v in s.items() if n != "classifier.1.bias"},

@@ -223,6 +223,16 @@ def test_corrupt_images_are_named_and_lose_their_old_prediction(tmp_path, name, 
     with pytest.raises(ValueError, match="None of 1 files can be read.*not an image"):
         fg.predict(dataset.select(victim.id), run, prediction_field="other", heatmaps=())
     assert dataset.get_field("other") is None
+    # A call that finds nothing else left to do says so, and does not fail.
+    before = dataset.values("prediction_scores")
+    assert len(fg.predict(dataset, run, resume=True)) == 35
+    printed = capsys.readouterr().out
+    assert "35 of 36 images already have values of" in printed
+    assert os.path.basename(victim.filepath) in printed
+    assert dataset.values("prediction_scores") == before
+    found = fg.evaluate(dataset.view(), run)
+    assert found.count == 35
+    assert any("1 sample without a label, or that cannot be decoded" in x for x in found.notes)
 
 
 def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
@@ -235,7 +245,7 @@ def test_own_labels_unknown_to_the_run(tmp_path, trained, name, capsys):
     last.ground_truth = None
     last.save()
     fg.predict(other, run, heatmaps=("label",))
-    assert "1 sample is of a class that 'quick' does not know" in capsys.readouterr().out
+    assert "1 sample has a class that 'quick' does not know" in capsys.readouterr().out
     sample.reload()
     last.reload()
     for unknown in (sample, last):

@@ -31,7 +31,7 @@ TREES = {
         {f"{name}/Imgs/exp1_num_{i}.jpg": (name, None) for name in CRACKS for i in range(3)}
         | {f"{name}/Imgs/exp1_num_{i}.png": MASK for name in CRACKS for i in range(3)},
         says=(
-            r"Passed over: 18 masks beside images",
+            r"Ignored: 18 masks beside images",
             r"18 masks of images left out, such as crack/Imgs/exp1_num_0.png, the "
             r"mask of crack/Imgs/exp1_num_0.jpg\. To import them too, pass keep_masks=True",
         ),
@@ -130,19 +130,19 @@ TREES = {
     "Images and Masks in each class": Tree(
         {f"{x}/Images/{i}.jpg": (x, None) for x in ("COVID", "Normal") for i in range(4)}
         | {f"{x}/Masks/{i}.png": MASK for x in ("COVID", "Normal") for i in range(4)},
-        says=("Passed over: 8 masks in a folder of their own",),
+        says=("Ignored: 8 masks in a folder of their own",),
     ),
     "images and masks around the classes": Tree(
         {f"images/{x}/{i}.jpg": (x, None) for x in ("cat", "dog") for i in range(3)}
         | {f"masks/{x}/{i}_mask.png": MASK for x in ("cat", "dog") for i in range(3)},
-        says=("The folder images holds all",),
+        says=("The folder images contains everything",),
     ),
     "MVTec: ground_truth beside train and test": Tree(
         {f"train/good/{i:03d}.png": ("good", "train") for i in range(6)}
         | {f"test/good/{i:03d}.png": ("good", "test") for i in range(3)}
         | {f"test/broken/{i:03d}.png": ("broken", "test") for i in range(3)}
         | {f"ground_truth/broken/{i:03d}_mask.png": MASK for i in range(3)},
-        says=("Passed over: 3 masks in a folder of their own",),
+        says=("Ignored: 3 masks in a folder of their own",),
     ),
     "BUSI: endings, with and without a number": Tree(
         {f"{x}/{x} ({i}).png": (x, None) for x in ("benign", "normal") for i in (1, 2)}
@@ -179,7 +179,7 @@ TREES = {
             "train/dog.1.jpg": ("dog", "train"),
             "test1/1.jpg": (None, "test"),
         },
-        says=("the beginning of the file's name", "1 image has no class"),
+        says=("the beginning of the file name", "1 image has no class"),
     ),
     "dogs and cats, unpacked into folders": Tree(
         {
@@ -203,7 +203,7 @@ TREES = {
             for i in range(2)
         },
         others={"__MACOSX/chest_xray/train/NORMAL/._1.jpeg": "x"},
-        says=("The folder chest_xray holds all",),
+        says=("The folder chest_xray contains everything",),
     ),
     "Training, Testing (tumors)": Tree(
         {
@@ -244,7 +244,7 @@ TREES = {
             for x in ("Apple", "Kiwi")
         }
         | {"papers/scan.jpg": UNLABELLED},
-        says=("Beside the splits, papers is in none of them", "1 image has no class"),
+        says=("Not in any of the splits: papers", "1 image has no class"),
     ),
     "images around the classes in each split": Tree(
         {f"{split}/images/{x}/1.jpg": (x, split) for split in ("train", "val") for x in "ab"}
@@ -275,7 +275,7 @@ TREES = {
             for x in ("cat", "dog")
             for split in ("train", "test")
         },
-        error=r"'cat_test', 'cat_train', .*which are classes and splits in one.*by a pattern",
+        error=r"'cat_test', 'cat_train', .*which combine classes and splits.*by a pattern",
     ),
     "class and split in one name, by a pattern": Tree(
         {f"{x}_{split}/1.jpg": (x, split) for x in ("cat", "dog") for split in ("train", "test")},
@@ -293,12 +293,12 @@ TREES = {
     ),
     "a parent of the classes": Tree(
         {"photos/a/1.jpg": ("a", None), "photos/b/2.jpg": ("b", None)},
-        says=("The folder photos holds all that is beside it: the classes are taken from what",),
+        says=("The folder photos contains everything else: the classes are found inside it",),
     ),
     "a parent of a parent": Tree(
         {f"archive/raw-img/{x}/1.jpg": (x, None) for x in ("cane", "gatto")}
         | {"archive/cover.jpg": UNLABELLED},
-        says=("The folder archive, archive/raw-img holds all",),
+        says=("The folder archive, archive/raw-img contains everything",),
     ),
     "a parent of names": Tree(
         {f"flowers/{x}_{i}.jpg": (x, None) for x in ("rose", "tulip") for i in range(3)}
@@ -312,16 +312,16 @@ TREES = {
     ),
     "packed classes": Tree(
         others={"cats.zip": "PK", "dogs.zip": "PK"},
-        error=r"Unpack the 2 packed files, such as 'cats.zip'",
+        error=r"Unpack the 2 archives, such as 'cats.zip'",
     ),
     "one class unpacked": Tree(
         {"cats/1.jpg": ("cats", None)},
         others={"dogs.tar.gz": "x"},
-        error=r"Only one class.*Unpack the 1 packed files, such as 'dogs.tar.gz'",
+        error=r"Only one class.*Unpack the 1 archives, such as 'dogs.tar.gz'",
     ),
     "variants of the same classes": Tree(
         {f"{kind}/{x}/1.jpg": (kind, None) for kind in ("color", "gray") for x in ("rust", "scab")},
-        says=("Each class holds folders of the same names, such as rust, scab",),
+        says=("Each class contains folders with the same names, such as rust, scab",),
     ),
     "unlabelled beside classes": Tree(
         {"_unlabeled/1.jpg": UNLABELLED, "a/1.jpg": ("a", None), "b/1.jpg": ("b", None)}

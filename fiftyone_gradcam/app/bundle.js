@@ -1,8 +1,8 @@
-// What FiftyOne loads of this plugin: one script, which loads those beside it, in this order.
+// The script of this plugin that FiftyOne loads. It loads the other scripts in order.
 (function () {
   "use strict";
-  // FiftyOne draws the button that sends a form in gray, as it does the one that cancels it, and
-  // leaves the list of buttons from which a form was opened above the form.
+  // FiftyOne draws the submit button of a form in gray, like its cancel button, and does not close
+  // the menu from which a form was opened.
   const style = document.createElement("style");
   style.textContent = `[role=dialog]:has([data-gradcam-form]) [aria-label="split button"]
     > button:first-of-type:not(:disabled) {
@@ -19,9 +19,9 @@
   for (const name of SCRIPTS) {
     const script = document.createElement("script");
     const address = new URL(name, own);
-    address.search = `v=${Date.now()}`; // the browser must not keep that of an earlier version
+    address.search = `v=${Date.now()}`; // prevents caching of an earlier version
     script.src = address.href;
-    script.async = false; // one after the other
+    script.async = false; // execute the scripts in order
     script.onerror = () => console.error(`Grad-CAM classifier: ${address.href} cannot be loaded`);
     document.head.appendChild(script);
   }

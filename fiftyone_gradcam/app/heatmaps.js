@@ -1,16 +1,16 @@
-// The row of the panel that switches the heatmaps of the whole grid, and says what the colors mean,
-// in the colors that the App paints with now.
+// The row of the panel that switches the heatmaps of the grid, and explains the colors that the App
+// currently uses.
 (function () {
   "use strict";
   const { createElement: h, useRef } = window.React;
   const { useRecoilValue } = window.recoil;
   const { call, text, buttonStyle, Choice } = window.__gradcam__;
-  const MOST_BUTTONS = 5; // more are in a list
-  const QUIET = 100; // ms without painting, after which it has ended
-  const LONGEST = 10000; // ms to wait for it
+  const MOST_BUTTONS = 5; // more choices are shown as a list
+  const QUIET = 100; // ms without painting after which painting counts as finished
+  const LONGEST = 10000; // maximum ms to wait for this
 
-  // Resolves once the App has painted the tiles. A change of fields meanwhile would take pictures
-  // away that its workers have not drawn yet: these tiles stay without, or show an error.
+  // Resolves when the App has painted the tiles. If fields were changed before, tiles that its
+  // workers have not drawn yet would show no heatmap or an error.
   function painted() {
     const { jotaiStore, numConcurrentRenderingLabels } = window.__fos__;
     if (!jotaiStore || !numConcurrentRenderingLabels) return Promise.resolve();
@@ -26,7 +26,7 @@
     });
   }
 
-  // Clicks are applied in turn; one that another has followed by then is not.
+  // Clicks are applied in order; a click that was followed by another one is skipped.
   let clicks = 0;
   let applied = Promise.resolve();
   function inTurn(apply) {
@@ -62,7 +62,7 @@
       const fields = [...now.current.filter((x) => !maps.includes(x)), ...wanted];
       if (fields.length === now.current.length && fields.every((x) => now.current.includes(x))) return null;
       window.__foo__.executeOperator("@voxel51/operators/set_active_fields", { fields });
-      return call("show_heatmap", { path: choice ? choice.paths[0] : "" }); // for the next time
+      return call("show_heatmap", { path: choice ? choice.paths[0] : "" }); // stored for the next time
     });
     const button = (choice) => {
       const isOn = choice ? shown.includes(choice) : !shown.length;

@@ -1,5 +1,5 @@
-// The review card: keys, pictures and buttons. Plain JavaScript on what the App offers (React,
-// __foo__, __fop__, __fos__, recoil); without it the Review tab has buttons.
+// The review card: keys, pictures and buttons. Plain JavaScript with the App's globals (React,
+// __foo__, __fop__, __fos__, recoil). Without this script, the Review tab shows buttons.
 (function () {
   "use strict";
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
@@ -68,7 +68,7 @@
         if (!act) return;
         e.preventDefault();
         e.stopImmediatePropagation();
-        if (!e.repeat || key.startsWith("Arrow")) act(); // a key that is held decides once
+        if (!e.repeat || key.startsWith("Arrow")) act(); // holding a key decides only once
       };
       window.addEventListener("keydown", onKey, true);
       return () => window.removeEventListener("keydown", onKey, true);

@@ -1,12 +1,12 @@
-// The queue of labels to review: what comes next is fetched ahead, and decisions are stored one after
-// the other while the next card is shown already.
+// The queue of labels to review: the next cards are fetched ahead, and decisions are stored in
+// order while the next card is already shown.
 (function () {
   "use strict";
-  const AHEAD = 5; // cards left at which more are fetched
+  const AHEAD = 5; // more cards are fetched when this number is left
   const { useEffect, useRef, useState, useCallback } = window.React;
   const { call, source } = window.__gradcam__;
 
-  const known = new Map(); // pictures that are fetched already
+  const known = new Map(); // pictures that are already fetched
   function fetchAhead(card) {
     for (const path of [card.path, ...Object.values(card.maps).map((x) => x.path)]) {
       if (known.has(path)) continue;
@@ -17,7 +17,7 @@
     }
   }
 
-  // What all cards share: the queue, decisions in their order, and keys.
+  // The state that all cards share: the queue, decisions in order, and keys.
   function useReview(modalId) {
     const [state, setState] = useState({ cards: [], place: 0, choices: null, error: "", note: "" });
     const [filters, setFilters] = useState({});
@@ -36,7 +36,7 @@
 
     const load = useCallback(async (adopt) => {
       isFetching.current = true;
-      await line.current; // what is decided is stored before the queue is asked for
+      await line.current; // store decisions before fetching the queue
       const asked = modalId ? { ids: [modalId] } : filters;
       const found = await call("review_cards", { ...asked, adopt });
       isFetching.current = false;
@@ -93,10 +93,10 @@
         source: modalId ? "App, sample modal" : "App, Review tab",
         ...(decision === "relabel" ? { label } : {}),
       };
-      // One after the other: the order of decisions is the order of the keys.
+      // Store decisions in the order of the keys.
       waiting.current += 1;
       line.current = line.current.then(() => call("review_decide", params)).then((found) => {
-        if (found.error) { // back to the card that was not decided, with the reason
+        if (found.error) { // show the card again, with the error
           return call("review_cards", { ids: [card.id], label_field: field }).then((fresh) =>
             setLater((old) => ({
               error: found.error,
@@ -136,7 +136,7 @@
     return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
   }
 
-  function reloadGrid() { // its tiles show labels as they were
+  function reloadGrid() { // tiles still show the old labels
     window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
   }
 

@@ -1,4 +1,4 @@
-// What the scripts of this plugin share: calls of the server, pictures, and plain controls.
+// Functions that the scripts of this plugin share: calls of the server, pictures, and controls.
 (function () {
   "use strict";
   const OWNER = "@gradcam/classifier";
@@ -20,8 +20,8 @@
     return window.__fos__.getSampleSrc(path);
   }
 
-  // A heatmap over an image, drawn from a gray picture. `paint` gives the color and the opacity
-  // (0 to 255) of each of its 256 values; `version` changes when `paint` does.
+  // A heatmap over an image, drawn from a gray picture. `paint` returns the color and opacity
+  // (0 to 255) for each of the 256 gray values; `version` changes when `paint` does.
   function Heat({ address, drawn, version, paint, opacity = 1 }) {
     const canvas = useRef(null);
     useEffect(() => {

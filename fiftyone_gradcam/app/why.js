@@ -1,14 +1,14 @@
-// "Why?": the panel of the sample modal that explains the prediction of the image that is open.
-// The server computes; this draws.
+// "Why?": the panel of the sample modal that explains the prediction for the open image.
+// The server computes the explanation; this script draws it.
 (function () {
   "use strict";
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
   const { call, source, text, buttonStyle, Button, Choice, Heat, isTyping } = window.__gradcam__;
-  const CLOSED_MILLISECONDS = 150; // in which FiftyOne closes its modal
-  const SLOW_MILLISECONDS = 1200; // the network is not in memory yet
-  // What is shown over the image: "predicted", "label", "contrast", "none", or a class.
-  const ofClass = (name) => `class:${name}`; // for a class may be called "none"
+  const CLOSED_MILLISECONDS = 150; // time in which FiftyOne closes its modal
+  const SLOW_MILLISECONDS = 1200; // after this, the network is probably not in memory yet
+  // The heatmap shown over the image: "predicted", "label", "contrast", "none", or a class.
+  const ofClass = (name) => `class:${name}`; // prefixed, because a class may be called "none"
   const nameIn = (mode) => (mode.startsWith("class:") ? mode.slice(6) : null);
 
   // matplotlib's jet.
@@ -27,12 +27,12 @@
       between(x, [0, 0.5], [0.11, 1], [0.34, 1], [0.65, 0], [1, 0]),
     ];
   });
-  const jet = (value) => [...JET[value], value ? 255 : 0]; // 0: the network saw nothing there
+  const jet = (value) => [...JET[value], value ? 255 : 0]; // transparent where the heatmap is 0
   const inOne = (color) => (value) => [...color, value];
   const rgb = (color, alpha = 1) => `rgba(${color.join()},${alpha})`;
   const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)); // of "#rrggbb"
 
-  // What a person chose stays for the next sample, and for the next modal.
+  // The user's choices are kept for the next sample and the next modal.
   const kept = { mode: "predicted", opacity: 0.5, field: null };
 
   function useExplanation(id, asked) {
@@ -55,7 +55,7 @@
     return state;
   }
 
-  // Pictures over the image, in the order in which they are drawn.
+  // Pictures over the image, in drawing order.
   function layers(found, mode) {
     if (mode === "none") return [];
     if (mode === "contrast") {
@@ -84,7 +84,7 @@
       position: "relative", overflow: "hidden", aspectRatio: `${ratio}`, margin: "0 auto",
       width: `min(100%, calc(58vh * ${ratio}))`, background: "#000",
     };
-    const isTwo = mode === "contrast"; // one color over the image needs more of it
+    const isTwo = mode === "contrast"; // one color needs more opacity over the image
     return h("div", { style },
       h("img", {
         src: source(found.path), alt: "", "data-cy": "gradcam-why-image",
@@ -165,7 +165,7 @@
   }
 
   function Why({ id }) {
-    const [picked, setPicked] = useState(null); // a class beside predicted class and label
+    const [picked, setPicked] = useState(null); // a class other than the predicted class and the label
     const [mode, setMode] = useState(kept.mode);
     const [opacity, setOpacity] = useState(kept.opacity);
     const [field, setField] = useState(kept.field);
@@ -174,7 +174,7 @@
     const has = (name) => found.maps.some((x) => x.label === name);
     const choose = (value) => {
       const name = nameIn(value);
-      // Kept as "predicted" or "label", for the next sample has others.
+      // Kept as "predicted" or "label", because the next sample has other classes.
       const word = name === found.predicted ? "predicted" : name === found.label ? "label" : value;
       kept.mode = nameIn(word) === null ? word : "predicted";
       setMode(word);
@@ -200,7 +200,7 @@
               h("input", {
                 type: "range", min: 0, max: 1, step: 0.01, value: opacity, "data-cy": "gradcam-why-opacity",
                 onChange: (e) => { kept.opacity = Number(e.target.value); setOpacity(kept.opacity); },
-                onPointerUp: (e) => e.target.blur(), // the arrow keys are those of the modal
+                onPointerUp: (e) => e.target.blur(), // so that the arrow keys control the modal
                 style: { width: 160, accentColor: "#ff6d04" },
               }), `${Math.round(100 * opacity)}%`),
             waits),
@@ -224,11 +224,11 @@
           }))));
   }
 
-  // FiftyOne leaves Escape to its own picture of the sample once that was there, and that picture
-  // may be gone while this panel is shown: what it leaves open is closed here.
+  // FiftyOne lets its own picture of the sample handle Escape once it was shown. This picture may no
+  // longer exist while this panel is shown, so the modal is closed here.
   function useEscape(root) {
     const close = window.__fos__.useClearModal();
-    const isFull = useRecoilValue(window.__fos__.fullscreen); // which Escape ends first
+    const isFull = useRecoilValue(window.__fos__.fullscreen); // Escape leaves fullscreen first
     useEffect(() => {
       const isSeen = () => root.current && root.current.offsetParent;
       const onKey = (e) => {

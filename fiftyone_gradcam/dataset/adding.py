@@ -142,9 +142,9 @@ def _follow(
     there = sum(item.path in known for item in plan.items)
     if then != plan.root and 2 * (len(pairs) + there) < min(len(plan.items), len(known)):
         raise ValueError(
-            f"Dataset {result.dataset.name!r} exists already, and is imported from {then!r}, which "
-            f"is gone; {len(pairs)} of its {len(known)} files are in {plan.root!r}. Pass another "
-            f"name, or overwrite=True to replace it"
+            f"Dataset {result.dataset.name!r} exists already. It was imported from {then!r}, which "
+            f"no longer exists, and {len(pairs)} of its {len(known)} files are in {plan.root!r}. "
+            f"Pass another name, or overwrite=True to replace it"
         )
     result.moved = list(pairs.items())
     followed = {*pairs}

@@ -84,7 +84,7 @@ class Snapshot:
         return digest(self.parts.items())
 
     def samples(self) -> str:
-        """A digest of which samples there are."""
+        """Return a digest of the ids of all samples."""
         return digest((sample_id, "") for sample_id in self.ids)
 
     def learned(self) -> str:

@@ -78,19 +78,30 @@ def class_probabilities(
     missing = np.flatnonzero(np.isnan(found[:, 0]))
     if len(missing):
         own = [paths[i] for i in missing]
-        found[missing] = _forward(own, run, dataset, device, report)
+        is_rest = len(own) < len(paths)
+        found[missing] = _forward(own, run, dataset, device, report, is_rest)
     return ClassProbabilities(list(run.classes), found)
 
 
 def _forward(
-    paths: list[str], run: Run, dataset: fo.Dataset, device: str | None, report: Report
+    paths: list[str],
+    run: Run,
+    dataset: fo.Dataset,
+    device: str | None,
+    report: Report,
+    is_rest: bool,
 ) -> np.ndarray:
     """Compute probabilities (N, K) with the network; NaN where an image cannot be decoded."""
     import torch
 
     network = run.network(device)
     options = decode_options(dataset)
-    images = Images(paths, network.image_size, resize=network.resize, decode_options=options)
+    images = Images(
+        *(paths, network.image_size),
+        resize=network.resize,
+        decode_options=options,
+        is_rest=is_rest,
+    )
     found = np.full((len(paths), len(run.classes)), np.nan)
     for batch in images.batches(BATCH):
         with torch.no_grad():

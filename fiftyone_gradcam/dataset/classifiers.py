@@ -118,13 +118,16 @@ def way_before(dataset: fo.Dataset, run: Pretrained, field: str) -> str | None:
     return way if is_same else None
 
 
-def images_for(run: Run, paths: Sequence[str], dataset: fo.Dataset) -> Images:
-    """Return image files of a dataset, resized as the run requires."""
+def images_for(
+    run: Run, paths: Sequence[str], dataset: fo.Dataset, is_rest: bool = False
+) -> Images:
+    """Return image files of a dataset, resized as the run requires; `is_rest`: see `Images`."""
     return Images(
         paths,
         run.recipe["image_size"],
         resize=run.recipe.get("resize", "squash"),
         decode_options=decode_options(dataset),
+        is_rest=is_rest,
     )
 
 
@@ -152,8 +155,8 @@ def own_labels(
     if strangers:
         count = sum(label in set(strangers) for label in labels)
         print(
-            f"{counted(count, 'sample is of a class', 'samples are of classes')} that "
-            f"{run.key!r} does not know: no "
+            f"{counted(count, 'sample has a class', 'samples have classes')} that "
+            f"{run.key!r} does not know, and no "
             f"label_score: {some(strangers)}"
         )
     return label_field, indexes

@@ -1,4 +1,4 @@
-"""Decide about labels, and take edits made elsewhere into the journal."""
+"""Store decisions about labels, and add edits made elsewhere to the journal."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def decide(
     rows = stored_values(dataset, ids, columns)
     if gone := [i for i in ids if i not in rows]:
         raise ValueError(
-            f"{len(gone)} of {len(ids)} samples have been deleted from {dataset.name!r} meanwhile: "
-            f"{some(gone)}. Nothing is decided; choose again among those that are left"
+            f"{len(gone)} of {len(ids)} samples have been deleted from {dataset.name!r} in the "
+            f"meantime: {some(gone)}. Nothing was stored. Select the samples again"
         )
     for sample_id, label in (shown or {}).items():
         now = label_in(rows[sample_id], columns) if sample_id in rows else label
         if now != label:
             raise ValueError(changed_since(rows[sample_id], label, now))
-    declare_review(dataset)  # now that nothing is refused any more
+    declare_review(dataset)  # all checks have passed
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
     # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     if chosen := {after for before, after in labels.values() if after not in (before, None)}:
@@ -163,21 +163,27 @@ def write_decisions(dataset: fo.Dataset, writes: list[UpdateOne]) -> None:
     if result.matched_count < len(writes):
         missed = len(writes) - result.matched_count
         raise ValueError(
-            f"{missed} of {len(writes)} labels were changed by somebody else at this moment, and "
-            f"are left as they are. Review them again"
+            f"{missed} of {len(writes)} labels were changed elsewhere at the same time, and no "
+            f"decision about them was stored. Review them again"
         )
 
 
 def changed_since(
     row: Mapping, then: str | None, now: str | None, since: str = "it was shown"
 ) -> str:
-    """What to say where a label is not what it was, of a sample as the database has it."""
+    """Return the message for a label that was changed elsewhere.
+
+    Args:
+        row: the stored values of the sample
+        then, now: the label before, and the current one
+        since: the event after which the label was changed, in words
+    """
     return (
-        f"The label of {row['filepath']} is {now!r}, and was {then!r} when {since}: somebody has "
-        f"changed it. Nothing is lost or decided; look at it again"
+        f"The label of {row['filepath']} is {now!r}, but was {then!r} when {since}: it was changed "
+        f"elsewhere, and is left as it is. Review it again"
     )
 
 
 def time_now() -> datetime:
-    """The time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

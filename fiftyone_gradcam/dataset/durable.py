@@ -1,9 +1,10 @@
-"""What FiftyOne's database confirms is not on its disk yet: MongoDB writes its journal ten times a
-second, and loses what came after the last time when it is killed, or the machine loses its power.
+"""Ensure that writes are on the disk of FiftyOne's database before others that depend on them.
 
-A process that writes meanwhile does not notice: pymongo connects again when the database is back.
-So where one write rests on another, the first must be on disk before the second is made. A set of
-replicas confirms what most of them have, and loses nothing.
+MongoDB confirms writes before they are on disk: it writes its journal ten times a second. If it is
+killed, or the machine loses power, it loses the writes after the last time. A process that is
+writing at the time does not notice, because pymongo reconnects when the database is back.
+Therefore, if a write depends on another, the first must be on disk before the second is made. A
+replica set confirms only writes that most members have, and loses none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 
 class RestartedError(AutoReconnect):
-    """The database was started again while it was written to."""
+    """Raised when the database was restarted while it was written to."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -29,10 +30,10 @@ class RestartedError(AutoReconnect):
 
 @contextmanager
 def durable() -> Iterator[None]:
-    """Write to the database, and wait until all that was written is on its disk.
+    """Write to the database in the body, and wait until everything written is on its disk.
 
     Raises:
-        RestartedError: if the database was started again meanwhile: some of it may be lost
+        RestartedError: if the database was restarted in the meantime, so that writes may be lost
     """
     before = _process()
     yield
@@ -42,17 +43,17 @@ def durable() -> Iterator[None]:
 
 
 def wait_for_disk() -> None:
-    """Wait until all that the database has confirmed is on its disk (some milliseconds)."""
+    """Wait until all writes that the database has confirmed are on its disk (some milliseconds)."""
     datasets = foo.get_db_conn().datasets.with_options(write_concern=WriteConcern(j=True))
-    try:  # changes nothing: the database answers when its journal is written
+    try:  # changes nothing, but the database answers only when its journal is written
         datasets.update_one({"_id": None}, {"$set": {"name": None}})
     except OperationFailure as error:
-        if "journal" not in str(error):  # one that keeps none, as earlier versions could
+        if "journal" not in str(error):  # earlier versions may have no journal
             raise
 
 
 def _process() -> ObjectId | None:
-    """Tells a process of the database from those before it; None of a set of replicas."""
+    """Return an id of the current process of the database; None for a replica set."""
     found = foo.get_db_client().admin.command("hello")
     if found.get("setName") or found.get("msg") == "isdbgrid":
         return None

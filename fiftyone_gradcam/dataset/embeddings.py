@@ -139,7 +139,7 @@ def check_one_source(
     for name, value in {"backbone": backbone, "weights": weights, **others}.items():
         if embeddings is not None and value is not None:
             raise ValueError(
-                f"Give embeddings or {name}={value!r}, not both: the network would not be used"
+                f"Pass embeddings or {name}={value!r}, not both: the network would not be used"
             )
 
 

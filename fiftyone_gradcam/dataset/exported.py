@@ -89,7 +89,7 @@ def read_export(folder: str) -> dict:
     facts = read_json(paths[FACTS])
     if facts.get("format") != FORMAT:
         raise ValueError(
-            f"{paths[FACTS]!r} is not of an exported run: its format is "
+            f"{paths[FACTS]!r} does not belong to an exported run: its format is "
             f"{reprlib.repr(facts.get('format'))}. "
             f"Pass a folder that export_run() wrote"
         )
@@ -223,7 +223,7 @@ def _check_weights(state: dict, facts: dict) -> None:
     widths = [*facts["recipe"].get("hidden", ()), len(facts["classes"])]
     least = sum(a * b for a, b in itertools.pairwise(widths)) + widths[0]
     if least > sum(weights.numel() for weights in state.values()):
-        raise ValueError(f"it has too few weights for layers of the widths {widths}")
+        raise ValueError(f"it has too few weights for layers of widths {widths}")
     for name, weights in state.items():
         if not torch.isfinite(weights).all():
             raise ValueError(f"{name!r} holds values that are not finite numbers")

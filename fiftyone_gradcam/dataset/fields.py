@@ -33,7 +33,7 @@ def root_dataset(samples: fo.core.collections.SampleCollection) -> fo.Dataset:
         )
     dataset = samples._root_dataset
     if remedy := _remedy(samples, dataset):
-        raise TypeError(f"A classifier needs one image a sample. {remedy}")
+        raise TypeError(f"A classifier needs one image per sample. {remedy}")
     return dataset
 
 
@@ -142,7 +142,7 @@ def label_path(dataset: fo.Dataset, label_field: str) -> str:
             f"dataset_type=fo.types.ImageClassificationDirectoryTree), and call import_folders()"
         )
     else:
-        how = f"is not a classification field of {dataset.name!r}, and no field of strings"
+        how = f"is not a classification field or string field of {dataset.name!r}"
     raise ValueError(
         f"{label_field!r} {how}. {did_you_mean(label_field, own)}Its fields of labels: {known}"
     )
@@ -273,7 +273,7 @@ def describe_fields(dataset: fo.Dataset, described: Mapping[str, tuple[str, dict
     for field, (words, signed) in changed.items():
         record = kinds._get_field_doc(field.path)
         record.description, record.info = words, signed
-    with durable():  # values come next, and must not be there without their signature
+    with durable():  # before the values, which must not exist without this mark
         dataset.save()
     for field, (words, signed) in changed.items():
         field.description, field.info = words, signed

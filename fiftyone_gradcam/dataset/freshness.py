@@ -39,7 +39,7 @@ class Stale:
     Attributes:
         kind: "predictions", "label scores", "heatmaps", "label issues", "evaluation",
             "embeddings", "layout", "anomalies", "leaks" or "run"
-        name: of the field, the evaluation, the layout or the run
+        name: the name of the field, or the key of the evaluation, layout or run
         why: what has changed, in words
         verb: the verb that refreshes the values, or `SCORES`; None if nothing does
         given: the arguments of the verb by name, without the samples
@@ -140,7 +140,7 @@ def _of_predictions(dataset: fo.Dataset, versions: dict[str, str]) -> Iterator[S
             yield Stale("predictions", name, why, "predict", again)
             continue
         if info.get("label_field") and dataset.get_field(info["label_field"]) is None:
-            why = f"the labels {info['label_field']!r} that they were compared with are gone"
+            why = f"the label field {info['label_field']!r} they were compared with was deleted"
             yield Stale("label scores", name, why)
             continue
         if count := count_stale_scores(dataset, name):
@@ -199,7 +199,7 @@ def _of_issues(dataset: fo.Dataset) -> Iterator[Stale]:
     label_field = noted.get("label_field") or default_label_field(dataset)
     again = ("find_label_issues", {"label_field": label_field})
     if dataset.get_field(label_field) is None:
-        yield Stale("label issues", names[0], f"the labels {label_field!r} are gone")
+        yield Stale("label issues", names[0], f"the label field {label_field!r} was deleted")
         return
     changes = changes_since_judged(dataset, noted)
     if changes is None:
@@ -224,7 +224,7 @@ def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
             continue
         gone = [x for x in (name, label_field) if dataset.get_field(x) is None]
         if gone:
-            yield Stale("evaluation", key, f"{gone[0]!r} is gone")
+            yield Stale("evaluation", key, f"the field {gone[0]!r} was deleted")
         elif name in known:
             label = {"$ifNull": [f"${path_in(dataset, label_field)}", None]}
             right = {"$eq": [{"$ifNull": [f"${name}.label", None]}, label]}
@@ -270,7 +270,7 @@ def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[
     if key is None or version is None:
         return
     if key not in versions:
-        yield Stale("embeddings", name, f"run {key!r} is gone")
+        yield Stale("embeddings", name, f"run {key!r} was deleted")
     elif version != versions[key]:
         given = {"run_or_backbone": key, "field": name}
         why = f"run {key!r} was trained again since"
@@ -278,18 +278,19 @@ def _of_embeddings(name: str, info: dict, versions: dict[str, str]) -> Iterator[
 
 
 def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
-    """Layouts by a run or a field that is gone or is another now, or that lack samples.
+    """Yield layouts whose run or field was deleted or changed, or whose samples are not the same.
 
-    Labels and splits do not change where an image lies; its color is that of its label now.
+    Changes of labels and splits do not matter: they do not affect positions, and colors are always
+    those of the current labels.
     """
     for name, config in layouts(dataset):
         rests_on = getattr(config, RESTS_ON)
         key, field_name = rests_on.get("run"), rests_on.get("field")
         if key is not None and key not in versions:
-            yield Stale("layout", name, f"run {key!r} is gone")
+            yield Stale("layout", name, f"run {key!r} was deleted")
             continue
         if field_name is not None and dataset.get_field(field_name) is None:
-            yield Stale("layout", name, f"the embeddings {field_name!r} are gone")
+            yield Stale("layout", name, f"the embeddings {field_name!r} were deleted")
             continue
         if key is not None and rests_on.get("version") not in (None, versions[key]):
             why = f"run {key!r} was trained again since"
@@ -302,7 +303,7 @@ def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[
             why = "samples were added or deleted since"
         else:
             continue
-        # One of a view would be one of all samples.
+        # A layout of a view would become one of all samples.
         can = "samples" in rests_on and rests_on.get("given") is not None
         given = {**rests_on["given"], "brain_key": name} if can else {}
         yield Stale("layout", name, why, "show_embeddings" if can else None, given)
@@ -318,7 +319,7 @@ def _of_basis(dataset: fo.Dataset, name: str, info: dict, now) -> Iterator[Stale
     if "normal" not in basis:
         return
     if dataset.get_field(label_field) is None:
-        yield Stale("anomalies", name, f"the labels {label_field!r} are gone")
+        yield Stale("anomalies", name, f"the label field {label_field!r} was deleted")
     elif basis["normal"] != now(label_field).named(basis["label"]):
         why = f"other images are labeled {basis['label']!r} now"
         given = {"normal": basis["label"], "label_field": label_field}

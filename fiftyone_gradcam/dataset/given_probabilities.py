@@ -46,8 +46,8 @@ def given_probabilities(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"{wrong.sum()} rows of probabilities are not probabilities, such as row {row}, which "
-            f"adds up to {sums[row]:.4g} and has {values[row].min():.4g} as its least value. Rows "
-            f"must be at least 0 and add up to 1; of logits, pass the softmax"
+            f"{wrong.sum()} rows of probabilities are invalid, such as row {row}, which adds up to "
+            f"{sums[row]:.4g} and whose smallest value is {values[row].min():.4g}. Values must be "
+            f"at least 0, and each row must add up to 1. Apply softmax to logits"
         )
     return values / np.where(counted, sums, 1.0)[:, None]

@@ -62,8 +62,8 @@ def against_field(dataset: fo.Dataset, name: str) -> str | None:
     ]
     if not found:
         raise ValueError(
-            f"The heatmaps in {name!r} are signed, and the field {info['against']!r} of what "
-            f"speaks against the class is gone. Call predict() again"
+            f"The heatmaps in {name!r} are signed, but the field {info['against']!r} with the "
+            f"evidence against the class does not exist. Call predict() again"
         )
     return info["against"] if info["against"] in found else found[0]
 

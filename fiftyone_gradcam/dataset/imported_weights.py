@@ -33,13 +33,13 @@ def facts_of_weights(
     """
     check_weights_file(weights)
     if backbone is None:
-        raise ValueError("Say which backbone= the weights are of, such as 'resnet18'")
+        raise ValueError("Pass backbone=, the network of the weights, such as 'resnet18'")
     field = label_field or "ground_truth"
     if classes is None or label_field is not None:
         _, _, labels = labels_of(dataset, field)
     if classes is None:
         classes = sorted({label for label in labels if label is not None})
-        print(f"The classes are taken to be those of {field!r} in alphabetical order")
+        print(f"Using the classes of {field!r} in alphabetical order")
     # How it was trained, and from which weights, is unknown. Its own weights must not be used as
     # pretrained ones: they may have been trained on the labels of this dataset.
     recipe = Recipe(

@@ -149,13 +149,13 @@ def carry_out(
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
-            raise CancelledError("Cancelled: nothing is imported, all is as it was") from None
+            raise CancelledError("Cancelled: nothing was imported or changed") from None
         raise CancelledError(
-            f"Cancelled: {counted(len(result.ids), 'image is', 'images are')} imported; "
-            f"importing {plan.root!r} into "
-            f"{name!r} again adds the others"
+            f"Cancelled: {counted(len(result.ids), 'image was', 'images were')} imported. "
+            f"Import {plan.root!r} into "
+            f"{name!r} again to add the others"
         ) from None
-    except PyMongoError as error:  # it takes no undoing either
+    except PyMongoError as error:  # nothing can be undone either
         words = f"FiftyOne's database cannot be written: {error}. Is its disk full? When it can be"
         if isinstance(error, RestartedError):
             words = f"{error}".removesuffix(". Call again")

@@ -50,8 +50,8 @@ def write_label_issues(
     quality_field, suggestion_field, issue_field = names
     facts = {"classes": classes, "label_field": label_field}
     low = f"Probability of the label in {label_field!r} without this image; low is suspicious"
-    other = f"A class more probable than the label in {label_field!r}"
-    what = f"What may be the matter with the image or its label in {label_field!r}, and why"
+    other = f"A class that is more probable than the label in {label_field!r}"
+    what = f"A possible problem with the image or its label in {label_field!r}, and the evidence"
     attributes = {"evidence": "text", "neighbors": "list", "sure": "bool"}
     fields = {
         quality_field: Declared("float", low, facts, {}),

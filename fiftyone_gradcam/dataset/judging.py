@@ -69,7 +69,7 @@ def check_method(
     """
     if method is not None and method not in METHODS:
         raise ValueError(
-            f"method {method!r} is none of {', '.join(map(repr, METHODS))}. "
+            f"method {method!r} is not one of {', '.join(map(repr, METHODS))}. "
             f"{did_you_mean(method, METHODS)}".rstrip()
         )
     check_one_source(embeddings, backbone=backbone, weights=weights)
@@ -77,10 +77,10 @@ def check_method(
         for name, value in (("method", method), ("backbone", backbone), ("weights", weights)):
             if value is not None:
                 raise ValueError(
-                    f"Give probabilities or {name}={value!r}, not both: they take the place of it"
+                    f"Pass probabilities or {name}={value!r}, not both: probabilities replace it"
                 )
     if embeddings is not None and method == "fine-tune":
-        raise ValueError("Give embeddings or method='fine-tune', not both: it trains on images")
+        raise ValueError("Pass embeddings or method='fine-tune', not both: fine-tuning uses images")
 
 
 def method_for(method: str | None, recipe: Recipe | None) -> str:

@@ -137,7 +137,7 @@ class Kept:
         self._error = error
         self._writer.discard()
         why = PLAIN.get(error.errno, (error.strerror or str(error),))[0]
-        print(f"Note: features cannot be kept in {self.folder}: {why}. They are computed again")
+        print(f"Note: features cannot be stored in {self.folder}: {why}. They are computed again")
 
     def _elsewhere(self) -> Iterator[str]:
         """Yield the folders of the same source in other datasets."""

@@ -1,4 +1,4 @@
-"""Layouts of `show_embeddings`: visualizations of FiftyOne Brain that say what they rest on."""
+"""Layouts of `show_embeddings`: FiftyOne Brain visualizations with facts about their sources."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ import fiftyone as fo
 
 from .fields import field_info
 
-RESTS_ON = "rests_on"  # in the configuration of the visualization
-FIELD_FACTS = ("network", "run", "version")  # what tells embeddings in a field from earlier ones
+RESTS_ON = "rests_on"  # key in the configuration of the visualization
+FIELD_FACTS = ("network", "run", "version")  # facts that identify the embeddings in a field
 
 
 def layouts(dataset: fo.Dataset) -> Iterator[tuple[str, object]]:
-    """Keys and configurations of the layouts that say what they rest on."""
+    """Yield the keys and configurations of the layouts that have facts about their sources."""
     for key in dataset.list_brain_runs():
         try:
             config = dataset.get_brain_info(key).config
-        except Exception:  # of a kind that this FiftyOne cannot read
+        except Exception:  # of a kind that this version of FiftyOne cannot read
             continue
         if isinstance(getattr(config, RESTS_ON, None), dict):
             yield key, config
 
 
 def facts_of_field(dataset: fo.Dataset, name: str) -> dict:
-    """What tells the embeddings in a field from those that were there before; empty of a field
-    that this plugin has not written."""
+    """Return the facts that identify the embeddings in a field.
+
+    They are empty for a field that this plugin did not write.
+    """
     info = field_info(dataset, name)
     return {fact: info[fact] for fact in FIELD_FACTS if info.get(fact) is not None}
 
 
 def rename_run_in_layouts(dataset: fo.Dataset, key: str, new_key: str) -> None:
-    """Let layouts say that another run saw the images."""
+    """Store the new key of a renamed run with its layouts."""
     for name, config in list(layouts(dataset)):
         rests_on = dict(getattr(config, RESTS_ON))
         if rests_on.get("run") == key:

@@ -125,7 +125,8 @@ def _look(
         paths = [path for path in files_below(folder) if end_of(path) not in used]
         if exists:
             latest = time.time() - least_age
-            waits = os.path.isdir(os.path.join(folder, SPOOLS))  # waiting values refer to heatmaps
+            home = os.path.join(folder, SPOOLS)
+            waits = os.path.isdir(home) and bool(os.listdir(home))  # they refer to heatmaps
             useless = useless_features(dataset_id)
             paths = [p for p in paths if _is_stray(p, waits, useless)]
             paths = [p for p in paths if os.lstat(p).st_mtime <= latest]

@@ -47,10 +47,10 @@ def difference(measured: Mapping[str, dict | None]) -> str | None:
     unknown = [key for key in measured if key not in known]
     if what is None and not unknown:
         return None
-    why = f"with other {what}" if what == "labels" else "on other samples"
+    why = f"with different {what}" if what == "labels" else "on different samples"
     if what is None:
-        why = f"on samples that are not known ({', '.join(map(repr, unknown))})"
-    return f"These accuracies were measured {why}: compare_runs() compares runs on the same"
+        why = f"on samples that are unknown ({', '.join(map(repr, unknown))})"
+    return f"These accuracies were measured {why}: compare_runs() uses the same samples for both"
 
 
 def _digest(lines: Iterable[str]) -> str:

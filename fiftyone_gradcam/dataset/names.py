@@ -57,8 +57,8 @@ def check_name(name: str) -> None:
     for other in fo.list_datasets():
         if _slug(other) == slug:
             raise ValueError(
-                f"{name!r} cannot be the name of a dataset beside {other!r}: both would have the "
-                f"address {slug!r} in FiftyOne. Choose another name"
+                f"{name!r} cannot be the name of a dataset because of {other!r}: both would have "
+                f"the address {slug!r} in FiftyOne. Choose another name"
             )
 
 

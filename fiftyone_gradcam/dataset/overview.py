@@ -158,7 +158,7 @@ def _reviewed(
 
 
 def _counted_reviews(dataset: fo.Dataset, columns: Columns, newest: str | None) -> dict:
-    """Labels that are to be decided on and that were, counted by the database."""
+    """Count the labels to review and those that were reviewed."""
     found: dict = {}
     samples, label_field = dataset._sample_collection, columns.label_field
     if columns.suggestion:

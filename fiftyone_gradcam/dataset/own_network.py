@@ -36,7 +36,7 @@ class OwnRun(Pretrained):
         return self.own.on(device, layer)
 
     def load_model(self) -> nn.Module:
-        """The torch module in eval mode."""
+        """Return the torch module, in eval mode."""
         return self.own.module
 
     def __str__(self) -> str:

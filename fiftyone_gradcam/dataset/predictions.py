@@ -122,13 +122,13 @@ class PredictionWriter:
             old = set(self.dataset.exists(name).values("id")) - new
             if old:
                 owner = field_info(self.dataset, name).get("run")
-                how = ", trained or used otherwise," if owner == self.run.key else ""
+                how = " with other weights or options" if owner == self.run.key else ""
                 why = "are not among these"
                 if unread := len(old & set(away)):
                     why += f", or whose files cannot be read now ({unread})"
                 raise ValueError(
-                    f"Field {name!r} holds what run {owner!r}{how} says of {len(old)} samples that "
-                    f"{why}. Choose another name, or pass overwrite=True to delete it there"
+                    f"Field {name!r} holds values of run {owner!r}{how} for {len(old)} samples "
+                    f"that {why}. Choose another name, or pass overwrite=True to delete them"
                 )
 
     def resume(self) -> list[int]:

@@ -33,7 +33,7 @@ def pick_backbone(
         has_weights = get_backbone(backbone).has_imagenet_weights
         return backbone, weights or ("imagenet" if has_weights else "none")
     if weights not in (None, "imagenet", "none"):
-        raise ValueError(f"Say which backbone the weights in {weights!r} are for")
+        raise ValueError(f"Pass backbone=, the network of the weights in {weights!r}")
     if weights == "none":
         return "small_cnn", "none"
     for key in reversed(list_runs(dataset)) if weights is None else ():
@@ -42,7 +42,7 @@ def pick_backbone(
         except ValueError:  # the record is damaged
             continue
         if os.path.isfile(recipe["weights"]):  # pretrained weights, not trained on labels here
-            print(f"Using {recipe['backbone']} with the weights that run {key!r} began with")
+            print(f"Using {recipe['backbone']} with the pretrained weights of run {key!r}")
             return recipe["backbone"], recipe["weights"]
     for name in PREFERRED_FEATURES:
         if os.path.exists(imagenet_weights_file(name)):
@@ -53,8 +53,8 @@ def pick_backbone(
         if weights == "imagenet":
             raise
         print(
-            f"No pretrained weights at hand ({error.reason}): {without}. With backbone= and "
-            f"weights= (a file) results are better"
+            f"No pretrained weights are available ({error.reason}): {without}. Pass backbone= "
+            f"and weights= (a file) for better results"
         )
         return "small_cnn", "none"
     return PREFERRED_FEATURES[0], "imagenet"

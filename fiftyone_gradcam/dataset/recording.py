@@ -74,7 +74,7 @@ def record(
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)
-        with durable():  # before the files go that the record named until now
+        with durable():  # before the files of the replaced record are deleted
             run = runs.save_run(dataset, run)
     except BaseException:
         with contextlib.suppress(Exception):  # a database error: the next call cleans up

@@ -107,8 +107,8 @@ def database_id() -> str:
 
 
 def _heatmap_paths(index: bool = True) -> Iterator[tuple]:
-    """Collection of samples and path of the values, for each field of heatmaps there is."""
-    wait_for_disk()  # a file that is deleted now must not be referred to again
+    """Yield the sample collection and the path of the values for each heatmap field."""
+    wait_for_disk()  # or a file that is deleted now might be referred to again
     database = foo.get_db_conn()
     keys = ("name", "db_field", "embedded_doc_type", "info")
     wanted = {"sample_collection_name": 1, **{f"sample_fields.{key}": 1 for key in keys}}
@@ -135,7 +135,7 @@ def _values(rows: Iterable[dict], name: str) -> Iterator[str]:
 
 
 def _run_paths() -> Iterator[str]:
-    """Paths of all files of all trainings that a dataset lists as its runs."""
+    """Yield the paths of all files of all training runs that belong to a dataset."""
     wait_for_disk()
     database = foo.get_db_conn()
     listed = set()

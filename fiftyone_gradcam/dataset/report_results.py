@@ -93,8 +93,8 @@ def results_of(
     trained = len(judged.match_tags("train"))
     if trained:
         notes.append(
-            f"{trained:,} of the samples are tagged 'train': the network knows the images that it "
-            f"was trained on"
+            f"{trained:,} of the samples are tagged 'train': the network may have been trained on "
+            f"them"
         )
     names = sorted({name for pair in counts for name in pair})
     return Results(of, names, confusion_matrix(counts, names), notes), judged

@@ -83,7 +83,7 @@ def declare_review(dataset: fo.Dataset) -> None:
         declare(dataset, REVIEW, Declared("classification", words, {}, attributes))
         index(dataset, [f"{REVIEW}.time"])  # used to find the last decision
     if dataset.get_field(HISTORY) is None:
-        words = "All decisions about this sample, with what undoes them"
+        words = "All decisions about this sample, with the values that undo them"
         declare(dataset, HISTORY, Declared("texts", words, {}, {}))
 
 
@@ -107,11 +107,11 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
 def without_left_out(
     samples: fo.core.collections.SampleCollection, include: bool = False, tells: bool = True
 ) -> fo.core.collections.SampleCollection:
-    """The samples that may be used.
+    """Return the samples that are not left out by reviews.
 
     Args:
         samples: a dataset or view
-        include: take all of them
+        include: return all samples
         tells: print how many are left out
     """
     found = {} if include else left_out(samples)
@@ -169,7 +169,7 @@ def document_before(row: Mapping, history: Sequence[str]) -> dict | None:
 
 
 def review_in(row: Mapping, facts: Mapping) -> Review:
-    """A decision of a sample's history, out of the facts of its line."""
+    """Return the decision that a line of a sample's history describes."""
     known = {name: facts[name] for name in ("decision", "step", *_TEXTS)}
     return Review(sample_id=str(row["_id"]), filepath=row["filepath"], **known)
 

@@ -111,8 +111,7 @@ def _check_recipe(facts: dict, path: str) -> dict:
     known = {name: value for name, value in facts["recipe"].items() if name in names}
     if missing := [name for name in (*USED[:3], *SHOWN) if known.get(name) is None]:
         raise ValueError(
-            f"{path!r} has a recipe without {missing[0]!r}, and so contradicts itself. Export the "
-            f"run again"
+            f"{path!r} is inconsistent: its recipe has no {missing[0]!r}. Export the run again"
         )
     try:
         if bad := [name for name, value in known.items() if not _is_choice(value)]:
@@ -126,9 +125,9 @@ def _check_recipe(facts: dict, path: str) -> dict:
     is_same = all(made[name] == known[name] for name in USED if name in known)
     if not is_same or facts["backbone"] != made["backbone"] or facts["input"] != input_of(made):
         raise ValueError(
-            f"{path!r} contradicts itself, or this version of the plugin ({__version__}): the "
-            f"network was shown images by {_short(facts['input'])}, and is to be shown them by "
-            f"{input_of(made)!r}. Export the run again, or import it with version "
+            f"{path!r} is inconsistent, or does not fit this version of the plugin "
+            f"({__version__}): the network was trained with the input {_short(facts['input'])}, "
+            f"not {input_of(made)!r}. Export the run again, or import it with version "
             f"{_short(facts['package_version'])}"
         )
     if made["image_size"] > LARGEST_IMAGE or len(made["hidden"]) > MOST_HIDDEN:

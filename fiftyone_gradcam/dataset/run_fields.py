@@ -38,14 +38,14 @@ def values_lost(
     """
     for name, facts in wanted.items():
         info = field_info(dataset, name)
-        if not info.get("run") or all(_says(info.get(key), facts[key]) for key in facts):
+        if not info.get("run") or all(_matches(info.get(key), facts[key]) for key in facts):
             continue
         if lost := len(set(dataset.exists(name).values("id")).difference(ids)):
             return info["run"], lost
     return None
 
 
-def _says(noted: object, fact: object) -> bool:
+def _matches(noted: object, fact: object) -> bool:
     if isinstance(fact, dict):
         return isinstance(noted, dict) and all(noted.get(key) == fact[key] for key in fact)
     return noted == fact

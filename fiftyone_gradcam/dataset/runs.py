@@ -43,7 +43,7 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
     if alike:
         raise ValueError(
             f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
-            f"where case makes no difference. Choose another key"
+            f"on file systems that ignore case. Choose another key"
         )
     if not has_run(dataset, key):
         return

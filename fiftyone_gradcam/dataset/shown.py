@@ -218,7 +218,7 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
     if scheme.opacity is None:
         scheme.opacity = OPACITY
     entries = {entry.get("path"): dict(entry) for entry in scheme.fields or []}
-    for name in [path for path in entries if _is_of_nobody(dataset, entries[path])]:
+    for name in [path for path in entries if _is_obsolete(dataset, entries[path])]:
         del entries[name]
     for name in heatmap_fields(dataset):
         if is_owned(dataset.get_field(name)):
@@ -230,7 +230,7 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
     return scheme
 
 
-def _is_of_nobody(dataset: fo.Dataset, entry: dict) -> bool:
+def _is_obsolete(dataset: fo.Dataset, entry: dict) -> bool:
     """Return whether an entry holds only a color of this plugin, for a field that is deleted."""
     colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
     is_ours = entry.get("fieldColor") in colors

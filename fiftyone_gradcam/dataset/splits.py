@@ -85,8 +85,8 @@ def check_whole(dataset: fo.Dataset) -> None:
     """
     if dataset.info.get(INFO_KEY, {}).get("whole") is False:
         raise ValueError(
-            f"The last split of {dataset.name!r} was cut off while it was written. Call split() "
-            f"again"
+            f"The last split of {dataset.name!r} was interrupted while it was written. Call "
+            f"split() again"
         )
 
 

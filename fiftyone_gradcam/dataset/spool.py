@@ -97,7 +97,7 @@ class Spool:
         self.complete()
 
     def complete(self) -> None:
-        """Put values where they belong, from wherever that was cut short; then the file goes."""
+        """Store the committed values, also after an interruption, and delete the file."""
         with durable():
             self._store()
         os.unlink(self.path)

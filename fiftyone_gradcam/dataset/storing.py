@@ -65,7 +65,7 @@ def declare(dataset: fo.Dataset, name: str, declared: Declared, part: dict | Non
             and "of", the number of those that will get one
     """
     if dataset.get_field(name) is None:
-        with durable():  # values come next, and must not be there without their signature
+        with durable():  # before the values, which must not exist without this mark
             _make_field(dataset, name, declared, part)
         return
     describe(dataset, {name: declared}, part)

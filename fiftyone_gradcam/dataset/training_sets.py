@@ -28,16 +28,16 @@ def training_data(
 ) -> tuple[list[str], Labelled, Labelled | None]:
     """Return the classes, training set and validation set of a collection (see `fine_tune`).
 
+    Args:
+        samples: a dataset or view
+        label_field: the field of the classes
+        recipe: the recipe, which defines the size and resize of images
+        include_excluded: include samples that reviews have left out
+        tells: print what is left out
+
     Returns:
         the class names in alphabetical order, the training set, and the validation set or None if
         there are no validation images
-
-    Args:
-        samples: a dataset or view
-        label_field: of the classes
-        recipe: how images are shown
-        include_excluded: also those that reviews have left out
-        tells: print what is left out
 
     Raises:
         ValueError: if there are no training samples, such as when no sample of a dataset is tagged
@@ -78,7 +78,7 @@ def training_data(
     val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
     if strangers and tells:
         print(
-            f"Not used for validation, being of classes without training images: {some(strangers)}"
+            f"Not used for validation, because there are no training images of: {some(strangers)}"
         )
     if not len(val_set.images):
         if tells:

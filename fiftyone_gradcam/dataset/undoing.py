@@ -1,4 +1,4 @@
-"""Take decisions about labels back: as many calls as are asked for, in one write."""
+"""Undo decisions about labels: those of one or several calls, in a single write."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .review_state import (
 )
 from .reviews import OPTIONS, Review, document_before, review_in
 
-Step = list[tuple[Review, str]]  # decisions of one call, each with its line of the history
+Step = list[tuple[Review, str]]  # the decisions of one call, each with its line of the history
 
 
 def undo(dataset: fo.Dataset, count: int) -> list[Review]:
-    """Take the last steps back, all or none: labels, scores and `review` are what they were.
+    """Undo the last steps, all or none: restore labels, scores and `review`.
 
-    What was stored again since, such as predictions of another run, stays, with the score of the
-    label that is back. The caller holds the dataset by `reviewing`.
+    Values that were stored since, such as predictions of another run, are kept; their label score
+    becomes that of the restored label. The caller must hold the lock of `reviewing`.
 
     Args:
-        dataset: that was reviewed
-        count: number of steps, at least 1; all if there are fewer
+        dataset: the dataset that was reviewed
+        count: the number of steps to undo, at least 1; all if there are fewer
 
     Returns:
-        the decisions that are undone, latest first
+        the decisions that were undone, latest first
 
     Raises:
-        ValueError: if a label has been changed since by somebody else; nothing is undone then
+        ValueError: if a label has been changed outside of reviews since; nothing is undone
     """
     undone: list[Review] = []
-    asked: dict[str, dict] = {}  # by sample id: what must be there still when it is written
+    asked: dict[str, dict] = {}  # by sample id: values that must be unchanged when it is written
     changes: dict[str, dict] = {}
-    left: dict[str, dict] = {}  # samples as they are after the steps so far
+    left: dict[str, dict] = {}  # by sample id: its values after the steps undone so far
     for _ in range(count):
         last = _last_step(dataset, left)
         if not last:
@@ -74,11 +74,11 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
 
 
 def _last_step(dataset: fo.Dataset, left: Mapping[str, Mapping]) -> Step:
-    """The decisions of the last call, about samples that are there.
+    """Return the decisions of the last call, for samples that exist.
 
     Args:
-        dataset: that was reviewed
-        left: samples, by id, that are to be seen as they are here
+        dataset: the dataset that was reviewed
+        left: values of samples by id, used instead of the stored ones
     """
     if dataset.get_field(HISTORY) is None:
         return []
@@ -100,17 +100,17 @@ def _all_but(ids: Collection[str]) -> dict:
 
 
 def _last_lines(rows: Iterable[Mapping]) -> Step:
-    """The last decision about each of some samples that has one."""
+    """Return the last decision about each of some samples, if it has one."""
     lines = ((row, row[HISTORY][-1]) for row in rows if row.get(HISTORY))
     return [(review_in(row, json.loads(line)), line) for row, line in lines]
 
 
 def _changed(row: Mapping, changes: Mapping) -> dict:
-    """What the database has of a sample after some changes.
+    """Return the values of a sample after some changes.
 
     Args:
-        row: what it has now
-        changes: values by path: of a field, or of an attribute of it
+        row: the current values
+        changes: new values by the path of a field or of its attribute
     """
     found = dict(row)
     for path, value in changes.items():
@@ -120,12 +120,12 @@ def _changed(row: Mapping, changes: Mapping) -> dict:
 
 
 def _values_before(line: str, row: Mapping, columns: Columns, label: str | None) -> dict:
-    """What an undone decision has changed, as it was."""
+    """Return the values that restore what an undone decision has changed."""
     facts = json_util.loads(line, json_options=OPTIONS)
     before = facts["before"]
     values = {columns.label_field: before[columns.label_field]}
     quality = columns.quality
-    if quality in before and row.get(quality) == facts["quality_after"]:  # not judged since
+    if quality in before and row.get(quality) == facts["quality_after"]:  # not checked again since
         values[quality] = before[quality]
     for name, classes in columns.scores.items():
         own = row.get(name)

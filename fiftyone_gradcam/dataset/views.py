@@ -147,7 +147,7 @@ def _by_score(samples, label, count, prediction_field, label_field, reverse) -> 
             )
         view = view.match({own: {"$eq": label}})  # in an expression, "$" would mean a field
     if changed := refresh_label_scores(root_dataset(samples), prediction_field):
-        print(f"{changed} values of {score!r} follow labels that have changed since")
+        print(f"Updated {changed} values of {score!r}, because labels have changed")
     view = view.sort_by(score, reverse=reverse)
     return view if count is None else view.limit(count)
 

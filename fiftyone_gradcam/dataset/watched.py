@@ -54,6 +54,6 @@ def choose_watched(
         raise ValueError(f"{dataset.name!r} has no sample {missing[0]!r} to watch")
     if strangers := [i for i, label in zip(ids, labels, strict=True) if label not in classes]:
         raise ValueError(
-            f"Sample {strangers[0]!r} cannot be watched: its label is none of the classes trained"
+            f"Sample {strangers[0]!r} cannot be watched: its label is not one of the classes"
         )
     return list(watch)

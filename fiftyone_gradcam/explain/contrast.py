@@ -43,7 +43,7 @@ def contrast(
         (own, other), _ = forward.maps([classes, others], method)
         return own - alpha * other
     if not chosen.explains:
-        raise ValueError(f"way 'finercam' needs a method that works by gradients, not {method!r}")
+        raise ValueError(f"way 'finercam' needs a method that uses gradients, not {method!r}")
     with torch.no_grad():
         gradient = forward.gradient_of(classes) - alpha * forward.gradient_of(others)
         return chosen.from_gradient(forward.features, gradient)

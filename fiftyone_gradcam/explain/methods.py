@@ -133,11 +133,11 @@ class Method:
 METHODS = {
     "gradcam": Method("Grad-CAM", "channels weighted by their mean gradient", grad_cam),
     "hirescam": Method("HiResCAM", "gradient times activation, cell by cell", hires_cam),
-    "layercam": Method("LayerCAM", "as HiResCAM, positive gradients alone", layer_cam),
+    "layercam": Method("LayerCAM", "like HiResCAM, positive gradients only", layer_cam),
     "gradcam++": Method(
         "Grad-CAM++", "channels weighted by positive gradients", grad_cam_plus_plus
     ),
-    "eigencam": Method("Eigen-CAM", "what the layer sees most; the same for every class"),
+    "eigencam": Method("Eigen-CAM", "main component of the layer; the same for every class"),
     "scorecam": Method("Score-CAM", "hundreds of forward passes for each image: slow"),
 }
 

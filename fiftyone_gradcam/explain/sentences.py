@@ -28,7 +28,7 @@ def prediction_words(
     if label is None:
         words = [f"Predicted {first!r} with {highest:.2f}. There is no label in {field!r}."]
     elif label == first:
-        words = [f"Predicted {first!r} with {highest:.2f}, as it is labeled."]
+        words = [f"Predicted {first!r} with {highest:.2f}, which is its label."]
     elif own is None:
         words = [f"Predicted {first!r} with {highest:.2f}. The network does not know {label!r}."]
     else:
@@ -49,14 +49,14 @@ def heatmap_words(label: str, measures: Measures | None) -> list[str]:
         measures: of its map; None if the map is zero
     """
     if measures is None:
-        return [f"Nothing in the image speaks for {label!r}: its heatmap is zero."]
+        return [f"There is no evidence for {label!r} in the image: its heatmap is zero."]
     words = f"{measures.focus:.0%} of the heatmap of {label!r} is in its hottest tenth of the image"
     if measures.border > AT_BORDER:
         return [
-            f"{words}, and {measures.border:.0%} at the border (of an even heatmap: "
-            f"{EVEN_BORDER:.0%}). Perhaps the background decides."
+            f"{words}, and {measures.border:.0%} at the border (a uniform heatmap: "
+            f"{EVEN_BORDER:.0%}). The decision may be based on the background."
         ]
-    return [f"{words} (of an even heatmap: 10%)."]
+    return [f"{words} (a uniform heatmap: 10%)."]
 
 
 def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:
@@ -81,4 +81,4 @@ def seen_words(box: Box) -> list[str]:
     share = (right - left) * (bottom - top)
     if share > 0.995:
         return []
-    return [f"The network saw the outlined {share:.0%} of the image. The rest played no part."]
+    return [f"The network saw the outlined {share:.0%} of the image. The rest had no influence."]

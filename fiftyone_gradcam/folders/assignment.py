@@ -29,8 +29,8 @@ def check_fractions(fractions: dict[str, float]) -> None:
         is_number = isinstance(share, int | float) and not isinstance(share, bool)
         if not is_number or not 0 < share <= MOST:
             raise ValueError(
-                f"The share of {name!r} must lie in (0, 1], or be a number of images of each "
-                f"class, not {share!r}"
+                f"The share of {name!r} must be in (0, 1], or a number of images of each class, "
+                f"not {share!r}"
             )
     if are_counts(fractions):
         if wrong := [name for name, share in fractions.items() if share != int(share)]:

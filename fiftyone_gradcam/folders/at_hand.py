@@ -49,11 +49,11 @@ def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
             at_hand.unused[path] = why_not(error, path)
             continue
         if TEMPLATE.search(os.path.basename(path)):
-            at_hand.unused[path] = "it looks like the template of a submission"
+            at_hand.unused[path] = "it looks like a template for submissions"
         else:
             at_hand.sheets.append((head, columns))
     for path in paths[MOST_TABLES:]:
-        at_hand.unused[path] = f"only {MOST_TABLES} tables are looked into"
+        at_hand.unused[path] = f"only {MOST_TABLES} tables are read"
     return at_hand
 
 

@@ -30,7 +30,7 @@ def read_names(path: str) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"{path!r} is not valid JSON: {error}") from None
         if not isinstance(found, dict):
-            raise ValueError(f'{path!r} must hold an object such as {{"1": "Makino"}}')
+            raise ValueError(f'{path!r} must contain an object such as {{"1": "Makino"}}')
         return {str(key): str(name) for key, name in found.items()}
     names: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -38,11 +38,11 @@ def read_names(path: str) -> dict[str, str]:
             continue
         match = NAMED.fullmatch(line)
         if match is None:
-            raise ValueError(f"Line {number} of {path!r} names no class: {line!r}. Write 1 = Name")
+            raise ValueError(f"Line {number} of {path!r} is not valid: {line!r}. Write 1 = Name")
         if names.setdefault(match["key"], match["name"]) != match["name"]:
-            raise ValueError(f"Line {number} of {path!r} names {match['key']!r} a second time")
+            raise ValueError(f"Line {number} of {path!r} gives {match['key']!r} a second name")
     if not names:
-        raise ValueError(f"{path!r} names no class. Write lines such as 1 = Name")
+        raise ValueError(f"{path!r} contains no names. Write lines such as 1 = Name")
     return names
 
 

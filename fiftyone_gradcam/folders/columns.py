@@ -160,8 +160,8 @@ def _named(head: Head, argument: str, name: str | None) -> int | None:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{_told(head)}: {argument} {name!r} names several of them")
-    raise ValueError(f"{_told(head)}: {argument} {name!r} is none of them")
+            raise ValueError(f"{_told(head)}: {argument} {name!r} matches several of them")
+    raise ValueError(f"{_told(head)}: {argument} {name!r} is not one of them")
 
 
 def _first(keys: Sequence[str], names: Sequence[str], free: Sequence[int]) -> int | None:

@@ -63,8 +63,8 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
         found.passed_over["hidden or system files"] = walked.hidden
     if walked.stopped_after:
         found.stopped = (
-            f"Stopped after {walked.stopped_after} files, of which hardly any is an image. Give "
-            f"the folder that holds the images"
+            f"Stopped after {walked.stopped_after} files, of which hardly any are images. Give "
+            f"the folder that contains the images"
         )
         return found
     inodes: list[int] = []
@@ -99,10 +99,10 @@ def _tell_links(found: Found, walked: Walk, root: str) -> None:
         for link, target in walked.links
     ]
     for link, own in walked.repeated:
-        found.passed_over["links to a folder that is read already"] += 1
+        found.passed_over["links to a folder that is already read"] += 1
         linked.append(
             f"{os.path.relpath(link, root)} is the same folder as {os.path.relpath(own, root)}, "
-            f"through a link: its files are taken once, from {os.path.relpath(own, root)}"
+            f"through a link: its files are imported once, from {os.path.relpath(own, root)}"
         )
     found.notes += linked[:MOST_LINKS]
     if len(linked) > MOST_LINKS:
@@ -133,7 +133,7 @@ def _about(path: str) -> os.stat_result | str:
     except OSError as error:
         return (error.strerror or "cannot be read").lower()
     if not stat.S_ISREG(about.st_mode):
-        return "no regular file"
+        return "not a regular file"
     return about if about.st_size else "empty file"
 
 

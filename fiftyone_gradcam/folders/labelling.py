@@ -88,12 +88,12 @@ def labels_of_folder(
     labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
     if know_better(labelled, guesses):
         found.notes.append(
-            "The folders are not classes: each holds images of several, by the table"
+            "The folders are not classes: each contains images of several classes of the table"
         )
         return found
     if count := _count_filled(labelled, guesses):
         found.notes = [note for note in found.notes if note != found.absent]
-        about = f"{counted(count, 'image')} in no class folder: the class is that of a table"
+        about = f"{counted(count, 'image')} in no class folder: the class comes from a table"
         return replace(found, notes=[*found.notes, about], only_fills=True)
     unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
@@ -116,7 +116,7 @@ def _check_found(
         )
     count, total = len(found.found), len(guesses)
     if not must and len(set(guesses.values()) - {None}) > 1 and count < LEAST_NAMED * total:
-        why = f"it names only {count} of {total} images, whose own names say more"
+        why = f"it names only {count} of {total} images, and file names give the classes"
         found.unused |= dict.fromkeys(found.tables, why)
         found.found, found.tables, found.left_out, found.notes = {}, {}, [], []
 
@@ -138,7 +138,7 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
     if sure:
         for head, columns in at_hand.sheets:
             if not columns.is_sure:
-                unused.setdefault(head.path, "the columns of another table say more")
+                unused.setdefault(head.path, "the columns of another table are clearer")
     found = _merged(tables, images) if tables else Labelling()
     found.unused = unused
     return found
@@ -153,8 +153,8 @@ def _count_filled(labelled: dict[str, str], folders: dict[str, str | None]) -> i
 def _offers(paths: Iterable[str]) -> list[str]:
     """Return remarks about tables that could be used instead of folders."""
     return [
-        f"The table {os.path.basename(path)} is not used. To take the classes from it, say that "
-        f"they stand in a table"
+        f"The table {os.path.basename(path)} is not used. To use its classes, choose that the "
+        f"classes come from a table"
         for path in paths
     ]
 
@@ -189,8 +189,8 @@ def _check_repeated(table: Table) -> None:
     """
     if len(set(table.labels)) > max(1, len(table.labels) // 2):
         raise ValueError(
-            "its second column does not look like classes: most of its values stand once. If they "
-            "are, name it by label_column"
+            "its second column does not look like classes: most of its values occur only once. If "
+            "they are classes, name it by label_column"
         )
 
 
@@ -225,7 +225,7 @@ def _merged(tables: list[Table], images: Images) -> Labelling:
             if label is not None and earlier[0] not in (None, label):
                 parted[pair] += 1
                 row = f"{name}: {os.path.relpath(path, root)}"
-                found.left_out.append((row, "in two tables, with other labels"))
+                found.left_out.append((row, "in two tables, with different labels"))
             found.found[path] = earlier[0] or label, earlier[1] or split
     if absent := [file for file in images.files if file not in found.found]:
         example = os.path.relpath(absent[0], root)

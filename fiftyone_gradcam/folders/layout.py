@@ -120,9 +120,9 @@ class Layout:
     def __str__(self) -> str:
         words = {
             "folder": "the class is the name of the folder",
-            "file name": "the class is the beginning of the file's name",
+            "file name": "the class is the beginning of the file name",
             "pattern": f"the class is found by the pattern {self.pattern}",
-            "table": "the class stands in a table",
+            "table": "the class is given in a table",
             "nothing": "no file has a class",
         }[self.label_from]
         if self.label_from == "folder" and self.level != "first":

@@ -117,8 +117,8 @@ class Plan:
         left_out = f" (left out: {left_out})" if left_out else ""
         where = f"below {self.root!r}{left_out}"
         remedy = (
-            "Give the folder that holds one folder for each class, or say where the class stands "
-            "by label_from, pattern or table"
+            "Give the folder that contains one folder for each class, or choose where the class is "
+            "given by label_from, pattern or table"
         )
         if self.unused:
             remedy += f". {'; '.join(self.table_words[len(self.tables) :])}"
@@ -126,7 +126,7 @@ class Plan:
             raise ValueError(f"No images below {self.root!r}. {self.stopped}")
         if self.archives and len(self.classes) < 2 and not (self.is_unlabelled and self.items):
             first = os.path.relpath(self.archives[0], self.root)
-            remedy = f"Unpack the {len(self.archives)} packed files, such as {first!r}. {remedy}"
+            remedy = f"Unpack the {len(self.archives)} archives, such as {first!r}. {remedy}"
         if not self.items:
             raise ValueError(f"No images {where}. {remedy}")
         if self.is_unlabelled:
@@ -152,7 +152,7 @@ class Plan:
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
-            lines.append(f"Passed over: {counted_as(count, reason)}")
+            lines.append(f"Ignored: {counted_as(count, reason)}")
         first = {reason: path for path, reason in reversed(self.skipped)}
         lines += [
             f"Left out: {counted_as(count, reason)}, such as {first[reason]}"

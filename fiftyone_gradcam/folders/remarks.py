@@ -32,7 +32,8 @@ def remarks(
     if plan.names:
         nameless = sorted({x for x, _ in readings if x is not None} - set(plan.names))
         if nameless:
-            found.append(f"The file of names has none for {', '.join(nameless[:MOST_NAMES])}")
+            missing = ", ".join(nameless[:MOST_NAMES])
+            found.append(f"The file of class names has no name for {missing}")
     unlabelled = sum(item.label is None for item in plan.items)
     if unlabelled and plan.classes:
         found.append(
@@ -41,11 +42,11 @@ def remarks(
     folded = Counter(name.casefold() for name in plan.classes)
     alike = [name for name in plan.classes if folded[name.casefold()] > 1]
     if alike:
-        found.append(f"Classes that differ in case alone: {', '.join(alike[:MOST_NAMES])}")
+        found.append(f"Classes that differ only in case: {', '.join(alike[:MOST_NAMES])}")
     if splits := [name for name in plan.classes if split_of(name)]:
         found.append(
-            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, keep other "
-            f"folders away from beside them"
+            f"Classes are called {', '.join(splits[:MOST_NAMES])}. If these are splits, move other "
+            f"folders next to them elsewhere"
         )
     found += _of_folders(plan, paths)
     counts = Counter(item.label for item in plan.items if item.label is not None)
@@ -62,13 +63,13 @@ def are_splits(classes: Sequence[str], layout: Layout) -> str | None:
     named = ", ".join(map(repr, classes[:MOST_NAMES]))
     if splits_of(classes):
         return (
-            f"The classes would be {named}, which are splits: {layout}. Say where the split stands "
-            f"by split_from ('outer folder' or 'inner folder'), and where the class stands by "
-            f"label_from ('folder', 'file name', 'pattern' or 'table')"
+            f"The classes would be {named}, which are splits: {layout}. Choose where the split is "
+            f"given by split_from ('outer folder' or 'inner folder'), and where the class is given "
+            f"by label_from ('folder', 'file name', 'pattern' or 'table')"
         )
     if pattern := parting_pattern(classes):
         return (
-            f"The classes would be {named}, which are classes and splits in one. Part them by a "
+            f"The classes would be {named}, which combine classes and splits. Separate them by a "
             f"pattern with the groups label and split, such as {pattern}"
         )
     return None
@@ -81,14 +82,14 @@ def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
         return found
     if around := sorted(parts for parts in layout.passed):
         found.append(
-            f"The folder {', '.join(map('/'.join, around[:MOST_NAMES]))} holds all that is beside "
-            f"it: the classes are taken from what it holds"
+            f"The folder {', '.join(map('/'.join, around[:MOST_NAMES]))} contains everything else: "
+            f"the classes are found inside it"
         )
     folders = [layout.class_folders(parts)[0] for parts in paths]
     if layout.split_from == "outer folder":
         others = sorted(x for x, split in layout.splits.items() if split is None and not parse(x))
         if others:
-            found.append(f"Beside the splits, {', '.join(others[:MOST_NAMES])} is in none of them")
+            found.append(f"Not in any of the splits: {', '.join(others[:MOST_NAMES])}")
     if (layout.label_from, layout.level) != ("folder", "first"):
         return found
     inner: dict[str, set[str]] = {}
@@ -98,8 +99,8 @@ def _of_folders(plan: Plan, paths: Sequence[Sequence[str]]) -> list[str]:
     common = set.intersection(*inner.values()) if len(inner) == len(plan.classes) > 1 else set()
     if len(common) > 1:
         found.append(
-            f"Each class holds folders of the same names, such as {', '.join(sorted(common)[:3])}. "
-            f"If these are the classes, level='last' takes them"
+            f"Each class contains folders with the same names, such as "
+            f"{', '.join(sorted(common)[:3])}. If these are the classes, pass level='last'"
         )
     nested = next((i for i, names in enumerate(folders) if len(names) > 1), None)
     if nested is not None:

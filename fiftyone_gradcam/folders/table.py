@@ -94,7 +94,7 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
         split = splits.of(row)
         meant = images.find(cell, folder, split or own_split)
         if len(meant) != 1:
-            reason = "several images are called so" if meant else "there is no such image"
+            reason = "several images have this name" if meant else "there is no such image"
             table.left_out.append((name, f"in the table, but {reason}"))
             continue
         label, problem = _label(row, head, columns)
@@ -119,12 +119,11 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
             f"save it as 'CSV UTF-8'"
         )
     if again:
-        table.notes.append(f"{len(again)} rows of {table.name} say what others do ({again[0]})")
+        table.notes.append(f"{len(again)} rows of {table.name} repeat other rows ({again[0]})")
     if parted:
         table.notes.append(
             f"{counted(len(parted), 'image is', 'images are')} in the folder of another split "
-            f"than {table.name} says, "
-            f"which is taken ({parted[0]})"
+            f"than in {table.name}, which is used ({parted[0]})"
         )
     table.notes += splits.notes(named.split)
     return table
@@ -196,7 +195,7 @@ class _Splits:
         notes = []
         if self.unclear:
             columns = listed(self.head.header[place] for place in self.places)
-            notes.append(f"{self.unclear} rows are of no split or of two, by {columns}")
+            notes.append(f"{self.unclear} rows have no split or two, by {columns}")
         for place in self.places:
             if not self.unknown[place]:
                 continue
@@ -205,12 +204,12 @@ class _Splits:
             says += f" and {len(counts) - MOST_VALUES} more" if len(counts) > MOST_VALUES else ""
             about = (
                 f"The column {self.head.header[place]!r} of {os.path.basename(self.head.path)} "
-                f"says {says}"
+                f"contains {says}"
             )
             if self.known[place]:
                 notes.append(f"{about}, which are not splits: train, val and test are")
             elif named is not None:
-                raise ValueError(f"{about}: no split. It must say train, val or test")
+                raise ValueError(f"{about}: no split. It must contain train, val or test")
             else:
                 notes.append(f"{about}. It is not used: train, val and test would be splits")
         return notes

@@ -26,7 +26,7 @@ EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "tif": "TIFF", "tiff
 SHOWN = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "ICO", "MPO"))
 MIME_TYPES = {"MPO": "image/jpeg"}
 DARK = "16-bit files that use 12 bits or fewer: they are nearly black, scale their values first"
-TRUNCATED = "truncated files, used as far as they go"
+TRUNCATED = "truncated files, whose available part is used"
 
 
 @dataclass(frozen=True)
@@ -153,5 +153,5 @@ def _note(path: str, image: Decoded) -> str | None:
     if not extension:
         return f"{kind} files without an extension"
     if named != kind and not {named, kind} <= {"JPEG", "MPO"}:
-        return f"{kind} files that are called .{extension}"
+        return f"{kind} files with the extension .{extension}"
     return None if kind in SHOWN else f"{kind} files, which browsers do not show"

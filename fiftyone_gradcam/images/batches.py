@@ -52,6 +52,8 @@ class Images:
         cache_bytes: memory for decoded images; images that do not fit are decoded again
         workers: number of decoding threads; by default, one for each processor
         decode_options: which unusual files are decoded
+        is_rest: whether other files of the same set were read earlier; then it is not an error if
+            none of these can be read
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Images:
         workers: int | None = None,
         resize: str = "squash",
         decode_options: DecodeOptions = DEFAULT,
+        is_rest: bool = False,
     ):
         check_resize(resize)
+        self.is_rest = is_rest
         self.decode_options = decode_options
         self.paths = list(paths)
         self.size, self.resize = size, resize
@@ -146,7 +150,7 @@ class Images:
                 yield batch
 
     def check_readable(self, positions: Sequence[int] | None = None) -> None:
-        """Raise an error if none of the files can be read.
+        """Raise an error if none of the files can be read, unless they are the rest of others.
 
         Args:
             positions: positions of the files, which have been tried; by default (None), all
@@ -155,6 +159,8 @@ class Images:
             ValueError: the message names the first file, and the remedy
         """
         positions = range(len(self)) if positions is None else [int(i) for i in positions]
+        if self.is_rest:
+            return
         if len(positions) and all(i in self.failures for i in positions):
             raise ValueError(none_readable(len(positions), self.failures[positions[0]]))
 

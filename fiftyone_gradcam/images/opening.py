@@ -180,7 +180,7 @@ _REASONS = (
 def _reason(error: Exception, options: DecodeOptions) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         most = options.max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        return f"more than {most} pixels (max_pixels allows more)"
+        return f"more than {most} pixels (raise max_pixels to allow it)"
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason

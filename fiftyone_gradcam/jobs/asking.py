@@ -133,7 +133,7 @@ def read(connection: socket.socket) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MOST_BYTES:
-            raise ValueError("too much is asked for")
+            raise ValueError("the message is too long")
     return b"".join(parts)
 
 

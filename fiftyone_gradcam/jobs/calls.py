@@ -32,8 +32,9 @@ def encode(given: dict) -> str:
             plain[name] = _plain(value)
         except TypeError:
             raise ValueError(
-                f"The argument {name!r} cannot be given to a job, for a {type(value).__name__} "
-                f"cannot be written down. Pass plain values, or call without delegate=True"
+                f"The argument {name!r} cannot be passed to a job, because a "
+                f"{type(value).__name__} cannot be serialized. Pass plain values, or call without "
+                f"delegate=True"
             ) from None
     return json.dumps(plain)
 
@@ -93,9 +94,9 @@ def _own(value: object, dataset_id: object) -> object:
 
 def _collection(id: str, stages: str | None, only: object) -> fo.core.collections.SampleCollection:
     if only is not None and id != str(only):
-        raise ValueError("The arguments of this job name another dataset than its own")
+        raise ValueError("The arguments of this job refer to another dataset")
     try:
         dataset = fo.core.odm.load_dataset(id=id)
     except Exception as error:
-        raise ValueError(f"The dataset of this job is gone: {error}") from error
+        raise ValueError(f"The dataset of this job does not exist: {error}") from error
     return dataset if stages is None else build_view(dataset, json_util.loads(stages))

@@ -39,8 +39,8 @@ def delegable(verb: Callable | None = None, *, check: Callable | None = None) ->
             given |= value if is_rest else {name: value}
         if given.pop("progress", None) not in (None, True, False):
             raise ValueError(
-                "A job cannot call a function of this process as its progress. Leave progress "
-                "out, and ask the job that delegate=True returns"
+                "A job cannot call a progress function of this process. Leave progress out, and "
+                "use the job that delegate=True returns"
             )
         if check is not None:
             check(**given)

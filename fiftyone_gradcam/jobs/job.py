@@ -155,7 +155,7 @@ def cancel_job(id: str | ObjectId) -> Job:
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
     if service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
-        label = "Cancelled before it began"
+        label = "Cancelled before it started"
         service.set_progress(id, ExecutionProgress(progress=0.0, label=label))
     else:
         service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING)
@@ -219,7 +219,7 @@ def _state(operation: DelegatedOperationDocument) -> str:
         service = DelegatedOperationService()
         if service.set_failed(operation.id, result=result, required_state=found) is not None:
             return "lost"
-        operation.from_pymongo(service.get(operation.id)._doc)  # it has just ended
+        operation.from_pymongo(service.get(operation.id)._doc)  # the job has just ended
         found = operation.run_state
     if found != ExecutionRunState.FAILED:
         return {"scheduled": "queued"}.get(found, found)

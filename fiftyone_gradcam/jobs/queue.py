@@ -156,7 +156,7 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
     job, call = job_of(operation), operation.context.request_params["params"].get("call")
     if not job.has_ended or call is None:
         why = "has not ended" if call else "was not started as a job of this plugin"
-        raise ValueError(f"{job}: it cannot be called again, for it {why}")
+        raise ValueError(f"{job}: it cannot be run again, because it {why}")
     dataset_id = operation.context.request_params.get("dataset_id")
     return submit(
         operation.operator.rpartition("/")[2],

@@ -99,7 +99,7 @@ class Reporter:
                 self.cancelled_at = time.monotonic()
             late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
             if late and not self.has_cancelled and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
-                self.tell("Cancelled. What was written before stays")
+                self.tell("Cancelled. Results written before are kept")
                 self._end()
                 os._exit(1)
 

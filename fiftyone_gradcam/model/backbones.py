@@ -56,7 +56,7 @@ class Backbone:
             )
         if self.family.size_option and size != self.image_size:
             raise ValueError(
-                f"{self.name} is made for images of {self.image_size} pixels, not "
+                f"{self.name} only accepts images of {self.image_size} pixels, not "
                 f"image_size={size!r}"
             )
 

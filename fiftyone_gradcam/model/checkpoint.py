@@ -38,7 +38,9 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
         ValueError: if it is not a checkpoint of this project
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"The checkpoint {path!r} is gone. Train again with fine_tune()")
+        raise FileNotFoundError(
+            f"The checkpoint {path!r} does not exist. Train again with fine_tune()"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         description = content["description"]
@@ -75,7 +77,7 @@ def load_state(path: str, key: str) -> dict:
     if not os.path.isfile(path):
         raise ValueError(
             f"There is no training {key!r} to resume: its state {path!r} does not exist. Leave "
-            f"resume out to begin one"
+            f"resume out to start one"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

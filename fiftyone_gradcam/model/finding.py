@@ -87,8 +87,8 @@ def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -
     maps = [i for i, one in enumerate(outputs) if _cells(one.value)]
     if not maps:
         raise ValueError(
-            "No module of this network has an output of four dimensions with rows and columns. "
-            "Name one with layer=, or pass tokens= (how many tokens stand before the patches) if "
+            "No module of this network has a four-dimensional output with rows and columns. "
+            "Pass layer= with its name, or tokens= (the number of tokens before the patches) if "
             "it is a transformer"
         )
     last = outputs[maps[-1]]
@@ -97,9 +97,9 @@ def find_layer(module: nn.Module, inputs: torch.Tensor, tokens: Tokens | None) -
     counts = [value.shape[1] for value in later if value.shape[1] >= cells]
     if counts:
         raise ValueError(
-            f"This network works on {counts[-1]} tokens after its last map, the output of "
-            f"{last.name!r}. Pass tokens={counts[-1] - cells} (how many of them stand before the "
-            f"patches) to take the tokens, or layer={last.name!r} to take that map"
+            f"This network processes {counts[-1]} tokens after its last map, the output of "
+            f"{last.name!r}. Pass tokens={counts[-1] - cells} (the number of tokens before the "
+            f"patches) to use the tokens, or layer={last.name!r} to use that map"
         )
     return last.name
 
@@ -123,9 +123,9 @@ def _find_tokens(module: nn.Module, inputs: torch.Tensor, tokens: Tokens) -> str
         candidates = [one for one in outputs if _is_of_tokens(one, tokens)]
         if not candidates:
             raise ValueError(
-                f"No module of this network has an output (N, tokens, channels) of as many tokens "
-                f"as tokens={tokens} says. It is the number of tokens before the patches, and "
-                f"their rows and columns unless these are equal: (1, 14, 14)"
+                f"No module of this network has an output (N, tokens, channels) that matches "
+                f"tokens={tokens}. Pass the number of tokens before the patches, and the rows and "
+                f"columns of the patches unless these are equal: (1, 14, 14)"
             )
         width = candidates[-1].value.shape[2]
         candidates = [one for one in candidates if one.value.shape[2] == width]
@@ -137,7 +137,7 @@ def _find_tokens(module: nn.Module, inputs: torch.Tensor, tokens: Tokens) -> str
         if gradient is not None and gradient[:, tokens[0] :].any():
             return one.name
     raise ValueError(
-        "The logits of this network depend on the patches of no layer. Name one with layer="
+        "The logits of this network do not depend on the patches of any layer. Name one with layer="
     )
 
 
@@ -205,7 +205,7 @@ def _traced(
             target, found = splitter.run(module, part)
             same = [as_map(x.value, layer, splitter.tokens_last, tokens)[0] for x in outputs]
             if not agree(found, logits) or not all(agree(target, x) for x in same):
-                raise OtherLogitsError("its trace gives other values than its forward")
+                raise OtherLogitsError("its trace gives different values than its forward pass")
     return splitter
 
 

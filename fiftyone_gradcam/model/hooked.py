@@ -129,13 +129,14 @@ class HookSplitter(Splitter):
         if not logits.requires_grad:
             raise ValueError(
                 f"The logits do not depend on the output of layer {self.layer!r}, or the forward "
-                f"turns gradients off after it (torch.no_grad). Name another layer"
+                f"pass disables gradients after it (torch.no_grad). Name another layer"
             )
         return leaf, logits
 
     def _taken(self, one: _Pass) -> torch.Tensor:
         if one.target is None:
             raise ValueError(
-                f"The forward of the network does not call layer {self.layer!r}. Name another layer"
+                f"The forward pass of the network does not call layer {self.layer!r}. Name another "
+                f"layer"
             )
         return one.target

@@ -72,8 +72,8 @@ def load_into(
     if reason := _load(model, own, _renamed(model, wanted), assign):
         raise WeightsError(
             f"The weights in {path!r} are not those of {backbone.name!r}: {reason}",
-            "Choose the backbone that they were saved from; if it is this one, the file is not "
-            "whole: save it again with torch.save(model.state_dict(), path)",
+            "Choose the backbone that they were saved from; if it is this one, the file is "
+            "incomplete: save it again with torch.save(model.state_dict(), path)",
         )
     _check_values(state, file, path)
     return Loaded(has_head, tuple(_notes(file, sorted(head), sorted(beside), has_head, path)))
@@ -143,13 +143,13 @@ def _check_kinds(state: State, own: State, file: WeightsFile, path: str) -> None
 
 def _odd_kind(value: torch.Tensor, floats: bool) -> str:
     if value.is_meta:
-        return "has a shape and no values (device 'meta')"
+        return "has no values, only a shape (device 'meta')"
     if value.is_quantized:
         return f"is quantized ({value.dtype})"
     if value.is_nested or value.layout is not torch.strided:
         return f"is not a dense tensor ({value.layout})"
     if floats and not value.is_floating_point():
-        return f"holds {value.dtype}, where the network has floating-point numbers"
+        return f"contains {value.dtype}, but the network has floating-point numbers"
     return ""
 
 
@@ -161,16 +161,16 @@ def _check_values(state: State, file: WeightsFile, path: str) -> None:
         largest = float(value.float().abs().max())  # NaN if any value is NaN
         if LARGEST < largest < math.inf:
             raise WeightsError(
-                f"{file.original[name]!r} in {path!r} holds a value of {largest:.3g}, with which a "
-                f"network predicts nothing: the file is damaged",
+                f"{file.original[name]!r} in {path!r} contains a value of {largest:.3g}, which is "
+                f"too large for a network: the file is damaged",
                 "Download it or save it again",
             )
         if not largest <= LARGEST:
             count = int((~torch.isfinite(value.float())).sum())
             raise WeightsError(
-                f"{file.original[name]!r} in {path!r} holds NaN or infinity: {count:,} of "
-                f"{value.numel():,} values, with which a network predicts nothing",
-                "Take weights from before their training diverged",
+                f"{file.original[name]!r} in {path!r} contains NaN or infinity: {count:,} of "
+                f"{value.numel():,} values, so that the network cannot be used",
+                "Use weights from before the training diverged",
             )
 
 
@@ -180,12 +180,12 @@ def _notes(
     if not has_head:
         if head:
             names = ", ".join(_with_shape(n, file.state) for n in head)
-            yield f"The last layer in {path!r} is for other classes ({names}) and is left out"
+            yield f"The last layer in {path!r} is for other classes ({names}) and is not used"
         else:
             yield f"There is no last layer in {path!r}: a new one is used"
     if beside:
         more = f" and {len(beside) - 3} more" if len(beside) > 3 else ""
-        yield f"Left out of {path!r}: {', '.join(beside[:3])}{more}, not of the network"
+        yield f"Not used from {path!r}: {', '.join(beside[:3])}{more}, not part of the network"
 
 
 def _with_shape(name: str, state: State) -> str:

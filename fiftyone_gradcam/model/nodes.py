@@ -164,11 +164,11 @@ def as_map(
             before = output[:, :first].detach()
             return target, lambda target: torch.cat([before, target.flatten(2).transpose(1, 2)], 1)
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    wanted = "no map (N, channels, height, width)"
+    problem = "is not a map (N, channels, height, width)"
     if tokens is not None and isinstance(output, torch.Tensor) and output.dim() == 3:
-        wanted = f"has not the tokens that tokens={tokens} says"
+        problem = f"does not match tokens={tokens}"
     raise ValueError(
-        f"The output of layer {layer!r} is {shape}, and {wanted}. Name an earlier layer"
+        f"The output of layer {layer!r} is {shape}, which {problem}. Name an earlier layer"
     )
 
 

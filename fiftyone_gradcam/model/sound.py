@@ -34,7 +34,7 @@ def check_module(module: object) -> None:
         ValueError: if it is not; the message names the weight and the remedy
     """
     if not isinstance(module, nn.Module):
-        raise ValueError(f"A network is a torch.nn.Module, not {type(module).__name__}")
+        raise ValueError(f"A network must be a torch.nn.Module, not {type(module).__name__}")
     devices: dict[str, str] = {}
     for name, weights in (*module.named_parameters(), *module.named_buffers()):
         devices.setdefault(str(weights.device), name)
@@ -42,18 +42,18 @@ def check_module(module: object) -> None:
             raise ValueError(f"{name!r} of the module has no shape yet. Run it on an image first")
         if weights.is_meta:
             raise ValueError(
-                f"{name!r} of the module has a shape and no values (device 'meta'). Load its "
+                f"{name!r} of the module has no values, only a shape (device 'meta'). Load its "
                 f"weights first"
             )
         if weights.is_floating_point() and weights.dtype != torch.float32:
             raise ValueError(
-                f"{name!r} of the module is {weights.dtype}, and images are float32. Pass "
+                f"{name!r} of the module is {weights.dtype}, but images are float32. Pass "
                 f"module.float()"
             )
         if weights.is_quantized or weights.is_complex():
-            raise ValueError(f"{name!r} of the module is {weights.dtype}, which has no gradient")
+            raise ValueError(f"{name!r} of the module is {weights.dtype}, which has no gradients")
         if weights.is_floating_point() and not torch.isfinite(weights).all():
-            raise ValueError(f"{name!r} of the module holds NaN or infinity: it predicts nothing")
+            raise ValueError(f"{name!r} of the module contains NaN or infinity. Load valid weights")
     if len(devices) > 1:
         places = " and ".join(f"{name!r} on {device!r}" for device, name in devices.items())
         raise ValueError(f"The module is on more than one device: {places}. Pass module.to('cpu')")
@@ -90,9 +90,9 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, str) or not isinstance(classes, Sequence):
         raise ValueError(f"classes must be a list of names, not {classes!r:.80}")
     if odd := [name for name in classes if not isinstance(name, str) or not name]:
-        raise ValueError(f"A class is named by text, not by {odd[0]!r:.80}")
+        raise ValueError(f"The name of a class must be text, not {odd[0]!r:.80}")
     if len(classes) < 2:
-        raise ValueError(f"A classifier has at least two classes, not {list(classes)!r:.80}")
+        raise ValueError(f"A classifier needs at least two classes, not {list(classes)!r:.80}")
     if twice := [name for name, count in Counter(classes).items() if count > 1]:
         raise ValueError(f"Two classes have the name {twice[0]!r}")
     return tuple(classes)
@@ -111,8 +111,8 @@ def check_tokens(tokens: int | Sequence[int] | None) -> Tokens | None:
     good = good and all(isinstance(x, int) and not isinstance(x, bool) for x in found)
     if not good or found[0] < 0 or min(found[1:], default=1) < 1:
         raise ValueError(
-            f"tokens must be the number of tokens before the patches, such as 1, or that and the "
-            f"patches' rows and columns, such as (1, 14, 14), not {tokens!r:.80}"
+            f"tokens must be the number of tokens before the patches, such as 1, or this number "
+            f"and the patches' rows and columns, such as (1, 14, 14), not {tokens!r:.80}"
         )
     return tuple(found)
 
@@ -135,31 +135,31 @@ def check_logits(module: nn.Module, inputs: torch.Tensor, count: int, size: int)
     except Exception as error:
         why = str(error).strip().splitlines() or [""]
         raise ValueError(
-            f"The module cannot read images {tuple(inputs.shape)} ({type(error).__name__}: "
+            f"The module cannot process images {tuple(inputs.shape)} ({type(error).__name__}: "
             f"{why[0]:.200}). Pass the image_size= that it was trained with (it is {size} now), "
-            f"and a module that takes RGB images as one tensor"
+            f"and a module that accepts RGB images as one tensor"
         ) from error
     if not isinstance(logits, torch.Tensor):
         raise ValueError(
-            f"The module returns {type(logits).__name__}, and not logits (N, classes). Wrap it in "
-            f"a module whose forward returns the logits alone"
+            f"The module returns {type(logits).__name__} instead of logits (N, classes). Wrap it "
+            f"in a module whose forward returns only the logits"
         )
     if logits.shape[0] != len(inputs) or logits.dim() != 2:
         raise ValueError(
-            f"The module returns {tuple(logits.shape)} for {len(inputs)} images, and not logits "
+            f"The module returns {tuple(logits.shape)} for {len(inputs)} images instead of logits "
             f"({len(inputs)}, {count})"
         )
     if logits.shape[1] != count:
         raise ValueError(
-            f"The module gives {logits.shape[1]} logits, and classes= names {count}. Name as many, "
-            f"in the order of the logits"
+            f"The module returns {logits.shape[1]} logits, but classes= has {count} names. Pass "
+            f"one name for each logit, in their order"
         )
     if not torch.isfinite(logits).all():
-        raise ValueError("The logits of the module are NaN or infinite: it predicts nothing")
+        raise ValueError("The logits of the module are NaN or infinite. Load valid weights")
     ones = torch.ones(len(logits), device=logits.device)
     if (logits >= 0).all() and torch.allclose(logits.sum(1), ones, atol=1e-4):
         raise ValueError(
-            "The module returns probabilities, which add up to 1. Pass it without its softmax: "
-            "Grad-CAM is of logits"
+            "The module returns probabilities, which sum to 1. Pass it without its softmax: "
+            "Grad-CAM explains logits"
         )
     return logits

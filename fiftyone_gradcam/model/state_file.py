@@ -78,9 +78,9 @@ def read_weights_file(path: str) -> WeightsFile:
 def _unreadable(path: str, error: Exception) -> WeightsError:
     if isinstance(error, PermissionError):
         return WeightsError(f"{path!r} cannot be read: permission denied", "Let your user read it")
-    why = "it is damaged, or no file of torch.save"
+    why = "it is damaged, or was not written by torch.save"
     if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
-        why = "it holds other objects than tensors and plain values, such as a whole model"
+        why = "it contains objects other than tensors and plain values, such as a whole model"
     return WeightsError(
         f"{path!r} is not a file of weights that torch can load safely "
         f"({type(error).__name__}): {why}",
@@ -92,7 +92,7 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
     """Return where the network's tensors are in a file ("" for all of it), and the dictionary."""
     found = dict(_dictionaries(content))
     if not found:
-        raise WeightsError(f"{path!r} holds no state dict, a dictionary of tensors", SAVE)
+        raise WeightsError(f"{path!r} contains no state dict, a dictionary of tensors", SAVE)
     if () in found or len(found) == 1:
         place = () if () in found else next(iter(found))
         return ".".join(place), found[place]
@@ -106,8 +106,8 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
         places = ", ".join(repr(_short(name)) for name in names[:10])
         places += f" and {len(names) - 10} more" * (len(names) > 10)
         raise WeightsError(
-            f"{path!r} holds more than one dictionary of tensors: {places}",
-            "Save the network's alone: torch.save(torch.load(path)[...], another_path)",
+            f"{path!r} contains more than one dictionary of tensors: {places}",
+            "Save only the network's: torch.save(torch.load(path)[...], another_path)",
         )
     return ".".join(best), found[best]
 
@@ -140,19 +140,19 @@ def _check_entries(where: str, content: dict) -> None:
     for key, value in content.items():
         if not isinstance(key, str):
             raise WeightsError(
-                f"{where!r} holds a value under the key {reprlib.repr(key)}, where a name of the "
-                f"network must be, such as 'conv1.weight'",
+                f"{where!r} contains the key {reprlib.repr(key)}, which is not a name in a "
+                f"network, such as 'conv1.weight'",
                 SAVE,
             )
         if len(key) > _LONGEST:
             raise WeightsError(
-                f"{where!r} holds a name of {len(key)} characters, {_short(key)!r}, which no "
+                f"{where!r} contains a name of {len(key)} characters, {_short(key)!r}, which no "
                 f"network has",
                 SAVE,
             )
         if not isinstance(value, torch.Tensor):
             raise WeightsError(
-                f"{where!r} holds {key!r}, a value of type {type(value).__name__}, among its "
+                f"{where!r} contains {key!r}, a value of type {type(value).__name__}, among its "
                 f"tensors",
                 SAVE,
             )
@@ -166,8 +166,8 @@ def _bare(path: str, content: dict) -> WeightsFile:
         name = key[len(_prefix_of(key)) :]
         if name in original:
             raise WeightsError(
-                f"{path!r} holds two tensors for {name!r}: {original[name]!r} and {key!r}",
-                "Save the state dict of one network alone",
+                f"{path!r} contains two tensors for {name!r}: {original[name]!r} and {key!r}",
+                "Save the state dict of a single network",
             )
         original[name], state[name] = key, value
     versions = getattr(content, "_metadata", None)

@@ -66,7 +66,7 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     """
     classes = len(imagenet_classes())
     if weights == "none":
-        raise ValueError(f"{name!r} without weights predicts nothing. Pass 'imagenet' or a file")
+        raise ValueError(f"{name!r} without weights cannot predict. Pass 'imagenet' or a file")
     try:
         model, loaded = _load_model(name, classes, weights, (), None)
     except DownloadError as error:
@@ -110,8 +110,8 @@ def create_classifier(name: str, num_classes: int, path: str) -> nn.Module:
     last = load_weights(name, path).state.get(last_layer)
     found = "no last layer" if last is None else f"a last layer for {len(last)} classes"
     raise ValueError(
-        f"The weights in {path!r} have {found}, and {num_classes} classes are named. Name as many "
-        f"classes, in the order of the logits, or fine-tune a run from these weights"
+        f"The weights in {path!r} have {found}, but {num_classes} classes are named. Name one "
+        f"class for each logit, in their order, or fine-tune a run from these weights"
     )
 
 

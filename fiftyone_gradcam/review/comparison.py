@@ -95,10 +95,10 @@ class Pairs:
 
     def words(self, a: str, b: str) -> str:
         """Describe the outcome in a sentence, for classifiers with these names."""
-        counts = f"{b!r} is right on {self.right_b} of {self.count}, {a!r} on {self.right_a}"
+        counts = f"{b!r} is correct on {self.right_b} of {self.count}, {a!r} on {self.right_a}"
         differ = self.only_a + self.only_b
         if not differ:
-            return f"{counts}: both are right on the same images"
+            return f"{counts}: both are correct on the same images"
         odds = f"McNemar's exact test, p = {self.p_value:.2g}"
         if self.p_value >= SURE:
             few = "too few images to tell them apart" if differ < 25 else "no clear difference"

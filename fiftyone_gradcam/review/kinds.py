@@ -120,8 +120,8 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             kind, words = facts.poor[place]
             kinds.append((kind, 1.0, f"{kind}: {words}"))
         if row is None:
-            words = f"{sizes[label]} images of {label!r}, of which {LEAST_IMAGES} are needed that "
-            kinds.append((TOO_FEW, 1.0, words + "differ"))
+            words = f"{sizes[label]} images of {label!r}: {LEAST_IMAGES} different ones are needed"
+            kinds.append((TOO_FEW, 1.0, words))
         if kinds:
             kind, confidence, _ = kinds[0]
             close = tuple(neighbors.get(place, ()))

@@ -59,7 +59,7 @@ def folds_of(
         return folds_of(labels[first], folds, seed)[inverse]
     folds = min(folds, int(np.bincount(labels).max()))
     if folds < 2:
-        raise ValueError("No class has two images: no label can be judged by another")
+        raise ValueError("No class has two images: labels cannot be compared with others")
     return _stratified(labels, folds, seed)
 
 

@@ -33,7 +33,7 @@ def pick_method(method: str | None, count: int) -> str:
     if method is None:
         return "umap" if has_umap() else "tsne" if count <= MOST_TSNE else "pca"
     if method not in METHODS:
-        raise ValueError(f"method may be any of {', '.join(METHODS)}, not {method!r}")
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if method == "umap" and not has_umap():
         raise ImportError(
             "method 'umap' needs umap-learn: pip install umap-learn, or choose 'tsne'"

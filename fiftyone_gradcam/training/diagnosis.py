@@ -68,21 +68,21 @@ def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
         return None
     share = case.shares[top]
     if cause is not None:
-        reason = "It follows from what was said of its learning."
+        reason = "This is a consequence of the other problem."
     elif share > 0.7 and case.recipe.class_balance == "none":
         reason = (
-            f"{share:.0%} of the training images are of this class, so that guessing it pays. Pass "
-            f"class_balance='sampling', and add images of other classes."
+            f"{share:.0%} of the training images are of this class, so that always predicting it "
+            f"pays off. Pass class_balance='sampling', and add images of other classes."
         )
     elif case.last is not None and case.last.train_accuracy > share + 0.2:
         reason = (
-            f"Yet {case.last.train_accuracy:.0%} of the training images were right while it "
-            f"learned. Either the validation images are of another kind, or the statistics of "
-            f"batch norm are off: train for more epochs, with larger batches, or a lower "
+            f"However, {case.last.train_accuracy:.0%} of the training images were correct during "
+            f"training. Either the validation images are of a different kind, or the statistics of "
+            f"batch norm are inaccurate: train for more epochs, with larger batches, or a lower "
             f"learning_rate."
         )
     else:
-        reason = "Train for more epochs. If it stays so, lower learning_rate tenfold."
+        reason = "Train for more epochs. If this does not help, lower learning_rate tenfold."
     return Finding(
         "collapsed",
         "error",
@@ -106,14 +106,14 @@ def majority(case: Evidence) -> Finding | None:
     last = case.last
     if is_informed:
         reason = (
-            "Its predictions do depend on the images: with classes of so unequal size, look at "
-            "each class (the confusion matrix) and not at the accuracy."
+            "Its predictions do depend on the images: with classes of such unequal sizes, look at "
+            "each class (in the confusion matrix) instead of the accuracy."
         )
     elif last is not None and last.train_accuracy > case.shares.max() + 0.2:
         reason = (
-            f"Of the training images {last.train_accuracy:.0%} were right: it learns them by "
-            f"heart. The labels may not fit the images (see find_label_issues), the training "
-            f"images may be too few, or the validation images of another kind."
+            f"{last.train_accuracy:.0%} of the training images were correct: it memorizes them. "
+            f"The labels may be wrong (see find_label_issues), the training images may be too few, "
+            f"or the validation images of a different kind."
         )
     else:
         reason = "Train for more epochs, raise learning_rate, or add training images."
@@ -122,7 +122,8 @@ def majority(case: Evidence) -> Finding | None:
         "majority",
         "warning" if is_informed else "error",
         f"The network is {better} than always guessing the most frequent class: {case.right} of "
-        f"{total} validation images are right, and {guess} are of {case.classes[top]!r}. {reason}",
+        f"{total} validation images are correct, and {guess} are of {case.classes[top]!r}. "
+        f"{reason}",
     )
 
 
@@ -142,12 +143,12 @@ def never_predicted(case: Evidence) -> Finding | None:
     if case.counts[missed].max() < 0.5 * case.counts.mean():
         remedy = "Add training images, or pass class_balance='sampling'."
     else:
-        remedy = "Train for more epochs, and look whether the labels tell these classes apart."
+        remedy = "Train for more epochs, and check whether the labels separate these classes."
     return Finding(
         "never_predicted",
         "warning",
         f"Never predicted: {', '.join(parts)}{_more(len(missed))}. Most of "
-        f"{case.classes[missed[0]]!r} are taken for {instead!r}. {remedy}",
+        f"{case.classes[missed[0]]!r} are predicted as {instead!r}. {remedy}",
     )
 
 
@@ -158,14 +159,14 @@ def leaked(case: Evidence, leaks: Sequence[Leak]) -> Finding | None:
         return None
     exact = len({leak.val for leak in leaks if leak.kind == "exact"})
     near = len({leak.val for leak in leaks}) - exact
-    parts = [f"{exact} by equal files"] * (exact > 0) + [f"{near} nearly the same"] * (near > 0)
+    parts = [f"{exact} equal files"] * (exact > 0) + [f"{near} nearly the same"] * (near > 0)
     return Finding(
         "leak",
         "error" if exact >= 0.1 * total else "warning",
-        f"{exact + near} of {total} validation images are training images too ({', '.join(parts)}; "
-        f"as {leaks[0].val} and {leaks[0].train}): that they are predicted right says nothing of "
-        f"new images. Delete one of each pair, or move both to one side of the split, and train "
-        f"again.",
+        f"{exact + near} of {total} validation images are also training images "
+        f"({', '.join(parts)}; such as {leaks[0].val} and {leaks[0].train}): their predictions do "
+        f"not show how well the network predicts new images. Delete one of each pair, or move both "
+        f"to one side of the split, and train again.",
     )
 
 
@@ -176,15 +177,15 @@ def few_images(case: Evidence) -> Finding | None:
     if len(few):
         named = ", ".join(f"{case.classes[i]!r} ({case.counts[i]})" for i in few[:NAMED])
         parts.append(
-            f"Fewer than {FEW_TRAINED} training images are of {named}{_more(len(few))}: expect "
-            f"little there, and add images."
+            f"There are fewer than {FEW_TRAINED} training images of {named}{_more(len(few))}: "
+            f"expect poor predictions there, and add images."
         )
     if 0 < total < FEW_WATCHED:
         low, high = binomtest(case.right, total).proportion_ci(0.95, "wilson")
         parts.append(
-            f"Only {counted(total, 'validation image')}. {case.right} of them are right, but of "
-            f"new images "
-            f"it may be anything from {low:.0%} to {high:.0%} (Wilson's interval of 95%)."
+            f"There are only {counted(total, 'validation image')}. {case.right} of them are "
+            f"correct, but the accuracy on new images may be anything from {low:.0%} to "
+            f"{high:.0%} (95% Wilson interval)."
         )
     return Finding("few_images", "warning", " ".join(parts)) if parts else None
 

@@ -32,10 +32,11 @@ class NamedRecipe:
 RECIPES = {
     "default": NamedRecipe(
         "Recommended: new layers first, then all layers",
-        "New layers first, so that a random one does not spoil what the backbone knows (Kumar et "
-        "al., arXiv 2202.10054), then everything with AdamW and a cosine. An average of the "
-        "weights is kept, which a single batch moves less (Izmailov et al., arXiv 1803.05407). Few "
-        "images are shown more often, and changed a little each time.",
+        "The new layers are trained first, because random layers would distort the features of the "
+        "backbone (Kumar et al., arXiv 2202.10054), then all layers with AdamW and a cosine "
+        "schedule. An average of the weights is kept, which varies less from batch to batch "
+        "(Izmailov et al., arXiv 1803.05407). Small datasets are trained for more epochs, with "
+        "slight augmentation.",
         {
             "head_epochs": 20,
             "ema": 0.98,
@@ -48,9 +49,9 @@ RECIPES = {
     ),
     "linear-probe": NamedRecipe(
         "Fast: only the new layers, on fixed features",
-        "A linear classifier on the features of a pretrained network, as they are (Kornblith et "
-        "al., arXiv 1805.08974): the images are shown once. Good where they "
-        "are like ImageNet's photographs.",
+        "A linear classifier on the unchanged features of a pretrained network (Kornblith et al., "
+        "arXiv 1805.08974), which are computed once. Good for images that are similar to "
+        "ImageNet's photographs.",
         {"freeze": "backbone", "epochs": 30, "horizontal_flip": False, "translation": 0},
     ),
     "matlab-cracks": NamedRecipe(
@@ -78,7 +79,7 @@ RECIPES = {
     ),
     "matlab-food": NamedRecipe(
         "Food: GoogLeNet, SGD with momentum, small batches",
-        "The food classification of MATLAB's examples on labelling and visualisation: GoogLeNet, "
+        "The food classification of MATLAB's examples on labeling and visualization: GoogLeNet, "
         "SGDM at 3e-4, batch 10, 4 epochs, the last layer ten times faster, flips, shifts of 30 "
         "pixels, a tenth of scale.",
         {
@@ -100,11 +101,12 @@ RECIPES = {
     ),
     "road-cracks-vgg16": NamedRecipe(
         "Road cracks: VGG-16, four layers frozen, two hidden layers",
-        "A question about a VGG-16 with its first four layers frozen and two hidden layers of 256, "
-        "by Adam, that learned nothing: its rate of 1e-6 hardly moves new layers in a few epochs, "
-        "and its loss did not fit its outputs. Changed here: the rate is 1e-5, and 1e-4 for the "
-        "new layers, and the loss is the cross-entropy of one logit for each class. The hidden "
-        "layers follow VGG's own two, which are pretrained.",
+        "From a question about a VGG-16 with its first four layers frozen and two hidden layers of "
+        "256, trained with Adam, that learned nothing: its learning rate of 1e-6 hardly changes "
+        "new layers in a few epochs, and its loss did not match its outputs. Changed here: the "
+        "learning rate is 1e-5, and 1e-4 for the new layers, and the loss is the cross-entropy of "
+        "one logit for each class. The hidden layers come after VGG's own two, which are "
+        "pretrained.",
         {
             "backbone": "vgg16",
             "weights": "auto",
@@ -125,7 +127,8 @@ RECIPES = {
         "The convolutional network of many CIFAR-10 tutorials: double convolutions of 32, 64 and "
         "128 with batch norm and max pooling, dropout 0.2, a dense layer of 1,024, shifts of a "
         "tenth and flips, Adam, 50 epochs. Changed here: no pooling after the third pair, whose "
-        "map of 8 x 8 is averaged and not flattened, so that heatmaps have 64 cells and not 16.",
+        "map of 8 x 8 is averaged instead of flattened, so that heatmaps have 64 cells instead of "
+        "16.",
         {
             "backbone": "small_cnn",
             "weights": "none",
@@ -144,8 +147,8 @@ RECIPES = {
     "sommelier": NamedRecipe(
         "Labels of bottles: ResNet-50, SGD, strong augmentation",
         "Recognition of wine labels: ResNet-50 (or a MobileNet: pass backbone), dropout 0.5, SGD "
-        "at 1e-3, batch 32, 30 epochs, brightness, pepper noise, cutout and deformation; text is "
-        "not mirrored. 60% for training, 40% for validation.",
+        "at 1e-3, batch 32, 30 epochs, brightness, salt-and-pepper noise, cutout and elastic "
+        "distortion; no flips, because labels contain text. 60% for training, 40% for validation.",
         {
             "backbone": "resnet50",
             "weights": "auto",

@@ -180,8 +180,8 @@ class Learner:
             return next(iter(read_features(self.model, self.backbone, [blank]))).nbytes
         except RuntimeError as error:
             raise ValueError(
-                f"{self.backbone.name} cannot see images of image_size={side!r} pixels ({error}). "
-                f"Pass a larger one: it was made for {self.backbone.image_size}"
+                f"{self.backbone.name} cannot process images of image_size={side!r} pixels "
+                f"({error}). Pass a larger one: it was designed for {self.backbone.image_size}"
             ) from None
 
     def learn(self, batch: Batch, reader: nn.Module, sums: Sums, factor: float, optimizer=None):

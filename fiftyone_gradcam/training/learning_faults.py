@@ -19,17 +19,17 @@ def dead_head(case: Evidence) -> Finding | None:
         return None
     if trained.head_change < UNMOVED:
         reason = (
-            f"It was so from the start (weights={recipe.weights!r}), and cannot learn itself out "
-            f"of it. Begin with other weights, or another seed."
+            f"It has been dead from the start (weights={recipe.weights!r}), and cannot recover. "
+            f"Start with other weights, or another seed."
         )
     else:
-        reason = f"A step was too large. {case.lower_rate}; another seed may do as well."
+        reason = f"A step was too large. {case.lower_rate}; another seed may also help."
     return Finding(
         "dead_head",
         "warning" if case.is_usable else "error",
         f"The last layer of {recipe.backbone} is dead: it ends in a ReLU, and for "
-        f"{trained.dead:.0%} of the validation images it gives exactly 0 for every class, from "
-        f"which nothing is learned. {reason}",
+        f"{trained.dead:.0%} of the validation images it outputs exactly 0 for every class, so "
+        f"that nothing is learned. {reason}",
     )
 
 
@@ -71,7 +71,7 @@ def not_learning(case: Evidence) -> Finding | None:
     if case.has_random_frozen_part:
         reason = (
             f"The frozen part (freeze={recipe.freeze!r}) has random weights (weights='none'), and "
-            f"cannot tell the classes apart. Pass freeze='none', or pretrained weights."
+            f"cannot distinguish the classes. Pass freeze='none', or pretrained weights."
         )
     elif trained.head_change < UNMOVED:
         reason = (
@@ -86,20 +86,20 @@ def not_learning(case: Evidence) -> Finding | None:
         )
     elif recipe.freeze == "backbone":
         reason = (
-            "Only the new layers learn, and what the frozen part sees does not tell these classes "
-            "apart. Pass freeze='none', or a smaller number of stages."
+            "Only the new layers are trained, and the features of the frozen part do not "
+            "distinguish these classes. Pass freeze='none', or a smaller number of stages."
         )
     else:
         reason = (
-            f"The learning rate is not plainly at fault. Train for more epochs, check the labels, "
-            f"and see whether {recipe.image_size} pixels (image_size) show what tells the classes "
-            f"apart. sanity_check() says whether this setup can learn at all."
+            f"The learning rate does not seem to be the cause. Train for more epochs, check the "
+            f"labels, and check whether the classes can be distinguished at {recipe.image_size} "
+            f"pixels (image_size). sanity_check() shows whether this setup can learn at all."
         )
     return Finding(
         "not_learning",
         "error",
         f"The network is not learning: its training loss ended at {loss_words(losses[-1])}, and "
-        f"guessing by the sizes of the classes gives {loss_words(case.yardstick[0])}. {reason}",
+        f"guessing by class frequencies gives {loss_words(case.yardstick[0])}. {reason}",
     )
 
 
@@ -111,7 +111,7 @@ def frozen_at_random(case: Evidence) -> Finding | None:
         "frozen_at_random",
         "warning",
         f"The frozen part (freeze={case.recipe.freeze!r}) has random weights (weights='none'), and "
-        f"never learns. Pass freeze='none', or pretrained weights.",
+        f"is never trained. Pass freeze='none', or pretrained weights.",
     )
 
 
@@ -140,13 +140,13 @@ def overfitting(case: Evidence) -> Finding | None:
     if not recipe.from_scratch and recipe.freeze == "none":
         remedies.append("freeze the first stages (freeze=2)")
     if not recipe.early_stopping:
-        remedies.append("end sooner (early_stopping=3)")
+        remedies.append("stop earlier (early_stopping=3)")
     return Finding(
         "overfitting",
         "warning",
         f"The network overfits: the validation loss was {loss_words(low)} in epoch "
         f"{best.epoch} and {loss_words(last.val_loss)} at the end, while that of the training "
-        f"images fell to {loss_words(last.train_loss)}. Right are {last.train_accuracy:.0%} of the "
-        f"training images and {last.val_accuracy:.0%} of the validation images. The weights of "
+        f"images fell to {loss_words(last.train_loss)}. {last.train_accuracy:.0%} of the training "
+        f"images and {last.val_accuracy:.0%} of the validation images are correct. The weights of "
         f"epoch {case.trained.best_epoch} were kept. {', or '.join(remedies)}.",
     )

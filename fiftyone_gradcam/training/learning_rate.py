@@ -228,7 +228,7 @@ def suggest(
             float(rates[first] / SAFETY),
             f"the loss hardly falls; a tenth of {rates[first]:.1e}, from which it rises",
         )
-    return None, "the loss neither falls nor rises; raise `highest`, or see whether anything learns"
+    return None, "the loss neither falls nor rises; raise `highest`, or run a sanity check"
 
 
 def _noise(losses: Sequence[float], steps: int) -> float:

@@ -103,11 +103,10 @@ def overfit(
             reason = f"{_contradiction(data, twins)} {reason}".strip()
     right = round(found.accuracy * len(labels))
     verdict = (
-        f"{right} of {len(labels)} images are known by heart after "
-        f"{counted(len(losses), 'step')}; the loss "
-        f"went from {loss_words(losses[0])} to {loss_words(found.loss)}."
+        f"{right} of {len(labels)} images are memorized after {counted(len(losses), 'step')}; the "
+        f"loss went from {loss_words(losses[0])} to {loss_words(found.loss)}."
     )
-    said = "This setup can learn" if passed else "This setup does not learn as it stands"
+    said = "This setup can learn" if passed else "This setup does not learn"
     message = f"{said}: {verdict}{' ' * (not passed)}{reason}"
     return SanityCheck(passed, found.accuracy, found.loss, losses, cause, message)
 
@@ -162,7 +161,7 @@ def _contradiction(data: Labelled, twins: list[list[int]]) -> str:
     paths = [data.images.paths[i] for i in twins[0][:2]]
     return (
         f"{sum(map(len, twins))} of the images are equal to one of another class (such as "
-        f"{paths[0]} and {paths[1]}), which nothing can learn. Correct their labels."
+        f"{paths[0]} and {paths[1]}), which no network can learn. Correct their labels."
     )
 
 
@@ -178,8 +177,8 @@ def _why(
         cause = "dead_head"
         reason = (
             f"The last layer of {recipe.backbone} is dead: it ends in a ReLU, and for "
-            f"{found.dead:.0%} of the images it gives exactly 0 for every class. "
-            f"{lower if moved > UNMOVED else 'Begin with other weights, or another seed.'}"
+            f"{found.dead:.0%} of the images it outputs exactly 0 for every class. "
+            f"{lower if moved > UNMOVED else 'Start with other weights, or another seed.'}"
         )
     elif not math.isfinite(losses[-1]):
         cause = "rate_too_high"
@@ -201,17 +200,15 @@ def _why(
         cause = "rate_too_high"
         reason = (
             f"The new layers moved by {moved:.3g} times their size, and the loss did not fall: "
-            f"the learning "
-            f"rate is too high. {lower}"
+            f"the learning rate is too high. {lower}"
         )
     elif freeze not in ("none", 0):
         cause = "frozen"
-        reason = f"With freeze={freeze!r} too little is left to learn. Pass freeze='none'."
+        reason = f"With freeze={freeze!r} too few layers are trained. Pass freeze='none'."
     else:
         cause = "unknown"
         reason = (
-            f"Look at the images at {recipe.image_size} pixels (image_size): do they show what "
-            f"tells their classes apart? Then try more than {steps} steps, and another "
-            f"learning_rate."
+            f"Check whether the classes can be distinguished at {recipe.image_size} pixels "
+            f"(image_size). Then try more than {steps} steps, and another learning_rate."
         )
     return cause, reason

@@ -259,7 +259,7 @@ _RULES: dict[str, Rule] = {
     "mixed_precision": _one_of((None, False, True)),
     "freeze": (
         lambda x: x in ("none", "backbone") if isinstance(x, str) else _is_whole(x, 0),
-        "'none', 'backbone' or how many stages",
+        "'none', 'backbone' or a number of stages",
     ),
     "hidden": (
         lambda x: isinstance(x, tuple) and all(_is_whole(width) for width in x),

@@ -44,7 +44,7 @@ class Comparison:
     def __str__(self) -> str:
         others = (f"{way} {one.accuracy:.3f}" for way, one in self.found.items())
         return (
-            f"resize={self.resize!r} is chosen, by the leave-one-out accuracy of a linear "
+            f"resize={self.resize!r} is chosen by the leave-one-out accuracy of a linear "
             f"classifier on features of {self.images} images: {', '.join(others)}"
         )
 
@@ -143,7 +143,7 @@ def features_by_way(
                 all_square = all_square and all("letterbox" not in one for one in squares)
                 for way in RESIZES if squares else ():
                     rows[way].append(_pooled(network, squares, way, rows))
-                report(start + BATCH, len(paths), "Comparing ways to make images square")
+                report(start + BATCH, len(paths), "Comparing resize methods")
         finally:
             pool.shutdown(cancel_futures=True)
     found = {way: np.concatenate(parts) for way, parts in rows.items() if parts}
@@ -246,7 +246,7 @@ def settle_resize(
             if len(_known) > MOST_KNOWN:
                 del _known[next(iter(_known))]
     if found is None:
-        print(f"resize={otherwise!r}: there are too few labeled images to compare ways")
+        print(f"resize={otherwise!r}: there are too few labeled images to compare resize methods")
         return replace(recipe, resize=otherwise)
     print(found)
     return replace(recipe, resize=found.resize)

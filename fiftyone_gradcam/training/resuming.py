@@ -43,13 +43,13 @@ def resumed_recipe(
     for name, value in given.to_dict().items():
         if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
             raise ValueError(
-                f"This training began with {name}={state['recipe'][name]!r}, and cannot resume "
+                f"This training started with {name}={state['recipe'][name]!r}, and cannot resume "
                 f"with {value!r}. Leave it out, or start over with overwrite=True"
             )
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
             f"This training has completed its {counted(state['epoch'], 'epoch')}. Pass epochs= "
-            f"with more to resume"
+            f"with a larger number to resume"
         )
     return given
 
@@ -58,7 +58,7 @@ def check_same_data(state: dict, classes: list[str], digest: str) -> None:
     """Raise an error if the classes differ; print a message if images or labels have changed."""
     if classes != state["classes"]:
         raise ValueError(
-            f"This training began with the classes {some(state['classes'])}; now there are "
+            f"This training started with the classes {some(state['classes'])}; now there are "
             f"{some(classes)}. Start over with overwrite=True"
         )
     if digest != state["digest"]:

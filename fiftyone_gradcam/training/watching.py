@@ -82,7 +82,8 @@ class Watch:
         )
         self.frames = images.load(np.arange(len(ids))).frames
         if images.failures:
-            raise ValueError(f"Cannot be watched: {next(iter(images.failures.values()))}")
+            failure = next(iter(images.failures.values()))
+            raise ValueError(f"An image of watch cannot be decoded: {failure}")
         self.images = images
         self.targets = torch.tensor([classes.index(label) for label in self.labels])
         self.epochs: list[int] = []

@@ -175,7 +175,7 @@ def predict(
         if len(left) < count:
             print(f"{count - len(left)} of {count} images already have values of {run.key!r}")
         ids, paths, labels = [ids[i] for i in left], [paths[i] for i in left], labels[left]
-    images = images_for(run, paths, dataset)
+    images = images_for(run, paths, dataset, is_rest=writer.has_predictions)
     network = run.network(device, options.layer)
     # Features of another layer are not useful to other functions.
     sinks = feature_sinks(dataset, ids, paths, network, run) if options.layer is None else []

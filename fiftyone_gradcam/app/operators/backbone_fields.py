@@ -190,6 +190,6 @@ def chosen_backbone(ctx) -> dict[str, str]:
 
 
 def chosen_embeddings(ctx) -> str | None:
-    """The field of embeddings that was chosen, if one was."""
+    """Return the chosen field of embeddings; None if no field was chosen."""
     field = ctx.params.get("embeddings")
     return None if field in (None, "", AUTOMATIC) else field

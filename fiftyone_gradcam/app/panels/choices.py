@@ -20,7 +20,7 @@ SETS = {
     "on_bar_order": ("bar_order", "recall"),
 }
 
-# Clicks on a plot or a table: they mean what was in sight, whatever has been chosen since.
+# Clicks on a plot or table: they refer to what was shown, even if choices have changed since.
 OF_WHAT_IS_SHOWN = frozenset(
     {
         *("on_cell", "on_pair", "on_class", "on_compared"),
@@ -38,11 +38,12 @@ def says_nothing_new(ctx) -> bool:
 
 
 def stand_at(ctx, path: str, value: str) -> None:
-    """Let a list that has not been drawn yet stand at a value: or it would send it as a choice,
-    twice, as soon as it is drawn.
+    """Set the value of a list before it is first drawn.
+
+    Otherwise it would send this value as a choice, twice, when it is drawn.
 
     Args:
-        ctx: of an event that draws the panel
+        ctx: the context of an event that draws the panel
         path: of the list in the panel's state: the name of its row and its own
         value: that it is drawn with
     """
@@ -51,11 +52,11 @@ def stand_at(ctx, path: str, value: str) -> None:
 
 
 def row_of(panel: types.Object, name: str, width: int | None = None) -> types.Object:
-    """Add a row whose parts go to the next line where a narrow panel has no room for them.
+    """Add a row whose elements wrap to the next line in a narrow panel.
 
     Args:
-        panel: to add it to
-        name: of the row
+        panel: the panel to add it to
+        name: the name of the row
         width: of each part, in pixels: lists share what is left; None takes what each needs
     """
     part = {"width": "auto !important", "minWidth": 0}

@@ -82,13 +82,13 @@ class PredictionChoices:
         return chosen
 
     def count_ahead(self, ctx) -> None:
-        """Count what the tabs will show, while nobody waits for it."""
+        """Count what the tabs will show, in advance."""
         chosen = self.read_choices(ctx)
         if chosen is not None:
             chosen.counts()
 
     def _stand(self, ctx, name: str, value: str) -> None:
-        """Choose for the user: what was chosen is gone, which its list would go on showing."""
+        """Set a choice, and its list, because the old choice is no longer available."""
         if ctx.panel.state.get(name) is not None:
             ctx.panel.set_state(f"choices.{name}", value)
         ctx.panel.set_state(name, value)

@@ -14,6 +14,7 @@ from ..operators.labels import in_labels
 from ..operators.verb import SHOW_IMPORT
 from ..showing import color_heatmaps, lacking_colors, show, turn_panel
 from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
+from .data import forget_plots, take_plots_out
 from .evaluate import EvaluateTab
 from .heatmaps import HeatmapsRow
 from .jobs import JobsTab
@@ -32,7 +33,7 @@ OF_A_DATASET = (
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
-ROWS = ("choices", "finding", "bar_choices")  # of lists and inputs, with what these stand at
+ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 # Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
 PAINT_SECONDS = 1.5
 LOAD_SECONDS = 8.0
@@ -44,13 +45,13 @@ TABS = {
     "scores": "Scores",
 }
 TICK_MILLISECONDS = 1000
-TURNS = 3  # ticks at which a panel that opens is sent what to show, until it listens
-IDLE_MILLISECONDS = 5000  # a job may be started elsewhere
+TURNS = 3  # number of ticks at which data is sent to an opening panel, until it accepts it
+IDLE_MILLISECONDS = 5000  # between ticks without jobs, because one may be started elsewhere
 EVENTS = Turns()
-REPORTED = Once()  # ends of jobs, by page: two looks that overlap see the same one
-# A word that is long, such as a path, would make all beside and below it as wide as it is.
+REPORTED = Once()  # ended jobs by page, because overlapping ticks find the same ones
+# A long word, such as a path, would widen everything next to and below it.
 LONG_WORDS_WRAP = {"grid": {"sx": {"& p, & li, & .MuiAlert-message": {"overflowWrap": "anywhere"}}}}
-# All five are in sight in a panel of 400 pixels, as it is in a window of 1,100.
+# All five tabs fit into a panel of 400 pixels, its width in a window of 1,100 pixels.
 NARROW_TABS = {"tab": {"sx": {"minHeight": 48, "minWidth": 0, "px": 1.25}}}
 VARIANTS = {"completed": "success", "cancelled": "info", "failed": "error", "lost": "error"}
 
@@ -76,17 +77,17 @@ class ClassifierPanel(
         )
 
     def execute(self, ctx) -> object:
-        """Answer an event, after those that came before it.
+        """Handle an event, after all earlier ones.
 
-        A panel whose state does not change is not drawn: in a browser that takes long.
+        The panel is redrawn only if its state changes, because this takes long in the browser.
         """
         method, panel_id = ctx.params.get("__method__"), ctx.panel_id
         if panel_id is None or method is None:
             return super().execute(ctx)
         is_tick = method == "on_tick"
-        line = (panel_id, "ticks") if is_tick else panel_id  # a look may take long: nobody waits
+        line = (panel_id, "ticks") if is_tick else panel_id  # separate: a tick may take long
         if is_tick and EVENTS.is_taken(line):
-            return None  # there will be another one
+            return None  # there will be another tick
         with EVENTS.turn(line):
             if method not in OF_WHAT_IS_SHOWN:
                 catch_up(ctx)
@@ -105,22 +106,24 @@ class ClassifierPanel(
         """Draw the panel, if its state has changed.
 
         Args:
-            ctx: of an event that was handled
-            is_late: whether others may have been answered meanwhile
+            ctx: the context of an event that was handled
+            is_late: whether other events may have been handled in the meantime
         """
         if not sets_state(ctx):
             return
+        take_plots_out(ctx)
         merge_patches(ctx)
         if is_late:
             catch_up(ctx, own=True)
         ctx.ops.show_panel_output(self.render(ctx))
-        merge_patches(ctx)  # of what was set while it was drawn
+        merge_patches(ctx)  # values that were set while drawing
         keep_answer(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
         ctx.panel.state.loaded = ctx.panel.state.loaded_page = time.time()
+        forget_plots(ctx)
         self.read(ctx)
 
     def on_change_dataset(self, ctx) -> None:
@@ -177,7 +180,7 @@ class ClassifierPanel(
             self.read_stale(ctx)
             self.count_ahead(ctx)
         elif not ctx.panel.state.is_busy and mark_of(ctx.dataset) != ctx.panel.state.mark:
-            ctx.dataset.reload()  # somebody else has changed something
+            ctx.dataset.reload()  # another process has changed something
             self.read_steps(ctx)
 
     def _color(self, ctx) -> bool:

@@ -26,7 +26,7 @@ class ComparisonPart:
         state.comparison_words, state.is_compared = "", False
         if state.other not in state.prediction_fields or state.other == chosen.name:
             if state.other not in (None, NONE):
-                state.set("choices.other", NONE)  # or the list would go on showing it
+                state.set("choices.other", NONE)  # otherwise the list would still show it
             state.other = NONE
             return {}
         key = ("two", *chosen.key, state.other)

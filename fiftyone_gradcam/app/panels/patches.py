@@ -1,9 +1,9 @@
-"""What an event changes in the panel: sent to the browser at once, and known to later events.
+"""Send the values that an event changes in the panel together, and apply them to later events.
 
-FiftyOne sends each value that is set on its own, and the browser draws the panel after each: with
-two dozen values and a table that takes seconds. And it sends the panel's state, as it has it, with
-each event, without waiting for the answers to earlier ones: of two quick choices the second would
-be answered as if the first had not been made.
+FiftyOne sends each value separately, and the browser redraws the panel after each. With two dozen
+values and a table, this takes seconds. Besides, the browser sends its version of the panel's state
+with each event, without waiting for the answers to earlier events. Without `catch_up`, the second
+of two quick choices would be handled as if the first had not been made.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from threading import Lock
 
 import pydash
 
-# Messages that set values, and the parameter that holds these.
+# Messages that set values, and the parameter with the values.
 STATE = "patch_panel_state"
 MERGED = {STATE: "state", "patch_panel_data": "data"}
-ANSWER = "answer"  # in the state: the number of the last answer that the browser has
-MOST_ANSWERS = 20  # of a panel that are kept
+ANSWER = "answer"  # key in the state: the number of the last answer that the browser has received
+MOST_ANSWERS = 20  # number of answers that are kept for each panel
 MOST_PANELS = 100
 
 _LOCK = Lock()
 _ANSWERS: OrderedDict[tuple, deque[tuple[int, dict]]] = OrderedDict()
-# Those of a server that is started again have larger numbers than those before.
+# Starts with the time, so that numbers are larger after a restart of the server.
 _NUMBERS = itertools.count(time.time_ns() // 1_000_000)
 
 
 def catch_up(ctx, own: bool = False) -> None:
-    """Lay over the state, which came with an event, what answers have set that the browser had not
-    received by then.
+    """Update the state of an event with the answers that the browser had not received before it.
 
     Args:
-        ctx: of the event
-        own: whether what the event itself has set stays above that
+        ctx: the context of the event
+        own: whether values that the event itself has set take precedence
     """
     state = ctx.panel_state
     has = state.get(ANSWER) or 0
@@ -45,16 +44,16 @@ def catch_up(ctx, own: bool = False) -> None:
         later += [x.params["state"] for x in _messages(ctx) if _name(x) == STATE]
     for values in later:
         for name, value in deepcopy(values).items():
-            # What a list stands at is the browser's own, once it has it.
+            # The browser sets the selection of a list, once it has one.
             if "." not in name or pydash.get(state, name) is None:
                 pydash.set_(state, name, value)
 
 
 def keep_answer(ctx) -> None:
-    """Number the answer to an event, and keep what it sets in the state for `catch_up`.
+    """Number the answer to an event, and store its values of the state for `catch_up`.
 
     Args:
-        ctx: of an event whose messages are merged
+        ctx: the context of an event whose messages are merged
     """
     values = next((x.params["state"] for x in _messages(ctx) if _name(x) == STATE), None)
     if values is None:
@@ -68,12 +67,12 @@ def keep_answer(ctx) -> None:
 
 
 def _page(ctx) -> tuple:
-    """The panel in one page of a browser: pages may share the panel's id."""
+    """Return an id of the panel in one page of a browser; pages may share the panel's id."""
     return ctx.panel_id, ctx.panel_state.get("loaded_page")
 
 
 def sets_state(ctx) -> bool:
-    """Whether the answer to an event sets values of the state, so that the panel is to be drawn."""
+    """Return whether the answer to an event sets values of the state, so that the panel changes."""
     return any(_name(message) == STATE for message in _messages(ctx))
 
 

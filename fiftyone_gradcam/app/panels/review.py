@@ -85,9 +85,9 @@ class ReviewTab:
             classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
 
     def on_decide(self, ctx) -> None:
-        """Store a decision that was made by a button, and turn to the next label.
+        """Store a decision that was made with a button, and show the next label.
 
-        A second click on a button, before the next card was there, decides nothing more.
+        A second click on the button, before the next card is shown, is ignored.
         """
         params, state = ctx.params, ctx.panel.state
         decided = [params[x] for x in ("id", "shown", "decision")] + [params.get("label")]
@@ -107,7 +107,7 @@ class ReviewTab:
         self.read(ctx)
 
     def on_undo_review(self, ctx) -> None:
-        """Take the last decision back."""
+        """Undo the last decision."""
         ctx.panel.state.decided = None
         try:
             undo_review(ctx.dataset)

@@ -38,6 +38,8 @@ def draw_table(
     numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # other columns are short and do not wrap
     # One style for the whole table, because separate styles for all cells would be slow.
     style = {"minWidth": 0, "& td": _CELL, "& th": _HEAD, numbers: {"whiteSpace": "nowrap"}}
+    if names:  # else a name of 12 letters takes three lines beside columns that do not wrap
+        style[f"& td:nth-of-type(-n+{len(names)})"] = {"minWidth": 60}
     if on_row is not None:
         style |= {"& tbody tr": _ROW}
     parts = {"table": {"sx": style}}

@@ -1,4 +1,4 @@
-"""Events of one panel are answered one after the other, in the order in which they come."""
+"""Handle the events of a panel one after the other, in the order in which they arrive."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """A line for each panel; a lock would let any of those that wait go first."""
+    """A queue of events for each panel; a lock would not keep their order."""
 
     def __init__(self):
         self._lines: dict[Hashable, deque[threading.Event]] = {}
         self._lock = threading.Lock()
 
     def is_taken(self, whose: Hashable) -> bool:
-        """Whether an event of a panel is being answered."""
+        """Return whether an event of a panel is being handled."""
         with self._lock:
             return whose in self._lines
 
     @contextmanager
     def turn(self, whose: Hashable) -> Iterator[None]:
-        """Wait until all that came before have been answered.
+        """Wait until all earlier events have been handled, and handle one in the body.
 
         Args:
-            whose: the panel's id
+            whose: the id of the panel
         """
         own = threading.Event()
         with self._lock:
