@@ -31,7 +31,7 @@ def test_a_plan_on_the_command_line(tmp_path, capsys):
     TREES["splits are never classes"].make(refused)
     assert main(["plan", str(refused), "--label-from", "folder", "--split-from", "nothing"]) == 1
     error = capsys.readouterr().err
-    assert "Say where the split stands by --split-from ('outer folder'" in error
+    assert "Choose where the split is given by --split-from ('outer folder'" in error
     assert "--label-from" in error
     (refused / ("a" * 40)).write_bytes(b"x")
     assert main(["plan", str(refused), "--pattern", "(?P<label>([a-z]+)+)!$"]) == 1
