@@ -103,6 +103,15 @@ def test_each_step_says_a_fact():
         ("Retrain", True, "'b' has learned from all corrections"),
         ("Export", True, "done"),
     ]
+    canceled = said(PREDICTED | REVIEWED | {"corrected_since": 0, "canceled": "3 of 17 epochs"})
+    assert [canceled[place] for place in (2, 5)] == [
+        (
+            "Train",
+            False,
+            "2 runs, the newest is 'b', canceled after 3 of 17 epochs; the training can be resumed",
+        ),
+        ("Retrain", False, "the training of 'b' with all corrections was canceled"),
+    ]
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),

@@ -17,7 +17,7 @@ from .label_totals import label_issues_info
 from .review_queue import is_open
 from .review_state import REVIEW, Columns, columns_of, default_label_field
 from .reviews import LEFT_OUT
-from .runs import list_runs, trained_at
+from .runs import canceled_words, list_runs, trained_at
 
 PARTS = ("train", "val", "test")
 
@@ -41,6 +41,8 @@ class Overview:
         corrected_since: the number of labels changed, excluded or marked as unclear since the
             newest training
         reviewed_at: when a label was last reviewed
+        canceled: the epochs of the newest run, such as "3 of 17 epochs", if its training was
+            canceled and can be resumed
         has_features: whether label issues can be found without training or downloading: there are
             stored features, or pretrained weights in PyTorch's cache
     """
@@ -58,6 +60,7 @@ class Overview:
     corrected: int = 0
     corrected_since: int = 0
     reviewed_at: str | None = None
+    canceled: str | None = None
     has_features: bool = False
 
     @property
@@ -99,6 +102,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         parts=counted["parts"],
         runs=runs,
         predicted=predicted,
+        canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
         **_reviewed(dataset, label_field, newest, state),
     )

@@ -161,7 +161,9 @@ class JobsTab:
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
         if card["state"] in ENDED:
-            buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
+            buttons.btn(
+                "forget", label="Remove from this list", on_click=self.on_forget, params=given
+            )
 
     def on_cancel(self, ctx) -> None:
         """Cancel a job."""
