@@ -194,8 +194,13 @@ def _review(found: Overview) -> Step:
     if not found.judged:
         fact = f"{found.reviewed} reviewed, {found.corrected} corrected" if found.reviewed else ""
         return Step("Review", False, fact)
-    left = f"{_count(found.open, 'suspicious label')} to look at" if found.open else "none is left"
+    if found.open:
+        left = f"{_count(found.open, 'suspicious label')} to look at"
+    else:
+        left = "no suspicious label is left"
     fact = f"{left}, {found.corrected} corrected"
+    if found.others and not found.open:
+        fact += f"; {_count(found.others, 'other')} not reviewed"
     return Step("Review", not found.open, fact)
 
 
