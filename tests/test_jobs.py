@@ -41,7 +41,7 @@ def until(condition, seconds: float = 60.0):
 
 
 def is_learning(job: fg.Job) -> bool:
-    return job.refresh().message.startswith("epoch")
+    return job.refresh().message.startswith("Epoch")
 
 
 def test_a_call_survives_being_written_down(dataset):
