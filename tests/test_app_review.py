@@ -18,6 +18,7 @@ from fiftyone_gradcam.dataset.storing import Declared, declare
 CLASSES = ["<img src=x onerror=alert(1)>", "a **bold** $class.name", "square"]
 COLORS = [(200, 60, 60), (60, 160, 60), (70, 80, 200)]
 PLANTED = 12
+SHOWS = """() => document.querySelector('[data-cy=gradcam-name]')?.innerText.includes({!r})"""
 
 
 def drawn(kind: int, number: int) -> Image.Image:
@@ -258,6 +259,27 @@ def test_two_tabs_do_not_overwrite_each_other(app, dataset):
     assert part(app, "label").inner_text() == CLASSES[2]  # as it is now
     assert dataset[sample_id].ground_truth.label == CLASSES[2]
     assert len(fg.list_reviews(dataset)) == 1
+
+
+def test_labels_that_were_skipped_are_shown_again(app, dataset):
+    open_review(app, dataset)
+    part(app, "image").wait_for()
+    first = dataset.sort_by("label_quality").first().filepath
+    wait_until(app, SHOWS.format(f"{Path(first).name} · 1 of 36 left to review"))
+    press_until_next(app, "a")
+    wait_until(app, SHOWS.format("1 of 35 left to review"))
+    second = part(app, "name").inner_text()
+    for number in range(2, 36):  # past the cards of the first page
+        press_until_next(app, "ArrowRight")
+        wait_until(app, SHOWS.format(f"{number} of 35 left to review"))
+    app.page.keyboard.press("ArrowRight")
+    app.wait_for_text("35 skipped labels are left. This is the first")
+    assert part(app, "name").inner_text() == second
+    assert part(app, "empty").count() == 0
+    app.screenshot("review skipped")
+    app.page.keyboard.press("ArrowLeft")  # to the card that was decided
+    part(app, "decision").wait_for()
+    assert part(app, "name").inner_text() == Path(first).name
 
 
 def test_buttons_do_the_same_without_the_card(app, dataset):

@@ -9,8 +9,10 @@ from conftest import QUICK
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.panels.runs import describe_run
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import heatmap_folder
+from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.spool import spools
 
 
@@ -42,10 +44,14 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
     run = fg.load_run(trained, "part")
     assert [row["epoch"] for row in run.history] == [1]
     assert run.val_accuracy == whole.history[0]["val_accuracy"]
+    assert overview(trained).canceled == "1 of 3 epochs"
+    assert "1 of 3 epochs; canceled; kept: epoch 1." in describe_run(trained, "part")[0]
     fg.predict(trained.limit(5), "part", prediction_field="of_part", heatmaps=(), progress=False)
     assert trained.count("of_part") == 5
     resumed = fg.fine_tune(trained, "part", resume=True, progress=False)
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+    assert overview(trained).canceled is None
+    assert "3 epochs; kept: epoch" in describe_run(trained, "part")[0]
     assert resumed.val_accuracy == whole.val_accuracy
     state, other = resumed.load_model().state_dict(), whole.load_model().state_dict()
     assert all(np.array_equal(state[name], other[name]) for name in other)

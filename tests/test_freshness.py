@@ -11,6 +11,7 @@ from fiftyone_gradcam.dataset.freshness import (
     refresh_label_scores,
     stale_values,
 )
+from fiftyone_gradcam.dataset.since_judged import estimated_before
 
 A, B, C = "digit 0", "digit 1", "digit 2"
 
@@ -118,7 +119,10 @@ def test_reviews_make_label_issues_stale_once_none_is_left(dataset):
     assert found[("heatmaps", "gradcam_label")] == "1 label has changed since"
     fg.review(dataset.select(ids[23]), "exclude")
     why = "1 label was corrected and 1 sample was left out since, and no suspicious label is left"
+    why += ": a new check may find more"
     assert said(dataset)[("label issues", "label_quality")] == why
+    words = "1 label was corrected and 1 sample was left out"
+    assert estimated_before(dataset) == ("ground_truth", words)
     # What reviews do is told from what is changed beside them.
     relabel(dataset, [12], A)
     found = said(dataset)
@@ -126,6 +130,7 @@ def test_reviews_make_label_issues_stale_once_none_is_left(dataset):
     relabel(dataset, [12], B)
     fg.undo_review(dataset, 2)
     assert said(dataset) == {}
+    assert estimated_before(dataset) is None
     dataset.delete_samples(ids[5])
     why = "labels or samples have changed since"
     assert said(dataset)[("label issues", "label_quality")] == why

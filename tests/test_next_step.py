@@ -11,13 +11,20 @@ from fiftyone_gradcam.app.operators.verb import Verb
 from fiftyone_gradcam.app.panels.actions import BY_STEP, LABELS
 from fiftyone_gradcam.app.panels.next_step import FORM, REVIEW, START, next_steps, steps
 from fiftyone_gradcam.dataset.overview import Overview, overview
+from fiftyone_gradcam.dataset.review_queue import Filters, queue
 
 IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
 SPLIT = IMPORTED | {"parts": {"train": 238, "val": 80, "test": 80}}
 TRAINED = SPLIT | {"runs": {"a": "2026-01-01T10:00", "b": "2026-01-02T10:00"}}
 PREDICTED = TRAINED | {"predicted": {"old": ("a", True, 398), "new": ("b", True, 390)}}
 JUDGED = {"judged": True, "judged_at": "2026-01-03T10:00", "open": 17}
-REVIEWED = JUDGED | {"open": 0, "reviewed": 17, "corrected": 11, "corrected_since": 12}
+REVIEWED = JUDGED | {
+    "open": 0,
+    "others": 381,
+    "reviewed": 17,
+    "corrected": 11,
+    "corrected_since": 12,
+}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_each_step_says_a_fact():
         ("Split", True, "train 238, val 80, test 80"),
         ("Train", True, "2 runs, the newest is 'b'"),
         ("Predict", True, "390 of 398 by 'b'"),
-        ("Review", True, "none is left, 11 corrected"),
+        ("Review", True, "no suspicious label is left, 11 corrected; 381 others not reviewed"),
         ("Retrain", False, "12 corrections since the last run"),
         ("Export", False, ""),
     ]
@@ -102,6 +109,15 @@ def test_each_step_says_a_fact():
     assert learned[5:] == [
         ("Retrain", True, "'b' has learned from all corrections"),
         ("Export", True, "done"),
+    ]
+    canceled = said(PREDICTED | REVIEWED | {"corrected_since": 0, "canceled": "3 of 17 epochs"})
+    assert [canceled[place] for place in (2, 5)] == [
+        (
+            "Train",
+            False,
+            "2 runs, the newest is 'b', canceled after 3 of 17 epochs; the training can be resumed",
+        ),
+        ("Retrain", False, "the training of 'b' with all corrections was canceled"),
     ]
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
@@ -156,6 +172,9 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     assert found.predicted == {"prediction": ("first", True, train)}
     assert found.predicted_by("first") == train
     assert (found.judged, found.open, found.reviewed, found.corrected) == (True, 1, 3, 1)
+    assert found.others == 18 - 3 - 1
+    left = queue(dataset, None, Filters(), 2)  # the same labels are in the Review tab
+    assert len(left["cards"]) + left["rest"] == found.open + found.others
     assert found.corrected_since == 2  # one corrected, one excluded
     assert found.classes == {"digit 0": 5, "digit 1": 7, "digit 2": 6}
     make_run(dataset, "second", seed=1, files=False)

@@ -1,11 +1,14 @@
 """The panel without a browser: what it reads, and what its buttons do, on real contexts."""
 
+import json
+
 import fiftyone as fo
 import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from panel_contexts import PAIRS, context, end, make_dataset, requests, submitting
 
+from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
@@ -198,6 +201,26 @@ def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit)
     sample.save()
     panel.read_stale(context(dataset, state))
     assert state["old_jobs"] == [job.id]
+
+
+def test_an_estimate_says_that_labels_were_corrected_since(
+    panel, dataset, service, submit, monkeypatch
+):
+    job, state = submit("find_label_issues", label_field="own"), {"tab": "jobs"}
+    other = submit("find_label_issues", label_field="found")
+    for one in (other, job):
+        end(service, one, result={"summary": "About 2 of 8 labels are wrong"})
+    since = []
+    monkeypatch.setattr(path, "estimated_before", lambda _: since[0] if since else None)
+    panel.read(context(dataset, state))
+    panel.read_stale(context(dataset, state))
+    assert state["remarks"] == {}
+    since.append(("own", "2 labels were corrected"))
+    panel.read_stale(context(dataset, state))
+    words = "This was estimated before 2 labels were corrected."
+    assert state["remarks"] == {job.id: words}
+    drawn = panel.render(context(dataset, state)).type
+    assert words in json.dumps(drawn.to_json())
 
 
 def test_another_dataset_begins_with_nothing_chosen(panel, dataset):

@@ -9,13 +9,22 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
-from fiftyone_gradcam.app.panels.review import progress_words
 from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
-from fiftyone_gradcam.dataset.review_queue import Filters, cards, queue, queue_ids, sure_ids
+from fiftyone_gradcam.dataset.review_queue import (
+    Filters,
+    Left,
+    cards,
+    left_to_review,
+    queue,
+    queue_ids,
+    sure_ids,
+)
 from fiftyone_gradcam.dataset.review_state import columns_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 URI = "@gradcam/classifier/"
+MORE = "3 reviewed, 2 corrected; about 2 were expected to be wrong"
+NONE = "3 reviewed, 2 corrected; about 0 were expected to be wrong"
 #        label, quality, suggestion, kind of issue, sure
 ROWS = [
     ("a", 0.30, "b", "wrong label", False),
@@ -124,11 +133,40 @@ def test_progress_in_words(dataset):
     fg.review(dataset.limit(2), "accept")
     fg.review(dataset.skip(2).limit(1), "keep")
     progress = queue(dataset, None, Filters())["progress"]
-    assert progress_words(progress) == "3 of 3 suspicious reviewed, 2 corrected"
+    assert progress["words"] == "3 of 3 suspicious reviewed, 2 corrected"
     dataset.info["label_issues"] = {"estimate": 27}
     dataset.save()
     progress = queue(dataset, None, Filters())["progress"]
-    assert progress_words(progress) == "3 of about 27 reviewed, 2 corrected"
+    assert progress["words"] == "3 of about 27 reviewed, 2 corrected"
+    for estimate, words in ((3, "3 of about 3 reviewed, 2 corrected"), (2, MORE), (0, NONE)):
+        dataset.info["label_issues"] = {"estimate": estimate}
+        dataset.save()
+        assert queue(dataset, None, Filters())["progress"]["words"] == words
+
+
+def test_what_is_left_is_counted_and_cards_that_were_skipped_do_not_come_again(dataset):
+    columns = columns_of(dataset)
+    assert left_to_review(dataset, columns) == Left(suspicious=3, others=2)
+    assert queue(dataset, None, Filters())["progress"]["left"] == ""
+
+    def page(known) -> tuple[list[int], int]:
+        ids = [dataset.values("id")[place] for place in known]
+        found = queue(dataset, None, Filters(), 2, ids)
+        return places(dataset, [card["id"] for card in found["cards"]]), found["rest"]
+
+    assert page([]) == ([1, 2], 3)
+    assert page([1, 2]) == ([0, 3], 1)
+    assert page([1, 2, 0, 3]) == ([4], 0)
+    assert page([1, 2, 0, 3, 4]) == ([], 0)
+    fg.review(dataset.limit(3), "keep")
+    assert left_to_review(dataset, columns) == Left(suspicious=0, others=2)
+    left = "No suspicious label is left; 2 others are not reviewed"
+    assert queue(dataset, None, Filters())["progress"]["left"] == left
+    fg.review(dataset.limit(4), "keep")
+    assert Left(0, 1).words == "No suspicious label is left; 1 other is not reviewed"
+    fg.review(dataset, "keep")
+    assert left_to_review(dataset, columns) == Left()
+    assert queue(dataset, None, Filters())["progress"]["left"] == ""
 
 
 def test_selected_samples_are_reviewed_in_bulk(dataset):
@@ -168,7 +206,7 @@ def test_a_decision_of_the_card_is_about_its_field_and_says_where_it_was_made(da
         ("other", "x", "App, sample modal"),
         ("own", "a", "App, Review tab"),
     ]
-    assert "is 'a', and was 'b' when it was shown" in decide(decision="keep", shown="b")["error"]
+    assert "is 'a', but was 'b' when it was shown" in decide(decision="keep", shown="b")["error"]
 
 
 def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(dataset):

@@ -6,7 +6,7 @@
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { source, text, Button, Choice, Heat, isTyping, useReview, reloadGrid } = window.__gradcam__;
+  const { source, text, Button, Choice, Heat, isTyping, useReview, positionIn, reloadGrid } = window.__gradcam__;
 
   function Picture({ card, shown, size }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
@@ -76,26 +76,25 @@
     useEffect(() => { if (find === "" && box.current) box.current.focus(); }, [find]);
 
     const p = state.progress || {};
-    const about = p.estimate != null ? `about ${p.estimate}` : p.suspicious != null ? `${p.suspicious} suspicious` : "";
-    const words = state.progress ? `${p.reviewed}${about ? ` of ${about}` : ""} reviewed, ${p.corrected} corrected` : "";
     const choices = state.choices || { classes: [], kinds: [], pairs: [] };
     const set = (change) => review.setFilters({ ...review.filters, ...change });
     const pair = review.filters.label && review.filters.suggestion
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
-        h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, words),
-        h(Button, { label: "Refresh", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+        h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
+        h(Button, { label: "Refresh the labels in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+      p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
-      !card && state.choices && h("div", { "data-cy": "gradcam-empty", style: text(15, { padding: 16 }) },
-        "Nothing is left to review here. Z takes the last decision back; Refresh looks again."),
+      !card && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
+        state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: 12, flexWrap: "wrap", alignItems: "flex-start" } },
           h("div", { style: { flex: "0 0 auto" } }, h(Picture, { key: card.id, card, shown, size })),
           h("div", { style: { flex: "1 1 220px", minWidth: 200 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
-              card.path.split(/[\\/]/).pop(), !modalId && state.total ? ` · ${state.place + 1} of ${Math.max(state.total, state.cards.length)}` : ""),
+              card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state)}` : ""),
             h("div", { style: text(18) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
             card.suggestion && card.suggestion !== card.label && h("div", { style: text(18) }, "Suggested: ",
               h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),

@@ -2,6 +2,7 @@
 // order while the next card is already shown.
 (function () {
   "use strict";
+  const MOST_KNOWN = 10000; // ids of cards in one request
   const AHEAD = 5; // more cards are fetched when this number is left
   const { useEffect, useRef, useState, useCallback } = window.React;
   const { call, source } = window.__gradcam__;
@@ -15,6 +16,22 @@
       known.set(path, image);
       if (known.size > 200) known.delete(known.keys().next().value);
     }
+  }
+
+  // After the last card, go back to the first one that was skipped, if there is any.
+  function toSkipped(state) {
+    const { cards, place, rest, note } = state;
+    const skipped = cards.filter((x) => !x.done).length;
+    if (rest || place < cards.length || !skipped) return { cards, place, rest, note };
+    const words = skipped === 1 ? "1 skipped label is left" : `${skipped} skipped labels are left`;
+    return { cards, rest, place: cards.findIndex((x) => !x.done), note: `${words}. This is the first` };
+  }
+
+  // The position among the labels that are left, such as "2 of 198 left to review".
+  function positionIn({ cards, place, rest }) {
+    const isLeft = (x) => !x.done;
+    const left = cards.filter(isLeft).length + (rest || 0);
+    return `${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left to review`;
   }
 
   // The state that all cards share: the queue, decisions in order, and keys.
@@ -43,7 +60,7 @@
       if (found.error) return setLater(() => ({ error: found.error }));
       found.cards.forEach(fetchAhead);
       setLater(() => ({
-        cards: found.cards, place: 0, total: found.total, error: "", progress: found.progress,
+        cards: found.cards, place: 0, rest: found.rest, error: "", note: "", progress: found.progress,
         field: found.label_field,
         choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
       }));
@@ -54,26 +71,33 @@
       if (isFetching.current || modalId) return;
       isFetching.current = true;
       await line.current;
-      const found = await call("review_cards", filters);
+      const { cards } = now.current;
+      const known = [...cards.filter((x) => x.done), ...cards.filter((x) => !x.done)].map((x) => x.id);
+      const found = await call("review_cards", { ...filters, known: known.slice(-MOST_KNOWN) });
       isFetching.current = false;
-      if (found.error) return;
+      if (found.error) return setLater(() => ({ error: found.error }));
       found.cards.forEach(fetchAhead);
       setLater((old) => {
         const there = new Set(old.cards.map((x) => x.id));
+        const all = [...old.cards, ...found.cards.filter((x) => !there.has(x.id))];
         return {
-          cards: [...old.cards, ...found.cards.filter((x) => !there.has(x.id))],
-          total: found.total, choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
+          ...toSkipped({ ...old, cards: all, rest: found.rest }),
+          choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
         };
       });
     }, [modalId, JSON.stringify(filters)]);
 
+    useEffect(() => {
+      if (state.rest && state.cards.length - state.place <= AHEAD) more();
+    }, [more, state.place, state.cards.length, state.rest]);
+
     const move = (step) => {
       const { cards, place } = now.current;
       const next = Math.min(Math.max(place + step, 0), cards.length);
-      now.current = { ...now.current, place: next };
-      setLater(() => ({ place: next, note: "" }));
+      now.current = { ...now.current, ...toSkipped({ ...now.current, place: next, note: "" }) };
+      const { place: to, note } = now.current;
+      setLater(() => ({ place: to, note }));
       setShown("none");
-      if (cards.length - next <= AHEAD) more();
     };
 
     const decide = (decision, label, newClass) => {
@@ -84,7 +108,7 @@
         return setLater(() => ({ note: "There is no suggestion to accept: choose a class, or keep the label" }));
       }
       const after = decision === "accept" ? card.suggestion : label || card.label;
-      const changed = { ...card, decision, label: after };
+      const changed = { ...card, decision, label: after, done: true };
       const next = cards.map((x) => (x.id === card.id ? changed : x));
       now.current = { ...now.current, cards: next };
       setLater(() => ({ cards: next, error: "" }));
@@ -120,7 +144,10 @@
             ? [...old.cards.slice(0, old.place), card, ...old.cards.slice(old.place)]
             : old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
           const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
-          return { cards, place: place < 0 ? old.place : place, progress: found.progress, error: "", note };
+          // Bulk decisions also return labels to the queue whose cards are not here.
+          const other = found.cards.slice(1).filter((x) => old.cards.some((y) => y.id === x.id)).length;
+          const rest = (old.rest || 0) + found.count - 1 - other;
+          return { cards, rest, place: place < 0 ? old.place : place, progress: found.progress, error: "", note };
         });
       });
     };
@@ -148,5 +175,5 @@
     }
   }
 
-  Object.assign(window.__gradcam__, { useReview, reloadGrid });
+  Object.assign(window.__gradcam__, { useReview, positionIn, reloadGrid });
 })();

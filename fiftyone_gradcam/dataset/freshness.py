@@ -207,7 +207,7 @@ def _of_issues(dataset: fo.Dataset) -> Iterator[Stale]:
     if changes.elsewhere:
         yield Stale("label issues", names[0], "labels or samples have changed since", *again)
     elif changes.decided and not changes.open:
-        why = f"{changes.words} since, and no suspicious label is left"
+        why = f"{changes.words} since, and no suspicious label is left: a new check may find more"
         yield Stale("label issues", names[0], why, *again)
 
 

@@ -14,10 +14,10 @@ from .evaluation import prediction_fields
 from .fields import classification_fields, field_info, is_owned, path_in
 from .files import FEATURES, dataset_folder
 from .label_totals import label_issues_info
-from .review_queue import is_open
+from .review_queue import left_to_review
 from .review_state import REVIEW, Columns, columns_of, default_label_field
 from .reviews import LEFT_OUT
-from .runs import list_runs, trained_at
+from .runs import canceled_words, list_runs, trained_at
 
 PARTS = ("train", "val", "test")
 
@@ -36,11 +36,13 @@ class Overview:
             current version, and the number of samples with a prediction
         judged: whether labels were checked by `find_label_issues`
         judged_at: when they were checked; None if unknown
-        open: the number of suspicious labels that are not reviewed yet
+        open, others: the number of suspicious labels that are not reviewed yet, and of other labels
         reviewed, corrected: the number of labels that were reviewed, and that reviews changed
         corrected_since: the number of labels changed, excluded or marked as unclear since the
             newest training
         reviewed_at: when a label was last reviewed
+        canceled: the epochs of the newest run, such as "3 of 17 epochs", if its training was
+            canceled and can be resumed
         has_features: whether label issues can be found without training or downloading: there are
             stored features, or pretrained weights in PyTorch's cache
     """
@@ -54,10 +56,12 @@ class Overview:
     judged: bool = False
     judged_at: str | None = None
     open: int = 0
+    others: int = 0
     reviewed: int = 0
     corrected: int = 0
     corrected_since: int = 0
     reviewed_at: str | None = None
+    canceled: str | None = None
     has_features: bool = False
 
     @property
@@ -99,6 +103,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         parts=counted["parts"],
         runs=runs,
         predicted=predicted,
+        canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
         **_reviewed(dataset, label_field, newest, state),
     )
@@ -161,9 +166,9 @@ def _counted_reviews(dataset: fo.Dataset, columns: Columns, newest: str | None) 
     """Count the labels to review and those that were reviewed."""
     found: dict = {}
     samples, label_field = dataset._sample_collection, columns.label_field
-    if columns.suggestion:
-        wanted = {f"{columns.suggestion}.label": {"$ne": None}}
-        found["open"] = samples.count_documents({"$and": [is_open(columns), wanted]})
+    if columns.suggestion or columns.quality:
+        left = left_to_review(dataset, columns)
+        found |= {"open": left.suspicious, "others": left.others}
     if dataset.get_field(REVIEW) is None:
         return found
     differs = {"$ne": [f"${REVIEW}.old_label", f"${REVIEW}.new_label"]}

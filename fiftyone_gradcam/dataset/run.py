@@ -72,6 +72,18 @@ class Run:
         return self.trained
 
     @property
+    def epochs(self) -> tuple[int, int]:
+        """The number of epochs that ran, and the number that were planned."""
+        return sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
+
+    @property
+    def epoch_words(self) -> str:
+        """The number of epochs, such as "17 epochs", or "3 of 17 epochs" if some did not run."""
+        done, planned = self.epochs
+        words = f"{done}" if done == planned else f"{done} of {planned}"
+        return f"{words} {'epoch' if words == '1' else 'epochs'}"
+
+    @property
     def layer(self) -> str:
         """The default target layer of Grad-CAM."""
         from ..model.backbones import get_backbone
@@ -137,11 +149,9 @@ class Run:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
             return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
-        done, planned = sum(row["epoch"] > 0 for row in self.history), self.recipe["epochs"]
-        epochs = f"{done}" if done == planned else f"{done} of {planned}"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{epochs} {'epoch' if epochs == '1' else 'epochs'} (best "
+            f"{self.epoch_words} (best "
             f"{self.best_epoch or '0, the new layers alone'}){accuracy}"
         )
 

@@ -236,6 +236,22 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
 
 
+def canceled_words(dataset: fo.Dataset, key: str | None) -> str | None:
+    """Return the epochs of a run whose training was canceled and can be resumed.
+
+    Returns:
+        words such as "3 of 17 epochs"; None for other runs, and for damaged records
+    """
+    if key is None or not can_resume(dataset, key):
+        return None
+    try:
+        run = load_run(dataset, key)
+        done, planned = run.epochs
+    except Exception:  # a damaged record, which the table of runs shows as such
+        return None
+    return run.epoch_words if done < planned else None
+
+
 def trained_at(dataset: fo.Dataset, key: str) -> str:
     """Return the time at which a run was stored, which is its version (see `Run.trained`)."""
     return _when(dataset.get_run_info(key))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import fiftyone as fo
 
 from .basis import Snapshot, digest
-from .review_queue import is_open
+from .label_totals import label_issues_info
+from .review_queue import left_to_review
 from .review_state import HISTORY, REVIEW, columns_of
 from .reviews import LEFT_OUT
 
@@ -130,10 +131,23 @@ def changes_since_judged(dataset: fo.Dataset, noted: Mapping) -> Changes | None:
         then.pop(sample_id, None)
         if had and first["old_label"]:
             then[sample_id] = first["old_label"]
-    suspicious = f"{columns.suggestion}.label" if columns.suggestion else None
-    asked = {"$and": [is_open(columns), {suspicious: {"$ne": None}}]} if suspicious else None
-    count = dataset._sample_collection.count_documents(asked) if asked else 0
+    count = left_to_review(dataset, columns).suspicious
     return Changes(corrected, left_out, count, digest(then.items()) != basis)
+
+
+def estimated_before(dataset: fo.Dataset) -> tuple[str, str] | None:
+    """Return the decisions that the estimated number of wrong labels does not include.
+
+    Returns:
+        the label field, and words such as "13 labels were corrected"; None if there are no such
+        decisions
+    """
+    noted = label_issues_info(dataset)
+    name = noted.get("label_field")
+    if name is None or dataset.get_field(name) is None or dataset.get_field(REVIEW) is None:
+        return None
+    changes = changes_since_judged(dataset, noted)
+    return (name, changes.words) if changes is not None and changes.decided else None
 
 
 def _has(snapshot: Snapshot, sample_id: str, name: str) -> bool:

@@ -28,6 +28,7 @@ class ReviewCards(Call):
         "suggestion": TEXT,
         "below": NUMBER,
         "ids": TEXTS,
+        "known": TEXTS,
         "adopt": SWITCH,
     }
 
@@ -43,7 +44,7 @@ class ReviewCards(Call):
             found = queue(dataset, columns.label_field, Filters(), 1)
             return found | {"cards": cards(dataset, columns, ids)}
         own = {x.name: given[x.name] for x in fields(Filters)}
-        return queue(dataset, columns.label_field, Filters(**own))
+        return queue(dataset, columns.label_field, Filters(**own), known=given["known"] or ())
 
 
 class ReviewDecide(Call):

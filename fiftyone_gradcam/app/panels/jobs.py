@@ -100,7 +100,8 @@ class JobsTab:
         """Draw the running jobs, and the last one that has ended."""
         state = ctx.panel.state
         for card in state.cards or ():
-            self._draw_card(panel, card, card["id"] in (state.old_jobs or ()))
+            remark = (state.remarks or {}).get(card["id"])
+            self._draw_card(panel, card, card["id"] in (state.old_jobs or ()), remark)
         if state.training:
             panel.plot(plot_name(ctx, "curves"), layout=state.training, config=STILL)
         for number, finding in enumerate(state.findings or ()):
@@ -115,14 +116,15 @@ class JobsTab:
         state = ctx.panel.state
         if state.earlier:
             # Not a table, whose columns overflow a narrow panel and whose cells do not wrap.
-            old = dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
+            old = {name: f" *{words}*" for name, words in (state.remarks or {}).items()}
+            old |= dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
             rows = [
                 f"- {markdown(x['job'])}: {markdown(x['message'])}{old.get(x['id'], '')}"
                 for x in state.earlier
             ]
             panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")
 
-    def _draw_card(self, panel: types.Object, card: dict, is_old: bool) -> None:
+    def _draw_card(self, panel: types.Object, card: dict, is_old: bool, remark: str | None) -> None:
         box = panel.v_stack(f"job_{card['id']}", gap=1)
         box.md(card["words"], name="words")
         if card["state"] in ("running", "cancelling"):
@@ -134,6 +136,8 @@ class JobsTab:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
+        if remark:
+            box.md(f"*{remark}*", name="remark")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
         buttons = row_of(box, "buttons")
@@ -161,7 +165,9 @@ class JobsTab:
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
         if card["state"] in ENDED:
-            buttons.btn("forget", label="Remove", on_click=self.on_forget, params=given)
+            buttons.btn(
+                "forget", label="Remove from this list", on_click=self.on_forget, params=given
+            )
 
     def on_cancel(self, ctx) -> None:
         """Cancel a job."""

@@ -62,7 +62,7 @@ def steps(found: Overview, exported: bool = False) -> list[Step]:
     return [
         _import(found),
         Step("Split", "train" in found.parts, _parts(found) or "done with training"),
-        Step("Train", bool(found.runs), _runs(found)),
+        Step("Train", bool(found.runs) and not found.canceled, _runs(found)),
         _predict(found),
         _review(found),
         _retrain(found),
@@ -174,7 +174,10 @@ def _runs(found: Overview) -> str:
     if not found.runs:
         return ""
     more = f"{len(found.runs)} runs, the newest is " if len(found.runs) > 1 else "run "
-    return f"{more}{found.newest_run!r}"
+    words = f"{more}{found.newest_run!r}"
+    if found.canceled:
+        words += f", canceled after {found.canceled}; the training can be resumed"
+    return words
 
 
 def _predict(found: Overview) -> Step:
@@ -191,8 +194,13 @@ def _review(found: Overview) -> Step:
     if not found.judged:
         fact = f"{found.reviewed} reviewed, {found.corrected} corrected" if found.reviewed else ""
         return Step("Review", False, fact)
-    left = f"{_count(found.open, 'suspicious label')} to look at" if found.open else "none is left"
+    if found.open:
+        left = f"{_count(found.open, 'suspicious label')} to look at"
+    else:
+        left = "no suspicious label is left"
     fact = f"{left}, {found.corrected} corrected"
+    if found.others and not found.open:
+        fact += f"; {_count(found.others, 'other')} not reviewed"
     return Step("Review", not found.open, fact)
 
 
@@ -201,6 +209,9 @@ def _retrain(found: Overview) -> Step:
         return Step("Retrain", False, "")
     if found.corrected_since:
         return Step("Retrain", False, f"{found.corrected_since} corrections since the last run")
+    if found.canceled:
+        fact = f"the training of {found.newest_run!r} with all corrections was canceled"
+        return Step("Retrain", False, fact)
     return Step("Retrain", True, f"{found.newest_run!r} has learned from all corrections")
 
 

@@ -10,6 +10,7 @@ from ...dataset.fields import OWNER
 from ...dataset.freshness import SCORES, Stale, refresh_label_scores, stale_values
 from ...dataset.overview import Overview, cached_weights, overview
 from ...dataset.runs import free_key
+from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ..showing import RESTS_ON
 from ..texts import markdown
@@ -50,6 +51,7 @@ class PathTab:
         ]
         jobs = [x for x in queue.list_jobs(ctx.dataset) if x.outcome.get(RESTS_ON)]
         now = all_labels(ctx.dataset) if jobs else None
+        state.remarks = remarks_on(ctx.dataset)
         state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
 
     def draw_steps(self, ctx, panel: types.Object) -> None:
@@ -149,6 +151,21 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     at_hand = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
     backbone = None if at_hand == BACKBONE else at_hand
     return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
+
+
+def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
+    """Return remarks on jobs by id: which estimates were made before labels were corrected."""
+    jobs = [
+        job
+        for job in queue.list_jobs(dataset)
+        if job.verb == "find_label_issues" and job.state == "completed"
+    ]
+    since = estimated_before(dataset) if jobs else None
+    if since is None:
+        return {}
+    field, words = since
+    own = [job for job in jobs if job.given.get("label_field") in (None, field)]
+    return {job.id: f"This was estimated before {words}." for job in own}
 
 
 def mark_of(dataset: fo.Dataset) -> list:

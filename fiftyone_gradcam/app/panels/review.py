@@ -34,7 +34,7 @@ class ReviewTab:
             return
         found = queue(ctx.dataset, None, Filters(), 1)
         state.card = next(iter(found["cards"]), None)
-        state.review_words = progress_words(found["progress"])
+        state.review_words = review_words(found["progress"])
         state.classes = found["classes"][:MOST_BUTTONS]
 
     def draw_review(self, ctx, panel: types.Object) -> None:
@@ -140,14 +140,9 @@ class ReviewTab:
         ctx.prompt(f"{OWNER}/export_reviews")
 
 
-def progress_words(progress: dict) -> str:
-    """Format the progress of the review, such as "18 of about 27 reviewed, 11 corrected"."""
-    of = ""
-    if progress["estimate"] is not None:
-        of = f" of about {progress['estimate']}"
-    elif progress.get("suspicious") is not None:
-        of = f" of {progress['suspicious']} suspicious"
-    return f"{progress['reviewed']}{of} reviewed, {progress['corrected']} corrected"
+def review_words(progress: dict) -> str:
+    """Join the progress of the review with the remark on what is left."""
+    return ". ".join(filter(None, (progress["words"], progress["left"])))
 
 
 def media(path: str) -> str:

@@ -10,7 +10,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
 from ...dataset.measured import difference
-from ...dataset.runs import Run, list_runs, load_run
+from ...dataset.runs import Run, canceled_words, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, percent
@@ -160,7 +160,8 @@ def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
     try:
         run = load_run(dataset, key)
         rows = {"history": run.history, "validations": run.validations}
-        return _describe(run), *curves_plot(rows, run.best_epoch)
+        canceled = canceled_words(dataset, key) is not None
+        return _describe(run, canceled), *curves_plot(rows, run.best_epoch)
     except Exception as error:
         words = f"**{markdown(key)}** cannot be shown: {markdown(str(error))}"
         return words, *curves_plot({"history": [], "validations": []})
@@ -185,14 +186,14 @@ def _accuracy(run: Run) -> str:
     return f"{percent(accuracy)} ({percent(low)} to {percent(high)})"
 
 
-def _describe(run: Run) -> str:
+def _describe(run: Run, canceled: bool) -> str:
     recipe = run.recipe
     names = ", ".join(map(markdown, run.classes[:10]))
     names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""
     kept = f"epoch {run.best_epoch}" if run.best_epoch else "the new layers alone"
     how = (
         f"{recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, batches of "
-        f"{recipe['batch_size']}, {recipe['epochs']} epochs; kept: {kept}"
+        f"{recipe['batch_size']}, {run.epoch_words}{'; canceled' if canceled else ''}; kept: {kept}"
     )
     if not run.history:
         how = f"weights from a file, images of {recipe['image_size']} pixels ({recipe['resize']})"
