@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from .workflow.importing import plan_import
+    from .folders.planning import plan_import  # imports neither FiftyOne nor PyTorch
 
     plan = plan_import(options.folder, **_layout(options))
     print(_in_options(str(plan)))
@@ -83,7 +83,7 @@ def _report(options: argparse.Namespace) -> int:
         raise ValueError(f"There is no dataset {options.dataset!r}")
     report(
         fo.load_dataset(options.dataset),
-        options.out,
+        options.file or options.out or "report.html",
         run=options.run,
         label_field=options.label_field,
         pictures=options.pictures,
@@ -130,8 +130,30 @@ def _work(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show the usage of the command that they belong to, and an example."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse unknown arguments here: argparse would leave them to the parser of all commands,
+        which shows only the list of commands."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str):
+        """Print the usage, the error and an example, and exit with code 2."""
+        self.print_usage(sys.stderr)
+        example = f"{self.epilog}\n" if self.epilog else ""
+        self.exit(2, f"{self.prog}: error: {message}\n{example}")
+
+
+def _example(arguments: str) -> str:
+    return f"Example: python -m fiftyone_gradcam {arguments}"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m fiftyone_gradcam",
         description="Train image classifiers in FiftyOne, see where they look, find wrong labels.",
     )
@@ -154,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         parents=[common],
         help="run the whole workflow on handwritten digits, or photos, with planted errors",
+        epilog=_example("demo --photos"),
     )
     demo.add_argument(
         "--photos",
@@ -198,9 +221,13 @@ def _parser() -> argparse.ArgumentParser:
         "plan",
         parents=[layout],
         help="show what would be imported from a folder, without writing anything",
+        epilog=_example("plan path/to/photos"),
     )
     run = commands.add_parser(
-        "run", parents=[layout, common], help="run the whole workflow on your own folders"
+        "run",
+        parents=[layout, common],
+        help="run the whole workflow on your own folders",
+        epilog=_example("run path/to/photos --name photos"),
     )
     run.add_argument("--name", help="name of the dataset (default: the folder's name)")
     run.add_argument("--keep-truncated", action="store_true", help="also import truncated files")
@@ -218,12 +245,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", type=int, help="number of epochs (default: the recipe's)")
 
     report = commands.add_parser(
-        "report", help="write one HTML file about a dataset, its classifier and its labels"
+        "report",
+        help="write one HTML file about a dataset, its classifier and its labels",
+        epilog=_example("report photos photos.html"),
     )
     report.add_argument("dataset", help="name of the dataset")
-    report.add_argument(
-        "--out", default="report.html", metavar="FILE", help="file to write (default: report.html)"
-    )
+    to = report.add_mutually_exclusive_group()
+    to.add_argument("file", nargs="?", metavar="FILE", help="file to write (default: report.html)")
+    to.add_argument("--out", metavar="FILE", help="the same")
     report.add_argument("--run", help="key of the run (default: the newest with predictions)")
     report.add_argument("--label-field", metavar="FIELD", help="field with the labels")
     report.add_argument(
@@ -236,14 +265,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
     moved = commands.add_parser(
-        "relocate", help="update the paths of samples after a folder was moved or renamed"
+        "relocate",
+        help="update the paths of samples after a folder was moved or renamed",
+        epilog=_example("relocate photos /old/folder /new/folder"),
     )
     moved.add_argument("dataset", help="name of the dataset")
     moved.add_argument("old", help="old folder, as in the paths of the samples")
     moved.add_argument("new", help="new folder")
 
     doctor = commands.add_parser(
-        "doctor", help="check PyTorch, FiftyOne, its database, weights and the plugin"
+        "doctor",
+        help="check PyTorch, FiftyOne, its database, weights and the plugin",
+        epilog=_example("doctor --fix"),
     )
     doctor.add_argument("--fix", action="store_true", help="fix problems where possible")
     doctor.add_argument("--yes", action="store_true", help="delete unused files without asking")

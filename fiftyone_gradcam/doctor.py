@@ -29,6 +29,7 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
         whether all checks passed
     """
     well = True
+    print("Importing torch and FiftyOne; this may take a while", flush=True)
     for check in (
         check_torch,
         check_device,
@@ -40,9 +41,10 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
     ):
         finding = check()
         if fix and finding.fix is not None:
-            print(f"      {finding.text}\nfix   {finding.fix()}")
+            print(f"      {finding.text}", flush=True)
+            print(f"fix   {finding.fix()}", flush=True)
             finding = check()
-        print(finding)
+        print(finding, flush=True)
         well = well and finding.ok
     if check_fiftyone().ok and check_database().ok:
         from .doctor_files import tell_leftovers

@@ -103,7 +103,7 @@ def test_an_empty_app_leads_to_a_corrected_label_in_four_clicks_and_a_key(app, f
     person = to_the_panel(app, folder)
     app.wait_for_text("done with training")
     app.screenshot("61 imported")
-    person.press("Find wrong labels")
+    person.press("Find label issues")
     card = app.page.locator("[data-cy=gradcam-label]").last
     card.wait_for()  # by itself, once the job has ended
     app.screenshot("62 suspicious")
@@ -168,7 +168,7 @@ def test_training_and_heatmaps_in_between_take_six_clicks(app, folder):
     dataset = fo.load_dataset("some digits")
     assert dataset.count_sample_tags() == {"train": 22, "val": 7, "test": 7}
     person.click(button)
-    find = app.page.get_by_role("button", name="Find wrong labels")
+    find = app.page.get_by_role("button", name="Find label issues")
     find.wait_for(timeout=300_000)
     app.screenshot("67 predicted")
     person.click(find)

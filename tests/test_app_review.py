@@ -284,7 +284,7 @@ def test_labels_that_were_skipped_are_shown_again(app, dataset):
 
 def test_buttons_do_the_same_without_the_card(app, dataset):
     open_review(app, dataset)
-    app.click("No card here? Review by buttons")
+    app.click("If no photo is shown here, review with buttons")
     app.wait_for_text(re.compile("0 of 12 suspicious"))
     app.screenshot("review by buttons")
     app.page.get_by_role("button", name=re.compile("^Accept <img")).first.click()

@@ -143,7 +143,8 @@ def test_scores(app, dataset, known, shows):
     shows(known.ordered(~own & (score < 0.05), -score))
     # The threshold.
     app.page.get_by_role("slider").press("Home")
-    app.page.get_by_role("button", name=f"Show {(~own).sum()} others from 0.00 up").click()
+    words = f"Show {(~own).sum()} with another label at 0.00 or above"
+    app.page.get_by_role("button", name=words).click()
     shows(known.ordered(~own, -score))
     app.screenshot("scores")
     # All classes: sizes and recalls, the worst first; a search; a click on a size and a recall.

@@ -247,6 +247,61 @@ def test_torch_that_does_not_fit_is_said(monkeypatch):
     assert "--force-reinstall" in finding.remedy
 
 
+def test_a_wrong_call_shows_the_usage_of_its_command(capsys):
+    for arguments, fault in (
+        (["report", "photos", "a.html", "b.html"], "unrecognized arguments: b.html"),
+        (["report", "photos", "a.html", "--out", "b.html"], "not allowed with argument FILE"),
+        (["plan", "photos", "--nope"], "unrecognized arguments: --nope"),
+        (["relocate", "photos"], "required: old, new"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        printed = capsys.readouterr().err
+        assert caught.value.code == 2
+        assert printed.startswith(f"usage: python -m fiftyone_gradcam {arguments[0]} ")
+        assert fault in printed
+        assert f"Example: python -m fiftyone_gradcam {arguments[0]} " in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "file"),
+    [(["x.html"], "x.html"), (["--out", "x.html"], "x.html"), ([], "report.html")],
+)
+def test_the_file_of_a_report_may_come_second(tmp_path, monkeypatch, name, given, file):
+    fo.Dataset(name)
+    calls = []
+    monkeypatch.setattr(
+        "fiftyone_gradcam.workflow.reporting.report", lambda dataset, out, **_: calls.append(out)
+    )
+    assert main(["report", name, *given]) == 0
+    assert calls == [file]
+
+
+def test_a_plan_imports_neither_fiftyone_nor_torch(tmp_path):
+    root = save_digits(tmp_path / "d", per_class=3)
+    code = (
+        "import sys; from fiftyone_gradcam.__main__ import main; "
+        f"assert main(['plan', {str(root)!r}]) == 0; "
+        "print(sorted({'fiftyone', 'torch', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_doctor_prints_each_line_when_it_is_found(monkeypatch):
+    """The output of a process that a pipe holds back shows nothing for as long as imports take."""
+    printed = []
+    monkeypatch.setattr("builtins.print", lambda *words, **given: printed.append(given))
+    ok = doctor.Finding(True, "fine")
+    for check in ("torch", "device", "fiftyone", "database", "weights", "plugin", "import"):
+        monkeypatch.setattr(doctor, f"check_{check}", lambda: ok)
+    monkeypatch.setattr("fiftyone_gradcam.doctor_files.tell_leftovers", lambda *_: True)
+    assert doctor.examine()
+    assert printed == [{"flush": True}] * 8
+
+
 def test_commands_as_a_process():
     environment = {**os.environ, "HOME": str(HOME)}
     run = [sys.executable, "-m", "fiftyone_gradcam"]

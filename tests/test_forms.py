@@ -1,5 +1,6 @@
 """What all forms have in common: which samples they mean, their words, networks, files, runs."""
 
+import os
 from collections import OrderedDict
 from dataclasses import fields as fields_of
 
@@ -21,6 +22,7 @@ from fiftyone_gradcam.model.blank import build_blank
 from fiftyone_gradcam.model.facts import FACTS
 from fiftyone_gradcam.model.file_shapes import backbone_of_file, shapes_in, signature
 from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.workflow.exporting_folders import folder_counts
 
 FORMS = [*VERBS, *OF_RUNS, *OF_LABELS, "relocate", "compute_embeddings"]
 APP = REPOSITORY / "fiftyone_gradcam" / "app"
@@ -75,6 +77,50 @@ def test_a_form_means_the_whole_dataset_unless_a_view_is_clearly_meant(dataset, 
     # Where all is shown and nothing selected there is nothing to ask.
     hidden = form("predict", dataset)["view_target"]
     assert (hidden["default"], hidden["view"]["name"]) == ("DATASET", "HiddenView")
+
+
+def test_an_export_means_the_whole_dataset_unless_samples_are_selected(dataset, in_app):
+    view, ids = dataset.limit(5), dataset.values("id")[:2]
+    for selected, default, count in ((ids, "SELECTED_SAMPLES", 2), ((), "DATASET", 12)):
+        options = {"view": view, "selected": selected}
+        shown = form("export_folders", dataset, **options)
+        assert shown["view_target"]["default"] == default
+        words = shown["preview"]["view"]["label"]
+        part = f"{count} of " if count < 12 else ""
+        assert words.startswith(f"Will be written: {part}12 images in ")
+        found = given("export_folders", dataset, folder="x", **options)
+        assert len(found["samples"]) == count
+
+
+def test_an_export_says_which_folders_it_writes(dataset, in_app, tmp_path):
+    assert "split_folders" not in form("export_folders", dataset)
+    names, counts = ("digit 0", "digit 1", "digit 2"), (2, 1, 1)
+    labels, places = dataset.values("ground_truth.label"), dict.fromkeys(names, 0)
+    tags = []
+    for label in labels:  # of each class two train, one val, one test
+        tags.append([("train", "train", "val", "test")[places[label]]])
+        places[label] += 1
+    dataset.set_values("tags", tags)
+    try:
+        assert form("export_folders", dataset)["split_folders"]["default"] is True
+        splits = ("train", "val", "test")
+        inside = [f"{split}/{name}" for split in splits for name in names]
+        assert folder_counts(dataset, "ground_truth") == dict(
+            zip(inside, (n for n in counts for _ in names), strict=True)
+        )
+        for choice, folders in (({}, inside), ({"split_folders": False}, list(names))):
+            words = f": 12 images in {', '.join(folders)}"
+            shown = form("export_folders", dataset, **choice)["preview"]["view"]["label"]
+            assert shown.replace("\\", "") == f"Will be written{words}"
+            target = str(tmp_path / str(len(folders)))
+            values = given("export_folders", dataset, folder=target, **choice)
+            folder = fg.export_folders(**values, progress=False)
+            found = [os.path.relpath(home, folder) for home, _, files in os.walk(folder) if files]
+            assert sorted(found) == sorted(folders)
+            outcome = foo.get_operator(URI + "export_folders").outcome(folder, values)
+            assert outcome["summary"] == f"Wrote to {folder}{words}"
+    finally:
+        dataset.set_values("tags", [[] for _ in labels])
 
 
 def test_a_form_says_how_many_samples_each_choice_has(dataset, in_app):

@@ -84,7 +84,7 @@ def test_changed_files_are_read_again(imported, tmp_path, name, capsys, is_legac
     assert after[:5] == before[:5]
     with open(info["report"], newline="", encoding="utf-8") as file:
         rows = {(path, what): details for path, what, details in csv.reader(file)}
-    assert rows[str(broken), "file is broken now"] == "not an image"
+    assert rows[str(broken), "file can no longer be decoded"] == "not an image"
     assert (str(turned), "file has changed") in rows
     steps = []
     again = fg.import_folders(str(root), name, progress=lambda *step: steps.append(step))

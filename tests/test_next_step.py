@@ -27,14 +27,22 @@ REVIEWED = JUDGED | {
 }
 
 
+def test_the_last_step_says_what_is_exported():
+    for parts, inside in (({"train": 6}, " in a folder for each split"), ({}, "")):
+        done = Overview(**PREDICTED | REVIEWED | {"corrected_since": 0, "parts": parts})
+        words = f"Export the images to one folder for each class{inside}, with the labels as they "
+        first = next(one for one in next_steps(done) if one.step == "Export")
+        assert first.words == words + "are now. Everything else is done."
+
+
 @pytest.mark.parametrize(
     ("facts", "label", "how", "second"),
     [
         ({}, "Import a folder", FORM, None),
         ({"samples": 5}, "Import a folder", FORM, None),
         # Labels are looked at first, for that takes no training.
-        (IMPORTED, "Find wrong labels", START, "Train a classifier"),
-        (SPLIT, "Find wrong labels", START, "Train a classifier"),
+        (IMPORTED, "Find label issues", START, "Train a classifier"),
+        (SPLIT, "Find label issues", START, "Train a classifier"),
         (IMPORTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Train a classifier"),
         (
             IMPORTED | JUDGED | {"open": 1},
@@ -43,7 +51,7 @@ REVIEWED = JUDGED | {
             "Train a classifier",
         ),
         (IMPORTED | REVIEWED, "Train a classifier", START, "Export to folders"),
-        (TRAINED, "Predict with 'b'", START, "Find wrong labels"),
+        (TRAINED, "Predict with 'b'", START, "Find label issues"),
         # Label issues are newer than the runs, and then a run is.
         (TRAINED | JUDGED, "Review 17 suspicious labels", REVIEW, "Predict with 'b'"),
         (
@@ -52,7 +60,7 @@ REVIEWED = JUDGED | {
             START,
             "Review 17 suspicious labels",
         ),
-        (PREDICTED, "Find wrong labels", START, "Export to folders"),
+        (PREDICTED, "Find label issues", START, "Export to folders"),
         (PREDICTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Export to folders"),
         (PREDICTED | REVIEWED, "Retrain with 12 corrected labels", START, "Export to folders"),
         (

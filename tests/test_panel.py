@@ -119,7 +119,7 @@ def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
     state = {"tab": "jobs"}
     panel.read(context(dataset, state))
     label = state["next"][0]["label"]
-    assert label == "Find wrong labels"
+    assert label == "Find label issues"
     panel.on_next(context(dataset, state, label=label))
     (job,) = queue.list_jobs(dataset)
     assert (job.verb, job.given["label_field"]) == ("find_label_issues", "own")

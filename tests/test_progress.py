@@ -98,7 +98,8 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     assert shares == sorted(shares)
     assert len({total for _, total, _ in told}) == 1
     steps = {
-        "Comparing ways to make images square": None, "Extracting features": None,
+        "Choosing how images are resized: crop, squash or letterbox": None,
+        "Extracting features": None,
         "New layers: validation": None, "Epoch 1 of 2": None, "Epoch 2 of 2": None,
         "Saving the run": None,
     }  # fmt: skip

@@ -157,7 +157,7 @@
       if (!card) return;
       const can = ["none", "label", "suggestion"].filter(
         (x, i) => x === "none" || (card.maps[card[x]] && (i < 2 || card.suggestion !== card.label)));
-      if (can.length < 2) return setLater(() => ({ note: "No heatmap of these classes is stored: predict with heatmaps of the label" }));
+      if (can.length < 2) return setLater(() => ({ note: "No heatmaps of these classes yet. Under Steps, train a classifier and press Predict" }));
       setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
     };
     return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };

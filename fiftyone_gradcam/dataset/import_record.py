@@ -142,10 +142,10 @@ def _write_report(result: Imported) -> str | None:
         (path, "label differs", f"{own} in the dataset, {label} in the folder")
         for path, own, label in result.changed
     ]
-    rows += [(path, "file is gone", "") for path in result.removed]
+    rows += [(path, "file is missing", "") for path in result.removed]
     rows += [(path, "file was moved", f"from {old}") for old, path in result.moved]
     rows += [(path, "file has changed", "") for path in result.refreshed]
-    rows += [(path, "file is broken now", reason) for path, reason in result.broken]
+    rows += [(path, "file can no longer be decoded", reason) for path, reason in result.broken]
     return _save_report(os.path.join(dataset_folder(result.dataset), REPORT), rows)
 
 

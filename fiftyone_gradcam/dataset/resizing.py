@@ -7,7 +7,7 @@ import fiftyone as fo
 from ..images.geometry import RESIZES
 from ..progress import Progress, reporting
 from ..training.recipe import AUTO, Recipe
-from ..training.resizing import MOST_IMAGES, settle_resize
+from ..training.resizing import CHOOSING, MOST_IMAGES, settle_resize
 from . import fields
 from .import_record import decode_options
 from .training_sets import class_indexes
@@ -44,7 +44,7 @@ def settled_for(
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     indexes = class_indexes(labels, list(fields.class_counts(labels)))
-    with reporting(progress, "Comparing ways to make images square") as report:
+    with reporting(progress, CHOOSING) as report:
         return settle_resize(
             recipe, paths, indexes, device, decode_options(dataset), report, otherwise
         )

@@ -149,22 +149,18 @@ def with_issues(facts: Facts) -> list[int]:
 def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) -> str:
     """Describe the probabilities and neighbors of an image.
 
-    For example: "dog .94, cat .02 without this image; 9 of 10 most similar images are labeled
-    'dog'".
+    For example: "a model trained without this image predicts dog 0.94, cat 0.02; 9 of 10 most
+    similar images are labeled 'dog'".
     """
     own = facts.probabilities[row]
     order = np.argsort(-own, kind="stable")[:2].tolist()
     label = facts.labels[place]
     given = list(facts.classes).index(label)
     shown = order if given in order else [order[0], given]
-    words = ", ".join(f"{facts.classes[k]} {_short(own[k])}" for k in shown) + " without this image"
+    words = "a model trained without this image predicts "
+    words += ", ".join(f"{facts.classes[k]} {own[k]:.2f}" for k in shown)
     if neighbors:
         names = [facts.labels[i] for i in neighbors]
         most = max(sorted(set(names)), key=names.count)
         words += f"; {names.count(most)} of {len(names)} most similar images are labeled {most!r}"
     return words
-
-
-def _short(probability: float) -> str:
-    """Format a probability such as .94, .00 and 1.00."""
-    return f"{probability:.2f}".removeprefix("0")

@@ -23,6 +23,7 @@ from .recipe import AUTO, Recipe
 MOST_IMAGES = 300
 MOST_KNOWN = 16
 LEAST_IMAGES, LEAST_OF_A_CLASS = 40, 4  # fewer images do not give a meaningful result
+CHOOSING = "Choosing how images are resized: crop, squash or letterbox"
 BATCH = 16
 ALIKE = 0.02  # relative difference of the sides up to which an image counts as square
 
@@ -143,7 +144,7 @@ def features_by_way(
                 all_square = all_square and all("letterbox" not in one for one in squares)
                 for way in RESIZES if squares else ():
                     rows[way].append(_pooled(network, squares, way, rows))
-                report(start + BATCH, len(paths), "Comparing resize methods")
+                report(start + BATCH, len(paths), CHOOSING)
         finally:
             pool.shutdown(cancel_futures=True)
     found = {way: np.concatenate(parts) for way, parts in rows.items() if parts}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 
 import fiftyone as fo
 
@@ -13,6 +15,7 @@ from ..dataset.writing import exporting
 from ..disk import whole_file
 from ..folders import path_names as names
 from ..folders.layout import UNLABELLED
+from ..folders.split_names import SPLITS
 from ..images.opening import NOT_FOUND, ImageError, none_readable
 from ..jobs.delegating import delegable
 from ..progress import Progress, counted, reporting, some
@@ -76,11 +79,7 @@ def export_folders(
             f"The files of {counted(len(missing), 'sample')} do not exist, such as {missing[0]}. "
             f"Leave these samples out"
         )
-    known = splits.split_tags(dataset)
-    own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]
-    if split_folders is None:
-        split_folders = any(own)
-    own = own if split_folders else [None] * len(own)
+    own = _splits_of(samples, split_folders)
     _check_lengths({*labels, *own})
     targets, folders = _targets(paths, labels, own)
     inner = {os.path.dirname(target) for target in targets} if how != "list" else ()
@@ -92,14 +91,61 @@ def export_folders(
             for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
                 _write(path, names.inside(home, target), how)
                 report(number, len(paths), f"{number} of {len(paths)}")
-    print(
-        f"Wrote {counted(len(paths), 'image')} to {home}, in folders of "
-        f"{counted(len(folders), 'class', 'classes')}"
-    )
+    print(f"Wrote to {home}: {written_words(_counts(labels, own))}")
     renamed = [f"{name!r} as {to!r}" for name, to in sorted(folders.items()) if name != to]
     if renamed:
         print(f"Note: names that some file systems do not allow were changed: {some(renamed)}")
     return home
+
+
+def folder_counts(
+    samples: fo.core.collections.SampleCollection,
+    label_field: str,
+    split_folders: bool | None = None,
+) -> dict[str, int]:
+    """Return the number of images in each folder that `export_folders` would write.
+
+    Args:
+        samples, label_field, split_folders: see `export_folders`
+
+    Returns:
+        the number by folder, such as "train/ants"; those of train, val and test come first
+    """
+    return _counts(fields.labels_of(samples, label_field)[2], _splits_of(samples, split_folders))
+
+
+def written_words(counts: dict[str, int], total: int = 0) -> str:
+    """Describe folders with images, such as "220 images in train/ants, train/bees, val/ants".
+
+    Args:
+        counts: see `folder_counts`
+        total: the number of images in the dataset, which is named if it is larger
+    """
+    count = sum(counts.values())
+    part = f"{count} of " if count < total else ""
+    return f"{part}{counted(max(count, total), 'image')} in {some(list(counts))}"
+
+
+def _splits_of(
+    samples: fo.core.collections.SampleCollection, split_folders: bool | None
+) -> list[str | None]:
+    """Return the split of each sample; None for all if there are to be no folders of splits."""
+    known = splits.split_tags(fields.root_dataset(samples))
+    own = [next((tag for tag in tags if tag in known), None) for tags in samples.values("tags")]
+    return [None] * len(own) if split_folders is False else own
+
+
+def _counts(labels: list[str | None], own: list[str | None]) -> dict[str, int]:
+    homes, _ = _homes(zip(labels, own, strict=True))
+    first = [*dict.fromkeys(SPLITS.values()), None]
+    found = Counter(zip(labels, own, strict=True))
+    order = sorted(
+        homes, key=lambda x: (first.index(x[1]) if x[1] in first else len(first), homes[x])
+    )
+    counts: Counter[str] = Counter()
+    for pair in order:  # labels such as "cat" and "cat/" have one folder
+        counts[homes[pair].replace(os.sep, "/")] += found[pair]
+    return dict(counts)
 
 
 def _check_lengths(own: set[str | None]) -> None:
@@ -121,11 +167,29 @@ def _targets(
     Returns:
         the path of each file, and the folder of each class
     """
+    homes, folders = _homes(zip(labels, own, strict=True))
+    found, taken = [], {}
+    for path, label, split in zip(paths, labels, own, strict=True):
+        name = names.safe_name(*names.split_suffix(os.path.basename(path)))
+        home = homes[label, split]
+        name = names.unique_name(name, taken.setdefault(names.same(home), set()))
+        found.append(os.path.join(home, name))
+    return found, folders
+
+
+def _homes(
+    pairs: Iterable[tuple[str | None, str | None]],
+) -> tuple[dict[tuple[str | None, str | None], str], dict[str, str]]:
+    """Choose a folder for each pair of a label and a split.
+
+    Returns:
+        the folder of each pair, and the folder of each class without that of the split
+    """
     splits_as, classes_as = _Folders(), _Folders()
     classes_as.of((None,))  # reserves the name of its folder
-    found, taken = [], {}
+    homes: dict[tuple[str | None, str | None], str] = {}
     folders: dict[str, str] = {}
-    for path, label, split in zip(paths, labels, own, strict=True):
+    for label, split in dict.fromkeys(pairs):
         parts = splits_as.of((split,)) if split else []
         if label is None:
             parts += classes_as.of((None,))
@@ -133,11 +197,8 @@ def _targets(
             inner = classes_as.of(tuple(filter(str.strip, label.split("/"))) or ("",))
             folders[label] = "/".join(inner)
             parts += inner
-        name = names.safe_name(*names.split_suffix(os.path.basename(path)))
-        home = os.path.join(*parts)
-        name = names.unique_name(name, taken.setdefault(names.same(home), set()))
-        found.append(os.path.join(home, name))
-    return found, folders
+        homes[label, split] = os.path.join(*parts)
+    return homes, folders
 
 
 class _Folders:

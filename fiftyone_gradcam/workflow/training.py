@@ -29,7 +29,7 @@ from ..training.history import Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
-from ..training.resizing import settle_resize
+from ..training.resizing import CHOOSING, settle_resize
 from ..training.resuming import (
     check_not_interrupted,
     check_same_data,
@@ -183,7 +183,7 @@ def _settled(
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
         images = train_set.images
-        with reporting(progress, "Comparing ways to resize images") as report:
+        with reporting(progress, CHOOSING) as report:
             recipe = settle_resize(
                 recipe, images.paths, train_set.labels, device, images.decode_options, report
             )

@@ -200,7 +200,7 @@ def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> No
         tab.wait_for_timeout(1500)
         for wanted, words in (
             (own & (column < 0.5), "with this label below"),
-            (~own & (column >= 0.5), "others from"),
+            (~own & (column >= 0.5), "with another label at"),
         ):
             if not wanted.any():  # which shows a message and no view
                 continue

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from .forms import choice_input
+from ...dataset.splits import count_split
+from ...workflow.exporting_folders import LIST, folder_counts, written_words
+from .forms import choice_input, refuse, tell
 from .labels import LABELS
 from .path_fields import output_folder_input, path_of
-from .sample_fields import SHOWN, chosen_label_field, label_field_input
+from .sample_fields import SELECTED, chosen_label_field, label_field_input
 from .verb import Verb
 
 HOW = {
@@ -24,14 +26,28 @@ class ExportFolders(Verb):
     label = "Export labeled folders"
     action = "Export"
     icon = "drive_file_move"
-    scope = SHOWN
+    scope = SELECTED
     description = "Write images into a folder for each class, after labels were corrected"
 
     def form(self, ctx, inputs: types.Object) -> None:
-        """Add fields for the label field, the folder, and the way to export."""
-        if label_field_input(ctx, inputs, is_rare=True) is not None:
-            output_folder_input(ctx, inputs, "Folders of images, one for each class,")
-            choice_input(inputs, "how", HOW, "copy", LABELS["how"])
+        """Add a list of the folders, and fields for the label field, the folder, the splits, and
+        the way to export."""
+        name = label_field_input(ctx, inputs, is_rare=True)
+        if name is None:
+            return
+        samples, total = ctx.target_view(), ctx.dataset.count()
+        counts = folder_counts(samples, name, ctx.params.get("split_folders"))
+        if counts:
+            tell(inputs, "preview", f"Will be written: {written_words(counts, total)}")
+        else:
+            refuse(inputs, "no_samples", "There are no samples here to export")
+        if count_split(samples):
+            words = "Class folders are in folders of their split. Otherwise all are side by side"
+            inputs.bool(
+                "split_folders", default=True, label=LABELS["split_folders"], description=words
+            )
+        output_folder_input(ctx, inputs, "Folders of images")
+        choice_input(inputs, "how", HOW, "copy", LABELS["how"])
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
@@ -41,9 +57,14 @@ class ExportFolders(Verb):
             "folder": path_of(params["folder"]),
             "label_field": chosen_label_field(ctx),
             "how": params.get("how") or "copy",
+            "split_folders": params.get("split_folders"),
             "overwrite": bool(params.get("overwrite")),
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the path of the folders."""
-        return {"summary": f"Labeled folders are in {result}", "changed": False}
+        """Show the path of the folders, and what is in them."""
+        counts = folder_counts(given["samples"], given["label_field"], given.get("split_folders"))
+        words = f"Wrote to {result}: {written_words(counts)}"
+        if given.get("how") == "list":
+            words = f"Wrote {result}/{LIST}: {written_words(counts)} would be written"
+        return {"summary": words, "changed": False}

@@ -93,6 +93,7 @@ LABELS = {
     "signed": "Also show what speaks against the class",
     "skip": "Skip",
     "split_column": "Split column",
+    "split_folders": "Folders for train, val and test",
     "split_from": "Splits come from",
     "steps": "Steps",
     "storage": "Store heatmaps as",

@@ -99,7 +99,7 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         [
-            *("advanced", "overwrite", "near", "signed", "fields"),
+            *("advanced", "overwrite", "near", "signed", "fields", "split_folders"),
             *("contact_sheet", "keep_truncated", "keep_masks", "predicted", "runner_up"),
             *("include_excluded", "sure", "temperature", "heatmaps", "road"),
         ],

@@ -13,9 +13,9 @@ from ...dataset.reviews import left_out, left_out_words
 from .forms import choice_input, refuse
 from .labels import LABELS
 
-# The default samples of a form: all samples of the dataset; or, for verbs that work on what the
-# user sees, the samples that are selected or shown.
-DATASET, SHOWN = "dataset", "shown"
+# The default samples of a form: all samples of the dataset; the selected samples, or else all; or,
+# for verbs that work on what the user sees, the samples that are selected or shown.
+DATASET, SELECTED, SHOWN = "dataset", "selected", "shown"
 
 
 def target_input(ctx, inputs: types.Object, scope: str) -> None:
@@ -25,7 +25,7 @@ def target_input(ctx, inputs: types.Object, scope: str) -> None:
 
     Args:
         ctx, inputs: the form
-        scope: DATASET or SHOWN
+        scope: DATASET, SELECTED or SHOWN
     """
     count = ctx.dataset.count()
     view, chosen = ctx.view, selected_ids(ctx)
@@ -64,9 +64,9 @@ def default_target(ctx, scope: str) -> str:
 
     Args:
         ctx: the context of the form
-        scope: DATASET or SHOWN
+        scope: DATASET, SELECTED or SHOWN
     """
-    if scope == SHOWN and selected_ids(ctx):
+    if scope != DATASET and selected_ids(ctx):
         return ViewTarget.SELECTED_SAMPLES
     if scope == SHOWN and ctx.has_custom_view:
         return ViewTarget.CURRENT_VIEW

@@ -101,12 +101,10 @@ def _options(found: Overview, key: str, backbone: str | None) -> Iterable[Next]:
         yield train
     if retrain:
         yield retrain
-    yield Next(
-        "Export", "Export to folders",
-        "Nothing is left to do here. Export the images to one folder for each class, with the "
-        "labels as they are now.",
-        FORM, "export_folders",
-    )  # fmt: skip
+    inside = " in a folder for each split" if found.parts else ""
+    words = f"Export the images to one folder for each class{inside}, with the labels as they are "
+    words += "now. Everything else is done."
+    yield Next("Export", "Export to folders", words, FORM, "export_folders")
     if found.predicted:
         words = "See the images on which prediction and label differ, the surest first."
         yield Next("Review", "Show mistakes", words, FORM, "mistakes")
@@ -118,7 +116,7 @@ def _to_find(found: Overview) -> Next:
         by += ", which is downloaded once (about 14 MB)"
     words = f"Compare each of the {found.labeled} labels with {by}. No training is needed."
     given = {"label_field": found.label_field}
-    return Next("Review", "Find wrong labels", words, START, "find_label_issues", given)
+    return Next("Review", "Find label issues", words, START, "find_label_issues", given)
 
 
 def _to_review(found: Overview) -> Next | None:

@@ -52,7 +52,8 @@ class ReviewTab:
         if not state.by_buttons:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
-            panel.btn("buttons", label="No card here? Review by buttons", on_click=self.on_buttons)
+            words = "If no photo is shown here, review with buttons"
+            panel.btn("buttons", label=words, on_click=self.on_buttons)
             return
         self._draw_by_buttons(ctx, panel)
 

@@ -157,7 +157,7 @@ class ScoresTab(PredictionChoices):
         limit = f"{state.threshold:.2f}"
         for name, count, words in (
             ("below", state.below, f"with this label below {limit}"),
-            ("above", state.above, f"others from {limit} up"),
+            ("above", state.above, f"with another label at {limit} or above"),
         ):
             buttons.btn(
                 name,
