@@ -156,6 +156,10 @@ def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset,
     assert "seen as no. 0" in part(app, "evidence").inner_text()
     assert app.page.locator("[data-cy=gradcam-neighbor]").count() == 3
     app.screenshot("review card")
+    area = part(app, "area").bounding_box()
+    within = part(app, "review").bounding_box()
+    assert area["x"] + area["width"] <= within["x"] + within["width"] + 1
+    assert part(app, "image").bounding_box()["height"] <= area["height"] + 1
     # Heatmaps of label and suggestion on one scale: the label's highest value is half of it.
     app.page.keyboard.press("h")
     wait_until(app, "() => document.querySelector('[data-cy=gradcam-heat]')?.dataset.drawn")

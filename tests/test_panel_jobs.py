@@ -53,7 +53,7 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
     service.set_running(ObjectId(first.id), run_link=name_of(os.getpid()))
     service.set_progress(ObjectId(first.id), ExecutionProgress(progress=0.25, label="on its way"))
     looked(panel, dataset, state)
-    assert state["cards"][0]["words"] == f"**{first.label}** · running · 25%"
+    assert state["cards"][0]["words"] == f"**{first.label}** · running"
     assert state["cards"][0]["message"] == "on its way"
     end(service, first)
     (ended,) = looked(panel, dataset, state)

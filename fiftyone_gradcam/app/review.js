@@ -8,25 +8,26 @@
   const { useRecoilValue } = window.recoil;
   const { source, text, Button, Choice, Heat, isTyping, useReview, positionIn, reloadGrid } = window.__gradcam__;
 
-  function Picture({ card, shown, size }) {
+  function Picture({ card, shown, height }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
     const peaks = Object.values(card.maps).map((x) => x.peak || 0);
     const most = Math.max(...peaks, 0);
     const scale = one && most > 0 && peaks.length > 1 ? (one.peak || 0) / most : 1;
     const [sides, setSides] = useState(null);
     const ratio = sides ? sides[0] / sides[1] : 1;
-    const box = ratio > size[0] / size[1] ? [size[0], size[0] / ratio] : [size[1] * ratio, size[1]];
-    const style = { position: "relative", width: box[0], height: box[1], margin: "0 auto" };
-    return h("div", { style },
+    // The area has the same size for photos of all shapes, so that the buttons below stay in place.
+    const area = { display: "flex", alignItems: "center", justifyContent: "center", width: "100%", height };
+    const style = { position: "relative", aspectRatio: String(ratio), width: `min(100%, calc(${height} * ${ratio}))` };
+    return h("div", { style: area, "data-cy": "gradcam-area" }, h("div", { style },
       h("img", {
         src: source(card.path), alt: "", "data-cy": "gradcam-image",
         onLoad: (e) => setSides([e.target.naturalWidth, e.target.naturalHeight]),
-        style: { width: "100%", height: "100%", objectFit: "contain", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
+        style: { position: "absolute", inset: 0, width: "100%", height: "100%", objectFit: "contain", imageRendering: sides && sides[0] < 100 ? "pixelated" : "auto" },
       }),
       one && h(Heat, {
         key: one.path, address: source(one.path), drawn: one.path, version: scale,
         paint: (value) => [...COLORS[shown], value * scale * 0.75],
-      }));
+      })));
   }
 
   function Card({ modalId, size }) {
@@ -90,15 +91,16 @@
       !card && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
-        h("div", { style: { display: "flex", gap: 12, flexWrap: "wrap", alignItems: "flex-start" } },
-          h("div", { style: { flex: "0 0 auto" } }, h(Picture, { key: card.id, card, shown, size })),
-          h("div", { style: { flex: "1 1 220px", minWidth: 200 } },
+        h("div", { style: { display: "flex", gap: "4px 12px", flexWrap: "wrap", alignItems: "flex-start" } },
+          h("div", { style: { flex: "1 1 300px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height })),
+          h("div", { style: { flex: "1 1 220px", minWidth: 0, minHeight: 100 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
               card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state)}` : ""),
-            h("div", { style: text(18) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
-            card.suggestion && card.suggestion !== card.label && h("div", { style: text(18) }, "Suggested: ",
-              h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
-              card.suggestion_confidence != null && ` ${card.suggestion_confidence.toFixed(2)}`),
+            h("div", { style: { display: "flex", gap: "0 16px", flexWrap: "wrap" } },
+              h("div", { style: text(18) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
+              card.suggestion && card.suggestion !== card.label && h("div", { style: text(18) }, "Suggested: ",
+                h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
+                card.suggestion_confidence != null && ` ${card.suggestion_confidence.toFixed(2)}`)),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${card.decision}`),
             card.evidence && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-evidence" }, card.evidence),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`))),
@@ -157,12 +159,12 @@
   }
 
   function ReviewCard() {
-    return h(Card, { size: [480, 300] });
+    return h(Card, { size: { width: 480, height: "min(300px, 26vh)" } });
   }
 
   function ReviewInModal() {
     const id = useRecoilValue(window.__fos__.modalSampleId);
-    return h(Card, { key: id, modalId: id, size: [640, 420] });
+    return h(Card, { key: id, modalId: id, size: { width: 640, height: "min(420px, 45vh)" } });
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

@@ -26,6 +26,15 @@ WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show
 OLD = "Labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
+# A card is as wide as the panel, and the percentage beside a progress bar stays on one line.
+CARD = {
+    "grid": {
+        "sx": {
+            "gridTemplateColumns": "minmax(0, 1fr)",
+            "& *:has(> .MuiLinearProgress-root) + * p": {"whiteSpace": "nowrap"},
+        }
+    }
+}
 
 
 class JobsTab:
@@ -57,8 +66,6 @@ class JobsTab:
 
     def _card(self, ctx, job: Job) -> dict:
         words = f"**{markdown(job.label)}** · {job.state}"
-        if job.state == "running":
-            words += f" · {job.progress:.0%}"
         if job.seconds_left is not None:
             words += f" · about {duration(job.seconds_left)} left"
         elif job.seconds is not None and job.has_ended:
@@ -125,7 +132,7 @@ class JobsTab:
             panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")
 
     def _draw_card(self, panel: types.Object, card: dict, is_old: bool, remark: str | None) -> None:
-        box = panel.v_stack(f"job_{card['id']}", gap=1)
+        box = panel.v_stack(f"job_{card['id']}", gap=1, componentsProps=CARD)
         box.md(card["words"], name="words")
         if card["state"] in ("running", "cancelling"):
             bar = types.ProgressView(label=card["message"])
