@@ -109,7 +109,7 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
         fg.fine_tune(trained, "broken", **{**QUICK, "epochs": 2})
     with pytest.raises(ValueError, match="'broken' of .* was interrupted, and is not a run yet"):
         fg.load_run(trained, "broken")
-    with pytest.raises(ValueError, match="began with backbone='small_cnn', and cannot resume"):
+    with pytest.raises(ValueError, match="started with backbone='small_cnn', and cannot resume"):
         fg.fine_tune(trained, "broken", "default", resume=True)
     with pytest.raises(ValueError, match="nothing to train on: all of these samples are tagged"):
         fg.fine_tune(trained.match_tags("val"), "view", **QUICK)

@@ -63,7 +63,7 @@ def test_layers_that_are_no_map_are_refused():
     model, backbone, x = network("resnet18"), get_backbone("resnet18"), images("resnet18")
     with pytest.raises(ValueError, match=r"no layer 'layer5'.*layer4"):
         explain(model, backbone, x, layer="layer5")
-    with pytest.raises(ValueError, match=r"'fc' is \(2, 5\), and no map"):
+    with pytest.raises(ValueError, match=r"'fc' is \(2, 5\), which is not a map"):
         explain(model, backbone, x, layer="fc")
 
 

@@ -99,7 +99,7 @@ def test_what_lies_outside_of_the_square_is_shown(tmp_path, recipe, capsys):
     assert found.resize in ("squash", "letterbox")
     assert dataclasses.replace(found, resize="auto") == recipe
     told = capsys.readouterr().out
-    assert f"resize={found.resize!r} is chosen, by the leave-one-out accuracy" in told
+    assert f"resize={found.resize!r} is chosen by the leave-one-out accuracy" in told
     assert "features of 48 images: squash 1.000, crop 0." in told
 
 
