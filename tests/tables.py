@@ -192,7 +192,7 @@ CASES = {
         {f"{i}.jpg": (x, None) for i, x in zip("1234", ("x", "y", None, None), strict=True)},
         {},
         [
-            "1 rows of a.csv repeat other rows (row 3: 1.jpg)",
+            "Repeated in a.csv: 1 row (row 3: 1.jpg)",
             "Left out: 1 in the table twice, with other labels, such as row 5: 2.jpg",
             "Left out: 2 in the table, but there is no such image, such as row 6: 9.jpg",
             "2 images have no class",

@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(dataset, module, tmp_pa
     before = fg.list_runs(dataset)
     for change, message in [
         ({"classes": ["a", "b"]}, "have a last layer for 3 classes, but 2 classes are named"),
-        ({"weights": headless}, "have no last layer, and 3 classes are named"),
+        ({"weights": headless}, "have no last layer, but 3 classes are named"),
         ({"backbone": "resnet34"}, "are not those of 'resnet34'"),
         ({"backbone": "resnet81"}, "Did you mean 'resnet18'"),
         ({"backbone": None}, "Pass backbone=, the network of the weights"),

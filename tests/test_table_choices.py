@@ -57,7 +57,7 @@ def test_columns_are_chosen_in_the_form(tmp_path, name):
     )
     gone = form("import_folders", dataset, **chosen, table="gone.csv")
     assert "image_column" not in gone
-    assert "No file 'gone.csv'" in str(gone["no_plan"])
+    assert "There is no file 'gone.csv'" in str(gone["no_plan"])
     # Columns are those of a table: without one they are left.
     fields = form("import_folders", dataset, **{**chosen, "label_from": "folder"})
     assert "image_column" not in fields
@@ -73,7 +73,7 @@ def test_an_import_by_a_table_is_remembered(tmp_path, name, capsys):
     assert dataset.count_values("ground_truth.label") == {"a": 6, "b": 5, None: 1}
     told = capsys.readouterr().out
     assert "1 image has no row in a table" in told
-    assert "1 rows of t.csv say what others do" in told
+    assert "Repeated in t.csv: 1 row (" in told
     assert dataset.info["import_folders"]["skipped"] == {
         "in the table, but there is no such image": 1
     }

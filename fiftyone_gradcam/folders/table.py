@@ -119,7 +119,8 @@ def read_columns(head: Head, columns: Columns, images: Images, named: Named) -> 
             f"save it as 'CSV UTF-8'"
         )
     if again:
-        table.notes.append(f"{len(again)} rows of {table.name} repeat other rows ({again[0]})")
+        words = "1 row" if len(again) == 1 else f"{len(again)} rows"
+        table.notes.append(f"Repeated in {table.name}: {words} ({again[0]})")
     if parted:
         table.notes.append(
             f"{counted(len(parted), 'image is', 'images are')} in the folder of another split "
