@@ -44,7 +44,7 @@ def test_a_cancelled_import_goes_on(tmp_path, name, monkeypatch):
         assert whole.values(fields) == other.values(fields)
     finally:
         other.delete()
-    # Of a replacement nothing stays, nor of one that has not begun.
+    # Nothing of a replacement stays, nor of one that has not started.
     ids = whole.values("id")
     with pytest.raises(fg.CancelledError, match="nothing was imported or changed"):
         fg.import_folders(str(root), name, overwrite=True, progress=cancelling_after(12))

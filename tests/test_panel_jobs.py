@@ -46,7 +46,7 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
     assert state["going"] == [second.id, first.id]
     assert state["is_busy"]
     cards = state["cards"]
-    assert [card["id"] for card in cards] == [first.id, second.id]  # the one begun first, first
+    assert [card["id"] for card in cards] == [first.id, second.id]  # in the order of their start
     assert cards[1]["message"] == f"Waits for: {first.label}"
     assert cards[0]["message"] != cards[1]["message"]
     assert [card["again"] for card in cards] == [None, None]
@@ -67,7 +67,7 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
     assert state["cards"][0]["state"] == "lost"
     assert [row["message"] for row in state["earlier"]] == [load_job(first.id).message]
     assert not state["is_busy"]
-    # One that was begun here may have ended before it was ever seen going.
+    # A job started here may have ended before it was seen running.
     assert [job.id for job in looked(panel, dataset, {"own": first.id})] == [first.id]
     assert looked(panel, dataset, {}) == []
 

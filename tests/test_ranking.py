@@ -230,7 +230,7 @@ def test_errors_of_the_model_are_not_counted_as_wrong_labels(share):
     labels = np.where(is_wrong, (truth + random.integers(1, 10, 4000)) % 10, truth)
     found = estimate_wrong(probabilities, labels)
     assert found.low <= is_wrong.sum() <= found.high
-    assert found.count == pytest.approx(is_wrong.sum(), rel=0.25, abs=20)
+    assert found.count == pytest.approx(is_wrong.sum(), rel=0.12, abs=15)
     assert found.chances.sum() == pytest.approx(found.count)
     assert found.pairs.sum() == pytest.approx(found.count)
 
@@ -246,7 +246,8 @@ def test_wrong_labels_of_the_least_confident_classes_are_counted():
     is_wrong = (truth >= 8) & (random.random(4000) < 0.3)
     labels = np.where(is_wrong, 17 - truth, truth)
     found = estimate_wrong(chances / chances.sum(1, keepdims=True), labels)
-    assert found.low <= is_wrong.sum() <= found.high
+    assert found.low < 50  # what the most confident of all images say is inside the interval
+    assert is_wrong.sum() <= found.high
     assert found.count == pytest.approx(is_wrong.sum(), rel=0.2)
 
 

@@ -79,9 +79,9 @@ def plan_colors(
 def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
     """Make further fields visible when the App opens the dataset.
 
-    Only one heatmap field is visible, because overlaid heatmaps cannot be told apart: the first one
-    in `names`, or else the one that is visible already. Each heatmap field of this plugin gets a
-    color. Other choices that were made in the App are kept.
+    Only one heatmap field is visible, because overlaid heatmaps cannot be distinguished: the first
+    one in `names`, or else the one that is visible already. Each heatmap field of this plugin gets
+    a color. Other choices that were made in the App are kept.
     """
     _read_again(dataset)
     config = dataset.app_config

@@ -21,7 +21,7 @@ def choose_watched(
         samples: a dataset or view
         watch: the number of samples, which are drawn from those tagged "val" (or else "train", or
             else from all), one of each class in turn; or a list of sample ids
-        label_field, classes: only samples with one of these classes can be watched
+        label_field, classes: only samples with one of these classes can be used
         seed: random seed of the choice
 
     Raises:
@@ -54,6 +54,7 @@ def choose_watched(
         raise ValueError(f"{dataset.name!r} has no sample {missing[0]!r} to watch")
     if strangers := [i for i, label in zip(ids, labels, strict=True) if label not in classes]:
         raise ValueError(
-            f"Sample {strangers[0]!r} cannot be watched: its label is not one of the classes"
+            f"Sample {strangers[0]!r} cannot have heatmaps of each epoch: its label is not one of "
+            f"the classes"
         )
     return list(watch)

@@ -66,7 +66,7 @@ def hooks_of(
         report: is called with the progress
         recipe: of the training
         prints: whether to print a line after each epoch
-        recorder: takes heatmaps after each epoch; None if no samples are watched
+        recorder: takes heatmaps after each epoch; None if none are asked for
         keep_state: takes the state to resume from
         live: takes the curves
     """
