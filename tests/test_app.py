@@ -83,6 +83,7 @@ def test_import_and_split_by_button(app, dataset, tmp_path):
     app.dialog.get_by_role("img", name="Some images of each class").wait_for()
     app.screenshot("8 import form")
     app.execute()
+    app.page.wait_for_url("**/datasets/fresh*digits")  # else the click meets the dataset before
     app.wait_for_text("15 samples")
     app.press("split")
     app.screenshot("9 split form")
