@@ -47,9 +47,9 @@ def examine(fix: bool = False, yes: bool = False, free: Sequence[str] = ()) -> b
         print(finding, flush=True)
         well = well and finding.ok
     if check_fiftyone().ok and check_database().ok:
-        from .doctor_files import tell_leftovers
+        from .doctor_files import report_leftovers
 
-        well = tell_leftovers(fix, yes, free) and well
+        well = report_leftovers(fix, yes, free) and well
     return well
 
 

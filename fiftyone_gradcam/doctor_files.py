@@ -11,7 +11,7 @@ from .dataset.leftovers import Leftover, find_leftovers, free
 from .progress import counted
 
 
-def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = ()) -> bool:
+def report_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = ()) -> bool:
     """List files that are no longer used, and delete them if requested and confirmed.
 
     Args:
@@ -39,10 +39,10 @@ def tell_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] = 
     if not wanted:
         if any(entry.is_known for entry in found):
             print("      `python -m fiftyone_gradcam doctor --fix` deletes them, after asking")
-        if strangers := [entry for entry in found if not entry.is_known and entry not in wanted]:
+        if unknown := [entry for entry in found if not entry.is_known and entry not in wanted]:
             print(
                 f"      If no other database has its files in {home}: `python -m fiftyone_gradcam "
-                f"doctor --free {strangers[0].folder}` deletes them, after asking"
+                f"doctor --free {unknown[0].folder}` deletes them, after asking"
             )
         return is_well
     if not (yes or _agrees(wanted)):

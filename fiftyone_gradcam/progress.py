@@ -115,15 +115,15 @@ def _quarters() -> Report:
     return report
 
 
-def tell_failures(failures: Mapping[int, ImageError]) -> None:
+def report_failures(failures: Mapping[int, ImageError]) -> None:
     """Print how many images could not be decoded, by reason, with some examples."""
     reasons: dict[str, int] = {}
     for error in failures.values():
         reasons[error.reason] = reasons.get(error.reason, 0) + 1
-    tell_left_out("images", reasons, [error.path for error in failures.values()])
+    report_left_out("images", reasons, [error.path for error in failures.values()])
 
 
-def tell_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> None:
+def report_left_out(what: str, reasons: dict[str, int], paths: Sequence[str]) -> None:
     """Print how many files were left out, by reason, with some examples."""
     if reasons:
         print(f"Left out {counted(sum(reasons.values()), what.removesuffix('s'))}:")

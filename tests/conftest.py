@@ -77,11 +77,11 @@ DATABASE = Database(DATABASE_FOLDER)
 os.environ["FIFTYONE_DATABASE_URI"] = DATABASE.uri
 # What tests and jobs need, for this process and for all that are forked from a copy of it.
 IMPORTED = ("fiftyone.operators.delegated", "torch", "torchvision")
-FOUND_NURSERY = """
-from fiftyone_gradcam.jobs import nursery, places, processes, queue, worker
+START_FORK_SERVER = """
+from fiftyone_gradcam.jobs import fork_server, places, processes, queue, worker
 
 environment = processes.worker_environment(queue.settings())
-if target := nursery.found("", places.socket_path(environment)):
+if target := fork_server.start("", places.socket_path(environment)):
     worker.main(target)  # in each worker that it forks
 """
 
@@ -129,13 +129,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nursery() -> None:
+def fork_server() -> None:
     """Let the first job of a session start as quickly as those after it."""
     from fiftyone_gradcam.jobs import places, processes, queue
 
     place = places.socket_path(processes.worker_environment(queue.settings()))
     if forking.CAN_FORK and not place.exists():
-        forking.run_python(FOUND_NURSERY)
+        forking.run_python(START_FORK_SERVER)
 
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")

@@ -67,7 +67,7 @@ def test_the_same_files_in_another_way_are_decoded_as_before(paths):
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(paths[4], "JPEG")
     os.truncate(paths[4], os.path.getsize(paths[4]) - 40)
     images = Images(paths, 4, 99, 1, decode_options=DecodeOptions(keep_truncated=True))
-    other = images.shown_by("crop")
+    other = images.with_resize("crop")
     assert (other.paths, other.size, other.resize, other.workers) == (paths, 4, "crop", 1)
     assert [b.positions.tolist() for b in other.batches(9, [4, 0])] == [[4, 0]]
 

@@ -297,7 +297,7 @@ def test_doctor_prints_each_line_when_it_is_found(monkeypatch):
     ok = doctor.Finding(True, "fine")
     for check in ("torch", "device", "fiftyone", "database", "weights", "plugin", "import"):
         monkeypatch.setattr(doctor, f"check_{check}", lambda: ok)
-    monkeypatch.setattr("fiftyone_gradcam.doctor_files.tell_leftovers", lambda *_: True)
+    monkeypatch.setattr("fiftyone_gradcam.doctor_files.report_leftovers", lambda *_: True)
     assert doctor.examine()
     assert printed == [{"flush": True}] * 8
 

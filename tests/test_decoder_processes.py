@@ -9,9 +9,9 @@ from conftest import save_digits
 from PIL import Image
 
 from fiftyone_gradcam.images import processes
-from fiftyone_gradcam.images.away import is_away
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.decode import DecodeOptions
+from fiftyone_gradcam.images.unreachable import is_unreachable
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,12 @@ def test_processes_decode_what_threads_do(paths):
     assert sorted(ours.failures) == sorted(theirs.failures) == [3, 4, 5, 6]
     for position, error in theirs.failures.items():
         same = ours.failures[position]
-        assert (same.path, same.reason, is_away(same)) == (error.path, error.reason, is_away(error))
-    assert [is_away(ours.failures[i]) for i in (3, 4, 5, 6)] == [False, True, False, False]
+        assert (same.path, same.reason, is_unreachable(same)) == (
+            error.path,
+            error.reason,
+            is_unreachable(error),
+        )
+    assert [is_unreachable(ours.failures[i]) for i in (3, 4, 5, 6)] == [False, True, False, False]
 
 
 def test_a_process_that_is_killed_leaves_its_images_to_this_one(paths, monkeypatch):

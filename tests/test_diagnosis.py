@@ -98,7 +98,7 @@ def test_a_class_that_few_images_are_of_may_be_missed():
     assert "sampling" not in found.message  # it has as many training images as the others
 
 
-def test_few_images_are_told_with_what_they_leave_open():
+def test_few_images_are_reported_with_what_they_leave_open():
     (found,) = say(watched=(5, 5), right=9, counts=(60, 9))
     assert found.name == "few_images"
     assert "'b' (9)" in found.message
@@ -134,7 +134,7 @@ def test_what_follows_from_something_said_is_not_said_again():
 # The same image twice
 
 
-def test_leaks_are_told_by_their_number_and_kind():
+def test_leaks_are_reported_by_their_number_and_kind():
     leaks = [Leak("t1", "v1", "exact"), Leak("t2", "v1", "near"), Leak("t2", "v2", "near")]
     (found,) = say(watched=(30, 30), right=58, leaks=leaks)
     assert (found.name, found.severity) == ("leak", "warning")
@@ -146,7 +146,7 @@ def test_leaks_are_told_by_their_number_and_kind():
     assert names(found) == ["leak", "never_predicted"]  # what is worse comes first
 
 
-def test_copies_between_training_and_watched_images_are_told(
+def test_copies_between_training_and_watched_images_are_reported(
     digit_files, name, tmp_path, digit_weights
 ):
     root = tmp_path / "digits"

@@ -46,7 +46,7 @@ def test_equal_files_are_found_and_only_files_of_equal_size_are_read(tmp_path, m
     assert sorted(reads) == ["a", "b", "c", "d", "e"]  # four bytes and a lost file have no match
 
 
-def test_each_watched_image_is_told_once_and_by_its_own_path(tmp_path):
+def test_each_watched_image_is_reported_once_and_by_its_own_path(tmp_path):
     rows = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
     paths = [str(tmp_path / f"{n}.png") for n in range(40)]
     for number, path in enumerate(paths):
@@ -174,7 +174,7 @@ def test_members_of_one_class_are_no_near_duplicates():
 
 
 def test_images_that_are_only_akin_are_no_near_duplicates():
-    # Cosines of about 0.83, where those of strangers are 0.2: far nearer than usual.
+    # Cosines of about 0.83, where those of unknown are 0.2: far nearer than usual.
     random = np.random.default_rng(0)
     a = random.normal(size=(200, 400))
     b = a[:20] + 0.67 * random.normal(size=(20, 400))

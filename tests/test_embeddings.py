@@ -269,10 +269,10 @@ def test_a_button_lays_the_images_out_and_opens_the_panel(dataset):
             },
             executor=foo.executor.Executor(),
         )
-        told = [message.body for message in operator.execute(ctx)]
+        reported = [message.body for message in operator.execute(ctx)]
         dataset.reload()
         assert dataset.get_brain_info("embeddings").config.model == f"{of}, pca (gradcam)"
-    (opened,) = [x.params for x in told if x.operator_uri.endswith("open_panel")]
+    (opened,) = [x.params for x in reported if x.operator_uri.endswith("open_panel")]
     assert opened["name"] == "Embeddings"
     assert opened["data"] == {"openKey": "embeddings", "colorField": "ground_truth.label"}
     assert len(dataset.load_brain_results("embeddings").points) == len(dataset)
@@ -309,7 +309,7 @@ def test_forms_take_a_network_or_a_field_of_embeddings_and_no_probabilities(data
     dataset.delete_sample_fields(["prediction", "prediction_scores"])
 
 
-def test_the_panel_that_opens_is_told_what_to_show(dataset):
+def test_the_panel_that_opens_is_reported_what_to_show(dataset):
     """It forgets what it is to show when it opens: a look later it is told once more."""
     asked = {"name": "Embeddings", "data": {"openKey": "embeddings", "colorField": "label_quality"}}
     space = fo.Space(children=[fo.Panel(type="Samples"), fo.Panel(type="Embeddings")])
@@ -319,6 +319,6 @@ def test_the_panel_that_opens_is_told_what_to_show(dataset):
             executor=foo.executor.Executor(),
         )
         assert turn_panel(ctx, asked) is bool(ids)
-        told = [x["params"] for x in ctx.executor.to_json()["requests"]]
-        assert [x["panel_id"] for x in told] == ids
-        assert all(x["data"] == asked["data"] and x["full_merge"] for x in told)
+        reported = [x["params"] for x in ctx.executor.to_json()["requests"]]
+        assert [x["panel_id"] for x in reported] == ids
+        assert all(x["data"] == asked["data"] and x["full_merge"] for x in reported)

@@ -184,12 +184,12 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
 def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     trained, is_forked, monkeypatch
 ):
-    from fiftyone_gradcam.jobs import asking
+    from fiftyone_gradcam.jobs import fork_client
     from fiftyone_gradcam.jobs.measure import Measurements
 
-    if is_forked and not asking.can_fork():
+    if is_forked and not fork_client.can_fork():
         return  # processes are started there
-    monkeypatch.setattr(asking, "can_fork", lambda: is_forked)
+    monkeypatch.setattr(fork_client, "can_fork", lambda: is_forked)
     measurements = Measurements()
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},

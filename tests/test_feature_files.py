@@ -92,7 +92,7 @@ def test_damaged_files_cost_time_alone(dataset, damage):
     assert counts.forwarded == len(dataset)
 
 
-def test_a_full_disk_is_told_and_nothing_else_fails(dataset, monkeypatch, capsys):
+def test_a_full_disk_is_reported_and_nothing_else_fails(dataset, monkeypatch, capsys):
     run = make_run(dataset, "a")
     add, calls = FeatureWriter.add, []
 

@@ -57,7 +57,7 @@ def test_bad_arguments_of_fine_tune(trained, tmp_path, name):
     assert after == before
 
 
-def test_a_view_is_trained_on_as_it_is_and_singles_are_told(tmp_path, name, capsys):
+def test_a_view_is_trained_on_as_it_is_and_singles_are_reported(tmp_path, name, capsys):
     dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=8)), name)
     twos = dataset.match(F("ground_truth.label") == "digit 2").values("id")
     run = fg.fine_tune(dataset.exclude(twos[1:]), "view", **{**QUICK, "epochs": 1})
@@ -139,7 +139,7 @@ def test_a_training_that_starts_over_takes_nothing_of_the_old(trained, monkeypat
         fg.delete_run(trained, "started")
 
 
-def test_tags_of_split_folders_are_told(tmp_path, name, capsys):
+def test_tags_of_split_folders_are_reported(tmp_path, name, capsys):
     for part, count in (("train", 3), ("valid", 2)):
         save_digits(tmp_path / part, per_class=count)
     fg.import_folders(str(tmp_path), name)

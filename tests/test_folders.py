@@ -84,9 +84,9 @@ def test_class_folders_and_what_is_left_out(tmp_path, name, capsys):
     assert "2 images have no class" in printed
     with open(info["report"], newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    told = {os.path.basename(path): (what, details) for path, what, details in rows}
-    assert told["text.jpg"] == ("left out", "not an image")
-    assert told["png.jpg"][0] == "equal to one of another class"
+    reported = {os.path.basename(path): (what, details) for path, what, details in rows}
+    assert reported["text.jpg"] == ("left out", "not an image")
+    assert reported["png.jpg"][0] == "equal to one of another class"
 
 
 def test_split_folders_become_tags(tmp_path, name):

@@ -246,7 +246,7 @@ def shapes_of(name: str, classes: int = 7) -> dict:
     [SMALL, pytest.param(tuple(BACKBONES), marks=pytest.mark.slow)],
     ids=["small", "all"],
 )
-def test_each_network_is_told_from_all_others(names):
+def test_each_network_is_reported_from_all_others(names):
     assert len({facts.shapes for facts in FACTS.values()}) == len(BACKBONES)
     for name in names:
         shapes = shapes_of(name)

@@ -208,7 +208,7 @@ def test_evaluations_count_what_differs(dataset):
     assert ("evaluation", "eval_first") not in said(dataset)
 
 
-def test_another_split_is_told_of_leaks_and_of_the_newest_run(dataset):
+def test_another_split_is_reported_of_leaks_and_of_the_newest_run(dataset):
     config = dataset.get_run_info("first").config
     now = Snapshot(dataset, "ground_truth")
     config.basis = {"split": now.split(), "labels": now.learned()}

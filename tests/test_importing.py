@@ -39,8 +39,8 @@ def test_each_odd_file_is_imported_and_decodable_or_left_out_for_its_reason(real
         shutil.copyfile(path, folder / path.name)
     dataset = fg.import_folders(str(tmp_path / "odd"), name, progress=False)
     info = dataset.info["import_folders"]
-    told = {os.path.basename(path): reason for path, reason in info["skipped_files"]}
-    assert told == SKIPPED
+    reported = {os.path.basename(path): reason for path, reason in info["skipped_files"]}
+    assert reported == SKIPPED
     assert info["passed_over"] == {".md files": 1}
     found = {os.path.basename(path) for path in dataset.values("filepath")}
     assert found == {path.name for path in files} - set(SKIPPED) - {"SOURCE.md"}
@@ -146,17 +146,17 @@ def test_equal_files_of_an_earlier_import_and_of_two_classes(tmp_path, name, cap
     first = root / "digit 0" / "000.png"
     (root / "digit 0" / "same.png").write_bytes(first.read_bytes())
     dataset = fg.import_folders(str(root), name)
-    (told,) = dataset.info["import_folders"]["duplicates"]
-    assert sorted(told) == [str(first), str(root / "digit 0" / "same.png")]
+    (reported,) = dataset.info["import_folders"]["duplicates"]
+    assert sorted(reported) == [str(first), str(root / "digit 0" / "same.png")]
     assert dataset.info["import_folders"]["contradictions"] == []
     again = fg.import_folders(str(root), name)
-    assert again.info["import_folders"]["duplicates"] == [told]  # nothing was read anew
+    assert again.info["import_folders"]["duplicates"] == [reported]  # nothing was read anew
     source = root / "digit 1" / "002.png"
     (root / "digit 2" / "late.png").write_bytes(source.read_bytes())
     capsys.readouterr()
     info = fg.import_folders(str(root), name).info["import_folders"]
     pair = sorted([str(source), str(root / "digit 2" / "late.png")])
-    assert sorted(map(sorted, info["duplicates"])) == sorted([sorted(told), pair])
+    assert sorted(map(sorted, info["duplicates"])) == sorted([sorted(reported), pair])
     assert [sorted(paths) for paths in info["contradictions"]] == [pair]
     assert "1 image is in two classes, such as" in capsys.readouterr().out
     with open(info["report"], newline="", encoding="utf-8") as file:

@@ -150,38 +150,38 @@ def test_a_reporter_writes_once_in_a_while_and_at_the_end(service, submit, monke
     monkeypatch.setattr(reporter, "WRITE_SECONDS", 1000.0)
     clock = [5000.0]
     monkeypatch.setattr(reporter.time, "monotonic", lambda: clock[0])
-    told = Reporter(job.id)
-    told(1, 4, "first")
+    reported = Reporter(job.id)
+    reported(1, 4, "first")
     assert (job.refresh().message, job.progress) == ("first", 0.25)
-    told(2, 4, "too soon")
+    reported(2, 4, "too soon")
     assert (job.refresh().message, job.progress) == ("first", 0.25)
     clock[0] += 1000.0
-    told(3, 4, "later")
+    reported(3, 4, "later")
     assert (job.refresh().message, job.progress) == ("later", 0.75)
-    told(4, 4, "the last")
+    reported(4, 4, "the last")
     assert (job.refresh().message, job.progress) == ("the last", 1.0)
-    told(0, 0, "nothing to do")
+    reported(0, 0, "nothing to do")
     assert (job.refresh().message, job.progress) == ("nothing to do", 1.0)  # it never decreases
-    told.tell("words", 1.5)
+    reported.report("words", 1.5)
     assert job.refresh().progress == 1.0
-    told.tell("words alone")
+    reported.report("words alone")
     assert (job.refresh().message, job.progress) == ("words alone", 1.0)
 
 
 def test_a_reporter_ends_what_was_cancelled_once(service, submit, monkeypatch):
     monkeypatch.setattr(reporter, "LOOK_SECONDS", 0.01)
     job = submit(runs=True)
-    told = Reporter(job.id)
+    reported = Reporter(job.id)
 
     def work() -> None:
-        with told:
-            told(1, 4, "first")
+        with reported:
+            reported(1, 4, "first")
             assert job.cancel().state == "cancelling"
-            while told.cancelled_at is None:
-                assert not told.done.wait(0.01)
+            while reported.cancelled_at is None:
+                assert not reported.done.wait(0.01)
             with pytest.raises(fg.CancelledError):
-                told(2, 4, "second")
-            told(3, 4, "what is kept is written")  # what ends the work in good order goes on
+                reported(2, 4, "second")
+            reported(3, 4, "what is kept is written")  # what ends the work in good order goes on
             raise fg.CancelledError("Kept")
 
     with pytest.raises(fg.CancelledError, match="Kept"):

@@ -16,7 +16,7 @@ from forking import Python, run_python
 from made_runs import make_run
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import asking, calls, processes, queue
+from fiftyone_gradcam.jobs import calls, fork_client, processes, queue
 
 LONG = {**QUICK, "epochs": 4000}
 
@@ -137,18 +137,18 @@ def test_predictions_that_were_cancelled_stay_and_are_named_as_a_part(dataset, m
         job = fg.predict(many, "quick", "part", method="scorecam", delegate=True, **maps)
         until(lambda: job.refresh().progress > 0.02)
         job.cancel()
-        with pytest.raises(fg.CancelledError, match=r"\d+ of 540 images have predict") as told:
+        with pytest.raises(fg.CancelledError, match=r"\d+ of 540 images have predict") as reported:
             job.wait(60)
         many.reload()
         count = len(many.exists("part"))
-        assert f"Cancelled: {count} of 540 images" in str(told.value)
+        assert f"Cancelled: {count} of 540 images" in str(reported.value)
         assert count < 540
         assert many.get_field("part").info["partial"] == {"samples": count, "of": 540}
     finally:
         many.delete()
 
 
-def test_a_job_whose_process_was_killed_is_told_as_lost_and_can_be_resumed(dataset):
+def test_a_job_whose_process_was_killed_is_reported_as_lost_and_can_be_resumed(dataset):
     job = fg.fine_tune(dataset, "killed", **LONG, delegate=True)
     until(lambda: is_learning(job))
     kill_worker(job)
@@ -266,7 +266,7 @@ def test_a_worker_is_no_descendant_of_the_process_that_began_it(dataset):
     until(lambda: job.refresh().has_ended)
 
 
-@pytest.mark.skipif(not asking.can_fork(), reason="workers are forked on Linux alone")
+@pytest.mark.skipif(not fork_client.can_fork(), reason="workers are forked on Linux alone")
 def test_workers_after_the_first_are_forked_by_a_process_that_has_imported_all(dataset):
     fg.find_leaks(dataset, near=False, delegate=True).wait(60)
     jobs = [fg.find_leaks(dataset, near=False, delegate=True) for _ in range(3)]

@@ -185,7 +185,7 @@ def test_label_issues_leave_out_what_cannot_be_judged(tmp_path, name, capsys):
         fg.find_label_issues(dataset, **options)
 
 
-def test_without_weights_at_hand_the_choice_is_told(monkeypatch, tmp_path, name, capsys):
+def test_without_weights_at_hand_the_choice_is_reported(monkeypatch, tmp_path, name, capsys):
     empty = fo.Dataset(name)
     from fiftyone_gradcam.dataset import pretrained as features
 

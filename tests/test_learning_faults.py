@@ -88,7 +88,7 @@ def test_a_learning_rate_that_is_too_high_shows_without_watched_images(digit_fil
     assert "were kept" not in found[0].message
 
 
-def test_a_loss_that_rises_is_told_from_one_that_began_far_off():
+def test_a_loss_that_rises_is_reported_from_one_that_began_far_off():
     """By small steps, too: the last layer may begin far off, and come nearer too slowly."""
     risen = hand_made((0.7, 1.5, 2.5), (), head_change=0.5)
     assert names(say(risen, watched=(30, 30), right=30))[0] == "diverged"
@@ -199,7 +199,7 @@ def test_overfitting_but_not_the_usual_gap():
     assert "overfitting" not in names(say(few_watched, watched=(15, 15), right=28))
 
 
-def test_a_training_that_knows_is_told_from_one_that_guesses():
+def test_a_training_that_knows_is_reported_from_one_that_guesses():
     assert guessing_and_knowing(recipe(), np.array([5, 5])) == pytest.approx((math.log(2), 0))
     quarters = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)
     assert guessing_and_knowing(recipe(), np.array([1, 3, 0])) == pytest.approx((quarters, 0))

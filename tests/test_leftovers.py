@@ -1,4 +1,4 @@
-"""Files that nobody refers to: found, told, and deleted only after asking."""
+"""Files that nobody refers to: found, reported, and deleted only after fork_client."""
 
 import io
 import json
@@ -180,14 +180,14 @@ def test_files_of_other_databases_are_freed_only_by_name(dataset, monkeypatch, c
         assert not found.is_known
         assert "of an unknown dataset, perhaps of another database" in str(found)
         answering(monkeypatch, "y")
-        assert doctor_files.tell_leftovers(fix=True, yes=True)
+        assert doctor_files.report_leftovers(fix=True, yes=True)
         assert f"doctor --free {found.folder}" in capsys.readouterr().out
         assert os.path.isfile(found.files[0])
         theirs = os.path.join(files_folder(), noted)
         for name in (theirs, dataset_folder(dataset), "/etc"):
-            assert not doctor_files.tell_leftovers(yes=True, named=[name])
+            assert not doctor_files.report_leftovers(yes=True, named=[name])
             assert f"FAIL  {name}: no such folder is listed" in capsys.readouterr().out
-        assert doctor_files.tell_leftovers(named=[found.folder])
+        assert doctor_files.report_leftovers(named=[found.folder])
         assert "deleted 1 file," in capsys.readouterr().out
         assert not os.path.exists(found.folder)
         assert os.path.isfile(os.path.join(theirs, "runs", "x", "model.pt"))

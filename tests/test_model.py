@@ -77,7 +77,7 @@ def test_weights_files(tmp_path):
         create_model("small_cnn", 3, "imagenet")
 
 
-def test_without_a_network_the_remedy_is_told(monkeypatch, tmp_path):
+def test_without_a_network_the_remedy_is_reported(monkeypatch, tmp_path):
     from urllib.error import URLError
 
     def offline(*args, **kwargs):

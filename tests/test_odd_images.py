@@ -103,7 +103,7 @@ def test_truncated_files_hold_what_other_programs_see(odd):
     assert np.abs(halves - [[79, 118, 148], [124, 161, 194]]).max() <= 1
 
 
-def test_dark_16_bit_files_are_told(odd, tmp_path):
+def test_dark_16_bit_files_are_reported(odd, tmp_path):
     assert "use 12 bits or fewer" in facts_of(str(odd / "12in16bit.tif")).note
     assert "use 12 bits or fewer" not in (facts_of(str(odd / "hopper_gray_4bpp.tif")).note or "")
     Image.fromarray(np.full((4, 4), 4095, np.uint16)).save(tmp_path / "12.png")

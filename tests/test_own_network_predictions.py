@@ -105,7 +105,7 @@ def test_embeddings_are_the_means_of_the_target_tensor(dataset, network):
     assert np.allclose(found, target.mean((2, 3)), atol=2e-3)
 
 
-def test_leaks_are_told_by_it(dataset, network, tmp_path):
+def test_leaks_are_reported_by_it(dataset, network, tmp_path):
     """A mirrored copy, which thumbnails alone do not tell."""
     path = dataset.first().filepath
     with Image.open(path) as image:

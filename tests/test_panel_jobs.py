@@ -199,8 +199,8 @@ def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, servi
         end(service, job, result={"summary": "done", "fields": ["found", "cam"]})
     ctx = context(dataset, state)
     panel.on_tick(ctx)
-    told = [request["message"] for request in requests(ctx, "notify")]
-    assert sorted(told) == sorted(
+    reported = [request["message"] for request in requests(ctx, "notify")]
+    assert sorted(reported) == sorted(
         f"{job.label}: {load_job(job.id).message}" for job in (mine, other)
     )
     assert [r["fields"] for r in requests(ctx, "set_active_fields")] == [["found", "cam"]]

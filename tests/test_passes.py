@@ -61,11 +61,11 @@ def way(request, monkeypatch):
 def test_each_sink_has_its_rows(way, network, paths):
     images = Images(paths, 32, resize="crop")
     sinks = [Logits(23), Pooled(23), Thumbnails(23)]
-    told = []
-    run_pass(images, network, sinks, 5, lambda done, total, message: told.append((done, total)))
+    reported = []
+    run_pass(images, network, sinks, 5, lambda done, total, message: reported.append((done, total)))
     assert sorted(images.failures) == [3, 22]
-    assert told[-1] == (23, 23)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert reported[-1] == (23, 23)
+    assert [done for done, _ in reported] == sorted({done for done, _ in reported})
     batch = Images(paths, 32, resize="crop").load(np.arange(23))
     with torch.no_grad():
         inputs = network.normalize(batch.images)

@@ -163,7 +163,7 @@ def test_a_plan_tells_what_a_person_should_know(tmp_path):
         "masks beside images": 1,
         "links to a folder around this one": 1,
     }
-    told = str(plan)
+    reported = str(plan)
     for words in (
         "24 files, 3 classes",
         "the class is the name of the folder",
@@ -174,7 +174,7 @@ def test_a_plan_tells_what_a_person_should_know(tmp_path):
         "very different sizes: 'Cat' has 1",
         "Left out: 1 broken link",
     ):
-        assert words in told, words
+        assert words in reported, words
     examples = plan.examples(3)
     assert [os.path.basename(path) for path in examples["dog"]] == ["0.jpg", "15.jpg", "3.jpg"]
     assert len(examples["cat"]) == 1
@@ -185,7 +185,7 @@ def test_letters_and_their_accents_are_one_spelling(tmp_path):
     assert fg.plan_import(str(tmp_path)).classes == ["b", "caf\u00e9"]
 
 
-def test_a_name_that_is_no_unicode_is_told(tmp_path):
+def test_a_name_that_is_no_unicode_is_reported(tmp_path):
     make(tmp_path, "a/1.jpg", "b/1.jpg")
     with open(os.path.join(os.fsencode(tmp_path), b"a", b"\xff.jpg"), "wb") as file:
         file.write(b"x")

@@ -15,8 +15,8 @@ from fiftyone_gradcam.training.work import work_of
 
 
 def test_steps_share_one_progress_that_never_decreases():
-    told = []
-    one, two, three = shares_of(lambda *x: told.append(x), 3000, 6000, 1000)
+    reported = []
+    one, two, three = shares_of(lambda *x: reported.append(x), 3000, 6000, 1000)
     one(1, 2, "a")
     one(2, 2, "b")
     two(0, 50, "c")
@@ -24,23 +24,25 @@ def test_steps_share_one_progress_that_never_decreases():
     two(10, 50, "back")
     three(1, 4, "e")
     three(9, 4, "f")
-    assert told == [
+    assert reported == [
         *[(1500, 10_000, "a"), (3000, 10_000, "b"), (3000, 10_000, "c"), (6000, 10_000, "d")],
         *[(6000, 10_000, "back"), (9250, 10_000, "e"), (10_000, 10_000, "f")],
     ]
 
 
 def test_a_step_that_is_not_needed_does_not_count():
-    told = []
-    _, two, three = shares_of(lambda *x: told.append(x), 5000, 3000, 1000)
+    reported = []
+    _, two, three = shares_of(lambda *x: reported.append(x), 5000, 3000, 1000)
     two(1, 2, "")
     two(0, 0, "")
     three(1, 1, "")
-    assert [done / total for done, total, _ in told] == pytest.approx([3 / 8, 3 / 8, 1], abs=1e-3)
+    assert [done / total for done, total, _ in reported] == pytest.approx(
+        [3 / 8, 3 / 8, 1], abs=1e-3
+    )
     # A small size is as good as a large one; what is no function stays as it is.
-    told.clear()
-    shares_of(lambda *x: told.append(x), 0.9, 0.1)[0](1, 3, "")
-    assert told == [(300, 1000, "")]
+    reported.clear()
+    shares_of(lambda *x: reported.append(x), 0.9, 0.1)[0](1, 3, "")
+    assert reported == [(300, 1000, "")]
     assert shares_of(True, 1, 2) == (True, True)
     assert shares_of(None, 1) == (None,)
 
@@ -78,7 +80,7 @@ def test_the_work_of_a_training_is_counted_in_forward_passes():
     )
     assert work_of(often, 100, 20).epoch == 340
     labels = np.arange(50) % 2
-    assert comparison_work(probe.shown_by("crop"), labels) == 0
+    assert comparison_work(probe.with_resize("crop"), labels) == 0
     assert comparison_work(probe, labels) == 150
     assert comparison_work(probe, labels[:39]) == 0
 
@@ -88,22 +90,22 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     root = save_digits(tmp_path / "digits", per_class=30, side=32)
     dataset = fg.import_folders(str(root), name)
     torch.save(get_backbone("squeezenet1_1").build(3).state_dict(), tmp_path / "weights.pt")
-    told = []
+    reported = []
     options = {"backbone": "squeezenet1_1", "weights": str(tmp_path / "weights.pt")}
     options |= {"device": "cpu", "image_size": 32}
     fg.fine_tune(
-        dataset, "whole", epochs=2, head_epochs=1, **options, progress=lambda *x: told.append(x)
+        dataset, "whole", epochs=2, head_epochs=1, **options, progress=lambda *x: reported.append(x)
     )
-    shares = [done / total for done, total, _ in told]
+    shares = [done / total for done, total, _ in reported]
     assert shares == sorted(shares)
-    assert len({total for _, total, _ in told}) == 1
+    assert len({total for _, total, _ in reported}) == 1
     steps = {
         "Choosing how images are resized: crop, squash or letterbox": None,
         "Extracting features": None,
         "New layers: validation": None, "Epoch 1 of 2": None, "Epoch 2 of 2": None,
         "Saving the run": None,
     }  # fmt: skip
-    for share, (_, _, words) in zip(shares, told, strict=True):
+    for share, (_, _, words) in zip(shares, reported, strict=True):
         step = words.partition(" · ")[0]
         if step in steps:
             steps[step] = share
@@ -117,11 +119,11 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     assert ends[5] == pytest.approx(1 / 1.02, abs=0.01)
 
     # One that resumes starts where it was.
-    told.clear()
-    quick = {**QUICK, "progress": lambda *x: told.append(x)}
+    reported.clear()
+    quick = {**QUICK, "progress": lambda *x: reported.append(x)}
     fg.fine_tune(dataset, "quick", **{**quick, "epochs": 2})
-    told.clear()
+    reported.clear()
     fg.fine_tune(dataset, "quick", resume=True, epochs=4, progress=quick["progress"])
-    shares = [done / total for done, total, _ in told]
+    shares = [done / total for done, total, _ in reported]
     assert shares == sorted(shares)
     assert 0.49 < shares[0] < 0.75

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fiftyone_gradcam.dataset.judging import Way, judge
+from fiftyone_gradcam.dataset.judging import JudgingMethod, judge
 from fiftyone_gradcam.review.kernel import (
     LAMBDAS,
     choose_strength,
@@ -101,7 +101,7 @@ def test_as_many_landmarks_as_images_are_exact(small):
 def test_given_probabilities_are_those_of_the_classes_that_are_judged():
     """Of a class with too few images nothing is said: what it had is the others'."""
     given = np.array([[0.6, 0.2, 0.2], [0.1, 0.5, 0.4], [0.0, 1.0, 0.0]])
-    way = Way("probabilities", None, None, given, 5, 0, None)
+    way = JudgingMethod("probabilities", None, None, given, 5, 0, None)
     looks = SimpleNamespace(features=None)
     args = (np.arange(3), np.array([0, 1, 1]), np.arange(3), way, [0, 2], lambda *_: None)
     found = judge(None, looks, *args).probabilities
@@ -112,7 +112,7 @@ def test_near_duplicates_are_never_in_two_folds(noisy):
     features, _, labels = noisy
     features, labels = np.repeat(features[:60], 2, 0), np.repeat(labels[:60] % 2, 2)
     group, places = np.repeat(np.arange(60), 2), np.arange(120)
-    way = Way("folds", None, None, None, 5, 3, None)
+    way = JudgingMethod("folds", None, None, None, 5, 3, None)
     looks = SimpleNamespace(features=features)
     found = judge(None, looks, places, labels, group, way, [0, 1], lambda *_: None)
     apart = out_of_fold_probabilities(features, labels, 2, 5, 3, groups=group)

@@ -98,9 +98,9 @@ def test_what_lies_outside_of_the_square_is_shown(tmp_path, recipe, capsys):
     found = settle_resize(recipe, paths, labels, "cpu")
     assert found.resize in ("squash", "letterbox")
     assert dataclasses.replace(found, resize="auto") == recipe
-    told = capsys.readouterr().out
-    assert f"resize={found.resize!r} is chosen by the leave-one-out accuracy" in told
-    assert "features of 48 images: squash 1.000, crop 0." in told
+    reported = capsys.readouterr().out
+    assert f"resize={found.resize!r} is chosen by the leave-one-out accuracy" in reported
+    assert "features of 48 images: squash 1.000, crop 0." in reported
 
 
 def test_what_a_process_knows_is_not_compared_again(tmp_path, recipe, monkeypatch, capsys):

@@ -241,8 +241,8 @@ def test_the_tab_reviews_by_buttons(dataset):
     stale = {**asked, "label": "c"}  # from a page that still shows the label as it was before
     ctx = context(dataset, state, **stale)
     panel.on_decide(ctx)
-    (told,) = requests(ctx, "notify")
-    assert "it was changed elsewhere" in told["message"]
+    (reported,) = requests(ctx, "notify")
+    assert "it was changed elsewhere" in reported["message"]
     panel.on_undo_review(context(dataset, state))
     assert dataset.values("own.label")[1] == "b"
     panel.on_buttons(context(dataset, state))

@@ -21,14 +21,14 @@ def test_columns_are_named_on_the_command_line(tmp_path, capsys):
     make(tmp_path, "1.jpg", "2.jpg", "3.jpg")
     (tmp_path / "a.csv").write_text("Dateiname;Kategorie;Teil\n1.jpg;Hund;dev\n2.jpg;Katze;test\n")
     assert main(["plan", str(tmp_path), "--label-from", "table"]) == 1
-    told = capsys.readouterr().err
-    assert "'Dateiname', 'Kategorie', 'Teil'" in told
-    assert "Name them by --image-column and --label-column" in told
+    reported = capsys.readouterr().err
+    assert "'Dateiname', 'Kategorie', 'Teil'" in reported
+    assert "Name them by --image-column and --label-column" in reported
     columns = ["--image-column", "Dateiname", "--label-column", "Kategorie"]
     assert main(["plan", str(tmp_path), *columns, "--split-column", "Teil"]) == 0
-    told = capsys.readouterr().out
-    assert "val: Hund 1" in told
-    assert "test: Katze 1" in told
+    reported = capsys.readouterr().out
+    assert "val: Hund 1" in reported
+    assert "test: Katze 1" in reported
     (tmp_path / "b.csv").write_text("Dateiname,Kategorie\n3.jpg,Maus\n")
     assert main(["plan", str(tmp_path), "--table", "b.csv", "--table", "a.csv", *columns]) == 0
     assert "Hund 1, Katze 1, Maus 1" in capsys.readouterr().out
@@ -71,9 +71,9 @@ def test_an_import_by_a_table_is_remembered(tmp_path, name, capsys):
     columns = {"image_column": "Bild", "label_column": "Art"}
     dataset = fg.import_folders(str(root), name, **columns, progress=False)
     assert dataset.count_values("ground_truth.label") == {"a": 6, "b": 5, None: 1}
-    told = capsys.readouterr().out
-    assert "1 image has no row in a table" in told
-    assert "Repeated in t.csv: 1 row (" in told
+    reported = capsys.readouterr().out
+    assert "1 image has no row in a table" in reported
+    assert "Repeated in t.csv: 1 row (" in reported
     assert dataset.info["import_folders"]["skipped"] == {
         "in the table, but there is no such image": 1
     }

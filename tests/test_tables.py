@@ -9,7 +9,7 @@ from tables import CASES
 from test_plans import make, read
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders import at_hand, csv_file, labelling
+from fiftyone_gradcam.folders import csv_file, found_tables, labelling
 from fiftyone_gradcam.folders.cells import Images
 
 
@@ -21,12 +21,12 @@ def write(root, tables) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_tables_are_read_as_a_person_reads_them(tmp_path, case):
-    tables, expected, choices, told = CASES[case]
+    tables, expected, choices, reported = CASES[case]
     make(tmp_path, *expected)
     write(tmp_path, tables)
     plan = fg.plan_import(str(tmp_path), **choices)
     assert read(plan) == expected
-    for words in told:
+    for words in reported:
         assert words in str(plan), str(plan)
 
 
@@ -89,7 +89,7 @@ def test_tables_that_do_not_look_like_classes(tmp_path, monkeypatch):
     plan = fg.plan_import(str(tmp_path))
     assert plan.classes == ["x", "y"]
     assert "The table a.csv is not used. To use its classes" in str(plan)
-    monkeypatch.setattr(at_hand, "MOST_TABLES", 1)
+    monkeypatch.setattr(found_tables, "MOST_TABLES", 1)
     (tmp_path / "b.csv").write_text("id,label\n1,a\n")
     plan = fg.plan_import(str(tmp_path), label_from="table")
     assert plan.unused == {str(tmp_path / "b.csv"): "only 1 tables are read"}
@@ -181,7 +181,7 @@ def test_an_unrelated_table_stops_no_import(tmp_path, case):
             fg.plan_import(str(files), label_from="table")
 
 
-def test_what_cannot_be_told_is_asked_for(tmp_path, capsys):
+def test_what_cannot_be_determined_is_asked_for(tmp_path, capsys):
     make(tmp_path, "1.jpg", "2.jpg", "x/3.jpg")
     table = tmp_path / "a.csv"
     table.write_text("Dateiname;Kategorie;Teil\n1.jpg;Hund;eins\n2.jpg;Katze;zwei\n")

@@ -20,9 +20,11 @@ def test_folders_on_another_disk_are_read_once_and_named(tmp_path):
         "dog/1.jpg": ("dog", None),
         "dog/puppies/2.jpg": ("dog", None),
     }
-    told = str(plan)
-    assert f"dog is a link to {disk / 'dogs'}, which is read" in told
-    assert "hound is the same folder as dog, through a link: its files are imported once" in told
+    reported = str(plan)
+    assert f"dog is a link to {disk / 'dogs'}, which is read" in reported
+    assert (
+        "hound is the same folder as dog, through a link: its files are imported once" in reported
+    )
     assert plan.passed_over == {"links to a folder that is already read": 1}
 
 
@@ -68,7 +70,7 @@ def test_a_link_to_a_folder_and_one_to_all_around_it(tmp_path):
     assert f"dog is the same folder as {os.path.join('all', 'dogs')}" in str(plan)
 
 
-def test_one_file_under_two_classes_or_in_two_splits_is_told(tmp_path):
+def test_one_file_under_two_classes_or_in_two_splits_is_reported(tmp_path):
     root = make(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "test/dog/3.jpg", "test/cat/4.jpg")
     (root / "train/dog/also.jpg").symlink_to(root / "train/cat/1.jpg")
     os.link(root / "test/dog/3.jpg", root / "train/dog/hard.jpg")
@@ -83,7 +85,7 @@ def test_one_file_under_two_classes_or_in_two_splits_is_told(tmp_path):
     assert len(plan.items) == 7
 
 
-def test_many_links_are_told_in_a_few_lines(tmp_path):
+def test_many_links_are_reported_in_a_few_lines(tmp_path):
     disk = make(tmp_path / "disk", *(f"c{i}/1.jpg" for i in range(30)))
     root = make(tmp_path / "root")
     root.mkdir()
@@ -95,7 +97,7 @@ def test_many_links_are_told_in_a_few_lines(tmp_path):
     assert "10 more folders are links" in plan.warnings
 
 
-def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_opened_is_reported(tmp_path, monkeypatch):
     make(tmp_path, "a/1.jpg", "b/1.jpg", "shut/1.jpg")
     scandir = os.scandir
 

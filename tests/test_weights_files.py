@@ -78,42 +78,42 @@ def test_the_one_dictionary_of_tensors_is_found(saved, state):
         "optimizer_states": [optimizer.state_dict()],
         "hyper_parameters": {"class_weights": torch.ones(7), "lr": 0.1},
     }
-    told = []
+    reported = []
     path = saved(lightning)
-    found = create_model(NAME, 7, path, tell=told.append)
+    found = create_model(NAME, 7, path, warn=reported.append)
     assert all(torch.equal(found.state_dict()[n], v) for n, v in state.items())
-    assert told == [f"Not used from {path!r}: criterion.weight, not part of the network"]
+    assert reported == [f"Not used from {path!r}: criterion.weight, not part of the network"]
     ema = {n: v + 1 for n, v in state.items()}
     loads(saved({"model_ema": ema, "model": state}), state)
     with pytest.raises(WeightsError, match="more than one dictionary of tensors: 'a', 'b'"):
         read_weights_file(saved({"a": state, "b": ema}))
 
 
-def test_of_weights_of_imagenet_nothing_is_told(state, monkeypatch, tmp_path):
+def test_of_weights_of_imagenet_nothing_is_reported(state, monkeypatch, tmp_path):
     """Their thousand classes are hardly anybody's."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path, notes = imagenet_weights_file(NAME), []
     os.makedirs(os.path.dirname(path))
     torch.save(state, path)
     for weights, count in (("imagenet", 0), (path, 1)):
-        create_model(NAME, 3, weights, tell=notes.append)
+        create_model(NAME, 3, weights, warn=notes.append)
         assert len(notes) == count
 
 
-def test_a_last_layer_of_other_classes_is_left_out_and_told(saved, state):
-    path, told = saved(state), []
+def test_a_last_layer_of_other_classes_is_left_out_and_reported(saved, state):
+    path, reported = saved(state), []
     body = {n: v for n, v in state.items() if not n.startswith(HEAD)}
-    model = create_model(NAME, 3, path, tell=told.append)
+    model = create_model(NAME, 3, path, warn=reported.append)
     assert all(torch.equal(model.state_dict()[n], v) for n, v in body.items())
-    assert told == [
+    assert reported == [
         f"The last layer in {path!r} is for other classes (classifier.1.bias 7, "
         f"classifier.1.weight 7 x 512 x 1 x 1) and is not used"
     ]
-    told.clear()
-    create_model(NAME, 7, path, tell=told.append)
-    assert told == []
-    create_model(NAME, 7, saved(body), tell=told.append)
-    assert told == [f"There is no last layer in {path!r}: a new one is used"]
+    reported.clear()
+    create_model(NAME, 7, path, warn=reported.append)
+    assert reported == []
+    create_model(NAME, 7, saved(body), warn=reported.append)
+    assert reported == [f"There is no last layer in {path!r}: a new one is used"]
     with pytest.raises(ValueError, match="no last layer for the 1000 classes"):
         create_pretrained(NAME, path)
     # A network whose own last layer was replaced beside it, as by `self.fc` in a class.

@@ -8,7 +8,7 @@ import fiftyone as fo
 import numpy as np
 
 from ..images.batches import Images
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from ..training.frozen import FrozenLater
 from ..training.recipes import make_recipe
 from .feature_sources import source_of
@@ -47,7 +47,7 @@ def appearance_of(
         backbone, weights = THUMBNAILS_OF, "none"
     else:
         backbone, weights = pick_backbone(dataset, backbone, weights, WITHOUT)
-    recipe = make_recipe(backbone=backbone, weights=weights).shown_by("crop")
+    recipe = make_recipe(backbone=backbone, weights=weights).with_resize("crop")
     images = Images(
         paths,
         recipe.image_size,
@@ -63,6 +63,6 @@ def appearance_of(
     by = "by your embeddings" if embeddings is not None else by
     with reporting(progress, f"Comparing {len(paths)} images {by}") as report:
         found = read_features(dataset, ids, images, readers, BATCH, report)
-    tell_failures(images.failures)
+    report_failures(images.failures)
     features = found[pixels:] if embeddings is None else [embeddings]
     return [found[0], *features]

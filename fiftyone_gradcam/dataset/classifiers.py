@@ -145,18 +145,18 @@ def own_labels(
     label_field = label_field or run.label_field
     _, _, labels = labels_of(samples, label_field)
     indexes = class_indexes(labels, run.classes)
-    strangers = sorted({x for x in labels if x is not None} - set(run.classes))
-    if strangers and (indexes < 0).all() and not isinstance(run, Pretrained):
+    unknown = sorted({x for x in labels if x is not None} - set(run.classes))
+    if unknown and (indexes < 0).all() and not isinstance(run, Pretrained):
         raise ValueError(
             f"Run {run.key!r} was trained on other classes ({some(run.classes)}) than "
-            f"{label_field!r} holds ({some(strangers)}). Choose another run, or another "
+            f"{label_field!r} holds ({some(unknown)}). Choose another run, or another "
             f"label_field"
         )
-    if strangers:
-        count = sum(label in set(strangers) for label in labels)
+    if unknown:
+        count = sum(label in set(unknown) for label in labels)
         print(
             f"{counted(count, 'sample has a class', 'samples have classes')} that "
             f"{run.key!r} does not know, and no "
-            f"label_score: {some(strangers)}"
+            f"label_score: {some(unknown)}"
         )
     return label_field, indexes

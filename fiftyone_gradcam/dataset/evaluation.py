@@ -135,7 +135,7 @@ def samples_of_class(
     return samples.match(wanted).sort_by(f"{prediction_field}.label_score")
 
 
-def samples_told_apart(
+def samples_compared(
     samples: Samples, label_field: str, a: str, b: str, right_a: bool, right_b: bool
 ) -> fo.DatasetView:
     """Return the samples that two prediction fields have right or wrong.

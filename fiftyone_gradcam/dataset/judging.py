@@ -26,7 +26,7 @@ FOLDS = "folds"  # folder for the results per fold of an unfinished call
 
 
 @dataclass(frozen=True)
-class Way:
+class JudgingMethod:
     """The method by which labels are judged, one of `METHODS` or "probabilities", and its options.
 
     Attributes:
@@ -104,7 +104,7 @@ def judge(
     places: np.ndarray,
     targets: np.ndarray,
     group: np.ndarray,
-    way: Way,
+    method: JudgingMethod,
     columns: list[int],
     report: Report,
 ) -> Verdict:
@@ -116,25 +116,25 @@ def judge(
         places: (M,) positions of the samples to judge
         targets: (M,) class indexes of their labels
         group: (N,) the group of near duplicates of each image
-        way: the method and its options
-        columns: the columns of `way.probabilities` that belong to the judged classes
+        method: the method and its options
+        columns: the columns of `method.probabilities` that belong to the judged classes
         report: called with the progress of a training
     """
     group = group[places]
-    if way.method == "probabilities":
-        found = np.maximum(way.probabilities[places][:, columns], LEAST)
+    if method.method == "probabilities":
+        found = np.maximum(method.probabilities[places][:, columns], LEAST)
         found /= found.sum(1, keepdims=True)
-    elif way.method == "features":
+    elif method.method == "features":
         groups = left_out_together(group)
         return verdict_by_features(looks.features[places], targets, len(columns), groups)
-    elif way.method == "folds":
+    elif method.method == "folds":
         found = out_of_fold_probabilities(
-            looks.features[places], targets, len(columns), way.folds, way.seed, groups=group
+            looks.features[places], targets, len(columns), method.folds, method.seed, groups=group
         )
     else:
-        fold = folds_of(targets, way.folds, way.seed, group)
+        fold = folds_of(targets, method.folds, method.seed, group)
         home = os.path.join(dataset_folder(dataset), FOLDS)
         found = probabilities_per_fold(
-            looks.images, places, targets, fold, way.recipe, way.device, report, home
+            looks.images, places, targets, fold, method.recipe, method.device, report, home
         )
     return verdict_by_probabilities(found, targets)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..explain.signed import AGAINST
-from ..images.away import is_away
 from ..images.batches import Images
+from ..images.unreachable import is_unreachable
 from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.heatmaps import CONTRAST, Heatmap, Heatmaps
@@ -86,6 +86,6 @@ def store_predictions(
         run_pass(images, network, [*own, *sinks], batch_size, report, precision=precision)
     if not writer.has_predictions:
         raise ValueError("No image can be predicted. There are no samples")
-    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
-    writer.clear([ids[i] for i in images.failures if ids[i] not in set(away)])
-    writer.finish(away)
+    unreachable = [ids[i] for i, error in images.failures.items() if is_unreachable(error)]
+    writer.clear([ids[i] for i in images.failures if ids[i] not in set(unreachable)])
+    writer.finish(unreachable)

@@ -106,25 +106,25 @@ class PredictionWriter:
         """Whether any sample of the pass has a prediction."""
         return self._done > 0
 
-    def check_others(self, away: list[str]) -> None:
+    def check_others(self, unreachable: list[str]) -> None:
         """Check that no values of another run are deleted for samples that get no new ones.
 
         A field holds values of only one run, made with the same options.
 
         Args:
-            away: ids of samples of the pass whose files cannot be found at the moment
+            unreachable: ids of samples of the pass whose files cannot be found at the moment
 
         Raises:
             ValueError: if values would be deleted, and `overwrite` is False
         """
-        new = set(self.ids) - set(away)
+        new = set(self.ids) - set(unreachable)
         for name in () if self.overwrite else self._replaced:
             old = set(self.dataset.exists(name).values("id")) - new
             if old:
                 owner = field_info(self.dataset, name).get("run")
                 how = " with other weights or options" if owner == self.run.key else ""
                 why = "are not among these"
-                if unread := len(old & set(away)):
+                if unread := len(old & set(unreachable)):
                     why += f", or whose files cannot be read now ({unread})"
                 raise ValueError(
                     f"Field {name!r} holds values of run {owner!r}{how} for {len(old)} samples "
@@ -215,12 +215,12 @@ class PredictionWriter:
         paths = [f"{name}.map_path" for name in self.heatmap_fields.values()]
         return [path for found in self.dataset.select(ids).values(paths) for path in found]
 
-    def finish(self, away: list[str]) -> None:
+    def finish(self, unreachable: list[str]) -> None:
         """Complete a pass: store all values, and delete replaced ones.
 
         Args:
-            away: ids of samples whose files cannot be found at the moment; they keep earlier values
-                of this run
+            unreachable: ids of samples whose files cannot be found at the moment; they keep
+                earlier values of this run
 
         Raises:
             ValueError: if these samples have values of another run; the new values wait on disk
@@ -228,7 +228,7 @@ class PredictionWriter:
         self._begin()
         self.flush()
         if self._spool is not None:
-            self.check_others(away)
+            self.check_others(unreachable)
             self._spool.commit()
         describe(self.dataset, self._fields)
         self.abandon()

@@ -40,7 +40,7 @@ def settled_for(
     """
     dataset = fields.root_dataset(samples)
     if recipe.resize != AUTO or dataset.get_field(label_field) is None:
-        return recipe.shown_by(otherwise)
+        return recipe.with_resize(otherwise)
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     indexes = class_indexes(labels, list(fields.class_counts(labels)))

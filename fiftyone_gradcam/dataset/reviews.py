@@ -105,19 +105,19 @@ def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[st
 
 
 def without_left_out(
-    samples: fo.core.collections.SampleCollection, include: bool = False, tells: bool = True
+    samples: fo.core.collections.SampleCollection, include: bool = False, verbose: bool = True
 ) -> fo.core.collections.SampleCollection:
     """Return the samples that are not left out by reviews.
 
     Args:
         samples: a dataset or view
         include: return all samples
-        tells: print how many are left out
+        verbose: print how many are left out
     """
     found = {} if include else left_out(samples)
     if not found:
         return samples
-    if tells:
+    if verbose:
         print(f"Left out by reviews: {left_out_words(found)}. include_excluded=True uses them")
     return samples.exclude([i for ids in found.values() for i in ids])
 

@@ -24,7 +24,7 @@ def training_data(
     label_field: str,
     recipe: Recipe,
     include_excluded: bool = False,
-    tells: bool = True,
+    verbose: bool = True,
 ) -> tuple[list[str], Labelled, Labelled | None]:
     """Return the classes, training set and validation set of a collection (see `fine_tune`).
 
@@ -33,7 +33,7 @@ def training_data(
         label_field: the field of the classes
         recipe: the recipe, which defines the size and resize of images
         include_excluded: include samples that reviews have left out
-        tells: print what is left out
+        verbose: print what is left out
 
     Returns:
         the class names in alphabetical order, the training set, and the validation set or None if
@@ -47,7 +47,7 @@ def training_data(
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
     is_whole = isinstance(samples, fo.Dataset)
-    samples = without_left_out(samples, include_excluded, tells)
+    samples = without_left_out(samples, include_excluded, verbose)
     chosen = samples.match_tags("train")
     if not len(chosen):
         if is_whole:
@@ -62,7 +62,7 @@ def training_data(
             )
     val_samples = samples.match_tags("val")
     if not len(val_samples):
-        val_samples = without_left_out(dataset.match_tags("val"), include_excluded, tells)
+        val_samples = without_left_out(dataset.match_tags("val"), include_excluded, verbose)
     _, _, labels = fields.labels_of(chosen, label_field)
     counts = fields.class_counts(labels)
     if len(counts) < 2:
@@ -70,18 +70,16 @@ def training_data(
             f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
-    if (unlabelled := labels.count(None)) and tells:
+    if (unlabelled := labels.count(None)) and verbose:
         print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
     train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
-    val_set, strangers = _labelled(val_samples, label_field, classes, recipe, rest)
-    if strangers and tells:
-        print(
-            f"Not used for validation, because there are no training images of: {some(strangers)}"
-        )
+    val_set, unknown = _labelled(val_samples, label_field, classes, recipe, rest)
+    if unknown and verbose:
+        print(f"Not used for validation, because there are no training images of: {some(unknown)}")
     if not len(val_set.images):
-        if tells:
+        if verbose:
             print("No sample is tagged 'val': the last epoch is kept")
         return classes, train_set, None
     return classes, train_set, val_set
@@ -94,12 +92,12 @@ def _labelled(
     _, paths, labels = fields.labels_of(samples, label_field)
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
-    strangers = sorted({x for x in labels if x is not None} - set(classes))
+    unknown = sorted({x for x in labels if x is not None} - set(classes))
     options = decode_options(fields.root_dataset(samples))
     images = Images(
         known, recipe.image_size, cache_bytes, resize=recipe.resize, decode_options=options
     )
-    return Labelled(images, indexes[indexes >= 0]), strangers
+    return Labelled(images, indexes[indexes >= 0]), unknown
 
 
 def class_indexes(labels: list[str | None], classes: list[str]) -> np.ndarray:

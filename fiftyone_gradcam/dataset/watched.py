@@ -52,9 +52,9 @@ def choose_watched(
     ids, _, labels = fields.labels_of(dataset.select(list(watch)), label_field)
     if missing := [i for i in watch if i not in ids]:
         raise ValueError(f"{dataset.name!r} has no sample {missing[0]!r} to watch")
-    if strangers := [i for i, label in zip(ids, labels, strict=True) if label not in classes]:
+    if unknown := [i for i, label in zip(ids, labels, strict=True) if label not in classes]:
         raise ValueError(
-            f"Sample {strangers[0]!r} cannot have heatmaps of each epoch: its label is not one of "
+            f"Sample {unknown[0]!r} cannot have heatmaps of each epoch: its label is not one of "
             f"the classes"
         )
     return list(watch)

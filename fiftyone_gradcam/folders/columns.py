@@ -99,7 +99,7 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
         # The last candidates, "id" and "name", may just as well mean a class.
         image = _first(keys, IMAGES, free)
         if image is None:
-            raise ValueError(f"{_told(head)}: none of them is known to name images. {REMEDY}")
+            raise ValueError(f"{_columns_of(head)}: none of them is known to name images. {REMEDY}")
         free.remove(image)
     if label is None:
         label = _label_column(keys, free, len(header) == 2)
@@ -110,7 +110,9 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
         if not classes:
             others = [place for place in free if keys[place] not in {*SPLIT_COLUMNS, *FLAGS}]
             if len(header) != 2 or len(others) != 1:
-                raise ValueError(f"{_told(head)}: none of them is known to hold classes. {REMEDY}")
+                raise ValueError(
+                    f"{_columns_of(head)}: none of them is known to hold classes. {REMEDY}"
+                )
             label, is_sure = others[0], False
     taken = {image, label, *classes}
     known = {*SPLIT_COLUMNS, *FLAGS, *BARE_FLAGS}
@@ -145,7 +147,7 @@ def _key(text: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", text).casefold())
 
 
-def _told(head: Head) -> str:
+def _columns_of(head: Head) -> str:
     return f"The table {head.path!r} has the columns {listed(head.header)}"
 
 
@@ -160,8 +162,8 @@ def _named(head: Head, argument: str, name: str | None) -> int | None:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{_told(head)}: {argument} {name!r} matches several of them")
-    raise ValueError(f"{_told(head)}: {argument} {name!r} is not one of them")
+            raise ValueError(f"{_columns_of(head)}: {argument} {name!r} matches several of them")
+    raise ValueError(f"{_columns_of(head)}: {argument} {name!r} is not one of them")
 
 
 def _first(keys: Sequence[str], names: Sequence[str], free: Sequence[int]) -> int | None:

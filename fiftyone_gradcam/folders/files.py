@@ -88,11 +88,11 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
             if about.st_nlink > 1 or path in walked.linked_files:
                 linked.add(about.st_ino)
     found.same = _same(found.files, inodes, linked)
-    _tell_links(found, walked, root)
+    _note_links(found, walked, root)
     return found
 
 
-def _tell_links(found: Found, walked: Walk, root: str) -> None:
+def _note_links(found: Found, walked: Walk, root: str) -> None:
     """Add remarks about links to folders."""
     linked = [
         f"{os.path.relpath(link, root)} is a link to {target}, which is read"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..progress import counted
-from .at_hand import AtHand, tables_at_hand, why_not
 from .cells import Images
 from .columns import Named, split_of_name
+from .found_tables import FoundTables, find_tables, why_not
 from .table import Table, read_columns, read_table
 
 UNSURE = ", and none of its columns is known to hold any"
@@ -69,22 +69,22 @@ def labels_of_folder(
     named = named or Named()
     if given:
         return _merged([read_table(path, images, named) for path in given], images)
-    at_hand = tables_at_hand(images.root, named)
+    csv_files = find_tables(images.root, named)
     may_be_folders = are_folders and len(set(guesses.values()) - {None}) > 1
     if must or not may_be_folders:
-        found = _usable(images, at_hand, named, must)
+        found = _usable(images, csv_files, named, must)
         _check_found(found, images, guesses, must)
         return found
     # The folders may be the classes: then no table stops the import, and large tables are not read.
-    sheets = [x for x in at_hand.sheets if x[1].is_sure and _is_small(x[0].path)]
+    sheets = [x for x in csv_files.sheets if x[1].is_sure and _is_small(x[0].path)]
     own = {
         head.path: f"the folders are the classes{'' if columns.is_sure else UNSURE}"
-        for head, columns in at_hand.sheets
+        for head, columns in csv_files.sheets
     }
     try:
-        found = _usable(images, AtHand(sheets, own | at_hand.unused), named, must)
+        found = _usable(images, FoundTables(sheets, own | csv_files.unused), named, must)
     except ValueError:  # the tables contradict each other
-        return Labelling(unused=own | at_hand.unused, notes=_offers(own))
+        return Labelling(unused=own | csv_files.unused, notes=_offers(own))
     labelled = {path: label for path, (label, _) in found.found.items() if label is not None}
     if know_better(labelled, guesses):
         found.notes.append(
@@ -95,7 +95,7 @@ def labels_of_folder(
         found.notes = [note for note in found.notes if note != found.absent]
         about = f"{counted(count, 'image')} in no class folder: the class comes from a table"
         return replace(found, notes=[*found.notes, about], only_fills=True)
-    unread = {x[0].path for x in at_hand.sheets if x[1].is_sure} - {x[0].path for x in sheets}
+    unread = {x[0].path for x in csv_files.sheets if x[1].is_sure} - {x[0].path for x in sheets}
     return Labelling(unused=own | found.unused, notes=_offers([*found.tables, *sorted(unread)]))
 
 
@@ -121,11 +121,11 @@ def _check_found(
         found.found, found.tables, found.left_out, found.notes = {}, {}, [], []
 
 
-def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labelling:
+def _usable(images: Images, csv_files: FoundTables, named: Named, must: bool) -> Labelling:
     """Merge the tables in the folder that name images."""
-    tables, unused = [], dict(at_hand.unused)
-    sure = [sheet for sheet in at_hand.sheets if sheet[1].is_sure]
-    for head, columns in sure or at_hand.sheets:
+    tables, unused = [], dict(csv_files.unused)
+    sure = [sheet for sheet in csv_files.sheets if sheet[1].is_sure]
+    for head, columns in sure or csv_files.sheets:
         try:
             table = read_columns(head, columns, images, named)
             if not columns.is_sure and not must:
@@ -136,7 +136,7 @@ def _usable(images: Images, at_hand: AtHand, named: Named, must: bool) -> Labell
             tables.append(table)
             unused.pop(head.path, None)
     if sure:
-        for head, columns in at_hand.sheets:
+        for head, columns in csv_files.sheets:
             if not columns.is_sure:
                 unused.setdefault(head.path, "the columns of another table are clearer")
     found = _merged(tables, images) if tables else Labelling()

@@ -85,7 +85,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def shown_by(self, resize: str) -> Images:
+    def with_resize(self, resize: str) -> Images:
         """Return the same files with another resize method."""
         options = self.decode_options
         return Images(self.paths, self.size, self._cache_bytes, self.workers, resize, options)

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import asking, nursery, places, worker
+from . import fork_client, fork_server, places, worker
 from .processes import is_alive, module_command, name_of, worker_environment
 
 KEEP_SECONDS = 900.0  # for a measurement; after that, the load of the machine may differ
@@ -29,8 +29,8 @@ NO_MATTER = frozenset(
 class _Process:
     """A process that measures the speed of a training.
 
-    It is forked by the nursery. Without a nursery, it is started as a new process, which then
-    starts a nursery for the next ones.
+    It is forked by the fork server. Without one, it is started as a new process, which then starts
+    a fork server for the next ones.
 
     Args:
         request: see `main`
@@ -42,9 +42,9 @@ class _Process:
         self.was_ended, self._text = False, json.dumps(request)
         self._started: subprocess.Popen | None = None
         environment, asked = worker_environment(settings()), None
-        if asking.can_fork():
-            asked = asking.ask(self._text, environment)
-            environment[places.FOUND] = str(places.socket_path(environment))
+        if fork_client.can_fork():
+            asked = fork_client.ask(self._text, environment)
+            environment[places.START] = str(places.socket_path(environment))
         if asked is not None:
             number, self._connection = asked
             self._name = name_of(number)
@@ -57,7 +57,7 @@ class _Process:
 
     @property
     def is_forked(self) -> bool:
-        """Whether the process was forked by the nursery."""
+        """Whether the process was forked by the fork server."""
         return self._started is None
 
     def answer(self) -> dict | None:
@@ -76,7 +76,7 @@ class _Process:
     def _read(self) -> str:
         try:
             with self._connection:
-                return asking.read(self._connection).decode()
+                return fork_client.read(self._connection).decode()
         except OSError:  # the process was killed
             return ""
 
@@ -225,7 +225,8 @@ def main(request: dict) -> dict:
 
 def _run() -> None:
     """Answer the request on standard input; in workers that are forked later, run a job."""
-    if (place := os.environ.pop(places.FOUND, None)) and (target := nursery.found("", Path(place))):
+    path = os.environ.pop(places.START, None)
+    if path and (target := fork_server.start("", Path(path))):
         worker.main(target)
     else:
         print(json.dumps(main(json.load(sys.stdin))))

@@ -1,4 +1,4 @@
-"""The socket on which the nursery of an environment listens."""
+"""The socket on which the fork server of an environment listens."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from ..locks import own_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-FOUNDING = ".founding"  # suffix of the lock file that a process holds to start a nursery
-# Environment variable of a process that should start a nursery if there is none.
-FOUND = "FIFTYONE_GRADCAM_NURSERY"
+STARTING = ".starting"  # suffix of the lock file that a process holds to start a fork server
+# Environment variable of a process that should start a fork server if there is none.
+START = "FIFTYONE_GRADCAM_FORK_SERVER"
 # Variables of a terminal or desktop, which no module reads when it is imported.
 PASSING = frozenset(
-    ["_", "SHLVL", "PWD", "OLDPWD", "LINES", "COLUMNS", "TERM", "COLORTERM", "LS_COLORS", FOUND]
+    ["_", "SHLVL", "PWD", "OLDPWD", "LINES", "COLUMNS", "TERM", "COLORTERM", "LS_COLORS", START]
 )
 PASSING_STARTS = (
     *("SSH_", "XDG_SESSION", "DBUS_", "VSCODE_", "JPY_", "TERM_", "LC_TERMINAL", "WINDOW"),
@@ -26,7 +26,7 @@ PASSING_STARTS = (
 
 
 def socket_path(environment: dict[str, str]) -> Path:
-    """Return the path of the socket of the nursery for an environment.
+    """Return the path of the socket of the fork server for an environment.
 
     The path changes with the code, the installed packages and FiftyOne's configuration.
     """
@@ -36,7 +36,7 @@ def socket_path(environment: dict[str, str]) -> Path:
         if name not in PASSING and not name.startswith(PASSING_STARTS)
     }
     facts = json.dumps([sys.executable, own, code()], sort_keys=True)
-    return own_folder() / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.nursery"
+    return own_folder() / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.forks"
 
 
 def code() -> list:

@@ -89,14 +89,14 @@ def start_worker(target: str, settings: dict[str, str], log: Path) -> str:
     Returns:
         the name of the process
     """
-    from . import asking, places
+    from . import fork_client, places
 
     environment = worker_environment(settings)
     make_folder(str(log.parent))
     pid = None
-    if asking.can_fork():
-        pid = asking.bear(target, environment, log)
-        environment[places.FOUND] = str(places.socket_path(environment))
+    if fork_client.can_fork():
+        pid = fork_client.fork_worker(target, environment, log)
+        environment[places.START] = str(places.socket_path(environment))
     worker = name_of(pid or _launch(target, environment, log))
     _mark(target, worker).touch(mode=0o600)
     return worker

@@ -44,7 +44,7 @@ class Reporter:
     def __exit__(self, kind, error, trace) -> None:
         self.done.set()
         if error is not None:
-            self.tell(str(error) or type(error).__name__)
+            self.report(str(error) or type(error).__name__)
         if self.cancelled_at is not None:
             self._end()
 
@@ -66,9 +66,9 @@ class Reporter:
             self.written = now
             share = done / max(total, 1)
             self._note_first(share)
-            self.tell(message, share)
+            self.report(message, share)
 
-    def tell(self, message: str, share: float | None = None) -> None:
+    def report(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""
         self.share = max(self.share, min(share or 0.0, 1.0))
         self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
@@ -99,7 +99,7 @@ class Reporter:
                 self.cancelled_at = time.monotonic()
             late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
             if late and not self.has_cancelled and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
-                self.tell("Cancelled. Results written before are kept")
+                self.report("Cancelled. Results written before are kept")
                 self._end()
                 os._exit(1)
 

@@ -11,15 +11,15 @@ from .processes import forget_worker, name_of
 
 
 def main(target: str) -> None:
-    """Start a nursery if requested, wait for the lock, and run the oldest queued job of a target.
+    """Start a fork server if requested, wait for the lock, and run the oldest job of a target.
 
     One process is started for each job. So all jobs run in the order in which they were queued,
     in whatever order the processes get the lock.
     """
-    if place := os.environ.pop("FIFTYONE_GRADCAM_NURSERY", None):
-        from . import nursery
+    if place := os.environ.pop("FIFTYONE_GRADCAM_FORK_SERVER", None):
+        from . import fork_server
 
-        target = nursery.found(target, Path(place))  # workers that it forks continue here too
+        target = fork_server.start(target, Path(place))  # workers that it forks continue here too
     own = name_of(os.getpid())
     try:
         with held_by_process(target):

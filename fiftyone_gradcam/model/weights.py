@@ -121,7 +121,7 @@ def create_model(
     weights: str = "imagenet",
     hidden: Sequence[int] = (),
     dropout: float | None = None,
-    tell: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> nn.Module:
     """Build a backbone for `num_classes` classes.
 
@@ -132,7 +132,7 @@ def create_model(
             the path of a file with a state dict of this backbone (see `read_weights_file`). The
             last layer is new unless the file has one for the same number of classes.
         hidden, dropout: see `Backbone.build`
-        tell: called with a sentence for each item of a weights file that is not used
+        warn: called with a sentence for each item of a weights file that is not used
 
     Raises:
         ValueError: if the backbone is unknown or has no ImageNet weights, or if the file does
@@ -143,9 +143,9 @@ def create_model(
     if weights == "none":
         return get_backbone(name).build(num_classes, hidden, dropout)
     model, loaded = _load_model(name, num_classes, weights, hidden, dropout)
-    if tell is not None and weights != "imagenet":  # nobody expects its last layer
+    if warn is not None and weights != "imagenet":  # nobody expects its last layer
         for note in loaded.notes:
-            tell(note)
+            warn(note)
     return model
 
 

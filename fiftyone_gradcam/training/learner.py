@@ -120,7 +120,7 @@ class Learner:
         num_classes: number of classes K
         device: the device of the network
         labels: (n,) class indexes of the training images, for class weights
-        tell: see `create_model`
+        warn: see `create_model`
 
     Raises:
         ValueError, FileNotFoundError, ConnectionError: see `create_model` and `Freezer`
@@ -132,12 +132,12 @@ class Learner:
         num_classes: int,
         device: torch.device,
         labels: np.ndarray,
-        tell: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ):
         self.recipe, self.device = recipe, device
         self.backbone = get_backbone(recipe.backbone)
         model = create_model(
-            recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout, tell
+            recipe.backbone, num_classes, recipe.weights, recipe.hidden, recipe.dropout, warn
         )
         quicken_dropout(model)
         self.model = model.to(device, memory_format=torch.channels_last)

@@ -203,7 +203,7 @@ class Loop:
             if checked and not self.sums.is_finite:
                 raise DivergedError
             self.advance(len(batch.positions) * self.learn_work)
-            self._tell_running()
+            self._report_running()
             if recipe.validate_every and course.iteration % recipe.validate_every == 0:
                 self._validate(self.val_source, stage)
                 learner.freezer.train(frozen)
@@ -218,7 +218,7 @@ class Loop:
             self._validate(self.val_source, stage)
         self._end_epoch(rate)
 
-    def _tell_running(self) -> None:
+    def _report_running(self) -> None:
         """Report the current epoch, about once a second."""
         if self.hooks.on_rows is None or self.seconds - self.reported < TELL_SECONDS:
             return

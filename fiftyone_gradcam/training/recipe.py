@@ -184,7 +184,7 @@ class Recipe:
         """Whether training images are augmented."""
         return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
 
-    def shown_by(self, resize: str) -> Recipe:
+    def with_resize(self, resize: str) -> Recipe:
         """Return this recipe with another value of `resize`, if that is "auto"."""
         return dataclasses.replace(self, resize=resize) if self.resize == AUTO else self
 

@@ -240,7 +240,7 @@ def settle_resize(
         key = _key(recipe, [paths[i] for i in chosen], labels[chosen], decode_options)
         found = _known.get(key)
         if found is None:
-            network = frozen_network(recipe.shown_by(otherwise), device)
+            network = frozen_network(recipe.with_resize(otherwise), device)
             found = compare_resizes(paths, labels, network, recipe.seed, decode_options, report)
         if found is not None:
             _known[key] = found

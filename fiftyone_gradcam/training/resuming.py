@@ -39,7 +39,7 @@ def resumed_recipe(
     given = make_recipe(recipe or began, **choices)
     if given.epochs is None:
         given = replace(given, epochs=began.epochs)
-    given = given.shown_by(began.resize)
+    given = given.with_resize(began.resize)
     for name, value in given.to_dict().items():
         if name not in ("epochs", "early_stopping") and value != state["recipe"][name]:
             raise ValueError(

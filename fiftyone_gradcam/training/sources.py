@@ -42,9 +42,9 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def shown_by(self, resize: str) -> Labelled:
+    def with_resize(self, resize: str) -> Labelled:
         """Return the same images and labels with another resize method."""
-        return replace(self, images=self.images.shown_by(resize))
+        return replace(self, images=self.images.with_resize(resize))
 
 
 @dataclass

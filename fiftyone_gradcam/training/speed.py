@@ -58,7 +58,7 @@ def measure_speed(
     recipe = replace(recipe, batch_size=count, class_balance="none", **measured)
     labels = np.arange(count) % num_classes
     images = Images(
-        paths[:count], recipe.image_size, 1 << 28, resize=recipe.shown_by("crop").resize
+        paths[:count], recipe.image_size, 1 << 28, resize=recipe.with_resize("crop").resize
     )
     data = Labelled(images, labels)
     learner = Learner(recipe, num_classes, device, labels)

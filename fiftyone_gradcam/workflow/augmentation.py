@@ -18,7 +18,7 @@ from ..dataset.writing import alone_in
 from ..disk import whole_file
 from ..explain import overlay
 from ..images.batches import Images
-from ..progress import counted, tell_failures
+from ..progress import counted, report_failures
 from ..training.augment import augment, mix
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
@@ -130,7 +130,7 @@ def _drawn(
     while trial := list(islice(waiting, count - len(good))):
         batch = images.load(np.array(trial))
         good.extend(zip(batch.positions, batch.images, strict=True))
-    tell_failures(images.failures)
+    report_failures(images.failures)
     images.check_readable(order)
     return torch.stack([image for _, image in good]), [labels[position] for position, _ in good]
 

@@ -17,7 +17,7 @@ from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..model.backbones import BACKBONES
 from ..model.network import Network
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from ..training.frozen import frozen_network
 from ..training.recipes import make_recipe
 
@@ -115,7 +115,7 @@ def network_of(
             f"{name!r} has no pretrained weights. Pass weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
-    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).shown_by("crop")
+    recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).with_resize("crop")
     return frozen_network(recipe, device), None
 
 
@@ -163,7 +163,7 @@ def embeddings_by(
     by = words_of(network, run)
     with reporting(progress, f"Computing embeddings of {len(ids)} images by {by}") as report:
         found = features_of(dataset, ids, images, network, report, run)
-    tell_failures(images.failures)
+    report_failures(images.failures)
     images.check_readable()
     return found
 

@@ -189,8 +189,8 @@ def _evaluation(
     """Compute all metrics, from labels (N) and probabilities (N, K) of the run's classes."""
     own = class_indexes(labels, run.classes)
     if (own < 0).any():
-        strangers = sorted({x for x in labels if x not in run.classes})
-        note = f"{run.key!r} has no class {some(strangers)}: these samples count as wrong"
+        unknown = sorted({x for x in labels if x not in run.classes})
+        note = f"{run.key!r} has no class {some(unknown)}: these samples count as wrong"
         notes = [*notes, note]
     predicted = probabilities.argmax(1)
     counts: dict[tuple[str, str], int] = {}

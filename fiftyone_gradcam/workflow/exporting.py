@@ -21,7 +21,7 @@ from ..folders.path_names import inside, safe_name, split_suffix, unique_name
 from ..images.decode import ImageError, decode
 from ..images.opening import none_readable
 from ..jobs.delegating import delegable
-from ..progress import Progress, counted, reporting, tell_failures
+from ..progress import Progress, counted, report_failures, reporting
 
 SHEET = "contact_sheet"
 SHEET_PICTURES = 60
@@ -118,7 +118,7 @@ def export_overlays(
         for name, start in zip(sheet_names, range(0, len(waiting), SHEET_PICTURES), strict=False):
             pictures, texts = zip(*waiting[start : start + SHEET_PICTURES], strict=True)
             sheet_paths.append(_save(overlay.sheet(pictures, texts), home, name))
-    tell_failures(failures)
+    report_failures(failures)
     if not written:
         raise ValueError(none_readable(len(view), next(iter(failures.values()))))
     sheets = counted(len(sheet_paths), "contact sheet")

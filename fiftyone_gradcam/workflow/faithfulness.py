@@ -16,7 +16,7 @@ from ..jobs.delegating import delegable
 from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.quality import Quality
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from .predicting import make_options
 
 
@@ -105,7 +105,7 @@ def explanation_quality(
     sink = Quality(options, steps, seed, road)
     with reporting(progress, f"Testing {len(ids)} heatmaps") as report:
         run_pass(images, classifier.network(device, options.layer), [sink], report=report)
-    tell_failures(images.failures)
+    report_failures(images.failures)
     found = {ids[position]: values for position, values in sink.found.items()}
     paths = {name: f"{heatmap_field}.{name}" for name in next(iter(found.values()))}
     for path in paths.values():

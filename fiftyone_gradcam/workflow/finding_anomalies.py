@@ -16,7 +16,7 @@ from ..dataset.writing import exclusive
 from ..images.batches import Images
 from ..jobs.delegating import delegable
 from ..passes.unusual import NormalCells
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from ..review.anomalies import LEAST_NORMAL, find_anomalies_in
 from ..similar import did_you_mean
 from ..training.frozen import frozen_network
@@ -131,7 +131,7 @@ def find_anomalies(
         else:
             write_anomalies(dataset, ids[:asked], rows, found, anomaly_field, facts)
     shown.show_fields(dataset, list(kinds))
-    tell_failures(images.failures)
+    report_failures(images.failures)
     judged = found.anomalous[[row for row in rows.values() if not is_normal[row]]]
     print(
         f"{judged.sum()} of {len(judged)} images that are not among {words} are anomalies; of "

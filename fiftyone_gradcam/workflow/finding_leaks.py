@@ -17,7 +17,7 @@ from ..dataset.review_state import default_label_field
 from ..dataset.spool import replace_values
 from ..dataset.storing import Declared
 from ..dataset.writing import exclusive
-from ..images.away import away_files
+from ..images.unreachable import unreachable_files
 from ..jobs.delegating import delegable
 from ..model.network import Network
 from ..progress import Progress, counted
@@ -101,7 +101,7 @@ def find_leaks(
         features = appearance_of(dataset, ids, paths, backbone, weights, given, device, progress)
         pairs += _near_pairs(features, own, names)
     twins = _write(dataset, ids, pairs, leak_field, split)
-    _tell(pairs, own, names)
+    _report(pairs, own, names)
     shown.show_fields(dataset, [leak_field])
     return samples.select(twins, ordered=True)
 
@@ -124,8 +124,8 @@ def _kept_pairs(
     dataset: fo.Dataset, ids: list[str], paths: list[str], own: list[str], leak_field: str
 ) -> list[tuple[int, int, str]]:
     """Pairs from an earlier call with a file that cannot be read at the moment."""
-    away = away_files(paths)
-    if not away or not fields.field_info(dataset, leak_field):
+    unreachable = unreachable_files(paths)
+    if not unreachable or not fields.field_info(dataset, leak_field):
         return []
     values = dataset.exists(leak_field).values(["id", f"{leak_field}.label", f"{leak_field}.group"])
     known = {sample_id: (kind, group) for sample_id, kind, group in zip(*values, strict=True)}
@@ -134,7 +134,7 @@ def _kept_pairs(
         if sample_id in known:
             members.setdefault(known[sample_id][1], []).append(place)
     pairs = []
-    for i in away:
+    for i in unreachable:
         kind, group = known.get(ids[i], (None, None))
         twins = [j for j in members.get(group, ()) if own[j] != own[i]]
         pairs += [(i, j, kind if known[ids[j]][0] == kind else "near") for j in twins]
@@ -184,7 +184,7 @@ def _write(
     return list(values)
 
 
-def _tell(pairs: list[tuple], own: list[str], names: list[str]) -> None:
+def _report(pairs: list[tuple], own: list[str], names: list[str]) -> None:
     """Print how many images are in two splits, for each pair of splits."""
     if not pairs:
         print(f"No image is in two of {', '.join(names)}")

@@ -15,7 +15,7 @@ from ..folders.plan import Plan
 from ..folders.planning import plan_import
 from ..images.decode import DecodeOptions
 from ..jobs.delegating import delegable
-from ..progress import Progress, counted, reporting, tell_left_out
+from ..progress import Progress, counted, report_left_out, reporting
 
 
 @delegable
@@ -127,11 +127,11 @@ def import_folders(
                 lambda done, total: report(done, total, f"{done} of {total} files"),
                 options,
             )
-    _tell(plan, result)
+    _report(plan, result)
     return result.dataset
 
 
-def _tell(plan: Plan, result: Imported) -> None:
+def _report(plan: Plan, result: Imported) -> None:
     """Print the result of an import."""
     dataset = result.dataset
     folder = os.path.basename(plan.root)
@@ -192,6 +192,6 @@ def _tell(plan: Plan, result: Imported) -> None:
             f"{result.removed[0]}; the samples are kept. To delete them: dataset.delete_samples("
             f"dataset.select_by('filepath', dataset.info['{INFO_KEY}']['removed_files']))"
         )
-    tell_left_out("files", result.reasons(), [path for path, _ in result.skipped])
+    report_left_out("files", result.reasons(), [path for path, _ in result.skipped])
     if report := dataset.info[INFO_KEY]["report"]:
         print(f"The full list is in {report}")

@@ -12,7 +12,7 @@ from ..dataset.files import dataset_folder
 from ..dataset.training_sets import training_data
 from ..dataset.writing import alone_in
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from ..training.drawn_curves import draw_learning_rate_test
 from ..training.learning_rate import LearningRateTest, range_test
 from ..training.recipe import Recipe
@@ -70,7 +70,7 @@ def find_learning_rate(
     """
     dataset = fields.root_dataset(samples)
     path = _checked(path, overwrite) or os.path.join(dataset_folder(dataset), PICTURE)
-    recipe = make_recipe(recipe, **choices).shown_by("crop")
+    recipe = make_recipe(recipe, **choices).with_resize("crop")
     classes, train_set, _ = training_data(samples, label_field, recipe)
     message = f"Testing learning rates of {recipe.backbone}"
     with reporting(progress, message) as report:
@@ -84,7 +84,7 @@ def find_learning_rate(
             device,
             lambda done, total: report(done, total, message),
         )
-    tell_failures(train_set.images.failures)
+    report_failures(train_set.images.failures)
     test = replace(test, path=path)
     with alone_in(os.path.dirname(path)):
         draw_learning_rate_test(test, path, f"{dataset.name}: {recipe.backbone}")

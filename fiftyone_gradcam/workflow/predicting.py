@@ -21,8 +21,8 @@ from ..disk import plain_errors
 from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
-from ..images.away import away_files, is_away
 from ..images.batches import Images
+from ..images.unreachable import is_unreachable, unreachable_files
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.network import Network
@@ -32,10 +32,10 @@ from ..progress import (
     CancelledError,
     Progress,
     counted,
+    report_failures,
     reporting,
     shares_of,
     some,
-    tell_failures,
 )
 from ..similar import did_you_mean
 from ..training.recipe import AUTO
@@ -168,7 +168,7 @@ def predict(
         dataset, run, prediction_field, names, label_field, options, ids, labels, overwrite
     )
     if writer.replaces:
-        writer.check_others([ids[i] for i in away_files(paths)])
+        writer.check_others([ids[i] for i in unreachable_files(paths)])
     count = len(ids)
     if resume:
         left = writer.resume()
@@ -200,16 +200,16 @@ def predict(
                 fields.refresh(dataset)
                 writer.abandon()
             raise
-    tell_failures(images.failures)
-    _tell_kept(dataset, ids, images, prediction_field)
+    report_failures(images.failures)
+    _report_kept(dataset, ids, images, prediction_field)
     if names:
         print(f"{METHODS[options.method].title} at layer {network.layer!r} of {run.key!r}")
-    _tell_maps(writer, count)
+    _report_maps(writer, count)
     shown.show_fields(dataset, [prediction_field, *names.values()])
     return samples.exists(prediction_field)
 
 
-def _tell_maps(writer: PredictionWriter, total: int) -> None:
+def _report_maps(writer: PredictionWriter, total: int) -> None:
     """Print how many of `total` samples have heatmaps of their own label, and how many heatmaps are
     empty."""
     for kind in ("label", "contrast"):
@@ -229,12 +229,12 @@ def _tell_maps(writer: PredictionWriter, total: int) -> None:
         )
 
 
-def _tell_kept(
+def _report_kept(
     dataset: fo.Dataset, ids: Sequence[str], images: Images, prediction_field: str
 ) -> None:
     """Print how many samples keep an earlier prediction because their files cannot be read."""
-    away = [ids[i] for i, error in images.failures.items() if is_away(error)]
-    kept = len(dataset.select(away).exists(prediction_field)) if away else 0
+    unreachable = [ids[i] for i, error in images.failures.items() if is_unreachable(error)]
+    kept = len(dataset.select(unreachable).exists(prediction_field)) if unreachable else 0
     if kept:
         print(
             f"{kept} images whose files cannot be read now keep their earlier predictions by this "

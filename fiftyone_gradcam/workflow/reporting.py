@@ -83,8 +83,8 @@ def report(
     chosen = shown_run(dataset, run)
     check_folder(os.path.dirname(path))
     label_field = _label_field(dataset, label_field, chosen)
-    with reporting(progress, f"Writing a report of {dataset.name!r}") as tell:
-        facts = _facts(samples, chosen, label_field, pictures, tell)
+    with reporting(progress, f"Writing a report of {dataset.name!r}") as advance:
+        facts = _facts(samples, chosen, label_field, pictures, advance)
         text = page(facts)
     folder = os.path.dirname(path)
     with alone_in(folder), whole_file(path) as part:
@@ -127,27 +127,27 @@ def _label_field(dataset: fo.Dataset, given: str | None, run: Run | None) -> str
     return name if name in fields.label_fields(dataset) else None
 
 
-def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures, tell):
+def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures, advance):
     """Read all facts that the report shows."""
     dataset = fields.root_dataset(samples)
     total = 4
-    tell(0, total, "Counting samples")
+    advance(0, total, "Counting samples")
     data = data_of(samples, label_field)
     results, mistakes, heatmaps, suspects, reviews = None, {}, False, None, []
     name = field_of(dataset, run)
     if label_field is not None and name is not None:
-        tell(1, total, "Comparing predictions with labels")
+        advance(1, total, "Comparing predictions with labels")
         found = results_of(samples, label_field, name)
         if found is not None:
             results, judged = found
             mistakes = mistakes_of(judged, results, label_field, name)
             heatmaps = heatmap_field_of(dataset, name) is not None
     if label_field is not None:
-        tell(2, total, "Looking at suspicious labels")
+        advance(2, total, "Looking at suspicious labels")
         columns = columns_of(dataset, label_field)
         reviews = list_reviews(samples)
         suspects = suspects_of(samples, columns, pictures)
-    tell(3, total, "Drawing")
+    advance(3, total, "Drawing")
     part = "" if isinstance(samples, fo.Dataset) else f"A view of {len(samples):,} samples"
     return Facts(
         title=dataset.name,

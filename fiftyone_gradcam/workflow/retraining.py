@@ -126,8 +126,8 @@ def _find_repeat(
     corrected = f"{old.key}_corrected"
     if isinstance(samples, fo.Dataset) and not count_split(samples):
         return _Repeat(key or runs.free_key(dataset, corrected))
-    shown = recipe.shown_by("crop")
-    data = training_data(samples, old.label_field, shown, include_excluded, tells=False)
+    shown = recipe.with_resize("crop")
+    data = training_data(samples, old.label_field, shown, include_excluded, verbose=False)
     same = {"recipe": recipe.to_dict(), "label_field": old.label_field}
     same |= {"classes": data[0], "digest": digest_of(*data[1:])}
     for name in [key] if key else _numbered(corrected):

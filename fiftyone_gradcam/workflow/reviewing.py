@@ -13,17 +13,17 @@ from ..dataset.embeddings import Embeddings, check_can_wait
 from ..dataset.given_probabilities import given_probabilities
 from ..dataset.image_facts import image_facts
 from ..dataset.issues import note_label_issues, write_label_issues
-from ..dataset.judging import Way, check_method, judge, method_for
+from ..dataset.judging import JudgingMethod, check_method, judge, method_for
 from ..dataset.label_totals import in_words, label_issues_info
 from ..dataset.pretrained import pick_backbone
 from ..dataset.resizing import settled_for, sizes_before
 from ..dataset.since_judged import are_mixed, basis_of_issues
 from ..dataset.training_sets import class_indexes
 from ..dataset.writing import exclusive
-from ..images.away import is_away
+from ..images.unreachable import is_unreachable
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, reporting, shares_of, some, tell_failures
+from ..progress import Progress, report_failures, reporting, shares_of, some
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
 from ..review.label_issues import check_folds
@@ -145,7 +145,7 @@ def find_label_issues(
         raise ValueError(f"{next(iter(choices))} is a training option, but nothing is trained")
     own = np.array([i for i, label in enumerate(labels) if label is not None], np.int64)
     ids, paths, labels = ([values[i] for i in own] for values in (every, paths, labels))
-    way = Way(
+    judging = JudgingMethod(
         "probabilities" if probabilities is not None else method_for(method, recipe),
         recipe,
         None if embeddings is None else embeddings[own],
@@ -154,21 +154,23 @@ def find_label_issues(
         seed,
         device,
     )
-    with reporting(progress, f"Checking {len(ids)} labels with {way.by}") as report:
-        info = image_facts(dataset, ids, paths, way.method, recipe, way.embeddings, device, report)
+    with reporting(progress, f"Checking {len(ids)} labels with {judging.by}") as report:
+        info = image_facts(
+            dataset, ids, paths, judging.method, recipe, judging.embeddings, device, report
+        )
         twins, group = twins_of(equal_files(paths), info.kinds())
         readable = [label if ok else None for label, ok in zip(labels, info.usable(), strict=True)]
         classes, too_few = _check_classes(readable, group)
         targets = class_indexes(readable, classes)
         places = np.flatnonzero(targets >= 0)
         columns = [known.index(label) for label in classes]
-        verdict = judge(dataset, info, places, targets[places], group, way, columns, report)
+        verdict = judge(dataset, info, places, targets[places], group, judging, columns, report)
     issues = issues_of(
         labels, readable, classes, places, verdict, info.features, twins, group, info.poor()
     )
-    away = {ids[i] for i, error in info.failures.items() if is_away(error)}
+    unreachable = {ids[i] for i, error in info.failures.items() if is_unreachable(error)}
     judged = {place: row for row, place in enumerate(places.tolist())}
-    unjudged = sorted(set(every) - {ids[place] for place in judged} - away)
+    unjudged = sorted(set(every) - {ids[place] for place in judged} - unreachable)
     decided = reviews.vouched(dataset, label_field)
     vouched = [place for place in judged if decided.get(ids[place]) == labels[place]]
     mixed = are_mixed(dataset, label_issues_info(dataset), label_field, quality_field, every)
@@ -180,11 +182,16 @@ def find_label_issues(
         {ids[place]: labels[place] for place in judged},
         *(started, mixed),
     )
-    facts |= {"label_field": label_field, "fields": list(names), "method": way.method, "by": way.by}
+    facts |= {
+        "label_field": label_field,
+        "fields": list(names),
+        "method": judging.method,
+        "by": judging.by,
+    }
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
     shown.show_fields(dataset, list(names))
-    tell_failures(info.failures)
-    _tell(noted, left_out, dataset.select(list(away)), quality_field)
+    report_failures(info.failures)
+    _report(noted, left_out, dataset.select(list(unreachable)), quality_field)
     return views.label_issues(samples, quality_field)
 
 
@@ -203,13 +210,13 @@ def _check_classes(
     return classes, too_few
 
 
-def _tell(
-    noted: dict, left_out: dict[str, list[str]], away: fo.DatasetView, quality_field: str
+def _report(
+    noted: dict, left_out: dict[str, list[str]], unreachable: fo.DatasetView, quality_field: str
 ) -> None:
-    """Print the results; `away` contains the samples whose files cannot be read at the moment."""
+    """Print the results; `unreachable`: samples whose files cannot be read at the moment."""
     if left_out:
         print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
-    if kept := len(away.exists(quality_field)):
+    if kept := len(unreachable.exists(quality_field)):
         print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]

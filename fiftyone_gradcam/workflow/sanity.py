@@ -10,7 +10,7 @@ from ..dataset.import_record import decode_options
 from ..dataset.training_sets import CACHE_BYTES, class_indexes
 from ..images.batches import Images
 from ..jobs.delegating import delegable
-from ..progress import Progress, reporting, tell_failures
+from ..progress import Progress, report_failures, reporting
 from ..training.overfit import SanityCheck, overfit
 from ..training.recipe import Recipe
 from ..training.recipes import make_recipe
@@ -66,7 +66,7 @@ def sanity_check(
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
     fields.check_label_field(samples, label_field)
-    recipe = make_recipe(recipe, **choices).shown_by("crop")
+    recipe = make_recipe(recipe, **choices).with_resize("crop")
     tagged = samples.match_tags("train")
     _, paths, labels = fields.labels_of(tagged if len(tagged) else samples, label_field)
     classes = list(fields.class_counts(labels))
@@ -92,7 +92,7 @@ def sanity_check(
             device,
             lambda done, total: report(done, total, "Memorizing"),
         )
-    tell_failures(data.images.failures)
+    report_failures(data.images.failures)
     print(found)
     return found
 

@@ -140,7 +140,7 @@ def _network(
             f"fine_tune() first, or pass a backbone and weights= with the path of a weights file"
         )
     chosen = {} if resize is None else {"resize": resize}
-    recipe = make_recipe(backbone=backbone, weights=weights, **chosen).shown_by("crop")
+    recipe = make_recipe(backbone=backbone, weights=weights, **chosen).with_resize("crop")
     return frozen_network(recipe, device), None
 
 

@@ -95,7 +95,7 @@ def split(
     sizes = fields.class_counts(fields.labels_of(used, label_field)[2])
     if folds is not None:
         fractions = _folds(folds, sum(sizes.values()))
-    _tell_small(sizes, fractions)
+    _report_small(sizes, fractions)
     if groups == NEAR:
         given = embeddings_for(samples, embeddings, backbone, weights, device, progress)
         together = _twins(samples, backbone, weights, given, device, progress)
@@ -110,7 +110,7 @@ def split(
     even = folds is not None
     earlier = splits.count_split(samples)
     counts = splits.write_split(samples, fractions, label_field, seed, together, out, even)
-    _tell_parts(counts, earlier)
+    _report_parts(counts, earlier)
     if "train" not in counts and folds is None:
         print("No split is called 'train', the tag that fine_tune trains on")
     return counts
@@ -157,7 +157,7 @@ def _folds(folds: int, count: int) -> dict[str, float]:
     return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
 
-def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
+def _report_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
     """Print which classes have fewer images than requested."""
     asked = sum(fractions.values())
     small = [f"{name} ({size})" for name, size in sizes.items() if size < asked]
@@ -168,7 +168,7 @@ def _tell_small(sizes: dict[str, int], fractions: dict[str, float]) -> None:
         )
 
 
-def _tell_parts(counts: dict[str, dict[str, int]], earlier: dict[str, int]) -> None:
+def _report_parts(counts: dict[str, dict[str, int]], earlier: dict[str, int]) -> None:
     """Print the contents of each split, and the earlier split that was replaced."""
     for name, classes in counts.items():
         print(f"{name}: {counted(sum(classes.values()), 'image')}")

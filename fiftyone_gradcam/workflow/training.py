@@ -22,7 +22,7 @@ from ..disk import check_folder, plain_errors
 from ..jobs.delegating import delegable
 from ..model.checkpoint import load_state, save_state
 from ..model.state_file import check_weights_file
-from ..progress import CancelledError, Progress, counted, reporting, tell_failures
+from ..progress import CancelledError, Progress, counted, report_failures, reporting
 from ..review.leaks import leaks_between
 from ..training.diagnosis import Finding, diagnose
 from ..training.history import Trained
@@ -39,7 +39,7 @@ from ..training.resuming import (
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
-from .training_progress import hooks_of, steps_of, tell_saving
+from .training_progress import hooks_of, report_saving, steps_of
 
 Samples = fo.core.collections.SampleCollection
 
@@ -129,7 +129,7 @@ def fine_tune(
         check_not_interrupted(state_path, key, is_finished or overwrite)
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
-    data = training_data(samples, label_field, recipe.shown_by("crop"), include_excluded)
+    data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
     comparing, learning, saving = steps_of(recipe, *data[1:], progress)
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
@@ -152,7 +152,7 @@ def fine_tune(
         with plain_errors(lambda: _kept(state_path, key)), reporting(learning, words) as report:
             hooks = hooks_of(report, recipe, progress is not False, recorder, keep_state, live)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
-        tell_saving(saving, trained)
+        report_saving(saving, trained)
         findings = _findings(recipe, classes, trained, train_set, val_set)
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
@@ -167,7 +167,7 @@ def fine_tune(
             print(kept)
         raise
     live.forget()
-    _tell_run(run, findings, trained.cancelled)
+    _report_run(run, findings, trained.cancelled)
     return run
 
 
@@ -187,8 +187,8 @@ def _settled(
             recipe = settle_resize(
                 recipe, images.paths, train_set.labels, device, images.decode_options, report
             )
-        train_set = train_set.shown_by(recipe.resize)
-        val_set = val_set and val_set.shown_by(recipe.resize)
+        train_set = train_set.with_resize(recipe.resize)
+        val_set = val_set and val_set.with_resize(recipe.resize)
     return recipe, classes, train_set, val_set
 
 
@@ -229,7 +229,7 @@ def _make_watch(
     return recorder
 
 
-def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
+def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
     """Print the result of a training; raise CancelledError if it was cancelled."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
@@ -245,12 +245,12 @@ def _tell_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
         raise CancelledError(f"Cancelled: the best weights are kept as {run}. It can be resumed")
 
 
-def _tell_images(train_set: Labelled, val_set: Labelled | None) -> None:
+def _report_images(train_set: Labelled, val_set: Labelled | None) -> None:
     """Print which images could not be decoded, and how much of the images the network does not
     see."""
     for part in (train_set, val_set):
         if part is not None:
-            tell_failures(part.images.failures)
+            report_failures(part.images.failures)
     hidden = train_set.images.hidden_share()
     if hidden > 0.2:
         print(
@@ -267,7 +267,7 @@ def _findings(
     val_set: Labelled | None,
 ) -> list[Finding]:
     """Print what the network did not see, and diagnose the training."""
-    _tell_images(train_set, val_set)
+    _report_images(train_set, val_set)
     leaks = []
     if val_set is not None:
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)

@@ -74,7 +74,7 @@ def hooks_of(
     return Hooks(own, recorder or (lambda *_: None), keep_state, live, print, own.name)
 
 
-def tell_saving(saving: Progress, trained: Trained) -> None:
+def report_saving(saving: Progress, trained: Trained) -> None:
     """Report that the training is over and its run is saved, even if this cancels it."""
     if callable(saving):
         try:

@@ -170,8 +170,8 @@ def main() -> None:
         if options.kills:
             words = io.StringIO()
             with contextlib.redirect_stdout(words):
-                told = kills(options.photos, options.kills, Path(folder))
-            print(told)
+                reported = kills(options.photos, options.kills, Path(folder))
+            print(reported)
 
 
 if __name__ == "__main__":

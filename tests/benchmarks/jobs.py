@@ -34,9 +34,9 @@ def main() -> None:
 
         first = _seconds(dataset)
         forked = [_seconds(dataset) for _ in range(options.jobs)]
-        from fiftyone_gradcam.jobs import asking
+        from fiftyone_gradcam.jobs import fork_client
 
-        asking.can_fork = lambda: False
+        fork_client.can_fork = lambda: False
         own = [_seconds(dataset) for _ in range(options.jobs)]
         dataset.delete()
     middle = {"those after it": statistics.median(forked), "importing all": statistics.median(own)}

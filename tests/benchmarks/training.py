@@ -274,7 +274,7 @@ def cracks(data: Path, weights: Path) -> None:
             file = str(weights / "squeezenet1_1.pth")
             recipe = make_recipe(
                 recipe_name, backbone="squeezenet1_1", weights=file, seed=seed
-            ).shown_by("crop")
+            ).with_resize("crop")
             source = photos(data / "cracks", recipe)
             parts = np.array(grouped_split(source, weights, fractions, seed))
             sets = [
@@ -313,7 +313,7 @@ def recipes(data: Path, weights: Path) -> None:
         choices = {"weights": "none"}
         if backbone:
             choices = {"backbone": backbone, "weights": str(weights / f"{backbone}.pth")}
-        recipe = make_recipe(name, **choices).shown_by("crop")
+        recipe = make_recipe(name, **choices).with_resize("crop")
         _, seconds, trained = time_to(data, recipe, 2.0)
         start = "ImageNet" if backbone else "from scratch"
         print(

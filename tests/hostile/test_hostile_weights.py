@@ -185,7 +185,7 @@ def inputs(folder, seed: int, light: bool = False) -> list[Input]:
         path = folder / f"weights {number}.pth"
         path.write_bytes(data)
         use = source.choice((
-            lambda p: create_model(NAME, CLASSES, p, tell=lambda _: None),
+            lambda p: create_model(NAME, CLASSES, p, warn=lambda _: None),
             lambda p: create_model(NAME, CLASSES, p, hidden=(4,)),
             lambda p: create_pretrained(NAME, p),
             lambda p: create_model("squeezenet1_1", 2, p) if "another" in p else

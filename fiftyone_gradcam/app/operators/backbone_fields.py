@@ -10,7 +10,7 @@ from fiftyone.operators import types
 from ...dataset.embeddings import embedding_fields
 from ...model.facts import FACTS
 from ...model.file_shapes import backbone_of_file
-from .forms import AUTOMATIC, choice_input, refuse, search_input, tell
+from .forms import AUTOMATIC, choice_input, notice, refuse, search_input
 from .labels import LABELS
 from .path_fields import path_input, path_of
 
@@ -121,7 +121,7 @@ def weights_file_input(ctx, inputs: types.Object, backbone: str | None) -> None:
         )
         return refuse(inputs, "other_network", words)
     if found:
-        tell(inputs, "found_network", f"Weights of {found}")
+        notice(inputs, "found_network", f"Weights of {found}")
     return None
 
 

@@ -6,7 +6,7 @@ from fiftyone.operators import types
 
 from ...dataset.splits import count_split
 from ...workflow.exporting_folders import LIST, folder_counts, written_words
-from .forms import choice_input, refuse, tell
+from .forms import choice_input, notice, refuse
 from .labels import LABELS
 from .path_fields import output_folder_input, path_of
 from .sample_fields import SELECTED, chosen_label_field, label_field_input
@@ -38,7 +38,7 @@ class ExportFolders(Verb):
         samples, total = ctx.target_view(), ctx.dataset.count()
         counts = folder_counts(samples, name, ctx.params.get("split_folders"))
         if counts:
-            tell(inputs, "preview", f"Will be written: {written_words(counts, total)}")
+            notice(inputs, "preview", f"Will be written: {written_words(counts, total)}")
         else:
             refuse(inputs, "no_samples", "There are no samples here to export")
         if count_split(samples):

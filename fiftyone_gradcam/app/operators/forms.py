@@ -125,7 +125,7 @@ def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
         refuse(inputs, "taken_key", f"A run {key!r} exists already. Choose another name")
 
 
-def tell(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:
+def notice(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:
     """Show a message literally: the App interprets Markdown, and class names may contain any."""
     inputs.view(name, kind(label=markdown(in_labels(message))))
 

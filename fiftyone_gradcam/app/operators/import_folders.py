@@ -14,7 +14,7 @@ from ...dataset.importing import check_target
 from ...dataset.names import name_for
 from ...dataset.writing import import_lock
 from ...explain.overlay import sheet
-from ...folders.at_hand import headers_of
+from ...folders.found_tables import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan
 from ...folders.planning import plan_import
@@ -22,7 +22,7 @@ from ...images.decode import ImageError, decode
 from ...locks import own_folder
 from ...progress import counted, counted_as
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, number_input, refuse, tell, text_input
+from .forms import AUTOMATIC, choice_input, more, notice, number_input, refuse, text_input
 from .labels import LABELS, in_labels
 from .path_fields import path_input, path_of
 from .verb import Verb
@@ -82,12 +82,12 @@ class ImportFolders(Verb):
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")
         for number, warning in enumerate(plan.warnings):
-            tell(inputs, f"warning_{number}", warning, types.Warning)
+            notice(inputs, f"warning_{number}", warning, types.Warning)
         default = name_for(plan.root)
         text_input(ctx, inputs, "name", LABELS["name"], default)
         if default != (folder := os.path.basename(plan.root)):
             about = f"The folder is named {folder!r}; the dataset will be named {default!r}"
-            tell(inputs, "own_name", about)
+            notice(inputs, "own_name", about)
         self._check_name(ctx, inputs, plan, default)
         if more(ctx, inputs):
             _layout_inputs(ctx, inputs)
@@ -107,7 +107,7 @@ class ImportFolders(Verb):
         try:
             check_target(name, plan.root, given["label_field"], given["overwrite"])
             if is_there and not given["overwrite"]:
-                tell(inputs, "exists", f"{name!r} exists: new images are added to it")
+                notice(inputs, "exists", f"{name!r} exists: new images are added to it")
         except ValueError as error:
             refuse(inputs, "taken", str(error))
 

@@ -14,7 +14,7 @@ from .backbone_fields import (
     embeddings_input,
     pretrained_inputs,
 )
-from .forms import AUTOMATIC, choice_input, more, number_input, tell
+from .forms import AUTOMATIC, choice_input, more, notice, number_input
 from .labels import LABELS
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
@@ -44,7 +44,7 @@ class FindLabelIssues(Verb):
         counts = ctx.target_view().count_values(path_in(ctx.dataset, name))
         counts.pop(None, None)
         classes = f"{len(counts)} class{'es' * (len(counts) != 1)}"
-        tell(
+        notice(
             inputs,
             "summary",
             f"{counted(sum(counts.values()), 'label')} in {classes} will be checked",

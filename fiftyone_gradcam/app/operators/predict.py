@@ -13,7 +13,7 @@ from ...dataset.shown import active_heatmaps
 from ...progress import counted
 from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
-from .forms import choice_input, heading, more, refuse, tell, text_input
+from .forms import choice_input, heading, more, notice, refuse, text_input
 from .labels import LABELS, label_of
 from .predicted_fields import DEFAULTS, PRETRAINED, field_names, store_input
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
@@ -83,7 +83,7 @@ class Predict(Verb):
         if run == PRETRAINED or run in runs:  # otherwise the form refuses it
             store_input(ctx, inputs, run)
             names = " and ".join(field_names(ctx, run).values())
-            tell(
+            notice(
                 inputs,
                 "summary",
                 f"{counted(len(samples), 'image')}. The results are stored in {names}",

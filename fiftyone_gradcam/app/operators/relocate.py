@@ -5,7 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...workflow.relocating import count_found, likely_folder
-from .forms import refuse, tell, wait_for
+from .forms import notice, refuse, wait_for
 from .labels import LABELS
 from .path_fields import path_input, path_of
 from .verb import Verb
@@ -42,7 +42,7 @@ class Relocate(Verb):
         if not found:
             refuse(inputs, "none", f"None of {of} is in this folder")
             return
-        tell(inputs, "found", f"{found} of {of} are in this folder")
+        notice(inputs, "found", f"{found} of {of} are in this folder")
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""

@@ -11,7 +11,7 @@ from ...dataset.review_queue import sure_ids
 from ...dataset.review_state import classes_of, columns_of, default_label_field
 from ...progress import counted
 from .contact_sheet import SHEET_PICTURES, contact_sheet
-from .forms import choice_input, refuse, search_input, tell, text_input, wait_for
+from .forms import choice_input, notice, refuse, search_input, text_input, wait_for
 from .labels import LABELS, label_of
 from .path_fields import path_input, path_of
 from .sample_fields import selected_ids
@@ -47,7 +47,7 @@ class Review(Verb):
             return
         columns = columns_of(ctx.dataset, default_label_field(ctx.dataset))
         count = len(selected_ids(ctx))
-        tell(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
+        notice(inputs, "count", f"{count} selected samples, labels in {columns.label_field!r}")
         words = WORDS if columns.suggestion else {k: v for k, v in WORDS.items() if k != "accept"}
         choice_input(inputs, "decision", words, None, LABELS["decision"])
         if not ctx.params.get("decision"):
@@ -137,7 +137,7 @@ class AcceptSure(Verb):
             )
             return
         more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
-        tell(
+        notice(
             inputs,
             "count",
             f"{counted(len(ids), 'label gets', 'labels get')} the suggested class{more}",

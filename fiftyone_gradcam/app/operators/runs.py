@@ -13,10 +13,10 @@ from .backbone_fields import backbones, weights_file_input
 from .forms import (
     choice_input,
     new_key_check,
+    notice,
     number_input,
     refuse,
     search_input,
-    tell,
     text_input,
     wait_for,
 )
@@ -194,7 +194,7 @@ class DeleteRun(_OfRuns):
             inputs.bool("fields", default=True, label=f"{LABELS['fields']}: {', '.join(names)}")
             if ctx.params.get("fields", True):
                 gone += ", its predictions and its heatmaps"
-        tell(inputs, "gone", f"{gone} will be deleted. This cannot be undone", types.Warning)
+        notice(inputs, "gone", f"{gone} will be deleted. This cannot be undone", types.Warning)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""

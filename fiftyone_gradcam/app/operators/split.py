@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ...folders.assignment import EQUAL, NEAR
 from .backbone_fields import chosen_features, features_inputs
-from .forms import AUTOMATIC, choice_input, more, refuse, tell
+from .forms import AUTOMATIC, choice_input, more, notice, refuse
 from .labels import LABELS
 from .sample_fields import chosen_label_field, excluded_input, label_field_input
 from .split_preview import preview
@@ -66,7 +66,7 @@ class Split(Verb):
         if way == "folds":
             inputs.int("folds", default=5, min=2, label=LABELS["folds"])
             words = "Samples are tagged fold_1, fold_2 and so on. Training needs train and val"
-            tell(inputs, "tags", words)
+            notice(inputs, "tags", words)
             return
         if way == "counts":
             for name, count in COUNTS.items():

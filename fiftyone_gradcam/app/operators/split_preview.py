@@ -13,7 +13,7 @@ from ...folders.assignment import EQUAL, NEAR, assign
 from ...folders.split_names import SPLITS
 from ...progress import counted
 from ..texts import markdown
-from .forms import refuse, tell
+from .forms import notice, refuse
 
 MOST_CLASSES = 6  # maximum number of rows in the table
 MOST_PARTS = 6  # maximum number of columns
@@ -56,7 +56,7 @@ def preview(inputs: types.Object, given: dict) -> None:
             lines.append(f"| {markdown(name)} | {cells} |")
     inputs.md("\n".join(lines), name="preview")
     if notes:
-        tell(inputs, "notes", ". ".join(notes))
+        notice(inputs, "notes", ". ".join(notes))
 
 
 def parts_of(given: dict) -> tuple[dict[str, dict[str, int]], int, int]:

@@ -11,7 +11,7 @@ from ...dataset.splits import split_tags
 from ...jobs.measure import known, measured, wait_for_measurement
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import duration
-from .forms import refuse, tell
+from .forms import notice, refuse
 from .split_preview import parts_of
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
@@ -48,7 +48,7 @@ def summary_view(ctx, inputs: types.Object, given: dict) -> None:
     found = measured(request, PATIENCE_SECONDS)
     if found is not None:
         parts.append(_time(found))
-    tell(inputs, "summary", ". ".join(parts))
+    notice(inputs, "summary", ". ".join(parts))
     if found is None:  # the form is rebuilt when the measurement is complete
         about = {name: x for name, x in request.items() if name != "paths"}
         inputs.loader(

@@ -227,11 +227,11 @@ class Verb(foo.Operator):
     def _work(self, ctx, given: dict) -> dict:
         """Run the verb for a delegated operation, in a worker or another process."""
         with Reporter(ctx.request_params["run_doc"]) as reporter:
-            reporter.tell("Starting")  # importing PyTorch takes seconds
+            reporter.report("Starting")  # importing PyTorch takes seconds
             basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
-            reporter.tell(outcome["summary"], 1.0)
+            reporter.report(outcome["summary"], 1.0)
         return outcome | basis
 
     def _queue(self, ctx, given: dict) -> Iterator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.cached import cached
-from ...dataset.evaluation import counts_of_two, samples_told_apart
+from ...dataset.evaluation import counts_of_two, samples_compared
 from ...review.comparison import Pairs
 from ...review.confusion import class_rows, confusion_matrix
 from ..texts import markdown, percent
@@ -102,7 +102,7 @@ class ComparisonPart:
     def on_compared(self, ctx) -> None:
         """Show the samples that one run has right and the other does not."""
         chosen, other = self.chosen(ctx), ctx.panel.state.other
-        view = samples_told_apart(
+        view = samples_compared(
             chosen.samples, chosen.label_field, other, chosen.name, *SHOWN[ctx.params["shown"]]
         )
         show_samples(ctx, view, chosen.label_field, chosen.name)

@@ -148,8 +148,8 @@ class PathTab:
 
 def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     """Return suggestions of what to do next, using a backbone whose weights are cached."""
-    at_hand = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
-    backbone = None if at_hand == BACKBONE else at_hand
+    cached = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
+    backbone = None if cached == BACKBONE else cached
     return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
 
 

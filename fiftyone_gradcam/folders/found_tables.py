@@ -16,7 +16,7 @@ MOST_TABLES = 200  # maximum number of tables that are read
 
 
 @dataclass
-class AtHand:
+class FoundTables:
     """CSV files in a folder, judged by their first lines.
 
     Attributes:
@@ -30,7 +30,7 @@ class AtHand:
     headers: list[str] = field(default_factory=list)
 
 
-def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
+def find_tables(root: str, named: Named | None = None) -> FoundTables:
     """Read the beginning of the CSV files in a folder, and in folders of splits or labels below it.
 
     Unusable files do not raise an error.
@@ -39,22 +39,22 @@ def tables_at_hand(root: str, named: Named | None = None) -> AtHand:
         root: absolute path of the folder
         named: headers of columns that are given instead of guessed
     """
-    at_hand, paths = AtHand(), _csv_files(root)
+    tables, paths = FoundTables(), _csv_files(root)
     for path in paths[:MOST_TABLES]:
         try:
             head = read_head(path)
-            at_hand.headers += [x for x in head.header if x and x not in at_hand.headers]
+            tables.headers += [x for x in head.header if x and x not in tables.headers]
             columns = choose_columns(head, named)
         except (ValueError, OSError) as error:
-            at_hand.unused[path] = why_not(error, path)
+            tables.unused[path] = why_not(error, path)
             continue
         if TEMPLATE.search(os.path.basename(path)):
-            at_hand.unused[path] = "it looks like a template for submissions"
+            tables.unused[path] = "it looks like a template for submissions"
         else:
-            at_hand.sheets.append((head, columns))
+            tables.sheets.append((head, columns))
     for path in paths[MOST_TABLES:]:
-        at_hand.unused[path] = f"only {MOST_TABLES} tables are read"
-    return at_hand
+        tables.unused[path] = f"only {MOST_TABLES} tables are read"
+    return tables
 
 
 def headers_of(root: str, table: str = "") -> list[str]:
@@ -69,7 +69,7 @@ def headers_of(root: str, table: str = "") -> list[str]:
         OSError: if it cannot be read
     """
     if not table:
-        return tables_at_hand(root).headers
+        return find_tables(root).headers
     table = os.path.expanduser(table)
     path = table if os.path.isfile(table) else os.path.join(root, table)
     return [header for header in dict.fromkeys(read_head(path).header) if header]

@@ -17,24 +17,26 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 
-from fiftyone_gradcam.jobs import asking, nursery, places, processes
+from fiftyone_gradcam.jobs import fork_client, fork_server, places, processes
 
-pytestmark = pytest.mark.skipif(not asking.can_fork(), reason="workers are forked on Linux alone")
+pytestmark = pytest.mark.skipif(
+    not fork_client.can_fork(), reason="workers are forked on Linux alone"
+)
 
-# A nursery whose workers write down what they are, in place of doing a job.
+# A fork server whose workers write down what they are, in place of doing a job.
 FOUNDER = """
 import json, os, random, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from fiftyone_gradcam.jobs import asking, nursery, places
-nursery._import_all, places.code = lambda: None, lambda: []
-nursery.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
-nursery.POLL_SECONDS, nursery.IDLE_SECONDS = 0.1, float(sys.argv[3])
-target = nursery.found("first", Path(sys.argv[2]))
+from fiftyone_gradcam.jobs import fork_client, fork_server, places
+fork_server._import_all, places.code = lambda: None, lambda: []
+fork_server.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
+fork_server.POLL_SECONDS, fork_server.IDLE_SECONDS = 0.1, float(sys.argv[3])
+target = fork_server.start("first", Path(sys.argv[2]))
 facts = {
     "target": target, "pid": os.getpid(), "parent": os.getppid(), "session": os.getsid(0),
-    "folder": os.getcwd(), "mask": asking.umask(), "environment": dict(os.environ),
+    "folder": os.getcwd(), "mask": fork_client.umask(), "environment": dict(os.environ),
     "draws": [random.random(), float(np.random.random())],
     "stdin": sys.stdin.read(), "threads": len(os.listdir("/proc/self/task")),
     "files": sorted(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
@@ -65,13 +67,13 @@ def own(monkeypatch) -> Path:
     """A folder of sockets of the test's own; the path of a socket must be short."""
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="n")))
     monkeypatch.setattr(places, "own_folder", lambda: folder)
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
+    monkeypatch.setattr(fork_client, "ANSWER_SECONDS", 60.0)  # a busy machine is no failure
     monkeypatch.setattr(places, "code", lambda: [])  # nor is a package that is installed now
     yield folder
     shutil.rmtree(folder)
 
 
-def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
+def started_server(environment: dict[str, str], idle: float = 60.0) -> dict:
     """Start one as the first worker of a session does; returns what this worker wrote down."""
     path = places.socket_path(environment)
     command = [sys.executable, "-c", FOUNDER, str(REPOSITORY), str(path), str(idle)]
@@ -80,11 +82,11 @@ def found_nursery(environment: dict[str, str], idle: float = 60.0) -> dict:
         timeout=60, check=True,
     )  # fmt: skip
     facts = json.loads(done.stdout)
-    until(lambda: not path.exists() or nursery_pid(environment) != facts["pid"])
+    until(lambda: not path.exists() or server_pid(environment) != facts["pid"])
     return facts
 
 
-def nursery_pid(environment: dict[str, str]) -> int:
+def server_pid(environment: dict[str, str]) -> int:
     """The number of the process that listens."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(places.socket_path(environment)))
@@ -100,34 +102,34 @@ def facts_of(log: Path) -> dict:
 
 @pytest.fixture
 def environment(own) -> dict[str, str]:
-    """Of a nursery, which is ended after the test."""
+    """Of a fork server, which is ended after the test."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(own), "WHOSE": "a test's"}
     yield environment
     places.socket_path(environment).unlink(missing_ok=True)
 
 
 def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch):
-    assert asking.bear("none as yet", environment, own / "none.log") is None
-    first = found_nursery(environment)
+    assert fork_client.fork_worker("none as yet", environment, own / "none.log") is None
+    first = started_server(environment)
     assert first["target"] == "first"
     monkeypatch.chdir(own)
     given = environment | {"TERM": "of another terminal"}
     logs = [own / f"{number}.log" for number in range(3)]
-    pids = [asking.bear(f"target {n}", given, log) for n, log in enumerate(logs)]
+    pids = [fork_client.fork_worker(f"target {n}", given, log) for n, log in enumerate(logs)]
     assert None not in pids
     facts = [facts_of(log) for log in logs]
     assert [x["pid"] for x in facts] == pids
     assert [x["target"] for x in facts] == ["target 0", "target 1", "target 2"]
-    parent = nursery_pid(environment)
+    parent = server_pid(environment)
     assert {x["parent"] for x in facts} == {parent}
     assert parent not in (os.getpid(), first["pid"])
     for x, log in zip(facts, logs, strict=True):
         assert x["session"] == x["pid"]  # it does not end with a terminal
-        assert x["environment"] == given  # with nothing of the one that founded the nursery
+        assert x["environment"] == given  # with nothing of the one that founded the fork server
         assert x["folder"] == str(own)
-        assert x["mask"] == asking.umask()
+        assert x["mask"] == fork_client.umask()
         assert x["stdin"] == ""
-        # Neither the socket nor the lock: they are the nursery's alone.
+        # Neither the socket nor the lock: they are the fork server's alone.
         assert set(x["files"]) <= {os.devnull, str(log), f"/proc/{x['pid']}/fd"}
         assert log.stat().st_mode & 0o777 == 0o600
     draws = [tuple(x["draws"]) for x in facts]
@@ -135,13 +137,13 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
 
 
 def test_it_is_its_users_own(own, environment):
-    found_nursery(environment)
+    started_server(environment)
     assert places.socket_path(environment).stat().st_mode & 0o777 == 0o600
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(json.dumps({"target": "t"}).encode())
         ours.shutdown(socket.SHUT_WR)
-        assert nursery._birth(theirs) is None  # not all that it must know
+        assert fork_server._fork_request(theirs) is None  # not all that it must know
     for rubbish in (b"", b"{", b"[1]", b'{"target": 1, "more": 2}', b"\xff" * 100):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
@@ -149,72 +151,81 @@ def test_it_is_its_users_own(own, environment):
             connection.sendall(rubbish)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b""
-    assert asking.bear("still there", environment, own / "log") == facts_of(own / "log")["pid"]
+    assert (
+        fork_client.fork_worker("still there", environment, own / "log")
+        == facts_of(own / "log")["pid"]
+    )
 
 
 def test_another_user_gets_nothing(own, environment, monkeypatch):
-    found_nursery(environment)
-    birth = asking.Birth("t", {}, "/", 0o77, str(own / "log"))
+    started_server(environment)
+    request = fork_client.ForkRequest("t", {}, "/", 0o77, str(own / "log"))
     with monkeypatch.context() as as_other:
         as_other.setattr(os, "getuid", lambda: 54321)  # as if the socket were another's
-        assert asking.bear("t", environment, own / "log") is None
-        assert _asked_for(birth) is None
-    assert _asked_for(birth) == birth
+        assert fork_client.fork_worker("t", environment, own / "log") is None
+        assert _asked_for(request) is None
+    assert _asked_for(request) == request
     assert not (own / "log").exists()
 
 
-def _asked_for(birth: asking.Birth) -> asking.Birth | None:
+def _asked_for(request: fork_client.ForkRequest) -> fork_client.ForkRequest | None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(json.dumps(vars(birth)).encode())
+        ours.sendall(json.dumps(vars(request)).encode())
         ours.shutdown(socket.SHUT_WR)
-        return nursery._birth(theirs)
+        return fork_server._fork_request(theirs)
 
 
 def test_a_killed_worker_does_it_no_harm(own, environment):
-    found_nursery(environment)
-    parent = nursery_pid(environment)
-    first = asking.bear("t", environment | {"PYTEST_STAY": "1"}, own / "a.log")
+    started_server(environment)
+    parent = server_pid(environment)
+    first = fork_client.fork_worker("t", environment | {"PYTEST_STAY": "1"}, own / "a.log")
     assert facts_of(own / "a.log")["pid"] == first
     os.kill(first, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(first))  # no zombie is left either
-    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
-    assert nursery_pid(environment) == parent
+    assert (
+        fork_client.fork_worker("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    )
+    assert server_pid(environment) == parent
 
 
-def test_a_killed_nursery_is_followed_by_another(own, environment):
-    found_nursery(environment)
-    parent = nursery_pid(environment)
+def test_a_killed_fork_server_is_followed_by_another(own, environment):
+    started_server(environment)
+    parent = server_pid(environment)
     os.kill(parent, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(parent))
-    assert asking.bear("t", environment, own / "a.log") is None
-    found_nursery(environment)
-    assert nursery_pid(environment) != parent
-    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert fork_client.fork_worker("t", environment, own / "a.log") is None
+    started_server(environment)
+    assert server_pid(environment) != parent
+    assert (
+        fork_client.fork_worker("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    )
 
 
-def test_a_nursery_that_hangs_is_given_up(own, environment, monkeypatch):
-    found_nursery(environment)
-    parent = nursery_pid(environment)
+def test_a_fork_server_that_hangs_is_given_up(own, environment, monkeypatch):
+    started_server(environment)
+    parent = server_pid(environment)
     os.kill(parent, signal.SIGSTOP)
     with monkeypatch.context() as impatient:
-        impatient.setattr(asking, "ANSWER_SECONDS", 0.3)
-        assert asking.bear("t", environment, own / "a.log") is None
+        impatient.setattr(fork_client, "ANSWER_SECONDS", 0.3)
+        assert fork_client.fork_worker("t", environment, own / "a.log") is None
     assert not places.socket_path(environment).exists()
-    found_nursery(environment)
-    assert nursery_pid(environment) != parent
+    started_server(environment)
+    assert server_pid(environment) != parent
     os.kill(parent, signal.SIGCONT)
     until(lambda: has_ended(parent), 120)  # it sees that it was given up
-    assert asking.bear("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    assert (
+        fork_client.fork_worker("t", environment, own / "b.log") == facts_of(own / "b.log")["pid"]
+    )
 
 
 def test_many_at_once_wait_for_each_other(own, environment):
-    found_nursery(environment | {"PYTEST_WAITING": "2"})
-    parent = nursery_pid(environment)
+    started_server(environment | {"PYTEST_WAITING": "2"})
+    parent = server_pid(environment)
     os.kill(parent, signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         logs = [own / f"{n}.log" for n in range(40)]
-        born = [pool.submit(asking.bear, "t", environment, log) for log in logs]
+        born = [pool.submit(fork_client.fork_worker, "t", environment, log) for log in logs]
         until(lambda: psutil.Process(parent).status() == psutil.STATUS_STOPPED)
         concurrent.futures.wait(born, timeout=1)  # till all of them are at it
         os.kill(parent, signal.SIGCONT)
@@ -223,38 +234,38 @@ def test_many_at_once_wait_for_each_other(own, environment):
 
 
 def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
-    found_nursery(environment, idle=0.3)
+    started_server(environment, idle=0.3)
     path = places.socket_path(environment)
     until(lambda: not path.exists())
-    assert not path.with_suffix(places.FOUNDING).exists()
+    assert not path.with_suffix(places.STARTING).exists()
 
 
 def test_only_one_is_founded_at_a_place(own, environment):
-    found_nursery(environment)
-    parent = nursery_pid(environment)
-    assert found_nursery(environment)["target"] == "first"  # does its job all the same
-    assert nursery_pid(environment) == parent
+    started_server(environment)
+    parent = server_pid(environment)
+    assert started_server(environment)["target"] == "first"  # does its job all the same
+    assert server_pid(environment) == parent
 
 
 def test_a_request_is_answered_by_a_process_of_its_own(own, environment):
     request = json.dumps({"recipe": "no such recipe", "choices": {}})
-    assert asking.ask(request, environment) is None  # there is no nursery
-    found_nursery(environment)
-    number, connection = asking.ask(request, environment)
-    assert number not in (os.getpid(), nursery_pid(environment))
+    assert fork_client.ask(request, environment) is None  # there is no fork server
+    started_server(environment)
+    number, connection = fork_client.ask(request, environment)
+    assert number not in (os.getpid(), server_pid(environment))
     with connection:
-        answer = json.loads(asking.read(connection))
+        answer = json.loads(fork_client.read(connection))
     assert list(answer) == ["error"]
     assert "no such recipe" in answer["error"]
     until(lambda: not psutil.pid_exists(number))
-    # One that fails answers nothing; the nursery lives on.
-    number, connection = asking.ask("no JSON", environment)
+    # One that fails answers nothing; the fork server lives on.
+    number, connection = fork_client.ask("no JSON", environment)
     with connection:
-        assert asking.read(connection) == b""
-    assert asking.bear("t", environment, own / "log") == facts_of(own / "log")["pid"]
+        assert fork_client.read(connection) == b""
+    assert fork_client.fork_worker("t", environment, own / "log") == facts_of(own / "log")["pid"]
 
 
-def test_another_environment_or_code_is_another_nursery(tmp_path, monkeypatch):
+def test_another_environment_or_code_is_another_fork_server(tmp_path, monkeypatch):
     environment = {"FIFTYONE_DATABASE_NAME": "one", "HOME": "/home/one"}
     path = places.socket_path(environment)
     assert places.socket_path(environment | {"TERM": "x", "SSH_TTY": "y"}) == path

@@ -1,13 +1,13 @@
 """A process that has imported everything that jobs need, and forks a worker for each job.
 
 The first worker of a session imports FiftyOne, PyTorch and the verbs. Before it connects to
-anything, it forks a copy of itself: the nursery. The nursery listens on a socket in a private
-folder of the user, and forks a worker for each job, so that it starts in a fraction of a second,
-and a process for each measurement. It ends after being idle for a while, or when the code has
-changed. Sessions with different environment variables have separate nurseries.
+anything, it forks a copy of itself: the fork server. The fork server listens on a socket in a
+private folder of the user, and forks a worker for each job, so that it starts in a fraction of a
+second, and a process for each measurement. It ends after being idle for a while, or when the code
+has changed. Sessions with different environment variables have separate fork servers.
 
-If forking is not safe (on Windows and macOS), or if no nursery answers, workers are started as new
-processes that import everything again.
+If forking is not safe (on Windows and macOS), or if no fork server answers, workers are started as
+new processes that import everything again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import warnings
 from pathlib import Path
 
 from . import places
-from .asking import ANSWER_SECONDS, NUMBER, Birth, free, peer, read
+from .fork_client import ANSWER_SECONDS, NUMBER, ForkRequest, free, peer, read
 from .processes import open_log
 
 PACKAGE = __name__.rsplit(".", 2)[0]
@@ -35,22 +35,22 @@ POLL_SECONDS = 5.0
 WAITING = 128  # maximum number of waiting connections
 
 
-def found(target: str, path: Path) -> str:
-    """Start a nursery, unless there is one.
+def start(target: str, path: Path) -> str:
+    """Start a fork server, unless there is one.
 
     Args:
         target: the target of this process's own job
-        path: path of the socket on which the nursery will listen
+        path: path of the socket on which the fork server will listen
 
     Returns:
-        in this process, its own target; in workers that the nursery forks later, their target
+        in this process, its own target; in workers that the fork server forks later, their target
     """
     import fcntl
 
-    lock = os.open(path.with_suffix(places.FOUNDING), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(path.with_suffix(places.STARTING), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process starts a nursery, or is one
+    except OSError:  # another process starts a fork server, or is one
         os.close(lock)
         return target
     _import_all()
@@ -71,7 +71,7 @@ def found(target: str, path: Path) -> str:
         listener.close()
         os.close(lock)
         return target
-    if _fork():  # an intermediate process ends here, so that the nursery is not a child of this one
+    if _fork():  # an intermediate process ends here, so that the server is not a child of this one
         os._exit(0)
     try:
         return _serve(listener, lock, path).target
@@ -89,8 +89,8 @@ def _import_all() -> None:
         importlib.import_module(f"{verbs.__name__}.{module.name}")
 
 
-def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
-    """Fork workers. This function returns only in the workers; the nursery itself exits in it."""
+def _serve(listener: socket.socket, lock: int, path: Path) -> ForkRequest:
+    """Fork workers. This function returns only in the workers; the server itself exits in it."""
     listener.listen(WAITING)  # from here on, this process answers
     os.setsid()
     _redirect(os.devnull)
@@ -109,8 +109,8 @@ def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
         at = time.monotonic()
         with connection:
             try:
-                birth = _birth(connection)
-                worker = _fork() if birth else None
+                request = _fork_request(connection)
+                worker = _fork() if request else None
                 if worker == 0:
                     listener.close()
                     os.close(lock)
@@ -119,33 +119,33 @@ def _serve(listener: socket.socket, lock: int, path: Path) -> Birth:
             except OSError:
                 continue
             if worker == 0:
-                _begin(birth)
-                if birth.request:
-                    _answer(connection, birth.request)
-                return birth
+                _begin(request)
+                if request.request:
+                    _answer(connection, request.request)
+                return request
 
 
-def _birth(connection: socket.socket) -> Birth | None:
+def _fork_request(connection: socket.socket) -> ForkRequest | None:
     """Read the parameters of a process to fork; None if they are invalid or from another user."""
     connection.settimeout(ANSWER_SECONDS)
     if peer(connection)[1] != os.getuid():
         return None
     try:
-        return Birth(**json.loads(read(connection)))
+        return ForkRequest(**json.loads(read(connection)))
     except (ValueError, TypeError):
         return None
 
 
-def _begin(birth: Birth) -> None:
+def _begin(request: ForkRequest) -> None:
     """Set up a forked process as if it had been started as a new one."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
-    os.environ.update(birth.environment)
-    os.umask(birth.mask)
-    _redirect(birth.log)
+    os.environ.update(request.environment)
+    os.umask(request.mask)
+    _redirect(request.log)
     with contextlib.suppress(OSError):  # the folder was deleted, which affects only relative paths
-        os.chdir(birth.folder)
+        os.chdir(request.folder)
     import numpy as np
 
     np.random.seed()  # otherwise all workers would draw the same random numbers

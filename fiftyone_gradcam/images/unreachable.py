@@ -7,7 +7,7 @@ import os
 from .opening import BROKEN_LINK, NOT_FOUND, ImageError
 
 
-def is_away(error: ImageError) -> bool:
+def is_unreachable(error: ImageError) -> bool:
     """Return whether a file could not be read at all, so that its content is unknown."""
     cause = error.__cause__
     # Errors of the operating system have a number, those of a decoder do not.
@@ -16,6 +16,6 @@ def is_away(error: ImageError) -> bool:
     )
 
 
-def away_files(paths: list[str]) -> list[int]:
+def unreachable_files(paths: list[str]) -> list[int]:
     """Return positions of files that do not exist, or that may not be read."""
     return [i for i, path in enumerate(paths) if not os.access(path, os.R_OK)]

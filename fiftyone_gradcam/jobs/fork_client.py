@@ -1,4 +1,4 @@
-"""Ask the nursery, a process that has everything imported, to fork a process."""
+"""Ask the fork server, a process that has everything imported, to fork a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PEER = struct.Struct("3i")  # result of SO_PEERCRED: process, user and group ids
 
 
 @dataclass(frozen=True)
-class Birth:
+class ForkRequest:
     """The parameters of a process to fork.
 
     Attributes:
@@ -46,15 +46,15 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
-    """Ask the nursery to fork a worker.
+def fork_worker(target: str, environment: dict[str, str], log: Path) -> int | None:
+    """Ask the fork server to fork a worker.
 
-    A nursery that does not answer is given up, so that another can take its place.
+    A fork server that does not answer is given up, so that another can take its place.
 
     Returns:
-        the process id of the worker; None if no nursery answers
+        the process id of the worker; None if no fork server answers
     """
-    asked = _ask(Birth(target, environment, _here(), umask(), str(log)))
+    asked = _ask(ForkRequest(target, environment, _here(), umask(), str(log)))
     if asked is None:
         return None
     number, connection = asked
@@ -63,17 +63,17 @@ def bear(target: str, environment: dict[str, str], log: Path) -> int | None:
 
 
 def ask(request: str, environment: dict[str, str]) -> tuple[int, socket.socket] | None:
-    """Ask the nursery to fork a process that answers a request.
+    """Ask the fork server to fork a process that answers a request.
 
     Returns:
         its process id, and a connection from which its answer can be read (see `read`); None if no
-        nursery answers
+        fork server answers
     """
-    return _ask(Birth("", environment, _here(), umask(), os.devnull, request))
+    return _ask(ForkRequest("", environment, _here(), umask(), os.devnull, request))
 
 
-def _ask(birth: Birth) -> tuple[int, socket.socket] | None:
-    path = places.socket_path(birth.environment)
+def _ask(request: ForkRequest) -> tuple[int, socket.socket] | None:
+    path = places.socket_path(request.environment)
     if not path.exists():
         return None
     connection = socket.socket(socket.AF_UNIX)
@@ -81,14 +81,14 @@ def _ask(birth: Birth) -> tuple[int, socket.socket] | None:
         connection.settimeout(ANSWER_SECONDS)
         _connect(connection, path)
         if peer(connection)[1] == os.getuid():
-            connection.sendall(json.dumps(asdict(birth)).encode())
+            connection.sendall(json.dumps(asdict(request)).encode())
             connection.shutdown(socket.SHUT_WR)
             number = connection.recv(NUMBER.size, socket.MSG_WAITALL)
             if len(number) == NUMBER.size:
                 connection.settimeout(None)
                 return NUMBER.unpack(number)[0], connection
     except TimeoutError:
-        free(path)  # the nursery notices this if it continues, and ends
+        free(path)  # the fork server notices this if it continues, and ends
     except OSError:
         pass
     connection.close()
@@ -96,7 +96,7 @@ def _ask(birth: Birth) -> tuple[int, socket.socket] | None:
 
 
 def _connect(connection: socket.socket, path: Path) -> None:
-    """Connect to the nursery; retry while too many other connections wait.
+    """Connect to the fork server; retry while too many other connections wait.
 
     Raises:
         TimeoutError: if this takes too long
@@ -112,8 +112,8 @@ def _connect(connection: socket.socket, path: Path) -> None:
 
 
 def free(path: Path) -> None:
-    """Delete the files of a nursery, so that another one can be started in its place."""
-    for name in (path, path.with_suffix(places.FOUNDING)):
+    """Delete the files of a fork server, so that another one can be started in its place."""
+    for name in (path, path.with_suffix(places.STARTING)):
         name.unlink(missing_ok=True)
 
 

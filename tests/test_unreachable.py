@@ -11,8 +11,8 @@ from made_runs import make_run, some_digits
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.spool import spools
-from fiftyone_gradcam.images.away import away_files, is_away
 from fiftyone_gradcam.images.decode import ImageError, decode
+from fiftyone_gradcam.images.unreachable import is_unreachable, unreachable_files
 from fiftyone_gradcam.workflow import predicting
 
 FIELDS = ["prediction", "prediction_scores", "gradcam"]
@@ -52,13 +52,13 @@ def test_why_a_file_cannot_be_used(tmp_path):
     for name in ("broken.png", "empty.png", "link.png", "missing.png", "folder"):
         with pytest.raises(ImageError) as caught:
             decode(str(tmp_path / name))
-        found[name] = is_away(caught.value)
+        found[name] = is_unreachable(caught.value)
     assert found == {
         "broken.png": False, "empty.png": False, "link.png": True, "missing.png": True,
         "folder": True,
     }  # fmt: skip
     paths = [str(tmp_path / name) for name in ("broken.png", "missing.png", "link.png")]
-    assert away_files(paths) == [1, 2]
+    assert unreachable_files(paths) == [1, 2]
 
 
 def test_predictions_of_images_that_are_away_stay(dataset, gone, capsys):
@@ -107,7 +107,7 @@ def test_files_that_go_during_a_pass_leave_the_new_values_waiting(dataset, gone,
     before, where = values_of(dataset, FIELDS), dataset.values("filepath")
     ids = gone()
     with monkeypatch.context() as patch:  # they were there when it began
-        patch.setattr(predicting, "away_files", lambda paths: [])
+        patch.setattr(predicting, "unreachable_files", lambda paths: [])
         with pytest.raises(ValueError, match=r"whose files cannot be read now \(4\)"):
             fg.predict(dataset, "second", **QUIET)
     assert values_of(dataset, FIELDS) == before
