@@ -44,6 +44,8 @@ class Run:
             if it was not fitted
         basis: digests of the "split" and the "labels" that were used for training (see
             `fiftyone_gradcam.dataset.basis`); None if unknown
+        canceled: whether the training was canceled before its end; None for runs of earlier
+            versions
         trained: time when the run was recorded, in UTC and ISO 8601; None if it is not recorded yet
     """
 
@@ -65,6 +67,7 @@ class Run:
     measured: dict | None = None
     temperature: float | None = None
     basis: dict | None = None
+    canceled: bool | None = None
 
     @property
     def version(self) -> str | None:

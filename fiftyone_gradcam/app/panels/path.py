@@ -16,7 +16,8 @@ from ..showing import RESTS_ON
 from ..texts import markdown
 from .actions import draw_actions
 from .choices import row_of
-from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
+from .jobs import interrupted_training, training_job
+from .next_step import EXPORTS, FORM, RESUME, REVIEW, Next, next_steps, steps
 
 DONE, NOW, LATER = "✓", "➤", "○"
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
@@ -116,6 +117,8 @@ class PathTab:
             self.turn_to(ctx, "review")
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
+        elif chosen.how == RESUME and (job := training_job(ctx.dataset, chosen.given["key"])):
+            self._resume(ctx, job)
         else:
             # The form has another field for weights.
             form = {name: value for name, value in chosen.given.items() if name != "weights"}
@@ -150,7 +153,8 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     """Return suggestions of what to do next, using a backbone whose weights are cached."""
     cached = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
     backbone = None if cached == BACKBONE else cached
-    return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
+    key = free_key(dataset, backbone or BACKBONE)
+    return next_steps(found, key, backbone, interrupted_training(dataset, found))
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
