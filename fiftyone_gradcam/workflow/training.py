@@ -126,7 +126,7 @@ def fine_tune(
         label_field = state["label_field"]
     else:
         given, recipe = recipe, make_recipe(recipe or "default", **choices)
-        check_not_interrupted(state_path, key, is_finished or overwrite)
+        check_not_interrupted(state_path, key, overwrite)
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
