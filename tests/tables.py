@@ -345,6 +345,16 @@ CASES = {
         {},
         [],
     ),
+    "tables of the same images complete each other": (
+        {
+            "a.csv": "image,label,split\n1.jpg,x,train\n2.jpg,y,val\n3.jpg,,test\n",
+            "b.csv": "image,label\n1.jpg,x\n2.jpg,y\n3.jpg,y\n",
+            "c.csv": "image,label,split\n3.jpg,y,train\n",
+        },
+        {"1.jpg": ("x", "train"), "2.jpg": ("y", "val"), "3.jpg": ("y", "test")},
+        {},
+        [],
+    ),
     "formulas and a path that leads out are texts": (
         {"a.csv": "image,label\n1.jpg,=1+1\n2.jpg,@SUM(A1)\n../../etc/passwd,x\n/etc/hostname,y\n"},
         {"1.jpg": ("=1+1", None), "2.jpg": ("@SUM(A1)", None)},

@@ -37,7 +37,9 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
         trained, "again", **{**QUICK, "epochs": 3}, progress=lambda *report: steps.append(report)
     )
     per_epoch = len(steps) // 3
-    message = r"Canceled: the best weights are kept as run 'part': .* 1 of 3 epochs \(best 1\)"
+    message = (
+        r"Canceled: the best weights are kept as run 'part': .* 1 of 3 epochs \(best: epoch 1\)"
+    )
     with pytest.raises(fg.CancelledError, match=message):
         fg.fine_tune(
             trained, "part", **{**QUICK, "epochs": 3}, progress=ending_after(per_epoch + 2)

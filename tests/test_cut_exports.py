@@ -208,3 +208,28 @@ def test_a_note_of_a_folder_replaces_a_half_written_one(name):
     assert not os.path.exists(f"{note}.part")
     assert not os.path.exists(dataset_folder(dataset))
     os.unlink(note)
+
+
+def test_a_note_that_another_process_writes_at_the_same_time_is_good(name, monkeypatch):
+    from fiftyone_gradcam.dataset.files import claim_folder, owner_of
+
+    dataset = fo.Dataset(name)
+    note, replace = owner_note(str(dataset._doc.id)), os.replace
+
+    def taken(part, path):
+        replace(part, path)  # as the other process does, whose part has the same name
+        raise FileNotFoundError(part)
+
+    monkeypatch.setattr(os, "replace", taken)
+    claim_folder(dataset)
+    assert owner_of(str(dataset._doc.id))["dataset"] == name
+    os.unlink(note)
+    for error in (FileNotFoundError(note), PermissionError(note)):  # there is no note: an error
+
+        def fail(part, path, error=error):
+            raise error
+
+        monkeypatch.setattr(os, "replace", fail)
+        with pytest.raises(type(error)):
+            claim_folder(dataset)
+        assert not os.path.exists(f"{note}.part")

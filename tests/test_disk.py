@@ -156,5 +156,5 @@ def test_classes_with_long_names_have_heatmap_fields_of_their_own():
     assert first != second
     for name in (first, second):
         assert name.isidentifier()
-        assert len(os.fsencode(f"gradcam_{name}")) <= MOST_BYTES
+        assert len(os.fsencode(name)) <= MOST_BYTES // 2  # prefixes and "_against" fit too
         assert name.startswith("字" * 30)

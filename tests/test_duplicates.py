@@ -12,6 +12,7 @@ from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.weights import create_model
 from fiftyone_gradcam.review import duplicates, leaks
 from fiftyone_gradcam.review.duplicates import (
+    FALSE_PAIRS,
     Leak,
     group_pairs,
     near_duplicates,
@@ -155,6 +156,19 @@ def test_pairs_of_several_kinds_are_joined_and_groups_are_made_of_them():
     groups = group_pairs(7, [(5, 3), (1, 0), (3, 1)])
     assert groups == [0, 0, 2, 0, 4, 0, 6]
     assert group_pairs(2, []) == [0, 1]
+
+
+def test_kinds_share_the_pairs_that_chance_may_find():
+    """With two kinds of features, each may find half as many pairs by chance."""
+    random = np.random.default_rng(35)
+    one = random.normal(size=(60, 3)).astype(np.float32)
+    alone, half = (
+        {tuple(sorted(pair)) for pair in near_duplicates(one, false_pairs=share)[0].tolist()}
+        for share in (FALSE_PAIRS, FALSE_PAIRS / 2)
+    )
+    assert half < alone
+    assert set(near_pairs([one])) == alone
+    assert set(near_pairs([one, one])) == half
 
 
 def test_members_of_one_class_are_no_near_duplicates():

@@ -15,6 +15,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.showing import turn_panel
 from fiftyone_gradcam.dataset.embeddings import given_embeddings
 from fiftyone_gradcam.review.layout import layout, pick_method
+from fiftyone_gradcam.workflow import showing_embeddings
 
 CLOSE = {"rel": 2**-10, "abs": 1e-5}
 
@@ -244,6 +245,11 @@ def test_a_layout_is_a_visualization_of_the_brain(dataset):
         fg.show_embeddings(dataset.limit(6), method="tsne", progress=False)  # the newest run
     assert counts.forwarded == 0
     assert len(dataset.load_brain_results("embeddings").points) == 6
+    assert dataset.get_brain_info("embeddings").config.model == "run 'a', tsne (gradcam)"
+    make_run(dataset, "newest", seed=2, files=False)
+    fg.show_embeddings(dataset, method="pca", progress=False)
+    assert dataset.get_brain_info("embeddings").config.model == "run 'newest', pca (gradcam)"
+    fg.delete_run(dataset, "newest")
     fob.compute_visualization(dataset, embeddings=found, method="pca", brain_key="mine")
     with pytest.raises(ValueError, match="'mine' .* was not made by show_embeddings"):
         fg.show_embeddings(dataset, "a", brain_key="mine")
@@ -252,6 +258,20 @@ def test_a_layout_is_a_visualization_of_the_brain(dataset):
     assert model == "your embeddings, pca (gradcam)"
     for key in ("mine", "embeddings"):
         dataset.delete_brain_run(key)
+
+
+def test_a_layout_follows_the_seed(dataset, monkeypatch):
+    """What t-SNE makes of a seed depends on the data; that it gets the seed does not."""
+    seeds = []
+
+    def recorded(found, method, seed=0):
+        seeds.append((method, seed))
+        return layout(found, "pca", seed)
+
+    monkeypatch.setattr(showing_embeddings, "layout", recorded)
+    fg.show_embeddings(dataset, "a", method="tsne", seed=7, progress=False)
+    assert seeds == [("tsne", 7)]
+    dataset.delete_brain_run("embeddings")
 
 
 def test_a_button_lays_the_images_out_and_opens_the_panel(dataset):

@@ -59,6 +59,13 @@ def test_wilson_interval(right, total):
     assert wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_intervals_of_none_and_of_all_end_at_0_and_1_whatever_is_rounded():
+    for total in range(1, 200):  # such as 27 and 16, where rounding leads outside
+        assert wilson_interval(0, total)[0] == pytest.approx(0, abs=1e-12)
+        assert wilson_interval(0, total)[0] >= 0
+        assert wilson_interval(total, total)[1] <= 1
+
+
 def test_predicting_lets_the_database_find_labels_and_scores_quickly(trained):
     wanted = {"prediction.label", "prediction.label_score", "ground_truth.label"}
     assert wanted <= set(trained.list_indexes())

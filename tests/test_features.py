@@ -49,6 +49,15 @@ def test_predict_leaves_its_features_behind(dataset, resize):
     assert len(list(Path(folder_of(dataset, run)).glob("*.features"))) == 1
 
 
+def test_a_prediction_by_another_layer_leaves_no_features(dataset):
+    run = make_run(dataset, "a")
+    fg.predict(dataset, "a", layer="features.stage2", progress=False)
+    assert not list(Path(dataset_folder(dataset)).rglob("*.features"))
+    with counting() as counts:
+        assert kept_of(dataset, run) == pytest.approx(fresh_of(dataset, run), **CLOSE)
+    assert counts.forwarded == 2 * len(dataset)  # once each
+
+
 def test_what_is_computed_is_what_is_read(dataset):
     run = make_run(dataset, "a")
     with counting() as counts:

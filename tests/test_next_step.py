@@ -175,6 +175,8 @@ def test_each_step_says_a_fact():
         ),
         ("Retrain", False, "the training of 'b' with all corrections was canceled"),
     ]
+    first = {"corrected_since": 0, "canceled": "3 of 17 epochs", "runs": ["b"]}
+    assert said(PREDICTED | REVIEWED | first)[5] == ("Retrain", False, "")  # it was no retraining
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),

@@ -11,12 +11,29 @@ from PIL import Image
 from test_operators import OF_RUNS, URI, execute, form
 from trees import TREES
 
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.import_folders import _words
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
 from fiftyone_gradcam.model.backbones import BACKBONES
 from fiftyone_gradcam.passes.heatmaps import KINDS
+
+
+def test_the_table_of_a_plan_counts_the_classes_that_it_does_not_show(tmp_path):
+    for number, last in (
+        (12, "| class 11 | 1 |"),
+        (13, "| and 1 more |  |"),
+        (14, "| and 2 more |  |"),
+    ):
+        root = tmp_path / str(number)
+        for place in range(number):
+            (root / f"class {place:02d}").mkdir(parents=True)
+            (root / f"class {place:02d}" / "1.jpg").write_bytes(b"x")
+        rows = [x for x in _words(fg.plan_import(str(root))).splitlines() if x[:1] == "|"]
+        assert rows[2:] == [f"| class {place:02d} | 1 |" for place in range(12)] + rows[14:]
+        assert rows[-1].strip() == last
 
 
 def test_forms_offer_what_the_dataset_has(trained):
@@ -232,6 +249,11 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
         "vertical_flip": False,
         "optimizer": "adam",
     }
+    # 0 is a choice, not an empty field.
+    zeros = {"dropout": 0, "label_smoothing": 0.0, "weight_decay": 0.0}
+    request = {"dataset_name": trained.name, "params": {**params, **zeros}}
+    given = operator.arguments(foo.executor.ExecutionContext(request, operator_uri=URI + "f"))
+    assert {option: given[option] for option in zeros} == zeros
 
 
 def test_looks_before_a_training(trained):

@@ -82,6 +82,13 @@ CASES = {
         {"ann.jpg": (None, None), "bob.jpg": (None, None)},
         ("nothing", "nothing"),
     ),
+    "two names among numbers": (
+        {
+            **{f"train/{name}_1.jpg": (None, "train") for name in ("apple", "pear")},
+            **{f"train/000{number}.jpg": (None, "train") for number in range(3)},
+        },
+        ("nothing", "outer folder"),
+    ),
     "unlabelled": (
         {"_unlabeled/1.jpg": (None, None), "a/1.jpg": ("a", None), "b/1.jpg": ("b", None)},
         ("folder", "nothing"),

@@ -9,7 +9,7 @@ from made_runs import CLASSES, digits_with_two_runs
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.predict import HOW, KINDS
 from fiftyone_gradcam.dataset import runs
-from fiftyone_gradcam.dataset.fields import field_name
+from fiftyone_gradcam.dataset.fields import describe_field, field_name
 from fiftyone_gradcam.dataset.predictions import PredictionWriter
 from fiftyone_gradcam.dataset.run import pretrained
 from fiftyone_gradcam.explain.render import HeatmapOptions
@@ -129,6 +129,30 @@ def test_heatmaps_are_made_by_default_as_the_verb_makes_them():
     own = HeatmapOptions().to_dict()
     assert own.pop("layer") is None
     assert own == HOW
+
+
+def test_it_asks_by_the_resize_of_earlier_predictions(dataset, name):
+    clone = dataset.clone(name)
+    clone.clone_sample_field("prediction", "imagenet")
+    clone.clone_sample_field("gradcam", "imagenet_cam")
+    some, model = clone.limit(4), {"run": PRETRAINED, "backbone": "squeezenet1_1"}
+    facts = {"run": "squeezenet1_1/imagenet", "version": "imagenet, crop"}
+    describe_field(clone, "imagenet", "", **facts)
+    describe_field(clone, "imagenet_cam", "", **facts, heatmap=HOW)
+    assert "overwrite" not in fields_of(some, **model)  # "auto" is the resize of those
+    assert "overwrite" not in fields_of(some, **model, resize="crop")
+    assert "overwrite" in fields_of(some, **model, resize="squash")
+
+
+def test_the_app_shows_the_heatmaps_that_were_made(dataset):
+    operator = foo.get_operator(URI)
+    own = {"prediction_field": "prediction", "heatmap_field": "gradcam_new"}
+    found = operator.outcome(dataset, {"heatmaps": ("predicted", "label"), **own})
+    assert found["fields"] == ["prediction", "gradcam_new"]
+    assert found["summary"].startswith("Predicted 12 images.")
+    # There is no field for the predicted class: those that are active stay.
+    found = operator.outcome(dataset, {"heatmaps": ("label",), **own})
+    assert found["fields"] == ["prediction", "gradcam"]
 
 
 def test_what_the_verb_is_given(dataset):

@@ -160,7 +160,7 @@ def test_messages_name_the_parameter_and_its_value(dataset, verb, params, messag
 
 def test_what_is_wanting_is_named(dataset):
     operator = foo.get_operator(URI + "export_run")
-    with pytest.raises(ValueError, match="Export a run needs the parameter 'run'"):
+    with pytest.raises(ValueError, match="Export run needs the parameter 'run'"):
         operator.execute(request("export_run", dataset, {}))
     assert refusals("split", None, {}) == [
         "Split into train, val and test works on a dataset. Open one first"

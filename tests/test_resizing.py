@@ -11,12 +11,14 @@ import torch
 from PIL import Image, ImageDraw
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.training_sets import training_data
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.network import Network
 from fiftyone_gradcam.review.linear import RIDGES, leave_one_out
 from fiftyone_gradcam.training import resizing
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.resizing import compare_resizes, images_to_compare, settle_resize
+from fiftyone_gradcam.workflow.training import _settled
 
 
 def test_leave_one_out_equals_fits_without_each_image():
@@ -178,6 +180,9 @@ def test_runs_and_resumed_trainings_hold_what_was_chosen(dataset, recipe, capsys
     assert resumed.recipe["resize"] == chosen
     named = fg.fine_tune(dataset, "named", recipe, resize="crop", **options)
     assert named.recipe["resize"] == "crop"
+    data = training_data(dataset, "ground_truth", recipe.with_resize("crop"))
+    settled, _, *sets = _settled(recipe, *data, "cpu", False)
+    assert [settled.resize, *(one.images.resize for one in sets)] == [chosen] * 3
 
 
 def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, monkeypatch):

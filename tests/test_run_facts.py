@@ -152,6 +152,20 @@ def test_what_is_not_known_is_left_out(dataset, tmp_path):
     assert found.recipe == fg.load_run(dataset, "a").recipe
 
 
+def test_the_best_epoch_is_one_of_the_history(dataset, tmp_path):
+    folder = fg.export_run(dataset, make_run(dataset, "a"), str(tmp_path / "exported"))
+    facts = json.loads(Path(folder, "run.json").read_text())
+    facts["history"] = [row for row in facts["history"] if row["epoch"] != 2]
+    for best, is_good in ((0, True), (1, True), (2, False), (3, True), (4, False)):
+        changed = {**facts, "best_epoch": best}
+        if is_good:
+            assert run_facts.check_facts(changed, folder)["best_epoch"] == best
+        else:
+            words = re.escape(f"epochs [0, 1, 3], and {best} as the best of them")
+            with pytest.raises(ValueError, match=words):
+                run_facts.check_facts(changed, folder)
+
+
 def test_a_diverged_run_travels(dataset, tmp_path):
     make_run(dataset, "a")
     folder = fg.export_run(dataset, "a", str(tmp_path / "exported"))

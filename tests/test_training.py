@@ -139,6 +139,18 @@ def test_new_layers_first(digits, pretrained):
     assert [row.epoch for row in scratch.history] == [1]  # nothing is known: nothing to keep
 
 
+def test_the_average_starts_from_the_trained_new_layers(digits, pretrained):
+    kept = []
+    hooks = Hooks(on_state=lambda state: kept.append(copy.deepcopy(state)))
+    choices = {"weights": pretrained, "head_epochs": 2, "epochs": 1, "ema": 0.999}
+    train(recipe(**choices), 3, *digits, device="cpu", hooks=hooks)
+    first, last = kept  # after the new layers, and after the epoch
+    assert first["average_steps"] == 0
+    assert all(torch.equal(first["average"][name], x) for name, x in first["model"].items())
+    weight = "classifier.1.weight"
+    assert not torch.equal(last["average"][weight], last["model"][weight])
+
+
 def test_features_are_computed_once_where_nothing_else_changes(digits, pretrained, monkeypatch):
     choices = {"weights": pretrained, "freeze": "backbone", "dropout": 0.0, "epochs": 3}
     reads = []
@@ -204,6 +216,17 @@ def test_validation_every_few_iterations(digits):
     assert (last.train_loss, last.train_accuracy) == (row.train_loss, row.train_accuracy)
     assert last.images_per_second == pytest.approx(row.images_per_second, rel=0.2)
     assert found.validations[0].train_loss != found.history[0].train_loss
+    # Where the last iteration of all is one of the few, it is not validated twice.
+    found = train(recipe(validate_every=6, epochs=2), 3, *digits, device="cpu")
+    assert [row.iteration for row in found.validations] == [6, 12]
+
+
+def test_a_validation_within_an_epoch_leaves_the_network_in_training_mode(digits):
+    kept = []
+    hooks = Hooks(on_state=lambda state: kept.append(copy.deepcopy(state["model"])))
+    train(recipe(validate_every=2, epochs=1), 3, *digits, device="cpu", hooks=hooks)
+    seen = {int(x) for name, x in kept[0].items() if name.endswith("num_batches_tracked")}
+    assert seen == {6}  # of the 6 batches of an epoch, not only those before the first validation
 
 
 def test_weights_that_were_never_validated_give_way_to_those_that_were(digits):

@@ -62,7 +62,8 @@ def test_why_a_file_cannot_be_used(tmp_path):
 
 
 def test_predictions_of_images_that_are_away_stay(dataset, gone, capsys):
-    fg.predict(dataset, "first", **QUIET)
+    fg.predict(dataset, "first", resume=True, **QUIET)
+    assert "already have values" not in capsys.readouterr().out  # there was nothing to resume
     before = values_of(dataset, FIELDS)
     ids = gone()
     assert len(ids) == 4

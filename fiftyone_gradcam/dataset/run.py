@@ -152,10 +152,11 @@ class Run:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
             return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        # Before the first epoch, only the new layers were trained.
+        best = f"epoch {self.best_epoch}" if self.best_epoch else "before the first"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{self.epoch_words} (best "
-            f"{self.best_epoch or '0, the new layers alone'}){accuracy}"
+            f"{self.epoch_words} (best: {best}){accuracy}"
         )
 
 

@@ -126,7 +126,7 @@ def fine_tune(
         label_field = state["label_field"]
     else:
         given, recipe = recipe, make_recipe(recipe or "default", **choices)
-        check_not_interrupted(state_path, key, is_finished or overwrite)
+        check_not_interrupted(state_path, key, overwrite)
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
@@ -234,7 +234,8 @@ def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
-            "The new layers alone were best on val; training the other layers did not help. The "
+            "The weights before the first epoch, when only the new layers had been trained, were "
+            "best on val: training the other layers did not help. The "
             "recipe 'linear-probe' may be as good in a fraction of the time"
         )
     for finding in findings:

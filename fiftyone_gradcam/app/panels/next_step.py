@@ -232,8 +232,8 @@ def _retrain(found: Overview) -> Step:
     if found.corrected_since:
         return Step("Retrain", False, f"{found.corrected_since} corrections since the last run")
     if found.canceled:
-        fact = f"the training of {found.newest_run!r} with all corrections was canceled"
-        return Step("Retrain", False, fact)
+        was = f"the training of {found.newest_run!r} with all corrections was canceled"
+        return Step("Retrain", False, was if len(found.runs) > 1 else "")
     return Step("Retrain", True, f"{found.newest_run!r} has learned from all corrections")
 
 
