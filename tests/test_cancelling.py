@@ -94,7 +94,7 @@ def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
 def test_cancelled_predictions_are_stored_and_named_as_a_part(trained, scale):
     own = {"prediction_field": f"by_{scale}", "heatmap_field": f"map_{scale}", "scale": scale}
     names = [f"by_{scale}", f"by_{scale}_scores", f"map_{scale}"]
-    with pytest.raises(fg.CancelledError, match=r"Cancelled: \d+ of 180 images have predictions"):
+    with pytest.raises(fg.CancelledError, match=r"Canceled: \d+ of 180 images have predictions"):
         fg.predict(trained, "quick", progress=ending_after(1, least=20), **own)
     done = trained.count(names[0])
     assert 20 <= done < 180
@@ -196,7 +196,7 @@ def test_a_pass_that_is_cancelled_leaves_each_sample_a_heatmap(made):
 
     fg.predict(made, "first", progress=False, **own)
     before = files()
-    with pytest.raises(fg.CancelledError, match="Cancelled: "):
+    with pytest.raises(fg.CancelledError, match="Canceled: "):
         fg.predict(made, "first", progress=ending_after(1, least=12), **own)
     after = files()
     assert all(os.path.exists(path) for paths in after.values() for path in paths)

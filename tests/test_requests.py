@@ -26,7 +26,7 @@ RUBBISH = [
     3, -1, 1e308, float("nan"), float("inf"), True, "", "x" * 100_000, "../../x", "a\0b", [], {},
     [[[]]], {"$where": "1"}, [1, None], "__import__('os')", 10**400, ["a"] * 3, {"a": {"b": []}},
 ]  # fmt: skip
-OF_IMPORTS = ("follow_job", "import_state", "cancel_import")  # which need no dataset
+OF_IMPORTS = ("follow_job", "import_state", "cancel_import", "repeat_import")  # on no dataset
 RUNS = "fiftyone.core.stages."
 SHOWN = ("plan", "preview", "view_target")  # nothing is written into them, or FiftyOne reads it
 

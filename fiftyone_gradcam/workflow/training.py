@@ -161,7 +161,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Cancelled before anything was learned: nothing is kept") from None
+        raise CancelledError("Canceled before anything was learned: nothing is kept") from None
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
@@ -230,7 +230,7 @@ def _make_watch(
 
 
 def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
-    """Print the result of a training; raise CancelledError if it was cancelled."""
+    """Print the result of a training; raise CancelledError if it was canceled."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(

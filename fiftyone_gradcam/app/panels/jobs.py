@@ -66,7 +66,7 @@ class JobsTab:
         return ended
 
     def _card(self, ctx, job: Job) -> dict:
-        words = f"**{markdown(job.label)}** · {job.state}"
+        words = f"**{markdown(job.label)}** · {job.state_word}"
         if job.seconds_left is not None:
             words += f" · about {duration(job.seconds_left)} left"
         elif job.seconds is not None and job.has_ended:
@@ -248,5 +248,5 @@ def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
 def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
-    words = f"{job.label} · {job.state} · {began} UTC"
+    words = f"{job.label} · {job.state_word} · {began} UTC"
     return {"id": job.id, "job": words, "message": in_labels(job.message, job.verb)}
