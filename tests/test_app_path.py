@@ -149,11 +149,13 @@ def every_form_is_reached_by_name(app) -> None:
         for label in LABELS.values():
             until(lambda label=label, width=width: is_reached(app, label, width))
         app.screenshot(f"64 all actions {width}")
-    with app.form():
-        app.page.get_by_role("button", name=LABELS["evaluate"], exact=True).last.click()
-    app.dialog.get_by_text(LABELS["evaluate"]).first.wait_for()
-    app.page.keyboard.press("Escape")
-    app.dialog.wait_for(state="detached")
+    for verb, seen in (("evaluate", LABELS["evaluate"]), ("import_folders", "Choose a folder")):
+        with app.form():
+            app.page.get_by_role("button", name=LABELS[verb], exact=True).last.click()
+        app.dialog.get_by_text(seen).first.wait_for()
+        assert app.dialog.get_by_text("No folder at").count() == 0  # the path is empty
+        app.page.keyboard.press("Escape")
+        app.dialog.wait_for(state="detached")
 
 
 @pytest.mark.slow

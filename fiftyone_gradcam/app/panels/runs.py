@@ -12,6 +12,7 @@ from ...dataset.fields import OWNER
 from ...dataset.measured import difference
 from ...dataset.runs import Run, canceled_words, list_runs, load_run
 from ...review.confusion import wilson_interval
+from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, percent
 from .choices import choice, row_of
@@ -152,7 +153,7 @@ def other_measures(dataset: fo.Dataset) -> str:
             run = load_run(dataset, key)
             if run.val_accuracy is not None:
                 measured[key] = run.measured
-    return markdown(difference(measured) or "")
+    return markdown(in_labels(difference(measured) or ""))
 
 
 def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
