@@ -165,6 +165,10 @@ def test_folds(tmp_path, name, capsys):
     assert set(dataset.count_sample_tags()) == {f"fold_{n}" for n in range(1, 31)}
     with pytest.raises(ValueError, match="fractions or folds, not both"):
         fg.split(dataset, {"train": 0.5}, folds=3)
+    fg.review(dataset.limit(1), "exclude")
+    with pytest.raises(ValueError, match="29 images cannot be split into 30 folds"):
+        fg.split(dataset, folds=30)
+    assert len(fg.split(dataset, folds=30, include_excluded=True)) == 30
 
 
 @pytest.fixture
