@@ -208,7 +208,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     assert "named" not in dataset.list_runs()
     assert not dataset.has_sample_field("seen")
     with app.form():
-        app.click("Import a run")
+        app.click("Import run")
     app.fill("Folder", str(tmp_path / "exported"))
     app.execute()
     app.wait_for_text("Imported run 'named'")

@@ -9,6 +9,7 @@ from pathlib import Path
 import fiftyone as fo
 import numpy as np
 import pytest
+from browser import VIEWPORT
 from PIL import Image, ImageDraw
 
 import fiftyone_gradcam as fg
@@ -133,6 +134,31 @@ def unanswered(app) -> Iterator[None]:
     app.page.unroute(address)  # which lets those go that have come since
 
 
+# How many of some parts of the card there are, and those whose lower edge is below the window.
+BELOW = """(names) => {
+    const shown = names.flatMap(
+        (name) => [...document.querySelectorAll(`[data-cy=gradcam-${name}]`)])
+    const below = shown.filter((x) => x.getBoundingClientRect().bottom > innerHeight)
+    return `${innerWidth}: ${shown.length} ${below.map((x) => x.dataset.cy)}`
+}"""
+# The classes of these drawings have long names: in a small window, their buttons take more lines.
+EVIDENCE = ["image", "neighbor", "label", "suggestion", "evidence", "accept", "keep", "heatmap"]
+
+
+def check_that_the_card_fits(app) -> None:
+    area, within = part(app, "area").bounding_box(), part(app, "review").bounding_box()
+    assert area["x"] + area["width"] <= within["x"] + within["width"] + 1
+    assert part(app, "image").bounding_box()["height"] <= area["height"] + 1
+    wide = {"width": 1600, "height": 1000}, [*EVIDENCE, "undo", "next", "class-1"], 13
+    for size, names, count in (wide, ({"width": 1100, "height": 800}, EVIDENCE, 10)):
+        app.page.set_viewport_size(size)
+        words = f"{size['width']}: {count} "
+        app.page.wait_for_function(f"(names) => ({BELOW})(names) === '{words}'", arg=names)
+        assert app.sideways() == []
+        app.screenshot(f"review card {size['width']}")
+    app.page.set_viewport_size(VIEWPORT)
+
+
 def stored(app, count: int) -> None:
     wait_until(
         app,
@@ -155,11 +181,7 @@ def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset,
     assert part(app, "label").inner_text() == CLASSES[1]
     assert "seen as no. 0" in part(app, "evidence").inner_text()
     assert app.page.locator("[data-cy=gradcam-neighbor]").count() == 3
-    app.screenshot("review card")
-    area = part(app, "area").bounding_box()
-    within = part(app, "review").bounding_box()
-    assert area["x"] + area["width"] <= within["x"] + within["width"] + 1
-    assert part(app, "image").bounding_box()["height"] <= area["height"] + 1
+    check_that_the_card_fits(app)
     # Heatmaps of label and suggestion on one scale: the label's highest value is half of it.
     app.page.keyboard.press("h")
     wait_until(app, "() => document.querySelector('[data-cy=gradcam-heat]')?.dataset.drawn")
@@ -175,6 +197,7 @@ def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset,
     wait_until(app, "() => document.querySelector('[data-cy=gradcam-heat]')?.dataset.drawn")
     assert app.page.evaluate(alpha) == pytest.approx(2 * of_label, abs=3)
     app.page.keyboard.press("h")
+    tile = app.page.locator("[data-cy=looker]").first.element_handle()
     with unanswered(app):  # the next image does not wait for the server
         for _ in range(2):
             press_until_next(app, "a")
@@ -184,6 +207,9 @@ def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset,
         press_until_next(app, "a")
     stored(app, 6)
     assert wrong(dataset) == PLANTED - 6
+    name = part(app, "name").inner_text()
+    tile.wait_for_element_state("hidden")  # the grid is drawn again, with the labels as they are
+    assert part(app, "name").inner_text() == name
     app.page.reload()  # the tab is closed in between
     open_review(app, dataset)
     part(app, "image").wait_for()

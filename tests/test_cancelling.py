@@ -13,6 +13,7 @@ from fiftyone_gradcam.app.panels.runs import describe_run
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import heatmap_folder
 from fiftyone_gradcam.dataset.overview import overview
+from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.dataset.spool import spools
 
 
@@ -36,12 +37,15 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
         trained, "again", **{**QUICK, "epochs": 3}, progress=lambda *report: steps.append(report)
     )
     per_epoch = len(steps) // 3
-    message = r"Cancelled: the best weights are kept as run 'part': .* 1 of 3 epochs \(best 1\)"
+    message = (
+        r"Canceled: the best weights are kept as run 'part': .* 1 of 3 epochs \(best: epoch 1\)"
+    )
     with pytest.raises(fg.CancelledError, match=message):
         fg.fine_tune(
             trained, "part", **{**QUICK, "epochs": 3}, progress=ending_after(per_epoch + 2)
         )
     run = fg.load_run(trained, "part")
+    assert run.canceled
     assert [row["epoch"] for row in run.history] == [1]
     assert run.val_accuracy == whole.history[0]["val_accuracy"]
     assert overview(trained).canceled == "1 of 3 epochs"
@@ -50,12 +54,32 @@ def test_a_cancelled_training_is_a_run_of_its_best_epoch_and_can_go_on(trained):
     assert trained.count("of_part") == 5
     resumed = fg.fine_tune(trained, "part", resume=True, progress=False)
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
-    assert overview(trained).canceled is None
+    assert (resumed.canceled, overview(trained).canceled) == (False, None)
     assert "3 epochs; kept: epoch" in describe_run(trained, "part")[0]
     assert resumed.val_accuracy == whole.val_accuracy
     state, other = resumed.load_model().state_dict(), whole.load_model().state_dict()
     assert all(np.array_equal(state[name], other[name]) for name in other)
     assert "3 epochs (best" in str(resumed)
+
+
+def test_a_training_that_stopped_early_was_not_cancelled_even_if_its_successor_was_killed(trained):
+    def kill(done: int, total: int, message: str) -> None:
+        if "Epoch 2" in message:
+            raise KeyboardInterrupt
+
+    options = {**QUICK, "epochs": 200, "early_stopping": 1, "progress": False}
+    run = fg.fine_tune(trained, "early", **options)
+    assert (run.canceled, len(run.history) < 200) == (False, True)
+    assert overview(trained).canceled is None
+    words = describe_run(trained, "early")[0]
+    assert f"{len(run.history)} of 200 epochs; kept: " in words
+    with pytest.raises(KeyboardInterrupt):
+        fg.fine_tune(trained, "early", overwrite=True, **{**options, "progress": kill})
+    assert can_resume(trained, "early")
+    assert overview(trained).canceled is None
+    assert describe_run(trained, "early")[0] == words
+    assert fg.load_run(trained, "early") == run
+    fg.delete_run(trained, "early")
 
 
 def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
@@ -70,7 +94,7 @@ def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
 def test_cancelled_predictions_are_stored_and_named_as_a_part(trained, scale):
     own = {"prediction_field": f"by_{scale}", "heatmap_field": f"map_{scale}", "scale": scale}
     names = [f"by_{scale}", f"by_{scale}_scores", f"map_{scale}"]
-    with pytest.raises(fg.CancelledError, match=r"Cancelled: \d+ of 180 images have predictions"):
+    with pytest.raises(fg.CancelledError, match=r"Canceled: \d+ of 180 images have predictions"):
         fg.predict(trained, "quick", progress=ending_after(1, least=20), **own)
     done = trained.count(names[0])
     assert 20 <= done < 180
@@ -174,7 +198,7 @@ def test_a_pass_that_is_cancelled_leaves_each_sample_a_heatmap(made):
 
     fg.predict(made, "first", progress=False, **own)
     before = files()
-    with pytest.raises(fg.CancelledError, match="Cancelled: "):
+    with pytest.raises(fg.CancelledError, match="Canceled: "):
         fg.predict(made, "first", progress=ending_after(1, least=12), **own)
     after = files()
     assert all(os.path.exists(path) for paths in after.values() for path in paths)

@@ -251,6 +251,8 @@ def test_a_wrong_call_shows_the_usage_of_its_command(capsys):
     for arguments, fault in (
         (["report", "photos", "a.html", "b.html"], "unrecognized arguments: b.html"),
         (["report", "photos", "a.html", "--out", "b.html"], "not allowed with argument FILE"),
+        (["report", "photos", "--out", "b.html", "a.html"], "not allowed with argument FILE"),
+        (["report"], "arguments are required: dataset"),
         (["plan", "photos", "--nope"], "unrecognized arguments: --nope"),
         (["relocate", "photos"], "required: old, new"),
     ):
@@ -264,17 +266,28 @@ def test_a_wrong_call_shows_the_usage_of_its_command(capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "file"),
-    [(["x.html"], "x.html"), (["--out", "x.html"], "x.html"), ([], "report.html")],
+    ("given", "file", "overwrite"),
+    [
+        (["NAME", "x.html"], "x.html", False),
+        (["NAME", "--out", "x.html"], "x.html", False),
+        (["NAME"], "report.html", False),
+        (["NAME", "x.html", "--overwrite"], "x.html", True),
+        (["NAME", "--overwrite", "x.html"], "x.html", True),
+        (["--overwrite", "NAME", "x.html"], "x.html", True),
+        (["--pictures", "5", "NAME", "--overwrite", "x.html", "--run", "r"], "x.html", True),
+    ],
 )
-def test_the_file_of_a_report_may_come_second(tmp_path, monkeypatch, name, given, file):
+def test_the_arguments_of_a_report_come_in_any_order(monkeypatch, name, given, file, overwrite):
     fo.Dataset(name)
     calls = []
-    monkeypatch.setattr(
-        "fiftyone_gradcam.workflow.reporting.report", lambda dataset, out, **_: calls.append(out)
-    )
-    assert main(["report", name, *given]) == 0
-    assert calls == [file]
+
+    def report(dataset, out, *, run, pictures, overwrite, **_):
+        calls.append((dataset.name, out, overwrite, run, pictures))
+
+    monkeypatch.setattr("fiftyone_gradcam.workflow.reporting.report", report)
+    assert main(["report", *(name if x == "NAME" else x for x in given)]) == 0
+    others = ("r", 5) if "--run" in given else (None, 24)
+    assert calls == [(name, file, overwrite, *others)]
 
 
 def test_a_plan_imports_neither_fiftyone_nor_torch(tmp_path):

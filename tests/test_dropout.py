@@ -34,6 +34,21 @@ def test_each_cell_is_dropped_at_the_rate_or_scaled_up(rate, layout):
     assert torch.allclose(x.grad[~dropped], torch.tensor(1 / (1 - rate)), rtol=1e-4)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_inputs_without_gradient_are_dropped_by_the_same_draws(layout):
+    large = torch.rand(8, 64, 5, 3).add_(1).contiguous(memory_format=layout)
+    layer, found = QuickDropout(0.25), []
+    for x in (large, large[:3], large.double(), large):  # the memory of one call serves the next
+        torch.manual_seed(2)
+        found.append((layer(x), layer(x.clone().requires_grad_()).detach()))
+        torch.manual_seed(2)
+        again = QuickDropout(0.25)
+        assert torch.equal(found[-1][0], again(x.clone().requires_grad_()))
+        assert torch.equal(found[-1][1], again(x))
+    assert torch.equal(found[0][0], found[3][0])  # and is not that of its result
+    assert found[2][0].dtype == torch.float64
+
+
 def test_a_seed_repeats_it_and_evaluation_changes_nothing():
     x = torch.rand(5, 7)
     layer = QuickDropout(0.5)

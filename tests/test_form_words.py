@@ -110,3 +110,14 @@ def test_every_operator_says_in_a_line_what_it_does():
             continue
         assert 15 < len(config.description) < 90, config.name
         assert not config.description.endswith(".")
+
+
+def test_import_and_enter_opens_the_import_of_folders():
+    """FiftyOne's list of operators is sorted by the first letter of the description, or label."""
+    listed = [one for one in (op().config for op in OPERATORS) if not one.unlisted]
+    found = [
+        one for one in listed if "import" in f"{one.name} {one.label} {one.description}".lower()
+    ]
+    assert {one.name for one in found} >= {"import_folders", "import_run"}
+    first = min(found, key=lambda one: ord((one.description or one.label)[0]))
+    assert first.name == "import_folders"

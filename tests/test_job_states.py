@@ -91,7 +91,7 @@ def test_what_became_of_a_job_that_did_not_complete(service, submit, error, live
     job.refresh()
     assert job.state == state
     assert job.has_ended == (state != "cancelling")
-    assert job.message == {"cancelling": "Cancelling ...", "failed": error}.get(state, "")
+    assert job.message == {"cancelling": "Canceling ...", "failed": error}.get(state, "")
 
 
 def test_a_job_whose_process_is_gone_is_lost(service, submit):
@@ -108,7 +108,7 @@ def test_the_oldest_of_a_target_is_next(dataset, service, submit):
     assert str(queue.next_operation(target).id) == first.id
     assert queue.next_operation(f"not {target}") is None
     first.cancel()
-    assert (first.state, first.message) == ("cancelled", "Cancelled before it started")
+    assert (first.state, first.message) == ("cancelled", "Canceled before it started")
     assert str(queue.next_operation(target).id) == second.id
     assert [job.id for job in fg.list_jobs(dataset)] == [second.id, first.id]
 

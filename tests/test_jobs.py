@@ -118,7 +118,7 @@ def test_a_queued_job_can_be_cancelled(dataset):
     first = fg.fine_tune(dataset, "in_the_way", **LONG, delegate=True)
     second = fg.predict(dataset, "made", "never", delegate=True)
     found = second.cancel()
-    assert (found.state, found.message) == ("cancelled", "Cancelled before it started")
+    assert (found.state, found.message) == ("cancelled", "Canceled before it started")
     until(lambda: is_learning(first))
     first.cancel()
     until(lambda: first.refresh().has_ended)
@@ -141,7 +141,7 @@ def test_predictions_that_were_cancelled_stay_and_are_named_as_a_part(dataset, m
             job.wait(60)
         many.reload()
         count = len(many.exists("part"))
-        assert f"Cancelled: {count} of 540 images" in str(reported.value)
+        assert f"Canceled: {count} of 540 images" in str(reported.value)
         assert count < 540
         assert many.get_field("part").info["partial"] == {"samples": count, "of": 540}
     finally:

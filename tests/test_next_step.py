@@ -9,7 +9,14 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import OPERATORS
 from fiftyone_gradcam.app.operators.verb import Verb
 from fiftyone_gradcam.app.panels.actions import BY_STEP, LABELS
-from fiftyone_gradcam.app.panels.next_step import FORM, REVIEW, START, next_steps, steps
+from fiftyone_gradcam.app.panels.next_step import (
+    FORM,
+    RESUME,
+    REVIEW,
+    START,
+    next_steps,
+    steps,
+)
 from fiftyone_gradcam.dataset.overview import Overview, overview
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
 
@@ -82,6 +89,47 @@ def test_what_comes_next(facts, label, how, second):
     assert len({one.label for one in (first, *others)}) == 1 + len(others)
 
 
+@pytest.mark.parametrize(
+    ("facts", "key", "labels", "words"),
+    [
+        (TRAINED, None, ["Predict with 'b'", "Find label issues"], ""),
+        (
+            TRAINED | {"canceled": "3 of 17 epochs"},
+            "b",
+            ["Resume training 'b'", "Predict with 'b'"],
+            "Its training was canceled after 3 of 17 epochs, and continues from there.",
+        ),
+        # Whoever has predicted with it is content with what it has learned, or so it seems.
+        (
+            PREDICTED | JUDGED | {"canceled": "3 of 17 epochs"},
+            "b",
+            ["Review 17 suspicious labels", "Resume training 'b'"],
+            "Its training was canceled after 3 of 17 epochs, and continues from there.",
+        ),
+        # A training that was killed has no run yet.
+        (
+            PREDICTED,
+            "c",
+            ["Resume training 'c'", "Find label issues"],
+            "Its training was interrupted, and continues from the last epoch that was saved.",
+        ),
+        (
+            IMPORTED,
+            "c",
+            ["Resume training 'c'", "Find label issues"],
+            "Its training was interrupted, and continues from the last epoch that was saved.",
+        ),
+    ],
+)
+def test_an_interrupted_training_can_be_resumed(facts, key, labels, words):
+    options = next_steps(Overview(**facts), interrupted=key)
+    assert [one.label for one in options[:2]] == labels
+    resuming = [one for one in options if one.how == RESUME]
+    assert [one.words for one in resuming] == ([words] if words else [])
+    for one in resuming:
+        assert (one.verb, one.given) == ("fine_tune", {"key": key, "resume": True})
+
+
 def test_what_is_started_needs_nothing_filled_in():
     (find, train, *_) = next_steps(Overview(**IMPORTED), "resnet18_2", "squeezenet1_1")
     assert (find.verb, find.given) == ("find_label_issues", {"label_field": "truth"})
@@ -127,6 +175,8 @@ def test_each_step_says_a_fact():
         ),
         ("Retrain", False, "the training of 'b' with all corrections was canceled"),
     ]
+    first = {"corrected_since": 0, "canceled": "3 of 17 epochs", "runs": ["b"]}
+    assert said(PREDICTED | REVIEWED | first)[5] == ("Retrain", False, "")  # it was no retraining
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),

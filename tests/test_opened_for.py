@@ -9,6 +9,7 @@ from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, Exe
 from test_job_states import service, submit  # noqa: F401 (fixtures)
 
 from fiftyone_gradcam.app.operators.opened_for import OPENED_FOR
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
 
 URI = "@gradcam/classifier/"
 
@@ -78,12 +79,25 @@ def test_the_box_of_an_import_is_answered_without_a_dataset(service, submit):  #
     assert cancel.execute(request("cancel_import", None, job=job.id))["state"] == "cancelling"
     assert look.execute(request("import_state", None, job=job.id))["state"] == "cancelling"
 
+    found = look.execute(request("import_state", None, job=job.id))
+    assert (found["state_word"], found["can_repeat"]) == ("canceling", True)
+    service.set_failed(ObjectId(job.id), result=ExecutionResult(error=CANCELLED_AND_ENDED))
+    repeat = foo.get_operator(URI + "repeat_import")
+    new = repeat.execute(request("repeat_import", None, job=job.id))
+    assert (new["state"], new["label"]) == ("queued", job.label)
+    assert new["id"] != job.id
+    assert "has not ended" in repeat.execute(request("repeat_import", None, job=new["id"]))["error"]
+    service.delete_operation(ObjectId(new["id"]))
+    other = submit("find_leaks", runs=True)
+    refused = repeat.execute(request("repeat_import", None, job=other.id))
+    assert refused["error"].endswith("is not an import")
+
     done = submit("import_folders", runs=True, path="/x")
     result = {"summary": "36 images", "dataset": "new"}
     service.set_progress(ObjectId(done.id), ExecutionProgress(progress=1.0, label="36 images"))
     service.set_completed(ObjectId(done.id), result=ExecutionResult(result=result))
     found = look.execute(request("import_state", None, job=done.id))
     assert (found["state"], found["message"], found["dataset"]) == ("completed", "36 images", "new")
-    for operator in (look, cancel):
+    for operator in (look, cancel, repeat):
         for value in ("gone", None, 3, str(ObjectId()), {"$where": "1"}):
             assert operator.execute(request(operator.name, None, job=value))["error"]

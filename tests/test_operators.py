@@ -28,7 +28,7 @@ OF_LABELS = [
 # Called by scripts in the browser.
 CALLS = [
     "review_cards", "review_decide", "review_undo", "explain_sample", "show_heatmap", "follow_job",
-    "import_state", "cancel_import",
+    "import_state", "cancel_import", "repeat_import",
 ]  # fmt: skip
 WAITS = ["training_estimate"]  # of the form of a training
 

@@ -1,6 +1,8 @@
 """The panel without a browser: what it reads, and what its buttons do, on real contexts."""
 
 import json
+import shutil
+from pathlib import Path
 
 import fiftyone as fo
 import pytest
@@ -12,9 +14,12 @@ from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
+from fiftyone_gradcam.dataset.files import run_folder
 from fiftyone_gradcam.dataset.run import Run
+from fiftyone_gradcam.dataset.run_files import STATE
 from fiftyone_gradcam.dataset.runs import save_run
 from fiftyone_gradcam.jobs import queue
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST
 
 
 @pytest.fixture
@@ -131,6 +136,39 @@ def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
     ctx = context(dataset, state, label="Retrain with 3 corrected labels")
     panel.on_next(ctx)
     assert queue.list_jobs(dataset) == []
+
+
+@pytest.mark.parametrize("state", [LOST, CANCELLED_AND_ENDED, "ValueError: wrong"])
+def test_a_training_that_did_not_end_is_resumed_on_its_own_samples(
+    panel, dataset, service, submit, state
+):
+    job = queue.submit("fine_tune", {"samples": dataset.match_tags("test"), "key": "k"}, dataset)
+    service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+    panel_state = {"tab": "jobs"}
+
+    def offered() -> list[str]:
+        panel.read(context(dataset, panel_state))
+        return [one["label"] for one in panel_state["next"]]
+
+    assert offered()[0] == "Find label issues"  # it has left no state, or still runs
+    folder = Path(run_folder(dataset, "k"))
+    folder.mkdir(parents=True)
+    (folder / STATE).touch()
+    end(service, job, state)
+    assert offered()[0] == "Resume training 'k'"
+    panel.on_next(context(dataset, panel_state, label="Resume training 'k'"))
+    (again,) = queue.list_jobs(dataset)
+    assert again.id == panel_state["own"] != job.id
+    assert (again.given["key"], again.given["resume"]) == ("k", True)
+    assert queue.given_samples(again.id) == dataset.match_tags("test")
+    # Once it is recorded, there is nothing to resume.
+    end(service, again, state)
+    recipe = {"backbone": "small_cnn", "epochs": 1}
+    run = Run("k", dataset.name, ["a", "b"], recipe, [], 1, "own", "/none", canceled=False)
+    save_run(dataset, run)
+    assert offered()[0] == "Predict with 'k'"
+    DelegatedOperationService().delete_operation(ObjectId(again.id))
+    shutil.rmtree(folder)
 
 
 def test_once_found_label_issues_are_reviewed(panel, dataset, service, submit):

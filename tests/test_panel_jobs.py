@@ -2,7 +2,6 @@
 
 import os
 from datetime import datetime
-from types import SimpleNamespace
 
 import pytest
 from bson import ObjectId
@@ -15,7 +14,7 @@ from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.jobs import _row
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.jobs import queue
-from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, load_job
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, Job, load_job
 from fiftyone_gradcam.jobs.processes import name_of
 
 
@@ -233,8 +232,15 @@ def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service
     live.forget()
 
 
-def test_rows_of_earlier_jobs_say_the_day_if_it_was_another():
-    job = SimpleNamespace(id="1", verb="split", label="Split", state="completed", message="m",
-                          began=datetime(2024, 5, 6, 7, 8))  # fmt: skip
-    words = "Split · completed · 06 May 07:08 UTC"
+@pytest.mark.parametrize(
+    ("stored", "word"),
+    [("completed", "completed"), ("cancelled", "canceled"), ("cancelling", "canceling")],
+)
+def test_rows_of_earlier_jobs_say_the_day_if_it_was_another(stored, word):
+    job = Job(
+        *("1", "split", "Split", stored, 1.0, "m", 2.0, None, datetime(2024, 5, 6, 7, 8)),
+        *({}, True, {}, None),
+    )
+    words = f"Split · {word} · 06 May 07:08 UTC"
     assert _row(job) == {"id": "1", "job": words, "message": "m"}
+    assert str(job) == f"job 'Split': {word}, 100%, m"

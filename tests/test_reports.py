@@ -133,7 +133,7 @@ def test_the_page_says_what_it_was_given():
         "all classes | 15 | 3 | 2 | 20 | ",
     ]
     assert (
-        "2 epochs; kept weights of epoch 2, validation accuracy 0.850 on 20 images."
+        "2 epochs; the best weights are those of epoch 2, validation accuracy 0.850 on 20 images."
         in (read.sections["training"])
     )
     # 17 of 20: Wilson's interval by hand is (1.7 + .19207 -+ 1.96 sqrt(.1275 + .0480) / 2...)

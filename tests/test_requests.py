@@ -26,7 +26,7 @@ RUBBISH = [
     3, -1, 1e308, float("nan"), float("inf"), True, "", "x" * 100_000, "../../x", "a\0b", [], {},
     [[[]]], {"$where": "1"}, [1, None], "__import__('os')", 10**400, ["a"] * 3, {"a": {"b": []}},
 ]  # fmt: skip
-OF_IMPORTS = ("follow_job", "import_state", "cancel_import")  # which need no dataset
+OF_IMPORTS = ("follow_job", "import_state", "cancel_import", "repeat_import")  # on no dataset
 RUNS = "fiftyone.core.stages."
 SHOWN = ("plan", "preview", "view_target")  # nothing is written into them, or FiftyOne reads it
 
@@ -160,7 +160,7 @@ def test_messages_name_the_parameter_and_its_value(dataset, verb, params, messag
 
 def test_what_is_wanting_is_named(dataset):
     operator = foo.get_operator(URI + "export_run")
-    with pytest.raises(ValueError, match="Export a run needs the parameter 'run'"):
+    with pytest.raises(ValueError, match="Export run needs the parameter 'run'"):
         operator.execute(request("export_run", dataset, {}))
     assert refusals("split", None, {}) == [
         "Split into train, val and test works on a dataset. Open one first"

@@ -42,9 +42,12 @@ def test_all_of_a_run_is_stored(dataset):
     assert results.validations == VALIDATIONS
     assert results.findings == FINDINGS
     assert dataset.get_run_info("a").config.findings == FINDINGS
-    assert str(found) == "run 'a': small_cnn, 3 classes, 3 of 5 epochs (best 2), val accuracy 0.900"
+    assert (
+        str(found)
+        == "run 'a': small_cnn, 3 classes, 3 of 5 epochs (best: epoch 2), val accuracy 0.900"
+    )
     whole = replace(found, best_epoch=0, recipe={**found.recipe, "epochs": 3})
-    assert "3 epochs (best 0, the new layers alone)" in str(whole)
+    assert "3 epochs (best: before the first)" in str(whole)
 
 
 def test_runs_of_earlier_versions_load(dataset):

@@ -44,9 +44,9 @@
       : ["transparent", color];
     return h("div", {
       "data-cy": "gradcam-legend", "data-path": path, "data-color": isByValue ? "scale" : color,
-      style: { display: "flex", gap: 8, alignItems: "center", marginTop: 4, ...text(13) },
+      style: { display: "flex", gap: 8, alignItems: "center", marginTop: 4, ...text(12) },
     },
-      h("span", { style: { flex: "0 0 72px", height: 12, borderRadius: 2, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, ${steps})` } }),
+      h("span", { style: { flex: "0 0 40px", height: 12, borderRadius: 2, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, ${steps})` } }),
       h("span", null, words));
   }
 

@@ -68,6 +68,8 @@
     };
     const cancel = button("Cancel", false, () => {
       cancel.disabled = true;
+      cancel.textContent = "Canceling";
+      cancel.style.opacity = 0.5;
       call("cancel_import", { job });
     });
     draw(box, "Import", "Starting", 0, [cancel]);
@@ -87,6 +89,26 @@
     finish(box, job, found, close);
   }
 
+  // What to do about an import that did not complete: as in the panel, one that failed would fail
+  // again with the same values, and one that was canceled or killed continues where it ended.
+  function again(found, close) {
+    if (found.state === "failed" && found.form) {
+      const change = () => {
+        close();
+        const asked = { operator_uri: `${OWNER}/${found.verb}`, params: found.form };
+        window.__foo__.executeOperator("@voxel51/operators/prompt_user_for_operation", asked);
+      };
+      return [button("Change and run again", true, change)];
+    }
+    if (found.state === "failed" || !found.can_repeat) return [];
+    const resume = button("Resume", true, async () => {
+      resume.disabled = true;
+      const { id } = await call("repeat_import", { job: found.id });
+      if (id) follow(id);
+    });
+    return [resume];
+  }
+
   // Closes the box when the person goes on to work: it lies over the lowest tiles.
   function closeAtWork(box, close) {
     setTimeout(() => {
@@ -102,11 +124,11 @@
   // Says what has come of an import, and opens the dataset. A form that is open is about another
   // one: it stays, and the person opens the new dataset later.
   async function finish(box, job, found, close) {
-    const words = found.label ? `${found.label} · ${found.state}` : "Import";
+    const words = found.label ? `${found.label} · ${found.state_word}` : "Import";
     const show = (buttons, more) =>
       draw(box, words, `${found.message || found.error || ""}${more || ""}`, null, buttons, COLORS[found.state]);
     const closing = button("Close", false, close);
-    if (found.state !== "completed" || !found.dataset) return show([closing]);
+    if (found.state !== "completed" || !found.dataset) return show([...again(found, close), closing]);
     const open = () => {
       show([closing]);
       closeAtWork(box, close);

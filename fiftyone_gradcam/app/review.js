@@ -3,6 +3,8 @@
 (function () {
   "use strict";
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
+  const PAUSE = 2000; // ms after the last decision until the grid shows the labels
+  const SIMILAR = 96; // pixels: width of the similar images, beside the photo
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
@@ -28,6 +30,18 @@
         key: one.path, address: source(one.path), drawn: one.path, version: scale,
         paint: (value) => [...COLORS[shown], value * scale * 0.75],
       })));
+  }
+
+  // The most similar images in a column as high as the photo, each with its label.
+  function Similar({ neighbors, height }) {
+    const gap = 4;
+    const style = { flex: `0 0 ${SIMILAR}px`, height, display: "flex", flexDirection: "column", gap };
+    return h("div", { style }, h("div", { style: text(12, { opacity: 0.75 }) }, "Most similar"),
+      neighbors.map((x) => h("figure", { key: x.id, title: x.label, "data-cy": "gradcam-neighbor", style: { margin: 0, flex: "1 1 0", minHeight: 0, position: "relative" } },
+        h("img", { src: source(x.path), alt: "", style: { width: "100%", height: "100%", objectFit: "cover", borderRadius: 2 } }),
+        h("figcaption", {
+          style: text(12, { position: "absolute", left: 0, bottom: 0, maxWidth: "100%", boxSizing: "border-box", padding: "0 4px", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap", background: "rgba(0,0,0,.75)", color: "#fff" }),
+        }, x.label))));
   }
 
   function Card({ modalId, size }) {
@@ -74,6 +88,15 @@
       window.addEventListener("keydown", onKey, true);
       return () => window.removeEventListener("keydown", onKey, true);
     }, [modalId]);
+    // The grid shows the labels as they are now when the reviewer pauses, or leaves the card.
+    const behind = useRef(false);
+    useEffect(() => {
+      if (modalId || !(state.stored || state.undone)) return undefined;
+      behind.current = true;
+      const timer = setTimeout(() => { behind.current = false; reloadGrid(); }, PAUSE);
+      return () => clearTimeout(timer);
+    }, [modalId, state.stored, state.undone]);
+    useEffect(() => () => { if (behind.current) reloadGrid(); }, []);
     useEffect(() => { if (find === "" && box.current) box.current.focus(); }, [find]);
 
     const p = state.progress || {};
@@ -83,8 +106,8 @@
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
-        h("span", { style: text(15, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
-        h(Button, { label: "Refresh the labels in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+        h("span", { style: text(14, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
+        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
@@ -92,7 +115,8 @@
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: "4px 12px", flexWrap: "wrap", alignItems: "flex-start" } },
-          h("div", { style: { flex: "1 1 300px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height })),
+          h("div", { style: { flex: "1 1 220px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height })),
+          card.neighbors.length > 0 && h(Similar, { neighbors: card.neighbors, height: size.height }),
           h("div", { style: { flex: "1 1 220px", minWidth: 0, minHeight: 100 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
               card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state)}` : ""),
@@ -110,6 +134,10 @@
           h(Button, { label: "Unclear", mark: "U", onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
           h(Button, { label: "Exclude", mark: "X", onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
           h(Button, { label: "Heatmap", mark: "H", onClick: review.heat, name: "gradcam-heatmap" }))),
+      h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
+        h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
+        !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
+        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),
         find === null
@@ -127,16 +155,6 @@
             }),
             fits.slice(0, 6).map((name) => h(Button, { key: name, label: name, onClick: () => choose(name), name: "gradcam-found" })),
             find.trim() && !classes.includes(find.trim()) && h(Button, { label: `Add the class ${find.trim()}`, onClick: () => choose(find.trim(), true), name: "gradcam-new" }))),
-      h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
-        h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
-        !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
-        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
-      card && card.neighbors.length > 0 && h("div", { style: { marginTop: 8 } },
-        h("div", { style: text(13, { opacity: 0.75 }) }, "Most similar images"),
-        h("div", { style: { display: "flex", gap: 6, marginTop: 2 } },
-          card.neighbors.map((x) => h("figure", { key: x.id, style: { margin: 0, width: 110 }, "data-cy": "gradcam-neighbor" },
-            h("img", { src: source(x.path), alt: "", style: { width: 110, height: 90, objectFit: "cover" } }),
-            h("figcaption", { style: text(12) }, x.label))))),
       !modalId && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
         choices.kinds.length > 0 && h(Choice, {
           label: "All kinds of issues", name: "gradcam-kind", value: review.filters.kind,

@@ -147,7 +147,8 @@
           // Bulk decisions also return labels to the queue whose cards are not here.
           const other = found.cards.slice(1).filter((x) => old.cards.some((y) => y.id === x.id)).length;
           const rest = (old.rest || 0) + found.count - 1 - other;
-          return { cards, rest, place: place < 0 ? old.place : place, progress: found.progress, error: "", note };
+          const undone = (old.undone || 0) + 1;
+          return { cards, rest, place: place < 0 ? old.place : place, progress: found.progress, error: "", note, undone };
         });
       });
     };

@@ -54,9 +54,9 @@
     background: strong ? "#ff6d04" : "transparent", color: strong ? "#fff" : "inherit",
   });
 
-  function Button({ label, mark, onClick, strong, disabled, name }) {
+  function Button({ label, mark, hint, onClick, strong, disabled, name }) {
     return h("button", {
-      onClick, disabled, title: label, "data-cy": name, tabIndex: -1,
+      onClick, disabled, title: hint || label, "data-cy": name, tabIndex: -1,
       style: { ...buttonStyle(strong), opacity: disabled ? 0.4 : 1 },
     }, mark && h("b", { style: { marginRight: 6 } }, mark), label);
   }

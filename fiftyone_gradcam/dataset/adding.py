@@ -158,7 +158,7 @@ def _follow(
 
 
 def _write_all(result: Imported, rows: Iterator[tuple[Item, Facts]], label_field: str) -> None:
-    """Add samples in batches; if the import is cancelled, samples read before are added still."""
+    """Add samples in batches; if the import is canceled, samples read before are added still."""
     batch = []
     try:
         for row in rows:

@@ -108,10 +108,10 @@ def carry_out(
     """Execute a plan: decode every new file, and add those that are images.
 
     Files that are in the dataset already are read again only if their size or modification time has
-    changed. So an import that was cancelled or killed continues when it is called again. If the
+    changed. So an import that was canceled or killed continues when it is called again. If the
     file of a sample no longer exists but one with the same content does, the sample gets its path.
     A dataset that is replaced is kept until the new one is complete. All changes are undone if the
-    import fails, except if it is cancelled or the database cannot be written. The caller must hold
+    import fails, except if it is canceled or the database cannot be written. The caller must hold
     the lock of `importing`.
 
     Args:
@@ -149,9 +149,9 @@ def carry_out(
     except CancelledError:
         if is_new and (is_replaced or not result.ids):
             delete_with_files(dataset)
-            raise CancelledError("Cancelled: nothing was imported or changed") from None
+            raise CancelledError("Canceled: nothing was imported or changed") from None
         raise CancelledError(
-            f"Cancelled: {counted(len(result.ids), 'image was', 'images were')} imported. "
+            f"Canceled: {counted(len(result.ids), 'image was', 'images were')} imported. "
             f"Import {plan.root!r} into "
             f"{name!r} again to add the others"
         ) from None

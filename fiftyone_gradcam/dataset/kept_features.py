@@ -155,7 +155,7 @@ def present(features: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def keeping(*kept: Kept) -> Iterator[None]:
-    """Store features added in the body, also if cancelled; discard them after other errors."""
+    """Store features added in the body, also if canceled; discard them after other errors."""
     try:
         yield
     except CancelledError:

@@ -71,6 +71,7 @@ def record(
             watch=recorder.save(folder) if recorder else None,
             measured=_measured(dataset, classes, val_set, trained),
             basis=basis,
+            canceled=trained.cancelled,
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)

@@ -44,6 +44,8 @@ class Run:
             if it was not fitted
         basis: digests of the "split" and the "labels" that were used for training (see
             `fiftyone_gradcam.dataset.basis`); None if unknown
+        canceled: whether the training was canceled before its end; None for runs of earlier
+            versions
         trained: time when the run was recorded, in UTC and ISO 8601; None if it is not recorded yet
     """
 
@@ -65,6 +67,7 @@ class Run:
     measured: dict | None = None
     temperature: float | None = None
     basis: dict | None = None
+    canceled: bool | None = None
 
     @property
     def version(self) -> str | None:
@@ -149,10 +152,11 @@ class Run:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
             return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        # Before the first epoch, only the new layers were trained.
+        best = f"epoch {self.best_epoch}" if self.best_epoch else "before the first"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{self.epoch_words} (best "
-            f"{self.best_epoch or '0, the new layers alone'}){accuracy}"
+            f"{self.epoch_words} (best: {best}){accuracy}"
         )
 
 

@@ -82,6 +82,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         val_images=run.val_images,
         measured=run.measured,
         basis=run.basis,
+        canceled=run.canceled,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -207,6 +208,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         measured=getattr(config, "measured", None),
         temperature=getattr(config, "temperature", None),
         basis=getattr(config, "basis", None),
+        canceled=getattr(config, "canceled", None),
     )
 
 
@@ -249,7 +251,9 @@ def canceled_words(dataset: fo.Dataset, key: str | None) -> str | None:
         done, planned = run.epochs
     except Exception:  # a damaged record, which the table of runs shows as such
         return None
-    return run.epoch_words if done < planned else None
+    # Other trainings end early too: by early stopping, or when they diverge.
+    canceled = run.canceled if run.canceled is not None else not run.recipe.get("early_stopping")
+    return run.epoch_words if canceled and done < planned else None
 
 
 def trained_at(dataset: fo.Dataset, key: str) -> str:

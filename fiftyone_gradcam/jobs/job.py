@@ -29,6 +29,7 @@ LOST = (
 # that it is expected to take.
 FIRST, EXPECTED = "first", "expected_seconds"
 ENDED = ("completed", "failed", "cancelled", "lost")
+SPELLED = {"cancelled": "canceled", "cancelling": "canceling"}  # states as texts spell them
 
 
 class JobError(Exception):
@@ -79,6 +80,11 @@ class Job:
         """Whether the job has ended."""
         return self.state in ENDED
 
+    @property
+    def state_word(self) -> str:
+        """The state, as texts spell it."""
+        return SPELLED.get(self.state, self.state)
+
     def refresh(self) -> Job:
         """Update the attributes of this job, and return it.
 
@@ -101,7 +107,7 @@ class Job:
 
         Raises:
             JobError: if the job failed
-            CancelledError: if the job was cancelled
+            CancelledError: if the job was canceled
             TimeoutError: if the job has not ended in time
         """
         end = None if seconds is None else time.monotonic() + seconds
@@ -122,7 +128,7 @@ class Job:
             fo.core.odm.load_dataset(id=id, reload=True)
 
     def __str__(self) -> str:
-        return f"job {self.label!r}: {self.state}, {self.progress:.0%}, {self.message}"
+        return f"job {self.label!r}: {self.state_word}, {self.progress:.0%}, {self.message}"
 
     __repr__ = __str__  # short in lists of jobs
 
@@ -155,7 +161,7 @@ def cancel_job(id: str | ObjectId) -> Job:
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
     if service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
-        label = "Cancelled before it started"
+        label = "Canceled before it started"
         service.set_progress(id, ExecutionProgress(progress=0.0, label=label))
     else:
         service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING)
@@ -170,7 +176,7 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
     message = (status.label if status else None) or ""
     error = result.error if result else None
     if state in ("lost", "cancelling"):
-        message = LOST if state == "lost" else "Cancelling ..."
+        message = LOST if state == "lost" else "Canceling ..."
     elif state == "failed" and not message:
         message = (error or "").strip().rpartition("\n")[2]
     seconds = left = None

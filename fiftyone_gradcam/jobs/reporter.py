@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 60.0
 class Reporter:
     """A `progress` function that stores the progress in a delegated operation.
 
-    A thread checks regularly whether the operation was cancelled. If so, the next report raises
+    A thread checks regularly whether the operation was canceled. If so, the next report raises
     `CancelledError`.
 
     Args:
@@ -56,11 +56,11 @@ class Reporter:
             message: a description of the current work
 
         Raises:
-            CancelledError: if the job was cancelled
+            CancelledError: if the job was canceled
         """
         if self.cancelled_at is not None and not self.has_cancelled:
             self.has_cancelled = True
-            raise CancelledError("Cancelled")
+            raise CancelledError("Canceled")
         now = time.monotonic()
         if now - self.written >= WRITE_SECONDS or done >= total:
             self.written = now
@@ -99,10 +99,10 @@ class Reporter:
                 self.cancelled_at = time.monotonic()
             late = time.monotonic() - self.cancelled_at > PATIENCE_SECONDS
             if late and not self.has_cancelled and os.environ.get("FIFTYONE_GRADCAM_WORKER"):
-                self.report("Cancelled. Results written before are kept")
+                self.report("Canceled. Results written before are kept")
                 self._end()
                 os._exit(1)
 
     def _end(self) -> None:
-        """Mark the cancelled job as ended."""
+        """Mark the canceled job as ended."""
         self.service.set_failed(self.id, result=ExecutionResult(error=CANCELLED_AND_ENDED))

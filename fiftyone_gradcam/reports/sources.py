@@ -101,8 +101,8 @@ def training_section(training: Training | None) -> Html:
     ]
     done = [row for row in training.history if row["epoch"] > 0]
     if done:
-        kept = training.best_epoch or "0, the new layers alone"
-        words = f"{count(len(done), 'epoch')}; kept weights of epoch {kept}"
+        kept = f"of epoch {training.best_epoch}" if training.best_epoch else "before the first"
+        words = f"{count(len(done), 'epoch')}; the best weights are those {kept}"
         if training.val_accuracy is not None:
             words += f", validation accuracy {training.val_accuracy:.3f}"
             if training.val_images:

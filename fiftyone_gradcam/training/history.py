@@ -90,7 +90,7 @@ class Trained:
         dead: share of the validation (or else training) images whose logits are all exactly 0
         head_change: how far the new layers moved from their initial weights, relative to their norm
         diverged: whether the loss became infinite or NaN
-        cancelled: whether `Hooks` cancelled the training
+        cancelled: whether `Hooks` canceled the training
         features: of training and validation images, each as features (n, C) averaged over cells,
             with the initial weights, and positions (n,); None if none were computed
     """

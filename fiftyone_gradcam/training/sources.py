@@ -151,7 +151,7 @@ class Features:
         data: the images
         recipe: batch size
         backbone: defines which layers are new
-        values: features (n, ...) on the device
+        values: features (n, ...) on the device; those with cells in `torch.channels_last`
         positions: (n,) positions of their images
     """
 
@@ -260,5 +260,7 @@ def compute_features(
         sink.hook.remove()
     kept = sink.in_order()
     values = torch.cat(kept) if kept else torch.empty(0, device=pictures.device)
+    if values.ndim == 4:
+        values = values.contiguous(memory_format=torch.channels_last)
     positions = np.concatenate(sink.order) if sink.order else np.empty(0, np.int64)
     return Features(pictures.data, pictures.recipe, pictures.backbone, values, positions)

@@ -50,7 +50,7 @@ def import_folders(
 
     Importing the same folder again adds only new files, rereads files whose size or time has
     changed, reports changed labels and missing or broken files, and continues an import that was
-    cancelled or killed. Files and folders that were moved or renamed are recognized by their
+    canceled or killed. Files and folders that were moved or renamed are recognized by their
     content: their samples keep all their fields and get the new paths (see also `relocate`).
 
     Args:

@@ -192,7 +192,7 @@ def predict(
             if writer.replaces:
                 where = "on disk: the fields keep their values until all new ones are computed"
             raise CancelledError(
-                f"Cancelled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
+                f"Canceled: {done} of {count} images have {what} by {run.key!r} {where}. Pass "
                 f"resume=True to continue"
             ) from None
         except BaseException:  # values stored so far are kept

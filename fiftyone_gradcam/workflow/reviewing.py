@@ -100,7 +100,7 @@ def find_label_issues(
         method: "features" fits a regression on the features of a pretrained network, and predicts
             each image by a model fitted without it (without folds or a seed); features are stored
             for other functions. "folds" fits a logistic regression on the same features for each
-            fold. "fine-tune" trains the network once per fold; when it was cancelled, the next call
+            fold. "fine-tune" trains the network once per fold; when it was canceled, the next call
             resumes it. By default (None), "features", or "fine-tune" without pretrained weights
         embeddings: vectors to use instead of the features of a network: an array (N, C) in the
             order of the samples, or the name of a vector field (see `compute_embeddings`)

@@ -161,7 +161,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Cancelled before anything was learned: nothing is kept") from None
+        raise CancelledError("Canceled before anything was learned: nothing is kept") from None
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
@@ -230,11 +230,12 @@ def _make_watch(
 
 
 def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
-    """Print the result of a training; raise CancelledError if it was cancelled."""
+    """Print the result of a training; raise CancelledError if it was canceled."""
     print(f"Saved {run}")
     if run.best_epoch == 0:
         print(
-            "The new layers alone were best on val; training the other layers did not help. The "
+            "The weights before the first epoch, when only the new layers had been trained, were "
+            "best on val: training the other layers did not help. The "
             "recipe 'linear-probe' may be as good in a fraction of the time"
         )
     for finding in findings:
@@ -242,7 +243,7 @@ def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None
     if run.watch:
         print(f"How the heatmaps changed: {run.watch['strip']}")
     if cancelled:
-        raise CancelledError(f"Cancelled: the best weights are kept as {run}. It can be resumed")
+        raise CancelledError(f"Canceled: the best weights are kept as {run}. It can be resumed")
 
 
 def _report_images(train_set: Labelled, val_set: Labelled | None) -> None:

@@ -65,7 +65,7 @@ def train(dataset, value) -> Input:
         "keys",
         shown(value),
         call,
-        ("key", "name", "Run", "run", "Stopped", "Cancelled"),
+        ("key", "name", "Run", "run", "Stopped", "Canceled"),
     )
 
 

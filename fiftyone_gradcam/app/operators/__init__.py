@@ -8,7 +8,7 @@ from .explain_call import ExplainSample, ShowHeatmap
 from .export_folders import ExportFolders
 from .find_leaks import FindLeaks
 from .fine_tune import FineTune
-from .follow_job import CancelImport, FollowJob, ImportState
+from .follow_job import CancelImport, FollowJob, ImportState, RepeatImport
 from .heatmaps import ExplanationQuality, ExportOverlays, MeanHeatmaps
 from .import_folders import ImportFolders
 from .label_issues import FindLabelIssues
@@ -64,5 +64,6 @@ OPERATORS = (
     FollowJob,
     ImportState,
     CancelImport,
+    RepeatImport,
     TrainingEstimate,
 )

@@ -12,6 +12,7 @@ from typing import ClassVar
 import fiftyone.operators as foo
 
 from ...jobs.job import Job, cancel_job, load_job
+from ...jobs.queue import repeat_job
 from ..showing import show, show_panel
 from ..texts import duration
 from .call import Call
@@ -46,20 +47,38 @@ class CancelImport(ImportCall):
     name = "cancel_import"
 
     def job(self, id: str) -> Job:
-        """Return the job, which is cancelled."""
+        """Return the job, which is canceled."""
         return cancel_job(load_job(id).id)
+
+
+class RepeatImport(ImportCall):
+    """Starts an import that has ended once more, without the files that it has imported."""
+
+    name = "repeat_import"
+
+    def job(self, id: str) -> Job:
+        """Return the new job."""
+        old = load_job(id)
+        if old.verb != "import_folders":
+            raise ValueError(f"{old} is not an import")
+        return repeat_job(old.id)
 
 
 def state_of(job: Job) -> dict:
     """Return what the box shows of a job."""
     return {
+        "id": job.id,
         "label": job.label,
         "state": job.state,
+        "state_word": job.state_word,
         "has_ended": job.has_ended,
         "progress": job.progress,
         "message": in_labels(job.message, job.verb),
         "left": None if job.seconds_left is None else duration(job.seconds_left),
         "dataset": job.outcome.get("dataset"),
+        "can_repeat": job.can_repeat,
+        "verb": job.verb,
+        "form": job.form,
     }
 
 

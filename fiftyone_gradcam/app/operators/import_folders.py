@@ -60,7 +60,7 @@ class ImportFolders(Verb):
     label = "Import labeled folders"
     action = "Import"
     icon = "create_new_folder"
-    description = "Make a dataset from a folder of labeled images"
+    description = "Add a dataset from a folder of labeled images"
     needs_dataset = False
     scope = None
 

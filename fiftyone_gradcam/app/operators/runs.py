@@ -55,7 +55,7 @@ class ExportRun(_OfRuns):
     """`export_run` as an operator."""
 
     verb = "export_run"
-    label = "Export a run"
+    label = "Export run"
     action = "Export"
     icon = "file_download"
     description = "Write a trained classifier into a folder that can be taken elsewhere"
@@ -83,10 +83,10 @@ class ImportRun(_OfRuns):
     """`import_run` as an operator."""
 
     verb = "import_run"
-    label = "Import a run"
+    label = "Import run"
     action = "Import"
     icon = "file_upload"
-    description = "Add a classifier that was exported or trained elsewhere, to predict with it"
+    description = "Load a classifier that was exported or trained elsewhere, to predict with it"
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the source and the name of the run."""
@@ -98,7 +98,7 @@ class ImportRun(_OfRuns):
         new_key_check(ctx, inputs, ctx.params.get("key"))
 
     def _folder_inputs(self, ctx, inputs: types.Object) -> None:
-        folder = path_input(ctx, inputs, "folder", description="As “Export a run” wrote it")
+        folder = path_input(ctx, inputs, "folder", description="As “Export run” wrote it")
         if folder and not os.path.isfile(os.path.join(folder, "run.json")):
             refuse(inputs, "no_export", f"{folder!r} is not an exported run: it has no run.json")
         text_input(ctx, inputs, "key", LABELS["key"], "the name that it had")
@@ -152,7 +152,7 @@ class RenameRun(_OfRuns):
     """`rename_run` as an operator."""
 
     verb = "rename_run"
-    label = "Rename a run"
+    label = "Rename run"
     action = "Rename"
     icon = "edit"
     description = "Give a trained classifier another name"
@@ -178,7 +178,7 @@ class DeleteRun(_OfRuns):
     """`delete_run` as an operator."""
 
     verb = "delete_run"
-    label = "Delete a run"
+    label = "Delete run"
     action = "Delete"
     icon = "delete"
     description = "Delete a trained classifier, and the fields that it wrote"

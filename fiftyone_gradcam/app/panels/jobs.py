@@ -11,6 +11,7 @@ from fiftyone.operators.constants import ViewTarget
 
 from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
+from ...dataset.overview import Overview
 from ...dataset.run_files import can_resume
 from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
@@ -65,7 +66,7 @@ class JobsTab:
         return ended
 
     def _card(self, ctx, job: Job) -> dict:
-        words = f"**{markdown(job.label)}** · {job.state}"
+        words = f"**{markdown(job.label)}** · {job.state_word}"
         if job.seconds_left is not None:
             words += f" · about {duration(job.seconds_left)} left"
         elif job.seconds is not None and job.has_ended:
@@ -183,7 +184,10 @@ class JobsTab:
 
     def on_again(self, ctx) -> None:
         """Resume a training, or call a verb again."""
-        old = load_job(ctx.params["job"])
+        self._resume(ctx, load_job(ctx.params["job"]))
+
+    def _resume(self, ctx, old: Job) -> None:
+        """Call the verb of an ended job again, with what it has done so far if that is possible."""
         job = repeat_job(old.id, **(resume_options(ctx.dataset, old) or {}))
         forget_job(old.id)
         ctx.panel.state.own = job.id
@@ -209,6 +213,28 @@ class JobsTab:
         self.read(ctx)
 
 
+def training_job(dataset: fo.Dataset, key: str) -> Job | None:
+    """Return the newest job that trained a run and has ended; None if it cannot be repeated."""
+    jobs = (job for job in list_jobs(dataset) if job.verb == "fine_tune")
+    newest = next((job for job in jobs if job.given.get("key") == key), None)
+    return newest if newest is not None and newest.has_ended and newest.can_repeat else None
+
+
+def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:
+    """Return the key of the newest training if it can be resumed; None if it has completed.
+
+    A training that was killed or failed has not recorded what it did.
+    """
+    if found.canceled:
+        return found.newest_run
+    job = next((job for job in list_jobs(dataset) if job.verb == "fine_tune"), None)
+    if job is None or not job.has_ended or job.state == "completed" or not job.can_repeat:
+        return None
+    key = str(job.given.get("key"))
+    is_recorded = found.runs.get(key, "") > job.began.isoformat()
+    return key if can_resume(dataset, key) and not is_recorded else None
+
+
 def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
     """Return the arguments that resume an interrupted job; None if it can only start over."""
     if job.verb in WITH_PARTS:
@@ -222,5 +248,5 @@ def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
 def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
-    words = f"{job.label} · {job.state} · {began} UTC"
+    words = f"{job.label} · {job.state_word} · {began} UTC"
     return {"id": job.id, "job": words, "message": in_labels(job.message, job.verb)}

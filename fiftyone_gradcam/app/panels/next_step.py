@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from ...dataset.overview import Overview
 
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
-FORM, START, REVIEW = "form", "start", "review"  # what a button does
+FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Next:
         step: the name of the step
         label: the label of the button
         words: what it does, and why it is useful now
-        how: "form" opens the form of the verb, "start" calls the verb on the whole dataset, and
-            "review" switches to the tab Review
+        how: "form" opens the form of the verb, "start" calls the verb on the whole dataset,
+            "review" switches to the tab Review, and "resume" calls the verb on the samples of the
+            job that was interrupted
         verb: the name of the verb
         given: the arguments of the verb by name, without the samples
     """
@@ -70,31 +71,45 @@ def steps(found: Overview, exported: bool = False) -> list[Step]:
     ]
 
 
-def next_steps(found: Overview, key: str = "classifier", backbone: str | None = None) -> list[Next]:
+def next_steps(
+    found: Overview,
+    key: str = "classifier",
+    backbone: str | None = None,
+    interrupted: str | None = None,
+) -> list[Next]:
     """Return suggestions of what to do next, the most useful first.
 
     Args:
         found: the state of the work
         key: the key for a new run
         backbone: the backbone to train; by default (None), that of the recipe
+        interrupted: the key of a training that can be resumed; None if there is none
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    options = list(_options(found, key, backbone))
+    options = list(_options(found, key, backbone, interrupted))
     first = options[0]
     rest = [one for one in options[1:] if one.label != first.label]
     return [first, *rest[:2]]
 
 
-def _options(found: Overview, key: str, backbone: str | None) -> Iterable[Next]:
+def _options(
+    found: Overview, key: str, backbone: str | None, interrupted: str | None
+) -> Iterable[Next]:
     review, predict = _to_review(found), _to_predict(found)
+    # Whoever has predicted with the run of a canceled training may not need the rest of it.
+    is_used = interrupted == found.newest_run and found.predicted_by(interrupted)
+    if interrupted and not is_used:
+        yield _to_resume(found, interrupted)
     train, retrain = _to_train(found, key, backbone), _to_retrain(found)
     if review and predict:  # the order depends on what was done last
         is_newer = found.runs[found.newest_run] > (found.judged_at or "")
         yield from (predict, review) if is_newer else (review, predict)
     elif review or predict:
         yield review or predict
+    if interrupted and is_used:
+        yield _to_resume(found, interrupted)
     if not found.judged:
         yield _to_find(found)
     if train:
@@ -136,6 +151,15 @@ def _to_train(found: Overview, key: str, backbone: str | None) -> Next | None:
     given = {"key": key, "label_field": found.label_field, "weights": "auto"}
     given |= {"backbone": backbone} if backbone else {}
     return Next("Train", "Train a classifier", words, START, "fine_tune", given)
+
+
+def _to_resume(found: Overview, key: str) -> Next:
+    if found.canceled and key == found.newest_run:
+        words = f"Its training was canceled after {found.canceled}, and continues from there."
+    else:
+        words = "Its training was interrupted, and continues from the last epoch that was saved."
+    given = {"key": key, "resume": True}
+    return Next("Train", f"Resume training {key!r}", words, RESUME, "fine_tune", given)
 
 
 def _to_predict(found: Overview) -> Next | None:
@@ -208,8 +232,8 @@ def _retrain(found: Overview) -> Step:
     if found.corrected_since:
         return Step("Retrain", False, f"{found.corrected_since} corrections since the last run")
     if found.canceled:
-        fact = f"the training of {found.newest_run!r} with all corrections was canceled"
-        return Step("Retrain", False, fact)
+        was = f"the training of {found.newest_run!r} with all corrections was canceled"
+        return Step("Retrain", False, was if len(found.runs) > 1 else "")
     return Step("Retrain", True, f"{found.newest_run!r} has learned from all corrections")
 
 

@@ -14,9 +14,10 @@ from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import draw_actions
+from .actions import LABELS, draw_actions
 from .choices import row_of
-from .next_step import EXPORTS, FORM, REVIEW, Next, next_steps, steps
+from .jobs import interrupted_training, training_job
+from .next_step import EXPORTS, FORM, RESUME, REVIEW, Next, next_steps, steps
 
 DONE, NOW, LATER = "✓", "➤", "○"
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
@@ -99,11 +100,16 @@ class PathTab:
         label = "Hide all actions" if shown else "All actions"
         panel.btn("all_actions", label=label, on_click=self.on_all_actions, variant="outlined")
         if shown:
-            draw_actions(panel)
+            draw_actions(panel, self.on_action)
 
     def on_all_actions(self, ctx) -> None:
         """Show or hide the buttons of all actions."""
         ctx.panel.state.shows_actions = not ctx.panel.state.shows_actions
+
+    def on_action(self, ctx) -> None:
+        """Open a form."""
+        if (verb := ctx.params.get("verb")) in LABELS:
+            ctx.prompt(f"{OWNER}/{verb}")
 
     def on_next(self, ctx) -> None:
         """Execute a suggestion, unless it is no longer valid."""
@@ -116,6 +122,8 @@ class PathTab:
             self.turn_to(ctx, "review")
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
+        elif chosen.how == RESUME and (job := training_job(ctx.dataset, chosen.given["key"])):
+            self._resume(ctx, job)
         else:
             # The form has another field for weights.
             form = {name: value for name, value in chosen.given.items() if name != "weights"}
@@ -150,7 +158,8 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     """Return suggestions of what to do next, using a backbone whose weights are cached."""
     cached = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
     backbone = None if cached == BACKBONE else cached
-    return next_steps(found, free_key(dataset, backbone or BACKBONE), backbone)
+    key = free_key(dataset, backbone or BACKBONE)
+    return next_steps(found, key, backbone, interrupted_training(dataset, found))
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:

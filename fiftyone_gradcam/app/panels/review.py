@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from fiftyone.operators import types
 
-from ...dataset.fields import OWNER, label_fields
+from ...dataset.fields import OWNER, field_info, label_fields
 from ...dataset.review_queue import Filters, queue
+from ...dataset.review_state import QUALITY
 from ...dataset.runs import list_runs
 from ...workflow.deciding import review, undo_review
 from ..texts import markdown
@@ -30,6 +31,7 @@ class ReviewTab:
         state = ctx.panel.state
         state.can_review = bool(label_fields(ctx.dataset))
         state.has_runs = bool(list_runs(ctx.dataset))
+        state.is_judged = bool(field_info(ctx.dataset, QUALITY))
         if not state.can_review or not state.by_buttons:
             return
         found = queue(ctx.dataset, None, Filters(), 1)
@@ -43,19 +45,25 @@ class ReviewTab:
         if not state.can_review:
             panel.md("There are no labels here yet. Import labeled folders.", name="no_labels")
             return
-        buttons = row_of(panel, "review_buttons")
-        buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)
-        buttons.btn("all_sure", label="Accept all sure suggestions", on_click=self.on_accept_sure)
-        if state.has_runs:
-            buttons.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain)
-        buttons.btn("export", label="Export reviews", on_click=self.on_export_reviews)
+        if not state.is_judged:
+            self._draw_actions(ctx, panel)
         if not state.by_buttons:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
             words = "If no photo is shown here, review with buttons"
             panel.btn("buttons", label=words, on_click=self.on_buttons)
-            return
-        self._draw_by_buttons(ctx, panel)
+        else:
+            self._draw_by_buttons(ctx, panel)
+        if state.is_judged:
+            self._draw_actions(ctx, panel)  # the card comes first, so that it fits in the window
+
+    def _draw_actions(self, ctx, panel: types.Object) -> None:
+        buttons = row_of(panel, "review_buttons")
+        buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)
+        buttons.btn("all_sure", label="Accept all sure suggestions", on_click=self.on_accept_sure)
+        if ctx.panel.state.has_runs:
+            buttons.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain)
+        buttons.btn("export", label="Export reviews", on_click=self.on_export_reviews)
 
     def _draw_by_buttons(self, ctx, panel: types.Object) -> None:
         state, card = ctx.panel.state, ctx.panel.state.card

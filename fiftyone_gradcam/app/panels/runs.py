@@ -58,7 +58,7 @@ class RunsTab:
                 panel.md(state.other_measures, name="other_measures")
         buttons = row_of(panel, "run_buttons")
         buttons.btn("train", label="Train a classifier", on_click=self.on_train)
-        buttons.btn("import", label="Import a run", on_click=self.on_import_run)
+        buttons.btn("import", label="Import run", on_click=self.on_import_run)
         buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
         if not state.runs:
             return
