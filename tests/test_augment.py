@@ -269,6 +269,17 @@ def test_brightness_and_contrast_are_those_of_torchvision(option, function):
     assert found.max() == 255
 
 
+def test_the_center_of_the_cutout_lies_anywhere_in_the_image():
+    """A square of 5 in an image of 16: the two pixels before its center, and the two after it."""
+    even = torch.full((1000, 3, 16, 16), 100, dtype=torch.uint8)
+    found = augment(even, recipe(cutout=0.3), np.random.default_rng(0)) != 100
+    covered = found.any(1)
+    assert torch.equal(covered, found.all(1))
+    for axis in (1, 2):  # columns, and rows
+        spans = {tuple(np.flatnonzero(line)[[0, -1]]) for line in covered.any(axis).numpy()}
+        assert spans == {(max(center - 2, 0), min(center + 2, 15)) for center in range(16)}
+
+
 def test_light_changes_after_the_geometry_and_noise_before_the_cutout():
     """Of an even image each pixel is then black, white, the colour of the cutout, or one more."""
     even = torch.full((COUNT, 3, SIDE, SIDE), 100, dtype=torch.uint8)

@@ -157,6 +157,8 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     assert trained.exists("one").values("id") == some.values("id")
     assert some.values("one.label") == before
     assert field_info(trained, "one")["run"] == "rival"
+    # A pass into other fields leaves what waits for these.
+    fg.predict(some, "quick", prediction_field="other", heatmaps=(), progress=False)
     (waiting,) = spools(trained)
     done = {sample_id for sample_id, _ in waiting.rows()}
     assert 40 <= len(done) < 180

@@ -137,6 +137,16 @@ def test_a_training_that_starts_over_takes_nothing_of_the_old(trained, monkeypat
         fg.fine_tune(trained, "started", resume=True)
     with pytest.raises(ValueError, match="no training run 'started'"):  # nothing is left of it
         fg.delete_run(trained, "started")
+    # What is to replace a run that is complete leaves it, and how to go on with it, until then.
+    fg.fine_tune(trained, "started", **{**QUICK, "epochs": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fg.fine_tune(trained, "started", overwrite=True, **{**QUICK, "epochs": 1, "seed": 5})
+    run = fg.fine_tune(trained, "started", resume=True, epochs=2)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert run.recipe["seed"] == 0
+    fg.delete_run(trained, "started")
 
 
 def test_tags_of_split_folders_are_reported(tmp_path, name, capsys):

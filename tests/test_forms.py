@@ -360,10 +360,12 @@ def test_the_form_of_a_split_shows_what_comes_of_it(dataset, name, params):
 def test_the_form_of_a_training_says_that_it_splits_first(dataset, name):
     clone = dataset.clone(name)
     clone.untag_samples(["train", "val", "test"])
+    clone.delete_samples(clone.skip(10))
     words = form("fine_tune", clone)["summary"]["view"]["label"]
     made = fg.split(clone)
     counts = ", ".join(f"{label} {made['train'][label]}" for label in sorted(made["train"]))
     total = {part: sum(own.values()) for part, own in made.items()}
+    assert total == {"train": 5, "val": 3, "test": 2}
     assert "Not split yet: the images are split into train, val and test first" in words
     assert f"{total['train']} training images ({counts}). {total['val']} validation" in words
     assert "split" not in form("fine_tune", clone)["summary"]["view"]["label"]

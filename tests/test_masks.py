@@ -107,6 +107,23 @@ def test_the_nearest_image_is_that_of_a_mask(tmp_path):
     }
 
 
+def test_no_mask_is_the_image_of_another(tmp_path):
+    """One image has two masks, of which one is called as the other images are."""
+    for number in range(1, 24):
+        photo(tmp_path / f"{number:02d}.bmp")
+        mask(tmp_path / f"{number:02d}.png")
+    photo(tmp_path / "00.jpg")
+    mask(tmp_path / "00.bmp")
+    mask(tmp_path / "00.png")
+    own = {f"{number:02d}.png": f"{number:02d}.bmp" for number in range(1, 24)}
+    found = masks_in(tmp_path)
+    assert {os.path.basename(a): os.path.basename(b) for a, b in found.images.items()} == {
+        **own,
+        "00.bmp": "00.jpg",
+        "00.png": "00.jpg",
+    }
+
+
 def test_what_is_seen_of_a_file(tmp_path):
     gray = np.full((40, 40), 128, np.uint8)
     gray[:, :20] = np.arange(100, 140)[:, None]

@@ -14,9 +14,26 @@ from test_operators import execute, form
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.dataset.known_files import Known
 from fiftyone_gradcam.folders.moved import Trace, moved_path, recognize
+from fiftyone_gradcam.folders.verify import Facts
 
 FIELDS = ["id", "filepath", "tags", "ground_truth.label", "note", "metadata.width"]
+
+
+def test_a_file_has_changed_if_its_content_has_and_else_by_what_is_known():
+    facts = Facts(8, 6, 3, size_bytes=100, mtime=5, mime_type="image/png", digest="same")
+
+    def known(**changes) -> Known:
+        own = {"size": 100, "mtime": 5, "digest": "same", "width": 8, "height": 6}
+        return Known(id="", path="", label=None, num_channels=3, **{**own, **changes})
+
+    assert not known().differs(facts)
+    assert not known(mtime=4, width=9, size=None).differs(facts)  # the content is the same
+    assert known(digest="other").differs(facts)  # though its size and shape are not
+    for name in ("size", "width", "height"):  # of earlier versions, without a digest
+        assert known(digest=None, **{name: 1}).differs(facts)
+        assert not known(digest=None, **{name: None}).differs(facts)
 
 
 def import_again(root, name, **options) -> fo.Dataset:

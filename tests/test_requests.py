@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure
 from test_operators import CALLS, OF_LABELS, OF_RUNS, URI, VERBS
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN, check_params
+from fiftyone_gradcam.app.operators.params import KINDS, KINDS_IN, check_params, faults
 from fiftyone_gradcam.app.operators.verb import _words
 from fiftyone_gradcam.dataset.stages import check_stages
 from fiftyone_gradcam.jobs import calls
@@ -281,9 +281,28 @@ STAGES = [
     ({"_cls": RUNS + "ToPatches", "kwargs": [["field", "x"]]}, "Choose a view of samples"),
     ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests other",
       "stages": []}]]}, "joined with one of another dataset"),
+    ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"stages": []}]]},
+     "joined with one of another dataset"),
     ({"_cls": RUNS + "Concat", "kwargs": [["samples", {"dataset": "requests",
       "stages": [{"_cls": "os.system", "kwargs": [["command", "id"]]}]}]]}, "is not a stage"),
 ]  # fmt: skip
+
+
+def test_a_field_that_takes_whole_numbers_takes_no_others():
+    """Whatever `KINDS` says of a parameter of this name."""
+    inputs = types.Object()
+    inputs.int("whole", min=2)
+    inputs.float("part", max=1)
+    assert list(faults(inputs, {"whole": 2, "part": 0.5})) == []
+    assert list(faults(inputs, {"whole": 3, "part": 1})) == []
+    assert [words for _, words in faults(inputs, {"whole": 2.5, "part": "x"})] == [
+        "whole must be a whole number, not 2.5",
+        "part must be a number, not 'x'",
+    ]
+    assert [words for _, words in faults(inputs, {"whole": 1, "part": 1.5})] == [
+        "whole must be at least 2, not 1",
+        "part must be at most 1, not 1.5",
+    ]
 
 
 @pytest.mark.parametrize(("stage", "message"), STAGES)

@@ -127,6 +127,24 @@ def test_counts_in_one_pass_are_those_of_sklearn(many):
         )
 
 
+def test_a_confidence_between_two_bins_is_in_the_lower_one(name):
+    confidences = [0.0, 0.25, 0.5, 0.75, 1.0]  # exact in binary
+    dataset = fo.Dataset(name)
+    dataset.add_samples(
+        fo.Sample(
+            filepath=f"/{number}.png",
+            ground_truth=fo.Classification(label="a"),
+            prediction=fo.Classification(label="a", confidence=confidence),
+        )
+        for number, confidence in enumerate(confidences)
+    )
+    _, bins = evaluation_counts(dataset, "ground_truth", "prediction")
+    by_hand = reliability(np.array(confidences), np.ones(5, bool))
+    assert [one.count for one in bins] == [one.count for one in by_hand]
+    assert [one.high for one in bins if one.confidence == 0.5] == [0.5]
+    dataset.delete()
+
+
 def test_the_scores_of_a_class_are_read_by_one_query(many):
     ids, labels, rows = columns(many, "ground_truth.label", "prediction_scores")
     for place, name in enumerate(class_names(CLASSES)):
@@ -346,3 +364,6 @@ def test_plots_show_any_name_and_small_numbers():
     assert layout["yaxis2"]["type"] == "log"  # or 3 of 90,000 would not be seen
     assert "type" not in layout["yaxis"]
     assert layout["shapes"][0]["x0"] == 0.25
+    many = np.array([0, 900, 60])  # of which none is too small to be seen
+    assert "type" not in histogram_plot(many, many, "a", 0.5)[1]["yaxis"]
+    assert histogram_plot(many, np.array([0, 900, 29]), "a", 0.5)[1]["yaxis2"]["type"] == "log"

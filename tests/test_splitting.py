@@ -11,6 +11,8 @@ from test_operators import execute, form
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.assignment import assign
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.workflow.splitting import split_if_none
 
 
 def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
@@ -36,6 +38,20 @@ def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
     assert capsys.readouterr().out.endswith(words)
     assert dataset.count_sample_tags() == {"keep": 60, "train": 36, "val": 12, "test": 12}
     assert all(len(set(t) & {"train", "val", "test", "dev"}) == 1 for t in dataset.values("tags"))
+
+
+def test_a_training_of_a_dataset_without_a_split_uses_that_of_its_recipe(tmp_path, name):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=10)), name)
+    counts = split_if_none(dataset, "ground_truth", "matlab-cracks")
+    assert counts == {
+        part: {f"digit {n}": 1 for n in range(3)} for part in ("train", "val", "test")
+    }
+    assert split_if_none(dataset, "ground_truth", "default") is None  # there is one now
+    dataset.untag_samples(["train", "val", "test"])
+    for recipe in ("default", Recipe()):  # an object is not looked up by its name
+        counts = split_if_none(dataset, "ground_truth", recipe)
+        assert [sum(own.values()) for own in counts.values()] == [18, 6, 6]
+        dataset.untag_samples(["train", "val", "test"])
 
 
 @pytest.mark.parametrize(
@@ -124,12 +140,16 @@ def test_groups_stay_together(tmp_path, name):
     assert dataset.values("tags") == before
 
 
-def test_folds(tmp_path, name):
+def test_folds(tmp_path, name, capsys):
     dataset = fg.import_folders(
         str(save_digits(tmp_path / "d", per_class=10)), name, progress=False
     )
     fg.split(dataset)
+    fg.split(dataset, {"learn": 0.5, "test": 0.5})
+    words = "No split is called 'train', the tag that fine_tune trains on"
+    assert words in capsys.readouterr().out
     counts = fg.split(dataset, folds=5)
+    assert words not in capsys.readouterr().out  # folds are trained on in turn
     assert list(counts) == [f"fold_{n}" for n in range(1, 6)]
     assert all(set(classes.values()) == {2} for classes in counts.values())
     assert set(dataset.count_sample_tags()) == set(counts)  # the earlier split is gone
@@ -145,6 +165,10 @@ def test_folds(tmp_path, name):
     assert set(dataset.count_sample_tags()) == {f"fold_{n}" for n in range(1, 31)}
     with pytest.raises(ValueError, match="fractions or folds, not both"):
         fg.split(dataset, {"train": 0.5}, folds=3)
+    fg.review(dataset.limit(1), "exclude")
+    with pytest.raises(ValueError, match="29 images cannot be split into 30 folds"):
+        fg.split(dataset, folds=30)
+    assert len(fg.split(dataset, folds=30, include_excluded=True)) == 30
 
 
 @pytest.fixture
