@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fiftyone.operators import types
 
-from ...dataset.fields import OWNER
 from ..operators import OPERATORS
 from ..operators.verb import Verb
 from .choices import row_of
@@ -31,8 +32,14 @@ LABELS = {
 }
 
 
-def draw_actions(panel: types.Object) -> None:
-    """Draw a button for each form, by step."""
+def draw_actions(panel: types.Object, on_action: Callable) -> None:
+    """Draw a button for each form, by step.
+
+    Args:
+        panel: the panel
+        on_action: handles a click, with the parameter "verb"; a button that opens a form by itself
+            passes the form its own name as the parameter "path"
+    """
     steps = BY_STEP | ({"More": rest} if (rest := _others()) else {})
     for step, verbs in steps.items():
         panel.md(f"**{step}**", name=f"actions_{step}")
@@ -41,8 +48,8 @@ def draw_actions(panel: types.Object) -> None:
             row.btn(
                 f"action_{verb}",
                 label=LABELS[verb],
-                on_click=f"{OWNER}/{verb}",
-                prompt=True,
+                on_click=on_action,
+                params={"verb": verb},
                 variant="outlined",
             )
 

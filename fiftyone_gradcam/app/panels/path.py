@@ -15,7 +15,7 @@ from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import draw_actions
+from .actions import LABELS, draw_actions
 from .choices import row_of
 from .jobs import interrupted_training, training_job
 from .next_step import EXPORTS, FORM, RESUME, REVIEW, Next, next_steps, steps
@@ -101,11 +101,16 @@ class PathTab:
         label = "Hide all actions" if shown else "All actions"
         panel.btn("all_actions", label=label, on_click=self.on_all_actions, variant="outlined")
         if shown:
-            draw_actions(panel)
+            draw_actions(panel, self.on_action)
 
     def on_all_actions(self, ctx) -> None:
         """Show or hide the buttons of all actions."""
         ctx.panel.state.shows_actions = not ctx.panel.state.shows_actions
+
+    def on_action(self, ctx) -> None:
+        """Open a form."""
+        if (verb := ctx.params.get("verb")) in LABELS:
+            ctx.prompt(f"{OWNER}/{verb}")
 
     def on_next(self, ctx) -> None:
         """Execute a suggestion, unless it is no longer valid."""
