@@ -11,7 +11,7 @@ from pathlib import Path
 import fiftyone as fo
 
 from .dataset import import_record
-from .dataset.runs import free_key
+from .dataset.run_keys import free_key
 from .dataset.shown import paint_by_value
 from .dataset.views import accuracy
 from .model.weights import create_model

@@ -4,12 +4,24 @@ import re
 
 import fiftyone as fo
 import pytest
+from browser import VIEWPORT
 from conftest import HOME, QUICK, kill_worker, pausing, save_digits
 from serving import free_port, launch, until
 
 import fiftyone_gradcam as fg
 
 EPOCH = re.compile(r"epoch \d+:")
+# Cells of tables, and texts of buttons, that are wider than there is room for.
+CUT_OFF = """() => {
+    const right = (x) => x.getBoundingClientRect().right
+    const cells = [...document.querySelectorAll("th, td")].filter(
+        (x) => right(x) > right(x.closest("table").parentElement) + 1)
+    const tab = [...document.querySelectorAll("[role=tab]")].find((x) => x.innerText === "Runs")
+    const left = tab.closest("[role=tablist]").getBoundingClientRect().left
+    const buttons = [...document.querySelectorAll("button")].filter(
+        (x) => x.getBoundingClientRect().left >= left && x.scrollWidth > x.clientWidth + 1)
+    return [...cells, ...buttons].map((x) => x.innerText)
+}"""
 IMG = "<img src=x onerror=alert(1)>"
 
 
@@ -184,6 +196,11 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     for key, epochs in (("tiny", 1), ("seen", 2), ("tiny", 1)):
         app.choose_in_panel("Run", key)
         until(lambda count=epochs: app.points() == count)
+    app.page.set_viewport_size({"width": 1100, "height": 800})
+    app.page.wait_for_function("() => innerWidth === 1100")
+    until(lambda: app.sideways() == [] and app.page.evaluate(CUT_OFF) == [])
+    app.screenshot("44 narrow runs")
+    app.page.set_viewport_size(VIEWPORT)
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
     with app.form():

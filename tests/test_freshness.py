@@ -7,10 +7,9 @@ from made_runs import make_run, some_digits
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.basis import Snapshot, digest
 from fiftyone_gradcam.dataset.freshness import (
-    count_stale_scores,
-    refresh_label_scores,
     stale_values,
 )
+from fiftyone_gradcam.dataset.label_scores import count_stale_scores, refresh_label_scores
 from fiftyone_gradcam.dataset.since_judged import estimated_before
 
 A, B, C = "digit 0", "digit 1", "digit 2"

@@ -8,10 +8,9 @@ import fiftyone as fo
 import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
-from panel_contexts import PAIRS, context, end, make_dataset, requests, submitting
+from panel_contexts import PAIRS, context, end, make_dataset, requests
 
-from fiftyone_gradcam.app.panels import path
-from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.app.panels import heatmaps, path
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.files import run_folder
@@ -25,11 +24,6 @@ from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST
 @pytest.fixture
 def dataset(name):
     return make_dataset(name)
-
-
-@pytest.fixture
-def panel():
-    return ClassifierPanel()
 
 
 def evaluated(panel, dataset, **chosen) -> dict:
@@ -108,16 +102,6 @@ def test_buttons_of_runs_are_about_the_one_that_is_shown_or_the_newest(panel, da
         found = asked(panel.on_compare_runs, shown, "prompt_user_for_operation")
         assert found["operator_uri"].endswith("/compare_runs")
         assert found["params"] == {"a": other, "b": shown}
-
-
-@pytest.fixture
-def service():
-    return DelegatedOperationService()
-
-
-@pytest.fixture
-def submit(dataset, monkeypatch):
-    yield from submitting(dataset, monkeypatch)
 
 
 def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
@@ -226,6 +210,32 @@ def test_stale_label_scores_are_said_and_refreshed(panel, dataset):
     assert dataset.values("found.label_score") == [0.3, *own[1:]]
     panel.read_stale(context(dataset, state))
     assert state["stale"] == []
+
+
+def test_heatmaps_of_another_process_are_offered_and_colored_at_the_next_tick(
+    panel, dataset, monkeypatch
+):
+    colored, state = [], {"tab": "jobs", "loaded": 1.0}
+
+    def lacking(ctx, known: list[str]) -> list[str]:
+        """Those that the panel has read, as the App does not know them before."""
+        there = [path for one in state["heatmaps"] for path in one["paths"]]
+        return [path for path in there if path == "new_cam" and path not in known]
+
+    monkeypatch.setattr(heatmaps, "lacking_colors", lacking)
+    monkeypatch.setattr(heatmaps, "color_heatmaps", lambda ctx, fields: colored.extend(fields))
+
+    def ticked() -> list[str]:
+        panel.on_tick(context(dataset, state))
+        return [path for one in state["heatmaps"] for path in one["paths"]]
+
+    panel.read(context(dataset, state))
+    assert ticked() == ticked() == ["cam_of_other", "cam"]
+    assert (colored, state.get("repainting")) == ([], None)
+    dataset.set_values("new_cam", [fo.Heatmap(map_path="/map.png")] * len(PAIRS))
+    describe_field(dataset, "new_cam", "Of r", run="r", label_field="own", kind="predicted")
+    assert ticked() == ["new_cam", "cam_of_other", "cam"]
+    assert (colored, state["colored"], state["repainting"]) == (["new_cam"], ["new_cam"], True)
 
 
 def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):

@@ -7,10 +7,9 @@ import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
-from panel_contexts import context, end, looked, make_dataset, requests, submitting
+from panel_contexts import context, end, looked, make_dataset, requests
 
 from fiftyone_gradcam.app.operators.verb import filled_in
-from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.jobs import _row
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.jobs import queue
@@ -21,21 +20,6 @@ from fiftyone_gradcam.jobs.processes import name_of
 @pytest.fixture
 def dataset(name):
     return make_dataset(name)
-
-
-@pytest.fixture
-def panel():
-    return ClassifierPanel()
-
-
-@pytest.fixture
-def service():
-    return DelegatedOperationService()
-
-
-@pytest.fixture
-def submit(dataset, monkeypatch):
-    yield from submitting(dataset, monkeypatch)
 
 
 def test_what_the_jobs_tab_reads(panel, dataset, service, submit):

@@ -10,10 +10,10 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
+from fiftyone_gradcam.dataset.review_cards import cards
 from fiftyone_gradcam.dataset.review_queue import (
     Filters,
     Left,
-    cards,
     left_to_review,
     queue,
     queue_ids,

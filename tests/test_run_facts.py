@@ -15,7 +15,7 @@ from made_runs import HISTORY, make_run, some_digits, state_of
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.runs import describe_run, describe_runs
-from fiftyone_gradcam.dataset import exported, run_facts, runs
+from fiftyone_gradcam.dataset import exported, run_facts, run_keys, runs
 from fiftyone_gradcam.dataset.files import run_folder
 
 HOSTILE = [
@@ -217,5 +217,5 @@ def test_long_keys_are_refused_before_training(dataset):
     refused = "too long for a run key, which names a folder too and may have 240 bytes"
     for key in ("k" * 241, "ж" * 121):
         with pytest.raises(ValueError, match=refused):
-            runs.check_key(dataset, key, overwrite=False)
-    runs.check_key(dataset, "k" * 240, overwrite=False)
+            run_keys.check_key(dataset, key, overwrite=False)
+    run_keys.check_key(dataset, "k" * 240, overwrite=False)

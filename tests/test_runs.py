@@ -19,7 +19,7 @@ from made_runs import (
 )
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import run_fields, runs
+from fiftyone_gradcam.dataset import run_fields, run_keys, runs
 from fiftyone_gradcam.dataset.files import dataset_folder, heatmap_folder, run_folder
 
 
@@ -193,8 +193,8 @@ def test_keys_that_some_file_systems_take_for_one(dataset):
     make_run(dataset, "a")
     for overwrite in (False, True):
         with pytest.raises(ValueError, match=r"Run 'a' exists on .*, and 'A' would have the same"):
-            runs.check_key(dataset, "A", overwrite=overwrite)
-    runs.check_key(dataset, "a", overwrite=True)
+            run_keys.check_key(dataset, "A", overwrite=overwrite)
+    run_keys.check_key(dataset, "a", overwrite=True)
 
 
 def test_nothing_is_deleted_where_something_cannot_be(dataset, monkeypatch):
@@ -265,7 +265,7 @@ def test_what_another_process_has_made_is_seen(dataset, capsys):
     forget()
     assert dataset.list_runs() == []
     with pytest.raises(ValueError, match="Run 'a' exists already"):
-        runs.check_key(dataset, "a", overwrite=False)
+        run_keys.check_key(dataset, "a", overwrite=False)
     forget()
     assert fg.load_run(dataset, "a").key == "a"
     forget()

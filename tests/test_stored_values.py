@@ -12,7 +12,7 @@ from fiftyone.core.odm import get_db_conn
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import runs, writing
+from fiftyone_gradcam.dataset import run_keys, runs, writing
 from fiftyone_gradcam.dataset.fields import class_counts, labels_of, refresh
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
 from fiftyone_gradcam.dataset.spool import (
@@ -89,10 +89,10 @@ def test_a_renamed_run_is_named_in_words_and_facts(dataset):
 
 def test_keys_that_are_free(dataset):
     config = dataset.init_run()
-    assert runs.free_key(dataset, "resnet18") == "resnet18"
+    assert run_keys.free_key(dataset, "resnet18") == "resnet18"
     for key, following in (("resnet18", "resnet18_2"), ("resnet18_2", "resnet18_3")):
         dataset.register_run(key, config)
-        assert runs.free_key(dataset, "resnet18") == following
+        assert run_keys.free_key(dataset, "resnet18") == following
 
 
 def test_what_a_killed_process_wrote_of_a_sample_is_cut_off(dataset):

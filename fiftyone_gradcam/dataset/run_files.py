@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import fiftyone as fo
 
 from . import files
 from .fields import root_dataset
 from .files import run_folder
-
-if TYPE_CHECKING:
-    pass
 
 CHECKPOINT, STATE = "model.pt", "state.pt"
 

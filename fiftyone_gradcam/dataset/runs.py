@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import fiftyone as fo
 from fiftyone.core.odm import get_db_conn
 from mongoengine.errors import DoesNotExist
 
-from ..folders.path_names import check_name, same
 from ..similar import did_you_mean
 from . import files
-from .fields import MOST_BYTES, root_dataset
+from .fields import root_dataset
 from .references import METHOD, config_paths, version_of
-from .run import Pretrained, Run
+from .run import Run
 from .run_files import can_resume
 
-if TYPE_CHECKING:
-    pass
-
 MOST_ROWS = 20_000  # a database document is limited to 16 MB; run results are not
-
-
-def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
-    """Check that FiftyOne can store a run key and that the key is free.
-
-    Raises:
-        ValueError: if the key is invalid, too long, or taken; the message says what to do
-    """
-    if not isinstance(key, str) or not key.isidentifier():
-        raise ValueError(f"{key!r} is not a valid run key. Use letters, digits and underscores")
-    if len(os.fsencode(key)) > MOST_BYTES:
-        raise ValueError(
-            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
-            f"{MOST_BYTES} bytes. Choose a shorter one"
-        )
-    check_name(key, "A run")
-    alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
-    if alike:
-        raise ValueError(
-            f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
-            f"on file systems that ignore case. Choose another key"
-        )
-    if not has_run(dataset, key):
-        return
-    if dataset.get_run_info(key).config.method != METHOD:
-        raise ValueError(f"Run {key!r} of {dataset.name!r} is not a training. Choose another key")
-    if not overwrite:
-        raise ValueError(
-            f"Run {key!r} exists already on {dataset.name!r}. Choose another key, or pass "
-            f"overwrite=True to replace it"
-        )
 
 
 def save_run(dataset: fo.Dataset, run: Run) -> Run:
@@ -286,38 +249,9 @@ def has_run(dataset: fo.Dataset, key: str) -> bool:
     return key in dataset.list_runs()
 
 
-def free_key(dataset: fo.Dataset, name: str) -> str:
-    """Return a free key for a new run: the name, with a number appended if it is taken."""
-    taken, key, number = set(dataset.list_runs()), name, 1
-    while key in taken:
-        number += 1
-        key = f"{name}_{number}"
-    return key
-
-
 def paths_of(dataset: fo.Dataset, key: str) -> list[str]:
     """Return the file paths in the record of a run; an empty list if it is not a training run."""
     if not has_run(dataset, key):
         return []
     config = _read_info(dataset, key).config
     return list(config_paths(vars(config))) if config.method == METHOD else []
-
-
-def key_on(dataset: fo.Dataset, key: Run | str) -> str:
-    """Return the key of a run, and check that the run belongs to this dataset.
-
-    A key is returned even if the dataset has no such run.
-
-    Raises:
-        ValueError: if the run belongs to another dataset, or the key is not a valid identifier
-    """
-    if isinstance(key, Run):
-        if isinstance(key, Pretrained) or key.dataset_name != dataset.name:
-            raise ValueError(
-                f"{key} is not a run of {dataset.name!r}, but of {key.dataset_name!r}. Pass the "
-                f"dataset it belongs to, or a key"
-            )
-        return key.key
-    if not isinstance(key, str) or not key.isidentifier():  # it becomes part of a path
-        load_run(dataset, key)
-    return key

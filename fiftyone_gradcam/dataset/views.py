@@ -9,7 +9,7 @@ from fiftyone import ViewField as F
 from ..arguments import checked
 from ..similar import did_you_mean
 from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
-from .freshness import refresh_label_scores
+from .label_scores import refresh_label_scores
 
 
 @checked

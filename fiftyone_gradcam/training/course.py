@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .history import Epoch, Validation
-from .learner import Evaluation
+from .history import Epoch, Trained, Validation
+from .learner import Evaluation, Learner
 
 
 @dataclass
@@ -86,3 +86,32 @@ class Course:
             state["best"],
             state["dead"],
         )
+
+
+def finished(
+    course: Course, learner: Learner, features: tuple | None, diverged: bool, cancelled: bool
+) -> Trained:
+    """Return the result of a training that has ended, with its best weights in the model.
+
+    Args:
+        course: the progress of the training; it has best weights
+        learner: the learner with the model
+        features: the features of the training and validation images; None if they were not computed
+        diverged, cancelled: see `Trained`
+    """
+    change, model, best = learner.head_change(), learner.model, course.best
+    model.load_state_dict(best["weights"])
+    return Trained(
+        model=model.eval().requires_grad_(True),
+        history=course.history,
+        validations=course.validations,
+        best_epoch=best["epoch"],
+        val_accuracy=best["score"] and best["score"][0],
+        val_positions=best["positions"].numpy(),
+        val_predicted=best["predicted"].numpy(),
+        dead=course.dead,
+        head_change=change,
+        diverged=diverged,
+        cancelled=cancelled,
+        features=features,
+    )

@@ -10,7 +10,7 @@ import torch
 
 from ..model.device import pick_device
 from ..progress import CancelledError
-from .course import Course
+from .course import Course, finished
 from .history import Epoch, Hooks, Trained, Validation
 from .learner import Learner, Sums
 from .optimization import draw_order, few_of_each, make_optimizer, rate_factor
@@ -139,7 +139,7 @@ class Loop:
             if course.best is None:
                 raise
             cancelled = True
-        return self._finish(diverged, cancelled)
+        return finished(course, self.learner, self.features, diverged, cancelled)
 
     def _room(self) -> int:
         """Return how many training images fit in memory as features; 0 if not all of them do."""
@@ -275,25 +275,6 @@ class Loop:
         self.learner.restore(state)
         self.before = state["seconds"]
         self.course = Course.restored(state)
-
-    def _finish(self, diverged: bool, cancelled: bool) -> Trained:
-        change = self.learner.head_change()
-        model, best = self.learner.model, self.course.best
-        model.load_state_dict(best["weights"])
-        return Trained(
-            model=model.eval().requires_grad_(True),
-            history=self.course.history,
-            validations=self.course.validations,
-            best_epoch=best["epoch"],
-            val_accuracy=best["score"] and best["score"][0],
-            val_positions=best["positions"].numpy(),
-            val_predicted=best["predicted"].numpy(),
-            dead=self.course.dead,
-            head_change=change,
-            diverged=diverged,
-            cancelled=cancelled,
-            features=self.features,
-        )
 
     def check_decoded(self) -> None:
         """Raise an error if none of the training images can be decoded."""

@@ -6,7 +6,7 @@ import os
 
 import fiftyone as fo
 
-from ..dataset import files, run_fields, runs
+from ..dataset import files, run_fields, run_keys, runs
 from ..dataset.feature_sources import remove_gone
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
@@ -40,7 +40,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have made the run, or written fields for it
-    key = runs.key_on(dataset, key)
+    key = run_keys.key_on(dataset, key)
     folder = run_folder(dataset, key)
     names = run_fields.fields_of_run(dataset, key) if fields else []
     is_recorded = key in runs.list_runs(dataset)

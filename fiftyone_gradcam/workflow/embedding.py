@@ -10,6 +10,7 @@ from ..dataset.classifiers import find_classifier
 from ..dataset.embeddings import Embeddings, check_one_source, given_embeddings
 from ..dataset.features import features_of
 from ..dataset.import_record import decode_options
+from ..dataset.run import Pretrained
 from ..dataset.spool import replace_by_parts
 from ..dataset.storing import Declared, is_other
 from ..dataset.writing import exclusive
@@ -170,7 +171,7 @@ def embeddings_by(
 
 def words_of(network: Network, run: runs.Run | None) -> str:
     """Describe a network or its run in words."""
-    if run is not None and not isinstance(run, runs.Pretrained):
+    if run is not None and not isinstance(run, Pretrained):
         return f"run {run.key!r}"
     return str(network).partition(",")[0]
 
@@ -179,7 +180,7 @@ def _declared(network: Network, run: runs.Run | None, dataset_name: str) -> Decl
     """Declare an embeddings field of a dataset."""
     facts = {"kind": "embeddings", "network": network.digest}
     words = f"What {words_of(network, run)} sees in the image"
-    if run is not None and not isinstance(run, runs.Pretrained):
+    if run is not None and not isinstance(run, Pretrained):
         facts["run"] = run.key
         if run.dataset_name == dataset_name:  # changes to runs of other datasets are not known
             facts["version"] = run.version

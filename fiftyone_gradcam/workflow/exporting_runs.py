@@ -11,6 +11,7 @@ import fiftyone as fo
 from ..arguments import checked
 from ..dataset import exported, runs
 from ..dataset.fields import root_dataset
+from ..dataset.run import Pretrained
 from ..dataset.writing import export_lock, patience
 from ..locks import locked
 
@@ -41,7 +42,7 @@ def export_run(samples: Samples, run: runs.Run | str, folder: str, overwrite: bo
         FileExistsError, NotADirectoryError: if the folder contains other files, or is a file
     """
     run = runs.load_run(root_dataset(samples), run)
-    if isinstance(run, runs.Pretrained):
+    if isinstance(run, Pretrained):
         raise ValueError(f"{run} was not trained here. Pass a run of fine_tune()")
     folder = os.path.realpath(os.path.expanduser(folder))
     parent, name = os.path.split(folder)

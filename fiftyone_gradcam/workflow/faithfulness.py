@@ -8,6 +8,7 @@ import numpy as np
 from ..dataset import fields, runs
 from ..dataset.classifiers import find_classifier, images_for, way_before
 from ..dataset.heatmaps import check_heatmap_field
+from ..dataset.run import Pretrained
 from ..dataset.storing import write_rows
 from ..dataset.writing import exclusive
 from ..explain.cam import PREDICTED
@@ -90,7 +91,7 @@ def explanation_quality(
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
-    if resize is None and type(classifier) is runs.Pretrained:
+    if resize is None and type(classifier) is Pretrained:
         way = way_before(dataset, classifier, heatmap_field) or classifier.recipe["resize"]
         classifier = find_classifier(samples, run, weights, way)
     stored = {name: info["heatmap"][name] for name in ("method", "signed")}

@@ -12,7 +12,7 @@ from functools import partial
 import fiftyone as fo
 
 from ..arguments import checked
-from ..dataset import exported, run_files, runs
+from ..dataset import exported, run_files, run_keys, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.imported_weights import facts_of_weights, unpack_weights
@@ -79,7 +79,7 @@ def import_run(
         source = os.path.realpath(os.path.expanduser(weights))
         facts = facts_of_weights(dataset, source, *choices)
         unpack = partial(unpack_weights, source)
-    runs.check_key(dataset, key, overwrite)
+    run_keys.check_key(dataset, key, overwrite)
     home = run_folder(dataset, key)
     if not overwrite:
         run_files.make_room(dataset, key)

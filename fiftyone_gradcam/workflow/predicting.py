@@ -16,6 +16,7 @@ from ..dataset.kept_features import keeping
 from ..dataset.predicted import store_predictions
 from ..dataset.predictions import PredictionWriter
 from ..dataset.resizing import sizes_before
+from ..dataset.run import Pretrained
 from ..dataset.writing import exclusive
 from ..disk import plain_errors
 from ..explain.methods import METHODS
@@ -159,7 +160,7 @@ def predict(
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     check_precision(precision)
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
-    if resize in (None, AUTO) and type(run) is runs.Pretrained:
+    if resize in (None, AUTO) and type(run) is Pretrained:
         comparing, progress = shares_of(progress, *sizes_before(len(samples)))
         run = shown_best(samples, run, prediction_field, label_field, device, comparing)
     label_field, labels = own_labels(samples, run, label_field)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import fiftyone as fo
 
-from ..dataset import files, layouts, run_fields, run_files, runs
+from ..dataset import files, layouts, run_fields, run_files, run_keys, runs
 from ..dataset.fields import root_dataset
 from ..dataset.files import run_folder
 from ..dataset.writing import exclusive
@@ -37,7 +37,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
     """
     dataset = root_dataset(samples)
     dataset.reload()  # another process may have written fields for the run
-    old_key = runs.key_on(dataset, key)
+    old_key = run_keys.key_on(dataset, key)
     if runs.renamed_from(dataset, new_key) == old_key and not runs.has_run(dataset, old_key):
         paths = []  # renamed by an interrupted call; its remaining files are removed below
         names = run_fields.fields_of_run(dataset, old_key)
@@ -54,7 +54,7 @@ def rename_run(samples: Samples, key: runs.Run | str, new_key: str) -> runs.Run:
 
 def _rename(dataset: fo.Dataset, run: runs.Run, new_key: str) -> list[str]:
     """Rename a run and its fields, or change nothing; return the paths of its files before."""
-    runs.check_key(dataset, new_key, overwrite=True)
+    run_keys.check_key(dataset, new_key, overwrite=True)
     if new_key in dataset.list_runs():
         raise ValueError(
             f"Run {new_key!r} exists already on {dataset.name!r}. Choose another key, or call "

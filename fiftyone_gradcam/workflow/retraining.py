@@ -10,11 +10,12 @@ from itertools import count
 
 import fiftyone as fo
 
-from ..dataset import fields, run_files, runs
+from ..dataset import fields, run_files, run_keys, runs
 from ..dataset.decisions import adopt_edits
 from ..dataset.files import run_folder
 from ..dataset.review_state import columns_of
 from ..dataset.reviews import LEFT_OUT, journal, reviewing
+from ..dataset.run import Pretrained
 from ..dataset.splits import count_split
 from ..dataset.training_sets import digest_of, training_data
 from ..dataset.writing import exclusive
@@ -84,7 +85,7 @@ def retrain(
     """
     dataset = fields.root_dataset(samples)
     old = runs.load_run(dataset, run)
-    if isinstance(old, runs.Pretrained):
+    if isinstance(old, Pretrained):
         raise ValueError(f"{old} was not trained here. Pass a run of fine_tune()")
     print(_words(dataset, old))
     known = {x.name for x in fields_of(Recipe)}
@@ -125,7 +126,7 @@ def _find_repeat(
     dataset = fields.root_dataset(samples)
     corrected = f"{old.key}_corrected"
     if isinstance(samples, fo.Dataset) and not count_split(samples):
-        return _Repeat(key or runs.free_key(dataset, corrected))
+        return _Repeat(key or run_keys.free_key(dataset, corrected))
     shown = recipe.with_resize("crop")
     data = training_data(samples, old.label_field, shown, include_excluded, verbose=False)
     same = {"recipe": recipe.to_dict(), "label_field": old.label_field}

@@ -11,6 +11,7 @@ from ..dataset.embeddings import Embeddings, check_can_wait, check_one_source, g
 from ..dataset.layouts import RESTS_ON, facts_of_field
 from ..dataset.pretrained import pick_backbone
 from ..dataset.review_state import default_label_field
+from ..dataset.run import Pretrained
 from ..dataset.writing import exclusive
 from ..jobs.delegating import delegable
 from ..model.network import Network
@@ -155,7 +156,7 @@ def _samples_now(samples: fo.core.collections.SampleCollection) -> dict:
 def _run_now(dataset: fo.Dataset, run: runs.Run | None) -> dict:
     """Key and version of the run; empty if it belongs to another dataset, whose changes are not
     known."""
-    is_own = isinstance(run, runs.Run) and not isinstance(run, runs.Pretrained)
+    is_own = isinstance(run, runs.Run) and not isinstance(run, Pretrained)
     if not is_own or run.dataset_name != dataset.name:
         return {}
     return {"run": run.key, "version": run.version}

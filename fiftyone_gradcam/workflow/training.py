@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 import numpy as np
 
-from ..dataset import fields, run_files, runs
+from ..dataset import fields, run_files, run_keys, runs
 from ..dataset.basis import basis_of_training
 from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
@@ -46,7 +46,7 @@ Samples = fo.core.collections.SampleCollection
 
 def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
     """Raise errors of a call immediately, before it is queued as a job."""
-    runs.check_key(fields.root_dataset(samples), key, overwrite or resume)
+    run_keys.check_key(fields.root_dataset(samples), key, overwrite or resume)
     own = inspect.signature(fine_tune).parameters
     choices = {name: value for name, value in options.items() if name not in own}
     if resume:
@@ -194,7 +194,7 @@ def _settled(
 
 def _state_path(dataset: fo.Dataset, key: str, overwrite: bool) -> str:
     """Path of the training state, after checking that the key and the folder can be used."""
-    runs.check_key(dataset, key, overwrite)
+    run_keys.check_key(dataset, key, overwrite)
     folder = run_folder(dataset, key)
     check_folder(folder)
     return os.path.join(folder, run_files.STATE)

@@ -6,7 +6,8 @@ from fiftyone.operators import types
 
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
-from ...dataset.runs import free_key, list_runs
+from ...dataset.run_keys import free_key
+from ...dataset.runs import list_runs
 from ..showing import view_as_text
 from .forms import choice_input, new_key_check, refuse, text_input
 from .labels import LABELS, label_of

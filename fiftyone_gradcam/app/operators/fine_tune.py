@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
-from ...dataset.runs import free_key
+from ...dataset.run_keys import free_key
 from .backbone_fields import SCRATCH, backbone_inputs, chosen_weights
 from .forms import AUTOMATIC, heading, more, new_key_check, number_input, text_input
 from .labels import LABELS

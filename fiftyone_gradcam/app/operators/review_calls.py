@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import ClassVar
 
 from ...dataset.decisions import adopt_edits
-from ...dataset.review_queue import Filters, cards, progress_of, queue
+from ...dataset.review_cards import cards
+from ...dataset.review_queue import Filters, progress_of, queue
 from ...dataset.review_state import columns_of
 from ...dataset.reviews import DECISIONS, reviewing
 from ...workflow.deciding import review, undo_review

@@ -7,7 +7,8 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
-from ...dataset.runs import free_key, list_runs
+from ...dataset.run_keys import free_key
+from ...dataset.runs import list_runs
 from ...model.file_shapes import backbone_of_file
 from .backbone_fields import backbones, weights_file_input
 from .forms import (

@@ -12,11 +12,11 @@ from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..operators.verb import SHOW_IMPORT
-from ..showing import color_heatmaps, lacking_colors, show, turn_panel
+from ..showing import show, turn_panel
 from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
 from .data import forget_plots, take_plots_out
 from .evaluate import EvaluateTab
-from .heatmaps import HeatmapsRow
+from .heatmaps import PAINT_SECONDS, HeatmapsRow
 from .jobs import JobsTab
 from .next_step import next_steps, steps
 from .once import Once
@@ -34,9 +34,6 @@ OF_A_DATASET = (
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
-# Tiles lose their heatmaps if colors are set while they load: colors are set this long before.
-PAINT_SECONDS = 1.5
-LOAD_SECONDS = 8.0
 TABS = {
     "jobs": "Steps",
     "review": "Review",
@@ -173,8 +170,8 @@ class ClassifierPanel(
         elif ctx.panel.state.turning:
             self._turn(ctx)
         elif ctx.panel.state.repainting:
-            self._repaint(ctx)
-        elif self._color(ctx):
+            self.repaint(ctx)
+        elif self.color(ctx):
             ctx.panel.state.repainting = ctx.panel.state.is_busy = True
         elif ctx.panel.state.stale_due and not ctx.panel.state.is_busy:
             self.read_stale(ctx)
@@ -182,33 +179,13 @@ class ClassifierPanel(
         elif not ctx.panel.state.is_busy and mark_of(ctx.dataset) != ctx.panel.state.mark:
             ctx.dataset.reload()  # another process has changed something
             self.read_steps(ctx)
-
-    def _color(self, ctx) -> bool:
-        """Set the colors of heatmaps that are new to the App.
-
-        Returns:
-            whether there are colors that the App does not show yet
-        """
-        state = ctx.panel.state
-        known = state.colored or []
-        lacking = lacking_colors(ctx, known)
-        if lacking and time.time() > (state.loaded or 0) + LOAD_SECONDS:  # all tiles are loaded
-            color_heatmaps(ctx, lacking)
-            state.colored, state.colored_at = [*known, *lacking], time.time()
-        return bool(lacking)
-
-    def _repaint(self, ctx) -> None:
-        """Reload the tiles after colors were set, because some may have been loading then."""
-        state = ctx.panel.state
-        waits = self._color(ctx) or time.time() < (state.colored_at or 0) + PAINT_SECONDS
-        if not waits:
-            state.repainting = None
-            ctx.ops.reload_samples()
-        state.is_busy = state.is_busy or waits
+            self.read_heatmaps(ctx)
+            if self.color(ctx):
+                ctx.panel.state.repainting = ctx.panel.state.is_busy = True
 
     def _show_ended(self, ctx, ended: list[Job]) -> None:
         state = ctx.panel.state
-        waits = any(job.state == "completed" for job in ended) and self._color(ctx)
+        waits = any(job.state == "completed" for job in ended) and self.color(ctx)
         if ended and (waits or time.time() < (state.colored_at or 0) + PAINT_SECONDS):
             state.going, state.is_busy = [*state.going, *(job.id for job in ended)], True
             return  # until the next tick

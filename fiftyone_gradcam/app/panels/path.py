@@ -7,9 +7,10 @@ from fiftyone.operators import types
 
 from ...dataset.basis import all_labels
 from ...dataset.fields import OWNER
-from ...dataset.freshness import SCORES, Stale, refresh_label_scores, stale_values
+from ...dataset.freshness import SCORES, Stale, stale_values
+from ...dataset.label_scores import refresh_label_scores
 from ...dataset.overview import Overview, cached_weights, overview
-from ...dataset.runs import free_key
+from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ..showing import RESTS_ON

@@ -54,7 +54,7 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            draw_table(panel, "runs", COLUMNS, names=("key", "backbone"))
+            draw_table(panel, "runs", COLUMNS, names=("key", "backbone", "val_accuracy"))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = row_of(panel, "run_buttons")

@@ -33,7 +33,8 @@ def draw_table(
         title: the title above the table; None for no title
         on_row: called with the index of the clicked row as `row`, or -1 for the header
         rows: the rows, unshortened; needed together with `names`
-        names: the keys of the first columns, which hold names; they are shortened and wrap
+        names: the keys of the first columns, which hold names or long texts; they are shortened
+            and wrap
     """
     numbers = f"& td:nth-of-type(n+{len(names) + 1})"  # other columns are short and do not wrap
     # One style for the whole table, because separate styles for all cells would be slow.

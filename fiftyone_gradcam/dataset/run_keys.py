@@ -1,0 +1,73 @@
+"""The keys of runs: whether they are valid and free, and which run they belong to."""
+
+from __future__ import annotations
+
+import os
+
+import fiftyone as fo
+
+from ..folders.path_names import check_name, same
+from .fields import MOST_BYTES
+from .references import METHOD
+from .run import Pretrained, Run
+from .runs import has_run, list_runs, load_run
+
+
+def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
+    """Check that FiftyOne can store a run key and that the key is free.
+
+    Raises:
+        ValueError: if the key is invalid, too long, or taken; the message says what to do
+    """
+    if not isinstance(key, str) or not key.isidentifier():
+        raise ValueError(f"{key!r} is not a valid run key. Use letters, digits and underscores")
+    if len(os.fsencode(key)) > MOST_BYTES:
+        raise ValueError(
+            f"{key[:40] + '…'!r} is too long for a run key, which names a folder too and may have "
+            f"{MOST_BYTES} bytes. Choose a shorter one"
+        )
+    check_name(key, "A run")
+    alike = [own for own in list_runs(dataset) if own != key and same(own) == same(key)]
+    if alike:
+        raise ValueError(
+            f"Run {alike[0]!r} exists on {dataset.name!r}, and {key!r} would have the same folder "
+            f"on file systems that ignore case. Choose another key"
+        )
+    if not has_run(dataset, key):
+        return
+    if dataset.get_run_info(key).config.method != METHOD:
+        raise ValueError(f"Run {key!r} of {dataset.name!r} is not a training. Choose another key")
+    if not overwrite:
+        raise ValueError(
+            f"Run {key!r} exists already on {dataset.name!r}. Choose another key, or pass "
+            f"overwrite=True to replace it"
+        )
+
+
+def free_key(dataset: fo.Dataset, name: str) -> str:
+    """Return a free key for a new run: the name, with a number appended if it is taken."""
+    taken, key, number = set(dataset.list_runs()), name, 1
+    while key in taken:
+        number += 1
+        key = f"{name}_{number}"
+    return key
+
+
+def key_on(dataset: fo.Dataset, key: Run | str) -> str:
+    """Return the key of a run, and check that the run belongs to this dataset.
+
+    A key is returned even if the dataset has no such run.
+
+    Raises:
+        ValueError: if the run belongs to another dataset, or the key is not a valid identifier
+    """
+    if isinstance(key, Run):
+        if isinstance(key, Pretrained) or key.dataset_name != dataset.name:
+            raise ValueError(
+                f"{key} is not a run of {dataset.name!r}, but of {key.dataset_name!r}. Pass the "
+                f"dataset it belongs to, or a key"
+            )
+        return key.key
+    if not isinstance(key, str) or not key.isidentifier():  # it becomes part of a path
+        load_run(dataset, key)
+    return key
