@@ -149,7 +149,7 @@ def every_form_is_reached_by_name(app) -> None:
         for label in LABELS.values():
             until(lambda label=label, width=width: is_reached(app, label, width))
         app.screenshot(f"64 all actions {width}")
-    for verb, seen in (("evaluate", LABELS["evaluate"]), ("import_folders", "Choose a folder")):
+    for verb, seen in (("evaluate", LABELS["evaluate"]), ("import_folders", "A folder of images, such as")):
         with app.form():
             app.page.get_by_role("button", name=LABELS[verb], exact=True).last.click()
         app.dialog.get_by_text(seen).first.wait_for()
