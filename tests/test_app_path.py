@@ -149,10 +149,10 @@ def every_form_is_reached_by_name(app) -> None:
         for label in LABELS.values():
             until(lambda label=label, width=width: is_reached(app, label, width))
         app.screenshot(f"64 all actions {width}")
-    for verb, seen in (("evaluate", LABELS["evaluate"]), ("import_folders", "A folder of images, such as")):
+    for verb, words in (("evaluate", LABELS["evaluate"]), ("import_folders", "A folder of images")):
         with app.form():
             app.page.get_by_role("button", name=LABELS[verb], exact=True).last.click()
-        app.dialog.get_by_text(seen).first.wait_for()
+        app.dialog.get_by_text(words).first.wait_for()
         assert app.dialog.get_by_text("No folder at").count() == 0  # the path is empty
         app.page.keyboard.press("Escape")
         app.dialog.wait_for(state="detached")
