@@ -51,7 +51,7 @@ def _in_options(text: str) -> str:
     """Replace argument names in a message by options of the command line."""
     names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
     text = re.sub(rf"\b({names})\b", _option, text)
-    text = re.sub(r"\blevel='(\w+)'", r"--level \1", text)
+    text = re.sub(r"\b(level|backbone|weights)='(\w+)'", r"--\1 \2", text)
     text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
     return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -36,10 +37,20 @@ MEMORY_BYTES = 4 << 30  # a database takes some 300 MB
 
 def _database_folder() -> Path:
     """Where the database is: in memory if there is room, for it waits for the disk all the time."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
-    if not (roomy and os.access(MEMORY, os.W_OK)):
+    if not (MEMORY.is_dir() and os.access(MEMORY, os.W_OK)):
         return HOME / "database"
-    return Path(tempfile.mkdtemp(prefix="fg-", dir=MEMORY))
+    remove_left_databases(MEMORY)
+    if shutil.disk_usage(MEMORY).free <= MEMORY_BYTES:
+        return HOME / "database"
+    return Path(tempfile.mkdtemp(prefix=f"fg-{os.getpid()}-", dir=MEMORY))
+
+
+def remove_left_databases(folder: Path) -> None:
+    """Remove the databases of sessions that were killed: they would fill the memory."""
+    for left in folder.glob("fg-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
 
 
 DATABASE_FOLDER = _database_folder()

@@ -295,13 +295,13 @@ def test_labels_that_were_skipped_are_shown_again(app, dataset):
     open_review(app, dataset)
     part(app, "image").wait_for()
     first = dataset.sort_by("label_quality").first().filepath
-    wait_until(app, SHOWS.format(f"{Path(first).name} · 1 of 36 left to review"))
+    wait_until(app, SHOWS.format(f"{Path(first).name} · 1 of 36 left, most suspicious first"))
     press_until_next(app, "a")
-    wait_until(app, SHOWS.format("1 of 35 left to review"))
+    wait_until(app, SHOWS.format("1 of 35 left, most suspicious first"))
     second = part(app, "name").inner_text()
     for number in range(2, 36):  # past the cards of the first page
         press_until_next(app, "ArrowRight")
-        wait_until(app, SHOWS.format(f"{number} of 35 left to review"))
+        wait_until(app, SHOWS.format(f"{number} of 35 left, most suspicious first"))
     app.page.keyboard.press("ArrowRight")
     app.wait_for_text("35 skipped labels are left. This is the first")
     assert part(app, "name").inner_text() == second

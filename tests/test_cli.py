@@ -14,7 +14,7 @@ from sklearn.utils import Bunch
 from trees import TREES
 
 from fiftyone_gradcam import doctor, doctor_database
-from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.__main__ import _in_options, main
 from fiftyone_gradcam.demo import make_folders
 
 
@@ -326,3 +326,8 @@ def test_commands_as_a_process():
     assert "plugin @gradcam/classifier is installed" in done.stdout
     done = subprocess.run([*run, "dance"], cwd=REPOSITORY, capture_output=True, check=False)
     assert done.returncode == 2
+
+
+def test_messages_name_options():
+    text = "use backbone='vgg16', level='top', or weights='none'"
+    assert _in_options(text) == "use --backbone vgg16, --level top, or --weights none"

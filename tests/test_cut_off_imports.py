@@ -124,7 +124,7 @@ def test_replacing_imports_that_are_cut_off_leave_nothing_in_the_way(tmp_path, n
 
 
 def settle(name: str) -> None:
-    """Wait until the database has carried out what it was reported."""
+    """Wait until the database has carried out what it was asked to do."""
     database = get_db_conn()
     collection = database.datasets.find_one({"name": name})["sample_collection_name"]
     end = time.monotonic() + 30

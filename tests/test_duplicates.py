@@ -188,7 +188,7 @@ def test_members_of_one_class_are_no_near_duplicates():
 
 
 def test_images_that_are_only_akin_are_no_near_duplicates():
-    # Cosines of about 0.83, where those of unknown are 0.2: far nearer than usual.
+    # Cosines of about 0.83, where those of unrelated ones are 0.2: far nearer than usual.
     random = np.random.default_rng(0)
     a = random.normal(size=(200, 400))
     b = a[:20] + 0.67 * random.normal(size=(20, 400))

@@ -12,6 +12,7 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import ready_networks
+from fiftyone_gradcam.dataset.review_state import Columns, issue_words
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
 from fiftyone_gradcam.explain.contrast import contrast
 from fiftyone_gradcam.explain.measures import Measures
@@ -356,3 +357,28 @@ def test_scripts_name_what_there_is():
         assert len(script.splitlines()) < 330
         for operator in re.findall(r'call\("(\w+)"', script):
             assert foo.get_operator(f"@gradcam/classifier/{operator}").config.unlisted
+
+
+def test_a_label_that_was_reviewed_is_not_called_wrong_any_more():
+    columns = Columns("truth", "truth.label", {}, None, None, "issue", None)
+    issue = {"label": "wrong label", "evidence": "a model predicts bee 1.00"}
+    before = "wrong label: a model predicts bee 1.00"
+    assert issue_words({"issue": None}, columns) == []
+    assert issue_words({"issue": issue}, columns) == [f"W{before[1:]}."]
+    decided = {"label": "accept", "label_field": "truth", "old_label": "ant", "new_label": "bee"}
+    row = {"issue": issue, "review": decided | {"evidence": before}}
+    assert issue_words(row, columns) == [
+        "This label was reviewed (accept): 'ant' was changed to 'bee'.",
+        f"Before the review: {before}.",
+    ]
+    row["review"] = decided | {
+        "label": "keep",
+        "new_label": "ant",
+        "evidence": "of an earlier check",
+    }
+    assert issue_words(row, columns) == [
+        "This label was reviewed (keep): 'ant' was kept.",
+        f"W{before[1:]}.",
+    ]
+    row["review"] = decided | {"label_field": "other"}
+    assert issue_words(row, columns) == [f"W{before[1:]}."]

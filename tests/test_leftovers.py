@@ -1,4 +1,4 @@
-"""Files that nobody refers to: found, reported, and deleted only after fork_client."""
+"""Files that nobody refers to: found, reported, and deleted only after asking."""
 
 import io
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import fiftyone as fo
 import pytest
+from conftest import remove_left_databases
 from made_runs import FILES, logits_of, make_run, some_digits, tree
 
 import fiftyone_gradcam as fg
@@ -229,3 +230,13 @@ def test_doctor_deletes_only_what_was_agreed_to(
     )
     assert tree(os.path.join(dataset_folder(dataset), "heatmaps")) == shown
     assert fg.list_runs(dataset) == []
+
+
+def test_databases_of_killed_test_sessions_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
+    ended.wait()
+    stay = {f"fg-{os.getpid()}-ab_c", "fg-ab_cd", "other"}
+    for name in (*stay, f"fg-{ended.pid}-ab_c"):
+        (tmp_path / name / "journal").mkdir(parents=True)
+    remove_left_databases(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == stay

@@ -91,6 +91,11 @@ def test_without_a_network_the_remedy_is_reported(monkeypatch, tmp_path):
         create_model("resnet18", 3, "imagenet")
     with pytest.raises(ConnectionError, match=r"resnet18.*no route.*resnet18.*\.pth") as other:
         create_pretrained("resnet18")
+    assert "backbone=" not in str(caught.value)
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
+    (tmp_path / "checkpoints" / "mobilenet_v2-7ebf99e0.pth").touch()  # as torchvision names it
+    with pytest.raises(ConnectionError, match="use backbone='mobilenet_v2', whose weights are on"):
+        create_model("resnet18", 3, "imagenet")
     # One traceback: those of urllib and http, from one to the next, would hide the message.
     for error in (caught.value, other.value):
         text = "".join(traceback.format_exception(error))

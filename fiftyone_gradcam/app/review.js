@@ -3,6 +3,7 @@
 (function () {
   "use strict";
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
+  const LEFT_OUT = "The image is left out of splits, training and evaluation";
   const PAUSE = 2000; // ms after the last decision until the grid shows the labels
   const SIMILAR = 96; // pixels: width of the similar images, beside the photo
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
@@ -104,13 +105,14 @@
     const set = (change) => review.setFilters({ ...review.filters, ...change });
     const pair = review.filters.label && review.filters.suggestion
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
+    const note = state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note);
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
         h("span", { style: text(14, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
         h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
-      state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note),
+      !card && note,
       !card && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
@@ -131,13 +133,14 @@
         h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
           h(Button, { label: card.suggestion ? `Accept ${card.suggestion}` : "Accept", mark: "A", strong: !!card.suggestion, disabled: !card.suggestion, onClick: () => review.decide("accept"), name: "gradcam-accept" }),
           h(Button, { label: `Keep ${card.label}`, mark: "K", onClick: () => review.decide("keep"), name: "gradcam-keep" }),
-          h(Button, { label: "Unclear", mark: "U", onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
-          h(Button, { label: "Exclude", mark: "X", onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
+          h(Button, { label: "Unclear", mark: "U", hint: LEFT_OUT, onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
+          h(Button, { label: "Exclude", mark: "X", hint: LEFT_OUT, onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
           h(Button, { label: "Heatmap", mark: "H", onClick: review.heat, name: "gradcam-heatmap" }))),
       h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
         !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
+      card && note, // below the buttons, which stay where they are
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),
         find === null

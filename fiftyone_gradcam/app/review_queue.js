@@ -27,11 +27,11 @@
     return { cards, rest, place: cards.findIndex((x) => !x.done), note: `${words}. This is the first` };
   }
 
-  // The position among the labels that are left, such as "2 of 198 left to review".
+  // The position among the labels that are left, such as "2 of 198 left, most suspicious first".
   function positionIn({ cards, place, rest }) {
     const isLeft = (x) => !x.done;
     const left = cards.filter(isLeft).length + (rest || 0);
-    return `${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left to review`;
+    return `${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left, most suspicious first`;
   }
 
   // The state that all cards share: the queue, decisions in order, and keys.

@@ -215,6 +215,23 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     return "; ".join(words)
 
 
+def issue_words(row: Mapping, columns: Columns) -> list[str]:
+    """Return the issue of an image and the decision about its label, each as a sentence."""
+    if not (columns.issue and (row.get(columns.issue) or {}).get("label")):
+        return []
+    evidence, review = evidence_in(row, columns), row.get(REVIEW) or {}
+    sentence = f"{evidence[:1].upper()}{evidence[1:]}."
+    if review.get("label_field") != columns.label_field:
+        return [sentence]
+    old, new = review.get("old_label"), review.get("new_label")
+    change = f"{new!r} was kept" if old == new else f"{old!r} was changed to {new!r}"
+    is_older = review.get("evidence") == evidence  # not a result of a check after the review
+    return [
+        f"This label was reviewed ({review['label']}): {change}.",
+        f"Before the review: {evidence}." if is_older else sentence,
+    ]
+
+
 def suggestion_in(row: Mapping, columns: Columns) -> str | None:
     """Return the class that is suggested instead of a label; None if there is none."""
     other = row.get(columns.suggestion) if columns.suggestion else None

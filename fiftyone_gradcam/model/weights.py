@@ -12,11 +12,12 @@ import torch
 import torchvision
 from torch import nn
 
-from .backbones import get_backbone
+from .backbones import BACKBONES, get_backbone
 from .blank import build_blank
 from .loading import Loaded, load_into
 from .state_file import WeightsError, WeightsFile, check_weights_file, read_weights_file
 
+MOST_NAMED = 3  # networks that a message names
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -204,6 +205,14 @@ def _of_the_cache(name: str, weights: str) -> Iterator[None]:
         ) from None
 
 
+def _other_networks() -> str:
+    """Return the remedy of using a network whose weights were downloaded; empty without one."""
+    files = {name: imagenet_weights_file(name) for name in BACKBONES}
+    names = [name for name, path in files.items() if path and os.path.isfile(path)]
+    shown = " or ".join(f"backbone={name!r}" for name in names[:MOST_NAMED])
+    return f"use {shown}, whose weights are on this machine, " if names else ""
+
+
 def _download(name: str, path: str) -> None:
     entry = torchvision.models.get_model_weights(name).DEFAULT
     try:
@@ -219,7 +228,7 @@ def _download(name: str, path: str) -> None:
             ) from None
         raise DownloadError(
             f"Could not download the ImageNet weights of {name!r} ({error}). Connect to the "
-            f"internet, put the file at {path}, pass the path of a weights file, or train from "
-            f"scratch with weights='none'",
+            f"internet, put the file at {path}, {_other_networks()}pass the path of a weights "
+            f"file, or train from scratch with weights='none'",
             str(error),
         ) from None  # its own traceback is that of urllib, and says no more

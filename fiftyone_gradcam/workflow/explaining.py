@@ -17,7 +17,7 @@ from ..dataset.heatmaps import heatmap_fields
 from ..dataset.import_record import decode_options
 from ..dataset.kept_neighbors import nearest_kept
 from ..dataset.ready_networks import ready_network
-from ..dataset.review_state import Columns, columns_of, default_label_field, evidence_in, label_in
+from ..dataset.review_state import Columns, columns_of, default_label_field, issue_words, label_in
 from ..dataset.run import Pretrained, Run, pretrained
 from ..explain.cam import PREDICTED
 from ..explain.contrast import DIFFERENCE, contrast
@@ -125,11 +125,9 @@ def explain_sample(
             f"The stored prediction is {said!r}: the file or the network has changed since then. "
             f"Predict again."
         )
-    has_issue = columns and columns.issue and (row.get(columns.issue) or {}).get("label")
-    evidence = evidence_in(row, columns) if has_issue else ""
     words = [
         *prediction_words(top, label, own, label_field),
-        *([evidence[:1].upper() + evidence[1:] + "."] if evidence else []),
+        *(issue_words(row, columns) if columns else []),
         *heatmap_words(predicted, maps[0].measures),
         *neighbor_words([x.label for x in near], they_are),
         *seen_words(box),
