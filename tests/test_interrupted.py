@@ -55,7 +55,7 @@ STORIES = {
     "with more heatmaps": (("second", {"heatmaps": ("predicted",)}), ("second", {})),
 }
 # Of how many writes a call is cut at by default: of all, in the slow tests.
-MOST = {"into new fields": 20, "over another run's": 20}
+MOST = {"into new fields": 10, "over another run's": 10}
 FEW = 5  # of the others, which have few writes of their own
 
 

@@ -184,9 +184,16 @@ class Features:
         order = order[self.rows[order] >= 0]
         for start in range(0, len(order), self.recipe.batch_size):
             chosen = order[start : start + self.recipe.batch_size]
-            rows = torch.from_numpy(self.rows[chosen]).to(self.values.device)
+            rows = self.rows[chosen]
             labels = torch.from_numpy(self.data.labels[chosen]).to(self.values.device)
-            yield Batch(self.values[rows], labels, chosen)
+            yield Batch(self._values_of(rows), labels, chosen)
+
+    def _values_of(self, rows: np.ndarray) -> torch.Tensor:
+        """Return the features of some rows; rows that follow each other are not copied."""
+        first = int(rows[0])
+        if np.array_equal(rows, np.arange(first, first + len(rows))):
+            return self.values[first : first + len(rows)]
+        return self.values[torch.from_numpy(rows).to(self.values.device)]
 
 
 @torch.no_grad()
