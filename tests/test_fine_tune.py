@@ -137,7 +137,7 @@ def test_a_training_that_starts_over_takes_nothing_of_the_old(trained, monkeypat
         fg.fine_tune(trained, "started", resume=True)
     with pytest.raises(ValueError, match="no training run 'started'"):  # nothing is left of it
         fg.delete_run(trained, "started")
-    # What is to replace a run that is complete leaves it, and how to go on with it, until then.
+    # Until a replacement is complete, the earlier run stays, and can be resumed.
     fg.fine_tune(trained, "started", **{**QUICK, "epochs": 1})
     with monkeypatch.context() as patch:
         patch.setattr(training, "train", stop)

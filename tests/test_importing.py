@@ -150,7 +150,7 @@ def test_equal_files_of_an_earlier_import_and_of_two_classes(tmp_path, name, cap
     assert sorted(reported) == [str(first), str(root / "digit 0" / "same.png")]
     assert dataset.info["import_folders"]["contradictions"] == []
     again = fg.import_folders(str(root), name)
-    assert again.info["import_folders"]["duplicates"] == [reported]  # nothing was read anew
+    assert again.info["import_folders"]["duplicates"] == [reported]  # nothing was read again
     source = root / "digit 1" / "002.png"
     (root / "digit 2" / "late.png").write_bytes(source.read_bytes())
     capsys.readouterr()

@@ -142,9 +142,9 @@ def fine_tune(
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
-        watched = recorder.state() if recorder else None
+        watch_state = recorder.state() if recorder else None
         own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
-        save_state(state_path, {**found, **own, "digest": digest, "watch": watched})
+        save_state(state_path, {**found, **own, "digest": digest, "watch": watch_state})
 
     live = LiveTraining(dataset, key, recipe.epochs)
     try:
