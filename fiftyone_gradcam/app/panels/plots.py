@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from fiftyone.operators import types
 
 from ...review.calibration import Bin
 from ...review.confusion import normalized
@@ -23,6 +24,24 @@ MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
 # The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
 STILL = {"displayModeBar": False, "scrollZoom": False}
 FIXED = {"fixedrange": True}
+
+
+def draw_plot(
+    panel: types.Object, name: str, plot: tuple[list[dict], dict], on_click: Callable | None = None
+) -> None:
+    """Draw a plot in the panel.
+
+    Its traces are part of the panel's output. The App would copy panel data into the panel's
+    state, which it sends to the server several times with each click.
+
+    Args:
+        panel: the panel to draw in
+        name: of the plot
+        plot: its traces and layout, as the functions below return them
+        on_click: called with what was clicked
+    """
+    traces, layout = plot
+    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click)
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
