@@ -42,6 +42,7 @@ TABS = {
     "evaluate": "Evaluate",
     "scores": "Scores",
 }
+PLOT_SIZES = "GradcamPlotSizes"  # see `plots.js`
 READ = ("on_load", "on_change_dataset")  # events that read all values anyway
 TICK_MILLISECONDS = 1000
 TURNS = 3  # number of ticks at which data is sent to an opening panel, until it accepts it
@@ -265,6 +266,8 @@ class ClassifierPanel(
         stand_at(ctx, strip, tab)
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         self.draw_heatmaps(ctx, panel)
+        sizes = types.View(component=PLOT_SIZES, composite_view=True)
+        panel.define_property("plot_sizes", types.Object(), view=sizes)
         draw = {
             "jobs": self.draw_all_steps,
             "review": self.draw_review,

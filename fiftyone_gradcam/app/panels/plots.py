@@ -22,7 +22,7 @@ INK, FAINT = "#333333", "#999999"  # numbers in light cells, and in almost empty
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
 # The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
-STILL = {"displayModeBar": False, "scrollZoom": False}
+STILL = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 FIXED = {"fixedrange": True}
 
 
@@ -41,7 +41,9 @@ def draw_plot(
         on_click: called with what was clicked
     """
     traces, layout = plot
-    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click)
+    # The height of the element: Plotly drops that of the layout when the width changes.
+    size = {"height": layout["height"]}
+    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size)
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
