@@ -165,7 +165,7 @@ def test_pages_do_not_get_each_others_values(scored):
 def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):
     browser = Browser(scored, "evaluate")
     browser.receive(browser.send("on_other", value="second"))
-    assert browser.state["is_compared"]
+    assert browser.state["compared"]
     browser.receive(browser.send("on_prediction_field", value="second"))
     assert browser.state["other"] == "none"
     assert browser.state["choices.other"] == "none"  # what its list shows

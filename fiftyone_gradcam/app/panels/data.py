@@ -24,8 +24,8 @@ def send_plot(ctx, slot: str, of: object, traces: list[dict]) -> None:
         of: identifies the content of the plot
         traces: the traces in Plotly's format
     """
-    state, name = ctx.panel.state, f"{slot}_{_digest(of)}"
-    content = _digest(json.dumps(traces, default=str))
+    state, name = ctx.panel.state, f"{slot}_{digest(of)}"
+    content = digest(json.dumps(traces, default=str))
     names, contents = state.get(NAMES) or {}, state.get(CONTENTS) or {}
     before = names.get(slot)
     if before == name and contents.get(slot) == content:
@@ -62,5 +62,6 @@ def plot_name(ctx, slot: str) -> str:
     return (ctx.panel.state.get(NAMES) or {}).get(slot, slot)
 
 
-def _digest(of: object) -> str:
+def digest(of: object) -> str:
+    """Return a short name of a value, which is the same for equal values."""
     return hashlib.blake2b(str(of).encode(), digest_size=8).hexdigest()

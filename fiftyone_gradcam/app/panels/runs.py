@@ -54,29 +54,42 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            draw_table(panel, "runs", COLUMNS, names=("key", "backbone", "val_accuracy"))
+            draw_table(panel, "runs", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
+            self._draw_run(ctx, panel)
         buttons = row_of(panel, "run_buttons")
-        buttons.btn("train", label="Train a classifier", on_click=self.on_train)
-        buttons.btn("import", label="Import run", on_click=self.on_import_run)
-        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
-        if not state.runs:
-            return
+        first = "outlined" if state.runs else "contained"
+        label = "Train another classifier" if state.runs else "Train a classifier"
+        buttons.btn("train", label=label, on_click=self.on_train, variant=first)
+        buttons.btn("import", label="Import run", on_click=self.on_import_run, variant="outlined")
+        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
+
+    def _draw_run(self, ctx, panel: types.Object) -> None:
+        """Draw one run, with the buttons of what is done with it first and of what manages it."""
+        state = ctx.panel.state
         keys = {row["key"]: row["key"] for row in state.runs}
         choice(ctx, panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
+        uses = {
+            "use": ("Predict with it", self.on_predict_run),
+            "evaluate": ("Evaluate", self.on_evaluate_run),
+            "compare": ("Compare", self.on_compare_runs),
+            "retrain": ("Retrain on corrected labels", self.on_retrain_run),
+        }
+        if len(keys) < 2:
+            del uses["compare"]
         actions = row_of(panel, "run_actions")
-        actions.btn(
-            "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
-        )
-        actions.btn("evaluate", label="Evaluate", on_click=self.on_evaluate_run)
-        actions.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain_run)
-        if len(keys) > 1:
-            actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
-        actions.btn("repeat", label="Train as this run", on_click=self.on_repeat_run)
-        actions.btn("rename", label="Rename", on_click=self.on_rename_run)
-        actions.btn("export", label="Export", on_click=self.on_export_run)
-        actions.btn("delete", label="Delete", on_click=self.on_delete_run)
+        for name, (label, on_click) in uses.items():
+            variant = "contained" if name == "use" else "outlined"
+            actions.btn(name, label=label, on_click=on_click, variant=variant)
+        manage = row_of(panel, "run_more")
+        for name, label, on_click in (
+            ("repeat", "Train as this run", self.on_repeat_run),
+            ("rename", "Rename", self.on_rename_run),
+            ("export", "Export", self.on_export_run),
+            ("delete", "Delete", self.on_delete_run),
+        ):
+            manage.btn(name, label=label, on_click=on_click, variant="text")
         panel.md(state.run_words, name="run_words")
         panel.plot(plot_name(ctx, "run_curves"), layout=state.run_layout, config=STILL)
 
