@@ -120,12 +120,15 @@ def press_until_next(app, key: str) -> float:
 
 
 @contextmanager
-def unanswered(app) -> Iterator[None]:
-    """The server is asked for nothing until the end of what is within."""
+def unanswered(app, call: str = "") -> Iterator[None]:
+    """The server is asked for nothing, or not for one call, until the end of what is within."""
     address, asked = "**/operators/execute", []
 
     def keep(route) -> None:
-        asked.append(route)
+        if call in (route.request.post_data or ""):
+            asked.append(route)
+        else:
+            route.continue_()
 
     app.page.route(address, keep)
     yield
@@ -298,7 +301,13 @@ def test_two_tabs_do_not_overwrite_each_other(app, dataset):
 
 
 def test_labels_that_were_skipped_are_shown_again(app, dataset):
-    open_review(app, dataset)
+    with unanswered(app, "review_cards"):
+        app.open(dataset.name)
+        app.open_panel()
+        app.tab("Review")
+        part(app, "loading").wait_for()  # what is loaded does not look like nothing to review
+        assert part(app, "loading").inner_text() == "Loading the labels to review…"
+        app.screenshot("review loading")
     part(app, "image").wait_for()
     first = dataset.sort_by("label_quality").first().filepath
     wait_until(app, SHOWS.format(f"{Path(first).name} · suspicious label 1 of 12 left"))
@@ -318,6 +327,15 @@ def test_labels_that_were_skipped_are_shown_again(app, dataset):
     app.page.keyboard.press("ArrowLeft")  # to the card that was decided
     part(app, "decision").wait_for()
     assert part(app, "name").inner_text() == Path(first).name
+    # What was decided is not offered again, neither by a button nor by a key.
+    label = part(app, "label").inner_text()
+    assert part(app, "decision").inner_text() == f"Decided: changed to {label}"
+    buttons = [part(app, x).is_disabled() for x in ("accept", "keep", "unclear", "exclude")]
+    assert buttons == [True, True, False, False]
+    app.page.keyboard.press("a")
+    app.wait_for_text(f"This is decided already: changed to {label}")
+    assert len(fg.list_reviews(dataset)) == 1
+    app.screenshot("review decided")
 
 
 def test_buttons_do_the_same_without_the_card(app, dataset):
