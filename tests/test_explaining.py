@@ -213,7 +213,7 @@ def test_a_pretrained_network_is_asked_as_predict_asked_it(dataset, tmp_path):
     assert found.run == "squeezenet1_1/imagenet"
     assert np.abs(found.probabilities - sample.imagenet_scores).max() <= 1e-5
     assert [x.label for x in found.maps] == [sample.imagenet.label]  # it knows no digits
-    assert f"does not know {found.label!r}" in found.words[0]
+    assert f"does not know the label {found.label!r}" in found.words[0]
     dataset.delete_sample_fields(["imagenet", "imagenet_scores"])
 
 
