@@ -152,10 +152,10 @@ def test_the_page_says_what_it_was_given():
         "cat | dog | 2 | 20.0%",
         "dog | cat | 1 | 10.0%",
     ]  # fmt: skip
-    for words in ("label cat", "predicted dog 0.99", "cannot be shown"):
+    for words in ("label cat", "predicted dog 98.7%", "cannot be shown"):
         assert words in read.sections["mistakes"]
     for words in (
-        "suggested dog 0.90",
+        "suggested dog 90.0%",
         "label quality 0.012, sure",
         "4 suspicious labels: 1 reviewed, 3 left.",
         "3 suspicious labels left; the 2 most suspicious are shown",

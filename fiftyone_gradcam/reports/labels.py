@@ -36,7 +36,7 @@ def suspects_section(suspects: Suspects | None) -> Html:
 def _suspect(one: Suspect) -> Html:
     other = None
     if one.suggestion is not None:
-        score = f" {one.confidence:.2f}" if one.confidence is not None else ""
+        score = f" {one.confidence:.1%}" if one.confidence is not None else ""
         other = tag("div", "suggested ", tag("b", name_of(one.suggestion)), score)
     quality = f"label quality {one.quality:.3f}" if one.quality is not None else None
     sure = tag("b", "sure") if one.sure else None

@@ -93,7 +93,7 @@ def mistakes_section(facts: Facts) -> Html:
 
 
 def _mistake(one: Mistake) -> Html:
-    score = f" {one.score:.2f}" if one.score is not None else ""
+    score = f" {one.score:.1%}" if one.score is not None else ""
     return tag(
         "div",
         picture(one.picture, f"{one.label}, predicted as {one.predicted}"),
