@@ -78,11 +78,15 @@
     return h("div", { style, "data-cy": "gradcam-outline", title: "What the network saw of the image" });
   }
 
-  // Words over the image where a heatmap is still computed, or shows nothing.
-  function stateOf(found, mode, waitsFor, drawn) {
+  // Words over the image while a heatmap is computed or drawn.
+  function waitingWords(found, mode, waitsFor, drawn) {
     if (waitsFor !== null) return `Computing the heatmap${waitsFor && ` of '${waitsFor}'`}…`;
     const names = layers(found, mode).map(([, name]) => `${found.id} ${name}`);
-    if (names.some((name) => !drawn.includes(name))) return "Drawing the heatmap…";
+    return names.some((name) => !drawn.includes(name)) ? "Drawing the heatmap…" : "";
+  }
+
+  // Words over the image where a heatmap shows nothing, or next to nothing.
+  function emptyWords(found, mode) {
     const one = found.maps.find((x) => x.label === nameIn(mode));
     if (!one || one.evidence === "some") return "";
     if (one.evidence === "none") return `No evidence for '${one.label}' in this image`;
@@ -91,7 +95,8 @@
 
   function Picture({ found, mode, opacity, waitsFor }) {
     const [drawn, setDrawn] = useState([]);
-    const words = stateOf(found, mode, waitsFor, drawn);
+    const waiting = waitingWords(found, mode, waitsFor, drawn);
+    const words = waiting || emptyWords(found, mode);
     const ratio = found.width / found.height;
     const style = {
       position: "relative", overflow: "hidden", aspectRatio: `${ratio}`, margin: "0 auto",
@@ -111,7 +116,7 @@
       h(Outline, { box: found.box }),
       words && h("div", {
         role: "status", "data-cy": "gradcam-why-state",
-        style: text(14, { position: "absolute", left: 0, right: 0, bottom: 0, padding: "6px 10px", background: "rgba(0,0,0,.75)", color: "#fff", textAlign: "center" }),
+        style: text(14, { position: "absolute", left: 0, right: 0, bottom: 0, padding: "6px 10px", background: "rgba(0,0,0,.75)", color: "#fff", textAlign: "center", ...(waiting && { animation: "gradcam-late 0s 250ms both" }) }),
       }, words));
   }
 
