@@ -28,7 +28,7 @@ def draw_compared(
     panel.md(f"**{markdown(found['headline'])}.**", name=f"{name}_headline")
     rows = [{key: row[key] for key in COLUMNS} for row in found["rows"]]
     can_show = tuple(row["count"] != "0" for row in found["rows"])
-    button = RowButton("Show", "In the grid", on_show, can_show, id)
+    button = RowButton("Show", "See", on_show, can_show, id)
     draw_table(panel, f"{name}_rows", COLUMNS, names=("name",), button=button, default=rows)
     words = [f"{markdown(found['verdict'])}."]
     words += [f"- {markdown(note)}." for note in found.get("notes", ())]

@@ -57,13 +57,14 @@ class RunsTab:
             draw_table(panel, "runs", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
-            self._draw_run(ctx, panel)
         buttons = row_of(panel, "run_buttons")
-        first = "outlined" if state.runs else "contained"
         label = "Train another classifier" if state.runs else "Train a classifier"
-        buttons.btn("train", label=label, on_click=self.on_train, variant=first)
-        buttons.btn("import", label="Import run", on_click=self.on_import_run, variant="outlined")
-        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="outlined")
+        variant = "text" if state.runs else "contained"
+        buttons.btn("train", label=label, on_click=self.on_train, variant=variant)
+        buttons.btn("import", label="Import run", on_click=self.on_import_run, variant="text")
+        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="text")
+        if state.runs:
+            self._draw_run(ctx, panel)
 
     def _draw_run(self, ctx, panel: types.Object) -> None:
         """Draw one run, with the buttons of what is done with it first and of what manages it."""
