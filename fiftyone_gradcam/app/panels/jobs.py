@@ -180,6 +180,10 @@ class JobsTab:
             )
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
+        if card.get("compared"):
+            buttons.btn(
+                "all", label="Show all images", on_click=self.on_show_all, variant="outlined"
+            )
         if card["state"] in ENDED:
             buttons.btn(
                 "forget", label="Remove from this list", on_click=self.on_forget, params=given
