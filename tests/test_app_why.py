@@ -222,7 +222,11 @@ def check_choices(app, found) -> None:
 def check_words_over_the_image(app, name: str) -> None:
     """A heatmap that is still computed does not look as an empty one does."""
     address, asked = "**/operators/execute", []
-    app.page.route(address, asked.append)
+
+    def keep(route) -> None:
+        asked.append(route)
+
+    app.page.route(address, keep)
     part(app, "why-bar").filter(has_text=name).click()
     words = f"Computing the heatmap of '{name}'…"
     until(lambda: part(app, "why-state").all_inner_texts() == [words])

@@ -108,9 +108,7 @@
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
     const note = state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note);
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
-      h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
-        h("span", { style: text(14, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
-        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+      h("div", { style: text(14, { fontWeight: 600, marginBottom: 6 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       !card && note,
@@ -140,10 +138,11 @@
           h(Button, { label: "Unclear", mark: "U", hint: LEFT_OUT, disabled: has("unclear"), onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
           h(Button, { label: "Exclude", mark: "X", hint: LEFT_OUT, disabled: has("exclude"), onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
           h(Button, { label: "Heatmap", mark: "H", onClick: review.heat, name: "gradcam-heatmap" }))),
-      h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
+      h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6 } },
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
-        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
+        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" }),
+        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       card && note, // below the buttons, which stay where they are
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),

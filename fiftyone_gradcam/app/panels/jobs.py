@@ -156,7 +156,9 @@ class JobsTab:
             box.md(f"*{remark}*", name="remark")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
-        buttons = row_of(box, "buttons")
+        self._draw_buttons(row_of(box, "buttons"), card, is_old)
+
+    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool) -> None:
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
