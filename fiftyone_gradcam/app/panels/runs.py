@@ -14,11 +14,11 @@ from ...dataset.runs import Run, canceled_words, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
-from ..texts import markdown, percent
+from ..texts import markdown, percent, shortened
 from .choices import choice, row_of
 from .data import plot_name, send_plot
 from .plots import STILL, curves_plot
-from .tables import draw_table
+from .tables import MOST, breakable, draw_table
 
 COLUMNS = {
     "key": "Run",
@@ -34,6 +34,9 @@ class RunsTab:
     def read_runs(self, ctx) -> None:
         """Store the runs in the panel's state."""
         ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
+        ctx.panel.state.run_rows = [
+            {name: breakable(shortened(value, MOST)) for name, value in row.items()} for row in rows
+        ]
         keys = [row["key"] for row in rows]
         ctx.panel.state.other_measures = other_measures(ctx.dataset)
         shown = ctx.panel.state.shown_run
@@ -54,10 +57,10 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            draw_table(panel, "runs", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
+            draw_table(panel, "run_rows", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
-        buttons = row_of(panel, "run_buttons")
+        buttons = row_of(panel, "run_buttons", is_tight=True)
         label = "Train another classifier" if state.runs else "Train a classifier"
         variant = "text" if state.runs else "contained"
         buttons.btn("train", label=label, on_click=self.on_train, variant=variant)
@@ -83,7 +86,7 @@ class RunsTab:
         for name, (label, on_click) in uses.items():
             variant = "contained" if name == "use" else "outlined"
             actions.btn(name, label=label, on_click=on_click, variant=variant)
-        manage = row_of(panel, "run_more")
+        manage = row_of(panel, "run_more", is_tight=True)
         for name, label, on_click in (
             ("repeat", "Train as this run", self.on_repeat_run),
             ("rename", "Rename", self.on_rename_run),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from fiftyone.operators import types
 
 from ..texts import shortened
 
+BREAK = "\u200b"  # a space without width
+_JOINT = re.compile(r"[_.-](?=.)")
 MOST_OF_WORD = 15  # characters of a word that stay on one line; longer words are broken
 MOST = 60  # maximum number of characters of a name; the tooltip shows the whole name
 
@@ -91,6 +94,12 @@ def draw_table(
         )
     given = {} if default is None else {"default": default}
     panel.list(name, types.Object(), view=table, label=title, **given)
+
+
+def breakable(text: str) -> str:
+    """Let long words break after "_", "-" and "." rather than within their parts."""
+    words = text.split(" ")
+    return " ".join(_JOINT.sub(f"\\g<0>{BREAK}", x) if len(x) > MOST_OF_WORD else x for x in words)
 
 
 def _width(texts: Iterable[str]) -> int:
