@@ -52,7 +52,7 @@ class ReviewTab:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
             words = "If no photo is shown here, review with buttons"
-            panel.btn("buttons", label=words, on_click=self.on_buttons)
+            panel.btn("buttons", label=words, on_click=self.on_buttons, variant="text")
         else:
             self._draw_by_buttons(ctx, panel)
         if state.is_judged:
