@@ -101,7 +101,7 @@ def run_demo(seed: int = 0) -> tuple[fo.DatasetView, dict]:
     predict(dataset, RUN_KEY, heatmaps=("predicted", "label", "contrast"))
     test_accuracy = accuracy(dataset.match_tags("test"))
     found = _found(made, suspicious)
-    print(f"Test accuracy {test_accuracy:.3f}")
+    print(f"Test accuracy {test_accuracy:.1%}")
     return suspicious, {
         "dataset": DATASET_NAME,
         "run": RUN_KEY,
@@ -148,7 +148,7 @@ def run_photo_demo(folder: str | None = None, seed: int = 0) -> tuple[fo.Dataset
     predict(dataset, run, heatmaps=("predicted", "label", "contrast"))
     found = _found(made, suspicious)
     if run.val_accuracy is not None:
-        print(f"Validation accuracy {run.val_accuracy:.3f}")
+        print(f"Validation accuracy {run.val_accuracy:.1%}")
     return suspicious, {
         "dataset": PHOTOS_NAME,
         "run": run.key,

@@ -77,7 +77,7 @@ def run_loop(
     test_accuracy = accuracy(dataset.match_tags("test"))
     for part, value in (("Val", run.val_accuracy), ("Test", test_accuracy)):
         if value is not None:
-            print(f"{part} accuracy {value:.3f}")
+            print(f"{part} accuracy {value:.1%}")
     return suspicious, {
         "dataset": dataset.name,
         "run": run.key,

@@ -240,6 +240,24 @@ def percents(*shares: float) -> list[str]:
     return [f"{100 * share:.1f}%" for share in shares]
 
 
+def compare(app, known, shows, order: list[str], rows: dict) -> None:
+    """Another run beside the one that is shown."""
+    app.choose_in_panel("Compare with", "second")
+    app.wait_for_text(re.compile("^'prediction' is right on "))
+    before = known.rows(known.second)
+    for name, values in zip(order, read_table(app, 2, 20), strict=False):
+        assert values[-1] == f"{100 * (rows[name][2] - before[name][2]):+.1f}", name
+    right, was = known.found == known.labels, known.second == known.labels
+    results = (right & was, right & ~was, ~right & was, ~right & ~was)
+    assert [row[1] for row in read_table(app, 0, 4)] == [str(x.sum()) for x in results]
+    for place, wanted in enumerate(results):
+        row = app.page.locator("table").first.locator("tbody tr").nth(place)
+        assert wanted.any() == row.get_by_role("button", name="Show").is_visible()
+        if wanted.any():
+            row.get_by_role("button", name="Show").click()
+            shows(known.ordered(wanted, -known.confidence))
+
+
 def test_evaluate(app, dataset, known, shows):
     open_tab(app, dataset, "Evaluate", 1600)
     accuracy = accuracy_score(list(known.labels), list(known.found))
@@ -272,20 +290,7 @@ def test_evaluate(app, dataset, known, shows):
         assert (size, right) == (str(count), str(round(recall * count)))
         assert values == percents(recall, precision, f1), name
     app.screenshot("evaluate")
-    # Another run beside it.
-    app.choose_in_panel("Compare with", "second")
-    app.wait_for_text("on the same images")
-    before = known.rows(known.second)
-    for name, values in zip(order, read_table(app, 1, 20), strict=False):
-        assert values[-1] == f"{100 * (rows[name][2] - before[name][2]):+.1f}", name
-    right, was = known.found == known.labels, known.second == known.labels
-    for label, wanted in (
-        ("fixed", right & ~was),
-        ("broken", ~right & was),
-        ("wrong in both", ~right & ~was),
-    ):
-        app.click(f"{wanted.sum()} {label}")
-        shows(known.ordered(wanted, -known.confidence))
+    compare(app, known, shows, order, rows)
     # A class by a part of its name: in the matrix with all others, and in both tables.
     name = order[0]
     own, taken = known.labels == name, known.found == name
@@ -296,15 +301,15 @@ def test_evaluate(app, dataset, known, shows):
         [[(own & taken).sum(), (own & ~taken).sum()], [(~own & taken).sum(), (~own & ~taken).sum()]]
     )
     drawn(app, 0, 0, "z", (matrix / matrix.sum(1, keepdims=True)).round(4).tolist())
-    assert [cells[0] for cells in read_table(app, 1, 1)] == [name]
-    cells = read_table(app, 0, len(pairs))
+    assert [cells[0] for cells in read_table(app, 2, 1)] == [name]
+    cells = read_table(app, 1, len(pairs))
     assert [tuple(x[:2]) for x in cells] == pairs
     for pair, (_, _, count, share) in zip(pairs, cells, strict=True):
         assert [count, share] == [str(counts[pair]), *percents(counts[pair] / PER_CLASS)]
-    app.page.locator("table").first.locator("tbody tr").first.click()
+    app.page.locator("table").nth(1).locator("tbody tr").first.click()
     of = (known.labels == pairs[0][0]) & (known.found == pairs[0][1])
     shows(known.ordered(of, -known.confidence))
-    app.page.locator("table").nth(1).locator("tbody tr").first.click()
+    app.page.locator("table").nth(2).locator("tbody tr").first.click()
     shows(known.ordered(own, known.label_score))
     app.screenshot("evaluate a class")
     assert app.page.title() != "hit"

@@ -1,5 +1,6 @@
 """Two runs on the same samples: counts, tests and views by hand; retraining on corrected labels."""
 
+import json
 import os
 from dataclasses import replace
 
@@ -8,15 +9,17 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import QUICK, save_digits
+from panel_contexts import context, end, requests
 from scipy.stats import binomtest
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.compared import compared
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
-from fiftyone_gradcam.jobs.calls import decode
+from fiftyone_gradcam.jobs.calls import pack_ids, unpack_ids
 from fiftyone_gradcam.review.comparison import Pairs, mcnemar
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.recipes import make_recipe
@@ -35,16 +38,41 @@ def test_pairs_are_counted_and_told_in_words():
     b = np.array([1, 0, 1, 1, 1, 0], bool)
     pairs = Pairs.of(a, b)
     assert pairs == Pairs(6, right_a=3, right_b=4, only_a=1, only_b=2, both_wrong=1)
+    assert pairs.both_right == 2
     assert pairs.words("x", "y") == (
-        "'y' is correct on 4 of 6, 'x' on 3: too few images to tell them apart "
-        "(McNemar's exact test, p = 1)"
+        "'y' is right on 4 of 6 images (66.7%), 'x' on 3 (50.0%). The difference may be chance: "
+        "too few images to tell them apart (McNemar's exact test, p = 1)"
     )
     few = Pairs(28, 23, 26, 1, 4, 1)
-    assert few.words("x", "y").startswith("'y' is correct on 26 of 28, 'x' on 23: too few images")
-    assert "'y' is better" in Pairs(100, 70, 90, 2, 22, 8).words("x", "y")
-    assert "'x' is better" in Pairs(100, 90, 70, 22, 2, 8).words("x", "y")
-    assert "no clear difference" in Pairs(900, 400, 410, 95, 105, 300).words("x", "y")
-    assert "correct on the same images" in Pairs(5, 4, 4, 0, 0, 1).words("x", "y")
+    assert few.headline("x", "y") == "'y' is right on 26 of 28 images (92.9%), 'x' on 23 (82.1%)"
+    assert few.verdict("x", "y") == (  # 2 * (1 + 5) / 2 ** 5
+        "The difference may be chance: too few images to tell them apart (McNemar's exact test, "
+        "p = 0.38)"
+    )
+    for right, only, better in (((70, 90), (2, 22), "'y'"), ((90, 70), (22, 2), "'x'")):
+        words = Pairs(100, *right, *only, 8).verdict("x", "y")
+        assert words.startswith(f"{better} is better: the difference is more than chance (McNemar")
+    many = Pairs(900, 400, 410, 95, 105, 390)
+    assert many.verdict("x", "y").startswith("The difference may be chance (McNemar")
+    assert Pairs(5, 4, 4, 0, 0, 1).verdict("x", "y") == "Both are right on the same images"
+    same = Pairs(1, 0, 0, 0, 0, 1)
+    assert same.headline("x", "y") == "'y' is right on 0 of 1 image (0.0%), 'x' on 0 (0.0%)"
+    assert Pairs(9, 6, 6, 2, 2, 1).verdict("x", "y") == (
+        "Both are right on the same number of images, but not on the same ones"
+    )
+
+
+def test_a_comparison_is_shown_as_a_table_that_adds_up():
+    found = compared(Pairs(79, 76, 78, 1, 3, 0), "first", "first_corrected")
+    assert found["headline"] == (
+        "'first_corrected' is right on 78 of 79 images (98.7%), 'first' on 76 (96.2%)"
+    )
+    assert [(x["result"], x["name"], x["count"], x["share"]) for x in found["rows"]] == [
+        ("both_right", "Both are right", "75", "94.9%"),
+        ("fixed", "Fixed: only 'first_corrected' is right", "3", "3.8%"),
+        ("broken", "Broken: only 'first' is right", "1", "1.3%"),
+        ("both_wrong", "Both are wrong", "0", "0.0%"),
+    ]
 
 
 CLASSES = ["a", "b"]
@@ -88,6 +116,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
         "b": (1, 0, 2),
         "c": (0, 0, 1),
     }
+    assert found.both_right.values("filepath") == ["/0.png"]
     assert found.fixed.values("filepath") == ["/1.png", "/2.png"]
     assert found.broken.values("filepath") == ["/3.png"]
     assert found.both_wrong.values("filepath") == ["/4.png", "/5.png"]
@@ -96,7 +125,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     )
     assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
-    assert any("0.500 of 'one'" in note for note in found.notes)
+    assert any("50.0% of 'one' and 50.0% of 'two'" in note for note in found.notes)
     assert "3 -> " not in str(found)
     assert "a: 1 -> 3 of 3" in str(found)
     swapped = fg.compare_runs(dataset, "two", "one")
@@ -112,12 +141,36 @@ def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
     assert "Left out by reviews" in capsys.readouterr().out
     every = fg.compare_runs(dataset, "one", "two", include_excluded=True)
     assert every.pairs.count == 6
-    # The App shows what the second has broken, and what it has fixed if it has broken nothing.
-    operator = foo.get_operator("@gradcam/classifier/compare_runs")
-    for comparison, shown in ((every, ["/3.png"]), (found, ["/1.png", "/2.png"])):
-        outcome = operator.outcome(comparison, {})
-        view = decode(outcome["view"], dataset._doc.id)["view"]
-        assert view.values("filepath") == shown
+    assert "comparison" in foo.get_operator("@gradcam/classifier/compare_runs").outcome(every, {})
+
+
+@pytest.mark.parametrize("verb", ["compare_runs", "retrain"])
+def test_the_app_shows_the_samples_of_each_result(dataset, verb, panel, service, submit):
+    outcome = foo.get_operator(f"@gradcam/classifier/{verb}").outcome(
+        fg.compare_runs(dataset, "one", "two"), {}
+    )
+    assert "view" not in outcome  # the grid stays as it is until a button is pressed
+    dataset.set_values("one.label", ["a"] * len(ROWS))
+    job, state = submit(verb, a="one", b="two", run="one"), {"tab": "jobs"}
+    end(service, job, result=outcome)
+    panel.read(context(dataset, state))
+    (card,) = state["cards"]
+    found = card["compared"]
+    assert [row["count"] for row in found["rows"]] == ["1", "2", "1", "2"]
+    assert found["headline"] == "'two' is right on 3 of 6 images (50.0%), 'one' on 2 (33.3%)"
+    assert set(found) == {"headline", "verdict", "rows", "notes"}  # state is sent with each event
+    drawn = json.dumps(panel.render(context(dataset, state)).type.to_json())
+    assert "Fixed: only 'two' is right" in drawn
+    expected = (["/0.png"], ["/1.png", "/2.png"], ["/3.png"], ["/4.png", "/5.png"], None)
+    for row, paths in zip((0, 1, 2, 3, -1), expected, strict=True):
+        ctx = context(dataset, state, row=row, event=job.id)
+        panel.on_show_compared(ctx)
+        views = [x["view"] for x in requests(ctx, "set_view")]
+        seen = [fo.DatasetView._build(dataset, view).values("filepath") for view in views]
+        assert seen == ([] if paths is None else [paths])
+        if paths:
+            (active,) = requests(ctx, "set_active_fields")
+            assert active["fields"] == ["own", "two", "one"]
 
 
 def test_what_cannot_be_compared_is_refused(dataset):
@@ -130,6 +183,15 @@ def test_what_cannot_be_compared_is_refused(dataset):
     unlabelled = dataset.select(dataset.values("id")[6])
     with pytest.raises(ValueError, match="None of these samples has a label in 'own'"):
         fg.compare_runs(unlabelled, "one", "two")
+
+
+def test_ids_are_packed_for_jobs():
+    few = ["0" * 24, "0123456789abcdef01234567", "f" * 24]
+    assert unpack_ids(pack_ids(few)) == few
+    assert unpack_ids(pack_ids([])) == []
+    many = [f"6923ab12{number:016x}" for number in range(10_000)]
+    assert unpack_ids(pack_ids(many)) == many
+    assert len(pack_ids(many)) < 8 * len(many)  # 24 as text
 
 
 def test_accuracies_of_other_samples_or_labels_say_so(dataset):

@@ -70,7 +70,7 @@ def test_training_stands_at_the_end_of_epochs_and_validation_where_it_was():
 def test_the_weights_that_were_kept_are_marked():
     # Of three validations with the highest accuracy that of the lowest loss, at 1.6, is the best.
     figure = curves_figure(HISTORY, VALIDATIONS, "title", best_epoch=2)
-    name = "kept: epoch 2, validation accuracy 0.850"
+    name = "kept: epoch 2, validation accuracy 85.0%"
     for panel in range(3):
         assert lines_of(figure, panel)[name][0] == pytest.approx([1.6, 1.6])
     ring = next(line for line in figure.axes[1].lines if line.get_markersize() == 13)
@@ -111,7 +111,7 @@ def test_a_rate_that_jumps_where_a_finished_training_went_on():
 def test_new_layers_that_did_best_are_named_and_stand_clear_of_the_axis():
     history = [epoch(0, 1.0, 0.5, 0.0), epoch(1, 1.0, 0.5)]
     figure = curves_figure(history, [validation(0, 0, 1.0, 0.9)], "title", best_epoch=0)
-    assert "kept: the new layers alone, validation accuracy 0.900" in lines_of(figure, 0)
+    assert "kept: the new layers alone, validation accuracy 90.0%" in lines_of(figure, 0)
     assert figure.axes[2].get_xlim()[0] < 0
 
 

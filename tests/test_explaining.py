@@ -11,6 +11,7 @@ from made_runs import CLASSES, SIZE, make_run, some_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.explain_call import _map
 from fiftyone_gradcam.dataset import ready_networks
 from fiftyone_gradcam.dataset.review_state import Columns, issue_words
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
@@ -212,7 +213,7 @@ def test_a_pretrained_network_is_asked_as_predict_asked_it(dataset, tmp_path):
     assert found.run == "squeezenet1_1/imagenet"
     assert np.abs(found.probabilities - sample.imagenet_scores).max() <= 1e-5
     assert [x.label for x in found.maps] == [sample.imagenet.label]  # it knows no digits
-    assert f"does not know {found.label!r}" in found.words[0]
+    assert f"does not know the label {found.label!r}" in found.words[0]
     dataset.delete_sample_fields(["imagenet", "imagenet_scores"])
 
 
@@ -277,25 +278,31 @@ def test_a_network_of_the_user_is_named_where_it_is_needed(dataset):
 def test_words():
     top = [("ant", 0.62), ("bee", 0.3)]
     assert prediction_words(top, "bee", 0.3, "truth") == [
-        "Predicted 'ant' with 0.62. The label 'bee' has 0.30.",
-        "'bee' comes next, 0.32 behind: not a clear decision.",
+        "The network predicts 'ant' with a probability of 62.0%. The label 'bee' gets 30.0%.",
+        "The decision is not quite clear: the next class, 'bee', gets 30.0%.",
     ]
     assert prediction_words([("ant", 0.5), ("bee", 0.4)], "ant", 0.5, "truth") == [
-        "Predicted 'ant' with 0.50, which is its label.",
-        "'bee' comes next, 0.10 behind: a close decision.",
+        "The network predicts 'ant' with a probability of 50.0%, which is the label.",
+        "The decision is close: the next class, 'bee', gets 40.0%.",
+    ]
+    assert prediction_words([("ant", 0.969), ("bee", 0.031)], "wasp", None, "truth") == [
+        "The network predicts 'ant' with a probability of 96.9%. It does not know the label "
+        "'wasp'.",
+        "The decision is clear: the next class, 'bee', gets 3.1%.",
     ]
     assert prediction_words([("ant", 1.0)], None, None, "truth") == [
-        "Predicted 'ant' with 1.00. There is no label in 'truth'."
+        "The network predicts 'ant' with a probability of 100.0%. There is no label in 'truth'."
     ]
     assert heatmap_words("ant", None) == [
-        "There is no evidence for 'ant' in the image: its heatmap is zero."
+        "There is no evidence for 'ant' in this image: its heatmap is empty."
     ]
     assert heatmap_words("ant", Measures(0.42, (0.5, 0.5), 0.2)) == [
-        "42% of the heatmap of 'ant' is in its hottest tenth of the image (a uniform heatmap: 10%)."
+        "The evidence for 'ant' is concentrated: 42% of it lies in a tenth of the image."
     ]
-    assert heatmap_words("ant", Measures(0.3, (0.5, 0.5), 0.61)) == [
-        "30% of the heatmap of 'ant' is in its hottest tenth of the image, and 61% at the border "
-        "(a uniform heatmap: 36%). The decision may be based on the background."
+    assert heatmap_words("ant", Measures(0.29, (0.5, 0.5), 0.61)) == [
+        "The evidence for 'ant' is spread out: 29% of it lies in a tenth of the image.",
+        "61% of it lies near the border, which covers 36% of the image. The network may judge by "
+        "the background.",
     ]
     assert neighbor_words(["ant", "bee", "ant", None], "training images") == [
         "Labels of the 4 most similar training images: 2 'ant', 1 'bee'."
@@ -306,6 +313,19 @@ def test_words():
     assert seen_words((0.25, 0.0, 0.75, 1.0)) == [
         "The network saw the outlined 50% of the image. The rest had no influence."
     ]
+
+
+@pytest.mark.parametrize(
+    ("peaks", "expected"),
+    # 255 stands for the strongest evidence: a tenth of it is 25.5.
+    [((255, 26, 25, 0), ["some", "some", "little", "none"]), ((0, 0, 0, 0), ["none"] * 4)],
+)
+def test_a_heatmap_without_evidence_says_so(peaks, expected):
+    class Found:
+        def picture(self, label: int) -> np.ndarray:
+            return np.array([[0, label]], np.uint8)
+
+    assert [_map(Found(), peak)["evidence"] for peak in peaks] == expected
 
 
 def test_the_server_answers_with_pictures_and_words(dataset):
@@ -323,6 +343,7 @@ def test_the_server_answers_with_pictures_and_words(dataset):
     assert answer["box"] == list(found.box)
     assert answer["words"] == list(found.words)
     assert answer["prediction_fields"] == ["prediction", "own"]
+    assert {x["evidence"] for x in answer["maps"]} <= {"some", "little", "none"}
     addresses = [(x["picture"], found.picture(x["label"])) for x in answer["maps"]]
     pair = answer["contrast"]["own"], answer["contrast"]["against"]
     addresses += list(zip(pair, found.contrast_pictures(), strict=True))

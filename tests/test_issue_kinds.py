@@ -43,24 +43,24 @@ def test_kinds_and_evidence_by_hand():
         13: "too few to judge",
     }  # 7 and 8 are equal files with one label: no issue
     assert found[1].evidence == (
-        "a model trained without this image predicts dog 0.97, cat 0.03; 3 of 4 most similar "
+        "a model trained without this image predicts dog 97.0%, cat 3.0%; 3 of 4 most similar "
         "images are labeled 'dog'"
     )
     assert found[1].confidence == pytest.approx(0.94)
     assert found[1].neighbors == (6, 7, 8, 0)
-    assert found[2].evidence == "a model trained without this image predicts cat 0.55, dog 0.45"
+    assert found[2].evidence == "a model trained without this image predicts cat 55.0%, dog 45.0%"
     assert found[2].confidence == pytest.approx(0.9)  # twice the second probability
     assert found[3].evidence.startswith("far from all classes: 3.0 times as far")
     assert found[3].confidence == pytest.approx(1 - 0.3 / 0.9)
     assert found[4].evidence.startswith(
         "nearly the same image is labeled 'dog'; a model trained without this "
-        "image predicts cat 0.90"
+        "image predicts cat 90.0%"
     )
     assert found[5].evidence.startswith(
         "dark: 99% of it is darker than 0.10 of white; a model trained without this "
-        "image predicts cat 0.90"
+        "image predicts cat 90.0%"
     )
-    assert found[9].evidence == "a model trained without this image predicts cat 0.75, dog 0.25"
+    assert found[9].evidence == "a model trained without this image predicts cat 75.0%, dog 25.0%"
     assert found[9].confidence == pytest.approx(0.01)
     assert [place for place, issue in found.items() if issue.sure] == [1]
     assert found[12].evidence == "2 images of 'owl': 5 different ones are needed"
@@ -79,7 +79,7 @@ def test_the_given_class_is_named_though_it_is_the_least_probable():
         twins={},
         poor=[None],
     )
-    words = "a model trained without this image predicts owl 0.60, cat 0.10"
+    words = "a model trained without this image predicts owl 60.0%, cat 10.0%"
     assert find_issues(facts, {})[0].evidence == words
 
 

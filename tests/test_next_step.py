@@ -14,24 +14,29 @@ from fiftyone_gradcam.app.panels.next_step import (
     RESUME,
     REVIEW,
     START,
+    Step,
     next_steps,
     steps,
 )
 from fiftyone_gradcam.dataset.overview import Overview, overview
+from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
 
 IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
 SPLIT = IMPORTED | {"parts": {"train": 238, "val": 80, "test": 80}}
 TRAINED = SPLIT | {"runs": {"a": "2026-01-01T10:00", "b": "2026-01-02T10:00"}}
 PREDICTED = TRAINED | {"predicted": {"old": ("a", True, 398), "new": ("b", True, 390)}}
-JUDGED = {"judged": True, "judged_at": "2026-01-03T10:00", "open": 17}
-REVIEWED = JUDGED | {
-    "open": 0,
-    "others": 381,
-    "reviewed": 17,
-    "corrected": 11,
-    "corrected_since": 12,
+JUDGED = {
+    "judged": True,
+    "judged_at": "2026-01-03T10:00",
+    "review": ReviewCounts(checked=True, left=17, others_left=381, expected=14),
 }
+REVIEWED = JUDGED | {
+    "review": ReviewCounts(True, 0, 381, 17, 0, corrected=11, expected=14),
+    "corrected_since": 12,
+    "learned": 0,
+}
+LEARNED = REVIEWED | {"corrected_since": 0, "learned": 12}
 
 
 def test_the_last_step_says_what_is_exported():
@@ -52,7 +57,7 @@ def test_the_last_step_says_what_is_exported():
         (SPLIT, "Find label issues", START, "Train a classifier"),
         (IMPORTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Train a classifier"),
         (
-            IMPORTED | JUDGED | {"open": 1},
+            IMPORTED | JUDGED | {"review": ReviewCounts(True, left=1)},
             "Review 1 suspicious label",
             REVIEW,
             "Train a classifier",
@@ -146,6 +151,10 @@ def test_what_is_started_needs_nothing_filled_in():
     assert (retrain.verb, retrain.given) == ("retrain", {"run": "b"})
 
 
+def said_of(found: Overview) -> dict[str, Step]:
+    return {one.name: one for one in steps(found)}
+
+
 def said(facts: dict, exported: bool = False) -> list[tuple]:
     return [(one.name, one.done, one.fact) for one in steps(Overview(**facts), exported)]
 
@@ -157,16 +166,21 @@ def test_each_step_says_a_fact():
         ("Split", True, "train 238, val 80, test 80"),
         ("Train", True, "2 runs, the newest is 'b'"),
         ("Predict", True, "390 of 398 by 'b'"),
-        ("Review", True, "no suspicious label is left, 11 corrected; 381 others not reviewed"),
+        (
+            "Review",
+            True,
+            "17 suspicious labels: 17 reviewed, 0 left; 11 corrected so far; about 14 wrong labels "
+            "expected. No suspicious label is left; 381 other labels are not reviewed",
+        ),
         ("Retrain", False, "12 corrections since the last run"),
         ("Export", False, ""),
     ]
-    learned = said(PREDICTED | REVIEWED | {"corrected_since": 0}, exported=True)
+    learned = said(PREDICTED | LEARNED, exported=True)
     assert learned[5:] == [
         ("Retrain", True, "'b' has learned from all corrections"),
         ("Export", True, "done"),
     ]
-    canceled = said(PREDICTED | REVIEWED | {"corrected_since": 0, "canceled": "3 of 17 epochs"})
+    canceled = said(PREDICTED | LEARNED | {"canceled": "3 of 17 epochs"})
     assert [canceled[place] for place in (2, 5)] == [
         (
             "Train",
@@ -175,14 +189,22 @@ def test_each_step_says_a_fact():
         ),
         ("Retrain", False, "the training of 'b' with all corrections was canceled"),
     ]
-    first = {"corrected_since": 0, "canceled": "3 of 17 epochs", "runs": ["b"]}
-    assert said(PREDICTED | REVIEWED | first)[5] == ("Retrain", False, "")  # it was no retraining
+    one = PREDICTED | {"corrected_since": 1, "runs": ["b"]}
+    assert said(one)[5] == ("Retrain", False, "1 correction since the last run")
+    # A training after all corrections, or without any, was no retraining.
+    for facts in (LEARNED | {"learned": 0}, JUDGED, JUDGED | {"canceled": "3 of 17 epochs"}):
+        assert said(PREDICTED | facts)[5] == ("Retrain", False, "")
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),
         ("Train", False, ""),
         ("Predict", True, "398 of 398 by 'resnet18/imagenet'"),
-        ("Review", False, "17 suspicious labels to look at, 0 corrected"),
+        (
+            "Review",
+            False,
+            "17 suspicious labels: 0 reviewed, 17 left; 0 corrected so far; about 14 wrong labels "
+            "expected",
+        ),
     ]
     assert said(TRAINED | {"predicted": {"old": ("a", True, 398)}})[3][1:] == (
         False,
@@ -210,7 +232,7 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     assert (found.parts, found.runs, found.predicted, found.judged) == ({}, {}, {}, False)
     fg.review(dataset.limit(1), "relabel", "digit 1")
     found = overview(dataset)  # what no run has learned from is none that a run has yet to learn
-    assert (found.reviewed, found.corrected, found.corrected_since) == (1, 1, 0)
+    assert (found.review, found.corrected_since) == (ReviewCounts(False, 0, 17, 0, 1, 1), 0)
     fg.undo_review(dataset)
     fg.split(dataset)
     make_run(dataset, "first", files=False)
@@ -229,16 +251,20 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     assert found.parts == dataset.count_sample_tags()
     assert found.predicted == {"prediction": ("first", True, train)}
     assert found.predicted_by("first") == train
-    assert (found.judged, found.open, found.reviewed, found.corrected) == (True, 1, 3, 1)
-    assert found.others == 18 - 3 - 1
+    # Samples 0 and 17 are suspicious. 0 is corrected; 1 and 9 are others.
+    expected = found.review.expected
+    assert found.judged
+    assert found.review == ReviewCounts(True, 1, 18 - 3 - 1, 1, 2, 1, expected)
     left = queue(dataset, None, Filters(), 2)  # the same labels are in the Review tab
-    assert len(left["cards"]) + left["rest"] == found.open + found.others
-    assert found.corrected_since == 2  # one corrected, one excluded
+    assert len(left["cards"]) + left["rest"] == 1 + 14
+    assert (found.corrected_since, found.learned) == (2, 0)  # one corrected, one excluded
+    assert not said_of(found)["Retrain"].done
     assert found.classes == {"digit 0": 5, "digit 1": 7, "digit 2": 6}
     make_run(dataset, "second", seed=1, files=False)
     found = overview(dataset)
     assert (list(found.runs), found.newest_run) == (["first", "second"], "second")
-    assert (found.corrected_since, found.predicted_by("second")) == (0, 0)
+    assert (found.corrected_since, found.learned, found.predicted_by("second")) == (0, 2, 0)
+    assert said_of(found)["Retrain"].done
     # A run of the same name that was trained again has predicted nothing.
     dataset.delete_run("first")
     make_run(dataset, "first", seed=2, files=False)
@@ -250,7 +276,7 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     dataset.rename_sample_field("ground_truth", "truth")
     found = overview(dataset)
     assert (found.label_field, found.labeled) == ("truth", 18)
-    assert (found.judged, found.open) == (False, 0)  # of a field that is gone
+    assert (found.judged, found.review.suspicious) == (False, 0)  # of a field that is gone
 
 
 def test_fields_of_text_are_no_classes_until_a_verb_has_used_them(name):
@@ -303,7 +329,7 @@ def test_a_hundred_thousand_samples_are_counted_in_a_moment(name, capsys):
         print(f"\n100,000 samples: {words}")
     found = overview(dataset)
     assert (found.samples, len(found.classes), found.parts) == (100_000, 100, {"train": 99_999})
-    assert (found.open, found.predicted["prediction"][2]) == (2001, 100_000)
+    assert (found.review.left, found.predicted["prediction"][2]) == (2001, 100_000)
     # One in a hundred has the label that the stored score is of.
     (scores,) = [one for one in stale_values(dataset) if one.kind == "label scores"]
     assert scores.why == "98999 labels have changed since"

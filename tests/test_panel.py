@@ -11,6 +11,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from panel_contexts import PAIRS, context, end, make_dataset, requests
 
 from fiftyone_gradcam.app.panels import heatmaps, path
+from fiftyone_gradcam.app.panels.tables import breakable
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.files import run_folder
@@ -102,6 +103,17 @@ def test_buttons_of_runs_are_about_the_one_that_is_shown_or_the_newest(panel, da
         found = asked(panel.on_compare_runs, shown, "prompt_user_for_operation")
         assert found["operator_uri"].endswith("/compare_runs")
         assert found["params"] == {"a": other, "b": shown}
+
+
+def test_names_in_tables_break_between_their_parts_alone():
+    space = "\u200b"  # without width
+    for name, shown in (
+        ("first_corrected", "first_corrected"),  # as wide as a column is at least
+        ("mobilenet_v2_corrected", f"mobilenet_{space}v2_{space}corrected"),
+        ("a run.of-many_parts_ and b_c", f"a run.{space}of-{space}many_{space}parts_ and b_c"),
+        ("abcdefghijklmnopqrst", "abcdefghijklmnopqrst"),
+    ):
+        assert breakable(name) == shown
 
 
 def test_the_next_step_is_started_by_its_button(panel, dataset, submit):

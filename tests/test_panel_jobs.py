@@ -153,7 +153,7 @@ def executed_form(target: str) -> dict:
 
 def test_two_looks_at_once_report_an_end_once(panel, dataset, service, submit):
     job = submit("predict", run="r")
-    states = [{"tab": "jobs", "own": job.id, "going": [job.id], "loaded_page": 1.5}] * 2
+    states = [{"tab": "review", "own": job.id, "going": [job.id], "loaded_page": 1.5}] * 2
     end(service, job, result={"summary": "done", "fields": ["found"]})
     contexts = [context(dataset, dict(state)) for state in states]
     for ctx in contexts:
@@ -163,6 +163,11 @@ def test_two_looks_at_once_report_an_end_once(panel, dataset, service, submit):
     other_page = context(dataset, states[0] | {"loaded_page": 2.5})
     panel.on_tick(other_page)
     assert len(requests(other_page, "notify")) == 1
+    # Where its card is shown, a message would only hide what is there.
+    steps = context(dataset, states[0] | {"tab": "jobs", "loaded_page": 3.5})
+    panel.on_tick(steps)
+    assert requests(steps, "notify") == []
+    assert len(requests(steps, "set_active_fields")) == 1
 
 
 def test_jobs_are_cancelled_and_forgotten_by_their_buttons(panel, dataset, submit):
@@ -177,7 +182,7 @@ def test_jobs_are_cancelled_and_forgotten_by_their_buttons(panel, dataset, submi
 
 def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, service, submit):
     mine, other = submit("predict", run="r"), submit("find_leaks")
-    state = {"tab": "jobs", "own": mine.id, "going": [mine.id, other.id]}
+    state = {"tab": "runs", "own": mine.id, "going": [mine.id, other.id]}
     for job in (mine, other):
         end(service, job, result={"summary": "done", "fields": ["found", "cam"]})
     ctx = context(dataset, state)

@@ -80,7 +80,8 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     ]
     shown = len(re.findall('alt="labeled ', text))
     assert shown == len(open_ids) >= 1
-    assert f"{len(open_ids)} suspicious label" in read.sections["labels"]
+    words = f"1 reviewed, {len(open_ids)} left; 1 corrected so far; "
+    assert f"{len(open_ids) + 1} suspicious labels: {words}" in read.sections["labels"]
     rows = read.rows(text, "corrections")
     assert len(rows) == 2
     assert f"{changed.ground_truth.label} | {other}" in rows[1]

@@ -108,13 +108,13 @@ def facts_of(names=("cat", "dog"), **changes) -> Facts:
         },
         "heatmaps": True,
         "suspects": Suspects(
-            "About 1 of 21 labels is wrong", 3, {a: 2},
+            "About 1 of 21 labels is wrong", "4 suspicious labels: 1 reviewed, 3 left", 3, {a: 2},
             [
                 Suspect(picture, a, a, 0.0123, b, 0.9, b, True),
                 Suspect(None, b, b, None, None, None, "", False),
             ],
         ),
-        "decisions": Decisions({"accept": 1, "keep": 2}, 1, [Correction(a, a, b, None, b, a)]),
+        "decisions": Decisions({"accept": 1, "keep": 2}, 1, 1, [Correction(a, a, b, None, b, a)]),
     }  # fmt: skip
     return Facts(**facts | changes)
 
@@ -133,7 +133,7 @@ def test_the_page_says_what_it_was_given():
         "all classes | 15 | 3 | 2 | 20 | ",
     ]
     assert (
-        "2 epochs; the best weights are those of epoch 2, validation accuracy 0.850 on 20 images."
+        "2 epochs; the best weights are those of epoch 2, validation accuracy 85.0% on 20 images."
         in (read.sections["training"])
     )
     # 17 of 20: Wilson's interval by hand is (1.7 + .19207 -+ 1.96 sqrt(.1275 + .0480) / 2...)
@@ -152,12 +152,13 @@ def test_the_page_says_what_it_was_given():
         "cat | dog | 2 | 20.0%",
         "dog | cat | 1 | 10.0%",
     ]  # fmt: skip
-    for words in ("label cat", "predicted dog 0.99", "cannot be shown"):
+    for words in ("label cat", "predicted dog 98.7%", "cannot be shown"):
         assert words in read.sections["mistakes"]
     for words in (
-        "suggested dog 0.90",
+        "suggested dog 90.0%",
         "label quality 0.012, sure",
-        "the 2 most suspicious are shown",
+        "4 suspicious labels: 1 reviewed, 3 left.",
+        "3 suspicious labels left; the 2 most suspicious are shown",
     ):
         assert words in read.sections["labels"]
     assert read.rows(text, "corrections")[1] == "cat | cat | dog | – | dog | cat"

@@ -11,20 +11,17 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
 from fiftyone_gradcam.dataset.review_cards import cards
+from fiftyone_gradcam.dataset.review_counts import ReviewCounts, review_counts
 from fiftyone_gradcam.dataset.review_queue import (
     Filters,
-    Left,
-    left_to_review,
     queue,
-    queue_ids,
+    queued,
     sure_ids,
 )
 from fiftyone_gradcam.dataset.review_state import columns_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 URI = "@gradcam/classifier/"
-MORE = "3 reviewed, 2 corrected; about 2 were expected to be wrong"
-NONE = "3 reviewed, 2 corrected; about 0 were expected to be wrong"
 #        label, quality, suggestion, kind of issue, sure
 ROWS = [
     ("a", 0.30, "b", "wrong label", False),
@@ -80,7 +77,7 @@ def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
     assert columns.label_field == "own"
 
     def found(**chosen) -> list[int]:
-        return places(dataset, queue_ids(dataset, columns, Filters(**chosen)))
+        return places(dataset, queued(dataset, columns, Filters(**chosen)))
 
     assert found() == [1, 2, 0, 3, 4]
     assert found(kind="poor image") == [3]
@@ -100,7 +97,8 @@ def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
     fg.review(dataset.select(dataset.values("id")[2]), "keep")
     assert found() == [1, 0, 3, 4]
     dataset.set_values("own.label", {dataset.values("id")[2]: "c"}, key_field="id")
-    assert found() == [1, 0, 3, 4, 2]  # the label has changed since: its quality is that of "keep"
+    # The label has changed since: its quality is that of "keep". Another class is still suggested.
+    assert found() == [1, 0, 2, 3, 4]
     shown = queue(dataset, None, Filters())
     assert shown["classes"] == ["a", "b", "c"]
     assert shown["kinds"] == ["poor image", "wrong label"]
@@ -129,44 +127,116 @@ def test_cards_show_the_heatmaps_of_the_label_and_of_the_suggestion(dataset):
     assert other["maps"] == {}
 
 
-def test_progress_in_words(dataset):
-    fg.review(dataset.limit(2), "accept")
-    fg.review(dataset.skip(2).limit(1), "keep")
-    progress = queue(dataset, None, Filters())["progress"]
-    assert progress["words"] == "3 of 3 suspicious reviewed, 2 corrected"
-    dataset.info["label_issues"] = {"estimate": 27}
-    dataset.save()
-    progress = queue(dataset, None, Filters())["progress"]
-    assert progress["words"] == "3 of about 27 reviewed, 2 corrected"
-    for estimate, words in ((3, "3 of about 3 reviewed, 2 corrected"), (2, MORE), (0, NONE)):
-        dataset.info["label_issues"] = {"estimate": estimate}
+CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corrected": 5}
+
+
+@pytest.mark.parametrize(
+    ("counts", "words", "remark"),
+    [
+        ({}, "", ""),
+        ({"others_reviewed": 1}, "1 label reviewed; 0 corrected so far", ""),
+        ({"others_reviewed": 3, "corrected": 1}, "3 labels reviewed; 1 corrected so far", ""),
+        (
+            {**CHECKED, "expected": 27},
+            "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far; about 27 wrong labels "
+            "expected",
+            "",
+        ),
+        (CHECKED, "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far", ""),
+        (
+            {**CHECKED, "left": 0, "reviewed": 1, "others_reviewed": 1, "expected": 1},
+            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far; "
+            "about 1 wrong label expected",
+            "No suspicious label is left; 341 other labels are not reviewed",
+        ),
+        (
+            {"checked": True, "others_left": 1, "expected": 0},
+            "0 suspicious labels; 0 corrected so far; no wrong labels expected",
+            "No suspicious label is left; 1 other label is not reviewed",
+        ),
+    ],
+)
+def test_the_counts_in_words(counts, words, remark):
+    found = ReviewCounts(**counts)
+    assert (found.words, found.remark) == (words, remark)
+
+
+def test_the_counts_add_up(dataset):
+    """Three suspicious labels, two others, one never checked: each decision by hand."""
+    columns, ids = columns_of(dataset), dataset.values("id")
+
+    def counts() -> tuple:
+        found = review_counts(dataset, columns)
+        assert found.checked
+        assert found.suspicious == found.reviewed + found.left
+        in_queue = queue(dataset, None, Filters(), 1)  # what comes next is what is left
+        assert len(in_queue["cards"]) + in_queue["rest"] == found.left + found.others_left
+        shown = sum(card["suspicious"] for card in in_queue["cards"])
+        assert shown + in_queue["rest_suspicious"] == found.left
+        assert in_queue["progress"] == {"words": found.words, "left": found.remark}
+        return (
+            *(found.left, found.others_left, found.reviewed, found.others_reviewed),
+            *(found.corrected, found.expected),
+        )
+
+    assert counts() == (3, 2, 0, 0, 0, None)
+    fg.review(dataset.select(ids[0]), "accept")
+    assert counts() == (2, 2, 1, 0, 1, None)
+    fg.review(dataset.select(ids[1]), "keep")
+    assert counts() == (1, 2, 2, 0, 1, None)
+    fg.review(dataset.select(ids[2]), "exclude")
+    assert counts() == (0, 2, 3, 0, 1, None)
+    fg.review(dataset.select(ids[3]), "relabel", "a")
+    assert counts() == (0, 1, 3, 1, 2, None)
+    fg.review(dataset.select(ids[5]), "unclear")  # which nobody has checked, and so nobody asks
+    assert counts() == (0, 1, 3, 2, 2, None)
+    fg.undo_review(dataset, count=2)
+    assert counts() == (0, 2, 3, 0, 1, None)
+    dataset.set_values("own.label", {ids[1]: "a"}, key_field="id")  # elsewhere: to be looked at
+    assert counts() == (1, 2, 2, 0, 1, None)
+    dataset.set_values("own.label", {ids[1]: "b"}, key_field="id")
+    # Two labels of the same image are suspicious without a suggestion.
+    dataset.set_values("issue.label", {ids[4]: "equal files, two labels"}, key_field="id")
+    assert counts() == (1, 1, 3, 0, 1, None)
+    # What was corrected before the check is no part of its estimate.
+    corrected = fg.list_reviews(dataset)[0].time
+    for began, expected in (("0", 7), (corrected, 8), ("9", 8)):
+        dataset.info["label_issues"] = {"estimate": 7, "began": began, "label_field": "own"}
         dataset.save()
-        assert queue(dataset, None, Filters())["progress"]["words"] == words
+        assert counts() == (1, 1, 3, 0, 1, expected)
+    dataset.info["label_issues"] = {"estimate": 7, "began": "0", "label_field": "other"}
+    dataset.save()
+    assert counts() == (1, 1, 3, 0, 1, None)
 
 
-def test_what_is_left_is_counted_and_cards_that_were_skipped_do_not_come_again(dataset):
-    columns = columns_of(dataset)
-    assert left_to_review(dataset, columns) == Left(suspicious=3, others=2)
-    assert queue(dataset, None, Filters())["progress"]["left"] == ""
+def test_a_decision_is_shown_until_the_label_changes(dataset):
+    ids = dataset.values("id")
 
-    def page(known) -> tuple[list[int], int]:
+    def decision() -> str | None:
+        (card,) = cards(dataset, columns_of(dataset), ids[:1])
+        return card["decision"]
+
+    assert decision() is None
+    fg.review(dataset.limit(1), "accept")
+    assert decision() == "accept"
+    dataset.set_values("own.label", {ids[0]: "c"}, key_field="id")
+    assert decision() is None
+    dataset.set_values("other", [fo.Classification(label="c") for _ in ROWS])
+    fg.review(dataset.limit(1), "keep", label_field="other")  # a decision about another label
+    assert decision() is None
+
+
+def test_cards_that_were_skipped_do_not_come_again(dataset):
+    def page(known) -> tuple[list[int], int, int]:
         ids = [dataset.values("id")[place] for place in known]
         found = queue(dataset, None, Filters(), 2, ids)
-        return places(dataset, [card["id"] for card in found["cards"]]), found["rest"]
+        own = places(dataset, [card["id"] for card in found["cards"]])
+        return own, found["rest"], found["rest_suspicious"]
 
-    assert page([]) == ([1, 2], 3)
-    assert page([1, 2]) == ([0, 3], 1)
-    assert page([1, 2, 0, 3]) == ([4], 0)
-    assert page([1, 2, 0, 3, 4]) == ([], 0)
-    fg.review(dataset.limit(3), "keep")
-    assert left_to_review(dataset, columns) == Left(suspicious=0, others=2)
-    left = "No suspicious label is left; 2 others are not reviewed"
-    assert queue(dataset, None, Filters())["progress"]["left"] == left
-    fg.review(dataset.limit(4), "keep")
-    assert Left(0, 1).words == "No suspicious label is left; 1 other is not reviewed"
-    fg.review(dataset, "keep")
-    assert left_to_review(dataset, columns) == Left()
-    assert queue(dataset, None, Filters())["progress"]["left"] == ""
+    assert page([]) == ([1, 2], 3, 1)
+    assert page([1, 2]) == ([0, 3], 1, 0)
+    assert page([1, 2, 0, 3]) == ([4], 0, 0)
+    assert page([1, 2, 0, 3, 4]) == ([], 0, 0)
 
 
 def test_selected_samples_are_reviewed_in_bulk(dataset):
@@ -237,7 +307,8 @@ def test_the_tab_reviews_by_buttons(dataset):
     panel.on_decide(context(dataset, state, **asked))
     assert dataset.values("own.label")[1] == "a"
     assert state["card"]["id"] == dataset.values("id")[2]
-    assert state["review_words"] == "1 of 3 suspicious reviewed, 1 corrected"
+    words = "3 suspicious labels: 1 reviewed, 2 left; 1 corrected so far"
+    assert state["review_words"] == words
     stale = {**asked, "label": "c"}  # from a page that still shows the label as it was before
     ctx = context(dataset, state, **stale)
     panel.on_decide(ctx)

@@ -37,7 +37,7 @@ def test_accepting_changes_the_label_and_what_follows_from_stored_scores(dataset
     assert sample.tags == ["train", "t0"]
     assert (made.decision, made.old_label, made.new_label) == ("accept", "cat", "dog")
     assert (made.suggestion, made.source, made.label_field) == ("dog", "Python", "own")
-    assert made.evidence == "label quality 0.050; 'dog' suggested with 0.900"
+    assert made.evidence == "label quality 0.050; 'dog' suggested with 90.0%"
     assert (sample.review.label, sample.review.old_label) == ("accept", "cat")
     assert sample.review.evidence == made.evidence
     assert sample.review.time == made.time

@@ -44,7 +44,7 @@ def test_all_of_a_run_is_stored(dataset):
     assert dataset.get_run_info("a").config.findings == FINDINGS
     assert (
         str(found)
-        == "run 'a': small_cnn, 3 classes, 3 of 5 epochs (best: epoch 2), val accuracy 0.900"
+        == "run 'a': small_cnn, 3 classes, 3 of 5 epochs (best: epoch 2), val accuracy 90.0%"
     )
     whole = replace(found, best_epoch=0, recipe={**found.recipe, "epochs": 3})
     assert "3 epochs (best: before the first)" in str(whole)

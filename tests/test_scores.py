@@ -278,12 +278,12 @@ def test_two_runs_on_the_same_images(panel, many):
     assert sum(counts_of_two(many, "ground_truth", "second", "prediction").values()) == len(ids)
     state = read(panel, many, "evaluate", {"other": "second", "order": "name"})
     right, other = labels == now, labels == before
-    gain = 100 * (right.sum() - other.sum()) / len(ids)
-    assert state["comparison_words"].startswith(f"**Accuracy {gain:+.1f} points** on the same")
-    groups = {"fixed": right & ~other, "broken": ~right & other, "both_wrong": ~right & ~other}
-    assert state["compared_counts"] == {name: own.sum() for name, own in groups.items()}
-    for name, own in groups.items():
-        seen = shown(panel, many, state, "on_compared", shown=name)
+    words = f"'prediction' is right on {right.sum()} of {len(ids)} images ({right.mean():.1%}), "
+    assert state["compared"]["headline"].startswith(f"{words}'second' on {other.sum()} ")
+    groups = [right & other, right & ~other, ~right & other, ~right & ~other]
+    for row, own in enumerate(groups):
+        assert state["compared"]["rows"][row]["count"] == str(own.sum())
+        seen = shown(panel, many, state, "on_compared", row=row)
         assert set(seen or []) == set(ids[own])
     names = sorted({*labels, *now, *before})
     f1 = [precision_recall_fscore_support(labels, x, labels=names, zero_division=0)[2]
@@ -293,7 +293,7 @@ def test_two_runs_on_the_same_images(panel, many):
     for name in state["shown_classes"]:
         assert float(cells[shortened(name, 60)]) == pytest.approx(change[name], abs=0.051)
     state = read(panel, many, "evaluate", {"other": "gone"})
-    assert (state["other"], state["comparison_words"]) == ("none", "")
+    assert (state["other"], state["comparison_words"], state["compared"]) == ("none", "", None)
 
 
 def test_what_is_counted_is_kept_until_the_dataset_changes(name, tmp_path):

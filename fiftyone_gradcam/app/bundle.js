@@ -7,7 +7,8 @@
   style.textContent = `[role=dialog]:has([data-gradcam-form]) [aria-label="split button"]
     > button:first-of-type:not(:disabled) {
       background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }
-    body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }`;
+    body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }
+    @keyframes gradcam-late { from { visibility: hidden } }`; // of words that a short wait needs not
   document.head.appendChild(style);
   const SCRIPTS = ["shared.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js", "plots.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);

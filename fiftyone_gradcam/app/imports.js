@@ -9,6 +9,7 @@
   const KEPT = "gradcam-import"; // the import that a page that is loaded again follows
   const BELOW_FORMS = 1200; // z-index: the box must not hide the button of a form
   const READ = 3000; // ms; whoever clicks elsewhere after them has read the outcome
+  const STAYS = 8000; // ms until the outcome of an import goes away, unless the pointer is on it
   const LOOK = 500; // ms from one look at the job to the next
   const COLORS = { completed: "#2e7d32", failed: "#c62828", lost: "#c62828", cancelled: "#ef6c00" };
   let current = null;
@@ -109,8 +110,10 @@
     return [resume];
   }
 
-  // Closes the box when the person goes on to work: it lies over the lowest tiles.
+  // Closes the box by itself, or when the person goes on to work: it lies over the lowest tiles.
   function closeAtWork(box, close) {
+    const leave = () => (box.matches(":hover") ? setTimeout(leave, LOOK) : close());
+    setTimeout(leave, STAYS);
     setTimeout(() => {
       const listen = (event) => {
         if (box.contains(event.target)) return;

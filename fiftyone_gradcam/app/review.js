@@ -9,7 +9,7 @@
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { source, text, Button, Choice, Heat, isTyping, useReview, positionIn, reloadGrid } = window.__gradcam__;
+  const { source, text, lines, percent, Button, Choice, Heat, isTyping, useReview, positionIn, decided, hasDecision, reloadGrid } = window.__gradcam__;
 
   function Picture({ card, shown, height }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
@@ -100,6 +100,7 @@
     useEffect(() => () => { if (behind.current) reloadGrid(); }, []);
     useEffect(() => { if (find === "" && box.current) box.current.focus(); }, [find]);
 
+    const has = (decision) => hasDecision(card, decision);
     const p = state.progress || {};
     const choices = state.choices || { classes: [], kinds: [], pairs: [] };
     const set = (change) => review.setFilters({ ...review.filters, ...change });
@@ -107,12 +108,12 @@
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
     const note = state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note);
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
-      h("div", { style: { display: "flex", gap: 8, flexWrap: "wrap", alignItems: "center", marginBottom: 6 } },
-        h("span", { style: text(14, { fontWeight: 600 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
-        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+      h("div", { style: text(14, { fontWeight: 600, marginBottom: 6 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       !card && note,
+      !state.choices && !state.error && h("div", { role: "status", "data-cy": "gradcam-loading", style: text(15, { padding: 16 }) },
+        modalId ? "Loading this label…" : "Loading the labels to review…"),
       !card && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
@@ -123,23 +124,25 @@
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
               card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state)}` : ""),
             h("div", { style: { display: "flex", gap: "0 16px", flexWrap: "wrap" } },
-              h("div", { style: text(18) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
-              card.suggestion && card.suggestion !== card.label && h("div", { style: text(18) }, "Suggested: ",
+              h("div", { title: card.label, style: text(18, lines(2)) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
+              card.suggestion && card.suggestion !== card.label && h("div", { title: card.suggestion, style: text(18, lines(2)) }, "Suggested: ",
                 h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
-                card.suggestion_confidence != null && ` ${card.suggestion_confidence.toFixed(2)}`)),
-            card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${card.decision}`),
-            card.evidence && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-evidence" }, card.evidence),
+                card.suggestion_confidence != null && ` ${percent(card.suggestion_confidence)}`)),
+            card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
+            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(6) }), "data-cy": "gradcam-evidence" },
+              card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`))),
         h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
-          h(Button, { label: card.suggestion ? `Accept ${card.suggestion}` : "Accept", mark: "A", strong: !!card.suggestion, disabled: !card.suggestion, onClick: () => review.decide("accept"), name: "gradcam-accept" }),
-          h(Button, { label: `Keep ${card.label}`, mark: "K", onClick: () => review.decide("keep"), name: "gradcam-keep" }),
-          h(Button, { label: "Unclear", mark: "U", hint: LEFT_OUT, onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
-          h(Button, { label: "Exclude", mark: "X", hint: LEFT_OUT, onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
+          h(Button, { label: card.suggestion ? `Accept ${card.suggestion}` : "Accept", mark: "A", strong: !!card.suggestion && !card.decision, disabled: !card.suggestion || has("accept"), onClick: () => review.decide("accept"), name: "gradcam-accept" }),
+          h(Button, { label: `Keep ${card.label}`, mark: "K", disabled: has("keep"), onClick: () => review.decide("keep"), name: "gradcam-keep" }),
+          h(Button, { label: "Unclear", mark: "U", hint: LEFT_OUT, disabled: has("unclear"), onClick: () => review.decide("unclear"), name: "gradcam-unclear" }),
+          h(Button, { label: "Exclude", mark: "X", hint: LEFT_OUT, disabled: has("exclude"), onClick: () => review.decide("exclude"), name: "gradcam-exclude" }),
           h(Button, { label: "Heatmap", mark: "H", onClick: review.heat, name: "gradcam-heatmap" }))),
-      h("div", { style: { display: "flex", gap: 6, marginTop: 6 } },
+      h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6 } },
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
-        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" })),
+        !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" }),
+        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
       card && note, // below the buttons, which stay where they are
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),

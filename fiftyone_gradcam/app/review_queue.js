@@ -27,11 +27,28 @@
     return { cards, rest, place: cards.findIndex((x) => !x.done), note: `${words}. This is the first` };
   }
 
-  // The position among the labels that are left, such as "2 of 198 left, most suspicious first".
-  function positionIn({ cards, place, rest }) {
-    const isLeft = (x) => !x.done;
-    const left = cards.filter(isLeft).length + (rest || 0);
-    return `${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left, most suspicious first`;
+  // The position among the labels that are left, such as "suspicious label 2 of 24 left".
+  function positionIn({ cards, place, rest, rest_suspicious: suspicious }) {
+    const own = !!cards[place].suspicious;
+    const isLeft = (x) => !x.done && !!x.suspicious === own;
+    const further = own ? suspicious || 0 : (rest || 0) - (suspicious || 0);
+    const left = cards.filter(isLeft).length + further;
+    return `${own ? "suspicious" : "other"} label ${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left`;
+  }
+
+  // What a decision that was made has come to, in words, such as "changed to bees".
+  function decided({ decision, label }) {
+    return { accept: `changed to ${label}`, relabel: `changed to ${label}`, keep: `${label} was kept`,
+      unclear: "marked as unclear, and left out", exclude: "excluded" }[decision] || decision;
+  }
+
+  // Whether a card has this decision already: its button and key would only repeat it.
+  function hasDecision(card, decision, label) {
+    if (!card.decision) return false;
+    const isOut = (x) => x === "unclear" || x === "exclude";
+    if (isOut(decision) || isOut(card.decision)) return decision === card.decision;
+    const after = decision === "accept" ? card.suggestion : decision === "keep" ? card.label : label;
+    return after === card.label;
   }
 
   // The state that all cards share: the queue, decisions in order, and keys.
@@ -60,7 +77,8 @@
       if (found.error) return setLater(() => ({ error: found.error }));
       found.cards.forEach(fetchAhead);
       setLater(() => ({
-        cards: found.cards, place: 0, rest: found.rest, error: "", note: "", progress: found.progress,
+        cards: found.cards, place: 0, rest: found.rest, rest_suspicious: found.rest_suspicious,
+        error: "", note: "", progress: found.progress,
         field: found.label_field,
         choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
       }));
@@ -82,6 +100,7 @@
         const all = [...old.cards, ...found.cards.filter((x) => !there.has(x.id))];
         return {
           ...toSkipped({ ...old, cards: all, rest: found.rest }),
+          rest_suspicious: found.rest_suspicious,
           choices: { classes: found.classes, kinds: found.kinds, pairs: found.pairs },
         };
       });
@@ -104,6 +123,7 @@
       const { cards, place, field } = now.current;
       const card = cards[place];
       if (!card) return;
+      if (hasDecision(card, decision, label)) return setLater(() => ({ note: `This is decided already: ${decided(card)}` }));
       if (decision === "accept" && !card.suggestion) {
         return setLater(() => ({ note: "There is no suggestion to accept: choose a class, or keep the label" }));
       }
@@ -146,9 +166,10 @@
           const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
           // Bulk decisions also return labels to the queue whose cards are not here.
           const other = found.cards.slice(1).filter((x) => old.cards.some((y) => y.id === x.id)).length;
-          const rest = (old.rest || 0) + found.count - 1 - other;
+          const more = found.count - 1 - other; // of which suggestions were accepted
+          const rest = (old.rest || 0) + more;
           const undone = (old.undone || 0) + 1;
-          return { cards, rest, place: place < 0 ? old.place : place, progress: found.progress, error: "", note, undone };
+          return { cards, rest, rest_suspicious: (old.rest_suspicious || 0) + more, place: place < 0 ? old.place : place, progress: found.progress, error: "", note, undone };
         });
       });
     };
@@ -176,5 +197,5 @@
     }
   }
 
-  Object.assign(window.__gradcam__, { useReview, positionIn, reloadGrid });
+  Object.assign(window.__gradcam__, { useReview, positionIn, decided, hasDecision, reloadGrid });
 })();

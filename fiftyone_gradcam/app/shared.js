@@ -21,8 +21,9 @@
   }
 
   // A heatmap over an image, drawn from a gray picture. `paint` returns the color and opacity
-  // (0 to 255) for each of the 256 gray values; `version` changes when `paint` does.
-  function Heat({ address, drawn, version, paint, opacity = 1 }) {
+  // (0 to 255) for each of the 256 gray values; `version` changes when `paint` does. `onDrawn` is
+  // called with `drawn` after drawing.
+  function Heat({ address, drawn, version, paint, opacity = 1, onDrawn }) {
     const canvas = useRef(null);
     useEffect(() => {
       let gone = false;
@@ -38,6 +39,7 @@
         for (let i = 0; i < pixels.data.length; i += 4) pixels.data.set(paint(pixels.data[i]), i);
         pen.putImageData(pixels, 0, 0);
         canvas.current.dataset.drawn = drawn;
+        if (onDrawn) onDrawn(drawn);
       };
       image.src = address;
       return () => { gone = true; };
@@ -47,6 +49,9 @@
   }
 
   const text = (size, more) => ({ fontSize: size, lineHeight: 1.35, overflowWrap: "anywhere", ...more });
+  // At most so many lines; the rest is cut off, so that long names do not push buttons out of sight.
+  const lines = (most) => ({ display: "-webkit-box", WebkitBoxOrient: "vertical", WebkitLineClamp: most, overflow: "hidden" });
+  const percent = (share) => `${(100 * share).toFixed(1)}%`; // as everywhere in the panel
   const buttonStyle = (strong) => ({
     padding: "5px 10px", borderRadius: 4, cursor: "pointer", fontSize: 14, maxWidth: 260,
     overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap",
@@ -73,5 +78,5 @@
     return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
   }
 
-  window.__gradcam__ = { call, source, text, buttonStyle, Button, Choice, Heat, isTyping };
+  window.__gradcam__ = { call, source, text, lines, percent, buttonStyle, Button, Choice, Heat, isTyping };
 })();

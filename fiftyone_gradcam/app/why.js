@@ -4,7 +4,7 @@
   "use strict";
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { call, source, text, buttonStyle, Button, Choice, Heat, isTyping } = window.__gradcam__;
+  const { call, source, text, percent, buttonStyle, Button, Choice, Heat, isTyping } = window.__gradcam__;
   const CLOSED_MILLISECONDS = 150; // time in which FiftyOne closes its modal
   const SLOW_MILLISECONDS = 1200; // after this, the network is probably not in memory yet
   // The heatmap shown over the image: "predicted", "label", "contrast", "none", or a class.
@@ -78,7 +78,25 @@
     return h("div", { style, "data-cy": "gradcam-outline", title: "What the network saw of the image" });
   }
 
-  function Picture({ found, mode, opacity }) {
+  // Words over the image while a heatmap is computed or drawn.
+  function waitingWords(found, mode, waitsFor, drawn) {
+    if (waitsFor !== null) return `Computing the heatmap${waitsFor && ` of '${waitsFor}'`}…`;
+    const names = layers(found, mode).map(([, name]) => `${found.id} ${name}`);
+    return names.some((name) => !drawn.includes(name)) ? "Drawing the heatmap…" : "";
+  }
+
+  // Words over the image where a heatmap shows nothing, or next to nothing.
+  function emptyWords(found, mode) {
+    const one = found.maps.find((x) => x.label === nameIn(mode));
+    if (!one || one.evidence === "some") return "";
+    if (one.evidence === "none") return `No evidence for '${one.label}' in this image`;
+    return `Little evidence for '${one.label}' in this image`;
+  }
+
+  function Picture({ found, mode, opacity, waitsFor }) {
+    const [drawn, setDrawn] = useState([]);
+    const waiting = waitingWords(found, mode, waitsFor, drawn);
+    const words = waiting || emptyWords(found, mode);
     const ratio = found.width / found.height;
     const style = {
       position: "relative", overflow: "hidden", aspectRatio: `${ratio}`, margin: "0 auto",
@@ -93,8 +111,13 @@
       layers(found, mode).map(([address, name, paint]) => h(Heat, {
         key: name, address, drawn: `${found.id} ${name}`, version: name, paint,
         opacity: isTwo ? Math.min(1, 1.6 * opacity) : opacity,
+        onDrawn: (one) => setDrawn((old) => [...old.filter((x) => x !== one), one]),
       })),
-      h(Outline, { box: found.box }));
+      h(Outline, { box: found.box }),
+      words && h("div", {
+        role: "status", "data-cy": "gradcam-why-state",
+        style: text(14, { position: "absolute", left: 0, right: 0, bottom: 0, padding: "6px 10px", background: "rgba(0,0,0,.75)", color: "#fff", textAlign: "center", ...(waiting && { animation: "gradcam-late 0s 250ms both" }) }),
+      }, words));
   }
 
   function Legend({ found, mode }) {
@@ -128,7 +151,7 @@
       },
         h("div", { style: { display: "flex", justifyContent: "space-between", gap: 8, ...text(14) } },
           h("span", null, label, isLabel && h("i", { style: { opacity: 0.7 } }, "  label")),
-          h("b", null, probability.toFixed(3))),
+          h("b", null, percent(probability))),
         h("div", { style: { height: 6, borderRadius: 3, background: "rgba(128,128,128,.25)" } },
           h("div", { style: { height: 6, borderRadius: 3, width: `${100 * probability}%`, background: isLabel ? "#30a46c" : "#ff6d04" } })));
     }));
@@ -186,8 +209,11 @@
       return ofClass(has(name) ? name : found.predicted);
     };
     const resolved = found ? resolve() : "none";
+    // The class whose heatmap is asked for; empty for that of another image, null for none.
+    const picking = found && found.id === id && picked !== null && !has(picked) ? picked : "";
+    const waitsFor = isBusy && resolved !== "none" ? picking : null;
     const waits = isBusy && h("span", { role: "status", "data-cy": "gradcam-why-busy", style: text(13, { opacity: 0.75 }) },
-      isSlow ? " Loading the network. This takes some seconds the first time …" : " Asking the network …");
+      isSlow ? " Loading the network. This takes some seconds the first time…" : " Asking the network…");
     const others = found ? found.classes.filter((x) => !found.bars.some((y) => y.label === x)) : [];
     return h("div", { "data-cy": "gradcam-why", "data-of": found && !isBusy ? found.id : "", style: { width: "100%", height: "100%", overflow: "auto", padding: 10, boxSizing: "border-box" } },
       error && h("div", { role: "alert", "data-cy": "gradcam-why-error", style: text(15, { color: "#e5484d", padding: 8 }) }, error),
@@ -204,19 +230,19 @@
                 style: { width: 160, accentColor: "#ff6d04" },
               }), `${Math.round(100 * opacity)}%`),
             waits),
-          h(Picture, { found, mode: resolved, opacity }),
+          h(Picture, { key: found.id, found, mode: resolved, opacity, waitsFor }),
           h(Legend, { found, mode: resolved })),
         h("div", { style: { flex: "2 1 260px", minWidth: 0 } },
           h("div", { style: text(15), "data-cy": "gradcam-why-labels" },
             h("div", null, `${found.prediction_field}: `, h("b", null, found.predicted)),
             h("div", null, `${found.label_field}: `, h("b", null, found.label || "no label"))),
-          h("div", { style: { margin: "8px 0" } }, h(Bars, { found, mode: resolved, onPick: (name) => choose(ofClass(name)) })),
+          h("div", { style: { margin: "8px 0" } }, h(Bars, { found, mode: waitsFor ? ofClass(waitsFor) : resolved, onPick: (name) => choose(ofClass(name)) })),
           others.length > 0 && h(Choice, { label: `Heatmap of another of ${found.classes.length} classes`, name: "gradcam-why-class", value: "", options: others.map((x) => [x, x]), onChange: (x) => x && choose(ofClass(x)) }),
           h("ul", { style: { paddingLeft: 18, listStyle: "disc", margin: "8px 0", ...text(14) }, "data-cy": "gradcam-why-words" },
             found.words.map((x) => h("li", { key: x, style: { marginBottom: 4 } }, x))),
           found.notes.map((x) => h("div", { key: x, role: "note", style: text(14, { color: "#ff6d04" }) }, x)),
           h(Neighbors, { found }),
-          h("div", { style: text(12, { opacity: 0.6, marginTop: 8 }) }, `${found.method} at layer ${found.layer} of ${found.run}`),
+          h("div", { style: text(12, { opacity: 0.6, marginTop: 8 }) }, `Heatmaps: ${found.method}, computed in layer '${found.layer}' of the network '${found.run}'`),
           found.prediction_fields.length > 1 && h(Choice, {
             label: "Predictions", name: "gradcam-why-field", value: found.prediction_field,
             options: found.prediction_fields.map((x) => [x, `explains ${x}`]),

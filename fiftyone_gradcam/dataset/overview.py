@@ -14,7 +14,7 @@ from .evaluation import prediction_fields
 from .fields import classification_fields, field_info, is_owned, path_in
 from .files import FEATURES, dataset_folder
 from .label_totals import label_issues_info
-from .review_queue import left_to_review
+from .review_counts import ReviewCounts, review_counts
 from .review_state import REVIEW, Columns, columns_of, default_label_field
 from .reviews import LEFT_OUT
 from .runs import canceled_words, list_runs, trained_at
@@ -36,10 +36,11 @@ class Overview:
             current version, and the number of samples with a prediction
         judged: whether labels were checked by `find_label_issues`
         judged_at: when they were checked; None if unknown
-        open, others: the number of suspicious labels that are not reviewed yet, and of other labels
-        reviewed, corrected: the number of labels that were reviewed, and that reviews changed
+        review: the numbers of suspicious, reviewed and corrected labels
         corrected_since: the number of labels changed, excluded or marked as unclear since the
             newest training
+        learned: the number of labels changed, excluded or marked as unclear after the oldest
+            training and before the newest
         reviewed_at: when a label was last reviewed
         canceled: the epochs of the newest run, such as "3 of 17 epochs", if its training was
             canceled and can be resumed
@@ -55,11 +56,9 @@ class Overview:
     predicted: Mapping[str, tuple[str, bool, int]] = field(default_factory=dict)
     judged: bool = False
     judged_at: str | None = None
-    open: int = 0
-    others: int = 0
-    reviewed: int = 0
-    corrected: int = 0
+    review: ReviewCounts = field(default_factory=ReviewCounts)
     corrected_since: int = 0
+    learned: int = 0
     reviewed_at: str | None = None
     canceled: str | None = None
     has_features: bool = False
@@ -95,7 +94,6 @@ def overview(dataset: fo.Dataset) -> Overview:
         info = field_info(dataset, name)
         is_now = info["run"] not in runs or info.get("version") == runs[info["run"]]
         predicted[name] = (info["run"], is_now, counted["fields"][name])
-    newest = next(reversed(runs.values()), None)
     return Overview(
         samples=counted["samples"],
         label_field=label_field,
@@ -105,7 +103,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         predicted=predicted,
         canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
-        **_reviewed(dataset, label_field, newest, state),
+        **_reviewed(dataset, label_field, runs, state),
     )
 
 
@@ -146,7 +144,7 @@ def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]
 
 
 def _reviewed(
-    dataset: fo.Dataset, label_field: str | None, newest: str | None, state: tuple
+    dataset: fo.Dataset, label_field: str | None, runs: Mapping[str, str], state: tuple
 ) -> dict:
     """Return the values of `Overview` that concern checked and reviewed labels."""
     found: dict = {}
@@ -157,32 +155,30 @@ def _reviewed(
         info = label_issues_info(dataset)
         is_same = info.get("label_field") == label_field
         found |= {"judged": True, "judged_at": info.get("began") if is_same else None}
-    key = ("reviewed", label_field, columns.label, columns.suggestion, newest)
-    counted = cached(dataset, key, lambda: _counted_reviews(dataset, columns, newest), state)
+    times = [time for time in runs.values() if time]
+    key = ("reviewed", label_field, columns.label, columns.suggestion, *times)
+    counted = cached(dataset, key, lambda: _counted_reviews(dataset, columns, times), state)
     return found | counted
 
 
-def _counted_reviews(dataset: fo.Dataset, columns: Columns, newest: str | None) -> dict:
-    """Count the labels to review and those that were reviewed."""
-    found: dict = {}
-    samples, label_field = dataset._sample_collection, columns.label_field
-    if columns.suggestion or columns.quality:
-        left = left_to_review(dataset, columns)
-        found |= {"open": left.suspicious, "others": left.others}
+def _counted_reviews(dataset: fo.Dataset, columns: Columns, times: Sequence[str]) -> dict:
+    """Count the labels to review, and those that were reviewed before and after trainings."""
+    found: dict = {"review": review_counts(dataset, columns)}
     if dataset.get_field(REVIEW) is None:
         return found
     differs = {"$ne": [f"${REVIEW}.old_label", f"${REVIEW}.new_label"]}
     counts = {"$or": [differs, {"$in": [f"${REVIEW}.label", list(LEFT_OUT)]}]}
-    since = {"$and": [counts, {"$gt": [f"${REVIEW}.time", newest or "~"]}]}
+    oldest, newest = (min(times), times[-1]) if times else ("~", "~")  # "~": after any time
+    is_later = {"$gt": [f"${REVIEW}.time", newest]}
+    is_between = {"$and": [{"$gt": [f"${REVIEW}.time", oldest]}, {"$not": [is_later]}]}
     group = {
         "_id": None,
-        "reviewed": {"$sum": 1},
-        "corrected": {"$sum": {"$cond": [differs, 1, 0]}},
-        "corrected_since": {"$sum": {"$cond": [since, 1, 0]}},
+        "corrected_since": {"$sum": {"$cond": [{"$and": [counts, is_later]}, 1, 0]}},
+        "learned": {"$sum": {"$cond": [{"$and": [counts, is_between]}, 1, 0]}},
         "reviewed_at": {"$max": f"${REVIEW}.time"},
     }
-    own = {f"{REVIEW}.label_field": label_field}
-    for row in samples.aggregate([{"$match": own}, {"$group": group}]):
+    own = {f"{REVIEW}.label_field": columns.label_field}
+    for row in dataset._sample_collection.aggregate([{"$match": own}, {"$group": group}]):
         found |= {name: row[name] for name in group if name != "_id"}
     return found
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import fiftyone as fo
 
 from ..reports.facts import Correction, Decisions, Suspect, Suspects
-from ..review.kinds import EQUAL, NEAR, WRONG
 from .fields import root_dataset, whole
 from .import_record import decode_options
 from .label_totals import in_words, label_issues_info
 from .report_data import import_root, shown_file
 from .report_pictures import picture_of
+from .review_counts import OF_LABELS, review_counts
 from .review_queue import is_open
 from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
 from .reviews import Review
@@ -21,7 +21,6 @@ from .since_judged import changes_since_judged
 
 Samples = fo.core.collections.SampleCollection
 CORRECTIONS = 100  # maximum number of corrections that are listed
-OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds of issues of labels; the others are of the image itself
 
 
 def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | None:
@@ -51,13 +50,15 @@ def suspects_of(samples: Samples, columns: Columns, most: int) -> Suspects | Non
     rows = list(whole(samples)._aggregate(post_pipeline=pipeline))
     kinds = Counter(row["kind"] for row in rows if row.get("kind"))
     wrong = [row for row in rows if row.get("other") or row.get("kind") in OF_LABELS or not said]
-    info = label_issues_info(dataset) if isinstance(samples, fo.Dataset) else {}
+    is_whole = isinstance(samples, fo.Dataset)
+    info = label_issues_info(dataset) if is_whole else {}
     is_own = "estimate" in info and info.get("label_field", columns.label_field) == (
         columns.label_field
     )
     ids = [str(row["_id"]) for row in wrong[:most]]
     return Suspects(
         _totals(dataset, info) if is_own else "",
+        review_counts(dataset, columns).words if is_whole else "",
         len(wrong),
         dict(kinds.most_common()),
         _shown(dataset, columns, ids),
@@ -117,4 +118,6 @@ def decisions_of(reviews: Sequence[Review], root: str | None) -> Decisions | Non
         for one in reversed(changed[-CORRECTIONS:])
     ]
     counts = Counter(one.decision for one in reviews)
-    return Decisions(dict(counts.most_common()), len(changed), shown)
+    last = {one.sample_id: one for one in reviews}
+    labels = sum(one.is_correction for one in last.values())
+    return Decisions(dict(counts.most_common()), len(changed), labels, shown)

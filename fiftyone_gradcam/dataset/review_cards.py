@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from .fields import field_info, is_owned, path_in
 from .heatmaps import heatmap_fields
+from .review_counts import OF_LABELS
 from .review_state import (
     REVIEW,
     Columns,
@@ -37,6 +38,7 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
         label, other = label_in(row, columns), suggestion_in(row, columns)
         own = maps.get(sample_id, {})
         review = row.get(REVIEW) or {}
+        is_own = review.get("label_field") == columns.label_field
         found.append(
             {
                 "id": sample_id,
@@ -49,7 +51,11 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
                 "evidence": evidence_in(row, columns),
                 "maps": {name: own[name] for name in {label, other} - {None} if name in own},
                 "neighbors": neighbors.get(sample_id, []),
-                "decision": review.get("label"),
+                "suspicious": other is not None or issue.get("label") in OF_LABELS,
+                # A label that has changed since a decision is to be decided again.
+                "decision": review.get("label")
+                if is_own and review.get("new_label") == label
+                else None,
             }
         )
     return found

@@ -211,7 +211,7 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
         words.append(f"label quality {row[columns.quality]:.3f}")
     other = (row.get(columns.suggestion) or {}) if columns.suggestion else {}
     if other.get("label"):
-        words.append(f"{other['label']!r} suggested with {other.get('confidence') or 0:.3f}")
+        words.append(f"{other['label']!r} suggested with {other.get('confidence') or 0:.1%}")
     return "; ".join(words)
 
 

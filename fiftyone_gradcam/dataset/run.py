@@ -151,7 +151,7 @@ class Run:
         if not self.history:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
             return f"run {self.key!r}: {what}, weights from a file"
-        accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.3f}"
+        accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.1%}"
         # Before the first epoch, only the new layers were trained.
         best = f"epoch {self.best_epoch}" if self.best_epoch else "before the first"
         return (

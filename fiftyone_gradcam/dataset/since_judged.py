@@ -10,7 +10,7 @@ import fiftyone as fo
 
 from .basis import Snapshot, digest
 from .label_totals import label_issues_info
-from .review_queue import left_to_review
+from .review_counts import review_counts
 from .review_state import HISTORY, REVIEW, columns_of
 from .reviews import LEFT_OUT
 
@@ -131,7 +131,7 @@ def changes_since_judged(dataset: fo.Dataset, noted: Mapping) -> Changes | None:
         then.pop(sample_id, None)
         if had and first["old_label"]:
             then[sample_id] = first["old_label"]
-    count = left_to_review(dataset, columns).suspicious
+    count = review_counts(dataset, columns).left
     return Changes(corrected, left_out, count, digest(then.items()) != basis)
 
 

@@ -11,6 +11,7 @@ from .measures import Measures
 CLOSE, CLEAR = 0.2, 0.6  # margins: a decision is close below the first, and clear above the second
 EVEN_BORDER = 0.36  # `Measures.border` of a uniform map
 AT_BORDER = 0.5
+SHARP = 0.3  # `Measures.focus` of a map that is not spread out; 0.1 is a uniform map
 
 
 def prediction_words(
@@ -25,19 +26,20 @@ def prediction_words(
         field: the field of the label
     """
     (first, highest), *others = top
+    said = f"The network predicts {first!r} with a probability of {highest:.1%}"
     if label is None:
-        words = [f"Predicted {first!r} with {highest:.2f}. There is no label in {field!r}."]
+        words = [f"{said}. There is no label in {field!r}."]
     elif label == first:
-        words = [f"Predicted {first!r} with {highest:.2f}, which is its label."]
+        words = [f"{said}, which is the label."]
     elif own is None:
-        words = [f"Predicted {first!r} with {highest:.2f}. The network does not know {label!r}."]
+        words = [f"{said}. It does not know the label {label!r}."]
     else:
-        words = [f"Predicted {first!r} with {highest:.2f}. The label {label!r} has {own:.2f}."]
+        words = [f"{said}. The label {label!r} gets {own:.1%}."]
     if others:
         second, lower = others[0]
         margin = highest - lower
-        how = "a close" if margin < CLOSE else "a clear" if margin > CLEAR else "not a clear"
-        words.append(f"{second!r} comes next, {margin:.2f} behind: {how} decision.")
+        how = "close" if margin < CLOSE else "clear" if margin > CLEAR else "not quite clear"
+        words.append(f"The decision is {how}: the next class, {second!r}, gets {lower:.1%}.")
     return words
 
 
@@ -49,14 +51,18 @@ def heatmap_words(label: str, measures: Measures | None) -> list[str]:
         measures: of its map; None if the map is zero
     """
     if measures is None:
-        return [f"There is no evidence for {label!r} in the image: its heatmap is zero."]
-    words = f"{measures.focus:.0%} of the heatmap of {label!r} is in its hottest tenth of the image"
+        return [f"There is no evidence for {label!r} in this image: its heatmap is empty."]
+    where = "concentrated" if measures.focus >= SHARP else "spread out"
+    words = [
+        f"The evidence for {label!r} is {where}: {measures.focus:.0%} of it lies in a tenth of the "
+        f"image."
+    ]
     if measures.border > AT_BORDER:
-        return [
-            f"{words}, and {measures.border:.0%} at the border (a uniform heatmap: "
-            f"{EVEN_BORDER:.0%}). The decision may be based on the background."
-        ]
-    return [f"{words} (a uniform heatmap: 10%)."]
+        words.append(
+            f"{measures.border:.0%} of it lies near the border, which covers {EVEN_BORDER:.0%} of "
+            f"the image. The network may judge by the background."
+        )
+    return words
 
 
 def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:

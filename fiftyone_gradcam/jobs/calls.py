@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import zlib
+from collections.abc import Iterable
 from dataclasses import is_dataclass
 
 import fiftyone as fo
@@ -13,6 +16,7 @@ from bson import json_util
 from ..dataset.stages import build_view
 
 VIEW, RECIPE = "__view__", "__recipe__"
+DIGITS = 24  # of a sample id
 
 
 def encode(given: dict) -> str:
@@ -57,6 +61,17 @@ def decode(text: str, dataset_id: object = None) -> dict:
         return {name: _own(value, dataset_id) for name, value in given.items()}
     except (TypeError, KeyError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"The arguments of this job cannot be read: {error}") from error
+
+
+def pack_ids(ids: Iterable[str]) -> str:
+    """Serialize sample ids compactly, because the outcomes of jobs are read often."""
+    return base64.b64encode(zlib.compress(bytes.fromhex("".join(ids)))).decode()
+
+
+def unpack_ids(text: str) -> list[str]:
+    """Restore the ids that were serialized by `pack_ids`."""
+    digits = zlib.decompress(base64.b64decode(text)).hex()
+    return [digits[i : i + DIGITS] for i in range(0, len(digits), DIGITS)]
 
 
 def _plain(value: object) -> object:

@@ -136,12 +136,15 @@ class Suspects:
 
     Attributes:
         words: the estimated number of wrong labels, in a sentence; empty if it was not estimated
+        progress: the numbers of suspicious, reviewed and corrected labels of the dataset, in words;
+            empty for a view
         total: number of labels with a suggestion, or of identical files with two labels
         kinds: numbers of open issues by kind, including issues of the image itself
         shown: labels to show, most suspicious first
     """
 
     words: str
+    progress: str
     total: int
     kinds: dict[str, int]
     shown: list[Suspect]
@@ -170,11 +173,13 @@ class Decisions:
     Attributes:
         counts: number of decisions by kind
         total: number of corrections
+        labels: number of labels whose last decision changed them
         shown: latest corrections, latest first
     """
 
     counts: dict[str, int]
     total: int
+    labels: int
     shown: list[Correction]
 
 

@@ -17,13 +17,15 @@ def suspects_section(suspects: Suspects | None) -> Html:
         )
         return section("labels", title, missing(text))
     parts = [tag("p", tag("b", f"{suspects.words}."))] if suspects.words else []
+    if suspects.progress:
+        parts.append(tag("p", f"{suspects.progress}."))
     if suspects.kinds:
         kinds = "; ".join(f"{number:,} {kind}" for kind, number in suspects.kinds.items())
         parts.append(tag("p", f"Issues: {kinds}."))
     if not suspects.shown:
         parts.append(tag("p", "No suspicious label is left to review."))
         return section("labels", title, *parts)
-    words = f"{count(suspects.total, 'suspicious label')} not reviewed yet"
+    words = f"{count(suspects.total, 'suspicious label')} left"
     if len(suspects.shown) < suspects.total:
         words += f"; the {len(suspects.shown)} most suspicious are shown"
     parts.append(tag("p", f"{words}."))
@@ -34,7 +36,7 @@ def suspects_section(suspects: Suspects | None) -> Html:
 def _suspect(one: Suspect) -> Html:
     other = None
     if one.suggestion is not None:
-        score = f" {one.confidence:.2f}" if one.confidence is not None else ""
+        score = f" {one.confidence:.1%}" if one.confidence is not None else ""
         other = tag("div", "suggested ", tag("b", name_of(one.suggestion)), score)
     quality = f"label quality {one.quality:.3f}" if one.quality is not None else None
     sure = tag("b", "sure") if one.sure else None

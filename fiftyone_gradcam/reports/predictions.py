@@ -20,10 +20,10 @@ def tiles(facts: Facts) -> Html:
         )
     if facts.suspects is not None:
         sure = facts.suspects.total
-        found.append((f"{sure:,}", "suspicious label" + "s" * (sure != 1) + " to review"))
+        found.append((f"{sure:,}", "suspicious label" + "s" * (sure != 1) + " left"))
     if facts.decisions is not None:
-        total = facts.decisions.total
-        found.append((f"{total:,}", "label" + "s" * (total != 1) + " corrected"))
+        labels = facts.decisions.labels
+        found.append((f"{labels:,}", "label" + "s" * (labels != 1) + " corrected so far"))
     boxes = (
         tag("div", tag("b", value), tag("span", words), class_="tile") for value, words in found
     )
@@ -93,7 +93,7 @@ def mistakes_section(facts: Facts) -> Html:
 
 
 def _mistake(one: Mistake) -> Html:
-    score = f" {one.score:.2f}" if one.score is not None else ""
+    score = f" {one.score:.1%}" if one.score is not None else ""
     return tag(
         "div",
         picture(one.picture, f"{one.label}, predicted as {one.predicted}"),

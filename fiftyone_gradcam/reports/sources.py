@@ -104,7 +104,7 @@ def training_section(training: Training | None) -> Html:
         kept = f"of epoch {training.best_epoch}" if training.best_epoch else "before the first"
         words = f"{count(len(done), 'epoch')}; the best weights are those {kept}"
         if training.val_accuracy is not None:
-            words += f", validation accuracy {training.val_accuracy:.3f}"
+            words += f", validation accuracy {training.val_accuracy:.1%}"
             if training.val_images:
                 words += f" on {count(training.val_images, 'image')}"
         parts.append(tag("p", f"{words}."))

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..progress import counted
 from .confusion import wilson_interval
 
 SURE = 0.05  # p-values below this are significant
+CLEAR = 25  # number of images that differ, below which there are too few for a small difference
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -93,15 +95,33 @@ class Pairs:
         """The 95% confidence interval of the second accuracy."""
         return wilson_interval(self.right_b, self.count)
 
-    def words(self, a: str, b: str) -> str:
-        """Describe the outcome in a sentence, for classifiers with these names."""
-        counts = f"{b!r} is correct on {self.right_b} of {self.count}, {a!r} on {self.right_a}"
+    @property
+    def both_right(self) -> int:
+        """The number of images that both classify correctly."""
+        return self.count - self.only_a - self.only_b - self.both_wrong
+
+    def headline(self, a: str, b: str) -> str:
+        """Describe how many images classifiers with these names classify correctly."""
+        return (
+            f"{b!r} is right on {self.right_b:,} of {counted(self.count, 'image')} "
+            f"({self.right_b / self.count:.1%}), {a!r} on {self.right_a:,} "
+            f"({self.right_a / self.count:.1%})"
+        )
+
+    def verdict(self, a: str, b: str) -> str:
+        """Describe whether the difference between these classifiers is more than chance."""
         differ = self.only_a + self.only_b
         if not differ:
-            return f"{counts}: both are correct on the same images"
+            return "Both are right on the same images"
+        if self.only_a == self.only_b:
+            return "Both are right on the same number of images, but not on the same ones"
         odds = f"McNemar's exact test, p = {self.p_value:.2g}"
-        if self.p_value >= SURE:
-            few = "too few images to tell them apart" if differ < 25 else "no clear difference"
-            return f"{counts}: {few} ({odds})"
-        better = b if self.only_b > self.only_a else a
-        return f"{counts}: {better!r} is better ({odds})"
+        if self.p_value < SURE:
+            better = b if self.only_b > self.only_a else a
+            return f"{better!r} is better: the difference is more than chance ({odds})"
+        few = ": too few images to tell them apart" if differ < CLEAR else ""
+        return f"The difference may be chance{few} ({odds})"
+
+    def words(self, a: str, b: str) -> str:
+        """Describe the outcome, for classifiers with these names."""
+        return f"{self.headline(a, b)}. {self.verdict(a, b)}"

@@ -149,7 +149,7 @@ def with_issues(facts: Facts) -> list[int]:
 def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) -> str:
     """Describe the probabilities and neighbors of an image.
 
-    For example: "a model trained without this image predicts dog 0.94, cat 0.02; 9 of 10 most
+    For example: "a model trained without this image predicts dog 94.1%, cat 2.3%; 9 of 10 most
     similar images are labeled 'dog'".
     """
     own = facts.probabilities[row]
@@ -158,7 +158,7 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
     given = list(facts.classes).index(label)
     shown = order if given in order else [order[0], given]
     words = "a model trained without this image predicts "
-    words += ", ".join(f"{facts.classes[k]} {own[k]:.2f}" for k in shown)
+    words += ", ".join(f"{facts.classes[k]} {own[k]:.1%}" for k in shown)
     if neighbors:
         names = [facts.labels[i] for i in neighbors]
         most = max(sorted(set(names)), key=names.count)

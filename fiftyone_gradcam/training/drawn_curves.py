@@ -93,7 +93,7 @@ def _mark_best(
     place, label = float(best_epoch), f"kept: {kept}"
     if own:
         best, _, place = max(own)
-        label += f", validation accuracy {best:.3f}"
+        label += f", validation accuracy {best:.1%}"
         ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "linestyle": "none"}
         panels[1].plot([place], [best], color=VAL["color"], **ring)
     for panel in panels:

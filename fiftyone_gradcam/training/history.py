@@ -40,9 +40,9 @@ class Epoch:
 
     def __str__(self) -> str:
         text = f"epoch {self.epoch}: " if self.epoch else "new layers: "
-        text += f"train loss {self.train_loss:.3f}, accuracy {self.train_accuracy:.3f}"
+        text += f"train loss {self.train_loss:.3f}, accuracy {self.train_accuracy:.1%}"
         if self.val_loss is not None:
-            text += f"; val loss {self.val_loss:.3f}, accuracy {self.val_accuracy:.3f}"
+            text += f"; val loss {self.val_loss:.3f}, accuracy {self.val_accuracy:.1%}"
         return f"{text} ({self.seconds:.0f} s)"
 
 

@@ -27,10 +27,11 @@ class Comparison:
         a, b: keys of the runs
         pairs: numbers of samples that each run classifies correctly
         classes: the same numbers for the samples of each class
-        words: the result in one sentence
+        words: the result in words
         notes: remarks on the result, such as samples that were left out
-        fixed, broken, both_wrong: views of the samples that only `b` classifies correctly, that
-            only `a` classifies correctly, and that neither does
+        both_right, fixed, broken, both_wrong: views of the samples that both classify correctly,
+            that only `b` does, that only `a` does, and that neither does
+        label_field: the field of the labels
     """
 
     a: str
@@ -39,9 +40,11 @@ class Comparison:
     classes: dict[str, Pairs]
     words: str
     notes: list[str]
+    both_right: fo.DatasetView = field(repr=False)
     fixed: fo.DatasetView = field(repr=False)
     broken: fo.DatasetView = field(repr=False)
     both_wrong: fo.DatasetView = field(repr=False)
+    label_field: str
 
     def __str__(self) -> str:
         def share(right: int, interval: tuple[float, float]) -> str:
@@ -94,8 +97,8 @@ def compare_runs(
 
     Returns:
         the `Comparison`: how many samples each run classifies correctly, in total and for each
-        class, and views of the samples that are fixed, broken, and wrong in both; print it for a
-        summary
+        class, and views of the samples that are right in both, fixed, broken, and wrong in both;
+        print it for a summary
 
     Raises:
         ValueError: if there is no such run, both runs are the same, or no sample has a label
@@ -129,9 +132,16 @@ def compare_runs(
         {x: Pairs.of(right[0][own == x], right[1][own == x]) for x in sorted(set(kept))},
         pairs.words(first.key, second.key),
         notes,
-        dataset.select(names[right[1] & ~right[0]].tolist()),
-        dataset.select(names[right[0] & ~right[1]].tolist()),
-        dataset.select(names[~right[0] & ~right[1]].tolist()),
+        *(
+            dataset.select(names[chosen].tolist())
+            for chosen in (
+                right[0] & right[1],
+                right[1] & ~right[0],
+                right[0] & ~right[1],
+                ~right[0] & ~right[1],
+            )
+        ),
+        label_field,
     )
     print(comparison)
     return comparison
@@ -152,7 +162,7 @@ def held_out(
         tag = next((x for x in ("test", "val") if len(samples.match_tags(x).limit(1))), None)
         chosen = samples.match_tags(tag) if tag else samples
         if tag:
-            notes.append(f"Only the samples tagged {tag!r} are used")
+            notes.append(f"Measured on the samples tagged {tag!r} alone")
     path = fields.label_path(fields.root_dataset(samples), label_field)
     if out := {} if include_excluded else left_out(chosen):
         chosen = chosen.exclude([i for ids in out.values() for i in ids])
@@ -185,7 +195,8 @@ def _notes(a: runs.Run, b: runs.Run, labels: list[str], unjudged: int) -> list[s
         differs = difference({a.key: a.measured, b.key: b.measured})
         if differs:
             notes.append(
-                f"The val accuracies {a.val_accuracy:.3f} of {a.key!r} and {b.val_accuracy:.3f} of "
-                f"{b.key!r} were not measured on the same samples and labels"
+                f"Do not compare the validation accuracies of training, {a.val_accuracy:.1%} of "
+                f"{a.key!r} and {b.val_accuracy:.1%} of {b.key!r}: they were measured on different "
+                f"images or labels"
             )
     return notes

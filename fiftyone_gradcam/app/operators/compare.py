@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fiftyone.operators import types
 
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
 from ...dataset.run_keys import free_key
 from ...dataset.runs import list_runs
-from ..showing import view_as_text
+from ...jobs.calls import pack_ids
+from ..compared import RESULTS, compared
 from .forms import choice_input, new_key_check, refuse, text_input
 from .labels import LABELS, label_of
 from .runs import run_input
 from .sample_fields import excluded_input, label_field_input
 from .verb import Verb
 
+if TYPE_CHECKING:
+    from ...workflow.comparing import Comparison
 
-def _outcome(result, shown: str) -> dict:
-    """Show the result of a comparison in words, and some of its samples."""
-    view = getattr(result, shown)
-    counts = f"{result.pairs.only_b} fixed, {result.pairs.only_a} broken"
-    counts += f", {result.pairs.both_wrong} wrong in both"
-    notes = "".join(f". {note}" for note in result.notes)
-    found = {"summary": f"{result.words}; {counts}{notes}", "changed": False}
-    return found | ({"view": view_as_text(view)} if len(view) else {})
+
+def _outcome(result: Comparison) -> dict:
+    """Describe a comparison, with the samples of each result for buttons that show them."""
+    found = compared(result.pairs, result.a, result.b)
+    found |= {"notes": result.notes, "label_field": result.label_field}
+    found["runs"] = [result.b, result.a]
+    found["ids"] = {name: pack_ids(getattr(result, name).values("id")) for name in RESULTS}
+    return {"summary": result.words, "changed": False, "comparison": found}
 
 
 class CompareRuns(Verb):
@@ -66,8 +71,8 @@ class CompareRuns(Verb):
         return f"Compare {given['a']!r} and {given['b']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the result, and the samples that the second run has broken, or else fixed."""
-        return _outcome(result, "broken" if result.pairs.only_a else "fixed")
+        """Show the result, with buttons for its samples."""
+        return _outcome(result)
 
 
 class Retrain(Verb):
@@ -107,7 +112,7 @@ class Retrain(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the comparison of both runs."""
-        return _outcome(result, "fixed")
+        return _outcome(result)
 
 
 class Evaluate(Verb):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TOP = 5
 MOST_CLASSES = 20  # maximum number of classes to explain at once
+LITTLE = 26  # of 255: below a tenth of the strongest evidence, a heatmap can hardly be seen
 MOST_NAMES = 2000  # maximum number of classes to choose from
 
 
@@ -104,7 +105,7 @@ def as_values(found: Explanation) -> dict:
         "label": found.label,
         "label_field": found.label_field,
         "bars": bars,
-        "maps": [{"label": x.label, "picture": _uri(found.picture(x.label))} for x in found.maps],
+        "maps": [_map(found, x.label) for x in found.maps],
         "neighbors": [
             {"id": x.sample_id, "path": x.filepath, "label": x.label} for x in found.neighbors
         ],
@@ -124,6 +125,14 @@ def as_values(found: Explanation) -> dict:
             "colors": list(COLORS["contrast"]),  # the same colors as in the grid
         }
     return values
+
+
+def _map(found: Explanation, label: str) -> dict:
+    """Return the picture of a class, and how much evidence it shows: "none", "little" or "some"."""
+    pixels = found.picture(label)
+    most = int(pixels.max())
+    evidence = "none" if most == 0 else "little" if most < LITTLE else "some"
+    return {"label": label, "picture": _uri(pixels), "evidence": evidence}
 
 
 def _uri(pixels: np.ndarray) -> str:

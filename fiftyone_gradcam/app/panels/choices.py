@@ -51,18 +51,23 @@ def stand_at(ctx, path: str, value: str) -> None:
         ctx.panel.set_state(path, value)
 
 
-def row_of(panel: types.Object, name: str, width: int | None = None) -> types.Object:
+def row_of(
+    panel: types.Object, name: str, width: int | None = None, is_tight: bool = False
+) -> types.Object:
     """Add a row whose elements wrap to the next line in a narrow panel.
 
     Args:
         panel: the panel to add it to
         name: the name of the row
         width: of each part, in pixels: lists share what is left; None takes what each needs
+        is_tight: whether buttons have little space around their labels
     """
     part = {"width": "auto !important", "minWidth": 0}
     if width is not None:
         part |= {"flex": f"1 1 {width}px"}
     style = {"display": "flex", "flexWrap": "wrap", "& > *": part}
+    if is_tight:
+        style |= {"& button": {"px": 1, "minWidth": 0}}
     return panel.h_stack(name, gap=2, componentsProps={"grid": {"sx": style}})
 
 

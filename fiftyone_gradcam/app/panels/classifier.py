@@ -209,7 +209,9 @@ class ClassifierPanel(
                 state.own = None
                 ctx.trigger(SHOW_IMPORT, params={"job": job.id})  # says what it did, and opens it
                 continue
-            ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
+            if state.tab != "jobs" or job.id not in [card["id"] for card in state.cards or ()]:
+                # A message over the card of the job would only repeat it, and hide what is there.
+                ctx.ops.notify(f"{job.label}: {message}", variant=VARIANTS[job.state])
             if is_own:
                 ctx.panel.state.own = None
                 if job.state == "completed":

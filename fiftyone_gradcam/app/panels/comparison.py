@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from fiftyone.operators import types
 
 from ...dataset.cached import cached
 from ...dataset.evaluation import counts_of_two, samples_compared
 from ...review.comparison import Pairs
 from ...review.confusion import class_rows, confusion_matrix
-from ..texts import markdown, percent
-from .choices import choice, row_of
+from ..compared import compared
+from ..texts import percent
+from .choices import choice
 from .chosen import Chosen
+from .compared import draw_compared, result_of
 from .samples import show_samples
 
 NONE = "none"
-SHOWN = {"fixed": (False, True), "broken": (True, False), "both_wrong": (False, False)}
+# Whether the first and the second prediction are right, by result.
+RIGHT = {
+    "both_right": (True, True),
+    "fixed": (False, True),
+    "broken": (True, False),
+    "both_wrong": (False, False),
+}
 
 
 class ComparisonPart:
@@ -23,7 +33,7 @@ class ComparisonPart:
     def read_comparison(self, ctx, chosen: Chosen) -> dict[str, list[float | None]]:
         """Count the predictions of both runs, and return F1 of both by class, if both exist."""
         state = ctx.panel.state
-        state.comparison_words, state.is_compared = "", False
+        state.comparison_words, state.compared = "", None
         if state.other not in state.prediction_fields or state.other == chosen.name:
             if state.other not in (None, NONE):
                 state.set("choices.other", NONE)  # otherwise the list would still show it
@@ -40,24 +50,17 @@ class ComparisonPart:
             state.comparison_words = "No sample here has predictions of both."
             return {}
         pairs = Pairs.counted(counts)
-        state.compared_counts = {
-            "fixed": pairs.only_b,
-            "broken": pairs.only_a,
-            "both_wrong": pairs.both_wrong,
-        }
-        gain = 100 * (pairs.right_b - pairs.right_a) / pairs.count
-        words = markdown(pairs.words(state.other, chosen.name))
-        state.comparison_words = f"**Accuracy {gain:+.1f} points** on the same images. {words}."
+        state.compared = compared(pairs, state.other, chosen.name)
         classes = sorted({x for three in counts for x in three})
-        state.is_compared, compared = True, {}
+        both: dict[str, list[float | None]] = {}
         for place in (1, 2):
             for row in _rows(counts, classes, place):
-                compared.setdefault(row.name, []).append(row.f1)
-        return compared
+                both.setdefault(row.name, []).append(row.f1)
+        return both
 
     def compared_columns(self, ctx) -> dict[str, str]:
         """Return the additional columns of the table of classes."""
-        return {"change": "F1 change"} if ctx.panel.state.is_compared else {}
+        return {"change": "F1 change"} if ctx.panel.state.compared else {}
 
     def draw_comparison_choice(self, ctx, row: types.Object) -> None:
         """Draw a list of other prediction fields, if there are any."""
@@ -76,23 +79,14 @@ class ComparisonPart:
             )
 
     def draw_comparison(self, ctx, panel: types.Object) -> None:
-        """Draw the result of the comparison, and buttons that show samples."""
+        """Draw the result of the comparison, with buttons that show samples."""
         state = ctx.panel.state
-        if not state.comparison_words:
-            return
-        panel.md(state.comparison_words, name="comparison_words")
-        if not state.is_compared:
-            return
-        buttons = row_of(panel, "comparison_buttons")
-        for name, count in state.compared_counts.items():
-            label = {"fixed": "fixed", "broken": "broken", "both_wrong": "wrong in both"}[name]
-            buttons.btn(
-                f"compare_{name}",
-                label=f"{count} {label}",
-                on_click=self.on_compared,
-                params={"shown": name},
-                variant="outlined",
-            )
+        if state.compared:
+            # Rows are not in the state: another comparison needs another name.
+            name = f"compared_{_digest([state.compared, state.part])}"
+            draw_compared(panel, name, state.compared, self.on_compared)
+        elif state.comparison_words:
+            panel.md(state.comparison_words, name="comparison_words")
 
     def on_other(self, ctx) -> None:
         """Compare with another prediction field."""
@@ -100,19 +94,21 @@ class ComparisonPart:
         self.read_evaluation(ctx)
 
     def on_compared(self, ctx) -> None:
-        """Show the samples that one run has right and the other does not."""
-        chosen, other = self.chosen(ctx), ctx.panel.state.other
+        """Show the samples of one result of the comparison."""
+        chosen, other, result = self.chosen(ctx), ctx.panel.state.other, result_of(ctx)
+        if result is None:
+            return
         view = samples_compared(
-            chosen.samples, chosen.label_field, other, chosen.name, *SHOWN[ctx.params["shown"]]
+            chosen.samples, chosen.label_field, other, chosen.name, *RIGHT[result]
         )
         show_samples(ctx, view, chosen.label_field, chosen.name)
 
 
-def compared_cells(compared: dict[str, list[float | None]], name: str) -> dict[str, str]:
+def compared_cells(both: dict[str, list[float | None]], name: str) -> dict[str, str]:
     """Return the cells of a class in the columns of the comparison."""
-    if not compared:
+    if not both:
         return {}
-    before, now = compared.get(name, (None, None))
+    before, now = both.get(name, (None, None))
     known = before is not None and now is not None
     return {"change": f"{100 * (now - before):+.1f}" if known else percent(None)}
 
@@ -130,3 +126,8 @@ def _rows(counts: dict[tuple[str, str, str], int], classes: list[str], place: in
         pair = (three[0], three[place])
         pairs[pair] = pairs.get(pair, 0) + count
     return class_rows(confusion_matrix(pairs, classes), classes)
+
+
+def _digest(of: object) -> str:
+    """Return a short name of a value, which is the same for equal values."""
+    return hashlib.blake2b(str(of).encode(), digest_size=8).hexdigest()

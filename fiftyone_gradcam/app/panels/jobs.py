@@ -14,17 +14,21 @@ from ...dataset.live import LiveTraining
 from ...dataset.overview import Overview
 from ...dataset.run_files import can_resume
 from ...dataset.runs import list_runs, load_run
+from ...jobs.calls import unpack_ids
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, given_samples, list_jobs, repeat_job
 from ..operators.labels import in_labels
 from ..texts import duration, markdown, media
 from .choices import row_of
+from .compared import draw_compared, result_of
 from .plots import curves_plot, draw_plot
+from .samples import show_runs
 
 # Verbs that store partial results, and continue from them when they are called again.
 WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
 OLD = "Labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
+COMPARED = ("headline", "verdict", "rows", "notes")  # what a card shows of a comparison
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
 # A card is as wide as the panel, and the percentage beside a progress bar stays on one line.
 CARD = {
@@ -72,6 +76,8 @@ class JobsTab:
             words += f" after {duration(job.seconds)}"
         card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
         card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
+        if found := job.outcome.get("comparison"):
+            card["compared"] = {name: found[name] for name in COMPARED}
         came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
         card["again"] = card["change"] = None
         if came_to_nothing:
@@ -136,13 +142,17 @@ class JobsTab:
             box.view("error", types.Error(label=markdown(card["message"])))
             if card["state"] == "lost" and card["log"]:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
+        elif card.get("compared"):
+            draw_compared(box, "compared", card["compared"], self.on_show_compared, card["id"])
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
         if remark:
             box.md(f"*{remark}*", name="remark")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
-        buttons = row_of(box, "buttons")
+        self._draw_buttons(row_of(box, "buttons"), card, is_old)
+
+    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool) -> None:
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
@@ -166,10 +176,22 @@ class JobsTab:
             )
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
+        if card.get("compared"):
+            buttons.btn(
+                "all", label="Show all images", on_click=self.on_show_all, variant="outlined"
+            )
         if card["state"] in ENDED:
             buttons.btn(
                 "forget", label="Remove from this list", on_click=self.on_forget, params=given
             )
+
+    def on_show_compared(self, ctx) -> None:
+        """Show the samples of one result of a comparison, with the predictions of both runs."""
+        found, result = load_job(ctx.params["event"]).outcome["comparison"], result_of(ctx)
+        if result is None:
+            return
+        view = ctx.dataset.select(unpack_ids(found["ids"][result]))
+        show_runs(ctx, view, found["label_field"], found["runs"])
 
     def on_cancel(self, ctx) -> None:
         """Cancel a job."""

@@ -135,9 +135,10 @@ def _to_find(found: Overview) -> Next:
 
 
 def _to_review(found: Overview) -> Next | None:
-    if not (found.judged and found.open):
+    left = found.review.left
+    if not (found.judged and left):
         return None
-    labels = "1 suspicious label" if found.open == 1 else f"{found.open} suspicious labels"
+    labels = _count(left, "suspicious label")
     words = "Accept or keep each with one key; the evidence is beside the image."
     return Next("Review", f"Review {labels}", words, REVIEW)
 
@@ -213,28 +214,23 @@ def _predict(found: Overview) -> Step:
 
 
 def _review(found: Overview) -> Step:
-    if not found.judged:
-        fact = f"{found.reviewed} reviewed, {found.corrected} corrected" if found.reviewed else ""
-        return Step("Review", False, fact)
-    if found.open:
-        left = f"{_count(found.open, 'suspicious label')} to look at"
-    else:
-        left = "no suspicious label is left"
-    fact = f"{left}, {found.corrected} corrected"
-    if found.others and not found.open:
-        fact += f"; {_count(found.others, 'other')} not reviewed"
-    return Step("Review", not found.open, fact)
+    fact = ". ".join(filter(None, (found.review.words, found.review.remark)))
+    return Step("Review", found.judged and not found.review.left, fact)
 
 
 def _retrain(found: Overview) -> Step:
-    if not found.runs or not found.corrected:
+    if not found.runs:
         return Step("Retrain", False, "")
     if found.corrected_since:
-        return Step("Retrain", False, f"{found.corrected_since} corrections since the last run")
+        count = _count(found.corrected_since, "correction")
+        return Step("Retrain", False, f"{count} since the last run")
+    if not found.learned:  # the only training was after all corrections, or there are none
+        return Step("Retrain", False, "")
     if found.canceled:
         was = f"the training of {found.newest_run!r} with all corrections was canceled"
-        return Step("Retrain", False, was if len(found.runs) > 1 else "")
-    return Step("Retrain", True, f"{found.newest_run!r} has learned from all corrections")
+        return Step("Retrain", False, was)
+    learned = f"{found.newest_run!r} has learned from all corrections"
+    return Step("Retrain", True, learned)
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -15,10 +15,11 @@ from ...dataset.review_queue import Filters, queue
 from ...dataset.review_state import QUALITY
 from ...dataset.runs import list_runs
 from ...workflow.deciding import review, undo_review
-from ..texts import markdown, media
+from ..texts import markdown, media, shortened
 from .choices import row_of
 
 CARD = "GradcamReviewCard"
+MOST_LETTERS = 40  # maximum number of characters of a class name on a button
 MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
 
 
@@ -50,7 +51,7 @@ class ReviewTab:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
             words = "If no photo is shown here, review with buttons"
-            panel.btn("buttons", label=words, on_click=self.on_buttons)
+            panel.btn("buttons", label=words, on_click=self.on_buttons, variant="text")
         else:
             self._draw_by_buttons(ctx, panel)
         if state.is_judged:
@@ -58,11 +59,18 @@ class ReviewTab:
 
     def _draw_actions(self, ctx, panel: types.Object) -> None:
         buttons = row_of(panel, "review_buttons")
-        buttons.btn("find", label="Find label issues", on_click=self.on_find_issues)
-        buttons.btn("all_sure", label="Accept all sure suggestions", on_click=self.on_accept_sure)
-        if ctx.panel.state.has_runs:
-            buttons.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain)
-        buttons.btn("export", label="Export reviews", on_click=self.on_export_reviews)
+        shown = {
+            "find": ("Find label issues", self.on_find_issues),
+            "all_sure": ("Accept all sure suggestions", self.on_accept_sure),
+            "retrain": ("Retrain on corrected labels", self.on_retrain),
+            "export": ("Export reviews", self.on_export_reviews),
+        }
+        if not ctx.panel.state.has_runs:
+            del shown["retrain"]
+        for name, (label, on_click) in shown.items():
+            is_first = name == "find" and not ctx.panel.state.is_judged
+            variant = "contained" if is_first else "outlined"
+            buttons.btn(name, label=label, on_click=on_click, variant=variant)
 
     def _draw_by_buttons(self, ctx, panel: types.Object) -> None:
         state, card = ctx.panel.state, ctx.panel.state.card
@@ -75,7 +83,7 @@ class ReviewTab:
             return
         actions.btn("keep", label="Keep", on_click=self.on_decide, params=_asked(card, "keep"))
         if card["suggestion"]:
-            label = f"Accept {card['suggestion']}"
+            label = f"Accept {shortened(card['suggestion'], MOST_LETTERS)}"
             params = _asked(card, "accept")
             actions.btn("accept", label=label, on_click=self.on_decide, params=params)
         for decision in ("unclear", "exclude"):
@@ -90,7 +98,8 @@ class ReviewTab:
         classes = row_of(panel, "review_classes")
         for number, name in enumerate(state.classes):
             params = _asked(card, "relabel") | {"label": name}
-            classes.btn(f"class_{number}", label=name, on_click=self.on_decide, params=params)
+            label = shortened(name, MOST_LETTERS)
+            classes.btn(f"class_{number}", label=label, on_click=self.on_decide, params=params)
 
     def on_decide(self, ctx) -> None:
         """Store a decision that was made with a button, and show the next label.

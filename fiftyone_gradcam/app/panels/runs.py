@@ -14,10 +14,10 @@ from ...dataset.runs import Run, canceled_words, list_runs, load_run
 from ...review.confusion import wilson_interval
 from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
-from ..texts import markdown, percent
+from ..texts import markdown, percent, shortened
 from .choices import choice, row_of
 from .plots import curves_plot, draw_plot
-from .tables import draw_table
+from .tables import MOST, breakable, draw_table
 
 COLUMNS = {
     "key": "Run",
@@ -33,6 +33,9 @@ class RunsTab:
     def read_runs(self, ctx) -> None:
         """Store the runs in the panel's state."""
         ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
+        ctx.panel.state.run_rows = [
+            {name: breakable(shortened(value, MOST)) for name, value in row.items()} for row in rows
+        ]
         keys = [row["key"] for row in rows]
         ctx.panel.state.other_measures = other_measures(ctx.dataset)
         shown = ctx.panel.state.shown_run
@@ -52,29 +55,43 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            draw_table(panel, "runs", COLUMNS, names=("key", "backbone", "val_accuracy"))
+            draw_table(panel, "run_rows", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
-        buttons = row_of(panel, "run_buttons")
-        buttons.btn("train", label="Train a classifier", on_click=self.on_train)
-        buttons.btn("import", label="Import run", on_click=self.on_import_run)
-        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh)
-        if not state.runs:
-            return
+        buttons = row_of(panel, "run_buttons", is_tight=True)
+        label = "Train another classifier" if state.runs else "Train a classifier"
+        variant = "text" if state.runs else "contained"
+        buttons.btn("train", label=label, on_click=self.on_train, variant=variant)
+        buttons.btn("import", label="Import run", on_click=self.on_import_run, variant="text")
+        buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="text")
+        if state.runs:
+            self._draw_run(ctx, panel)
+
+    def _draw_run(self, ctx, panel: types.Object) -> None:
+        """Draw one run, with the buttons of what is done with it first and of what manages it."""
+        state = ctx.panel.state
         keys = {row["key"]: row["key"] for row in state.runs}
         choice(ctx, panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
+        uses = {
+            "use": ("Predict with it", self.on_predict_run),
+            "evaluate": ("Evaluate", self.on_evaluate_run),
+            "compare": ("Compare", self.on_compare_runs),
+            "retrain": ("Retrain on corrected labels", self.on_retrain_run),
+        }
+        if len(keys) < 2:
+            del uses["compare"]
         actions = row_of(panel, "run_actions")
-        actions.btn(
-            "use", label="Predict with it", on_click=self.on_predict_run, variant="contained"
-        )
-        actions.btn("evaluate", label="Evaluate", on_click=self.on_evaluate_run)
-        actions.btn("retrain", label="Retrain on corrected labels", on_click=self.on_retrain_run)
-        if len(keys) > 1:
-            actions.btn("compare", label="Compare", on_click=self.on_compare_runs)
-        actions.btn("repeat", label="Train as this run", on_click=self.on_repeat_run)
-        actions.btn("rename", label="Rename", on_click=self.on_rename_run)
-        actions.btn("export", label="Export", on_click=self.on_export_run)
-        actions.btn("delete", label="Delete", on_click=self.on_delete_run)
+        for name, (label, on_click) in uses.items():
+            variant = "contained" if name == "use" else "outlined"
+            actions.btn(name, label=label, on_click=on_click, variant=variant)
+        manage = row_of(panel, "run_more", is_tight=True)
+        for name, label, on_click in (
+            ("repeat", "Train as this run", self.on_repeat_run),
+            ("rename", "Rename", self.on_rename_run),
+            ("export", "Export", self.on_export_run),
+            ("delete", "Delete", self.on_delete_run),
+        ):
+            manage.btn(name, label=label, on_click=on_click, variant="text")
         panel.md(state.run_words, name="run_words")
         draw_plot(panel, "run_curves", state.run_plot)
 

@@ -24,10 +24,10 @@ ON_SERVER = frozenset(
         *("cards", "earlier", "is_busy", "training", "findings", "picture_path"),
         *("prediction_fields", "parts", "label_field"),
         *("can_review", "has_runs", "is_judged", "card", "review_words", "classes"),
-        *("other_measures", "run_plot", "run_words"),
+        *("runs", "other_measures", "run_plot", "run_words"),
         *("evaluation_words", "confusion", "matrix_title", "pair_title", "class_title"),
         *("reliability_words", "reliability"),
-        *("comparison_words", "is_compared", "compared_counts"),
+        *("comparison_words", "compared"),
         *("scored_words", "below", "above", "histogram", "bar_title", "bars"),
     }
 )

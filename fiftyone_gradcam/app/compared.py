@@ -1,0 +1,41 @@
+"""A comparison of two runs as plain values to show: a headline, a table, and a verdict."""
+
+from __future__ import annotations
+
+from ..review.comparison import Pairs
+from .texts import percent, shortened
+
+# The results that an image can have, in the order of the table.
+RESULTS = ("both_right", "fixed", "broken", "both_wrong")
+MOST = 30  # maximum number of characters of a run's name in the table
+
+
+def compared(pairs: Pairs, a: str, b: str) -> dict:
+    """Describe a comparison.
+
+    Args:
+        pairs: the results of both
+        a, b: names of the first and of the second, such as run keys
+
+    Returns:
+        a dictionary with the "headline", the "verdict", and the "rows" of a table; each row has the
+        "result", the "name" to show, the "count" and the "share"
+    """
+    first, second = (repr(shortened(name, MOST)) for name in (a, b))
+    counts = (pairs.both_right, pairs.only_b, pairs.only_a, pairs.both_wrong)
+    names = (
+        "Both are right",
+        f"Fixed: only {second} is right",
+        f"Broken: only {first} is right",
+        "Both are wrong",
+    )
+    rows = [
+        {
+            "result": result,
+            "name": name,
+            "count": f"{count:,}",
+            "share": percent(count / pairs.count),
+        }
+        for result, name, count in zip(RESULTS, names, counts, strict=True)
+    ]
+    return {"headline": pairs.headline(a, b), "verdict": pairs.verdict(a, b), "rows": rows}
