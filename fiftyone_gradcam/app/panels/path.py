@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+
 import fiftyone as fo
 from fiftyone.operators import types
 
@@ -13,14 +16,28 @@ from ...dataset.overview import Overview, cached_weights, overview
 from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
+from ...jobs.job import SPELLED
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import LABELS, draw_actions
+from .actions import LABELS, STEP_OF, draw_actions
 from .choices import row_of
+from .estimates import estimate, with_quick
 from .jobs import interrupted_training, training_job
-from .next_step import EXPORTS, FORM, RESUME, REVIEW, Next, next_steps, steps
+from .next_step import (
+    EXPORTS,
+    FORM,
+    MOST_NEXT,
+    RESUME,
+    REVIEW,
+    START,
+    Next,
+    next_steps,
+    quickly,
+    steps,
+)
 
 DONE, NOW, LATER = "✓", "➤", "○"
+WAIT_SECONDS = 60.0  # at most, for a measurement; on a busy machine it takes long
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
 BACKBONE = "resnet18"  # the backbone of the recipe "default"
 OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # used if only their weights are cached
@@ -42,6 +59,8 @@ class PathTab:
         ]
         state.next = [one.to_dict() for one in options]
         state.mark, state.stale_due = mark_of(dataset), True
+        is_timed = any(one.how == START for one in options[:MOST_NEXT])
+        state.times_due = time.time() + WAIT_SECONDS if is_timed else None
 
     def read_stale(self, ctx) -> None:
         """Find stale values; the steps are shown before, because this may take a moment."""
@@ -56,24 +75,77 @@ class PathTab:
         state.remarks = remarks_on(ctx.dataset)
         state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
 
+    def read_times(self, ctx) -> None:
+        """Estimate how long the suggestions take; a measurement may start in the background."""
+        state = ctx.panel.state
+        options = next_of(ctx.dataset, overview(ctx.dataset))
+        times, is_waiting = {}, False
+        for one in with_quick(options[:MOST_NEXT]):
+            found = estimate(ctx.dataset, one, measures=not is_waiting)
+            if found is not None:
+                times[one.label] = {
+                    "words": str(found),
+                    "seconds": found.time and found.time.seconds,
+                    "is_long": found.is_long,
+                }
+                is_waiting = is_waiting or found.time is None
+        if times != state.times:  # or the panel would be drawn at each look
+            state.times = times
+        if not is_waiting or time.time() > state.times_due:
+            state.times_due = None
+
     def draw_steps(self, ctx, panel: types.Object) -> None:
         """Draw the steps, and the button for the next one."""
         state = ctx.panel.state
-        now = state.next[0]["step"] if state.next else None
-        lines = [_line(name, done, fact, name == now) for name, done, fact in state.steps]
+        running = running_steps(state.cards or ())
+        now = next(iter(running), state.next[0]["step"] if state.next else None)
+        lines = [
+            _line(name, done, running.get(name, fact), name == now)
+            for name, done, fact in state.steps
+        ]
         panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
-            first, *others = state.next
-            panel.md(f"**Next:** {markdown(first['words'])}", name="next_words")
-            buttons = row_of(panel, "next_buttons")
-            for place, one in enumerate([first, *others][:2]):
-                buttons.btn(
-                    f"next_{place}",
-                    label=one["label"],
-                    on_click=self.on_next,
-                    params={"label": one["label"]},
-                    variant="outlined" if place else "contained",
-                )
+            self._draw_next(panel, state.next[:MOST_NEXT], state.times or {})
+        elif running:
+            self._draw_meanwhile(panel, [one for one in state.next if one["how"] == REVIEW])
+
+    def _draw_meanwhile(self, panel: types.Object, options: list[dict]) -> None:
+        """Draw what can be done while a job runs."""
+        for place, one in enumerate(options):
+            panel.md(f"**Meanwhile:** {markdown(one['words'])}", name=f"meanwhile_words_{place}")
+            panel.btn(
+                f"meanwhile_{place}",
+                label=one["label"],
+                on_click=self.on_next,
+                params={"label": one["label"]},
+                variant="outlined",
+            )
+
+    def _draw_next(self, panel: types.Object, options: list[dict], times: dict) -> None:
+        first = options[0]
+        own = (times.get(first["label"]) or {}).get("words")
+        words = f"**Next:** {markdown(first['words'])}" + (f" ({markdown(own)})" if own else "")
+        panel.md(words, name="next_words")
+        shown = list(options)
+        for one in options:
+            if (times.get(one["label"]) or {}).get("is_long"):
+                shown.insert(shown.index(one) + 1, quickly(Next(**one)).to_dict())
+        buttons = row_of(panel, "next_buttons")
+        for place, one in enumerate(shown):
+            buttons.btn(
+                f"next_{place}",
+                label=one["label"],
+                on_click=self.on_next,
+                params={"label": one["label"]},
+                variant="outlined" if place else "contained",
+            )
+        lines = [
+            f"{markdown(one['label'])}: {markdown(times[one['label']]['words'])}"
+            for one in shown
+            if one is not first and (times.get(one["label"]) or {}).get("words")
+        ]
+        if lines:
+            panel.md("  \n".join(lines), name="next_times")
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
         """Draw stale values, with buttons that refresh them."""
@@ -115,7 +187,7 @@ class PathTab:
     def on_next(self, ctx) -> None:
         """Execute a suggestion, unless it is no longer valid."""
         label = ctx.params.get("label")
-        options = next_of(ctx.dataset, overview(ctx.dataset))
+        options = with_quick(next_of(ctx.dataset, overview(ctx.dataset)))
         chosen = next((one for one in options if one.label == label), None)
         if chosen is None:
             self.read(ctx)
@@ -128,7 +200,8 @@ class PathTab:
         else:
             # The form has another field for weights.
             form = {name: value for name, value in chosen.given.items() if name != "weights"}
-            self._start(ctx, chosen.verb, chosen.given, form)
+            found = (ctx.panel.state.times or {}).get(label) or {}
+            self._start(ctx, chosen.verb, chosen.given, form, found.get("seconds"))
 
     def on_refresh_stale(self, ctx) -> None:
         """Refresh stale values."""
@@ -144,10 +217,19 @@ class PathTab:
         else:
             self._start(ctx, found.verb, found.given)
 
-    def _start(self, ctx, verb: str, given: dict, form: dict | None = None) -> None:
-        """Call a verb on the whole dataset, as a job of this panel."""
+    def _start(
+        self,
+        ctx,
+        verb: str,
+        given: dict,
+        form: dict | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Call a verb on the whole dataset, as a job of this panel that is expected to take some
+        seconds."""
         try:
-            job = queue.submit(verb, {"samples": ctx.dataset, **given}, ctx.dataset, form)
+            own = {"samples": ctx.dataset, **given}
+            job = queue.submit(verb, own, ctx.dataset, form, seconds)
         except (ValueError, OSError) as error:
             ctx.ops.notify(str(error), variant="error")
             return
@@ -161,6 +243,21 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     backbone = None if cached == BACKBONE else cached
     key = free_key(dataset, backbone or BACKBONE)
     return next_steps(found, key, backbone, interrupted_training(dataset, found))
+
+
+def running_steps(cards: Iterable[dict]) -> dict[str, str]:
+    """Return by step how far its job is, such as "running 40%, about 3 min left"."""
+    found: dict[str, str] = {}
+    for card in cards:
+        if card["state"] not in ("queued", "running", "cancelling") or card["verb"] not in STEP_OF:
+            continue
+        words = SPELLED.get(card["state"], card["state"])
+        if card["state"] != "queued":
+            words += f" {card['progress']:.0%}"
+        if card["left"]:
+            words += f", about {card['left']} left"
+        found.setdefault(STEP_OF[card["verb"]], words)
+    return found
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
