@@ -106,10 +106,11 @@ def _training(given: dict, patience: float | None) -> Estimate:
 
 def _as_before(dataset: fo.Dataset, run: Run) -> Time | None:
     """Return how long a run was trained for on this machine; None if it was not trained here."""
-    epochs = [row["seconds"] for row in run.history if row["epoch"] > 0]
+    rows = [row for row in run.history if row.get("seconds")]  # other versions stored none
+    epochs = [row["seconds"] for row in rows if row["epoch"] > 0]
     if not epochs or not can_resume(dataset, run.key):  # an imported run has no training state
         return None
-    first = sum(row["seconds"] for row in run.history if row["epoch"] == 0)
+    first = sum(row["seconds"] for row in rows if row["epoch"] == 0)
     planned = run.recipe.get("epochs") or len(epochs)
     seconds = first + planned * sum(epochs) / len(epochs)
     return Time(COMPARING * seconds + START_SECONDS)
