@@ -16,7 +16,7 @@ from panel_contexts import context, end, requests
 
 from fiftyone_gradcam.app.panels.estimates import estimate, with_quick
 from fiftyone_gradcam.app.panels.next_step import START, Next, quickly
-from fiftyone_gradcam.app.panels.path import running_steps
+from fiftyone_gradcam.app.panels.step_list import running_steps
 from fiftyone_gradcam.dataset import run_files, runs
 from fiftyone_gradcam.dataset.files import run_folder
 from fiftyone_gradcam.jobs import queue, speeds
@@ -177,9 +177,16 @@ def buttons_of(panel, dataset, state) -> list[str]:
     ]
 
 
+def suspicious(dataset, count: int) -> None:
+    """Let the first labels be suspicious."""
+    other = fo.Classification(label="digit 9", confidence=0.9)
+    values = [other.copy() if n < count else None for n in range(len(dataset))]
+    dataset.set_values("suggested_label", values)
+    dataset.set_values("label_quality", [0.1 if x else 0.9 for x in values])
+
+
 def test_a_running_job_marks_its_step(panel, dataset, service, submit):
-    dataset.add_sample_field("label_quality", fo.FloatField)
-    dataset.set_values("label_quality", [0.1] * len(dataset))
+    suspicious(dataset, 2)
     state = {"tab": "jobs"}
     panel.read(context(dataset, state))
     shown = texts_of(panel, dataset, state)
@@ -193,7 +200,8 @@ def test_a_running_job_marks_its_step(panel, dataset, service, submit):
     shown = texts_of(panel, dataset, state)
     assert "➤&nbsp; **Train** · running 40%" in shown
     assert shown.count("➤") == 1
-    assert buttons_of(panel, dataset, state) == ["Cancel"]
+    assert buttons_of(panel, dataset, state) == ["Review 2 suspicious labels", "Cancel"]
+    assert "**Meanwhile:** Accept or keep each" in shown
     cards = [{"verb": "predict", "state": "cancelling", "progress": 0.7, "left": "3 min"}]
     cards += [{"verb": "predict", "state": "queued", "progress": 0.0, "left": None}]
     cards += [{"verb": "find_leaks", "state": "completed", "progress": 1.0, "left": None}]

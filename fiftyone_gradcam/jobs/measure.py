@@ -190,6 +190,12 @@ def stop_measuring() -> None:
     _measurements.stop()
 
 
+def is_measuring() -> bool:
+    """Return whether a measurement is in progress."""
+    going = _measurements.going
+    return going is not None and going.thread.is_alive()
+
+
 def wait_for_measurement(seconds: float) -> bool:
     """Wait until no measurement is in progress.
 

@@ -32,7 +32,7 @@ OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
-    *("times", "times_due"),
+    *("times", "times_due", "times_waits"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 TABS = {

@@ -34,7 +34,7 @@ CARD = {
     "grid": {
         "sx": {
             "gridTemplateColumns": "minmax(0, 1fr)",
-            "& *:has(> .MuiLinearProgress-root) + * p": {"whiteSpace": "nowrap"},
+            "& *:has(> .MuiLinearProgress-root) + p": {"whiteSpace": "nowrap"},
         }
     }
 }
@@ -187,7 +187,11 @@ class JobsTab:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
         if card["state"] in ENDED:
             buttons.btn(
-                "forget", label="Remove from this list", on_click=self.on_forget, params=given
+                "forget",
+                label="Remove from this list",
+                on_click=self.on_forget,
+                params=given,
+                variant="outlined",
             )
 
     def on_cancel(self, ctx) -> None:

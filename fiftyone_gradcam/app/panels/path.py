@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import fiftyone as fo
 from fiftyone.operators import types
@@ -16,10 +15,10 @@ from ...dataset.overview import Overview, cached_weights, overview
 from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
-from ...jobs.job import SPELLED
+from ...jobs.measure import is_measuring
 from ..showing import RESTS_ON
 from ..texts import markdown
-from .actions import LABELS, STEP_OF, draw_actions
+from .actions import LABELS, draw_actions
 from .choices import row_of
 from .estimates import estimate, with_quick
 from .jobs import interrupted_training, training_job
@@ -32,11 +31,10 @@ from .next_step import (
     START,
     Next,
     next_steps,
-    quickly,
     steps,
 )
+from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
-DONE, NOW, LATER = "✓", "➤", "○"
 WAIT_SECONDS = 60.0  # at most, for a measurement; on a busy machine it takes long
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
 BACKBONE = "resnet18"  # the backbone of the recipe "default"
@@ -60,7 +58,7 @@ class PathTab:
         state.next = [one.to_dict() for one in options]
         state.mark, state.stale_due = mark_of(dataset), True
         is_timed = any(one.how == START for one in options[:MOST_NEXT])
-        state.times_due = time.time() + WAIT_SECONDS if is_timed else None
+        state.times_due, state.times_waits = time.time() + WAIT_SECONDS if is_timed else None, None
 
     def read_stale(self, ctx) -> None:
         """Find stale values; the steps are shown before, because this may take a moment."""
@@ -78,6 +76,8 @@ class PathTab:
     def read_times(self, ctx) -> None:
         """Estimate how long the suggestions take; a measurement may start in the background."""
         state = ctx.panel.state
+        if state.times_waits and is_measuring() and time.time() < state.times_due:
+            return
         options = next_of(ctx.dataset, overview(ctx.dataset))
         times, is_waiting = {}, False
         for one in with_quick(options[:MOST_NEXT]):
@@ -92,7 +92,9 @@ class PathTab:
         if times != state.times:  # or the panel would be drawn at each look
             state.times = times
         if not is_waiting or time.time() > state.times_due:
-            state.times_due = None
+            state.times_due = state.times_waits = None
+        elif not state.times_waits:
+            state.times_waits = True
 
     def draw_steps(self, ctx, panel: types.Object) -> None:
         """Draw the steps, and the button for the next one."""
@@ -100,52 +102,14 @@ class PathTab:
         running = running_steps(state.cards or ())
         now = next(iter(running), state.next[0]["step"] if state.next else None)
         lines = [
-            _line(name, done, running.get(name, fact), name == now)
+            step_line(name, done, running.get(name, fact), name == now)
             for name, done, fact in state.steps
         ]
         panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
-            self._draw_next(panel, state.next[:MOST_NEXT], state.times or {})
+            draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next)
         elif running:
-            self._draw_meanwhile(panel, [one for one in state.next if one["how"] == REVIEW])
-
-    def _draw_meanwhile(self, panel: types.Object, options: list[dict]) -> None:
-        """Draw what can be done while a job runs."""
-        for place, one in enumerate(options):
-            panel.md(f"**Meanwhile:** {markdown(one['words'])}", name=f"meanwhile_words_{place}")
-            panel.btn(
-                f"meanwhile_{place}",
-                label=one["label"],
-                on_click=self.on_next,
-                params={"label": one["label"]},
-                variant="outlined",
-            )
-
-    def _draw_next(self, panel: types.Object, options: list[dict], times: dict) -> None:
-        first = options[0]
-        own = (times.get(first["label"]) or {}).get("words")
-        words = f"**Next:** {markdown(first['words'])}" + (f" ({markdown(own)})" if own else "")
-        panel.md(words, name="next_words")
-        shown = list(options)
-        for one in options:
-            if (times.get(one["label"]) or {}).get("is_long"):
-                shown.insert(shown.index(one) + 1, quickly(Next(**one)).to_dict())
-        buttons = row_of(panel, "next_buttons")
-        for place, one in enumerate(shown):
-            buttons.btn(
-                f"next_{place}",
-                label=one["label"],
-                on_click=self.on_next,
-                params={"label": one["label"]},
-                variant="outlined" if place else "contained",
-            )
-        lines = [
-            f"{markdown(one['label'])}: {markdown(times[one['label']]['words'])}"
-            for one in shown
-            if one is not first and (times.get(one["label"]) or {}).get("words")
-        ]
-        if lines:
-            panel.md("  \n".join(lines), name="next_times")
+            draw_meanwhile(panel, state.next, self.on_next)
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
         """Draw stale values, with buttons that refresh them."""
@@ -245,21 +209,6 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     return next_steps(found, key, backbone, interrupted_training(dataset, found))
 
 
-def running_steps(cards: Iterable[dict]) -> dict[str, str]:
-    """Return by step how far its job is, such as "running 40%, about 3 min left"."""
-    found: dict[str, str] = {}
-    for card in cards:
-        if card["state"] not in ("queued", "running", "cancelling") or card["verb"] not in STEP_OF:
-            continue
-        words = SPELLED.get(card["state"], card["state"])
-        if card["state"] != "queued":
-            words += f" {card['progress']:.0%}"
-        if card["left"]:
-            words += f", about {card['left']} left"
-        found.setdefault(STEP_OF[card["verb"]], words)
-    return found
-
-
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
     """Return remarks on jobs by id: which estimates were made before labels were corrected."""
     jobs = [
@@ -283,12 +232,6 @@ def mark_of(dataset: fo.Dataset) -> list:
         last = samples.find_one({}, ["last_modified_at"], sort=[("last_modified_at", -1)])
         mark.append(str((last or {}).get("last_modified_at")))
     return mark
-
-
-def _line(name: str, done: bool, fact: str, is_now: bool) -> str:
-    sign = NOW if is_now else DONE if done else LATER
-    words = f"**{name}**" if is_now or done else name
-    return f"{sign}&nbsp; {words}" + (f" · {markdown(fact)}" if fact else "")
 
 
 def _once(found: list[Stale]) -> list[Stale]:
