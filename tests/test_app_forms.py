@@ -129,6 +129,7 @@ def say_which_samples(app, session, dataset) -> None:
 
 def import_beside_a_form(app, folder) -> None:
     """A dataset is not opened under an open form, but by a button when the form is closed."""
+    app.page.set_viewport_size(SIZES[0])  # beside the panel, a narrow window has no buttons
     app.press("import_folders")
     app.fill("Folder", str(folder))
     app.dialog.get_by_text("6 files in 3 classes").first.wait_for()

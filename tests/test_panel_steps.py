@@ -11,7 +11,7 @@ from bson import ObjectId
 from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress
-from made_runs import make_run, some_digits
+from made_runs import CLASSES, make_run, some_digits
 from panel_contexts import context, end, requests
 
 from fiftyone_gradcam.app.panels.estimates import estimate, with_quick
@@ -19,6 +19,7 @@ from fiftyone_gradcam.app.panels.next_step import START, Next, quickly
 from fiftyone_gradcam.app.panels.step_list import running_steps
 from fiftyone_gradcam.dataset import run_files, runs
 from fiftyone_gradcam.dataset.files import run_folder
+from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.jobs import queue, speeds
 from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
 from fiftyone_gradcam.jobs.processes import name_of
@@ -179,7 +180,10 @@ def buttons_of(panel, dataset, state) -> list[str]:
 
 def suspicious(dataset, count: int) -> None:
     """Let the first labels be suspicious."""
-    other = fo.Classification(label="digit 9", confidence=0.9)
+    facts = {"classes": CLASSES, "label_field": "ground_truth"}
+    declare(dataset, "label_quality", Declared("float", "low is bad", facts, {}))
+    declare(dataset, "suggested_label", Declared("classification", "another", facts, {}))
+    other = fo.Classification(label="digit 2", confidence=0.9)
     values = [other.copy() if n < count else None for n in range(len(dataset))]
     dataset.set_values("suggested_label", values)
     dataset.set_values("label_quality", [0.1 if x else 0.9 for x in values])
