@@ -224,7 +224,10 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
     fields = form("fine_tune", trained)
     assert not {choice.name for choice in (*LEARNING, *AUGMENTATION)} & set(fields)
     assert fields["recipe"]["type"]["values"] == [*RECIPES, "run quick"]
-    assert fields["epochs"]["view"]["placeholder"] == "5, or more if there are few images"
+    # 108 images are 7 steps of 16: 22 epochs are the fewest of at least 150 steps.
+    assert fields["epochs"]["view"]["placeholder"] == "22 for 108 training images"
+    few = form("fine_tune", trained, images_per_class=8, batch_size=4, epochs=7, advanced=True)
+    assert few["epochs"]["view"]["placeholder"] == "25 for 24 training images"
     fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
     assert fields["key"]["view"]["placeholder"] == "vgg16"
     labels = [choice["label"] for choice in fields["freeze"]["view"]["choices"]]

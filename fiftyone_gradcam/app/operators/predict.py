@@ -164,7 +164,8 @@ class Predict(Verb):
 
     def job_label(self, given: dict) -> str:
         """Name the classifier."""
-        return f"Predict with {given['run']!r}"
+        start = "Resume predicting" if given.get("resume") else "Predict"
+        return f"{start} with {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
         """Show the predictions and the first kind of heatmap."""
