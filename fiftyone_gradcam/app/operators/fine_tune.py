@@ -43,7 +43,8 @@ class FineTune(Verb):
         images = images_of(given)
         summary_view(ctx, inputs, given, images)
         base = network_inputs(ctx, inputs)
-        number_input(inputs, "epochs", LABELS["epochs"], epochs_words(given, images), least=1)
+        epochs = epochs_words(given, images, base.value("epochs"))
+        number_input(inputs, "epochs", LABELS["epochs"], epochs, least=1)
         text_input(ctx, inputs, "key", LABELS["key"], _default_key(ctx))
         new_key_check(ctx, inputs, ctx.params.get("key"))
         if not more(ctx, inputs):

@@ -59,8 +59,16 @@ def summary_view(ctx, inputs: types.Object, given: dict, images: Images) -> None
         )
 
 
-def epochs_words(given: dict, images: Images) -> str:
-    """Return the number of epochs if none is filled in, such as "10 for 238 training images"."""
+def epochs_words(given: dict, images: Images, repeated: int | None) -> str:
+    """Return the number of epochs if none is filled in, such as "10 for 238 training images".
+
+    Args:
+        given: the arguments of `fine_tune`, by name
+        images: those of the training
+        repeated: the epochs of the recipe or run that is repeated; None if it leaves them open
+    """
+    if repeated:
+        return f"{repeated}"
     own = outline_of({name: x for name, x in given.items() if name != "epochs"})
     if own.epochs is not None or not images.train_count:
         return f"{own.epochs or ''}"

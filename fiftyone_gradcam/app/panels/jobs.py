@@ -163,9 +163,9 @@ class JobsTab:
             box.md(f"*{remark}*", name="remark")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
-        self._draw_buttons(row_of(box, "buttons"), card, is_old)
+        self._draw_buttons(row_of(box, "buttons"), card, is_old, is_next)
 
-    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool) -> None:
+    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool, is_next: bool) -> None:
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
