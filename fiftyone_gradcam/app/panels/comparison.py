@@ -13,7 +13,6 @@ from ..texts import percent
 from .choices import choice
 from .chosen import Chosen
 from .compared import draw_compared, result_of
-from .data import digest
 from .samples import show_samples
 
 NONE = "none"
@@ -81,9 +80,7 @@ class ComparisonPart:
         """Draw the result of the comparison, with buttons that show samples."""
         state = ctx.panel.state
         if state.compared:
-            # Rows are not in the state: another comparison needs another name.
-            name = f"compared_{digest([state.compared, state.part])}"
-            draw_compared(panel, name, state.compared, self.on_compared)
+            draw_compared(panel, state.compared, self.on_compared)
         elif state.comparison_words:
             panel.md(state.comparison_words, name="comparison_words")
 
