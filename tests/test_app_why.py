@@ -232,9 +232,9 @@ def check_words_over_the_image(app, name: str) -> None:
     until(lambda: part(app, "why-state").all_inner_texts() == [words])
     until(lambda: len(asked) == 1)
     answer = asked[0].fetch()
-    app.page.unroute(address)
     text = re.sub('"evidence": ?"[a-z]+"', '"evidence": "none"', answer.text())
     asked[0].fulfill(response=answer, body=text)
+    app.page.unroute(address)
     shown(app, name)
     words = f"No evidence for '{name}' in this image"
     until(lambda: part(app, "why-state").all_inner_texts() == [words])

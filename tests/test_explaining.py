@@ -279,7 +279,7 @@ def test_words():
     top = [("ant", 0.62), ("bee", 0.3)]
     assert prediction_words(top, "bee", 0.3, "truth") == [
         "The network predicts 'ant' with a probability of 62.0%. The label 'bee' gets 30.0%.",
-        "The decision is not quite clear: the next class, 'bee', gets 30.0%.",
+        "The decision is not quite clear.",
     ]
     assert prediction_words([("ant", 0.5), ("bee", 0.4)], "ant", 0.5, "truth") == [
         "The network predicts 'ant' with a probability of 50.0%, which is the label.",

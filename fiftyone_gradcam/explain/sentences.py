@@ -39,7 +39,8 @@ def prediction_words(
         second, lower = others[0]
         margin = highest - lower
         how = "close" if margin < CLOSE else "clear" if margin > CLEAR else "not quite clear"
-        words.append(f"The decision is {how}: the next class, {second!r}, gets {lower:.1%}.")
+        then = "" if second == label else f": the next class, {second!r}, gets {lower:.1%}"
+        words.append(f"The decision is {how}{then}.")
     return words
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 
 from fiftyone.operators import types
 
@@ -13,18 +15,17 @@ from .tables import RowButton, draw_table
 COLUMNS = {"name": "Result", "count": "Images", "share": "Share"}
 
 
-def draw_compared(
-    panel: types.Object, name: str, found: Mapping, on_show: Callable, id: str = "show"
-) -> None:
+def draw_compared(panel: types.Object, found: Mapping, on_show: Callable, id: str = "show") -> None:
     """Draw a comparison.
 
     Args:
         panel: the panel to add it to
-        name: the name of the block
         found: the result of `..compared.compared`, and perhaps "notes"
         on_show: called when the images of a row are asked for; see `result_of`
         id: passed to `on_show` as the parameter "event"
     """
+    # The browser keeps the rows of a table by its name: those of another comparison need another.
+    name = f"compared_{blake2b(json.dumps(found).encode(), digest_size=8).hexdigest()}"
     panel.md(f"**{markdown(found['headline'])}.**", name=f"{name}_headline")
     rows = [{key: row[key] for key in COLUMNS} for row in found["rows"]]
     can_show = tuple(row["count"] != "0" for row in found["rows"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from fiftyone.operators import types
 
 from ...dataset.cached import cached
@@ -82,9 +80,7 @@ class ComparisonPart:
         """Draw the result of the comparison, with buttons that show samples."""
         state = ctx.panel.state
         if state.compared:
-            # Rows are not in the state: another comparison needs another name.
-            name = f"compared_{_digest([state.compared, state.part])}"
-            draw_compared(panel, name, state.compared, self.on_compared)
+            draw_compared(panel, state.compared, self.on_compared)
         elif state.comparison_words:
             panel.md(state.comparison_words, name="comparison_words")
 
@@ -126,8 +122,3 @@ def _rows(counts: dict[tuple[str, str, str], int], classes: list[str], place: in
         pair = (three[0], three[place])
         pairs[pair] = pairs.get(pair, 0) + count
     return class_rows(confusion_matrix(pairs, classes), classes)
-
-
-def _digest(of: object) -> str:
-    """Return a short name of a value, which is the same for equal values."""
-    return hashlib.blake2b(str(of).encode(), digest_size=8).hexdigest()

@@ -156,7 +156,7 @@ class JobsTab:
             if card["state"] == "lost" and card["log"]:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
         elif card.get("compared"):
-            draw_compared(box, "compared", card["compared"], self.on_show_compared, card["id"])
+            draw_compared(box, card["compared"], self.on_show_compared, card["id"])
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
         if remark:
