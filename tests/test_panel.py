@@ -220,7 +220,7 @@ def test_heatmaps_of_another_process_are_offered_and_colored_at_the_next_tick(
     def lacking(ctx, known: list[str]) -> list[str]:
         """Those that the panel has read, as the App does not know them before."""
         there = [path for one in state["heatmaps"] for path in one["paths"]]
-        return [path for path in there if path == "new_cam" and path not in known]
+        return [path for path in there if path.startswith("new") and path not in known]
 
     monkeypatch.setattr(heatmaps, "lacking_colors", lacking)
     monkeypatch.setattr(heatmaps, "color_heatmaps", lambda ctx, fields: colored.extend(fields))
@@ -236,6 +236,29 @@ def test_heatmaps_of_another_process_are_offered_and_colored_at_the_next_tick(
     describe_field(dataset, "new_cam", "Of r", run="r", label_field="own", kind="predicted")
     assert ticked() == ["new_cam", "cam_of_other", "cam"]
     assert (colored, state["colored"], state["repainting"]) == (["new_cam"], ["new_cam"], True)
+    # The next one is colored too, and the first is known still.
+    dataset.set_values("newer_cam", [fo.Heatmap(map_path="/map.png")] * len(PAIRS))
+    describe_field(dataset, "newer_cam", "Of r", run="r", label_field="own", kind="label")
+    panel.read_heatmaps(context(dataset, state))
+    assert panel.color(context(dataset, state))
+    assert colored == state["colored"] == ["new_cam", "newer_cam"]
+    assert not panel.color(context(dataset, state))
+
+
+def test_the_panel_looks_again_soon_while_something_goes_on(panel, dataset):
+    for tab, known, interval in (
+        ("jobs", {}, 5000),
+        ("jobs", {"is_busy": True}, 1000),
+        ("jobs", {"stale_due": True}, 1000),
+        ("runs", {"is_busy": True}, 1000),
+        ("runs", {}, None),  # or an open list would be closed
+    ):
+        state = {"tab": tab}
+        panel.read(context(dataset, state))
+        state |= {"is_busy": False, "stale_due": False, **known}
+        drawn = panel.render(context(dataset, state)).type.properties
+        timers = [part.view.interval for name, part in drawn.items() if name.startswith("timer")]
+        assert timers == [interval][: interval is not None]
 
 
 def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):
@@ -274,9 +297,12 @@ def test_an_estimate_says_that_labels_were_corrected_since(
 def test_another_dataset_begins_with_nothing_chosen(panel, dataset):
     state = {
         "tab": "evaluate", "shown_run": "x", "own": "1", "prediction_field": "other",
-        "part": "test", "colored": ["cam"],
+        "part": "test", "colored": ["cam"], "choices": {"part": "test"}, "finding": {"search": "x"},
+        "bar_choices": {"bar_order": "name"},
     }  # fmt: skip
     panel.on_change_dataset(context(dataset, state))
     assert (state["prediction_field"], state["part"]) == ("found", "test")
     assert (state["shown_run"], state["own"], state["colored"]) == (None, None, None)
+    assert state["finding"] == state["bar_choices"] == {}  # what its lists stand at
+    assert "part" not in state["choices"]
     assert state["tab"] == "evaluate"

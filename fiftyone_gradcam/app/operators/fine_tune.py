@@ -38,7 +38,7 @@ class FineTune(Verb):
         """
         if label_field_input(ctx, inputs, is_rare=True) is None:
             return
-        summary_view(ctx, inputs, self.arguments(ctx))
+        summary_view(inputs, self.arguments(ctx))
         base = network_inputs(ctx, inputs)
         epochs = base.value("epochs") or "5, or more if there are few images"
         number_input(inputs, "epochs", LABELS["epochs"], f"{epochs}", least=1)

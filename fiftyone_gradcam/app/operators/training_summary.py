@@ -23,11 +23,11 @@ NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excl
 ESTIMATE = "training_estimate"
 
 
-def summary_view(ctx, inputs: types.Object, given: dict) -> None:
+def summary_view(inputs: types.Object, given: dict) -> None:
     """Show the data, the network, the device and the estimated time of a training.
 
     Args:
-        ctx, inputs: the form
+        inputs: the form
         given: the arguments of `fine_tune`, by name
     """
     first = _split_first(given)
