@@ -11,6 +11,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from panel_contexts import PAIRS, context, end, make_dataset, requests
 
 from fiftyone_gradcam.app.panels import heatmaps, path
+from fiftyone_gradcam.app.panels.actions import LABELS
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.files import run_folder
@@ -102,6 +103,55 @@ def test_buttons_of_runs_are_about_the_one_that_is_shown_or_the_newest(panel, da
         found = asked(panel.on_compare_runs, shown, "prompt_user_for_operation")
         assert found["operator_uri"].endswith("/compare_runs")
         assert found["params"] == {"a": other, "b": shown}
+
+
+def buttons_of(drawn) -> dict:
+    """All buttons of a panel by label."""
+    found = {}
+    for part in drawn.properties.values():
+        if hasattr(part.view, "operator"):
+            found[part.view.label] = part.view
+        if hasattr(part.type, "properties"):
+            found |= buttons_of(part.type)
+    return found
+
+
+def test_every_button_asks_for_what_it_says(panel, dataset):
+    for key in ("o", "p", "q"):
+        recipe = {"backbone": "small_cnn", "epochs": 1}
+        save_run(dataset, Run(key, dataset.name, ["a", "b"], recipe, [], 1, "own", "/none"))
+    of_runs = {
+        "Train a classifier": ("fine_tune", None), "Import run": ("import_run", None),
+        "Predict with it": ("predict", {"run": "p"}), "Evaluate": ("evaluate", {"run": "p"}),
+        "Retrain on corrected labels": ("retrain", {"run": "p"}),
+        "Compare": ("compare_runs", {"a": "q", "b": "p"}),
+        "Train as this run": ("fine_tune", {"recipe": "run p"}),
+        "Rename": ("rename_run", {"key": "p"}), "Export": ("export_run", {"run": "p"}),
+        "Delete": ("delete_run", {"key": "p"}),
+    }  # fmt: skip
+    of_a_review = {
+        "Find label issues": ("find_label_issues", None),
+        "Accept all sure suggestions": ("accept_sure", None),
+        "Retrain on corrected labels": ("retrain", {"run": "p"}),
+        "Export reviews": ("export_reviews", None),
+    }
+    chosen = {"prediction_field": "other"}
+    of_an_evaluation = {"Show all": ("clear_view", None), "Save views": ("save_views", chosen)}
+    of_all = {label: (verb, None) for verb, label in LABELS.items()}
+    tabs = {"runs": of_runs, "review": of_a_review, "evaluate": of_an_evaluation, "jobs": of_all}
+    for tab, asked in tabs.items():
+        state = {"tab": tab, "shown_run": "p", "shows_actions": True}
+        panel.read(context(dataset, state))
+        drawn = buttons_of(panel.render(context(dataset, state)).type)
+        for label, (verb, given) in asked.items():
+            button = drawn[label]
+            ctx = context(dataset, state, **(button.params or {}))
+            button.operator(ctx)
+            (message,) = ctx.executor.to_json()["requests"]
+            params = message["params"] or {}
+            uri = params.get("operator_uri", message["operator_uri"])
+            shown = params.get("params") if "operator_uri" in params else params
+            assert (label, uri.rpartition("/")[2], shown or None) == (label, verb, given)
 
 
 def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
