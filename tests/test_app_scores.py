@@ -24,9 +24,19 @@ PLACE = """([plot, x, y, xaxis, yaxis]) => {
 }"""
 HOVERED = """(plot) => (document.querySelectorAll('.js-plotly-plot')[plot]._hoverdata || [])
     .map((point) => [point.curveNumber, point.pointNumber])"""
+CLICKS = """(plot) => {
+    const drawn = document.querySelectorAll('.js-plotly-plot')[plot];
+    if (drawn.clicks === undefined) {
+        drawn.clicks = 0;
+        drawn.on('plotly_click', () => { drawn.clicks++ });
+    }
+    return drawn.clicks;
+}"""
+# The full data is set when a plot is drawn; it may have the values of the last one until then.
 DRAWN = """([plot, trace, key, values]) => {
     const drawn = document.querySelectorAll('.js-plotly-plot')[plot];
-    return JSON.stringify(drawn?.data?.[trace]?.[key]) === JSON.stringify(values);
+    return [drawn?.data, drawn?._fullData].every(
+        (x) => JSON.stringify(x?.[trace]?.[key]) === JSON.stringify(values));
 }"""
 
 
@@ -92,16 +102,21 @@ def drawn(app, plot: int, trace: int, key: str, values: list) -> None:
 
 
 def click_on(app, plot: int, trace: int, point, place: tuple, axes=("xaxis", "yaxis")) -> None:
-    """Move the pointer to a point of a plot until the plot knows of it, and click."""
+    """Move the pointer to a point of a plot until the plot knows of it, and click.
+
+    A click while the plot is drawn again is none.
+    """
     end = time.monotonic() + 30
     for shift in (0, 1) * 300:
         x, y = app.page.evaluate(PLACE, [plot, *place, *axes])
         app.page.mouse.move(x + shift, y)
         if [trace, point] in app.page.evaluate(HOVERED, plot):
-            break
+            before = app.page.evaluate(CLICKS, plot)
+            app.page.mouse.click(x + shift, y)
+            if app.page.evaluate(CLICKS, plot) > before:
+                return
         assert time.monotonic() < end, app.page.evaluate(HOVERED, plot)
         app.page.wait_for_timeout(50)
-    app.page.mouse.click(x + shift, y)
 
 
 def read_table(app, number: int, count: int) -> list[list[str]]:

@@ -13,6 +13,7 @@ from panel_contexts import context
 from scored import scored_dataset
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.panels import server_state
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.once import Once
 from fiftyone_gradcam.app.panels.patches import catch_up, keep_answer
@@ -38,7 +39,7 @@ class Browser:
 
     def __init__(self, dataset, tab: str):
         self.dataset, self.panel = dataset, ClassifierPanel()
-        self.state, self.drawn = {"tab": tab}, 0
+        self.state, self.drawn, self.output = {"tab": tab}, 0, {}
         self.receive(self.send("on_load"))
 
     def send(self, method: str, **params) -> list[dict]:
@@ -57,7 +58,25 @@ class Browser:
             name = message["operator_uri"].rpartition("/")[2]
             if name == "patch_panel_state":
                 self.state.update(message["params"]["state"])
-            self.drawn += name == "show_panel_output"
+            if name == "show_panel_output":
+                self.output = message["params"]["output"]["type"]["properties"]
+                self.drawn += 1
+
+    def text(self, name: str) -> str:
+        """A text that the panel shows."""
+        return self.output[name]["default"]
+
+    def plot(self, name: str) -> list[dict]:
+        """The traces of a plot that the panel shows."""
+        return self.output[name]["view"]["data"]
+
+    def kept(self, name: str) -> object:
+        """A value that the server keeps for this page."""
+        ctx = ExecutionContext(
+            request_params={"params": {"panel_id": "events", "panel_state": deepcopy(self.state)}}
+        )
+        assert server_state.load(ctx)
+        return ctx.panel_state[name]
 
 
 def counted(dataset, field: str, part: str) -> str:
@@ -69,7 +88,7 @@ def counted(dataset, field: str, part: str) -> str:
 
 def test_quick_choices_are_all_applied(scored):
     browser = Browser(scored, "evaluate")
-    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    assert counted(scored, "prediction", "test") in browser.text("evaluation_words")
     assert counted(scored, "second", "val") != counted(scored, "prediction", "val")
     answers = [
         browser.send("on_prediction_field", value="second"),
@@ -78,7 +97,7 @@ def test_quick_choices_are_all_applied(scored):
     ]
     for answer in answers:
         browser.receive(answer)
-    assert counted(scored, "second", "val") in browser.state["evaluation_words"]
+    assert counted(scored, "second", "val") in browser.text("evaluation_words")
     chosen = [browser.state[name] for name in ("prediction_field", "part", "order")]
     assert chosen == ["second", "val", "name"]
     # There and back: the second says what the browser knows, and not what was chosen since.
@@ -86,7 +105,7 @@ def test_quick_choices_are_all_applied(scored):
     for answer in answers:
         browser.receive(answer)
     assert browser.state["part"] == "val"
-    assert counted(scored, "second", "val") in browser.state["evaluation_words"]
+    assert counted(scored, "second", "val") in browser.text("evaluation_words")
 
 
 def test_quick_choices_of_the_tab_scores(scored):
@@ -104,7 +123,7 @@ def test_quick_choices_of_the_tab_scores(scored):
     chosen = [browser.state[x] for x in ("scored_class", "first", "threshold", "bar_order")]
     assert chosen == ["2", "highest", 0.25, "name"]
     assert browser.state["bar_classes"] == sorted(names)
-    assert "highest scores first" in browser.state["scored_words"]
+    assert "highest scores first" in browser.text("scored_words")
 
 
 def test_a_click_means_what_is_in_sight(scored):
@@ -147,12 +166,9 @@ def test_texts_are_not_hidden_by_values_of_their_name(scored, tab):
         browser.receive(browser.send("on_buttons"))
     if tab == "evaluate":
         browser.receive(browser.send("on_other", value="second"))
-    messages = browser.send("on_refresh")
-    browser.receive(messages)
-    (output,) = [m["params"] for m in messages if m["operator_uri"].endswith("show_panel_output")]
     texts = {
         name: part["default"]
-        for name, part in output["output"]["type"]["properties"].items()
+        for name, part in browser.output.items()
         if (part.get("view") or {}).get("name") == "MarkdownView"
     }
     assert texts
@@ -211,25 +227,26 @@ def test_long_names_of_a_table_are_in_tooltips_of_their_cells():
 def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):
     browser = Browser(scored, "evaluate")
     browser.receive(browser.send("on_other", value="second"))
-    assert browser.state["is_compared"]
+    assert "comparison_words" in browser.output
     browser.receive(browser.send("on_prediction_field", value="second"))
     assert browser.state["other"] == "none"
     assert browser.state["choices.other"] == "none"  # what its list shows
+    assert "comparison_words" not in browser.output
 
 
 def test_a_second_click_on_the_same_button_of_a_card_decides_nothing(digits, name):
     dataset = fg.import_folders(str(digits), name)
     browser = Browser(dataset, "review")
     browser.receive(browser.send("on_buttons"))
-    card = browser.state["card"]
+    card = browser.kept("card")
     given = {"id": card["id"], "shown": card["label"], "decision": "keep"}
     for answer in [browser.send("on_decide", **given), browser.send("on_decide", **given)]:
         browser.receive(answer)
     assert len(fg.list_reviews(dataset)) == 1
-    assert browser.state["card"]["id"] != card["id"]
+    assert browser.kept("card")["id"] != card["id"]
     browser.receive(browser.send("on_undo_review"))
     assert fg.list_reviews(dataset) == []
-    assert browser.state["card"]["id"] == card["id"]
+    assert browser.kept("card")["id"] == card["id"]
     browser.receive(browser.send("on_decide", **given))
     assert len(fg.list_reviews(dataset)) == 1
 
@@ -267,7 +284,7 @@ def test_nobody_waits_for_a_look_that_takes_long(scored, monkeypatch):
     def look(self, ctx) -> list:
         looks.set()
         assert may_end.wait(60)
-        ctx.panel.state.cards = [{"id": "seen late"}]
+        ctx.panel.state.earlier = [{"id": "seen late"}]
         return []
 
     monkeypatch.setattr(ClassifierPanel, "read_jobs", look)
@@ -282,7 +299,8 @@ def test_nobody_waits_for_a_look_that_takes_long(scored, monkeypatch):
     browser.receive(chosen)
     (late,) = answers
     browser.receive(late)
-    assert (browser.state["tab"], browser.state["cards"]) == ("evaluate", [{"id": "seen late"}])
+    assert browser.state["tab"] == "evaluate"
+    assert browser.kept("earlier") == [{"id": "seen late"}]
     # What it draws is the tab that is open by then.
     (output,) = [m["params"] for m in late if m["operator_uri"].endswith("show_panel_output")]
     assert "evaluation_words" in str(output)
@@ -302,7 +320,7 @@ def test_tabs_count_nothing_that_was_counted_before(scored, monkeypatch):
     for event in ({"__method__": "on_tab", "value": "evaluate"}, {"__method__": "on_refresh"}):
         browser.receive(browser.send(event.pop("__method__"), **event))
     assert calls == []
-    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    assert counted(scored, "prediction", "test") in browser.text("evaluation_words")
     sample = scored.first()
     sample["note"] = "changed"
     sample.save()
@@ -310,26 +328,48 @@ def test_tabs_count_nothing_that_was_counted_before(scored, monkeypatch):
     assert calls != []
 
 
-def test_plots_are_sent_once_and_stay_out_of_the_state(scored):
+def test_plots_are_drawn_and_stay_out_of_the_state(scored):
     browser = Browser(scored, "scores")
+    some = next(str(x) for x in range(12) if str(x) != browser.state["scored_class"])
+    before = browser.plot("histogram")
+    browser.receive(browser.send("on_scored", value=some))
+    name = scored.distinct("ground_truth.label")[int(some)]
+    bars = [trace["y"] for trace in browser.plot("histogram") if trace.get("type") == "bar"]
+    own = [sum(y or 0 for y in bar) for bar in bars]
+    labels = scored.match_tags("test").values("ground_truth.label")
+    assert own == [labels.count(name), len(labels) - labels.count(name)]
+    assert before != browser.plot("histogram")
+    assert not any(
+        "traces" in str(value) or "'y':" in str(value) for value in browser.state.values()
+    )
 
-    def plots(messages: list[dict]) -> dict:
-        """What is sent of each plot, by slot."""
-        data = [m["params"]["data"] for m in messages if m["operator_uri"].endswith("panel_data")]
-        return {name.rpartition("_")[0]: x for one in data for name, x in one.items() if x}
 
-    some, other = [str(x) for x in range(12) if str(x) != browser.state["scored_class"]][:2]
-    chosen = browser.send("on_scored", value=some)
-    assert set(plots(chosen)) == {"histogram"}  # the sizes and recalls of all classes are there
-    browser.receive(chosen)
-    first = dict(browser.state["plot_names"])
-    # The App puts what it shows into the state when a list changes.
-    browser.state[first["histogram"]] = plots(chosen)["histogram"]
-    chosen = browser.send("on_scored", value=other)
-    browser.receive(chosen)
-    assert browser.state[first["histogram"]] is None
-    (data,) = [m["params"]["data"] for m in chosen if m["operator_uri"].endswith("panel_data")]
-    assert data[first["histogram"]] is None
-    assert data[browser.state["plot_names"]["histogram"]] == plots(chosen)["histogram"]
-    # A page that is loaded again has the state, and no plots.
-    assert set(plots(browser.send("on_load"))) == {"histogram", "bars"}
+def test_a_tick_that_finds_nothing_new_sends_nothing(scored):
+    browser = Browser(scored, "jobs")
+    for _ in range(2):  # the first finds what takes a moment, such as stale values
+        browser.receive(browser.send("on_tick"))
+    assert browser.send("on_tick") == []
+    # Something that is only drawn does not change the state, which FiftyOne stores with the layout.
+    scored.tag_samples("one more")
+    names = [m["operator_uri"].rpartition("/")[2] for m in browser.send("on_tick")]
+    assert names == ["show_panel_output"]
+    scored.untag_samples("one more")
+
+
+def test_a_page_is_read_again_after_a_restart_of_the_server(scored):
+    browser = Browser(scored, "evaluate")
+    shown = browser.text("evaluation_words")
+    server_state._VALUES.clear()
+    browser.receive(browser.send("on_order", value="name"))
+    assert browser.state["order"] == "name"
+    assert browser.text("evaluation_words") == shown
+    assert browser.state["shown_classes"] == sorted(browser.state["shown_classes"])
+
+
+def test_only_the_values_of_few_pages_are_kept(scored, monkeypatch):
+    monkeypatch.setattr(server_state, "MOST_PANELS", 2)
+    pages = [Browser(scored, "jobs") for _ in range(3)]
+    assert len(server_state._VALUES) == 2
+    assert pages[2].kept("steps")
+    with pytest.raises(AssertionError):
+        pages[0].kept("steps")

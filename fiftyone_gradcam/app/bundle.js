@@ -9,7 +9,7 @@
       background: var(--fo-palette-primary-main); color: #fff; font-weight: bold }
     body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }`;
   document.head.appendChild(style);
-  const SCRIPTS = ["shared.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js"];
+  const SCRIPTS = ["shared.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js", "plots.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
   if (missing.length) {
     console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons, no "Why?"`);

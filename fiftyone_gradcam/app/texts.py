@@ -7,6 +7,7 @@ import html
 import re
 import textwrap
 from pathlib import Path
+from urllib.parse import quote
 
 # "_" has no meaning inside a word; "#", "+", "-", "=" and numbers have one only at the beginning.
 # Addresses would become links.
@@ -61,3 +62,8 @@ def percent(share: float | None) -> str:
 def picture_as_text(path: str) -> str:
     """Return a PNG file as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
+
+
+def media(path: str) -> str:
+    """Return the address of a picture on the App's server."""
+    return f"/media?filepath={quote(path, safe='')}"

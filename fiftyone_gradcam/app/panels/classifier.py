@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from copy import deepcopy
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
@@ -13,8 +14,8 @@ from ...jobs.job import Job
 from ..operators.labels import in_labels
 from ..operators.verb import SHOW_IMPORT
 from ..showing import show, turn_panel
+from . import server_state
 from .choices import OF_WHAT_IS_SHOWN, says_nothing_new, stand_at
-from .data import forget_plots, take_plots_out
 from .evaluate import EvaluateTab
 from .heatmaps import PAINT_SECONDS, HeatmapsRow
 from .jobs import JobsTab
@@ -41,6 +42,8 @@ TABS = {
     "evaluate": "Evaluate",
     "scores": "Scores",
 }
+PLOT_SIZES = "GradcamPlotSizes"  # see `plots.js`
+READ = ("on_load", "on_change_dataset")  # events that read all values anyway
 TICK_MILLISECONDS = 1000
 TURNS = 3  # number of ticks at which data is sent to an opening panel, until it accepts it
 IDLE_MILLISECONDS = 5000  # between ticks without jobs, because one may be started elsewhere
@@ -58,8 +61,8 @@ class ClassifierPanel(
 ):
     """The panel with tabs for steps and jobs, review, runs, evaluation and scores.
 
-    Small values are in the panel's state, which is sent in both directions with each event. Plots
-    are in its data, which is sent only to the browser, and only when they change.
+    Choices are in the panel's state, which is sent in both directions with each event. Everything
+    that is drawn from other values is in its output alone; see `server_state`.
     """
 
     @property
@@ -88,39 +91,45 @@ class ClassifierPanel(
         with EVENTS.turn(line):
             if method not in OF_WHAT_IS_SHOWN:
                 catch_up(ctx)
+            is_known = server_state.load(ctx)
             if says_nothing_new(ctx):
                 return None
+            before = deepcopy(ctx.panel_state)
+            if not is_known and method not in READ:
+                self.read(ctx)  # the server was restarted
             ctx.event_args = ctx.params.get("event_args", {})
             result = getattr(self, method)(ctx)
             if is_tick:
                 with EVENTS.turn(panel_id):
-                    self._send(ctx, is_late=True)
+                    self._send(ctx, before, is_late=True)
             else:
-                self._send(ctx)
+                self._send(ctx, before)
             return result
 
-    def _send(self, ctx, is_late: bool = False) -> None:
+    def _send(self, ctx, before: dict, is_late: bool = False) -> None:
         """Draw the panel, if its state has changed.
 
         Args:
             ctx: the context of an event that was handled
+            before: the state before it
             is_late: whether other events may have been handled in the meantime
         """
+        merge_patches(ctx)
+        server_state.drop_unchanged(ctx, before)
         if not sets_state(ctx):
             return
-        take_plots_out(ctx)
-        merge_patches(ctx)
         if is_late:
             catch_up(ctx, own=True)
+            server_state.load(ctx, own=True)
         ctx.ops.show_panel_output(self.render(ctx))
         merge_patches(ctx)  # values that were set while drawing
+        server_state.keep(ctx)
         keep_answer(ctx)
 
     def on_load(self, ctx) -> None:
         """Read the dataset."""
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
         ctx.panel.state.loaded = ctx.panel.state.loaded_page = time.time()
-        forget_plots(ctx)
         self.read(ctx)
 
     def on_change_dataset(self, ctx) -> None:
@@ -257,6 +266,8 @@ class ClassifierPanel(
         stand_at(ctx, strip, tab)
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         self.draw_heatmaps(ctx, panel)
+        sizes = types.View(component=PLOT_SIZES, composite_view=True)
+        panel.define_property("plot_sizes", types.Object(), view=sizes)
         draw = {
             "jobs": self.draw_all_steps,
             "review": self.draw_review,

@@ -13,8 +13,7 @@ from ..texts import percent, shortened
 from .choices import choice, row_of
 from .chosen import LIST_WIDTH, Chosen, PredictionChoices
 from .comparison import ComparisonPart, compared_cells
-from .data import plot_name, send_plot
-from .plots import STILL, confusion_plot, reliability_plot
+from .plots import confusion_plot, draw_plot, reliability_plot
 from .samples import show_samples
 from .tables import MOST, draw_table
 
@@ -91,10 +90,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         kept = [i for i, own in enumerate(shown.sum(1)) if own]
         state.labels, state.predictions = [names[i] for i in kept], names
         texts = [OTHERS if name is None else name for name in names]
-        traces, state.confusion_layout = confusion_plot(
-            shown[kept], [texts[i] for i in kept], texts, by
-        )
-        send_plot(ctx, "confusion", f"{chosen.key} {by} {state.labels} {names}", traces)
+        state.confusion = confusion_plot(shown[kept], [texts[i] for i in kept], texts, by)
         some = f"{len(names) - 1} of {len(classes)} classes, {ORDER[state.order or 'recall']}"
         state.matrix_title = f"{some}: " if None in names else ""
 
@@ -142,8 +138,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         ctx.panel.state.reliability_words = ""
         if not any(one.count for one in bins):
             return
-        traces, ctx.panel.state.reliability_layout = reliability_plot(bins)
-        send_plot(ctx, "reliability", f"{chosen.key} reliability", traces)
+        ctx.panel.state.reliability = reliability_plot(bins)
         error = expected_calibration_error(bins)
         ctx.panel.state.reliability_words = (
             f"**Reliability**: how often predictions of which confidence are right; expected "
@@ -178,12 +173,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
             return
         words = f"**Confusion matrix**: {state.matrix_title}rows are labels, columns predictions."
         panel.md(words, name="matrix_words")
-        panel.plot(
-            plot_name(ctx, "confusion"),
-            layout=state.confusion_layout,
-            config=STILL,
-            on_click=self.on_cell,
-        )
+        draw_plot(panel, "confusion", state.confusion, on_click=self.on_cell)
         if state.pairs:
             pairs = [dict(zip(("label", "predicted"), pair, strict=True)) for pair in state.pairs]
             both = ("label", "predicted")
@@ -198,7 +188,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
             )
         if state.reliability_words:
             panel.md(state.reliability_words, name="reliability_words")
-            panel.plot(plot_name(ctx, "reliability"), layout=state.reliability_layout, config=STILL)
+            draw_plot(panel, "reliability", state.reliability)
 
     def on_search(self, ctx) -> None:
         """Show the classes whose names contain a text."""

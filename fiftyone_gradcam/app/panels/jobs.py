@@ -17,10 +17,9 @@ from ...dataset.runs import list_runs, load_run
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, given_samples, list_jobs, repeat_job
 from ..operators.labels import in_labels
-from ..texts import duration, markdown, picture_as_text
+from ..texts import duration, markdown, media
 from .choices import row_of
-from .data import plot_name, send_plot
-from .plots import STILL, curves_plot
+from .plots import curves_plot, draw_plot
 
 # Verbs that store partial results, and continue from them when they are called again.
 WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
@@ -92,17 +91,11 @@ class JobsTab:
             best, findings = run.best_epoch, run.findings
         if rows is None or not (rows["history"] or rows.get("running")):
             return
-        traces, layout = curves_plot(rows, best)
-        of = f"{job.id} {'running' in rows}"  # the running epoch disappears at the end
-        send_plot(ctx, "curves", of, traces)
-        ctx.panel.state.training, ctx.panel.state.findings = layout, findings
+        ctx.panel.state.training, ctx.panel.state.findings = curves_plot(rows, best), findings
 
     def _read_picture(self, ctx, shown: list[Job]) -> None:
         paths = [job.outcome.get("picture") for job in shown]
-        path = next((path for path in paths if path and Path(path).exists()), None)
-        ctx.panel.state.picture_path = path
-        if path:
-            ctx.panel.data.picture = picture_as_text(path)
+        ctx.panel.state.picture_path = next((x for x in paths if x and Path(x).exists()), None)
 
     def draw_jobs(self, ctx, panel: types.Object) -> None:
         """Draw the running jobs, and the last one that has ended."""
@@ -111,12 +104,13 @@ class JobsTab:
             remark = (state.remarks or {}).get(card["id"])
             self._draw_card(panel, card, card["id"] in (state.old_jobs or ()), remark)
         if state.training:
-            panel.plot(plot_name(ctx, "curves"), layout=state.training, config=STILL)
+            draw_plot(panel, "curves", state.training)
         for number, finding in enumerate(state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=markdown(finding["message"])))
         if state.picture_path:
-            panel.str("picture", view=types.ImageView(width="100%", alt="The picture of the job"))
+            view = types.ImageView(width="100%", alt="The picture of the job")
+            panel.str("picture", default=media(state.picture_path), view=view)
             panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
 
     def draw_earlier(self, ctx, panel: types.Object) -> None:

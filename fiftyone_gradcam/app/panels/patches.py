@@ -39,9 +39,9 @@ def catch_up(ctx, own: bool = False) -> None:
     state = ctx.panel_state
     has = state.get(ANSWER) or 0
     with _LOCK:
-        later = [values for number, values in _ANSWERS.get(_page(ctx), ()) if number > has]
+        later = [values for number, values in _ANSWERS.get(page_of(ctx), ()) if number > has]
     if own:
-        later += [x.params["state"] for x in _messages(ctx) if _name(x) == STATE]
+        later += [x.params["state"] for x in messages_of(ctx) if name_of(x) == STATE]
     for values in later:
         for name, value in deepcopy(values).items():
             # The browser sets the selection of a list, once it has one.
@@ -55,25 +55,25 @@ def keep_answer(ctx) -> None:
     Args:
         ctx: the context of an event whose messages are merged
     """
-    values = next((x.params["state"] for x in _messages(ctx) if _name(x) == STATE), None)
+    values = next((x.params["state"] for x in messages_of(ctx) if name_of(x) == STATE), None)
     if values is None:
         return
     with _LOCK:
         values[ANSWER] = ctx.panel_state[ANSWER] = number = next(_NUMBERS)
-        _ANSWERS.setdefault(_page(ctx), deque(maxlen=MOST_ANSWERS)).append((number, values))
-        _ANSWERS.move_to_end(_page(ctx))
+        _ANSWERS.setdefault(page_of(ctx), deque(maxlen=MOST_ANSWERS)).append((number, values))
+        _ANSWERS.move_to_end(page_of(ctx))
         while len(_ANSWERS) > MOST_PANELS:
             _ANSWERS.popitem(last=False)
 
 
-def _page(ctx) -> tuple:
+def page_of(ctx) -> tuple:
     """Return an id of the panel in one page of a browser; pages may share the panel's id."""
     return ctx.panel_id, ctx.panel_state.get("loaded_page")
 
 
 def sets_state(ctx) -> bool:
     """Return whether the answer to an event sets values of the state, so that the panel changes."""
-    return any(_name(message) == STATE for message in _messages(ctx))
+    return any(name_of(message) == STATE for message in messages_of(ctx))
 
 
 def merge_patches(ctx) -> None:
@@ -82,11 +82,11 @@ def merge_patches(ctx) -> None:
     Args:
         ctx: the context of an event that has been handled
     """
-    messages = _messages(ctx)
+    messages = messages_of(ctx)
     firsts: dict[tuple, dict] = {}
     kept = []
     for message in messages:
-        name = _name(message)
+        name = name_of(message)
         if name not in MERGED:
             kept.append(message)
             continue
@@ -100,9 +100,11 @@ def merge_patches(ctx) -> None:
     messages[:] = kept
 
 
-def _messages(ctx) -> list:
+def messages_of(ctx) -> list:
+    """Return the messages that an event sends to the browser."""
     return getattr(ctx.executor, "_requests", None) or []
 
 
-def _name(message) -> str:
+def name_of(message) -> str:
+    """Return the name of the App's operator that a message calls."""
     return message.operator_uri.rsplit("/", 1)[-1]

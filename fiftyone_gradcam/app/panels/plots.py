@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from fiftyone.operators import types
 
 from ...review.calibration import Bin
 from ...review.confusion import normalized
@@ -21,8 +22,28 @@ INK, FAINT = "#333333", "#999999"  # numbers in light cells, and in almost empty
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
 # The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
-STILL = {"displayModeBar": False, "scrollZoom": False}
+STILL = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 FIXED = {"fixedrange": True}
+
+
+def draw_plot(
+    panel: types.Object, name: str, plot: tuple[list[dict], dict], on_click: Callable | None = None
+) -> None:
+    """Draw a plot in the panel.
+
+    Its traces are part of the panel's output. The App would copy panel data into the panel's
+    state, which it sends to the server several times with each click.
+
+    Args:
+        panel: the panel to draw in
+        name: of the plot
+        plot: its traces and layout, as the functions below return them
+        on_click: called with what was clicked
+    """
+    traces, layout = plot
+    # The height of the element: Plotly drops that of the layout when the width changes.
+    size = {"height": layout["height"]}
+    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size)
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:

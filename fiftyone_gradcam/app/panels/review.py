@@ -7,7 +7,6 @@ run it, buttons do the same.
 from __future__ import annotations
 
 import os
-from urllib.parse import quote
 
 from fiftyone.operators import types
 
@@ -16,7 +15,7 @@ from ...dataset.review_queue import Filters, queue
 from ...dataset.review_state import QUALITY
 from ...dataset.runs import list_runs
 from ...workflow.deciding import review, undo_review
-from ..texts import markdown
+from ..texts import markdown, media
 from .choices import row_of
 
 CARD = "GradcamReviewCard"
@@ -152,11 +151,6 @@ class ReviewTab:
 def review_words(progress: dict) -> str:
     """Join the progress of the review with the remark on what is left."""
     return ". ".join(filter(None, (progress["words"], progress["left"])))
-
-
-def media(path: str) -> str:
-    """Return the address of a picture on the App's server."""
-    return f"/media?filepath={quote(path, safe='')}"
 
 
 def _asked(card: dict, decision: str) -> dict:

@@ -16,8 +16,7 @@ from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, percent
 from .choices import choice, row_of
-from .data import plot_name, send_plot
-from .plots import STILL, curves_plot
+from .plots import curves_plot, draw_plot
 from .tables import draw_table
 
 COLUMNS = {
@@ -40,9 +39,8 @@ class RunsTab:
         ctx.panel.state.shown_run = shown = shown if shown in keys else next(iter(keys), None)
         if shown is None:
             return
-        words, traces, ctx.panel.state.run_layout = describe_run(ctx.dataset, shown)
-        send_plot(ctx, "run_curves", f"{shown} {words}", traces)
-        ctx.panel.state.run_words = words
+        words, traces, layout = describe_run(ctx.dataset, shown)
+        ctx.panel.state.run_words, ctx.panel.state.run_plot = words, (traces, layout)
 
     def draw_runs(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -78,7 +76,7 @@ class RunsTab:
         actions.btn("export", label="Export", on_click=self.on_export_run)
         actions.btn("delete", label="Delete", on_click=self.on_delete_run)
         panel.md(state.run_words, name="run_words")
-        panel.plot(plot_name(ctx, "run_curves"), layout=state.run_layout, config=STILL)
+        draw_plot(panel, "run_curves", state.run_plot)
 
     def on_show_run(self, ctx) -> None:
         """Show another run."""

@@ -15,9 +15,8 @@ from ...review.score_histogram import histogram, places, ranked
 from ..texts import markdown, percent, shortened
 from .choices import choice, row_of
 from .chosen import LIST_WIDTH, Chosen, PredictionChoices
-from .data import plot_name, send_plot
 from .patches import catch_up
-from .plots import STILL
+from .plots import draw_plot
 from .samples import show_samples
 from .score_plots import class_bars_plot, histogram_plot
 
@@ -77,8 +76,7 @@ class ScoresTab(PredictionChoices):
             f"{int((~found.own).sum())} others. Click a bar to see its images, "
             f"{FIRST[state.first or 'lowest']}.{chosen.out_words}"
         )
-        traces, state.histogram_layout = histogram_plot(own, other, state.scored, state.threshold)
-        send_plot(ctx, "histogram", f"{chosen.key} {state.scored}", traces)
+        state.histogram = histogram_plot(own, other, state.scored, state.threshold)
 
     def _read_bars(self, ctx, chosen: Chosen) -> None:
         """Read the size and recall of each class."""
@@ -94,8 +92,7 @@ class ScoresTab(PredictionChoices):
         more = f" ({len(drawn)} of {len(rows)})" if len(rows) > len(drawn) else ""
         state.bar_title = f"Size and recall of each class, {ORDER[order]}{more}"
         if drawn:
-            traces, state.bar_layout = class_bars_plot(drawn)
-            send_plot(ctx, "bars", f"{chosen.key} {state.bar_classes}", traces)
+            state.bars = class_bars_plot(drawn)
 
     def draw_scores(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -127,12 +124,7 @@ class ScoresTab(PredictionChoices):
             panel.md(words, name="no_bars")
             return
         panel.md(f"**{state.bar_title}**. Click a size to see the class.", name="bar_words")
-        panel.plot(
-            plot_name(ctx, "bars"),
-            layout=state.bar_layout,
-            config=STILL,
-            on_click=self.on_class_bar,
-        )
+        draw_plot(panel, "bars", state.bars, on_click=self.on_class_bar)
 
     def _draw_histogram(self, ctx, panel: types.Object) -> None:
         state = ctx.panel.state
@@ -143,12 +135,7 @@ class ScoresTab(PredictionChoices):
             "scored_class", names.values(), label="Class", view=names, on_change=self.on_scored
         )
         panel.md(state.scored_words, name="scored_words")
-        panel.plot(
-            plot_name(ctx, "histogram"),
-            layout=state.histogram_layout,
-            config=STILL,
-            on_click=self.on_score_bar,
-        )
+        draw_plot(panel, "histogram", state.histogram, on_click=self.on_score_bar)
         slider = types.SliderView(value_precision=2, label_position="top", min=0, max=1)
         panel.float(
             "threshold", min=0, max=1, label="Threshold", view=slider, on_change=self.on_threshold
