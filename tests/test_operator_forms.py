@@ -13,12 +13,14 @@ from trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.import_folders import _words
+from fiftyone_gradcam.app.operators.relocate import Relocate
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
 from fiftyone_gradcam.model.backbones import BACKBONES
 from fiftyone_gradcam.passes.heatmaps import KINDS
+from fiftyone_gradcam.workflow.relocating import Relocated
 
 
 def test_the_table_of_a_plan_counts_the_classes_that_it_does_not_show(tmp_path):
@@ -190,6 +192,13 @@ def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
         of_the_form.append("backbone")  # which nothing is compared by
     expected = {n: value for n, value in {**params, **given}.items() if n not in of_the_form}
     assert found == expected
+
+
+def test_what_was_found_of_moved_files_is_counted():
+    found = Relocated(moved=3, missing=["/a"], different=["/b", "/c"])
+    assert Relocate().outcome(found, {"new": "/x"})["summary"] == (
+        "3 of 6 samples now have their files in /x; 1 files are not there; 2 are other files"
+    )
 
 
 def test_a_whole_dataset_is_compared_and_evaluated_as_such(trained):
