@@ -17,7 +17,7 @@ from made_runs import digits_with_two_runs
 from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.app.operators import training_summary
+from fiftyone_gradcam.app.operators import training_time
 from fiftyone_gradcam.app.operators.backbone_fields import GOOD, backbones
 from fiftyone_gradcam.app.operators.recipe_fields import CHOICES
 from fiftyone_gradcam.app.operators.split_preview import parts_of
@@ -220,8 +220,9 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("verb", WITH_FIELDS)
 def test_every_field_of_a_form_is_an_argument_of_its_verb(filled, folder, verb, monkeypatch):
     """With each value that may be chosen; and every argument has a field, or is for Python only."""
-    measured = {"device": "cpu", "seconds": 1.0}
-    monkeypatch.setattr(training_summary, "measured", lambda *_: measured)
+    speed = {"device": "cpu", "decode": 0.01, "learn": 0.01, "look": 0.01}
+    measured = {"speed": speed, "image_size": 16}
+    monkeypatch.setattr(training_time, "measured", lambda *_: measured)
     assert wrong_fields(verb, filled, folder) == []
 
 

@@ -318,7 +318,7 @@ def test_the_panel_looks_again_soon_while_something_goes_on(panel, dataset):
     ):
         state = {"tab": tab}
         panel.read(context(dataset, state))
-        state |= {"is_busy": False, "stale_due": False, **known}
+        state |= {"is_busy": False, "stale_due": False, "times_due": None, **known}
         drawn = panel.render(context(dataset, state)).type.properties
         timers = [part.view.to_json() for name, part in drawn.items() if name.startswith("timer")]
         assert [timer["interval"] for timer in timers] == [interval][: interval is not None]
