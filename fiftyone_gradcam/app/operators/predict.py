@@ -173,7 +173,7 @@ class Predict(Verb):
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         return {
             "summary": f"Predicted {counted(len(result), 'image')}. Turn heatmaps on and off "
-            "in the sidebar",
+            "at the top of the panel",
             "fields": [given["prediction_field"], *maps],
         }
 
