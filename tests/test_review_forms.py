@@ -10,6 +10,8 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import contact_sheet as sheets
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.dataset.decisions import adopt_edits
+from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
 from fiftyone_gradcam.dataset.review_cards import cards
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts, review_counts
@@ -20,6 +22,7 @@ from fiftyone_gradcam.dataset.review_queue import (
     sure_ids,
 )
 from fiftyone_gradcam.dataset.review_state import columns_of
+from fiftyone_gradcam.dataset.reviews import reviewing
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 URI = "@gradcam/classifier/"
@@ -208,6 +211,18 @@ def test_the_counts_add_up(dataset):
     dataset.info["label_issues"] = {"estimate": 7, "began": "0", "label_field": "other"}
     dataset.save()
     assert counts() == (1, 1, 3, 0, 1, None)
+
+
+def test_labels_that_were_edited_elsewhere_count_in_all_places(dataset):
+    columns, ids = columns_of(dataset), dataset.values("id")
+    fg.review(dataset.select(ids[0]), "keep")
+    dataset.set_values("own.label", {ids[0]: "c"}, key_field="id")
+    assert overview(dataset).review == review_counts(dataset, columns)
+    assert overview(dataset).review.reviewed == 0
+    with reviewing(dataset):
+        adopt_edits(dataset, columns)
+    assert overview(dataset).review == review_counts(dataset, columns)
+    assert overview(dataset).review.reviewed == 1
 
 
 def test_a_decision_is_shown_until_the_label_changes(dataset):

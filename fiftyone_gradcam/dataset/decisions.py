@@ -124,6 +124,7 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
         changes.pop(columns.label_field)
         changes[REVIEW] = review_document(one)
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, before, columns, changes)]
+        changes["last_modified_at"] = time_now()  # or counts that were made before would be kept
         writes.append(UpdateOne({"_id": row["_id"], columns.label: now}, {"$set": changes}))
         made.append(one)
     write_decisions(dataset, writes)
