@@ -202,6 +202,17 @@ def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app,
     assert app.page.locator("img[src=x]").count() == 0
 
 
+def plot_width(app) -> float:
+    """The width of what a plot has drawn, in pixels, once it is that of its place."""
+    code = """() => {
+        const place = document.querySelector('.js-plotly-plot')
+        const drawn = place.querySelector('.main-svg')
+        return [place, drawn].map((x) => x.getBoundingClientRect().width)
+    }"""
+    until(lambda: len(set(app.page.evaluate(code))) == 1)
+    return app.page.evaluate(code)[0]
+
+
 def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicted, tmp_path):
     dataset = predicted
     fg.fine_tune(dataset, "tiny", **{**QUICK, "epochs": 1})
@@ -217,6 +228,15 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     until(lambda: app.sideways() == [] and app.page.evaluate(CUT_OFF) == [])
     app.screenshot("44 narrow runs")
     app.page.set_viewport_size(VIEWPORT)
+    app.page.wait_for_function("(width) => innerWidth === width", arg=VIEWPORT["width"])
+    before = plot_width(app)
+    border = app.page.locator("[class*=sash-vertical]").last.bounding_box()
+    x, y = border["x"] + border["width"] / 2, border["y"] + border["height"] / 2
+    app.page.mouse.move(x, y)
+    app.page.mouse.down()
+    app.page.mouse.move(x + 150, y, steps=5)
+    app.page.mouse.up()
+    until(lambda: plot_width(app) == before - 150)
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
     with app.form():
