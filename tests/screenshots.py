@@ -24,7 +24,7 @@ VIEWPORT = {"width": 1500, "height": 860}
 MOST_WIDE = 1000  # pixels of a picture that a function writes
 EXPLAINED = 7  # the place of the image that Why? explains, among the most suspicious
 LARGE = 0.85  # of the slider of the sizes of tiles
-SETTLED = 4000  # ms until photos and heatmaps are painted
+SETTLED = 4000  # ms in which nothing changes once photos and heatmaps are painted
 
 
 def app_pictures(name: str) -> None:
@@ -99,7 +99,11 @@ def enlarge(page) -> None:
 
 def take(page, name: str, part=None) -> None:
     """Write a picture of the page, or of a part of it, once it has settled."""
-    page.wait_for_timeout(SETTLED)
+    page.locator("[data-cy=looker]").first.wait_for(state="attached")
+    before, now = b"", (part or page).screenshot()
+    while now != before:
+        page.wait_for_timeout(SETTLED)
+        before, now = now, (part or page).screenshot()
     (part or page).screenshot(path=TARGET / f"{name}.jpg", type="jpeg", quality=82)
 
 
