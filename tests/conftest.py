@@ -73,6 +73,7 @@ os.environ.update(
     FIFTYONE_PLUGINS_DIR=str(HOME / "plugins"),
     FIFTYONE_DEFAULT_DATASET_DIR=str(HOME / "datasets"),
     FIFTYONE_DO_NOT_TRACK="true",
+    FIFTYONE_PLUGINS_CACHE_ENABLED="true",  # or each look for an operator reads all plugins again
     FIFTYONE_SHOW_PROGRESS_BARS="false",
 )
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait for each other spin: others starve

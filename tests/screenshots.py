@@ -11,6 +11,8 @@ another dataset that has predictions with heatmaps, label issues, and a run with
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
@@ -20,6 +22,8 @@ TARGET = Path(__file__).resolve().parents[1] / ".github" / "images"
 PORT = 5195
 VIEWPORT = {"width": 1500, "height": 860}
 MOST_WIDE = 1000  # pixels of a picture that a function writes
+EXPLAINED = 7  # the place of the image that Why? explains, among the most suspicious
+LARGE = 0.85  # of the slider of the sizes of tiles
 SETTLED = 4000  # ms until photos and heatmaps are painted
 
 
@@ -55,17 +59,42 @@ def app_pictures(name: str) -> None:
         app.fill("Folder", folder.replace(os.path.expanduser("~"), "~"))
         app.dialog.get_by_role("img", name="Some images of each class").wait_for()
         take(page, "import")
-        app.open(name)
-        session.view = label_issues(dataset)
-        take(page, "label-issues")
-        box = page.locator("[data-cy=looker]").first.bounding_box()
+        with shown(dataset, ["ground_truth", "issue", "gradcam"]):
+            app.open(name)
+            session.view = label_issues(dataset)
+            enlarge(page)
+            take(page, "label-issues")
+        box = page.locator("[data-cy=looker]").nth(EXPLAINED).bounding_box()
+        page.set_viewport_size(VIEWPORT | {"height": 720})
         # Beside the checkbox, which is in the middle of a small tile.
         page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 0.6 * box["height"])
         page.locator("[data-cy=modal]").get_by_text("Why?").first.click()
         page.locator("[data-cy=gradcam-why-bars]").wait_for()
-        take(page, "why", page.locator("[data-cy=modal]"))
+        take(page, "why", page.locator("[data-cy=gradcam-why]"))
         browser.close()
     session.close()
+
+
+@contextmanager
+def shown(dataset, paths: list[str]) -> Iterator[None]:
+    """Show a few fields meanwhile: the names of many would hide small photos."""
+    import fiftyone as fo
+
+    config, before = dataset.app_config, dataset.app_config.active_fields
+    try:
+        config.active_fields = fo.ActiveFields(paths=paths)
+        dataset.save()
+        yield
+    finally:
+        config.active_fields = before
+        dataset.save()
+
+
+def enlarge(page) -> None:
+    """Make the tiles of the grid larger."""
+    slider = page.locator(".MuiSlider-root", has=page.locator("input[aria-valuemin='-15']"))
+    box = slider.first.bounding_box()
+    page.mouse.click(box["x"] + LARGE * box["width"], box["y"] + box["height"] / 2)
 
 
 def take(page, name: str, part=None) -> None:

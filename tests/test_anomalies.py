@@ -10,8 +10,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.anomalies import FindAnomalies
 from fiftyone_gradcam.passes.unusual import NormalCells
 from fiftyone_gradcam.review.anomalies import find_anomalies_in
+from fiftyone_gradcam.workflow import finding_anomalies
 
 
 def test_scores_and_false_alarms_by_construction():
@@ -69,10 +71,24 @@ def tiles(tmp_path_factory):
     dataset.delete()
 
 
-def test_anomalies_and_where_they_are(tiles, real, capsys):
+def test_anomalies_and_where_they_are(tiles, real, capsys, monkeypatch):
     weights = str(real / "weights" / "squeezenet1_1.pth")
     options = {"backbone": "squeezenet1_1", "weights": weights, "progress": False}
+    learned = []
+
+    class Recording(NormalCells):
+        def __init__(self, network, images, places, *rest):
+            learned.append({os.path.basename(os.path.dirname(images.paths[i])) for i in places})
+            super().__init__(network, images, places, *rest)
+
+    monkeypatch.setattr(finding_anomalies, "NormalCells", Recording)
     view = fg.find_anomalies(tiles, "good", **options)
+    assert learned == [{"good"}]  # what is normal is learned from nothing else
+    for heatmaps in (True, False):
+        given = {"anomaly_field": "anomaly", "heatmap_field": "anomaly_map", "heatmaps": heatmaps}
+        shown = FindAnomalies().outcome(view, given)
+        assert shown["summary"] == "15 of 72 images are anomalies, the most unusual first"
+        assert shown["fields"] == ["anomaly", "anomaly_map"][: 1 + heatmaps]
     assert set(view.limit(12).values("ground_truth.label")) == {"bad"}
     assert set(view.limit(12).values("anomaly.label")) == {"anomaly"}
     scores = view.values("anomaly.score")

@@ -1,7 +1,10 @@
 """Forms in a real browser: what only a browser shows."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import fiftyone as fo
 import pytest
 import torch
 from conftest import save_digits
@@ -69,6 +72,7 @@ def test_forms_of_the_path(app, app_server, dataset, tmp_path):
     browse(app, folder)
     choose_network(app, tmp_path)
     say_which_samples(app, app_server[0], dataset)
+    import_beside_a_form(app, folder)
 
 
 def browse(app, folder) -> None:
@@ -121,3 +125,49 @@ def say_which_samples(app, session, dataset) -> None:
         until(picked.is_checked)
         app.screenshot(f"75 samples of {verb}")
         close(app)
+
+
+def import_beside_a_form(app, folder) -> None:
+    """A dataset is not opened under an open form, but by a button when the form is closed."""
+    app.page.set_viewport_size(SIZES[0])  # beside the panel, a narrow window has no buttons
+    app.press("import_folders")
+    app.fill("Folder", str(folder))
+    app.dialog.get_by_text("6 files in 3 classes").first.wait_for()
+    until(submit_buttons(app).is_enabled)
+    with held(app, "on_tick"):  # the panel learns that the import has ended after that
+        app.execute()
+        app.dialog.wait_for(state="detached")
+        app.press("split")
+    box = app.page.locator("[data-cy=gradcam-import]")
+    box.get_by_text("It can be opened when the form is closed").wait_for()
+    assert app.dialog.is_visible()
+    opening = box.get_by_role("button", name="Open the dataset")
+    assert opening.count() == 0
+    app.screenshot("76 import ended beside a form")
+    close(app)
+    opening.wait_for()
+    app.screenshot("77 dataset can be opened")
+    opening.click()
+    app.wait_for_text("6 samples, 3 classes")
+    assert opening.count() == 0
+    box.get_by_role("button", name="Close").click()
+    box.wait_for(state="detached")
+    fo.delete_dataset(folder.name)
+
+
+@contextmanager
+def held(app, name: str) -> Iterator[None]:
+    """Let calls of the server that name something wait meanwhile."""
+    waiting, is_held = [], True
+
+    def hold(route) -> None:
+        if is_held and name in (route.request.post_data or ""):
+            waiting.append(route)
+        else:
+            route.continue_()
+
+    app.page.route("**/operators/execute*", hold)
+    yield
+    is_held = False
+    for route in waiting:
+        route.continue_()

@@ -99,7 +99,29 @@ def to_the_panel(app, folder) -> Clicks:
     return person
 
 
-def test_an_empty_app_leads_to_a_corrected_label_in_four_clicks_and_a_key(app, folder):
+def change_a_failed_import(app, folder) -> None:
+    """In an App without a dataset, an import that failed opens its form as it was filled in."""
+    for name in ("ants", "bees"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.png").write_text("no image")
+    app.page.goto(app.url)
+    app.page.get_by_text("browse operations").first.click()
+    app.page.get_by_text("Import labeled folders", exact=True).first.click()
+    app.fill("Folder", str(folder))
+    app.dialog.get_by_text("2 files in 2 classes").first.wait_for()
+    app.dialog.get_by_role("button", name=re.compile("Execute|Import")).click()
+    box = app.page.locator("[data-cy=gradcam-import][data-state=failed]")
+    box.get_by_text("left out: 2 not an image").wait_for()
+    app.screenshot("59 import failed")
+    with app.form():
+        box.get_by_role("button", name="Change and run again").click()
+    box.wait_for(state="detached")  # it would be about what is changed now
+    until(lambda: app.field("Folder").input_value() == str(folder))
+    app.screenshot("59 import changed")
+
+
+def test_an_empty_app_leads_to_a_corrected_label_in_four_clicks_and_a_key(app, folder, tmp_path):
+    change_a_failed_import(app, tmp_path / "broken")
     person = to_the_panel(app, folder)
     app.wait_for_text("done with training")
     app.screenshot("61 imported")

@@ -110,10 +110,18 @@ def press_until_next(app, key: str) -> float:
     code = """(key) => new Promise((resolve, reject) => {
         const image = () => document.querySelector('[data-cy=gradcam-image]')?.src;
         const before = image(), began = performance.now();
-        const look = () => image() !== before ? resolve(performance.now() - began)
-            : performance.now() - began > 20000 ? reject(new Error(`${before} is still shown`))
-            : requestAnimationFrame(look);
-        document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+        const press = (repeat) => document.body.dispatchEvent(
+            new KeyboardEvent('keydown', { key, repeat, bubbles: true }));
+        const look = () => {
+            if (image() !== before) {
+                resolve(performance.now() - began);
+                // As if it were still held, which decides nothing about the next one.
+                if (!key.startsWith("Arrow")) press(true);
+            } else if (performance.now() - began > 20000) {
+                reject(new Error(`${before} is still shown`));
+            } else requestAnimationFrame(look);
+        };
+        press(false);
         look();
     })"""
     return app.page.evaluate(code, key) / 1000

@@ -160,6 +160,12 @@ def test_why(app, dataset):
     # FiftyOne leaves Escape to its picture of the sample, which was there before this panel.
     app.page.keyboard.press("Escape")
     app.page.locator("[data-cy=modal]").wait_for(state="detached")
+    # What was chosen last, no heatmap, is kept for the next sample that is opened.
+    app.page.locator("[data-cy=looker]").nth(place).click()
+    app.page.locator("[data-cy=modal]").get_by_text("Why?").first.click()
+    explained(app, sample.id)
+    shown(app)
+    assert part(app, "why-none").get_attribute("aria-pressed") == "true"
     # Without a network to ask, it says so.
     fg.delete_run(dataset, "made")
     app.open(dataset.name)

@@ -12,6 +12,7 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.explain.overlay import MARGIN
+from fiftyone_gradcam.training import recipes
 from fiftyone_gradcam.training.augment import augment, mix
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.workflow.augmentation import preview_augmentation
@@ -181,6 +182,17 @@ def test_a_preview_draws_training_samples_of_each_class_in_turn(tmp_path, name):
     rest = dataset.match_tags("val")
     preview_augmentation(rest, **options, **OFF)
     assert sorted(cells(path)[:, 0, 60, 60].max(1)) == [220] * 3 + [230] * 3
+
+
+def test_a_preview_needs_no_weights(tmp_path, name, monkeypatch):
+    def fail(*args):
+        raise AssertionError(args)
+
+    dataset = fg.import_folders(str(save_digits(tmp_path / "digits", per_class=2)), name)
+    monkeypatch.setattr(recipes, "weights_at_hand", fail)  # which may download them
+    options = {"backbone": "squeezenet1_1", "image_size": 32, "count": 1, "copies": 1}
+    path = fg.preview_augmentation(dataset, path=str(tmp_path / "a.png"), weights="auto", **options)
+    assert cells(path).shape[:2] == (1, 2)
 
 
 def test_a_preview_of_mixup_shows_mixtures(tmp_path, name):

@@ -151,8 +151,9 @@ def test_a_training_says_what_it_will_do(trained):
         loader = fields["training_estimate"]["view"]
         assert loader["operator"] == "@gradcam/classifier/training_estimate"
         assert loader["dependencies"] == ["about"]
-        result = foo.execute_operator(loader["operator"], {"dataset": trained}).result
-        assert result == {"is_there": True}
+        asked = {"dataset": trained, "params": loader["params"]}
+        result = foo.execute_operator(loader["operator"], asked).result
+        assert result == {"is_there": True, **loader["params"]}
         fields = form()
         assert "training_estimate" not in fields
     assert re.search(r"About \d+ (s|min) on ", fields["summary"]["view"]["label"])
@@ -162,8 +163,8 @@ def test_a_training_says_what_it_will_do(trained):
 
 def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     from fiftyone_gradcam.jobs.measure import main
+    from fiftyone_gradcam.training.duration import Speed, estimate_seconds
     from fiftyone_gradcam.training.recipes import make_recipe
-    from fiftyone_gradcam.training.speed import Speed, estimate_seconds
 
     speed = Speed("cpu", decode=1.0, learn=10.0, look=2.0)
     recipe = make_recipe("default", backbone="small_cnn", weights="none", epochs=3)
@@ -173,17 +174,18 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     assert estimate_seconds(speed, linear, 100, 20) == 120 + 120 * 2 + 100 * (1 + 3 * 2)
     assert estimate_seconds(speed, linear, 39, 20) == 59 + 59 * 2  # too few to compare
     assert estimate_seconds(speed, linear, 900, 0) == 900 + 900 * 2 + 300 * (1 + 3 * 2)
+    # What is frozen is only evaluated, but augmented images are so in each epoch.
+    shifted = make_recipe("linear-probe", backbone="small_cnn", weights="none", translation=3)
+    assert estimate_seconds(speed, shifted, 100, 20) == 120 + 30 * (100 + 20) * 2
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "train_images": 108, "val_images": 36,
-        "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     found = main(request)
-    assert found["device"] in ("cpu", "cuda", "mps")
-    own = make_recipe("default", backbone="small_cnn", weights="none")
-    assert found["epochs"] == own.settled(np.zeros(108, np.int64)).epochs
-    assert found["epoch"] > 0
-    assert found["once"] > 0
+    assert found["image_size"] == 32
+    speed = Speed(**found["speed"])
+    assert speed.device in ("cpu", "cuda", "mps")
+    assert min(speed.decode, speed.learn, speed.look) > 0
     assert "None of" in main({**request, "paths": ["/gone.png"] * 4})["error"]
 
 
@@ -193,6 +195,7 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
 ):
     from fiftyone_gradcam.jobs import fork_client
     from fiftyone_gradcam.jobs.measure import Measurements
+    from fiftyone_gradcam.training.duration import Speed
 
     if is_forked and not fork_client.can_fork():
         return  # processes are started there
@@ -200,8 +203,7 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     measurements = Measurements()
     request = {
         "recipe": "default", "choices": {"backbone": "small_cnn", "weights": "none"},
-        "classes": 3, "train_images": 108, "val_images": 36,
-        "paths": trained.limit(8).values("filepath"),
+        "classes": 3, "paths": trained.limit(8).values("filepath"),
     }  # fmt: skip
     other = {**request, "choices": {**request["choices"], "batch_size": 3}}
     assert measurements.look(request, 0.0) is None
@@ -212,12 +214,21 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     assert not first.thread.is_alive()
     assert first.process.was_ended  # it gave way
     found = measurements.look(other, 120)
-    assert found["device"] in ("cpu", "cuda", "mps")
-    (facts,) = (facts for _, facts in measurements.found.values())
+    assert Speed(**found["speed"]).device in ("cpu", "cuda", "mps")
     for epochs in (1, 50):
-        choices = {**other["choices"], "epochs": epochs, "learning_rate": 0.1, "seed": 3}
-        seconds = measurements.look({**other, "choices": choices}, 0.0)["seconds"]
-        assert seconds == pytest.approx(facts["once"] + epochs * facts["epoch"])
+        choices = {"epochs": epochs, "learning_rate": 0.1, "seed": 3, "freeze": "backbone"}
+        same = {**other, "choices": {**other["choices"], **choices}}
+        assert measurements.look(same, 0.0, starts=False) == found
+    # A panel does not end what a form waits for; a job ends both.
+    assert measurements.look(request, 0.0) is None
+    going = measurements.going
+    assert measurements.look({**request, "classes": 5}, 0.0, yields=True) is None
+    assert measurements.going is going
+    assert not going.process.was_ended
+    measurements.stop()
+    assert going.process.was_ended
+    going.thread.join(30)
+    assert not going.thread.is_alive()
 
 
 def test_curves_of_a_training_are_written_while_it_goes_on(trained):

@@ -192,6 +192,12 @@ def test_the_network_stays_in_memory_until_the_run_is_another(dataset):
         make_run(dataset, key, seed=1, files=False)
         ready_networks.ready_network(dataset, fg.load_run(dataset, key))
     assert not ready_networks.is_ready(dataset, run)  # two stay
+    # Those that were asked last, not those that were loaded last.
+    third, other = (fg.load_run(dataset, key) for key in ("third", "another"))
+    ready_networks.ready_network(dataset, other)
+    ready_networks.ready_network(dataset, run)
+    assert ready_networks.is_ready(dataset, other)
+    assert not ready_networks.is_ready(dataset, third)
     again = fg.explain_sample(dataset.first(), run="another")
     assert again.run == "another"
     for key in ("another", "third"):

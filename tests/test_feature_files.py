@@ -166,6 +166,22 @@ def test_any_size_of_number_keeps_ten_bits(tmp_path_factory, rows):
     assert (np.abs(found - values) <= np.abs(values) * 2.0**-11 + floor).all()
 
 
+def test_features_of_a_run_are_gone_with_the_last_run_that_has_them(tmp_path):
+    folder = str(tmp_path)
+
+    def noted(run: str | None) -> dict:
+        feature_sources.note_source(folder, feature_sources.Source("d", "a network", run))
+        return feature_sources._noted(folder)
+
+    assert noted("1") == {"network": "a network", "runs": ["1"]}
+    assert noted("2")["runs"] == ["1", "2"]
+    for versions, is_gone in ((["1", "2"], False), (["2", "3"], False), (["3"], True), ([], True)):
+        assert feature_sources.is_gone(folder, versions) is is_gone
+    assert noted(None)["runs"] == []  # of a backbone that stays
+    assert noted("1")["runs"] == []
+    assert not feature_sources.is_gone(folder, [])
+
+
 def test_what_float16_takes_is_kept_as_float16_has_it():
     values = np.random.default_rng(0).gamma(1, 2, (50, 64)).astype(np.float32)
     assert feature_files.rounded(values).tolist() == values.astype(np.float16).tolist()

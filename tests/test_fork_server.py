@@ -30,7 +30,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from fiftyone_gradcam.jobs import fork_client, fork_server, places
-fork_server._import_all, places.code = lambda: None, lambda: []
+changed = Path(sys.argv[2]).parent / "changed"
+fork_server._import_all, places.code = lambda: None, lambda: [changed.exists()]
 fork_server.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
 fork_server.POLL_SECONDS, fork_server.IDLE_SECONDS = 0.1, float(sys.argv[3])
 target = fork_server.start("first", Path(sys.argv[2]))
@@ -108,12 +109,14 @@ def environment(own) -> dict[str, str]:
     places.socket_path(environment).unlink(missing_ok=True)
 
 
-def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch):
+def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch, request):
     assert fork_client.fork_worker("none as yet", environment, own / "none.log") is None
     first = started_server(environment)
     assert first["target"] == "first"
     monkeypatch.chdir(own)
     given = environment | {"TERM": "of another terminal"}
+    mask = os.umask(0o027)  # another than that of the fork server
+    request.addfinalizer(lambda: os.umask(mask))
     logs = [own / f"{number}.log" for number in range(3)]
     pids = [fork_client.fork_worker(f"target {n}", given, log) for n, log in enumerate(logs)]
     assert None not in pids
@@ -127,7 +130,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
         assert x["session"] == x["pid"]  # it does not end with a terminal
         assert x["environment"] == given  # with nothing of the one that founded the fork server
         assert x["folder"] == str(own)
-        assert x["mask"] == fork_client.umask()
+        assert x["mask"] == 0o027
         assert x["stdin"] == ""
         # Neither the socket nor the lock: they are the fork server's alone.
         assert set(x["files"]) <= {os.devnull, str(log), f"/proc/{x['pid']}/fd"}
@@ -240,6 +243,13 @@ def test_it_ends_when_nothing_is_to_do_and_leaves_nothing(own, environment):
     assert not path.with_suffix(places.STARTING).exists()
 
 
+def test_it_ends_when_the_code_has_changed(own, environment):
+    started_server(environment)
+    path = places.socket_path(environment)
+    (own / "changed").touch()
+    until(lambda: not path.exists())
+
+
 def test_only_one_is_founded_at_a_place(own, environment):
     started_server(environment)
     parent = server_pid(environment)
@@ -277,6 +287,12 @@ def test_another_environment_or_code_is_another_fork_server(tmp_path, monkeypatc
     monkeypatch.setattr(places, "ROOT", module.parent)
     before = places.socket_path(environment)
     module.write_text("a = 11")
+    assert places.socket_path(environment) != before
+    before = places.socket_path(environment)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".fiftyone").mkdir()
+    assert places.socket_path(environment) == before
+    (tmp_path / ".fiftyone" / "config.json").write_text("{}")  # FiftyOne's settings
     assert places.socket_path(environment) != before
 
 

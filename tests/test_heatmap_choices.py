@@ -43,6 +43,10 @@ def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
     assert found["Label"].words == ("evidence for the label, from none to most",)
     assert "'digit 1'" in found["digit 1 (gradcam_digit_1)"].words[0]
     assert found["theirs"].words == ("theirs, from low to high",)
+    # Of a contrast it is declared what the predicted class is compared with; of others not.
+    for name in ("gradcam_contrast", "gradcam_contrast_against", "gradcam", "gradcam_label"):
+        is_contrast = "contrast" in name
+        assert (dataset.get_field(f"{name}.versus") is not None) is is_contrast
 
 
 def test_one_choice_takes_the_place_of_the_others():
@@ -61,6 +65,15 @@ def test_a_choice_is_stored_with_the_dataset(dataset):
     store_choice(dataset, None)
     assert active_heatmaps(dataset) == []
     assert dataset.app_config.active_fields.paths == before
+    # Who shows all fields except some goes on to do so.
+    config = dataset.app_config
+    config.active_fields = fo.ActiveFields(paths=["tags"], exclude=True)
+    dataset.save()
+    store_choice(dataset, "gradcam")
+    found = dataset.app_config.active_fields
+    assert (found.paths, found.exclude) == (["tags"], True)
+    config.active_fields = fo.ActiveFields(paths=before, exclude=False)
+    dataset.save()
     with pytest.raises(
         ValueError, match="'prediction' is not a heatmap field of 'choices' to choose"
     ):

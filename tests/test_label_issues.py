@@ -211,4 +211,7 @@ def test_without_weights_at_hand_the_choice_is_reported(monkeypatch, tmp_path, n
     run = Run("from_a_file", name, CLASSES, recipe, checkpoint=checkpoint, **own)
     save_run(empty, run)
     assert features.pick_backbone(empty, None, None, "no copies") == ("vgg16", str(weights))
+    recipe = Recipe(backbone="alexnet", weights=str(weights)).to_dict()
+    save_run(empty, Run("newer", name, CLASSES, recipe, checkpoint=checkpoint, **own))
+    assert features.pick_backbone(empty, None, None, "no copies") == ("alexnet", str(weights))
     assert features.pick_backbone(empty, "alexnet", None, "no copies") == ("alexnet", "imagenet")

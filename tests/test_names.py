@@ -97,6 +97,15 @@ def test_a_dataset_of_the_same_name_from_elsewhere_is_still_in_the_way(tmp_path,
         fg.import_folders(folder(tmp_path / "two", "pictures"), progress=False)
 
 
+def test_a_numbered_dataset_from_elsewhere_is_not_taken_for_that_of_a_folder(tmp_path, cleared):
+    fo.Dataset("food 2")
+    assert name_for(str(tmp_path / "food")) == "food"
+    own = fo.Dataset("food 3")
+    own.info["import_folders"] = {"path": str(tmp_path / "food")}
+    own.save()
+    assert name_for(str(tmp_path / "food")) == "food 3"
+
+
 def test_kept_masks_are_remembered(tmp_path, cleared):
     from trees import TREES
 

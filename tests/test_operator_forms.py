@@ -13,12 +13,14 @@ from trees import TREES
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.import_folders import _words
+from fiftyone_gradcam.app.operators.relocate import Relocate
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
 from fiftyone_gradcam.model.backbones import BACKBONES
 from fiftyone_gradcam.passes.heatmaps import KINDS
+from fiftyone_gradcam.workflow.relocating import Relocated
 
 
 def test_the_table_of_a_plan_counts_the_classes_that_it_does_not_show(tmp_path):
@@ -192,6 +194,13 @@ def test_what_forms_hand_to_their_verbs(trained, verb, params, given):
     assert found == expected
 
 
+def test_what_was_found_of_moved_files_is_counted():
+    found = Relocated(moved=3, missing=["/a"], different=["/b", "/c"])
+    assert Relocate().outcome(found, {"new": "/x"})["summary"] == (
+        "3 of 6 samples now have their files in /x; 1 files are not there; 2 are other files"
+    )
+
+
 def test_a_whole_dataset_is_compared_and_evaluated_as_such(trained):
     """So that the verbs choose the samples tagged "test"; a view is taken as it is."""
     for verb, params in (("evaluate", {"run": "quick"}), ("compare_runs", {"a": "x", "b": "y"})):
@@ -224,7 +233,10 @@ def test_the_form_of_fine_tune_follows_the_recipe(trained):
     fields = form("fine_tune", trained)
     assert not {choice.name for choice in (*LEARNING, *AUGMENTATION)} & set(fields)
     assert fields["recipe"]["type"]["values"] == [*RECIPES, "run quick"]
-    assert fields["epochs"]["view"]["placeholder"] == "5, or more if there are few images"
+    # 108 images are 7 steps of 16: 22 epochs are the fewest of at least 150 steps.
+    assert fields["epochs"]["view"]["placeholder"] == "22 for 108 training images"
+    few = form("fine_tune", trained, images_per_class=8, batch_size=4, epochs=7, advanced=True)
+    assert few["epochs"]["view"]["placeholder"] == "25 for 24 training images"
     fields = form("fine_tune", trained, recipe="road-cracks-vgg16", advanced=True)
     assert fields["key"]["view"]["placeholder"] == "vgg16"
     labels = [choice["label"] for choice in fields["freeze"]["view"]["choices"]]

@@ -11,6 +11,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from panel_contexts import PAIRS, context, end, make_dataset, requests
 
 from fiftyone_gradcam.app.panels import heatmaps, path
+from fiftyone_gradcam.app.panels.actions import LABELS
 from fiftyone_gradcam.app.panels.tables import breakable
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.dataset.fields import describe_field
@@ -114,6 +115,55 @@ def test_names_in_tables_break_between_their_parts_alone():
         ("abcdefghijklmnopqrst", "abcdefghijklmnopqrst"),
     ):
         assert breakable(name) == shown
+
+
+def buttons_of(drawn) -> dict:
+    """All buttons of a panel by label."""
+    found = {}
+    for part in drawn.properties.values():
+        if hasattr(part.view, "operator"):
+            found[part.view.label] = part.view
+        if hasattr(part.type, "properties"):
+            found |= buttons_of(part.type)
+    return found
+
+
+def test_every_button_asks_for_what_it_says(panel, dataset):
+    for key in ("o", "p", "q"):
+        recipe = {"backbone": "small_cnn", "epochs": 1}
+        save_run(dataset, Run(key, dataset.name, ["a", "b"], recipe, [], 1, "own", "/none"))
+    of_runs = {
+        "Train another classifier": ("fine_tune", None), "Import run": ("import_run", None),
+        "Predict with it": ("predict", {"run": "p"}), "Evaluate": ("evaluate", {"run": "p"}),
+        "Retrain on corrected labels": ("retrain", {"run": "p"}),
+        "Compare": ("compare_runs", {"a": "q", "b": "p"}),
+        "Train as this run": ("fine_tune", {"recipe": "run p"}),
+        "Rename": ("rename_run", {"key": "p"}), "Export": ("export_run", {"run": "p"}),
+        "Delete": ("delete_run", {"key": "p"}),
+    }  # fmt: skip
+    of_a_review = {
+        "Find label issues": ("find_label_issues", None),
+        "Accept all sure suggestions": ("accept_sure", None),
+        "Retrain on corrected labels": ("retrain", {"run": "p"}),
+        "Export reviews": ("export_reviews", None),
+    }
+    chosen = {"prediction_field": "other"}
+    of_an_evaluation = {"Show all": ("clear_view", None), "Save views": ("save_views", chosen)}
+    of_all = {label: (verb, None) for verb, label in LABELS.items()}
+    tabs = {"runs": of_runs, "review": of_a_review, "evaluate": of_an_evaluation, "jobs": of_all}
+    for tab, asked in tabs.items():
+        state = {"tab": tab, "shown_run": "p", "shows_actions": True}
+        panel.read(context(dataset, state))
+        drawn = buttons_of(panel.render(context(dataset, state)).type)
+        for label, (verb, given) in asked.items():
+            button = drawn[label]
+            ctx = context(dataset, state, **(button.params or {}))
+            button.operator(ctx)
+            (message,) = ctx.executor.to_json()["requests"]
+            params = message["params"] or {}
+            uri = params.get("operator_uri", message["operator_uri"])
+            shown = params.get("params") if "operator_uri" in params else params
+            assert (label, uri.rpartition("/")[2], shown or None) == (label, verb, given)
 
 
 def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
@@ -233,7 +283,7 @@ def test_heatmaps_of_another_process_are_offered_and_colored_at_the_next_tick(
     def lacking(ctx, known: list[str]) -> list[str]:
         """Those that the panel has read, as the App does not know them before."""
         there = [path for one in state["heatmaps"] for path in one["paths"]]
-        return [path for path in there if path == "new_cam" and path not in known]
+        return [path for path in there if path.startswith("new") and path not in known]
 
     monkeypatch.setattr(heatmaps, "lacking_colors", lacking)
     monkeypatch.setattr(heatmaps, "color_heatmaps", lambda ctx, fields: colored.extend(fields))
@@ -249,6 +299,29 @@ def test_heatmaps_of_another_process_are_offered_and_colored_at_the_next_tick(
     describe_field(dataset, "new_cam", "Of r", run="r", label_field="own", kind="predicted")
     assert ticked() == ["new_cam", "cam_of_other", "cam"]
     assert (colored, state["colored"], state["repainting"]) == (["new_cam"], ["new_cam"], True)
+    # The next one is colored too, and the first is known still.
+    dataset.set_values("newer_cam", [fo.Heatmap(map_path="/map.png")] * len(PAIRS))
+    describe_field(dataset, "newer_cam", "Of r", run="r", label_field="own", kind="label")
+    panel.read_heatmaps(context(dataset, state))
+    assert panel.color(context(dataset, state))
+    assert colored == state["colored"] == ["new_cam", "newer_cam"]
+    assert not panel.color(context(dataset, state))
+
+
+def test_the_panel_looks_again_soon_while_something_goes_on(panel, dataset):
+    for tab, known, interval in (
+        ("jobs", {}, 5000),
+        ("jobs", {"is_busy": True}, 1000),
+        ("jobs", {"stale_due": True}, 1000),
+        ("runs", {"is_busy": True}, 1000),
+        ("runs", {}, None),  # or an open list would be closed
+    ):
+        state = {"tab": tab}
+        panel.read(context(dataset, state))
+        state |= {"is_busy": False, "stale_due": False, "times_due": None, **known}
+        drawn = panel.render(context(dataset, state)).type.properties
+        timers = [part.view.to_json() for name, part in drawn.items() if name.startswith("timer")]
+        assert [timer["interval"] for timer in timers] == [interval][: interval is not None]
 
 
 def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):
@@ -287,9 +360,12 @@ def test_an_estimate_says_that_labels_were_corrected_since(
 def test_another_dataset_begins_with_nothing_chosen(panel, dataset):
     state = {
         "tab": "evaluate", "shown_run": "x", "own": "1", "prediction_field": "other",
-        "part": "test", "colored": ["cam"],
+        "part": "test", "colored": ["cam"], "choices": {"part": "test"}, "finding": {"search": "x"},
+        "bar_choices": {"bar_order": "name"},
     }  # fmt: skip
     panel.on_change_dataset(context(dataset, state))
     assert (state["prediction_field"], state["part"]) == ("found", "test")
     assert (state["shown_run"], state["own"], state["colored"]) == (None, None, None)
+    assert state["finding"] == state["bar_choices"] == {}  # what its lists stand at
+    assert "part" not in state["choices"]
     assert state["tab"] == "evaluate"

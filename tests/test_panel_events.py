@@ -7,12 +7,17 @@ from copy import deepcopy
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
+from panel_contexts import context
 from scored import scored_dataset
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels import server_state
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
+from fiftyone_gradcam.app.panels.once import Once
+from fiftyone_gradcam.app.panels.patches import catch_up, keep_answer
+from fiftyone_gradcam.app.panels.tables import draw_table
 from fiftyone_gradcam.app.panels.turns import Turns
 from fiftyone_gradcam.dataset.evaluation import evaluation_counts
 
@@ -176,6 +181,47 @@ def test_pages_do_not_get_each_others_values(scored):
     one.send("on_part", value="val")
     other.receive(other.send("on_order", value="name"))
     assert (other.state["part"], other.state["order"]) == ("test", "name")
+
+
+def test_what_the_browser_has_changed_itself_stays(scored):
+    """An answer that it has received says nothing new; one that it has not is not changed by it."""
+    browser = Browser(scored, "evaluate")
+    browser.receive(browser.send("on_part", value="val"))
+    browser.state["part"] = "test"
+    browser.receive(browser.send("on_refresh"))
+    assert browser.state["part"] == "test"
+    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    state, sent = {"loaded_page": 1.0}, []
+    for values in ({"rows": [1]}, {"other": 1}):
+        ctx = context(scored, state)
+        ctx.panel.set_state(values)
+        keep_answer(ctx)
+        sent.append(values)
+    for _ in range(2):
+        behind = {"loaded_page": 1.0}
+        catch_up(context(scored, behind))
+        assert (behind["rows"], behind["other"]) == ([1], 1)
+        behind["rows"].append(2)  # in one event, and not in the next
+
+
+def test_what_happens_once_is_forgotten_in_the_order_of_coming():
+    once = Once(most=2)
+    assert [once.first(x) for x in "aabca"] == [True, False, True, True, True]
+    assert [once.first(x) for x in "cab"] == [False, False, True]
+
+
+def test_long_names_of_a_table_are_in_tooltips_of_their_cells():
+    panel, names = (
+        types.Object(),
+        [{"name": "short", "other": "1"}, {"name": "x" * 61, "other": "2"}],
+    )
+    draw_table(panel, "rows", {"other": "Other", "name": "Name"}, rows=names, names=("name",))
+    (tooltip,) = panel.properties["rows"].view.to_json()["tooltips"]
+    assert (tooltip["row"], tooltip["column"]) == (1, 1)
+    names.insert(0, names[0])
+    draw_table(panel, "rows", {"name": "Name"}, rows=names, names=("name",))
+    (tooltip,) = panel.properties["rows"].view.to_json()["tooltips"]
+    assert (tooltip["row"], tooltip["column"], tooltip["value"]) == (2, 0, "x" * 61)
 
 
 def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):

@@ -194,6 +194,15 @@ def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, servi
     assert [r["fields"] for r in requests(ctx, "set_active_fields")] == [["found", "cam"]]
     assert len(requests(ctx, "reload_dataset")) == 2
     assert state["own"] is None
+    # An import opens its dataset where it was begun, and nowhere else.
+    for own, opened in ((True, 1), (False, 0)):
+        made = submit("import_folders", path="/x")
+        end(service, made, result={"summary": "done", "dataset": "x"})
+        state |= {"own": made.id if own else None, "going": [made.id]}
+        ctx = context(dataset, state)
+        panel.on_tick(ctx)
+        assert requests(ctx, "show_import") == [{"job": made.id}] * opened
+        assert len(requests(ctx, "notify")) == 1 - opened
     # A job that failed has no outcome, and leaves the dataset as it is.
     failed = submit("predict", run="r")
     end(service, failed, "ValueError: wrong")

@@ -1,5 +1,7 @@
 """The progress of an operation with several steps, and the time that is left of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from fiftyone_gradcam.progress import shares_of
 from fiftyone_gradcam.training.recipes import make_recipe
 from fiftyone_gradcam.training.resizing import comparison_work
 from fiftyone_gradcam.training.work import work_of
+from fiftyone_gradcam.workflow import training_progress
 
 
 def test_steps_share_one_progress_that_never_decreases():
@@ -86,6 +89,16 @@ def test_the_work_of_a_training_is_counted_in_forward_passes():
     assert comparison_work(probe, labels[:39]) == 0
 
 
+def test_few_images_of_each_class_are_less_work(monkeypatch):
+    monkeypatch.setattr(training_progress, "shares_of", lambda progress, *sizes: sizes)
+    sizes = []
+    for count, most in ((50, 4), (4, None)):
+        recipe = make_recipe("default", weights="none", epochs=3, images_per_class=most)
+        labels = np.repeat([0, 1], count)
+        sizes.append(training_progress.steps_of(recipe, SimpleNamespace(labels=labels), None, None))
+    assert sizes[0] == sizes[1]
+
+
 def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     """The bar must not be full after the first step, nor start over with the next."""
     root = save_digits(tmp_path / "digits", per_class=30, side=32)
@@ -101,7 +114,7 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     assert shares == sorted(shares)
     assert len({total for _, total, _ in reported}) == 1
     steps = {
-        "Choosing how images are resized: crop, squash or letterbox": None,
+        "Comparing three ways to fit the images into the square that the network sees": None,
         "Extracting features": None,
         "New layers: validation": None, "Epoch 1 of 2": None, "Epoch 2 of 2": None,
         "Saving the run": None,

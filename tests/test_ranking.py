@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fiftyone_gradcam.dataset.given_probabilities import given_probabilities
 from fiftyone_gradcam.dataset.judging import JudgingMethod, judge
 from fiftyone_gradcam.review.kernel import (
     LAMBDAS,
@@ -106,6 +107,14 @@ def test_given_probabilities_are_those_of_the_classes_that_are_judged():
     args = (np.arange(3), np.array([0, 1, 1]), np.arange(3), way, [0, 2], lambda *_: None)
     found = judge(None, looks, *args).probabilities
     np.testing.assert_allclose(found, [[0.75, 0.25], [0.2, 0.8], [0.5, 0.5]])
+
+
+def test_given_probabilities_of_samples_without_a_label_may_be_anything():
+    given = [[2.0, 2.0], [0.25, 0.75], [np.nan, 0.0]]
+    found = given_probabilities(given, [None, "a", None], ["a", "b"])
+    assert found[1].tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="1 rows .* such as row 0, which adds up to 4 and"):
+        given_probabilities(given, ["b", "a", None], ["a", "b"])
 
 
 def test_near_duplicates_are_never_in_two_folds(noisy):

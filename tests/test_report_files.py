@@ -15,6 +15,7 @@ from test_reports import HOSTILE, Reader, facts_of
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.dataset.report_data import training_of
+from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.dataset.reviews import Review
 from fiftyone_gradcam.reports.facts import (
     Data,
@@ -120,6 +121,20 @@ def test_corrections_count_from_when_the_run_was_trained(reviewed):
         review("4", after, field="other"), review("5", None), review("6", after),
     ]  # fmt: skip
     assert training_of(reviewed, run, reviews).corrected == 2  # the second and the sixth
+
+
+def test_of_classes_with_equal_recall_the_largest_comes_first(name):
+    dataset = fo.Dataset(name)
+    rows = [("a", "b"), ("b", "a"), ("b", "a"), ("c", "c"), ("c", "a"), ("d", "d")]
+    for number, (label, predicted) in enumerate(rows):
+        sample = fo.Sample(f"/gone/{number}.png", own=fo.Classification(label=label))
+        sample["found"] = fo.Classification(label=predicted, confidence=number / 10)
+        dataset.add_sample(sample)
+    results, judged = results_of(dataset, "own", "found")
+    found = mistakes_of(judged, results, "own", "found")
+    assert list(found) == ["b", "a", "c"]  # 0 of 2, 0 of 1, 1 of 2; and no wrong one of "d"
+    assert [one.score for one in found["b"]] == [0.2, 0.1]  # the most confident first
+    assert {one.picture for own in found.values() for one in own} == {None}
 
 
 def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):

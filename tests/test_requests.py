@@ -125,6 +125,7 @@ def test_rubbish_ends_in_clear_errors_and_nothing_is_done(dataset, verb, tmp_pat
         ("fine_tune", {"epochs": "many"}, "“Epochs” must be a whole number, not 'many'"),
         ("fine_tune", {"epochs": 2.5}, "“Epochs” must be a whole number, not 2.5"),
         ("fine_tune", {"epochs": 0}, "Epochs must be at least 1, not 0"),
+        ("fine_tune", {"dropout": 1.5, "advanced": True}, "Dropout must be at most 0.99, not 1.5"),
         ("fine_tune", {"learning_rate": float("nan")}, "“Learning rate” must be a number, not nan"),
         ("fine_tune", {"backbone": "nonsense"}, "Network: 'nonsense' is not among automatic, "),
         ("fine_tune", {"label_field": "filepath"}, "Label field: 'filepath' is not among ground_"),

@@ -8,6 +8,7 @@ from panel_contexts import context, requests
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators import contact_sheet as sheets
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.decisions import adopt_edits
 from fiftyone_gradcam.dataset.overview import overview
@@ -294,12 +295,20 @@ def test_a_decision_of_the_card_is_about_its_field_and_says_where_it_was_made(da
     assert "is 'a', but was 'b' when it was shown" in decide(decision="keep", shown="b")["error"]
 
 
-def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(dataset):
+def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(
+    dataset, monkeypatch
+):
     assert places(dataset, sure_ids(dataset, columns_of(dataset))) == [1, 2]
     fields = form("accept_sure", dataset)
     assert fields["count"].view.label == "2 labels get the suggested class"
     assert "data:image/jpeg;base64," in fields["sheet"].default
     assert fields["look"].invalid
+    captions = []
+    monkeypatch.setattr(
+        sheets, "sheet", lambda pictures, texts, *sizes: captions.extend(texts) or pictures[0]
+    )
+    sheets.contact_sheet(dataset, columns_of(dataset), dataset.values("id")[1:3])
+    assert captions == [f"{ROWS[place][0]}\n> {ROWS[place][2]}" for place in (1, 2)]
     with pytest.raises(Exception, match="Check the pictures first"):
         execute("accept_sure", dataset)
     request = {"dataset_name": dataset.name, "params": {}}

@@ -321,6 +321,11 @@ def test_what_is_counted_is_kept_until_the_dataset_changes(name, tmp_path):
         assert asked() == len(dataset)
         assert asked() == len(dataset)
         assert len(calls) == before + 1
+    # Of another dataset it is another, even if that is in the same state.
+    twin = dataset.clone()
+    own = [kept.cached(x, ("name",), lambda x=x: x.name, state=(1,)) for x in (dataset, twin)]
+    assert own == [dataset.name, twin.name]
+    twin.delete()
     for number in range(2 * kept.MOST):
         kept.cached(dataset, (number,), count)
     assert len(kept._KEPT) == kept.MOST

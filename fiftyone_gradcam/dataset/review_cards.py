@@ -28,7 +28,7 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
     Deleted samples are left out.
     """
     rows = stored_values(dataset, ids, columns)
-    maps, neighbors = _maps(dataset, columns, ids), _neighbors(dataset, columns, ids)
+    maps, neighbors = _maps(dataset, ids), _neighbors(dataset, columns, ids)
     found = []
     for sample_id in ids:
         row = rows.get(sample_id)
@@ -65,7 +65,7 @@ def _of(row: dict, name: str | None, key: str) -> object:
     return (row.get(name) or {}).get(key) if name else None
 
 
-def _maps(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> dict[str, dict]:
+def _maps(dataset: fo.Dataset, ids: Sequence[str]) -> dict[str, dict]:
     """Return the path and peak of the heatmap of each class, for some samples."""
     names = [
         name

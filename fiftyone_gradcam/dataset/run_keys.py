@@ -10,6 +10,7 @@ from ..folders.path_names import check_name, same
 from .fields import MOST_BYTES
 from .references import METHOD
 from .run import Pretrained, Run
+from .run_files import can_resume
 from .runs import has_run, list_runs, load_run
 
 
@@ -45,12 +46,19 @@ def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
 
 
 def free_key(dataset: fo.Dataset, name: str) -> str:
-    """Return a free key for a new run: the name, with a number appended if it is taken."""
-    taken, key, number = set(dataset.list_runs()), name, 1
-    while key in taken:
+    """Return a free key for a new run: the name, with a number appended if a run or an interrupted
+    training has it."""
+    taken, key, number = {same(x) for x in dataset.list_runs()}, name, 1
+    while same(key) in taken or can_resume(dataset, key):
         number += 1
         key = f"{name}_{number}"
     return key
+
+
+def next_key(dataset: fo.Dataset, name: str) -> str:
+    """Return a free key that continues the numbers of another one: "a_3" after "a" and "a_2"."""
+    stem, _, number = name.rpartition("_")
+    return free_key(dataset, stem if stem and number.isdecimal() else name)
 
 
 def key_on(dataset: fo.Dataset, key: Run | str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import fork_client, fork_server, places, worker
@@ -21,7 +21,7 @@ NO_MATTER = frozenset(
     [
         *("epochs", "seed", "learning_rate", "head_lr_factor", "weight_decay", "momentum"),
         *("optimizer", "schedule", "warmup", "label_smoothing", "class_balance", "dropout"),
-        "early_stopping",
+        *("early_stopping", "images_per_class", "validate_every", "head_epochs", "freeze"),
     ]
 )
 
@@ -104,20 +104,30 @@ class Measurements:
         self.going: _Going | None = None
         self.lock = threading.Lock()
 
-    def look(self, request: dict, patience: float, starts: bool = True) -> dict | None:
+    def look(
+        self, request: dict, patience: float, starts: bool = True, yields: bool = False
+    ) -> dict | None:
         """See `measured`."""
         matter = {name: x for name, x in request["choices"].items() if name not in NO_MATTER}
         known = {name: x for name, x in request.items() if name != "paths"} | {"choices": matter}
         key = json.dumps(known, sort_keys=True)
         with self.lock:
+            starts = starts and not (yields and self._is_going(key))
             thread = self._start(key, {**request, "choices": matter}) if starts else None
         if thread is not None:
             thread.join(patience)
-        found = self._fresh(key)
-        if found is None or "error" in found:
-            return found
-        epochs = request["choices"].get("epochs") or found["epochs"]
-        return {"device": found["device"], "seconds": found["once"] + epochs * found["epoch"]}
+        return self._fresh(key)
+
+    def _is_going(self, key: str) -> bool:
+        """Return whether another measurement is in progress."""
+        going = self.going
+        return going is not None and going.key != key and going.thread.is_alive()
+
+    def stop(self) -> None:
+        """End the measurement in progress."""
+        with self.lock:
+            if self.going is not None and self.going.thread.is_alive():
+                self.going.process.end()
 
     def _fresh(self, key: str) -> dict | None:
         at, found = self.found.get(key, (0.0, None))
@@ -150,29 +160,40 @@ class Measurements:
 _measurements = Measurements()
 
 
-def measured(request: dict, patience: float) -> dict | None:
-    """Estimate how long a training takes, by measuring its speed.
+def measured(request: dict, patience: float, yields: bool = False) -> dict | None:
+    """Measure the speed of a training.
 
-    The speed is measured in another process, so that the App's server need not import PyTorch. A
+    It is measured in another process, so that the App's server need not import PyTorch. A
     measurement in progress for another request is ended. Measurements are reused for options that
     do not change the speed.
 
     Args:
         request: a dictionary with "recipe", the name of the recipe; "choices", its options;
-            "classes", the number of classes; "train_images" and "val_images", the numbers of
-            training and validation images; and "paths", paths of some training images
+            "classes", the number of classes; and "paths", paths of some training images
         patience: the maximum number of seconds to wait; after that, the measurement continues
+        yields: do nothing while another measurement is in progress, instead of ending it
 
     Returns:
-        a dictionary with "device" and "seconds", or with "error"; None if the measurement is not
-        complete yet
+        a dictionary with "speed", the attributes of a `Speed`, and "image_size", or with "error";
+        None if the measurement is not complete yet
     """
-    return _measurements.look(request, patience)
+    return _measurements.look(request, patience, yields=yields)
 
 
 def known(request: dict) -> dict | None:
     """Return what `measured` has found for a request before; None if it has not."""
     return _measurements.look(request, 0.0, starts=False)
+
+
+def stop_measuring() -> None:
+    """End the measurement in progress: a job that starts would slow it, and be slowed by it."""
+    _measurements.stop()
+
+
+def is_measuring() -> bool:
+    """Return whether a measurement is in progress."""
+    going = _measurements.going
+    return going is not None and going.thread.is_alive()
 
 
 def wait_for_measurement(seconds: float) -> bool:
@@ -199,28 +220,18 @@ def main(request: dict) -> dict:
         request: see `measured`
 
     Returns:
-        a dictionary with "device"; "epochs", the recipe's number of epochs; "once" and "epoch", the
-        seconds for the setup and for each epoch; or with "error"
+        a dictionary with "speed", the attributes of a `Speed`, and "image_size", the side of the
+        network's input in pixels; or with "error"
     """
-    import numpy as np
-
     from ..training.recipes import make_recipe
-    from ..training.speed import estimate_seconds, measure_speed
+    from ..training.speed import measure_speed
 
     try:
         recipe = make_recipe(request["recipe"], **request["choices"])
-        recipe = recipe.settled(np.zeros(request["train_images"], np.int64))
         speed = measure_speed(recipe, request["classes"], request["paths"])
     except (ValueError, OSError) as error:
         return {"error": str(error)}
-    counts = request["train_images"], request["val_images"]
-    one, two = (estimate_seconds(speed, replace(recipe, epochs=n), *counts) for n in (1, 2))
-    return {
-        "device": speed.device,
-        "epochs": recipe.epochs,
-        "once": one - (two - one),
-        "epoch": two - one,
-    }
+    return {"speed": asdict(speed), "image_size": recipe.image_size}
 
 
 def _run() -> None:

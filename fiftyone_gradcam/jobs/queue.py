@@ -12,13 +12,13 @@ from bson import ObjectId
 from fiftyone.factory import DelegatedOperationPagingParams
 from fiftyone.factory.repos.delegated_operation_doc import DelegatedOperationDocument
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext, ExecutionRunState
+from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, ExecutionRunState
 
 from ..dataset.fields import OWNER, root_dataset
 from ..dataset.files import dataset_folder, files_folder
 from ..dataset.writing import lock_of
-from . import calls, processes
-from .job import EXPECTED, Job, forget_log, job_of, load_job, log_file
+from . import calls, measure, processes
+from .job import EXPECTED, FIRST, Job, forget_log, job_of, load_job, log_file
 
 MOST = 50  # jobs that are listed for a dataset
 # FiftyOne's settings with the locations of its database and files.
@@ -34,6 +34,7 @@ def submit(
     dataset: fo.Dataset | None,
     form: dict | None = None,
     expected: float | None = None,
+    progress: float = 0.0,
 ) -> Job:
     """Queue a function call, and start a process that runs it when it is its turn.
 
@@ -44,11 +45,13 @@ def submit(
         form: values of the form that started the job, by field name, so that the form can be filled
             in again
         expected: how long the job will take, as its form estimated, in seconds; None: not known
+        progress: the fraction of the work that an interrupted job has done before
 
     Raises:
         ValueError: if an argument cannot be serialized, or the plugin is not installed
     """
     call = calls.encode(given)
+    measure.stop_measuring()
     uri = f"{OWNER}/{verb}"
     if not foo.operator_exists(uri):
         raise ValueError(
@@ -73,8 +76,11 @@ def submit(
             "log": str(_log_folder(dataset)),
             "form": _form(form),
             EXPECTED: expected,
+            **({FIRST: [progress, 0.0]} if progress else {}),  # until the work has started
         },
     )
+    if progress:
+        service.set_progress(operation.id, ExecutionProgress(progress=progress))
     try:
         worker = processes.start_worker(target, settings(), log_file(operation))
     except BaseException:
@@ -163,6 +169,7 @@ def repeat_job(id: str | ObjectId, **options) -> Job:
         calls.decode(call, dataset_id) | options,
         dataset_id and fo.core.odm.load_dataset(id=dataset_id),
         job.form,
+        progress=job.progress if options.get("resume") else 0.0,
     )
 
 

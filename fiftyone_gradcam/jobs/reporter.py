@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -33,11 +34,15 @@ class Reporter:
     def __init__(self, id: str | ObjectId):
         self.id, self.service = ObjectId(id), DelegatedOperationService()
         self.done, self.written, self.share = threading.Event(), 0.0, 0.0
+        self.before = 0.0  # done by an interrupted job; shown until the work reports its own
         self.cancelled_at: float | None = None
         self.has_cancelled = False
         self.started, self.has_first = datetime.now(UTC), False
 
     def __enter__(self) -> Reporter:
+        with contextlib.suppress(ValueError):  # its document was deleted
+            status = self.service.get(self.id).status
+            self.before = float(status.progress or 0) if status else 0.0
         threading.Thread(target=self._watch, name="gradcam-cancel", daemon=True).start()
         return self
 
@@ -71,7 +76,8 @@ class Reporter:
     def report(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""
         self.share = max(self.share, min(share or 0.0, 1.0))
-        self.service.set_progress(self.id, ExecutionProgress(progress=self.share, label=message))
+        shown = self.share if share is not None or self.has_first else self.before
+        self.service.set_progress(self.id, ExecutionProgress(progress=shown, label=message))
 
     def _note_first(self, share: float) -> None:
         """Store where the work starts: a resumed training has done a part of it before."""

@@ -14,12 +14,11 @@ from ..arguments import check_storable
 from ..images.geometry import RESIZES, check_resize
 from ..model.backbones import get_backbone
 from ..similar import did_you_mean
+from .duration import AUGMENTATIONS, AUTO, settled_epochs
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "one_cycle")
 CLASS_BALANCES = ("none", "weights", "sampling")
-AUTO = "auto"  # chosen by features of the training images
-LEAST_EPOCHS, LEAST_STEPS = 5, 150  # if epochs is None
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class Recipe:
     @property
     def augments(self) -> bool:
         """Whether training images are augmented."""
-        return self.crop < 1 or any(getattr(self, name) for name in _AUGMENTATIONS)
+        return self.crop < 1 or any(getattr(self, name) for name in AUGMENTATIONS)
 
     def with_resize(self, resize: str) -> Recipe:
         """Return this recipe with another value of `resize`, if that is "auto"."""
@@ -199,8 +198,8 @@ class Recipe:
         counts = np.bincount(labels)
         if self.images_per_class is not None:
             counts = np.minimum(counts, self.images_per_class)
-        steps = max(1, math.ceil(counts.sum() / self.batch_size))
-        return dataclasses.replace(self, epochs=max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
+        epochs = settled_epochs(int(counts.sum()), self.batch_size)
+        return dataclasses.replace(self, epochs=epochs)
 
     def to_dict(self) -> dict:
         """Convert to a JSON-serializable dictionary; `Recipe(**d)` converts it back."""
@@ -284,7 +283,3 @@ _RULES: dict[str, Rule] = {
         ("gradual_unfreezing", "horizontal_flip", "vertical_flip"), _one_of((False, True))
     ),
 }
-_AUGMENTATIONS = (
-    *("horizontal_flip", "vertical_flip", "translation", "scale", "rotation", "elastic"),
-    *("brightness", "contrast", "noise", "cutout", "mixup"),
-)

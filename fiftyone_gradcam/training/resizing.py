@@ -17,13 +17,14 @@ from ..images.geometry import RESIZES, smallest_side, to_square
 from ..model.network import Network
 from ..progress import Report
 from ..review.linear import LeaveOneOut, leave_one_out
+from .duration import LEAST_COMPARED as LEAST_IMAGES
+from .duration import MOST_COMPARED as MOST_IMAGES
 from .frozen import frozen_network
 from .recipe import AUTO, Recipe
 
-MOST_IMAGES = 300
 MOST_KNOWN = 16
-LEAST_IMAGES, LEAST_OF_A_CLASS = 40, 4  # fewer images do not give a meaningful result
-CHOOSING = "Choosing how images are resized: crop, squash or letterbox"
+LEAST_OF_A_CLASS = 4  # fewer images do not give a meaningful result
+CHOOSING = "Comparing three ways to fit the images into the square that the network sees"
 BATCH = 16
 ALIKE = 0.02  # relative difference of the sides up to which an image counts as square
 

@@ -94,7 +94,7 @@ class Retrain(Verb):
             return
         example = free_key(ctx.dataset, f"{key}_corrected")
         text_input(ctx, inputs, "key", "Name of the new run", example)
-        new_key_check(ctx, inputs, ctx.params.get("key"))
+        new_key_check(ctx, inputs, ctx.params.get("key"), resumes=True)
         excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:

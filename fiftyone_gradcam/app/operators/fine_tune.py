@@ -18,7 +18,8 @@ from .recipe_fields import (
     chosen_base,
 )
 from .sample_fields import chosen_label_field, excluded_input, label_field_input
-from .training_summary import expected_seconds, summary_view
+from .training_summary import epochs_words, expected_seconds, summary_view
+from .training_time import images_of
 from .verb import Verb
 
 
@@ -38,10 +39,12 @@ class FineTune(Verb):
         """
         if label_field_input(ctx, inputs, is_rare=True) is None:
             return
-        summary_view(ctx, inputs, self.arguments(ctx))
+        given = self.arguments(ctx)
+        images = images_of(given)
+        summary_view(ctx, inputs, given, images)
         base = network_inputs(ctx, inputs)
-        epochs = base.value("epochs") or "5, or more if there are few images"
-        number_input(inputs, "epochs", LABELS["epochs"], f"{epochs}", least=1)
+        epochs = epochs_words(given, images, base.value("epochs"))
+        number_input(inputs, "epochs", LABELS["epochs"], epochs, least=1)
         text_input(ctx, inputs, "key", LABELS["key"], _default_key(ctx))
         new_key_check(ctx, inputs, ctx.params.get("key"))
         if not more(ctx, inputs):
@@ -79,7 +82,8 @@ class FineTune(Verb):
 
     def job_label(self, given: dict) -> str:
         """Name the run."""
-        return f"Train {given['key']!r}"
+        start = "Resume the training of" if given.get("resume") else "Train"
+        return f"{start} {given['key']!r}"
 
     def outcome(self, result, given: dict) -> dict:
         """Show the run and its accuracy."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
+from ...dataset.run_files import can_resume
+from ...dataset.run_keys import next_key
 from ..texts import markdown
 from .labels import in_labels
 
@@ -116,13 +118,24 @@ def heading(inputs: types.Object, name: str, words: str) -> None:
     inputs.view(name, types.Header(label=words, divider=True))
 
 
-def new_key_check(ctx, inputs: types.Object, key: str | None) -> None:
-    """Refuse a name that is not valid for a new run."""
+def new_key_check(ctx, inputs: types.Object, key: str | None, resumes: bool = False) -> None:
+    """Refuse a name that is not valid for a new run.
+
+    Args:
+        ctx, inputs: the form
+        key: the name
+        resumes: whether the verb resumes an interrupted training of this name
+    """
     if key and not key.isidentifier():
         words = "Start the name of the run with a letter; use letters, digits and underscores"
         refuse(inputs, "bad_key", words)
     elif key and key in ctx.dataset.list_runs():
-        refuse(inputs, "taken_key", f"A run {key!r} exists already. Choose another name")
+        free = next_key(ctx.dataset, key)
+        words = f"A run {key!r} exists already. Choose another name, such as {free}"
+        refuse(inputs, "taken_key", words)
+    elif key and not resumes and can_resume(ctx.dataset, key):
+        words = f"A training {key!r} was interrupted, and can be resumed in the tab Steps. "
+        refuse(inputs, "taken_key", f"{words}Choose another name for a new one")
 
 
 def notice(inputs: types.Object, name: str, message: str, kind: type = types.Notice) -> None:

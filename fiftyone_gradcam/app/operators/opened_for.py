@@ -11,9 +11,8 @@ OPENED_FOR = "opened_for"  # the field with the id of the dataset; a dataset may
 
 def stay_with_dataset(ctx, inputs: types.Object) -> None:
     """Add the hidden field that keeps the dataset of a form."""
-    if ctx.dataset is not None:
-        own = ctx.params.get(OPENED_FOR) or str(ctx.dataset._doc.id)
-        inputs.str(OPENED_FOR, default=own, view=types.HiddenView())
+    if ctx.dataset is not None:  # of a form that is open, `check_same_dataset` has checked it
+        inputs.str(OPENED_FOR, default=str(ctx.dataset._doc.id), view=types.HiddenView())
 
 
 def check_same_dataset(ctx) -> None:

@@ -164,7 +164,8 @@ class Predict(Verb):
 
     def job_label(self, given: dict) -> str:
         """Name the classifier."""
-        return f"Predict with {given['run']!r}"
+        start = "Resume predicting" if given.get("resume") else "Predict"
+        return f"{start} with {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
         """Show the predictions and the first kind of heatmap."""
@@ -172,7 +173,7 @@ class Predict(Verb):
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         return {
             "summary": f"Predicted {counted(len(result), 'image')}. Turn heatmaps on and off "
-            "in the sidebar",
+            "at the top of the panel",
             "fields": [given["prediction_field"], *maps],
         }
 

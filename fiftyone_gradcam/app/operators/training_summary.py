@@ -6,59 +6,80 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...dataset.fields import OWNER, path_in, root_dataset, whole
-from ...dataset.splits import split_tags
-from ...jobs.measure import known, measured, wait_for_measurement
-from ...training.known_recipes import RECIPES, find_recipe
-from ..texts import duration
+from ...dataset.fields import OWNER
+from ...jobs.measure import wait_for_measurement
+from ...progress import counted
+from ...training.known_recipes import RECIPES
 from .forms import notice, refuse
-from .split_preview import parts_of
+from .training_time import Images, choices_of, images_of, outline_of, training_time
 
 PATIENCE_SECONDS = 0.5  # a form must not wait for PyTorch to be loaded
-LONGEST_SECONDS = 60.0  # maximum time to wait for a measurement
-START_SECONDS = 5.0  # of the process, and of PyTorch
+LONGEST_SECONDS = 20.0  # maximum time to wait for a measurement; on a busy machine it takes longer
 MOST_NAMES = 8
-DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
-NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
 ESTIMATE = "training_estimate"
 
 
-def summary_view(ctx, inputs: types.Object, given: dict) -> None:
+def summary_view(ctx, inputs: types.Object, given: dict, images: Images) -> None:
     """Show the data, the network, the device and the estimated time of a training.
 
     Args:
         ctx, inputs: the form
         given: the arguments of `fine_tune`, by name
+        images: those of the training
     """
-    first = _split_first(given)
-    by_class, val_count, paths = _images(given) if first is None else first
+    by_class = images.by_class
     if len(by_class) < 2:
         refuse(inputs, "few_classes", _too_few(given, by_class))
         return
-    total = sum(by_class.values())
     names = [f"{name} {count}" for name, count in list(by_class.items())[:MOST_NAMES]]
     more = f" and {len(by_class) - MOST_NAMES} more classes" if len(by_class) > MOST_NAMES else ""
-    parts = [f"{total} training images ({', '.join(names)}{more})", _validation(val_count)]
-    if first is not None:
+    parts = [f"{images.train_count} training images ({', '.join(names)}{more})"]
+    parts.append(_validation(images.val_count))
+    if not images.is_split:
         parts.insert(0, "Not split yet: the images are split into train, val and test first")
     frozen = given.get("freeze", RECIPES[given["recipe"]].choices.get("freeze", "none"))
     learns = {"none": "All layers are trained", "backbone": "Only the new layers are trained"}
     parts.append(learns.get(frozen, f"All but the first {frozen} stages are trained"))
-    request = _request(given, by_class, val_count, paths)
-    found = measured(request, PATIENCE_SECONDS)
-    if found is not None:
-        parts.append(_time(found))
+    time = training_time(given, images, PATIENCE_SECONDS)
+    about = repr([given["recipe"], choices_of(given)])
+    if time is not None:
+        words = str(time)
+        parts.append(words[0].upper() + words[1:])
+    elif was_in_vain(ctx, about):
+        parts.append("No estimate of the time: the machine is busy")
     notice(inputs, "summary", ". ".join(parts))
-    if found is None:  # the form is rebuilt when the measurement is complete
-        about = {name: x for name, x in request.items() if name != "paths"}
+    if time is None and not was_in_vain(ctx, about):  # the form is rebuilt when it is measured
         inputs.loader(
             ESTIMATE,
             type=types.Object(),
             operator=f"{OWNER}/{ESTIMATE}",
-            params={"about": repr(about)},
+            params={"about": about},
             label="Estimating the time ...",
             dependencies=["about"],
         )
+
+
+def epochs_words(given: dict, images: Images, repeated: int | None) -> str:
+    """Return the number of epochs if none is filled in, such as "10 for 238 training images".
+
+    Args:
+        given: the arguments of `fine_tune`, by name
+        images: those of the training
+        repeated: the epochs of the recipe or run that is repeated; None if it leaves them open
+    """
+    if repeated:
+        return f"{repeated}"
+    own = outline_of({name: x for name, x in given.items() if name != "epochs"})
+    if own.epochs is not None or not images.train_count:
+        return f"{own.epochs or ''}"
+    epochs = own.settled(images.train_count).epochs
+    return f"{epochs} for {counted(images.train_count, 'training image')}"
+
+
+def was_in_vain(ctx, about: str) -> bool:
+    """Return whether the form has waited for a measurement as long as it does."""
+    answer = (ctx.params.get(ESTIMATE) or {}).get("data") or {}
+    return answer.get("about") == about and not answer.get("is_there")
 
 
 def expected_seconds(given: dict) -> float | None:
@@ -67,20 +88,8 @@ def expected_seconds(given: dict) -> float | None:
     Args:
         given: the arguments of `fine_tune`, by name
     """
-    found = known(_request(given, *(_split_first(given) or _images(given))))
-    return found["seconds"] + START_SECONDS if found and "seconds" in found else None
-
-
-def _request(given: dict, by_class: dict[str, int], val_count: int, paths: list[str]) -> dict:
-    """Return what `measured` is asked for."""
-    return {
-        "recipe": given["recipe"],
-        "choices": {name: value for name, value in given.items() if name not in NOT_CHOICES},
-        "classes": len(by_class),
-        "train_images": sum(by_class.values()),
-        "val_images": val_count,
-        "paths": paths,
-    }
+    time = training_time(given, images_of(given), None)
+    return time.seconds if time else None
 
 
 class TrainingEstimate(foo.Operator):
@@ -93,7 +102,8 @@ class TrainingEstimate(foo.Operator):
 
     def execute(self, ctx) -> dict:
         """Answer when the measurement is complete, or the waiting time is over."""
-        return {"is_there": wait_for_measurement(LONGEST_SECONDS)}
+        is_there = wait_for_measurement(LONGEST_SECONDS)
+        return {"is_there": is_there, "about": ctx.params.get("about")}
 
 
 def _too_few(given: dict, by_class: dict[str, int]) -> str:
@@ -105,48 +115,7 @@ def _too_few(given: dict, by_class: dict[str, int]) -> str:
     )
 
 
-def _images(given: dict) -> tuple[dict[str, int], int, list[str]]:
-    """Return training images by class, the number of validation images, and some paths."""
-    samples = whole(given["samples"])
-    label = path_in(root_dataset(samples), given["label_field"])
-    train_view = samples.match_tags("train")
-    if not train_view.limit(1):
-        train_view = samples.match_tags(["val", "test"], bool=False)
-    counts = {k: v for k, v in train_view.count_values(label).items() if k is not None}
-    if most := given.get("images_per_class"):
-        counts = {name: min(count, most) for name, count in counts.items()}
-    val_count = samples.match_tags("val").exists(label).count()
-    return dict(sorted(counts.items())), val_count, _some_paths(train_view)
-
-
-def _split_first(given: dict) -> tuple[dict[str, int], int, list[str]] | None:
-    """Return the same as `_images` for a dataset that `fine_tune` will split first; else None."""
-    samples = given["samples"]
-    if not isinstance(samples, fo.Dataset):
-        return None
-    if len(samples.match_tags(sorted(split_tags(samples))).limit(1)):
-        return None
-    split = {"fractions": find_recipe(given["recipe"]).fractions, "seed": 0, "groups": None}
-    found, *_ = parts_of({"samples": samples, "label_field": given["label_field"], **split})
-    counts = found["train"]
-    if most := given.get("images_per_class"):
-        counts = {name: min(count, most) for name, count in counts.items()}
-    val_count = sum(found.get("val", {}).values())
-    return dict(sorted(counts.items())), val_count, _some_paths(samples)
-
-
-def _some_paths(samples: fo.DatasetView) -> list[str]:
-    return samples.limit(8).values("filepath")
-
-
 def _validation(count: int) -> str:
     if count:
         return f"{count} validation images"
     return "No validation images: tag some as val to see how well it learns"
-
-
-def _time(found: dict) -> str:
-    if "error" in found:
-        return f"The time could not be estimated ({found['error']})"
-    where = DEVICES.get(found["device"], f"on {found['device']}")
-    return f"About {duration(found['seconds'] + START_SECONDS)} {where}"

@@ -27,6 +27,7 @@ BY_STEP = {
     "Retrain": ("retrain", "compare_runs", "evaluate"),
     "Export": ("export_folders", "export_reviews", "report"),
 }
+STEP_OF = {verb: step for step, verbs in BY_STEP.items() for verb in verbs}
 LABELS = {
     operator().config.name: operator.label for operator in OPERATORS if issubclass(operator, Verb)
 }

@@ -33,6 +33,7 @@ OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
+    *("times", "times_due", "times_waits"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 TABS = {
@@ -191,6 +192,8 @@ class ClassifierPanel(
             self.read_heatmaps(ctx)
             if self.color(ctx):
                 ctx.panel.state.repainting = ctx.panel.state.is_busy = True
+        elif ctx.panel.state.times_due and not ctx.panel.state.is_busy:
+            self.read_times(ctx)
 
     def _show_ended(self, ctx, ended: list[Job]) -> None:
         state = ctx.panel.state
@@ -280,7 +283,7 @@ class ClassifierPanel(
         draw[tab](ctx, panel)
         is_busy = ctx.panel.state.is_busy
         if is_busy or tab == "jobs":  # redrawing other tabs would close an open list
-            is_soon = is_busy or ctx.panel.state.stale_due
+            is_soon = is_busy or ctx.panel.state.stale_due or ctx.panel.state.times_due
             interval = TICK_MILLISECONDS if is_soon else IDLE_MILLISECONDS
             timer = types.TimerView(interval=interval, on_interval=self.on_tick)
             panel.view(f"timer_{interval}", timer)

@@ -13,6 +13,7 @@ from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
 from ...dataset.overview import Overview
 from ...dataset.run_files import can_resume
+from ...dataset.run_keys import free_key, next_key
 from ...dataset.runs import list_runs, load_run
 from ...jobs.calls import unpack_ids
 from ...jobs.job import ENDED, Job, cancel_job, load_job
@@ -21,6 +22,7 @@ from ..operators.labels import in_labels
 from ..texts import duration, markdown, media
 from .choices import row_of
 from .compared import draw_compared, result_of
+from .next_step import MOST_NEXT, RESUME
 from .plots import curves_plot, draw_plot
 from .samples import show_runs
 
@@ -35,7 +37,7 @@ CARD = {
     "grid": {
         "sx": {
             "gridTemplateColumns": "minmax(0, 1fr)",
-            "& *:has(> .MuiLinearProgress-root) + * p": {"whiteSpace": "nowrap"},
+            "& *:has(> .MuiLinearProgress-root) + p": {"whiteSpace": "nowrap"},
         }
     }
 }
@@ -75,6 +77,8 @@ class JobsTab:
         elif job.seconds is not None and job.has_ended:
             words += f" after {duration(job.seconds)}"
         card = {"id": job.id, "words": words, "state": job.state, "progress": job.progress}
+        left = job.seconds_left
+        card["left"] = None if left is None else duration(left)
         card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
         if found := job.outcome.get("comparison"):
             card["compared"] = {name: found[name] for name in COMPARED}
@@ -83,6 +87,7 @@ class JobsTab:
         if came_to_nothing:
             card["again"] = "Run again" if resume_options(ctx.dataset, job) is None else "Resume"
             card["change"] = job.form is not None
+            card["key"] = job.given.get("key")
         return card
 
     def _read_training(self, ctx, job: Job | None) -> None:
@@ -108,7 +113,8 @@ class JobsTab:
         state = ctx.panel.state
         for card in state.cards or ():
             remark = (state.remarks or {}).get(card["id"])
-            self._draw_card(panel, card, card["id"] in (state.old_jobs or ()), remark)
+            is_old, is_next = card["id"] in (state.old_jobs or ()), resumes_next(state, card)
+            self._draw_card(panel, card, is_old, remark, is_next)
         if state.training:
             draw_plot(panel, "curves", state.training)
         for number, finding in enumerate(state.findings or ()):
@@ -132,7 +138,14 @@ class JobsTab:
             ]
             panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")
 
-    def _draw_card(self, panel: types.Object, card: dict, is_old: bool, remark: str | None) -> None:
+    def _draw_card(
+        self,
+        panel: types.Object,
+        card: dict,
+        is_old: bool,
+        remark: str | None,
+        is_next: bool,
+    ) -> None:
         box = panel.v_stack(f"job_{card['id']}", gap=1, componentsProps=CARD)
         box.md(card["words"], name="words")
         if card["state"] in ("running", "cancelling"):
@@ -150,29 +163,29 @@ class JobsTab:
             box.md(f"*{remark}*", name="remark")
         if is_old:
             box.view("old", types.Warning(label=f"Out of date. {OLD}"))
-        self._draw_buttons(row_of(box, "buttons"), card, is_old)
+        self._draw_buttons(row_of(box, "buttons"), card, is_old, is_next)
 
-    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool) -> None:
+    def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool, is_next: bool) -> None:
         given = {"job": card["id"]}
         if card["state"] in ("queued", "running"):
             buttons.btn("cancel", label="Cancel", on_click=self.on_cancel, params=given)
-        # A failed job would mostly fail again with the same arguments.
-        changes_first = card["state"] == "failed" and card["change"]
+        # The next step above is the primary button. A failed job would mostly fail again with the
+        # same arguments.
         if card["change"]:
             buttons.btn(
                 "change",
                 label="Change and run again",
                 on_click=self.on_change_job,
                 params=given,
-                variant="contained" if changes_first else "outlined",
+                variant="outlined",
             )
-        if card["again"]:
+        if card["again"] and not is_next:
             buttons.btn(
                 "again",
                 label=card["again"],
                 on_click=self.on_again,
                 params=given,
-                variant="outlined" if changes_first else "contained",
+                variant="outlined",
             )
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
@@ -182,7 +195,11 @@ class JobsTab:
             )
         if card["state"] in ENDED:
             buttons.btn(
-                "forget", label="Remove from this list", on_click=self.on_forget, params=given
+                "forget",
+                label="Remove from this list",
+                on_click=self.on_forget,
+                params=given,
+                variant="outlined",
             )
 
     def on_show_compared(self, ctx) -> None:
@@ -221,12 +238,25 @@ class JobsTab:
             if view._serialize() != ctx.view._serialize():
                 ctx.ops.set_view(view)
             form["view_target"] = ViewTarget.CURRENT_VIEW
+        key = form.get("key")  # a run may have it by now, or what is kept of this training
+        if job.verb == "fine_tune" and key and key != free_key(ctx.dataset, key):
+            form["key"] = next_key(ctx.dataset, key)
         ctx.prompt(f"{OWNER}/{job.verb}", params=form)
 
     def on_forget(self, ctx) -> None:
         """Remove a job from the list."""
         forget_job(ctx.params["job"])
         self.read(ctx)
+
+
+def resumes_next(state, card: dict) -> bool:
+    """Return whether a button of the next step resumes the same training as that of a card."""
+    if state.is_busy or card["verb"] != "fine_tune":
+        return False
+    return any(
+        one["how"] == RESUME and one["given"]["key"] == card.get("key")
+        for one in (state.next or ())[:MOST_NEXT]
+    )
 
 
 def training_job(dataset: fo.Dataset, key: str) -> Job | None:

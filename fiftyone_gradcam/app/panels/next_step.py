@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from ...dataset.overview import Overview
 
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
+MOST_NEXT = 2  # suggestions that are shown
 FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
 
 
@@ -152,6 +153,13 @@ def _to_train(found: Overview, key: str, backbone: str | None) -> Next | None:
     given = {"key": key, "label_field": found.label_field, "weights": "auto"}
     given |= {"backbone": backbone} if backbone else {}
     return Next("Train", "Train a classifier", words, START, "fine_tune", given)
+
+
+def quickly(one: Next) -> Next:
+    """Return the suggestion of a training of the new layers alone, instead of all layers."""
+    given = one.given | {"recipe": "linear-probe"}
+    words = "Train only the new layers, which is quick and may be as good for photos."
+    return Next(one.step, "Train quickly", words, one.how, one.verb, given)
 
 
 def _to_resume(found: Overview, key: str) -> Next:

@@ -16,9 +16,7 @@ from threading import Lock
 
 import pydash
 
-# Messages that set values, and the parameter with the values.
-STATE = "patch_panel_state"
-MERGED = {STATE: "state", "patch_panel_data": "data"}
+STATE = "patch_panel_state"  # the name of messages that set values
 ANSWER = "answer"  # key in the state: the number of the last answer that the browser has received
 MOST_ANSWERS = 20  # number of answers that are kept for each panel
 MOST_PANELS = 100
@@ -77,25 +75,21 @@ def sets_state(ctx) -> bool:
 
 
 def merge_patches(ctx) -> None:
-    """Merge the messages that set values of a panel into the first message of each kind.
+    """Merge the messages that set values of a panel into the first of them.
 
     Args:
         ctx: the context of an event that has been handled
     """
     messages = messages_of(ctx)
-    firsts: dict[tuple, dict] = {}
+    firsts: dict[str, dict] = {}
     kept = []
     for message in messages:
-        name = name_of(message)
-        if name not in MERGED:
-            kept.append(message)
+        panel = message.params.get("panel_id")
+        if name_of(message) == STATE and panel in firsts:
+            firsts[panel].update(message.params["state"])
             continue
-        values = message.params[MERGED[name]]
-        key = name, message.params.get("panel_id")
-        if key in firsts:
-            firsts[key].update(values)
-            continue
-        firsts[key] = message.params[MERGED[name]] = dict(values)
+        if name_of(message) == STATE:
+            firsts[panel] = message.params["state"] = dict(message.params["state"])
         kept.append(message)
     messages[:] = kept
 

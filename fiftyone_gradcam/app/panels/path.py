@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import fiftyone as fo
 from fiftyone.operators import types
 
@@ -13,14 +15,27 @@ from ...dataset.overview import Overview, cached_weights, overview
 from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
+from ...jobs.measure import is_measuring
 from ..showing import RESTS_ON
 from ..texts import markdown
 from .actions import LABELS, draw_actions
 from .choices import row_of
+from .estimates import estimate, with_quick
 from .jobs import interrupted_training, training_job
-from .next_step import EXPORTS, FORM, RESUME, REVIEW, Next, next_steps, steps
+from .next_step import (
+    EXPORTS,
+    FORM,
+    MOST_NEXT,
+    RESUME,
+    REVIEW,
+    START,
+    Next,
+    next_steps,
+    steps,
+)
+from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
-DONE, NOW, LATER = "✓", "➤", "○"
+WAIT_SECONDS = 60.0  # at most, for a measurement; on a busy machine it takes long
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
 BACKBONE = "resnet18"  # the backbone of the recipe "default"
 OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # used if only their weights are cached
@@ -42,6 +57,8 @@ class PathTab:
         ]
         state.next = [one.to_dict() for one in options]
         state.mark, state.stale_due = mark_of(dataset), True
+        is_timed = any(one.how == START for one in options[:MOST_NEXT])
+        state.times_due, state.times_waits = time.time() + WAIT_SECONDS if is_timed else None, None
 
     def read_stale(self, ctx) -> None:
         """Find stale values; the steps are shown before, because this may take a moment."""
@@ -56,24 +73,43 @@ class PathTab:
         state.remarks = remarks_on(ctx.dataset)
         state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
 
+    def read_times(self, ctx) -> None:
+        """Estimate how long the suggestions take; a measurement may start in the background."""
+        state = ctx.panel.state
+        if state.times_waits and is_measuring() and time.time() < state.times_due:
+            return
+        options = next_of(ctx.dataset, overview(ctx.dataset))
+        times, is_waiting = {}, False
+        for one in with_quick(options[:MOST_NEXT]):
+            found = estimate(ctx.dataset, one, measures=not is_waiting)
+            if found is not None:
+                times[one.label] = {
+                    "words": str(found),
+                    "seconds": found.time and found.time.seconds,
+                    "is_long": found.is_long,
+                }
+                is_waiting = is_waiting or found.time is None
+        if times != state.times:  # or the panel would be drawn at each look
+            state.times = times
+        if not is_waiting or time.time() > state.times_due:
+            state.times_due = state.times_waits = None
+        elif not state.times_waits:
+            state.times_waits = True
+
     def draw_steps(self, ctx, panel: types.Object) -> None:
         """Draw the steps, and the button for the next one."""
         state = ctx.panel.state
-        now = state.next[0]["step"] if state.next else None
-        lines = [_line(name, done, fact, name == now) for name, done, fact in state.steps]
+        running = running_steps(state.cards or ())
+        now = next(iter(running), state.next[0]["step"] if state.next else None)
+        lines = [
+            step_line(name, done, running.get(name, fact), name == now)
+            for name, done, fact in state.steps
+        ]
         panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
-            first, *others = state.next
-            panel.md(f"**Next:** {markdown(first['words'])}", name="next_words")
-            buttons = row_of(panel, "next_buttons")
-            for place, one in enumerate([first, *others][:2]):
-                buttons.btn(
-                    f"next_{place}",
-                    label=one["label"],
-                    on_click=self.on_next,
-                    params={"label": one["label"]},
-                    variant="outlined" if place else "contained",
-                )
+            draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next)
+        elif running:
+            draw_meanwhile(panel, state.next, self.on_next)
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
         """Draw stale values, with buttons that refresh them."""
@@ -115,7 +151,7 @@ class PathTab:
     def on_next(self, ctx) -> None:
         """Execute a suggestion, unless it is no longer valid."""
         label = ctx.params.get("label")
-        options = next_of(ctx.dataset, overview(ctx.dataset))
+        options = with_quick(next_of(ctx.dataset, overview(ctx.dataset)))
         chosen = next((one for one in options if one.label == label), None)
         if chosen is None:
             self.read(ctx)
@@ -128,7 +164,8 @@ class PathTab:
         else:
             # The form has another field for weights.
             form = {name: value for name, value in chosen.given.items() if name != "weights"}
-            self._start(ctx, chosen.verb, chosen.given, form)
+            found = (ctx.panel.state.times or {}).get(label) or {}
+            self._start(ctx, chosen.verb, chosen.given, form, found.get("seconds"))
 
     def on_refresh_stale(self, ctx) -> None:
         """Refresh stale values."""
@@ -144,10 +181,19 @@ class PathTab:
         else:
             self._start(ctx, found.verb, found.given)
 
-    def _start(self, ctx, verb: str, given: dict, form: dict | None = None) -> None:
-        """Call a verb on the whole dataset, as a job of this panel."""
+    def _start(
+        self,
+        ctx,
+        verb: str,
+        given: dict,
+        form: dict | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Call a verb on the whole dataset, as a job of this panel that is expected to take some
+        seconds."""
         try:
-            job = queue.submit(verb, {"samples": ctx.dataset, **given}, ctx.dataset, form)
+            own = {"samples": ctx.dataset, **given}
+            job = queue.submit(verb, own, ctx.dataset, form, seconds)
         except (ValueError, OSError) as error:
             ctx.ops.notify(str(error), variant="error")
             return
@@ -186,12 +232,6 @@ def mark_of(dataset: fo.Dataset) -> list:
         last = samples.find_one({}, ["last_modified_at"], sort=[("last_modified_at", -1)])
         mark.append(str((last or {}).get("last_modified_at")))
     return mark
-
-
-def _line(name: str, done: bool, fact: str, is_now: bool) -> str:
-    sign = NOW if is_now else DONE if done else LATER
-    words = f"**{name}**" if is_now or done else name
-    return f"{sign}&nbsp; {words}" + (f" · {markdown(fact)}" if fact else "")
 
 
 def _once(found: list[Stale]) -> list[Stale]:

@@ -21,6 +21,7 @@ from .patches import MOST_PANELS, STATE, messages_of, name_of, page_of
 ON_SERVER = frozenset(
     {
         *("steps", "next", "mark", "stale", "stale_due", "remarks", "old_jobs", "heatmaps"),
+        *("times", "times_due", "times_waits"),
         *("cards", "earlier", "is_busy", "training", "findings", "picture_path"),
         *("prediction_fields", "parts", "label_field"),
         *("can_review", "has_runs", "is_judged", "card", "review_words", "classes"),

@@ -1,0 +1,283 @@
+"""What the tab Steps says of its one-click buttons and of running jobs, without a browser."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import fiftyone as fo
+import pytest
+from bson import ObjectId
+from fiftyone.operators import types
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionProgress
+from made_runs import CLASSES, make_run, some_digits
+from panel_contexts import context, end, requests
+
+from fiftyone_gradcam.app.panels.estimates import estimate, with_quick
+from fiftyone_gradcam.app.panels.next_step import START, Next, quickly
+from fiftyone_gradcam.app.panels.step_list import running_steps
+from fiftyone_gradcam.dataset import run_files, runs
+from fiftyone_gradcam.dataset.files import run_folder
+from fiftyone_gradcam.dataset.storing import Declared, declare
+from fiftyone_gradcam.jobs import queue, speeds
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
+from fiftyone_gradcam.jobs.processes import name_of
+from fiftyone_gradcam.jobs.reporter import Reporter
+from fiftyone_gradcam.training.duration import Speed
+
+SPEED = Speed("cpu", decode=0.5, learn=10.0, look=2.0)
+
+
+@pytest.fixture
+def dataset(name, tmp_path):
+    """90 digits in three classes, not split."""
+    yield from some_digits(tmp_path, name, per_class=30)
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[dict]:
+    """What was to be measured: nothing is measured here."""
+    found = []
+
+    def measured(request, patience, yields=False):
+        assert (patience, yields) == (0.0, True)  # a panel waits for nothing
+        found.append(request)
+
+    from fiftyone_gradcam.app.operators import training_time
+
+    monkeypatch.setattr(training_time, "measured", measured)
+    return found
+
+
+def to_train(backbone: str) -> Next:
+    given = {"key": "new", "label_field": "ground_truth", "weights": "auto", "backbone": backbone}
+    return Next("Train", "Train a classifier", "", START, "fine_tune", given)
+
+
+def test_a_training_is_estimated_before_it_is_started(dataset, asked):
+    one = to_train("mobilenet_v2")
+    found = estimate(dataset, one, measures=False)
+    assert (str(found), found.time, asked) == ("mobilenet_v2, 38 epochs", None, [])
+    assert estimate(dataset, one, measures=True).time is None
+    (request,) = asked
+    assert (request["recipe"], request["classes"]) == ("default", 3)
+    assert len(request["paths"]) == 8
+    speeds.keep_speed(dataset, "mobilenet_v2", None, SPEED)
+    found = estimate(dataset, one, measures=True)
+    assert len(asked) == 1  # it was measured just now
+    # Of 30 in each class, 18 are to train on and 6 to validate. 54 images are decoded once more and
+    # seen in three ways to choose how they are resized; 72 go through the network before the first
+    # of 38 epochs of at least 150 steps of 16.
+    seconds = 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + 38 * (54 * 10 + 18 * 2) + 5
+    assert (found.what, found.is_long) == ("mobilenet_v2, 38 epochs", True)
+    assert found.time.seconds == seconds
+    assert str(found) == "mobilenet_v2, 38 epochs, about 6 h 14 min on the CPU"
+    # Without augmentation, each image goes through the network once.
+    quick = quickly(one)
+    assert (quick.verb, quick.given["key"], quick.given["recipe"]) == (
+        *("fine_tune", "new", "linear-probe"),
+    )
+    found = estimate(dataset, quick, measures=True)
+    assert found.time.seconds == 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + 5
+    assert str(found) == "mobilenet_v2, only the new layers, about 9 min on the CPU"
+    assert not found.is_long
+    # From scratch there is nothing to keep fixed.
+    speeds.keep_speed(dataset, "small_cnn", None, SPEED)
+    assert not estimate(dataset, to_train("small_cnn"), measures=True).is_long
+    assert [x.label for x in with_quick([one])] == ["Train a classifier", "Train quickly"]
+    assert len(asked) == 1
+
+
+def test_a_retraining_takes_as_long_as_the_training_did(dataset, asked):
+    run = make_run(dataset, "made", epochs=4)  # its rows say nothing about the time
+    one = Next("Retrain", "Retrain", "", START, "retrain", {"run": "made"})
+    assert str(estimate(dataset, one, measures=True)) == "small_cnn, 4 epochs"
+    (request,) = asked
+    assert request["choices"]["backbone"] == "small_cnn"
+    rows = [{**row, "seconds": 10.0 if row["epoch"] else 7.0} for row in run.history]  # 3 epochs
+    runs.save_run(dataset, replace(run, history=rows))
+    found = estimate(dataset, one, measures=True)
+    assert found.time.seconds == pytest.approx(1.1 * (7 + 4 * 10) + 5)
+    assert str(found) == "small_cnn, 4 epochs, about 57 s"
+    assert len(asked) == 1
+    # A run that was imported from elsewhere has no state, and other machines have other speeds.
+    os.remove(os.path.join(run_folder(dataset, "made"), run_files.STATE))
+    assert estimate(dataset, one, measures=True).time is None
+    assert len(asked) == 2
+
+
+def test_a_prediction_is_estimated_by_the_speed_of_its_network(dataset, asked):
+    make_run(dataset, "made")
+    one = Next("Predict", "Predict with 'made'", "", START, "predict", {"run": "made"})
+    assert str(estimate(dataset, one, measures=True)) == ""
+    assert len(asked) == 1
+    speeds.keep_speed(dataset, "small_cnn", 32, SPEED)
+    found = estimate(dataset, one, measures=True)
+    assert found.time.seconds == pytest.approx(90 * (0.5 + 1.1 * 2) + 5)
+    assert str(found) == "about 4 min on the CPU"
+    assert estimate(dataset, replace(one, how="form"), measures=True) is None
+    assert estimate(dataset, replace(one, verb="find_label_issues"), measures=True) is None
+
+
+def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, monkeypatch):
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    due = state["times_due"]
+    assert due is not None
+    for _ in range(3):  # what is out of date is read first
+        panel.on_tick(context(dataset, state))
+    assert state["times_due"] == due
+    assert state["times"]["Train a classifier"]["seconds"] is None
+    words = texts_of(panel, dataset, state)
+    assert "Train a classifier: resnet18, 38 epochs" in words
+    assert buttons_of(panel, dataset, state) == ["Find label issues", "Train a classifier"]
+    for backbone in ("resnet18", "squeezenet1_1", "mobilenet_v2", "resnet50"):  # what is cached
+        speeds.keep_speed(dataset, backbone, None, SPEED)
+    panel.on_tick(context(dataset, state))
+    assert state["times_due"] is None
+    words = texts_of(panel, dataset, state)
+    assert "38 epochs, about 6 h 14 min on the CPU" in words
+    assert "only the new layers, about 9 min on the CPU" in words
+    assert buttons_of(panel, dataset, state) == [
+        *("Find label issues", "Train a classifier", "Train quickly"),
+    ]
+    # The job starts with the time that was shown.
+    monkeypatch.setattr(queue.processes, "start_worker", lambda *args: name_of(os.getpid()))
+    panel.on_next(context(dataset, state, label="Train quickly"))
+    (job,) = queue.list_jobs(dataset)
+    assert (job.given["recipe"], job.form["recipe"]) == ("linear-probe", "linear-probe")
+    operation = DelegatedOperationService().get(ObjectId(job.id))
+    assert operation.metadata["expected_seconds"] == state["times"]["Train quickly"]["seconds"]
+    DelegatedOperationService().delete_operation(ObjectId(job.id))
+
+
+def drawn(panel, dataset, state) -> dict:
+    """What the tab Steps shows, by name."""
+    shown = types.Object()
+    panel.draw_all_steps(context(dataset, state), shown)
+    return shown.to_json()["properties"]
+
+
+def texts_of(panel, dataset, state) -> str:
+    found = drawn(panel, dataset, state)
+    return "\n".join(str(x.get("default")) for x in found.values())
+
+
+def buttons(shown: dict) -> Iterator[dict]:
+    """All buttons below a part of a panel."""
+    for one in shown.values():
+        if one["view"] and one["view"]["name"] == "Button":
+            yield one["view"]
+        yield from buttons(one["type"].get("properties") or {})
+
+
+def buttons_of(panel, dataset, state) -> list[str]:
+    return [
+        x["label"] for x in buttons(drawn(panel, dataset, state)) if x["label"] != "All actions"
+    ]
+
+
+def suspicious(dataset, count: int) -> None:
+    """Let the first labels be suspicious."""
+    facts = {"classes": CLASSES, "label_field": "ground_truth"}
+    declare(dataset, "label_quality", Declared("float", "low is bad", facts, {}))
+    declare(dataset, "suggested_label", Declared("classification", "another", facts, {}))
+    other = fo.Classification(label="digit 2", confidence=0.9)
+    values = [other.copy() if n < count else None for n in range(len(dataset))]
+    dataset.set_values("suggested_label", values)
+    dataset.set_values("label_quality", [0.1 if x else 0.9 for x in values])
+
+
+def test_a_running_job_marks_its_step(panel, dataset, service, submit):
+    suspicious(dataset, 2)
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    shown = texts_of(panel, dataset, state)
+    assert "○&nbsp; Train" in shown
+    job = submit("fine_tune", key="k")
+    panel.read(context(dataset, state))
+    assert "➤&nbsp; **Train** · queued" in texts_of(panel, dataset, state)
+    service.set_running(ObjectId(job.id), run_link=name_of(os.getpid()))
+    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.4, label="Epoch 2"))
+    panel.read(context(dataset, state))
+    shown = texts_of(panel, dataset, state)
+    assert "➤&nbsp; **Train** · running 40%" in shown
+    assert shown.count("➤") == 1
+    assert buttons_of(panel, dataset, state) == ["Review 2 suspicious labels", "Cancel"]
+    assert "**Meanwhile:** Accept or keep each" in shown
+    cards = [{"verb": "predict", "state": "cancelling", "progress": 0.7, "left": "3 min"}]
+    cards += [{"verb": "predict", "state": "queued", "progress": 0.0, "left": None}]
+    cards += [{"verb": "find_leaks", "state": "completed", "progress": 1.0, "left": None}]
+    cards += [{"verb": "unknown", "state": "running", "progress": 0.5, "left": None}]
+    assert running_steps(cards) == {"Predict": "canceling 70%, about 3 min left"}
+
+
+def test_after_a_cancel_there_is_one_primary_button(panel, dataset, service, submit):
+    job = submit("fine_tune", key="k")
+    end(service, job, CANCELLED_AND_ENDED)
+    folder = run_folder(dataset, "k")
+    os.makedirs(folder)
+    open(os.path.join(folder, run_files.STATE), "w").close()
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    found = {x["label"]: x["variant"] for x in buttons(drawn(panel, dataset, state))}
+    assert [label for label, x in found.items() if x == "contained"] == ["Resume training 'k'"]
+    assert "Resume" not in found  # which would be the same
+    other = submit("predict", run="r")
+    end(service, other, CANCELLED_AND_ENDED)
+    panel.read(context(dataset, state))
+    found = {x["label"]: x["variant"] for x in buttons(drawn(panel, dataset, state))}
+    assert found["Resume"] == "outlined"
+    assert list(found.values()).count("contained") == 1
+
+
+def test_a_resumed_training_says_so_and_starts_where_it_was(dataset, service, submit):
+    job = submit("fine_tune", key="k")
+    assert job.label == "Train 'k'"
+    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.35, label="Epoch 4"))
+    end(service, job, CANCELLED_AND_ENDED)
+    again = queue.repeat_job(job.id, resume=True)
+    assert (again.label, again.progress) == ("Resume the training of 'k'", 0.35)
+    service.set_running(ObjectId(again.id), run_link=name_of(os.getpid()))
+    started = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=60)
+    change = {"$set": {"started_at": started}}
+    service._repo._collection.update_one({"_id": ObjectId(again.id)}, change)
+    with Reporter(again.id) as reporter:
+        reporter.report("Starting")
+        again.refresh()
+        assert (again.progress, again.message, again.seconds_left) == (0.35, "Starting", None)
+        reporter(30, 100, "Epoch 4")  # an epoch is done again from its start
+        assert again.refresh().progress == 0.3
+    service.delete_operation(ObjectId(again.id))
+    # What starts over starts at 0.
+    over = queue.repeat_job(job.id)
+    assert (over.label, over.progress) == ("Train 'k'", 0.0)
+    service.delete_operation(ObjectId(over.id))
+
+
+def test_a_changed_training_gets_a_free_name(panel, dataset, service):
+    make_run(dataset, "first")
+    make_run(dataset, "first_2", files=False)
+
+    def proposed(key: str | None) -> str | None:
+        form = {"epochs": 3, **({"key": key} if key else {})}
+        given = {"samples": dataset, "key": key or "x", "backbone": "small_cnn", "weights": "none"}
+        monkey = pytest.MonkeyPatch()
+        monkey.setattr(queue.processes, "start_worker", lambda *args: name_of(os.getpid()))
+        job = queue.submit("fine_tune", given, dataset, form)
+        monkey.undo()
+        end(service, job, "ValueError: wrong")
+        ctx = context(dataset, {}, job=job.id)
+        panel.on_change_job(ctx)
+        (asked_for,) = requests(ctx, "prompt_user_for_operation")
+        assert asked_for["params"]["epochs"] == 3
+        queue.forget_job(job.id)
+        return asked_for["params"].get("key")
+
+    assert [proposed(key) for key in ("first", "first_2", "First", "free", "free_7", None)] == [
+        *("first_3", "first_3", "First_3", "free", "free_7", None),
+    ]
+    os.makedirs(run_folder(dataset, "killed"))  # a training that was killed has its name too
+    open(os.path.join(run_folder(dataset, "killed"), run_files.STATE), "w").close()
+    assert proposed("killed") == "killed_2"
