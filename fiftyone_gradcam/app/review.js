@@ -129,7 +129,7 @@
                 h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
                 card.suggestion_confidence != null && ` ${percent(card.suggestion_confidence)}`)),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
-            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(6) }), "data-cy": "gradcam-evidence" },
+            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(4) }), "data-cy": "gradcam-evidence" },
               card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" }, `Heatmap of the ${shown}: ${card[shown]}`))),
         h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
