@@ -1,5 +1,7 @@
 """Why? in the sample modal, and the row that switches heatmaps, in a real browser."""
 
+import re
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -130,8 +132,8 @@ def test_why(app, dataset):
         f"ground_truth: {sample.ground_truth.label}",
     ]
     bars = [x.split("\n") for x in part(app, "why-bar").all_inner_texts()]
-    values = [value for _, value in found.top()]
-    assert [float(x[-1]) for x in bars] == pytest.approx(values, abs=6e-4)
+    values = [100 * value for _, value in found.top()]
+    assert [float(x[-1].removesuffix("%")) for x in bars] == pytest.approx(values, abs=0.06)
     assert part(app, "why-words").locator("li").all_inner_texts() == list(found.words)
     check_picture(app, found)
     app.screenshot("why")
@@ -177,6 +179,7 @@ def test_why(app, dataset):
 def check_picture(app, found) -> None:
     """The heatmap of the predicted class in jet, where the network saw the image."""
     shown(app, found.predicted)
+    until(lambda: part(app, "why-state").count() == 0)
     picture = found.picture(found.predicted)
     row, column = np.unravel_index(picture.argmax(), picture.shape)
     for y, x in ((row, column), (picture.shape[0] // 2, picture.shape[1] // 2), (0, 0)):
@@ -216,7 +219,29 @@ def check_choices(app, found) -> None:
     check_colors(app, found)
     app.screenshot("why contrast")
     third = next(name for name, _ in found.top() if name not in (found.predicted, found.label))
-    part(app, "why-bar").filter(has_text=third).click()
-    shown(app, third)
+    check_words_over_the_image(app, third)
     part(app, "why-none").click()
     shown(app)
+    assert part(app, "why-state").count() == 0
+
+
+def check_words_over_the_image(app, name: str) -> None:
+    """A heatmap that is still computed does not look as an empty one does."""
+    address, asked = "**/operators/execute", []
+
+    def keep(route) -> None:
+        asked.append(route)
+
+    app.page.route(address, keep)
+    part(app, "why-bar").filter(has_text=name).click()
+    words = f"Computing the heatmap of '{name}'…"
+    until(lambda: part(app, "why-state").all_inner_texts() == [words])
+    until(lambda: len(asked) == 1)
+    answer = asked[0].fetch()
+    text = re.sub('"evidence": ?"[a-z]+"', '"evidence": "none"', answer.text())
+    asked[0].fulfill(response=answer, body=text)
+    app.page.unroute(address)
+    shown(app, name)
+    words = f"No evidence for '{name}' in this image"
+    until(lambda: part(app, "why-state").all_inner_texts() == [words])
+    app.screenshot("why without evidence")
