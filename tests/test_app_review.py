@@ -300,9 +300,11 @@ def test_two_tabs_do_not_overwrite_each_other(app, dataset):
     part(app, "image").wait_for()
     sample_id = dataset.sort_by("label_quality").first().id
     fg.review(dataset.select(sample_id), "relabel", CLASSES[2])  # meanwhile
+    name = part(app, "name").inner_text()
     app.page.keyboard.press("k")
     part(app, "error").wait_for()
     assert "it was changed elsewhere" in part(app, "error").inner_text()
+    assert part(app, "name").inner_text() == name  # of the card that is not decided
     assert part(app, "label").inner_text() == CLASSES[2]  # as it is now
     assert dataset[sample_id].ground_truth.label == CLASSES[2]
     assert len(fg.list_reviews(dataset)) == 1

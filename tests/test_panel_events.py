@@ -190,7 +190,7 @@ def test_what_the_browser_has_changed_itself_stays(scored):
     browser.state["part"] = "test"
     browser.receive(browser.send("on_refresh"))
     assert browser.state["part"] == "test"
-    assert counted(scored, "prediction", "test") in browser.state["evaluation_words"]
+    assert counted(scored, "prediction", "test") in browser.text("evaluation_words")
     state, sent = {"loaded_page": 1.0}, []
     for values in ({"rows": [1]}, {"other": 1}):
         ctx = context(scored, state)

@@ -239,6 +239,13 @@ def test_many_classes_show_the_worst():
     assert "The worst 30 of 60 classes" in Reader(text).sections["accuracy"]
 
 
+def test_of_classes_with_equal_recall_the_larger_is_listed_first():
+    matrix = np.array([[1, 1, 0], [2, 2, 0], [0, 0, 3]])
+    text = page(facts_of(results=Results("all", ["a", "b", "c"], matrix, [])))
+    names = [row.split(" | ")[0] for row in Reader(text).rows(text, "accuracy")]
+    assert names[-3:] == ["b", "a", "c"]
+
+
 def test_the_last_column_has_the_predictions_of_all_other_classes():
     matrix = np.diag(np.full(60, 10))
     matrix[0, 40:60] = 1  # 20 of 30 are wrong, each as another class
