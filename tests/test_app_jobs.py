@@ -202,6 +202,16 @@ def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app,
     assert app.page.locator("img[src=x]").count() == 0
 
 
+def drag_border(app, pixels: int) -> None:
+    """Make the panel narrower by its border."""
+    border = app.page.locator("[class*=sash-vertical]").last.bounding_box()
+    x, y = border["x"] + border["width"] / 2, border["y"] + border["height"] / 2
+    app.page.mouse.move(x, y)
+    app.page.mouse.down()
+    app.page.mouse.move(x + pixels, y, steps=5)
+    app.page.mouse.up()
+
+
 def plot_width(app) -> float:
     """The width of what a plot has drawn, in pixels, once it is that of its place."""
     code = """() => {
@@ -230,12 +240,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.page.set_viewport_size(VIEWPORT)
     app.page.wait_for_function("(width) => innerWidth === width", arg=VIEWPORT["width"])
     before = plot_width(app)
-    border = app.page.locator("[class*=sash-vertical]").last.bounding_box()
-    x, y = border["x"] + border["width"] / 2, border["y"] + border["height"] / 2
-    app.page.mouse.move(x, y)
-    app.page.mouse.down()
-    app.page.mouse.move(x + 150, y, steps=5)
-    app.page.mouse.up()
+    drag_border(app, 150)
     until(lambda: plot_width(app) == before - 150)
     fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
