@@ -12,6 +12,8 @@ from published import as_saved
 from serving import launch, until
 
 from fiftyone_gradcam.app.panels.actions import LABELS
+from fiftyone_gradcam.dataset.writing import import_lock
+from fiftyone_gradcam.locks import held_by_process
 
 PLANTED = ("digit 0", "digit 1")  # an image of the one lies in the folder of the other
 
@@ -83,11 +85,14 @@ def to_the_panel(app, folder) -> Clicks:
     person.type("Folder", str(folder))
     app.wait_for_text("36 files in 3 classes")
     app.screenshot("60 import")
-    person.click(app.dialog.get_by_role("button", name=re.compile("Execute|Import")))
-    # Both are beside the page, which the App replaces when it opens the dataset.
+    # Beside the page, which the App replaces when it opens the dataset.
     box = app.page.locator("[data-cy=gradcam-import]")
-    box.get_by_role("button", name="Cancel").wait_for()
-    app.screenshot("60 importing")
+    with held_by_process(import_lock("some digits")):  # the import waits for it
+        person.click(app.dialog.get_by_role("button", name=re.compile("Execute|Import")))
+        box.get_by_role("button", name="Cancel").wait_for()
+        app.screenshot("60 importing")
+        app.page.reload()
+        box.get_by_role("button", name="Cancel").wait_for()  # the page still follows its import
     app.page.locator("[data-cy=gradcam-import][data-state=completed]").wait_for()
     app.page.get_by_role("tab", name="Steps").wait_for()
     app.wait_for_text("36 samples, 3 classes")

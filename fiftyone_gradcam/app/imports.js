@@ -10,6 +10,9 @@
   const BELOW_FORMS = 1200; // z-index: the box must not hide the button of a form
   const READ = 3000; // ms; whoever clicks elsewhere after them has read the outcome
   const STAYS = 8000; // ms until the outcome of an import goes away, unless the pointer is on it
+  const PLACE = 1500; // ms from one look for the panel to the next
+  const LOOKS = 20; // how often to look for it
+  const STEADY = 3; // a panel that was there so often in turn stays
   const LOOK = 500; // ms from one look at the job to the next
   const COLORS = { completed: "#2e7d32", failed: "#c62828", lost: "#c62828", cancelled: "#ef6c00" };
   let current = null;
@@ -124,6 +127,19 @@
     }, READ);
   }
 
+  // Opens the panel of this plugin when the page of a dataset is drawn. Until then, the App cannot
+  // open panels, or discards them, and does not report it: look until the panel stays.
+  async function openPanel() {
+    let stays = 0;
+    for (let n = 0; n < LOOKS && stays < STEADY; n++) {
+      await new Promise((resolve) => setTimeout(resolve, PLACE));
+      if (!document.querySelector("[data-cy=new-panel-btn]")) continue;
+      stays = document.querySelector("[data-cy=gradcam-panel]") ? stays + 1 : 0;
+      const asked = { name: "classifier", isActive: true, layout: "horizontal" };
+      if (!stays) window.__foo__.executeOperator("@voxel51/operators/open_panel", asked);
+    }
+  }
+
   // Says what has come of an import, and opens the dataset. A form that is open is about another
   // one: it stays, and the person opens the new dataset later.
   async function finish(box, job, found, close) {
@@ -135,7 +151,7 @@
     const open = () => {
       show([closing]);
       closeAtWork(box, close);
-      window.__foo__.executeOperator(`${OWNER}/follow_job`, { job });
+      window.__foo__.executeOperator(`${OWNER}/follow_job`, { job }, { callback: openPanel });
     };
     // The form of the import itself may close a moment after a short import has ended.
     for (let n = 0; n < 4 && isFormOpen(); n++) await new Promise((resolve) => setTimeout(resolve, LOOK));

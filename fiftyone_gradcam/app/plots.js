@@ -17,7 +17,7 @@
       observer.observe(own.current);
       return () => observer.disconnect();
     }, []);
-    return h("div", { ref: own, style: { width: "100%", height: 0 } });
+    return h("div", { ref: own, "data-cy": "gradcam-panel", style: { width: "100%", height: 0 } });
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

@@ -17,7 +17,6 @@ open when the job ends. It has a "summary" and may have
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 
 import fiftyone as fo
@@ -29,8 +28,6 @@ from ..jobs import calls
 
 PANEL = "classifier"
 RESTS_ON = "rests_on"
-OPEN_SECONDS = 15.0  # maximum time for the App to open a dataset
-PLACE_SECONDS = 1.5  # time after that until panels can be opened
 
 
 def show(ctx, outcome: dict) -> Iterator:
@@ -130,19 +127,6 @@ def show_job(ctx, id: str) -> Iterator:
             return
     state = {"state": {"tab": "jobs", "own": id}}
     yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
-
-
-def show_panel(ctx, dataset_name: str) -> Iterator:
-    """Yield a message that opens the panel, once the App has opened a dataset.
-
-    The App cannot open panels without a dataset, and does not report when it can.
-    """
-    end = time.monotonic() + OPEN_SECONDS
-    while not _is_open(dataset_name) and time.monotonic() < end:
-        time.sleep(0.2)
-    if _is_open(dataset_name):
-        time.sleep(PLACE_SECONDS)
-        yield ctx.ops.open_panel(PANEL, layout="horizontal")
 
 
 def _is_open(dataset_name: str) -> bool:

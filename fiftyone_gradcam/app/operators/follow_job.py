@@ -13,7 +13,7 @@ import fiftyone.operators as foo
 
 from ...jobs.job import Job, cancel_job, load_job
 from ...jobs.queue import repeat_job
-from ..showing import show, show_panel
+from ..showing import show
 from ..texts import duration
 from .call import Call
 from .labels import in_labels
@@ -83,7 +83,7 @@ def state_of(job: Job) -> dict:
 
 
 class FollowJob(foo.Operator):
-    """Opens the dataset that a job has made, and the panel; the box calls it."""
+    """Opens the dataset that a job has made; the box calls it."""
 
     name = "follow_job"
 
@@ -103,5 +103,3 @@ class FollowJob(foo.Operator):
             return
         if job.state == "completed":
             yield from show(ctx, job.outcome)
-            if "dataset" in job.outcome:
-                yield from show_panel(ctx, job.outcome["dataset"])
