@@ -44,7 +44,14 @@ def test_the_last_step_says_what_is_exported():
         done = Overview(**PREDICTED | REVIEWED | {"corrected_since": 0, "parts": parts})
         words = f"Export the images to one folder for each class{inside}, with the labels as they "
         first = next(one for one in next_steps(done) if one.step == "Export")
-        assert first.words == words + "are now. Everything else is done."
+        assert first.words == words + "are now."
+
+
+def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
+    before = "train a classifier before"
+    for known, says in ((IMPORTED, True), (TRAINED, False)):
+        first = next(one for one in next_steps(Overview(**known | JUDGED)) if one.how == REVIEW)
+        assert (before in first.words) == says
 
 
 @pytest.mark.parametrize(

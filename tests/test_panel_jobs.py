@@ -61,6 +61,7 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
         ("predict", LOST, "Resume"),
         ("find_label_issues", CANCELLED_AND_ENDED, "Resume"),  # what it has computed is kept
         ("predict", CANCELLED_AND_ENDED, "Resume"),
+        ("retrain", CANCELLED_AND_ENDED, "Resume"),
         ("fine_tune", LOST, "Run again"),  # it has left no state
         ("find_leaks", "ValueError: wrong", "Run again"),
         ("find_leaks", None, None),
@@ -69,7 +70,13 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
 def test_a_job_that_came_to_nothing_can_be_called_again(
     panel, dataset, service, submit, verb, error, again
 ):
-    given = {"run": "r"} if verb == "predict" else {"key": "k"} if verb == "fine_tune" else {}
+    given = (
+        {"run": "r"}
+        if verb in ("predict", "retrain")
+        else {"key": "k"}
+        if verb == "fine_tune"
+        else {}
+    )
     job = submit(verb, **given)
     service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
     end(service, job, error)

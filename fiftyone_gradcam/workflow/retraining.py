@@ -87,7 +87,8 @@ def retrain(
     old = runs.load_run(dataset, run)
     if isinstance(old, Pretrained):
         raise ValueError(f"{old} was not trained here. Pass a run of fine_tune()")
-    print(_words(dataset, old))
+    since = _words(dataset, old)
+    print(since or _unchanged(old))
     known = {x.name for x in fields_of(Recipe)}
     recipe = Recipe(**{name: value for name, value in old.recipe.items() if name in known})
     training, comparing = shares_of(progress, TRAINING, COMPARING)
@@ -107,9 +108,12 @@ def retrain(
             progress=training,
         )
     judged = samples if isinstance(samples, fo.Dataset) else _held_out(samples)
-    return compare_runs(
+    result = compare_runs(
         judged, old, new, old.label_field, include_excluded, device=device, progress=comparing
     )
+    if not since:
+        result.notes.insert(0, f"{_unchanged(old)}, so this does not show whether corrections help")
+    return result
 
 
 def _find_repeat(
@@ -168,8 +172,12 @@ def _held_out(view: Samples) -> Samples:
     return fields.root_dataset(view)
 
 
+def _unchanged(run: runs.Run) -> str:
+    return f"No label was corrected since run {run.key!r} was trained"
+
+
 def _words(dataset: fo.Dataset, run: runs.Run) -> str:
-    """Describe how reviews changed labels since a run was trained."""
+    """Describe how reviews changed labels since a run was trained; empty if they did not."""
     with reviewing(dataset):
         adopt_edits(dataset, columns_of(dataset, run.label_field))
     own = [x for x in journal(dataset) if x.label_field == run.label_field]
@@ -178,7 +186,7 @@ def _words(dataset: fo.Dataset, run: runs.Run) -> str:
     last = {x.sample_id: x for x in since}
     out = sum(x.decision in LEFT_OUT for x in last.values())
     if not corrected and not out:
-        return f"No label was corrected since run {run.key!r} was trained"
+        return ""
     said = []
     if corrected:
         said.append(f"{counted(corrected, 'label was', 'labels were')} corrected")

@@ -27,7 +27,9 @@ from .plots import curves_plot, draw_plot
 from .samples import show_runs
 
 # Verbs that store partial results, and continue from them when they are called again.
-WITH_PARTS = ("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings")
+WITH_PARTS = (
+    *("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings", "retrain"),
+)
 OLD = "Labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
 COMPARED = ("headline", "verdict", "rows", "notes")  # what a card shows of a comparison

@@ -118,8 +118,9 @@ def _options(
     if retrain:
         yield retrain
     inside = " in a folder for each split" if found.parts else ""
-    words = f"Export the images to one folder for each class{inside}, with the labels as they are "
-    words += "now. Everything else is done."
+    words = (
+        f"Export the images to one folder for each class{inside}, with the labels as they are now."
+    )
     yield Next("Export", "Export to folders", words, FORM, "export_folders")
     if found.predicted:
         words = "See the images on which prediction and label differ, the surest first."
@@ -141,6 +142,8 @@ def _to_review(found: Overview) -> Next | None:
         return None
     labels = _count(left, "suspicious label")
     words = "Accept or keep each with one key; the evidence is beside the image."
+    if not found.runs:
+        words += " To see later whether the corrections help, train a classifier before."
     return Next("Review", f"Review {labels}", words, REVIEW)
 
 
