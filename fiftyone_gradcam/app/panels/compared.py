@@ -27,10 +27,10 @@ def draw_compared(panel: types.Object, found: Mapping, on_show: Callable, id: st
     # The browser keeps the rows of a table by its name: those of another comparison need another.
     name = f"compared_{blake2b(json.dumps(found).encode(), digest_size=8).hexdigest()}"
     panel.md(f"**{markdown(found['headline'])}.**", name=f"{name}_headline")
-    rows = [{key: row[key] for key in COLUMNS} for row in found["rows"]]
+    shown = [{key: row[key] for key in COLUMNS} for row in found["rows"]]
     can_show = tuple(row["count"] != "0" for row in found["rows"])
     button = RowButton("Show", "See", on_show, can_show, id)
-    draw_table(panel, f"{name}_rows", COLUMNS, names=("name",), button=button, default=rows)
+    draw_table(panel, f"{name}_rows", COLUMNS, names=("name",), button=button, default=shown)
     words = [f"{markdown(found['verdict'])}."]
     words += [f"- {markdown(note)}." for note in found.get("notes", ())]
     panel.md("\n\n".join([words[0], "\n".join(words[1:])]), name=f"{name}_verdict")
