@@ -45,7 +45,7 @@ NOT_HANDED_ON = {
     ("plan_import", "Layout", "pattern"),
     ("plan_import", "Layout", "split_from"),
     ("probabilities_per_fold", "run_pass", "report"),
-    ("queue", "queue_ids", "limit"),
+    ("queue", "queued", "limit"),
     ("record", "Run", "trained"),
     ("retrain", "compare_runs", "delegate"),
     ("retrain", "fine_tune", "delegate"),
