@@ -185,8 +185,9 @@
     return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
   }
 
-  function reloadGrid() { // tiles still show the old labels
-    window.__foo__.executeOperator("@voxel51/operators/reload_samples", {});
+  // Tiles still show the old labels. `reload_samples` draws them again with what the App has.
+  function reloadGrid() {
+    window.__foo__.executeOperator("@voxel51/operators/reload_dataset", {});
   }
 
   function nextInModal(step) {

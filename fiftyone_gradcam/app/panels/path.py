@@ -176,7 +176,7 @@ class PathTab:
         elif found.verb == SCORES:
             count = refresh_label_scores(ctx.dataset, found.name)
             ctx.ops.notify(f"{count} label scores of {found.name!r} are up to date", "success")
-            ctx.ops.reload_samples()
+            ctx.ops.reload_dataset()
             self.read(ctx)
         else:
             self._start(ctx, found.verb, found.given)
