@@ -201,7 +201,7 @@ def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, servi
     assert [r["fields"] for r in requests(ctx, "set_active_fields")] == [["found", "cam"]]
     assert len(requests(ctx, "reload_dataset")) == 2
     assert state["own"] is None
-    # An import opens its dataset where it was begun, and nowhere else.
+    # An import opens its dataset where it was started, and nowhere else.
     for own, opened in ((True, 1), (False, 0)):
         made = submit("import_folders", path="/x")
         end(service, made, result={"summary": "done", "dataset": "x"})
