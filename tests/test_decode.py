@@ -108,6 +108,19 @@ def test_truncated_files_are_kept_as_pillow_itself_would(tmp_path, monkeypatch, 
         decode(str(path), options=KEEP)
 
 
+def test_a_file_cut_anywhere_is_kept(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
+    for kind in ("GIF", "PNG", "JPEG", "TIFF"):
+        Image.fromarray(noise).save(tmp_path / "whole", kind)
+        content = (tmp_path / "whole").read_bytes()
+        path = tmp_path / "cut"
+        half = len(content) // 2
+        for length in range(half, half + 256):  # a block of a GIF file has 256 bytes
+            path.write_bytes(content[:length])
+            kept = decode(str(path), options=KEEP)
+            assert kept.is_truncated, (kind, length)
+
+
 def test_odd_files_are_decoded_or_refused_with_the_right_reason(real):
     refused = {
         "broken.png": "not an image",

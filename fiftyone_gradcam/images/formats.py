@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import threading
 
-from PIL import TiffImagePlugin
+from PIL import TiffImagePlugin, features
 
 HEAD = 1024  # number of bytes that are read
 HEIF = "a HEIC photo (install pillow-heif to read it)"
+AVIF = (
+    "a damaged AVIF image (download or export it again)"
+    if features.check("avif")
+    else "an AVIF image (upgrade Pillow to read it)"
+)
 RAW = "a RAW photo (convert it to JPEG or TIFF)"
 VIDEO = "a video (extract its frames)"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -16,7 +21,7 @@ SAMPLE_FORMATS = {2: "signed integers", 3: "floats", 5: "complex integers", 6: "
 # Formats of ISO media files, which start with "ftyp", by the brand after it.
 BRANDS = {
     **dict.fromkeys(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split(), HEIF),
-    **dict.fromkeys(b"avif avis".split(), "an AVIF image (upgrade Pillow to read it)"),
+    **dict.fromkeys(b"avif avis".split(), AVIF),
     b"crx ": RAW,
 }
 SIGNATURES = (

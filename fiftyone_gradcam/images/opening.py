@@ -15,7 +15,7 @@ from typing import BinaryIO
 import PIL
 from PIL import Image, UnidentifiedImageError
 
-END_OF_JPEG = b"\xff\xd9"
+START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 NOT_AN_IMAGE, TRUNCATED, CORRUPT = "not an image", "truncated", "corrupt"
 NOT_FOUND, BROKEN_LINK = "file not found", "broken link"
 
@@ -154,9 +154,13 @@ def _missing(path: str) -> str:
 
 
 def ended(path: str) -> io.BytesIO:
-    """Return the content of a file plus the end marker that the JPEG decoder expects."""
+    """Return the content of a file; of a JPEG file, plus the end marker that its decoder expects.
+
+    Other decoders may take the marker for image data, and fail.
+    """
     with open(path, "rb") as file:
-        return io.BytesIO(file.read() + END_OF_JPEG)
+        content = file.read()
+    return io.BytesIO(content + END_OF_JPEG if content.startswith(START_OF_JPEG) else content)
 
 
 def _load_what_is_there(image: Image.Image) -> None:
