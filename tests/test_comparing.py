@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.compared import compared
 from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.comparisons import newest_comparison
 from fiftyone_gradcam.dataset.freshness import stale_values
 from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
@@ -126,6 +127,10 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
+    kept = newest_comparison(dataset, fg.load_run(dataset, "one"))
+    assert kept == newest_comparison(dataset, fg.load_run(dataset, "two"))
+    assert (kept.a, kept.b, kept.pairs, kept.classes) == ("one", "two", found.pairs, found.classes)
+    assert kept.notes == found.notes
     assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("50.0% of 'one' and 50.0% of 'two'" in note for note in found.notes)
@@ -133,6 +138,23 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert "a: 1 -> 3 of 3" in str(found)
     swapped = fg.compare_runs(dataset, "two", "one")
     assert swapped.fixed.values("filepath") == ["/3.png"]
+
+
+def test_reports_have_the_newest_comparison_of_a_run(dataset):
+    one, two = (fg.load_run(dataset, key) for key in ("one", "two"))
+    assert newest_comparison(dataset, None) is newest_comparison(dataset, one) is None
+    fg.compare_runs(dataset.limit(3), one, two)  # what concerns a view only is not kept
+    assert newest_comparison(dataset, one) is None
+    fg.compare_runs(dataset, one, two)
+    fg.compare_runs(dataset, two, one)
+    found = newest_comparison(dataset, two)
+    assert (found.a, found.b) == ("two", "one")
+    assert "Labels have changed since: compare the runs again" not in found.notes
+    dataset.set_values("own.label", {dataset.first().id: "b"}, key_field="id")
+    found = newest_comparison(dataset, two)
+    assert found.notes[0] == "Labels have changed since: compare the runs again"
+    runs.save_run(dataset, replace(one, val_accuracy=0.6))  # trained again
+    assert newest_comparison(dataset, fg.load_run(dataset, "two")) is None
 
 
 def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):

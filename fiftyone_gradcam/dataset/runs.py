@@ -82,10 +82,11 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
     dataset.update_run_config(run.key, config)
 
 
-def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
-    """Store the temperature of a run in a single write."""
+def keep_values(dataset: fo.Dataset, key: str, **values: object) -> None:
+    """Store values in the record of a run in a single write, such as its `temperature`."""
     config = _read_info(dataset, key).config
-    config.temperature = temperature
+    for name, value in values.items():
+        setattr(config, name, value)
     dataset.update_run_config(key, config)
 
 

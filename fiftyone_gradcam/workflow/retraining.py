@@ -24,7 +24,7 @@ from ..progress import Progress, shares_of
 from ..training.course import Course
 from ..training.recipe import Recipe
 from ..training.resuming import is_recorded
-from .comparing import Comparison, compare_runs
+from .comparing import Comparison, compare
 from .training import fine_tune
 
 Samples = fo.core.collections.SampleCollection
@@ -118,13 +118,9 @@ def retrain(
         )
     judged = samples if isinstance(samples, fo.Dataset) else _held_out(samples)
     a, b = (old, new) if labels == CURRENT else (new, old)
-    result = compare_runs(
-        judged, a, b, old.label_field, include_excluded, device=device, progress=comparing
+    return compare(
+        judged, a, b, old.label_field, include_excluded, device, comparing, changed.notes
     )
-    result.notes[:0] = changed.notes
-    for note in changed.notes:
-        print(f"Note: {note}")
-    return result
 
 
 def _find_repeat(
