@@ -264,7 +264,7 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     unchanged = "No label was corrected since run 'first_corrected' was trained, so this does not"
     assert not any(note.startswith("No label was corrected") for note in found.notes)
     assert fg.retrain(noisy, "first_corrected").notes[0].startswith(unchanged)
-    fg.delete_run(noisy, "first_corrected_corrected")
+    fg.delete_run(noisy, "first_corrected_2")  # a name does not grow with each correction
     assert fg.list_runs(noisy) == ["first", "first_corrected"]
     with pytest.raises(ValueError, match="Run 'first' exists already"):
         fg.retrain(noisy, "first", key="first")

@@ -33,10 +33,12 @@ def basis_of_training(samples: fo.core.collections.SampleCollection, label_field
         label_field: the field of the classes
 
     Returns:
-        a dictionary with "split" and, for a whole dataset rather than a view, "labels"
+        a dictionary with "split", the time "at" which it was read and, for a whole dataset rather
+        than a view, "labels"
     """
+    at = now_text()  # what is decided while they are read may be missing
     snapshot = Snapshot(root_dataset(samples), label_field)
-    found = {"split": snapshot.split()}
+    found = {"at": at, "split": snapshot.split()}
     return found | ({"labels": snapshot.learned()} if isinstance(samples, fo.Dataset) else {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import fiftyone as fo
 
@@ -12,6 +13,8 @@ from .references import METHOD
 from .run import Pretrained, Run
 from .run_files import can_resume
 from .runs import has_run, list_runs, load_run
+
+_CORRECTED = re.compile(r"_corrected(_\d+)?$")
 
 
 def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
@@ -59,6 +62,14 @@ def next_key(dataset: fo.Dataset, name: str) -> str:
     """Return a free key that continues the numbers of another one: "a_3" after "a" and "a_2"."""
     stem, _, number = name.rpartition("_")
     return free_key(dataset, stem if stem and number.isdecimal() else name)
+
+
+def corrected_name(key: str) -> str:
+    """Return the name of runs that repeat a run with corrected labels, before its number.
+
+    It is "a_corrected" for "a", and for its own repetitions "a_corrected" and "a_corrected_2".
+    """
+    return f"{_CORRECTED.sub('', key)}_corrected"
 
 
 def key_on(dataset: fo.Dataset, key: Run | str) -> str:

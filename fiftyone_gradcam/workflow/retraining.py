@@ -69,7 +69,8 @@ def retrain(
     Args:
         samples: a dataset, or the view that the run was trained on
         run: the run to repeat, or its key
-        key: key of the new run; by default (None), `<key>_corrected`, with a number if that exists
+        key: key of the new run; by default (None), `<key>_corrected`, with a number if that exists;
+            "_corrected" is not added twice
         include_excluded: also use samples that were excluded or marked unclear in a review
         device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
         progress: True for a progress bar, False for none, or a function that is called with (done,
@@ -128,7 +129,7 @@ def _find_repeat(
         recipe: recipe of the run
     """
     dataset = fields.root_dataset(samples)
-    corrected = f"{old.key}_corrected"
+    corrected = run_keys.corrected_name(old.key)
     if isinstance(samples, fo.Dataset) and not count_split(samples):
         return _Repeat(key or run_keys.free_key(dataset, corrected))
     shown = recipe.with_resize("crop")
@@ -136,6 +137,8 @@ def _find_repeat(
     same = {"recipe": recipe.to_dict(), "label_field": old.label_field}
     same |= {"classes": data[0], "digest": digest_of(*data[1:])}
     for name in [key] if key else _numbered(corrected):
+        if name == old.key and not key:
+            continue
         state = _state_of(dataset, name)
         is_started = state is not None and all(state.get(k) == x for k, x in same.items())
         if not runs.has_run(dataset, name):

@@ -39,7 +39,7 @@ from ..training.resuming import (
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
-from .training_progress import hooks_of, report_saving, steps_of
+from .training_progress import hooks_of, naming_phase, report_saving, steps_of
 
 Samples = fo.core.collections.SampleCollection
 
@@ -130,7 +130,7 @@ def fine_tune(
         split_if_none(samples, label_field, given)
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
-    comparing, learning, saving = steps_of(recipe, *data[1:], progress)
+    comparing, learning, saving = steps_of(recipe, *data[1:], naming_phase(progress))
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
@@ -161,7 +161,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Canceled before anything was learned: nothing is kept") from None
+        raise
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
-from ...dataset.run_keys import free_key
+from ...dataset.run_keys import corrected_name, free_key
 from ...dataset.runs import list_runs
 from ...jobs.calls import pack_ids
 from ..compared import RESULTS, compared
@@ -92,7 +92,7 @@ class Retrain(Verb):
         key = run_input(ctx, inputs, "run")
         if key is None:
             return
-        example = free_key(ctx.dataset, f"{key}_corrected")
+        example = free_key(ctx.dataset, corrected_name(key))
         text_input(ctx, inputs, "key", "Name of the new run", example)
         new_key_check(ctx, inputs, ctx.params.get("key"), resumes=True)
         excluded_input(ctx, inputs)
