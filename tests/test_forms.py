@@ -19,7 +19,6 @@ from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import training_time
 from fiftyone_gradcam.app.operators.backbone_fields import GOOD, backbones
-from fiftyone_gradcam.app.operators.fine_tune import FineTune
 from fiftyone_gradcam.app.operators.forms import new_key_check
 from fiftyone_gradcam.app.operators.recipe_fields import CHOICES
 from fiftyone_gradcam.app.operators.split_preview import parts_of
@@ -282,8 +281,8 @@ def test_an_error_far_down_is_shown_at_the_top_too(dataset, monkeypatch):
                 inputs.str(f"line_{number}")
             new_key_check(ctx, inputs, ctx.params.get("key"))
 
-        monkeypatch.setattr(FineTune, "form", filled)
-        return [x for x in form("fine_tune", dataset, key=key) if "key" in x]
+        monkeypatch.setattr(type(foo.get_operator(URI + "fine_tune")), "form", filled)
+        return [x for x in form("fine_tune", dataset, key=key) if "taken_key" in x]
 
     assert fields(9, "free") == []
     assert fields(1, "first") == ["taken_key"]

@@ -29,7 +29,7 @@ def record(dataset, key: str, at: str | None = None, **changes) -> runs.Run:
     """Record a run of 3 of 4 epochs, whose training read its labels at some time."""
     run = make_run(dataset, key, epochs=4)
     basis = {"split": "", "at": at} if at else None
-    return runs.save_run(dataset, replace(run, basis=basis, **changes))
+    return runs.save_run(dataset, replace(run, basis=basis, **{"canceled": False, **changes}))
 
 
 def rows_of(dataset) -> dict[str, str]:
@@ -100,8 +100,9 @@ def test_the_runs_are_read_again_when_a_training_ends(panel, dataset, service, s
 
 def buttons_of(panel, dataset, state) -> dict[str, str]:
     """The buttons for the run that is shown, with their variants."""
-    drawn = panel.render(context(dataset, state)).type.properties["run_actions"].type.properties
-    return {x.view.label: x.view.variant for x in drawn.values()}
+    drawn = panel.render(context(dataset, state)).type.properties["run_actions"].to_json()
+    views = [x["view"] for x in drawn["type"]["properties"].values()]
+    return {x["label"]: x["variant"] for x in views}
 
 
 def test_a_canceled_training_is_resumed_by_its_first_button(panel, dataset, service, submit):
@@ -143,7 +144,7 @@ def test_a_run_says_after_how_many_corrections_it_was_trained(panel, dataset):
     fg.review(dataset.select(ids[:3]), "relabel", CLASSES[2])
     fg.review(dataset.select(ids[3]), "keep")
     fg.review(dataset.select(ids[4]), "exclude")
-    time = max(one.time for one in fg.list_reviews(dataset).reviews)
+    time = max(one.time for one in fg.list_reviews(dataset))
     record(dataset, "second", time)
     fg.review(dataset.select(ids[5]), "relabel", CLASSES[2])
     record(dataset, "imported", label_field="imported_label")

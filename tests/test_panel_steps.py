@@ -186,7 +186,7 @@ def test_a_training_is_timed_while_labels_are_reviewed(panel, dataset, asked):
     state = {"tab": "jobs", "turns_to": "review", "times_due": 1.0}
     panel.on_tick(context(dataset, state))
     assert state["tab"] == "review"
-    assert [x["choices"]["backbone"] for x in asked] == ["resnet18"]
+    assert [(x["recipe"], x["classes"]) for x in asked] == [("default", 3)]
 
 
 def test_a_measurement_is_kept_even_if_nobody_waits_for_it(dataset, monkeypatch):

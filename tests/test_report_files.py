@@ -116,8 +116,12 @@ def test_an_import_and_its_report_name_the_same_files(reviewed, tmp_path):
     assert "Skipped by the import: 1 .md file." in found
     assert "1 file left out by the import: 1 empty file." in found
     report = reviewed.info["import_folders"]["report"]
-    assert ImportFolders().outcome(reviewed, {})["summary"].endswith(
-        f"; skipped: 1 .md file; files left out: 1 empty file. The full list is in {report}"
+    assert (
+        ImportFolders()
+        .outcome(reviewed, {})["summary"]
+        .endswith(
+            f"; skipped: 1 .md file; files left out: 1 empty file. The full list is in {report}"
+        )
     )
 
 
