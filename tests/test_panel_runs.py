@@ -14,7 +14,6 @@ from fiftyone_gradcam.app.panels.run_rows import describe_runs, with_trainings
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.learned import decided_before
 from fiftyone_gradcam.dataset.reviews import Review
-from fiftyone_gradcam.dataset.run_keys import corrected_name
 from fiftyone_gradcam.jobs import queue
 from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
 
@@ -147,12 +146,12 @@ def test_a_run_says_after_how_many_corrections_it_was_trained(panel, dataset):
     time = max(one.time for one in fg.list_reviews(dataset))
     record(dataset, "second", time)
     fg.review(dataset.select(ids[5]), "relabel", CLASSES[2])
-    record(dataset, "imported", label_field="imported_label")
+    record(dataset, "imported", labels="before_review")
     assert rows_of(dataset) == {
         "elsewhere": "3 of 4 epochs",
         "first": "3 of 4 epochs, before any correction",
         "second": "3 of 4 epochs, after 3 corrections, without 1 sample left out",
-        "imported": "3 of 4 epochs, on the labels as imported",
+        "imported": "3 of 4 epochs, on the labels before review",
     }
     state = {"tab": "runs", "shown_run": "second"}
     panel.read(context(dataset, state))
@@ -180,17 +179,6 @@ def test_a_training_notes_when_it_has_read_its_labels(trained):
     assert run.basis["at"] < run.trained
     assert run.learned_at == run.basis["at"]
     assert replace(run, basis=None).learned_at == run.trained
-
-
-def test_names_of_repeated_corrections_do_not_grow():
-    for key, name in (
-        ("a", "a_corrected"),
-        ("a_corrected", "a_corrected"),
-        ("a_corrected_12", "a_corrected"),
-        ("a_corrected_b", "a_corrected_b_corrected"),
-        ("a_2", "a_2_corrected"),
-    ):
-        assert corrected_name(key) == name
 
 
 def test_retraining_asks_before_it_starts(panel, dataset):

@@ -8,9 +8,8 @@ import fiftyone as fo
 
 from ..progress import counted
 from .cached import cached
-from .import_record import IMPORTED_LABEL
 from .reviews import LEFT_OUT, Review, journal
-from .run import Run
+from .run import BEFORE_REVIEW, Run
 
 
 def learned_words(dataset: fo.Dataset, run: Run) -> str:
@@ -25,8 +24,8 @@ def learned_words(dataset: fo.Dataset, run: Run) -> str:
     Returns:
         the words; "" if no label was reviewed yet, or if the run was trained elsewhere
     """
-    if run.label_field == IMPORTED_LABEL:
-        return "on the labels as imported"
+    if run.labels == BEFORE_REVIEW:
+        return "on the labels before review"
     if not run.basis:  # it was trained elsewhere, or by a version that did not store it
         return ""
     reviews = cached(dataset, ("journal",), lambda: journal(dataset))

@@ -10,11 +10,9 @@ import fiftyone as fo
 from ..folders.path_names import check_name, same
 from .fields import MOST_BYTES
 from .references import METHOD
-from .run import Pretrained, Run
+from .run import BEFORE_REVIEW, CURRENT, Pretrained, Run
 from .run_files import can_resume
 from .runs import has_run, list_runs, load_run
-
-_CORRECTED = re.compile(r"_corrected(_\d+)?$")
 
 
 def check_key(dataset: fo.Dataset, key: str, overwrite: bool) -> None:
@@ -58,18 +56,24 @@ def free_key(dataset: fo.Dataset, name: str) -> str:
     return key
 
 
+REPEATED = {CURRENT: "corrected", BEFORE_REVIEW: "before_review"}  # endings by labels
+_repeated = re.compile(rf"_({'|'.join(REPEATED.values())})(_\d+)?$")
+
+
+def repeated(key: str, labels: str) -> str:
+    """Return the key of a run that repeats another one with other labels; it may be taken.
+
+    Args:
+        key: the key of the run to repeat; an ending from an earlier repetition is replaced
+        labels: "current" or "before_review"
+    """
+    return f"{_repeated.sub('', key) or key}_{REPEATED[labels]}"
+
+
 def next_key(dataset: fo.Dataset, name: str) -> str:
     """Return a free key that continues the numbers of another one: "a_3" after "a" and "a_2"."""
     stem, _, number = name.rpartition("_")
     return free_key(dataset, stem if stem and number.isdecimal() else name)
-
-
-def corrected_name(key: str) -> str:
-    """Return the name of runs that repeat a run with corrected labels, before its number.
-
-    It is "a_corrected" for "a", and for its own repetitions "a_corrected" and "a_corrected_2".
-    """
-    return f"{_CORRECTED.sub('', key)}_corrected"
 
 
 def key_on(dataset: fo.Dataset, key: Run | str) -> str:

@@ -19,7 +19,7 @@ from .split_preview import parts_of
 
 START_SECONDS = 5.0  # of the process, and of PyTorch
 DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
-NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
+NOT_CHOICES = ("samples", "key", "recipe", "label_field", "labels", "watch", "include_excluded")
 
 
 @dataclass(frozen=True)

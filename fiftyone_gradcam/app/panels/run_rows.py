@@ -7,7 +7,8 @@ from datetime import datetime
 import fiftyone as fo
 
 from ...dataset.learned import learned_words
-from ...dataset.run_keys import corrected_name, free_key
+from ...dataset.run import CURRENT
+from ...dataset.run_keys import free_key, repeated
 from ...dataset.runs import Run, canceled_words, list_runs, load_run
 from ...jobs.job import Job
 from ...jobs.queue import list_jobs
@@ -84,7 +85,8 @@ def _key_of(dataset: fo.Dataset, job: Job) -> str:
     """Return the key that the run of a job will have."""
     if key := job.given.get("key"):
         return str(key)
-    return free_key(dataset, corrected_name(str(job.given.get("run"))))
+    name = repeated(str(job.given.get("run")), job.given.get("labels") or CURRENT)
+    return free_key(dataset, name)
 
 
 def _backbone_of(dataset: fo.Dataset, job: Job) -> str:
