@@ -43,7 +43,7 @@ OF_A_DATASET = (
         "other",
     ),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
-    *("times", "times_due", "times_waits"),
+    *("times", "times_due", "times_waits", "newest_run_at", "can_resume_run"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 TABS = {
@@ -159,8 +159,12 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_job(self, ctx) -> None:
-        """Show a job that was started by a form."""
-        ctx.panel.state.own = ctx.params["job"]
+        """Show a job that was started by a form.
+
+        The list of all actions, where the form may have been opened, is hidden: scrolled down to
+        it, the user would not see the job.
+        """
+        ctx.panel.state.own, ctx.panel.state.shows_actions = ctx.params["job"], None
         self.turn_to(ctx, "jobs")
 
     def turn_to(self, ctx, tab: str) -> None:
@@ -183,11 +187,15 @@ class ClassifierPanel(
             ctx.dataset.reload()
             self.read_steps(ctx)
             self.read_heatmaps(ctx)
+            if ctx.panel.state.tab == "runs":
+                self.read_runs(ctx)
             self._show_ended(ctx, ended)
         elif tab := ctx.panel.state.turns_to:
             # What was found is what comes next; the App has its view by now. A card that loads in
             # the same moment as the view may never be drawn.
             ctx.panel.state.turns_to = None
+            if ctx.panel.state.times_due:
+                self.read_times(ctx)  # so that they are known when the user is back at the steps
             self.turn_to(ctx, tab)
         elif ctx.panel.state.turning:
             self._turn(ctx)
