@@ -15,6 +15,7 @@ from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
 from ..dataset.live import LiveTraining
 from ..dataset.recording import record
+from ..dataset.resizing import choose_resize
 from ..dataset.training_sets import digest_of, training_data
 from ..dataset.watched import choose_watched
 from ..dataset.writing import exclusive
@@ -29,7 +30,6 @@ from ..training.history import Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
-from ..training.resizing import CHOOSING, settle_resize
 from ..training.resuming import (
     check_not_interrupted,
     check_same_data,
@@ -131,7 +131,7 @@ def fine_tune(
     basis = basis_of_training(samples, label_field)
     data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
     comparing, learning, saving = steps_of(recipe, *data[1:], progress)
-    recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
+    recipe, classes, train_set, val_set = _settled(dataset, recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
         check_same_data(state, classes, digest)
@@ -172,6 +172,7 @@ def fine_tune(
 
 
 def _settled(
+    dataset: fo.Dataset,
     recipe: Recipe,
     classes: list[str],
     train_set: Labelled,
@@ -182,11 +183,8 @@ def _settled(
     """Choose `epochs` and `resize` if the recipe leaves them open, and update the training data."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
-        images = train_set.images
-        with reporting(progress, CHOOSING) as report:
-            recipe = settle_resize(
-                recipe, images.paths, train_set.labels, device, images.decode_options, report
-            )
+        paths = train_set.images.paths
+        recipe = choose_resize(dataset, recipe, paths, train_set.labels, device, progress)
         train_set = train_set.with_resize(recipe.resize)
         val_set = val_set and val_set.with_resize(recipe.resize)
     return recipe, classes, train_set, val_set
