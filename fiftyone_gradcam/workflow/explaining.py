@@ -181,14 +181,14 @@ def _classifier(
     info = fields.field_info(dataset, field)
     key = info.get("run")
     if key is None:
-        if not (known := runs.list_runs(dataset)):
+        if (newest := runs.newest_run(dataset)) is None:
             raise ValueError(
                 f"There is no classifier to explain: {dataset.name!r} has no predictions in "
                 f"{field!r} and no run. Call fine_tune(), or pass run= with the name of a "
                 f"pretrained network{_such_as_cached()}"
             )
-        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is used."
-        return runs.load_run(dataset, known[-1]), [words]
+        words = f"There are no predictions in {field!r}. The newest run, {newest!r}, is used."
+        return runs.load_run(dataset, newest), [words]
     backbone, _, kind = key.rpartition("/")
     version = str(info.get("version"))
     if kind == "imagenet" and backbone:
