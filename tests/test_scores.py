@@ -372,6 +372,8 @@ def test_plots_show_any_name_and_small_numbers():
     assert "<img" not in traces[0]["hovertext"][3]
     assert layout["yaxis2"]["type"] == "log"  # or 3 of 90,000 would not be seen
     assert "type" not in layout["yaxis"]
+    axes = [layout[x]["title"]["text"] for x in ("yaxis", "yaxis2")]
+    assert axes == ["own images", "other images,<br>log scale"]
     assert layout["shapes"][0]["x0"] == 0.25
     many = np.array([0, 900, 60])  # of which none is too small to be seen
     assert "type" not in histogram_plot(many, many, "a", 0.5)[1]["yaxis"]
