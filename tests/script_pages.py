@@ -14,7 +14,10 @@ from PIL import Image
 ADDRESS = "http://scripts.test/"
 SCRIPTS = REPOSITORY / "fiftyone_gradcam" / "app"
 SMALL_REACT = Path(__file__).with_name("small_react.js")
-PAGE = '<!doctype html><body><script src="/small_react.js"></script><script src="/bundle.js">'
+NAMES = ("small_react.js", "bundle.js")
+PAGE = "<!doctype html><meta charset=utf-8><body>" + "".join(
+    f"<script src=/{name}></script>" for name in NAMES
+)
 LOADED = (
     "() => window.test && Object.keys(test.components).length === 5 && test.operators.show_import"
 )
@@ -38,7 +41,8 @@ class ScriptPage:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
         page.route(f"{ADDRESS}**", self._serve)
-        page.clock.install()
+        page.clock.install(time=0)
+        page.clock.pause_at(1000)
         page.set_default_timeout(10_000)
 
     def _note(self, message) -> None:
@@ -51,7 +55,7 @@ class ScriptPage:
             route.fulfill(path=SMALL_REACT)
         elif path.endswith(".js"):
             route.fulfill(path=SCRIPTS / path)
-        elif path.startswith("media"):
+        elif path.endswith(".png"):
             route.fulfill(body=RAMP, content_type="image/png")
         else:
             route.fulfill(body=PAGE, content_type="text/html")
@@ -64,7 +68,7 @@ class ScriptPage:
     def run(self, script: str, *arguments: object) -> object:
         """Call a function of `test` in the page."""
         found = self.page.evaluate(f"async (all) => await test.{script}(...all)", list(arguments))
-        self.page.evaluate("async () => { for (let n = 0; n < 20; n++) await null }")
+        self.page.evaluate("async () => { for (let n = 0; n < 100; n++) await null }")
         return found
 
     def asked(self, name: str) -> list[dict]:

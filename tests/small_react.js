@@ -80,8 +80,11 @@
   }
   const nodes = (it) => (it.node ? [it.node] : it.parts.flatMap(nodes));
   function arrange(parent, parts) {
-    const wanted = parts.flatMap(nodes), now = [...parent.childNodes];
-    if (wanted.length !== now.length || wanted.some((x, n) => x !== now[n])) parent.replaceChildren(...wanted);
+    const wanted = parts.flatMap(nodes);
+    for (const x of [...parent.childNodes]) if (!wanted.includes(x)) x.remove();
+    wanted.forEach((x, n) => { // what is in its place stays there, or it would lose the focus
+      if (parent.childNodes[n] !== x) parent.insertBefore(x, parent.childNodes[n] || null);
+    });
   }
   function give(it, props) {
     const { node } = it;
@@ -172,7 +175,7 @@
         const found = calls.find((x) => x.uri.split("/").pop() === name && !x.isDone);
         found.isDone = true;
         if (found.callback && result !== undefined) found.callback({ result });
-        for (let n = 0; n < 20; n++) await null;
+        for (let n = 0; n < 100; n++) await null;
         return found.params;
       },
     },

@@ -13,7 +13,7 @@ from panel_contexts import context, requests
 from fiftyone_gradcam.app.operators import call, explain_call, params, predict, training_summary
 from fiftyone_gradcam.app.operators.split_preview import preview
 from fiftyone_gradcam.app.operators.training_time import Images, Time
-from fiftyone_gradcam.app.panels import once, review, scores
+from fiftyone_gradcam.app.panels import review, scores
 from fiftyone_gradcam.dataset import cached
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.issues import note_label_issues
@@ -164,7 +164,7 @@ def test_the_table_of_a_split(dataset, classes, parts, is_table):
     given = {"samples": samples, "groups": None, "label_field": "own", "seed": 0, "folds": parts}
     preview(inputs, {**given, "fractions": None})
     text = inputs.to_json()["properties"]["preview"]["default"]
-    assert text.count("fold\\_") == parts * (1 + is_table)
+    assert text.count("fold_") == parts * (1 + is_table)
     assert ("| class |" in text) == is_table
     assert ("| c05 |" in text) == is_table
 
@@ -283,13 +283,6 @@ def test_what_was_asked_for_longest_ago_is_computed_again(dataset, monkeypatch):
     assert ask("b", "a") == ["b"]
     assert ask("c") == ["c"]
     cached.forget()
-
-
-def test_what_happens_once_is_kept_up_to_a_number(monkeypatch):
-    monkeypatch.setattr(once, "MOST", 2)
-    own = once.Once()
-    assert [own.first(x) for x in "abab"] == [True, True, False, False]
-    assert [own.first(x) for x in "cab"] == [True, True, True]
 
 
 # Label issues

@@ -1,10 +1,13 @@
 """Nothing of a dataset is left in the panel when another one is opened."""
 
+from copy import deepcopy
+
 import fiftyone as fo
 import numpy as np
 import pytest
 from panel_contexts import context, make_dataset
 
+from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.run import Run
 from fiftyone_gradcam.dataset.runs import save_run
@@ -36,8 +39,8 @@ def before():
 
 @pytest.fixture(scope="module")
 def others():
-    """One with other classes and predictions, one with labels alone, and one of nothing."""
-    made = {name: fo.Dataset(f"left over, {name}") for name in ("other", "labels", "empty")}
+    """One with other classes and predictions, and one with labels alone."""
+    made = {name: fo.Dataset(f"left over, {name}") for name in ("other", "labels")}
     for number, label in enumerate("xyxyxx"):
         sample = fo.Sample(f"/{number}.png", own=fo.Classification(label=label))
         made["labels"].add_sample(sample.copy())
@@ -79,11 +82,18 @@ def drawn(panel, dataset, state: dict) -> dict:
     return panel.render(context(dataset, state)).to_json()
 
 
-@pytest.mark.parametrize("name", ["other", "labels", "empty"])
-def test_a_dataset_that_is_opened_looks_as_if_it_were_the_first(panel, before, others, name):
+@pytest.fixture(scope="module")
+def state(before) -> dict:
+    """The panel's state after all of that."""
     used: dict = {}
-    use_everything(panel, before, used)
+    use_everything(ClassifierPanel(), before, used)
     assert (used["shown_run"], used["other"], used["scored"]) == ("o", "found", "b")
+    return used
+
+
+@pytest.mark.parametrize("name", ["other", "labels"])
+def test_a_dataset_that_is_opened_looks_as_if_it_were_the_first(panel, state, others, name):
+    used = deepcopy(state)
     panel.on_change_dataset(context(others[name], used))
     for tab in TABS:
         fresh = {"tab": tab}

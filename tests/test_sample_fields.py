@@ -24,7 +24,8 @@ def dataset(name):
     """Ten samples with labels of two people, and the predictions and heatmaps of a run."""
     dataset = fo.Dataset(name)
     for number in range(10):
-        sample = fo.Sample(f"/{number}.png", patch=fo.Detections(detections=[fo.Detection()] * 2))
+        patches = fo.Detections(detections=[fo.Detection(), fo.Detection()])
+        sample = fo.Sample(f"/{number}.png", patch=patches)
         for field in ("mine", "yours"):
             sample[field] = fo.Classification(label="a")
         if number < 7:
