@@ -304,14 +304,14 @@ def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name
             assert set(found.images.paths) == (tagged if include else tagged - out)
 
 
-def test_only_rows_with_images_have_a_button():
+def test_only_rows_with_images_have_a_button(panel):
     found = compared(Pairs(79, 76, 78, 1, 3, 0), "first", "second") | {"notes": ["One", "Two"]}
-    panel, asked = types.Object(), []
-    draw_compared(panel, found, asked.append, "job 1")
-    headline, table, verdict = panel.to_json()["properties"].values()
+    drawn = types.Object()
+    draw_compared(drawn, found, panel.on_show_compared, "job 1")
+    headline, table, verdict = drawn.to_json()["properties"].values()
     assert headline["default"].startswith("**'second' is right on 78 of 79 images")
     (button,) = table["view"]["row_actions"]
     assert (button["name"], button["label"]) == ("job 1", "Show")
-    assert button["rows"] == [True, True, True, False]
+    assert list(button["rows"]) == [True, True, True, False]
     assert [row["count"] for row in table["default"]] == ["75", "3", "1", "0"]
     assert verdict["default"].endswith(".\n\n- One.\n- Two.")

@@ -283,7 +283,7 @@ def test_a_changed_training_gets_a_free_name(panel, dataset, service):
     assert proposed("killed") == "killed_2"
 
 
-def test_times_stand_beside_what_they_are_of():
+def test_times_stand_beside_what_they_are_of(panel):
     """That of the first in its sentence, those of the others below the buttons."""
     given = {"key": "k", "label_field": "own"}
     train = Next("Train", "Train a classifier", "Fine-tune it.", START, "fine_tune", given)
@@ -293,11 +293,10 @@ def test_times_stand_beside_what_they_are_of():
         "Train quickly": {"words": "about 1 min", "is_long": False},
         "Find label issues": {"words": "", "is_long": False},
     }
-    clicks = []
 
     def shown(*options: Next, known: dict) -> tuple:
         drawn_in = types.Object()
-        draw_next(drawn_in, [x.to_dict() for x in options], known, clicks.append)
+        draw_next(drawn_in, [x.to_dict() for x in options], known, panel.on_next)
         found = drawn_in.to_json()["properties"]
         times_below = found.get("next_times", {}).get("default")
         own = [(x["label"], x["variant"], x["params"]) for x in buttons(found)]
