@@ -49,7 +49,7 @@ def some_digits(folder, name, per_class=4) -> Iterator[fo.Dataset]:
         dataset.delete()
 
 
-def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
+def make_run(dataset, key, seed=0, files=True, labels=runs.CURRENT, **choices) -> runs.Run:
     """Record a run with random weights that tell the images apart."""
     recipe = Recipe(backbone="small_cnn", weights="none", image_size=SIZE, **choices)
     with torch.random.fork_rng():
@@ -93,6 +93,7 @@ def make_run(dataset, key, seed=0, files=True, **choices) -> runs.Run:
         curves=os.path.join(folder, "curves.png") if files else None,
         val_accuracy=0.9,
         val_images=10,
+        labels=labels,
     )
     return runs.save_run(dataset, run)
 

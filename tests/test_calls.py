@@ -47,7 +47,6 @@ NOT_HANDED_ON = {
     ("probabilities_per_fold", "run_pass", "report"),
     ("queue", "queued", "limit"),
     ("record", "Run", "trained"),
-    ("retrain", "compare_runs", "delegate"),
     ("retrain", "fine_tune", "delegate"),
 }
 # Parameters of functions that others call, which pass more than is needed.

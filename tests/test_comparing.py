@@ -17,8 +17,12 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.compared import compared
 from fiftyone_gradcam.app.panels.compared import draw_compared
 from fiftyone_gradcam.dataset import runs
+from fiftyone_gradcam.dataset.comparisons import newest_comparison
+from fiftyone_gradcam.dataset.freshness import stale_values
 from fiftyone_gradcam.dataset.measured import difference, measured_on
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
+from fiftyone_gradcam.dataset.run import BEFORE_REVIEW, CURRENT
+from fiftyone_gradcam.dataset.run_keys import repeated
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.dataset.training_sets import training_data
 from fiftyone_gradcam.jobs.calls import pack_ids, unpack_ids
@@ -125,6 +129,10 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert found.pairs.interval_b == pytest.approx(
         tuple(binomtest(3, 6).proportion_ci(method="wilson")), abs=1e-9
     )
+    kept = newest_comparison(dataset, fg.load_run(dataset, "one"))
+    assert kept == newest_comparison(dataset, fg.load_run(dataset, "two"))
+    assert (kept.a, kept.b, kept.pairs, kept.classes) == ("one", "two", found.pairs, found.classes)
+    assert kept.notes == found.notes
     assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("50.0% of 'one' and 50.0% of 'two'" in note for note in found.notes)
@@ -132,6 +140,23 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert "a: 1 -> 3 of 3" in str(found)
     swapped = fg.compare_runs(dataset, "two", "one")
     assert swapped.fixed.values("filepath") == ["/3.png"]
+
+
+def test_reports_have_the_newest_comparison_of_a_run(dataset):
+    one, two = (fg.load_run(dataset, key) for key in ("one", "two"))
+    assert newest_comparison(dataset, None) is newest_comparison(dataset, one) is None
+    fg.compare_runs(dataset.limit(3), one, two)  # what concerns a view only is not kept
+    assert newest_comparison(dataset, one) is None
+    fg.compare_runs(dataset, one, two)
+    fg.compare_runs(dataset, two, one)
+    found = newest_comparison(dataset, two)
+    assert (found.a, found.b) == ("two", "one")
+    assert "Labels have changed since: compare the runs again" not in found.notes
+    dataset.set_values("own.label", {dataset.first().id: "b"}, key_field="id")
+    found = newest_comparison(dataset, two)
+    assert found.notes[0] == "Labels have changed since: compare the runs again"
+    runs.save_run(dataset, replace(one, val_accuracy=0.6))  # trained again
+    assert newest_comparison(dataset, fg.load_run(dataset, "two")) is None
 
 
 def test_excluded_and_unclear_samples_do_not_count(dataset, capsys):
@@ -209,6 +234,16 @@ def test_accuracies_of_other_samples_or_labels_say_so(dataset):
     assert "on samples that are unknown ('y')" in difference({"x": one, "y": None})
 
 
+def cancelled_at(share: float):
+    """A progress function that cancels when this share of the work is done."""
+
+    def cancel(done: int, total: int, message: str) -> None:
+        if done > total * share:
+            raise fg.CancelledError
+
+    return cancel
+
+
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory):
     """Digits with 12 labels of "train" wrong, and a run that was trained on them."""
@@ -228,12 +263,8 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     fg.review(noisy.select(ids[10:]), "unclear")
     fg.review(noisy.select(ids[10:]), "exclude")  # which counts once, as the last decision
 
-    def cancel_in_the_middle(done: int, total: int, message: str) -> None:
-        if done > total / 2:
-            raise fg.CancelledError
-
     with pytest.raises(fg.CancelledError, match="best weights are kept as run 'first_corrected'"):
-        fg.retrain(noisy, "first", progress=cancel_in_the_middle)
+        fg.retrain(noisy, "first", progress=cancelled_at(0.5))
     part = [row["epoch"] for row in fg.load_run(noisy, "first_corrected").history]
     assert part == [1, 2, 3]
     capsys.readouterr()
@@ -258,31 +289,98 @@ def test_retraining_repeats_the_recipe_on_corrected_labels(noisy, capsys):
     assert again.fixed.values("id") == found.fixed.values("id")
     capsys.readouterr()
     again = fg.retrain(noisy, "first")  # of the same labels it is the same run
-    assert "Run 'first_corrected' was already trained on the current labels" in (
-        capsys.readouterr().out
-    )
+    assert "Run 'first_corrected' was already trained on these labels" in (capsys.readouterr().out)
     assert (again.b, again.pairs) == ("first_corrected", found.pairs)
     # Of a run that has seen all corrections, another training shows nothing of them.
     unchanged = "No label was corrected since run 'first_corrected' was trained, so this does not"
     assert not any(note.startswith("No label was corrected") for note in found.notes)
     assert fg.retrain(noisy, "first_corrected").notes[0].startswith(unchanged)
-    fg.delete_run(noisy, "first_corrected_corrected")
+    fg.delete_run(noisy, "first_corrected_2")
     assert fg.list_runs(noisy) == ["first", "first_corrected"]
     with pytest.raises(ValueError, match="Run 'first' exists already"):
         fg.retrain(noisy, "first", key="first")
     fg.review(noisy.select(ids[:1]), "relabel", "digit 1")  # of other labels it is another
-    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, False) == _Repeat(
+    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, CURRENT, False) == _Repeat(
         "first_corrected_2"
     )
-    assert _find_repeat(noisy, old, Recipe(**old.recipe), None, True).key == "first_corrected_2"
+    recipe = Recipe(**old.recipe)
+    every = _find_repeat(noisy, old, recipe, None, CURRENT, True)
+    assert every.key == "first_corrected_2"
     fg.undo_review(noisy)
-    assert _find_repeat(noisy, old, Recipe(**old.recipe), "x", False) == _Repeat("x")
+    assert _find_repeat(noisy, old, recipe, "x", CURRENT, False) == _Repeat("x")
     # What one of them cannot see does not count, though the other has predicted it earlier.
     gone = test.first()
     os.unlink(gone.filepath)
     noisy.set_values("first_corrected_scores", {gone.id: None}, key_field="id")
     fewer = fg.compare_runs(noisy, "first", "first_corrected")
     assert fewer.pairs.count == len(test) - 1
+
+
+def test_a_run_on_corrected_labels_is_compared_with_one_on_the_labels_before(tmp_path, name):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "digits", 40)), name)
+    fg.split(dataset)
+    train, test = dataset.match_tags("train"), dataset.match_tags("test")
+    wrong = [*train.limit(8).values("id"), *test.limit(2).values("id")]
+    right = dataset.select(wrong, ordered=True).values("ground_truth.label")
+    for field in ("ground_truth.label", "imported_label"):  # they were wrong in the folders
+        dataset.set_values(field, dict.fromkeys(wrong, "digit 2"), key_field="id")
+    fg.fine_tune(dataset, "naive", **QUICK)
+    for sample_id, label in zip(wrong, right, strict=True):
+        fg.review(dataset.select(sample_id), "relabel", label)
+    out = train.skip(8).first().id
+    fg.review(dataset.select(out), "exclude")
+    fg.fine_tune(dataset, "late", **QUICK)
+    paths = dict(zip(*dataset.values(["id", "filepath"]), strict=True))
+
+    def learned(labels: str) -> dict[str, str]:
+        recipe = make_recipe("default", **QUICK)
+        classes, found, _ = training_data(dataset, "ground_truth", recipe, labels=labels)
+        return dict(zip(found.images.paths, (classes[i] for i in found.labels), strict=True))
+
+    now, then = learned(CURRENT), learned(BEFORE_REVIEW)
+    assert [now[paths[i]] for i in wrong[:8]] == right[:8]
+    assert [then[paths[i]] for i in wrong[:8]] == ["digit 2"] * 8
+    changed = {paths[i] for i in wrong[:8]}
+    assert {x: y for x, y in then.items() if x not in changed | {paths[out]}} == {
+        x: y for x, y in now.items() if x not in changed
+    }
+    assert paths[out] in then  # nothing had been left out
+    # A training that is interrupted is resumed with the same labels.
+    with pytest.raises(fg.CancelledError):
+        fg.retrain(dataset, "late", labels=BEFORE_REVIEW, progress=cancelled_at(0.5))
+    found = fg.retrain(dataset, "late", labels=BEFORE_REVIEW)
+    assert (found.a, found.b) == ("late_before_review", "late")
+    before = fg.load_run(dataset, "late_before_review")
+    assert (before.labels, fg.load_run(dataset, "late").labels) == (BEFORE_REVIEW, CURRENT)
+    # It is the run that was trained before the reviews.
+    weights = [fg.load_run(dataset, x).load_model().state_dict() for x in ("naive", before.key)]
+    assert all((weights[0][key] == value).all() for key, value in weights[1].items())
+    assert found.pairs.count == len(test)
+    fg.predict(test, before.key, prediction_field="before", heatmaps=())
+    pairs = zip(*test.values(["before.label", "ground_truth.label"]), strict=True)
+    assert found.pairs.right_a == sum(p == y for p, y in pairs)  # with the corrected labels
+    assert found.notes[0].startswith("8 of 10 corrected labels are of samples tagged 'train'")
+    # It is not the newest one, which is used, retrained and called stale.
+    assert runs.newest_run(dataset) == "late"
+    assert before.key not in [one.name for one in stale_values(dataset)]
+    for run, labels, message in (
+        ("naive", BEFORE_REVIEW, "'naive' was trained before labels were corrected"),
+        (before.key, CURRENT, "was trained on the labels before review, to be compared"),
+        ("late", "before review", "or 'before_review', not 'before review'. Did you mean 'before_"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fg.retrain(dataset, run, labels=labels)
+    fg.undo_review(dataset, count=len(fg.list_reviews(dataset)))
+    with pytest.raises(ValueError, match="No label in 'ground_truth' was changed by a review"):
+        fg.fine_tune(dataset, "x", labels=BEFORE_REVIEW, **QUICK)
+
+
+def test_the_name_of_a_repeated_run_does_not_grow():
+    for key in ("a", "a_corrected", "a_corrected_2", "a_before_review"):
+        assert repeated(key, CURRENT) == "a_corrected"
+        assert repeated(key, BEFORE_REVIEW) == "a_before_review"
+    assert repeated("a_corrected_once", CURRENT) == "a_corrected_once_corrected"
+    assert repeated("_corrected", CURRENT) == "_corrected_corrected"
 
 
 def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name, capsys):

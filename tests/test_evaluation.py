@@ -1,5 +1,6 @@
 """Which class is taken for which: counts by the database, shares, intervals, plots."""
 
+import os
 import re
 
 import fiftyone as fo
@@ -161,8 +162,8 @@ def test_a_training_says_what_it_will_do(trained):
     assert "6 training images (digit 0 2, digit 1 2, digit 2 2)" in few
 
 
-def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
-    from fiftyone_gradcam.jobs.measure import main
+def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained, monkeypatch):
+    from fiftyone_gradcam.jobs.measure import NICE, main
     from fiftyone_gradcam.training.duration import Speed, estimate_seconds
     from fiftyone_gradcam.training.recipes import make_recipe
 
@@ -186,7 +187,12 @@ def test_how_long_a_training_takes_is_estimated_from_what_was_measured(trained):
     speed = Speed(**found["speed"])
     assert speed.device in ("cpu", "cuda", "mps")
     assert min(speed.decode, speed.learn, speed.look) > 0
+    asked = []
+    monkeypatch.setattr(os, "nice", asked.append)
     assert "None of" in main({**request, "paths": ["/gone.png"] * 4})["error"]
+    assert asked == []
+    main({**request, "paths": ["/gone.png"] * 4, "yields": True})
+    assert asked == [NICE]  # nobody waits for it
 
 
 @pytest.mark.parametrize("is_forked", [True, False])

@@ -59,7 +59,7 @@ KINDS = {
     "f.jpg": (b"PK\3\4" + bytes(40), "an archive"),
     "four.tif": (tiff(4, 32, 3), "a TIFF file of 4 bands of 32-bit floats"),
     "six.tif": (tiff(6, 16, 1), "a TIFF file of 6 bands of 16-bit integers"),
-    "a.avif": (b"\0\0\0\x1cftypavif" + bytes(40), "an AVIF image"),
+    "a.avif": (b"\0\0\0\x1cftypavif" + bytes(40), "a damaged AVIF image"),  # Pillow reads AVIF
 }
 
 

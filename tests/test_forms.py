@@ -203,6 +203,7 @@ def filled(dataset):
         field.info = {**field.info, "run": "second"}
         field.save()
     fg.review(clone.limit(1), "exclude")
+    fg.review(clone.skip(1).limit(1), "relabel", "digit 2")
     yield clone
     clone.delete()
 

@@ -21,6 +21,7 @@ from fiftyone_gradcam.app.panels.next_step import (
 from fiftyone_gradcam.dataset.overview import Overview, overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
+from fiftyone_gradcam.dataset.runs import newest_run
 
 IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
 SPLIT = IMPORTED | {"parts": {"train": 238, "val": 80, "test": 80}}
@@ -36,6 +37,7 @@ REVIEWED = JUDGED | {
     "corrected_since": 12,
     "learned": 0,
 }
+FIRST = REVIEWED | {"corrected_since": 0, "corrected_first": 11}
 LEARNED = REVIEWED | {"corrected_since": 0, "learned": 12}
 
 
@@ -48,10 +50,10 @@ def test_the_last_step_says_what_is_exported():
 
 
 def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
-    before = "train a classifier before"
+    words = "can be compared with one on the labels before"
     for known, says in ((IMPORTED, True), (TRAINED, False)):
         first = next(one for one in next_steps(Overview(**known | JUDGED)) if one.how == REVIEW)
-        assert (before in first.words) == says
+        assert (words in first.words) == says
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,11 @@ def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
             FORM,
             "Show mistakes",
         ),
+        # Whoever corrected labels before the first training has nothing to compare it with.
+        (PREDICTED | FIRST, "See whether corrections help", START, "Export to folders"),
+        (TRAINED | FIRST, "Predict with 'b'", START, "See whether corrections help"),
+        (PREDICTED | FIRST | {"before_review": ["c"]}, "Export to folders", FORM, None),
+        (PREDICTED | FIRST | {"learned": 1}, "Export to folders", FORM, None),
         # Predictions of the newest run as it was before it was trained again are none of it.
         (TRAINED | {"predicted": {"new": ("b", False, 398)}}, "Predict with 'b'", START, None),
     ],
@@ -154,6 +161,9 @@ def test_what_is_started_needs_nothing_filled_in():
     assert "downloaded" not in at_hand.words
     (predict, *_) = next_steps(Overview(**TRAINED))
     assert (predict.verb, predict.given) == ("predict", {"run": "b"})
+    (compare, *_) = next_steps(Overview(**PREDICTED | FIRST))
+    assert (compare.verb, compare.given) == ("retrain", {"run": "b", "labels": "before_review"})
+    assert "'b' was trained on 11 corrected labels." in compare.words
     (retrain, *_) = next_steps(Overview(**PREDICTED | REVIEWED))
     assert (retrain.verb, retrain.given) == ("retrain", {"run": "b"})
 
@@ -201,6 +211,9 @@ def test_each_step_says_a_fact():
     # A training after all corrections, or without any, was no retraining.
     for facts in (LEARNED | {"learned": 0}, JUDGED, JUDGED | {"canceled": "3 of 17 epochs"}):
         assert said(PREDICTED | facts)[5] == ("Retrain", False, "")
+    assert said(PREDICTED | FIRST)[5][1:] == (False, "11 corrections before the first training")
+    compared = PREDICTED | FIRST | {"before_review": ["c", "d"]}
+    assert said(compared)[5] == ("Retrain", True, "'d' was trained on the labels before review")
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),
@@ -265,6 +278,7 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     left = queue(dataset, None, Filters(), 2)  # the same labels are in the Review tab
     assert len(left["cards"]) + left["rest"] == 1 + 14
     assert (found.corrected_since, found.learned) == (2, 0)  # one corrected, one excluded
+    assert found.corrected_first == 0
     assert not said_of(found)["Retrain"].done
     assert found.classes == {"digit 0": 5, "digit 1": 7, "digit 2": 6}
     make_run(dataset, "second", seed=1, files=False)
@@ -272,8 +286,8 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     assert (list(found.runs), found.newest_run) == (["first", "second"], "second")
     assert (found.corrected_since, found.learned, found.predicted_by("second")) == (0, 2, 0)
     assert said_of(found)["Retrain"].done
-    # A run of the same name that was trained again has predicted nothing.
     dataset.delete_run("first")
+    # A run of the same name that was trained again has predicted nothing.
     make_run(dataset, "first", seed=2, files=False)
     found = overview(dataset)
     assert found.predicted == {"prediction": ("first", False, train)}
@@ -284,6 +298,24 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     found = overview(dataset)
     assert (found.label_field, found.labeled) == ("truth", 18)
     assert (found.judged, found.review.suspicious) == (False, 0)  # of a field that is gone
+
+
+def test_a_run_on_the_labels_before_review_is_not_the_newest(dataset):
+    make_run(dataset, "first", files=False)
+    ids = dataset.values("id")
+    fg.review(dataset.select(ids[0]), "relabel", "digit 1")
+    fg.review(dataset.select(ids[9]), "exclude")
+    make_run(dataset, "second", seed=1, files=False)
+    make_run(dataset, "before", files=False, labels="before_review")
+    found = overview(dataset)
+    assert (list(found.runs), found.before_review) == (["first", "second"], ["before"])
+    assert (found.newest_run, newest_run(dataset)) == ("second", "second")
+    assert (found.corrected_since, found.learned, found.corrected_first) == (0, 2, 0)
+    dataset.delete_run("first")
+    found = overview(dataset)  # what was excluded is not counted
+    assert (found.corrected_since, found.learned, found.corrected_first) == (0, 0, 1)
+    dataset.delete_run("second")
+    assert (overview(dataset).newest_run, newest_run(dataset)) == (None, "before")
 
 
 def test_fields_of_text_are_no_classes_until_a_verb_has_used_them(name):

@@ -10,6 +10,7 @@ from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
 from panel_contexts import context, end, looked, make_dataset, requests
 
 from fiftyone_gradcam.app.operators.verb import filled_in
+from fiftyone_gradcam.app.panels import jobs
 from fiftyone_gradcam.app.panels.jobs import _row
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.jobs import queue
@@ -53,6 +54,33 @@ def test_what_the_jobs_tab_reads(panel, dataset, service, submit):
     # A job started here may have ended before it was seen running.
     assert [job.id for job in looked(panel, dataset, {"own": first.id})] == [first.id]
     assert looked(panel, dataset, {}) == []
+
+
+def test_heatmaps_that_were_replaced_before_the_page_was_loaded_are_loaded(
+    panel, dataset, service, submit, monkeypatch
+):
+    """The page may have asked for the samples just before their files were replaced."""
+    maps, other = submit("predict", run="r"), submit("split", fractions={"train": 1.0})
+    for job in (maps, other):
+        service.set_running(ObjectId(job.id), run_link=name_of(os.getpid()))
+
+    def reloads() -> list:
+        state = {"steps": []}
+        panel.on_load(context(dataset, state))
+        ctx = context(dataset, state)
+        panel.on_tick(ctx)
+        again = context(dataset, state)
+        panel.on_tick(again)
+        assert requests(again, "reload_dataset") == []  # it is done once
+        return requests(ctx, "reload_dataset")
+
+    assert reloads() == []
+    end(service, other)
+    assert reloads() == []
+    end(service, maps)
+    assert len(reloads()) == 1
+    monkeypatch.setattr(jobs, "RECENT_SECONDS", -1.0)  # long ago
+    assert reloads() == []
 
 
 @pytest.mark.parametrize(

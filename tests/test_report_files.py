@@ -207,7 +207,7 @@ def test_a_browser_shows_it_whole_and_runs_nothing(browser, tmp_path):
         tab.goto(path.as_uri())
         tab.mouse.move(300, 300)
         assert tab.evaluate("document.documentElement.scrollWidth") == width
-        assert tab.locator("section").count() == 7
+        assert tab.locator("section").count() == 8
         assert tab.title() == f"{re.sub('[^ -~]', '', names[0])}: report"
         inks.add(tab.evaluate("getComputedStyle(document.body).color"))
         tab.close()

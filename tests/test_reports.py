@@ -1,6 +1,7 @@
 """Reports: what the page says of values, names that attack it, and what a dataset's report has."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,7 @@ from fiftyone_gradcam.dataset.reviews import Review
 from fiftyone_gradcam.reports.charts import Line, chart
 from fiftyone_gradcam.reports.confusion import confused_pairs, worst_classes
 from fiftyone_gradcam.reports.facts import (
+    Compared,
     Correction,
     Data,
     Decisions,
@@ -23,6 +25,7 @@ from fiftyone_gradcam.reports.facts import (
 )
 from fiftyone_gradcam.reports.html import tag
 from fiftyone_gradcam.reports.page import page
+from fiftyone_gradcam.review.comparison import Pairs
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -115,6 +118,10 @@ def facts_of(names=("cat", "dog"), **changes) -> Facts:
             ],
         ),
         "decisions": Decisions({"accept": 1, "keep": 2}, 1, 1, [Correction(a, a, b, None, b, a)]),
+        "compared": Compared(
+            "first", "second", "2026-01-02 10:11 UTC", Pairs(20, 14, 17, 1, 4, 2),
+            {a: Pairs(10, 8, 8, 1, 1, 1), b: Pairs(10, 6, 9, 0, 3, 1)}, [b],
+        ),
     }  # fmt: skip
     return Facts(**facts | changes)
 
@@ -163,8 +170,24 @@ def test_the_page_says_what_it_was_given():
         assert words in read.sections["labels"]
     assert read.rows(text, "corrections")[1] == "cat | cat | dog | – | dog | cat"
     assert "Decisions: 1 accept, 2 keep." in read.sections["corrections"]
+    assert (
+        "'second' is right on 17 of 20 images (85.0%), 'first' on 14 (70.0%).The difference may be "
+        "chance: too few images to tell them apart (McNemar's exact test, p = 0.38). Compared on "
+        "2026-01-02 10:11 UTC."
+    ) in read.sections["comparison"]
+    assert [unescape(row) for row in read.rows(text, "comparison")] == [
+        "Result | Samples | Share",
+        "Both are right | 13 | 65.0%",
+        "Fixed: only 'second' is right | 4 | 20.0%",
+        "Broken: only 'first' is right | 1 | 5.0%",
+        "Both are wrong | 2 | 10.0%",
+        "Class | Samples | Right by 'first' | Right by 'second'",
+        "dog | 10 | 6 | 9",
+        "cat | 10 | 8 | 8",
+    ]
     assert {key for key in read.sections if key} == {
-        *("data", "training", "accuracy", "confusion", "mistakes", "labels", "corrections")
+        *("data", "training", "accuracy", "confusion", "mistakes", "labels", "corrections"),
+        "comparison",
     }
 
 
@@ -199,7 +222,7 @@ def test_hostile_names_are_text_and_nothing_is_loaded():
 
 def test_what_there_is_nothing_of_is_said():
     data = Data("", 3, 3, [], {})
-    none = dict.fromkeys(("training", "results", "suspects", "decisions"))
+    none = dict.fromkeys(("training", "results", "suspects", "decisions", "compared"))
     read = Reader(page(facts_of(data=data, mistakes={}, heatmaps=False, **none)))
     said = {
         "data": ("no record of sources", "No sample has a label", "There is no split"),
@@ -209,6 +232,7 @@ def test_what_there_is_nothing_of_is_said():
         "mistakes": ("There are no predictions.",),
         "labels": ("not been judged yet: call find_label_issues()",),
         "corrections": ("No label has been reviewed yet",),
+        "comparison": ("not compared with another one yet: call retrain() or compare_runs()",),
     }
     for key, words in said.items():
         assert all(one in read.sections[key] for one in words), key

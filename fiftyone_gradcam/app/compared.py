@@ -22,13 +22,6 @@ def compared(pairs: Pairs, a: str, b: str) -> dict:
         "result", the "name" to show, the "count" and the "share"
     """
     first, second = (repr(shortened(name, MOST)) for name in (a, b))
-    counts = (pairs.both_right, pairs.only_b, pairs.only_a, pairs.both_wrong)
-    names = (
-        "Both are right",
-        f"Fixed: only {second} is right",
-        f"Broken: only {first} is right",
-        "Both are wrong",
-    )
     rows = [
         {
             "result": result,
@@ -36,6 +29,6 @@ def compared(pairs: Pairs, a: str, b: str) -> dict:
             "count": f"{count:,}",
             "share": percent(count / pairs.count),
         }
-        for result, name, count in zip(RESULTS, names, counts, strict=True)
+        for result, name, count in pairs.outcomes(first, second)
     ]
     return {"headline": pairs.headline(a, b), "verdict": pairs.verdict(a, b), "rows": rows}

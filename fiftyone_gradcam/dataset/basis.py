@@ -13,6 +13,7 @@ import fiftyone as fo
 
 from .fields import path_in, root_dataset
 from .review_state import default_label_field
+from .run import CURRENT
 from .splits import split_tags
 
 LEARNED = ("train", "val")  # splits that a training uses
@@ -25,19 +26,23 @@ def digest(pairs: Iterable[tuple[str, str]]) -> str:
     return f"{len(lines)} {hashlib.blake2b(text, digest_size=12).hexdigest()}"
 
 
-def basis_of_training(samples: fo.core.collections.SampleCollection, label_field: str) -> dict:
+def basis_of_training(
+    samples: fo.core.collections.SampleCollection, label_field: str, labels: str
+) -> dict:
     """Return digests of what a run is trained on, to be stored with it.
 
     Args:
         samples: the samples to train on
         label_field: the field of the classes
+        labels: which labels are used (see `labels_before`)
 
     Returns:
-        a dictionary with "split" and, for a whole dataset rather than a view, "labels"
+        a dictionary with "split" and, for the current labels of a whole dataset, "labels"
     """
     snapshot = Snapshot(root_dataset(samples), label_field)
     found = {"split": snapshot.split()}
-    return found | ({"labels": snapshot.learned()} if isinstance(samples, fo.Dataset) else {})
+    is_all = isinstance(samples, fo.Dataset) and labels == CURRENT
+    return found | ({"labels": snapshot.learned()} if is_all else {})
 
 
 def all_labels(samples: fo.core.collections.SampleCollection) -> str:

@@ -20,7 +20,7 @@ from .label_scores import count_stale_scores
 from .label_totals import label_issues_info
 from .layouts import RESTS_ON, facts_of_field, layouts
 from .review_state import default_label_field
-from .runs import list_runs, trained_at
+from .runs import list_runs, newest_run, trained_at
 from .since_judged import changes_since_judged
 
 
@@ -68,7 +68,7 @@ def stale_values(dataset: fo.Dataset) -> list[Stale]:
     versions = {key: trained_at(dataset, key) for key in list_runs(dataset)}
     found = [*_of_issues(dataset), *_of_predictions(dataset, versions)]
     found += _of_evaluations(dataset)
-    found += _of_runs(dataset, versions, now)
+    found += _of_runs(dataset, now)
     for name in dataset.get_field_schema():
         info = field_info(dataset, name)
         if info.get("kind") == "embeddings":
@@ -206,9 +206,9 @@ def split_note(dataset: fo.Dataset, key: str) -> str | None:
     return f"{SPLIT_CHANGED.replace('it was', f'run {key!r} was', 1)}"
 
 
-def _of_runs(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[Stale]:
+def _of_runs(dataset: fo.Dataset, now) -> Iterator[Stale]:
     """Yield the newest run, if it was trained with other labels or another split."""
-    key = next(reversed(versions), None)
+    key = newest_run(dataset)
     config = dataset.get_run_info(key).config if key else None
     basis = getattr(config, "basis", None) or {}
     if not basis or dataset.get_field(config.label_field) is None:

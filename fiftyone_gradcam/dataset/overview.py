@@ -17,7 +17,8 @@ from .label_totals import label_issues_info
 from .review_counts import ReviewCounts, review_counts
 from .review_state import REVIEW, Columns, columns_of, default_label_field
 from .reviews import LEFT_OUT
-from .runs import canceled_words, list_runs, trained_at
+from .run import CURRENT
+from .runs import canceled_words, labels_of_run, list_runs, trained_at
 
 PARTS = ("train", "val", "test")
 
@@ -31,7 +32,9 @@ class Overview:
         label_field: the field of the labels; None if no field holds classes
         classes: the number of samples by label
         parts: the number of samples tagged "train", "val" and "test"; absent tags are left out
-        runs: keys of the training runs, oldest first, with the time of each (UTC, ISO 8601)
+        runs: keys of the training runs, oldest first, with the time of each (UTC, ISO 8601), except
+            those on the labels before review
+        before_review: keys of the runs that were trained on the labels before review
         predicted: by prediction field: the key of the run, whether the predictions are by its
             current version, and the number of samples with a prediction
         judged: whether labels were checked by `find_label_issues`
@@ -41,6 +44,7 @@ class Overview:
             newest training
         learned: the number of labels changed, excluded or marked as unclear after the oldest
             training and before the newest
+        corrected_first: the number of labels changed before the oldest training
         reviewed_at: when a label was last reviewed
         canceled: the epochs of the newest run, such as "3 of 17 epochs", if its training was
             canceled and can be resumed
@@ -53,12 +57,14 @@ class Overview:
     classes: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
+    before_review: Sequence[str] = ()
     predicted: Mapping[str, tuple[str, bool, int]] = field(default_factory=dict)
     judged: bool = False
     judged_at: str | None = None
     review: ReviewCounts = field(default_factory=ReviewCounts)
     corrected_since: int = 0
     learned: int = 0
+    corrected_first: int = 0
     reviewed_at: str | None = None
     canceled: str | None = None
     has_features: bool = False
@@ -85,14 +91,15 @@ class Overview:
 def overview(dataset: fo.Dataset) -> Overview:
     """Summarize the state of the work on a dataset."""
     label_field = _label_field(dataset)
-    runs = {key: trained_at(dataset, key) for key in list_runs(dataset)}
+    versions = {key: trained_at(dataset, key) for key in list_runs(dataset)}
+    runs = {key: x for key, x in versions.items() if labels_of_run(dataset, key) == CURRENT}
     fields = prediction_fields(dataset)
     key, state = ("overview", label_field, *fields), state_of(dataset)
     counted = cached(dataset, key, lambda: _counted(dataset, label_field, fields), state)
     predicted = {}
     for name in fields:
         info = field_info(dataset, name)
-        is_now = info["run"] not in runs or info.get("version") == runs[info["run"]]
+        is_now = info.get("version") == versions.get(info["run"], info.get("version"))
         predicted[name] = (info["run"], is_now, counted["fields"][name])
     return Overview(
         samples=counted["samples"],
@@ -100,6 +107,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         classes=counted["classes"],
         parts=counted["parts"],
         runs=runs,
+        before_review=[key for key in versions if key not in runs],
         predicted=predicted,
         canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
@@ -170,11 +178,13 @@ def _counted_reviews(dataset: fo.Dataset, columns: Columns, times: Sequence[str]
     counts = {"$or": [differs, {"$in": [f"${REVIEW}.label", list(LEFT_OUT)]}]}
     oldest, newest = (min(times), times[-1]) if times else ("~", "~")  # "~": after any time
     is_later = {"$gt": [f"${REVIEW}.time", newest]}
+    is_first = {"$and": [differs, {"$lte": [f"${REVIEW}.time", oldest]}]}
     is_between = {"$and": [{"$gt": [f"${REVIEW}.time", oldest]}, {"$not": [is_later]}]}
     group = {
         "_id": None,
         "corrected_since": {"$sum": {"$cond": [{"$and": [counts, is_later]}, 1, 0]}},
         "learned": {"$sum": {"$cond": [{"$and": [counts, is_between]}, 1, 0]}},
+        "corrected_first": {"$sum": {"$cond": [is_first, 1, 0]}},
         "reviewed_at": {"$max": f"${REVIEW}.time"},
     }
     own = {f"{REVIEW}.label_field": columns.label_field}

@@ -44,6 +44,7 @@ def record(
     recorder: Watch | None,
     val_set: Labelled | None,
     basis: dict,
+    labels: str,
 ) -> Run:
     """Write the files of a training, then the record of the run, then delete the replaced files."""
     replaced = runs.paths_of(dataset, key)
@@ -72,6 +73,7 @@ def record(
             measured=_measured(dataset, classes, val_set, trained),
             basis=basis,
             canceled=trained.cancelled,
+            labels=labels,
         )
         description = {"backbone": recipe.backbone, "classes": classes, "recipe": run.recipe}
         save_checkpoint(checkpoint, trained.model.state_dict(), description)

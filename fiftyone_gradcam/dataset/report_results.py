@@ -15,7 +15,7 @@ from .report_data import import_root, shown_file
 from .report_pictures import overlay_of, picture_of
 from .reviews import left_out, left_out_words
 from .run import Run
-from .runs import list_runs, load_run
+from .runs import list_runs, load_run, newest_run
 
 Samples = fo.core.collections.SampleCollection
 WORST_CLASSES, MISTAKES = 4, 5  # number of classes, and of mistakes for each
@@ -37,8 +37,10 @@ def shown_run(dataset: fo.Dataset, key: str | Run | None) -> Run | None:
     """
     if key is not None:
         return load_run(dataset, key)
-    runs = [load_run(dataset, one) for one in reversed(list_runs(dataset))]
-    return next((run for run in runs if field_of(dataset, run)), runs[0] if runs else None)
+    if (newest := newest_run(dataset)) is None:
+        return None
+    runs = [load_run(dataset, one) for one in (newest, *reversed(list_runs(dataset)))]
+    return next((run for run in runs if field_of(dataset, run)), runs[0])
 
 
 def field_of(dataset: fo.Dataset, run: Run | None) -> str | None:

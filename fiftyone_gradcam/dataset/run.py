@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..model.network import Network
     from .apply import RunModel
 
+CURRENT, BEFORE_REVIEW = "current", "before_review"  # the labels that a training can use
+
 
 @dataclass(frozen=True)
 class Run:
@@ -46,6 +48,8 @@ class Run:
             `fiftyone_gradcam.dataset.basis`); None if unknown
         canceled: whether the training was canceled before its end; None for runs of earlier
             versions
+        labels: "current" if the run was trained on the labels of its time, "before_review" if it
+            was trained on the labels before reviews changed them, to measure their effect
         trained: time when the run was recorded, in UTC and ISO 8601; None if it is not recorded yet
     """
 
@@ -68,6 +72,7 @@ class Run:
     temperature: float | None = None
     basis: dict | None = None
     canceled: bool | None = None
+    labels: str = CURRENT
 
     @property
     def version(self) -> str | None:

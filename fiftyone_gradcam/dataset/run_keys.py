@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 import fiftyone as fo
 
 from ..folders.path_names import check_name, same
 from .fields import MOST_BYTES
 from .references import METHOD
-from .run import Pretrained, Run
+from .run import BEFORE_REVIEW, CURRENT, Pretrained, Run
 from .run_files import can_resume
 from .runs import has_run, list_runs, load_run
 
@@ -53,6 +54,20 @@ def free_key(dataset: fo.Dataset, name: str) -> str:
         number += 1
         key = f"{name}_{number}"
     return key
+
+
+REPEATED = {CURRENT: "corrected", BEFORE_REVIEW: "before_review"}  # endings by labels
+_repeated = re.compile(rf"_({'|'.join(REPEATED.values())})(_\d+)?$")
+
+
+def repeated(key: str, labels: str) -> str:
+    """Return the key of a run that repeats another one with other labels; it may be taken.
+
+    Args:
+        key: the key of the run to repeat; an ending from an earlier repetition is replaced
+        labels: "current" or "before_review"
+    """
+    return f"{_repeated.sub('', key) or key}_{REPEATED[labels]}"
 
 
 def next_key(dataset: fo.Dataset, name: str) -> str:

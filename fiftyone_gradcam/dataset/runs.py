@@ -13,7 +13,7 @@ from ..similar import did_you_mean
 from . import files
 from .fields import root_dataset
 from .references import METHOD, config_paths, version_of
-from .run import Run
+from .run import CURRENT, Run
 from .run_files import can_resume
 
 MOST_ROWS = 20_000  # a database document is limited to 16 MB; run results are not
@@ -46,6 +46,7 @@ def save_run(dataset: fo.Dataset, run: Run) -> Run:
         measured=run.measured,
         basis=run.basis,
         canceled=run.canceled,
+        labels=run.labels,
         trained=trained,
     )
     before = _read_info(dataset, run.key).config if has_run(dataset, run.key) else None
@@ -81,10 +82,11 @@ def update_paths(dataset: fo.Dataset, run: Run, renamed_from: str | None = None)
     dataset.update_run_config(run.key, config)
 
 
-def keep_temperature(dataset: fo.Dataset, key: str, temperature: float) -> None:
-    """Store the temperature of a run in a single write."""
+def keep_values(dataset: fo.Dataset, key: str, **values: object) -> None:
+    """Store values in the record of a run in a single write, such as its `temperature`."""
     config = _read_info(dataset, key).config
-    config.temperature = temperature
+    for name, value in values.items():
+        setattr(config, name, value)
     dataset.update_run_config(key, config)
 
 
@@ -172,6 +174,7 @@ def _recorded(dataset: fo.Dataset, key: str) -> Run:
         temperature=getattr(config, "temperature", None),
         basis=getattr(config, "basis", None),
         canceled=getattr(config, "canceled", None),
+        labels=_labels(config),
     )
 
 
@@ -199,6 +202,25 @@ def list_runs(samples: fo.core.collections.SampleCollection) -> list[str]:
     dataset = root_dataset(samples)
     keys = dataset.list_runs(method=METHOD)
     return sorted(keys, key=lambda key: _when(dataset.get_run_info(key)))
+
+
+def newest_run(dataset: fo.Dataset) -> str | None:
+    """Return the key of the newest run; None if there is none.
+
+    Runs that were trained on the labels before review are returned only if there is no other.
+    """
+    keys = list_runs(dataset)
+    own = [key for key in keys if labels_of_run(dataset, key) == CURRENT]
+    return next(reversed(own or keys), None)
+
+
+def labels_of_run(dataset: fo.Dataset, key: str) -> str:
+    """Return which labels a run was trained on (see `Run.labels`)."""
+    return _labels(dataset.get_run_info(key).config)
+
+
+def _labels(config: object) -> str:
+    return getattr(config, "labels", CURRENT)  # runs of earlier versions lack it
 
 
 def canceled_words(dataset: fo.Dataset, key: str | None) -> str | None:

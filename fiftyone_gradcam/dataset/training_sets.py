@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import fiftyone as fo
 import numpy as np
@@ -13,7 +14,9 @@ from ..training.recipe import Recipe
 from ..training.sources import Labelled
 from . import fields, splits
 from .import_record import decode_options
+from .labels_before import labels_to_learn
 from .reviews import without_left_out
+from .run import BEFORE_REVIEW, CURRENT
 
 Samples = fo.core.collections.SampleCollection
 CACHE_BYTES = 2 << 30  # memory for decoded images that are kept between epochs
@@ -25,6 +28,7 @@ def training_data(
     recipe: Recipe,
     include_excluded: bool = False,
     verbose: bool = True,
+    labels: str = CURRENT,
 ) -> tuple[list[str], Labelled, Labelled | None]:
     """Return the classes, training set and validation set of a collection (see `fine_tune`).
 
@@ -34,6 +38,8 @@ def training_data(
         recipe: the recipe, which defines the size and resize of images
         include_excluded: include samples that reviews have left out
         verbose: print what is left out
+        labels: "current", or "before_review" for the labels before reviews changed them; samples
+            that reviews have left out are used then
 
     Returns:
         the class names in alphabetical order, the training set, and the validation set or None if
@@ -46,6 +52,8 @@ def training_data(
     dataset = fields.root_dataset(samples)
     fields.check_label_field(samples, label_field)
     splits.check_whole(dataset)
+    then = labels_to_learn(dataset, label_field, labels)
+    include_excluded = include_excluded or labels == BEFORE_REVIEW
     is_whole = isinstance(samples, fo.Dataset)
     samples = without_left_out(samples, include_excluded, verbose)
     chosen = samples.match_tags("train")
@@ -63,19 +71,19 @@ def training_data(
     val_samples = samples.match_tags("val")
     if not len(val_samples):
         val_samples = without_left_out(dataset.match_tags("val"), include_excluded, verbose)
-    _, _, labels = fields.labels_of(chosen, label_field)
-    counts = fields.class_counts(labels)
+    _, known = _labels_of(chosen, label_field, then)
+    counts = fields.class_counts(known)
     if len(counts) < 2:
         raise ValueError(
-            f"Training needs at least two classes in {label_field!r}; the {len(labels)} training "
+            f"Training needs at least two classes in {label_field!r}; the {len(known)} training "
             f"samples have {', '.join(map(repr, counts)) or 'no labels'}"
         )
-    if (unlabelled := labels.count(None)) and verbose:
+    if (unlabelled := known.count(None)) and verbose:
         print(f"Left out {counted(unlabelled, 'training sample')} without a label")
     classes = list(counts)
-    train_set, _ = _labelled(chosen, label_field, classes, recipe, CACHE_BYTES)
+    train_set, _ = _labelled(chosen, label_field, then, classes, recipe, CACHE_BYTES)
     rest = max(0, CACHE_BYTES - 3 * recipe.image_size**2 * len(train_set.images))
-    val_set, unknown = _labelled(val_samples, label_field, classes, recipe, rest)
+    val_set, unknown = _labelled(val_samples, label_field, then, classes, recipe, rest)
     if unknown and verbose:
         print(f"Not used for validation, because there are no training images of: {some(unknown)}")
     if not len(val_set.images):
@@ -85,11 +93,24 @@ def training_data(
     return classes, train_set, val_set
 
 
+def _labels_of(
+    samples: Samples, label_field: str, then: Mapping[str, str | None]
+) -> tuple[list[str], list[str | None]]:
+    """Return the paths and labels of samples, with other labels for some of them, by id."""
+    ids, paths, labels = fields.labels_of(samples, label_field)
+    return paths, [then.get(i, label) for i, label in zip(ids, labels, strict=True)]
+
+
 def _labelled(
-    samples: Samples, label_field: str, classes: list[str], recipe: Recipe, cache_bytes: int
+    samples: Samples,
+    label_field: str,
+    then: Mapping[str, str | None],
+    classes: list[str],
+    recipe: Recipe,
+    cache_bytes: int,
 ) -> tuple[Labelled, list[str]]:
     """Return the samples of known classes as images with class indexes, and the unknown classes."""
-    _, paths, labels = fields.labels_of(samples, label_field)
+    paths, labels = _labels_of(samples, label_field, then)
     indexes = class_indexes(labels, classes)
     known = [path for path, index in zip(paths, indexes, strict=True) if index >= 0]
     unknown = sorted({x for x in labels if x is not None} - set(classes))

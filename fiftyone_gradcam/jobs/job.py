@@ -51,6 +51,7 @@ class Job:
         seconds: time since the job started, in seconds; None if it has not started
         seconds_left: estimated remaining time, in seconds; None if there is no estimate yet
         began: time when the job was queued
+        ended: time when the job ended, in UTC; None if it has not, or if its process was lost
         given: arguments of the function by name, as JSON; for an operation run by an orchestrator,
             the fields of its form
         can_repeat: whether the function can be called again with the same arguments
@@ -74,6 +75,7 @@ class Job:
     outcome: dict
     log: str | None
     form: dict | None = None
+    ended: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -206,6 +208,7 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         outcome=outcome,
         log=str(log) if log and log.exists() else None,
         form=_form_of(operation),
+        ended=(operation.completed_at or operation.failed_at) if state in ENDED else None,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from . import fork_client, fork_server, places, worker
 from .processes import is_alive, module_command, name_of, worker_environment
 
+NICE = 10  # lower priority of measurements that nobody waits for
 KEEP_SECONDS = 900.0  # for a measurement; after that, the load of the machine may differ
 # Options of a recipe that do not change its speed, or whose effect is computed.
 NO_MATTER = frozenset(
@@ -113,7 +114,8 @@ class Measurements:
         key = json.dumps(known, sort_keys=True)
         with self.lock:
             starts = starts and not (yields and self._is_going(key))
-            thread = self._start(key, {**request, "choices": matter}) if starts else None
+            own = {**request, "choices": matter, "yields": yields}
+            thread = self._start(key, own) if starts else None
         if thread is not None:
             thread.join(patience)
         return self._fresh(key)
@@ -171,7 +173,8 @@ def measured(request: dict, patience: float, yields: bool = False) -> dict | Non
         request: a dictionary with "recipe", the name of the recipe; "choices", its options;
             "classes", the number of classes; and "paths", paths of some training images
         patience: the maximum number of seconds to wait; after that, the measurement continues
-        yields: do nothing while another measurement is in progress, instead of ending it
+        yields: do nothing while another measurement is in progress, instead of ending it, and
+            leave the processor to what the user does meanwhile
 
     Returns:
         a dictionary with "speed", the attributes of a `Speed`, and "image_size", or with "error";
@@ -226,6 +229,8 @@ def main(request: dict) -> dict:
     from ..training.recipes import make_recipe
     from ..training.speed import measure_speed
 
+    if request.get("yields") and hasattr(os, "nice"):  # not on Windows
+        os.nice(NICE)
     try:
         recipe = make_recipe(request["recipe"], **request["choices"])
         speed = measure_speed(recipe, request["classes"], request["paths"])

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..review.comparison import Pairs
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -87,6 +89,26 @@ class Results:
     of: str
     names: list[str]
     matrix: np.ndarray
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison of two runs on the same samples.
+
+    Attributes:
+        a, b: keys of the runs
+        made: time of the comparison, in words
+        pairs: numbers of samples that each classifies correctly
+        classes: the same numbers for the samples of each class
+        notes: remarks on the result
+    """
+
+    a: str
+    b: str
+    made: str
+    pairs: Pairs
+    classes: dict[str, Pairs]
     notes: list[str]
 
 
@@ -207,3 +229,4 @@ class Facts:
     heatmaps: bool
     suspects: Suspects | None
     decisions: Decisions | None
+    compared: Compared | None = None

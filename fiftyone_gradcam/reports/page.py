@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .comparison import comparison_section
 from .confusion import confusion_section
 from .facts import Facts
 from .html import Html, join, name_of, tag
@@ -20,6 +21,7 @@ LINKS = {
     "mistakes": "Worst classes",
     "labels": "Suspicious labels",
     "corrections": "Corrections",
+    "comparison": "Comparison",
 }
 
 
@@ -54,6 +56,7 @@ def page(facts: Facts) -> str:
         mistakes_section(facts),
         suspects_section(facts.suspects),
         decisions_section(facts.decisions),
+        comparison_section(facts.compared),
     )
     words = (
         "Heatmaps show where the evidence for a class was found, not whether it is the right "

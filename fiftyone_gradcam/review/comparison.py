@@ -100,6 +100,22 @@ class Pairs:
         """The number of images that both classify correctly."""
         return self.count - self.only_a - self.only_b - self.both_wrong
 
+    def outcomes(self, a: str, b: str) -> list[tuple[str, str, int]]:
+        """Return the results that an image can have.
+
+        Args:
+            a, b: names of both classifiers, to be shown as they are
+
+        Returns:
+            for each result, its key, its name, and the number of images
+        """
+        return [
+            ("both_right", "Both are right", self.both_right),
+            ("fixed", f"Fixed: only {b} is right", self.only_b),
+            ("broken", f"Broken: only {a} is right", self.only_a),
+            ("both_wrong", "Both are wrong", self.both_wrong),
+        ]
+
     def headline(self, a: str, b: str) -> str:
         """Describe how many images classifiers with these names classify correctly."""
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import fiftyone as fo
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..dataset import fields, runs
 from ..dataset.class_probabilities import ClassProbabilities, class_probabilities
+from ..dataset.comparisons import keep_comparison
 from ..dataset.freshness import split_note
 from ..dataset.measured import difference
 from ..dataset.reviews import left_out, left_out_words
@@ -79,8 +81,9 @@ def compare_runs(
 ) -> Comparison:
     """Compare two runs on the same samples, with their current labels.
 
-    Stored predictions of the runs are used. The other samples are predicted now, and nothing is
-    written. McNemar's exact test shows whether the difference between the runs is significant.
+    Stored predictions of the runs are used. The other samples are predicted now, and no sample is
+    changed. A comparison on a dataset, not a view, is kept with run `b` for reports. McNemar's
+    exact test shows whether the difference between the runs is significant.
 
     Args:
         samples: a dataset or view; of a dataset, the samples tagged "test" are used, or else those
@@ -104,12 +107,26 @@ def compare_runs(
         ValueError: if there is no such run, both runs are the same, or no sample has a label
         FileNotFoundError: if the checkpoint of a run does not exist
     """
+    return compare(samples, a, b, label_field, include_excluded, device, progress)
+
+
+def compare(
+    samples: Samples,
+    a: runs.Run | str,
+    b: runs.Run | str,
+    label_field: str | None,
+    include_excluded: bool,
+    device: str | None,
+    progress: Progress,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """See `compare_runs`; `notes` are remarks to add to the result."""
     dataset = fields.root_dataset(samples)
     first, second = runs.load_run(dataset, a), runs.load_run(dataset, b)
     if first.key == second.key:
         raise ValueError(f"Both runs are {first.key!r}. Name another one to compare it with")
     label_field = label_field or first.label_field
-    chosen, notes = held_out(samples, label_field, include_excluded)
+    chosen, own_notes = held_out(samples, label_field, include_excluded)
     with reporting(progress, f"Comparing {first.key!r} and {second.key!r}") as report:
         reports = shares_of(report, 1, 1) if callable(progress) else (report, report)
         pairs = zip((first, second), reports, strict=True)
@@ -120,6 +137,7 @@ def compare_runs(
         raise ValueError("None of these samples has both a label and an image that can be decoded")
     right = [_right(one, labels)[judged] for one in found]
     kept = [label for label, is_judged in zip(labels, judged, strict=True) if is_judged]
+    notes = [*notes, *own_notes]
     notes += filter(None, [split_note(dataset, run.key) for run in (first, second)])
     notes += _notes(first, second, sorted(set(kept)), len(labels) - len(kept))
     pairs = Pairs.of(*right)
@@ -143,6 +161,10 @@ def compare_runs(
         ),
         label_field,
     )
+    if isinstance(samples, fo.Dataset):
+        keep_comparison(
+            dataset, first, second, label_field, pairs, comparison.classes, comparison.notes
+        )
     print(comparison)
     return comparison
 

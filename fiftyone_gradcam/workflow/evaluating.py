@@ -170,7 +170,8 @@ def evaluate(
         )
     with reporting(evaluating, f"Evaluating {run.key!r}") as report:
         if temperature:
-            runs.keep_temperature(dataset, run.key, _temperature(judged, run, label_field, report))
+            fitted = _temperature(judged, run, label_field, report)
+            runs.keep_values(dataset, run.key, temperature=fitted)
             run = runs.load_run(dataset, run.key)
         found = class_probabilities(judged, run, device, report).probabilities
     labels = fields.labels_of(judged, label_field)[2]

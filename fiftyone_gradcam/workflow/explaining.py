@@ -179,13 +179,13 @@ def _classifier(
     info = fields.field_info(dataset, field)
     key = info.get("run")
     if key is None:
-        if not (known := runs.list_runs(dataset)):
+        if (newest := runs.newest_run(dataset)) is None:
             raise ValueError(
                 f"There is no network to explain: {dataset.name!r} has no predictions in {field!r} "
                 f"and no run. Predict first, for example with the pretrained network 'resnet18'"
             )
-        words = f"There are no predictions in {field!r}. The newest run, {known[-1]!r}, is used."
-        return runs.load_run(dataset, known[-1]), [words]
+        words = f"There are no predictions in {field!r}. The newest run, {newest!r}, is used."
+        return runs.load_run(dataset, newest), [words]
     backbone, _, kind = key.rpartition("/")
     version = str(info.get("version"))
     if kind == "imagenet" and backbone:

@@ -9,6 +9,7 @@ import fiftyone as fo
 
 from .. import __version__
 from ..dataset import fields
+from ..dataset.comparisons import newest_comparison
 from ..dataset.report_data import data_of, import_root, training_of
 from ..dataset.report_labels import decisions_of, suspects_of
 from ..dataset.report_results import (
@@ -47,7 +48,8 @@ def report(
     """Write a report as one HTML file.
 
     The report shows the data, the split, the recipe, training curves, accuracy, the confusion
-    matrix, the worst classes with heatmaps, suspicious labels with evidence, and corrections.
+    matrix, the worst classes with heatmaps, suspicious labels with evidence, corrections, and the
+    newest comparison of the run with another one.
     Images are embedded as thumbnails, and nothing is loaded from the internet, so you can send the
     file by email. The report shows stored results only; where there are none, it says which
     function computes them. The accuracy is that of the samples tagged "test", or else "val", or
@@ -161,4 +163,5 @@ def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures,
         heatmaps=heatmaps,
         suspects=suspects,
         decisions=decisions_of(reviews, import_root(dataset)),
+        compared=newest_comparison(dataset, run),
     )

@@ -129,9 +129,8 @@ def _network(
 ) -> tuple[Network, runs.Run | None]:
     """Return the requested network, or the default one, and its run if it has one."""
     dataset = fields.root_dataset(samples)
-    keys = runs.list_runs(dataset)
-    if run_or_backbone is None and keys and weights is None and resize is None:
-        run_or_backbone = keys[-1]
+    if run_or_backbone is None and weights is None and resize is None:
+        run_or_backbone = runs.newest_run(dataset)
     if run_or_backbone is not None:
         return network_of(samples, run_or_backbone, weights, resize, device)
     backbone, weights = pick_backbone(dataset, None, weights, WITHOUT)

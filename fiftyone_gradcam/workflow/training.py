@@ -13,8 +13,10 @@ from ..dataset import fields, run_files, run_keys, runs
 from ..dataset.basis import basis_of_training
 from ..dataset.files import run_folder
 from ..dataset.import_record import decode_options
+from ..dataset.labels_before import check_choice
 from ..dataset.live import LiveTraining
 from ..dataset.recording import record
+from ..dataset.run import CURRENT
 from ..dataset.training_sets import digest_of, training_data
 from ..dataset.watched import choose_watched
 from ..dataset.writing import exclusive
@@ -47,6 +49,7 @@ Samples = fo.core.collections.SampleCollection
 def _check(samples, key, recipe=None, resume=False, overwrite=False, **options) -> None:
     """Raise errors of a call immediately, before it is queued as a job."""
     run_keys.check_key(fields.root_dataset(samples), key, overwrite or resume)
+    check_choice(options.get("labels", CURRENT))
     own = inspect.signature(fine_tune).parameters
     choices = {name: value for name, value in options.items() if name not in own}
     if resume:
@@ -65,6 +68,7 @@ def fine_tune(
     recipe: str | Recipe | None = None,
     *,
     label_field: str = "ground_truth",
+    labels: str = CURRENT,
     resume: bool = False,
     overwrite: bool = False,
     watch: int | Sequence[str] = 0,
@@ -89,6 +93,9 @@ def fine_tune(
             such as "default" or "matlab-cracks"; by default (None), "default", or the recipe of the
             training to resume
         label_field: field with the labels of the samples
+        labels: "current", or "before_review" to train on the labels before reviews changed them,
+            and on samples that reviews have left out: `compare_runs` then shows whether the
+            corrections help (see `retrain`)
         resume: resume an interrupted training of this key, or extend a finished one if `epochs` is
             larger than before; other options stay the same
         overwrite: replace an existing run, or an interrupted training, of this key
@@ -123,13 +130,15 @@ def fine_tune(
         state = load_state(state_path, key)
         is_complete = is_finished and is_recorded(runs.load_run(dataset, key).history, state)
         recipe = resumed_recipe(state, recipe, choices, is_complete)
-        label_field = state["label_field"]
+        label_field, labels = state["label_field"], state.get("labels", CURRENT)
     else:
         given, recipe = recipe, make_recipe(recipe or "default", **choices)
         check_not_interrupted(state_path, key, overwrite)
         split_if_none(samples, label_field, given)
-    basis = basis_of_training(samples, label_field)
-    data = training_data(samples, label_field, recipe.with_resize("crop"), include_excluded)
+    basis = basis_of_training(samples, label_field, labels)
+    data = training_data(
+        samples, label_field, recipe.with_resize("crop"), include_excluded, labels=labels
+    )
     comparing, learning, saving = steps_of(recipe, *data[1:], progress)
     recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
@@ -142,9 +151,9 @@ def fine_tune(
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
-        watch_state = recorder.state() if recorder else None
         own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
-        save_state(state_path, {**found, **own, "digest": digest, "watch": watch_state})
+        own |= {"labels": labels, "digest": digest, "watch": recorder and recorder.state()}
+        save_state(state_path, {**found, **own})
 
     live = LiveTraining(dataset, key, recipe.epochs)
     try:
@@ -157,7 +166,7 @@ def fine_tune(
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
                 *(dataset, key, label_field, classes, recipe, trained, findings),
-                *(recorder, val_set, basis),
+                *(recorder, val_set, basis, labels),
             )
     except CancelledError:
         live.forget()

@@ -8,14 +8,15 @@ from fiftyone.operators import types
 
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
-from ...dataset.run_keys import free_key
-from ...dataset.runs import list_runs
+from ...dataset.run import BEFORE_REVIEW, CURRENT
+from ...dataset.run_keys import free_key, repeated
+from ...dataset.runs import list_runs, load_run, newest_run
 from ...jobs.calls import pack_ids
 from ..compared import RESULTS, compared
 from .forms import choice_input, new_key_check, refuse, text_input
 from .labels import LABELS, label_of
 from .runs import run_input
-from .sample_fields import excluded_input, label_field_input
+from .sample_fields import excluded_input, label_field_input, labels_input
 from .verb import Verb
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class CompareRuns(Verb):
         if len(keys) < 2:
             refuse(inputs, "too_few", "Comparing takes two runs. Train another classifier first")
             return
-        for name, default in (("a", keys[-2]), ("b", keys[-1])):
+        newest = newest_run(ctx.dataset)
+        other = next(key for key in reversed(keys) if key != newest)
+        for name, default in (("a", other), ("b", newest)):
             choice_input(inputs, name, {key: key for key in keys}, default, LABELS[name])
         if ctx.params.get("a") and ctx.params.get("a") == ctx.params.get("b"):
             refuse(inputs, "same", "Choose two different runs")
@@ -92,7 +95,9 @@ class Retrain(Verb):
         key = run_input(ctx, inputs, "run")
         if key is None:
             return
-        example = free_key(ctx.dataset, f"{key}_corrected")
+        labels_input(ctx, inputs, load_run(ctx.dataset, key).label_field)
+        labels = ctx.params.get("labels") or CURRENT
+        example = free_key(ctx.dataset, repeated(key, labels))
         text_input(ctx, inputs, "key", "Name of the new run", example)
         new_key_check(ctx, inputs, ctx.params.get("key"), resumes=True)
         excluded_input(ctx, inputs)
@@ -103,11 +108,14 @@ class Retrain(Verb):
             "samples": ctx.dataset,
             "run": ctx.params["run"],
             "key": ctx.params.get("key") or None,
+            "labels": ctx.params.get("labels") or CURRENT,
             "include_excluded": bool(ctx.params.get("include_excluded")),
         }
 
     def job_label(self, given: dict) -> str:
         """Name the run."""
+        if given.get("labels") == BEFORE_REVIEW:
+            return f"Retrain {given['run']!r} on the labels before review"
         return f"Retrain {given['run']!r} on corrected labels"
 
     def outcome(self, result, given: dict) -> dict:

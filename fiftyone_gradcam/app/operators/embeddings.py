@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ...dataset.embeddings import embedding_fields
 from ...dataset.fields import field_info, label_fields, path_in
-from ...dataset.runs import list_runs
+from ...dataset.runs import list_runs, newest_run
 from ...progress import counted
 from ...review.layout import METHODS, has_umap
 from .backbone_fields import backbone_inputs, chosen_weights
@@ -38,7 +38,7 @@ def network_inputs(ctx, inputs: types.Object, fields: bool) -> None:
     choices[PRETRAINED] = "A pretrained network"
     if fields:
         choices |= {FIELD + name: f"The field {name}" for name in embedding_fields(ctx.dataset)}
-    default = keys[-1] if keys else PRETRAINED
+    default = newest_run(ctx.dataset) or PRETRAINED
     choice_input(inputs, "run", choices, default, label_of("run", "show_embeddings"))
     if (ctx.params.get("run") or default) == PRETRAINED:
         backbone_inputs(ctx, inputs, "mobilenet_v2", from_scratch=False)

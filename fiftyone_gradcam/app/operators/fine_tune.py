@@ -17,7 +17,12 @@ from .recipe_fields import (
     chosen,
     chosen_base,
 )
-from .sample_fields import chosen_label_field, excluded_input, label_field_input
+from .sample_fields import (
+    chosen_label_field,
+    excluded_input,
+    label_field_input,
+    labels_input,
+)
 from .training_summary import epochs_words, expected_seconds, summary_view
 from .training_time import images_of
 from .verb import Verb
@@ -56,6 +61,7 @@ class FineTune(Verb):
             label=LABELS["watch"],
             description="Keep the heatmaps of this many samples at each epoch, and a strip of them",
         )
+        labels_input(ctx, inputs, chosen_label_field(ctx))
         excluded_input(ctx, inputs)
         heading(inputs, "augmentation_heading", "Augmentation: random changes of training images")
         choice_inputs(inputs, base, AUGMENTATION, self.verb)
@@ -71,6 +77,7 @@ class FineTune(Verb):
             "label_field": chosen_label_field(ctx),
             **base.choices,
             **own,
+            **({"labels": params["labels"]} if params.get("labels") else {}),
             **({"include_excluded": True} if params.get("include_excluded") else {}),
             **chosen(params, (*LEARNING, *AUGMENTATION)),
             **network_choices(ctx),

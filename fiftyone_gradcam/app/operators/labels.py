@@ -60,6 +60,7 @@ LABELS = {
     "label_field": "Label field",
     "label_from": "Classes come from",
     "label_smoothing": "Label smoothing",
+    "labels": "Labels to train on",
     "layer": "Layer",
     "learning_rate": "Learning rate",
     "level": "In nested folders, the class is",

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
-from ...dataset.runs import list_runs, load_run
+from ...dataset.runs import list_runs, load_run, newest_run
 from ...dataset.shown import active_heatmaps
 from ...progress import counted
 from ..planned_colors import color_planned
@@ -75,7 +75,7 @@ class Predict(Verb):
         runs = list_runs(ctx.dataset)
         choices = {key: f"Run {key}" for key in reversed(runs)}
         choices[PRETRAINED] = "A pretrained classifier, with its 1,000 ImageNet classes"
-        default = runs[-1] if runs else PRETRAINED
+        default = newest_run(ctx.dataset) or PRETRAINED
         choice_input(inputs, "run", choices, default, label_of("run", self.verb))
         run = ctx.params.get("run") or default
         if run == PRETRAINED:

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.run_fields import fields_of_run
 from ...dataset.run_keys import free_key
-from ...dataset.runs import list_runs
+from ...dataset.runs import list_runs, newest_run
 from ...model.file_shapes import backbone_of_file
 from .backbone_fields import backbones, weights_file_input
 from .forms import (
@@ -34,8 +34,9 @@ def run_input(ctx, inputs: types.Object, name: str) -> str | None:
     if not keys:
         refuse(inputs, "no_runs", "There are no runs yet. Train a classifier first")
         return None
-    choice_input(inputs, name, {key: key for key in keys}, keys[-1], LABELS["run"])
-    return ctx.params.get(name) or keys[-1]
+    default = newest_run(ctx.dataset)
+    choice_input(inputs, name, {key: key for key in keys}, default, LABELS["run"])
+    return ctx.params.get(name) or default
 
 
 _SOURCES = {

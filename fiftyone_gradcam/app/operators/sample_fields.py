@@ -9,7 +9,9 @@ from fiftyone.operators import types
 from fiftyone.operators.constants import ViewTarget
 
 from ...dataset.fields import field_info, label_fields
+from ...dataset.labels_before import has_corrections
 from ...dataset.reviews import left_out, left_out_words
+from ...dataset.run import BEFORE_REVIEW, CURRENT
 from .forms import choice_input, refuse
 from .labels import LABELS
 
@@ -114,6 +116,16 @@ def label_field_input(
 def chosen_label_field(ctx) -> str | None:
     """Return the label field that was chosen, or else the default one."""
     return label_field_input(ctx, types.Object())
+
+
+def labels_input(ctx, inputs: types.Object, label_field: str) -> None:
+    """Add a field for the labels to train on, if reviews have changed some."""
+    if has_corrections(ctx.dataset, label_field):
+        choices = {
+            CURRENT: "As they are now",
+            BEFORE_REVIEW: "Before review, to see whether corrections help",
+        }
+        choice_input(inputs, "labels", choices, CURRENT, LABELS["labels"])
 
 
 def excluded_input(ctx, inputs: types.Object, default: bool = False) -> None:

@@ -132,6 +132,8 @@ class ClassifierPanel(
         ctx.panel.state.tab = ctx.panel.state.tab or "jobs"
         ctx.panel.state.loaded = ctx.panel.state.loaded_page = time.time()
         self.read(ctx)
+        if ctx.dataset is not None:
+            self.await_recent(ctx)
 
     def on_change_dataset(self, ctx) -> None:
         """Read the new dataset."""

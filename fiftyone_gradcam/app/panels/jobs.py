@@ -43,6 +43,8 @@ CARD = {
         }
     }
 }
+REPLACING = ("predict", "find_anomalies")  # verbs that replace files of heatmaps
+RECENT_SECONDS = 60.0  # between asking for samples and for their heatmaps, on a slow machine
 
 
 class JobsTab:
@@ -71,6 +73,23 @@ class JobsTab:
         self._read_training(ctx, trained)
         self._read_picture(ctx, shown)
         return ended
+
+    def await_recent(self, ctx) -> None:
+        """Treat jobs that replaced heatmaps a moment ago as if they ended now.
+
+        The page may have asked for samples before and for their heatmaps after: these files do not
+        exist anymore, so the samples are loaded again.
+        """
+        state, now = ctx.panel.state, datetime.now(UTC).replace(tzinfo=None)
+        recent = [
+            job.id
+            for job in list_jobs(ctx.dataset)
+            if job.verb in REPLACING
+            and job.ended is not None
+            and (now - job.ended).total_seconds() < RECENT_SECONDS
+        ]
+        if recent:
+            state.going, state.is_busy = [*(state.going or ()), *recent], True
 
     def _card(self, ctx, job: Job) -> dict:
         words = f"**{markdown(job.label)}** · {job.state_word}"

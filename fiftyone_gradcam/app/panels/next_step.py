@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from ...dataset.overview import Overview
+from ...dataset.run import BEFORE_REVIEW
 
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
-MOST_NEXT = 2  # suggestions that are shown
+MOST_NEXT = 3  # suggestions that are shown
+MOST_FORMS = 2  # suggestions if some of them are forms, which can wait
 FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
 
 
@@ -89,10 +91,9 @@ def next_steps(
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    options = list(_options(found, key, backbone, interrupted))
-    first = options[0]
-    rest = [one for one in options[1:] if one.label != first.label]
-    return [first, *rest[:2]]
+    options = list({one.label: one for one in _options(found, key, backbone, interrupted)}.values())
+    urgent = [one for one in options if one.how != FORM]
+    return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_FORMS]
 
 
 def _options(
@@ -143,7 +144,7 @@ def _to_review(found: Overview) -> Next | None:
     labels = _count(left, "suspicious label")
     words = "Accept or keep each with one key; the evidence is beside the image."
     if not found.runs:
-        words += " To see later whether the corrections help, train a classifier before."
+        words += " A training after that can be compared with one on the labels before."
     return Next("Review", f"Review {labels}", words, REVIEW)
 
 
@@ -184,11 +185,25 @@ def _to_predict(found: Overview) -> Next | None:
 
 def _to_retrain(found: Overview) -> Next | None:
     count, run = found.corrected_since, found.newest_run
-    if not count or run is None:
+    if run is None:
         return None
+    if not count:
+        return _to_train_before(found, run)
     labels = "1 corrected label" if count == 1 else f"{count} corrected labels"
     words = f"Repeat the training of {run!r} with the labels as they are now, and compare both."
     return Next("Retrain", f"Retrain with {labels}", words, START, "retrain", {"run": run})
+
+
+def _to_train_before(found: Overview, run: str) -> Next | None:
+    """The comparison for labels that were corrected before the first training."""
+    if not found.corrected_first or found.learned or found.before_review or found.canceled:
+        return None
+    words = (
+        f"{run!r} was trained on {_count(found.corrected_first, 'corrected label')}. See whether "
+        f"they help: train once more on the labels before review, and compare both."
+    )
+    given = {"run": run, "labels": BEFORE_REVIEW}
+    return Next("Retrain", "See whether corrections help", words, START, "retrain", given)
 
 
 def _import(found: Overview) -> Step:
@@ -236,7 +251,11 @@ def _retrain(found: Overview) -> Step:
         count = _count(found.corrected_since, "correction")
         return Step("Retrain", False, f"{count} since the last run")
     if not found.learned:  # the only training was after all corrections, or there are none
-        return Step("Retrain", False, "")
+        if found.before_review:
+            before = found.before_review[-1]
+            return Step("Retrain", True, f"{before!r} was trained on the labels before review")
+        count = _count(found.corrected_first, "correction") if found.corrected_first else ""
+        return Step("Retrain", False, count and f"{count} before the first training")
     if found.canceled:
         was = f"the training of {found.newest_run!r} with all corrections was canceled"
         return Step("Retrain", False, was)

@@ -13,7 +13,7 @@ from fiftyone.operators import types
 from ...dataset.fields import OWNER, field_info, label_fields
 from ...dataset.review_queue import Filters, queue
 from ...dataset.review_state import QUALITY
-from ...dataset.runs import list_runs
+from ...dataset.runs import list_runs, newest_run
 from ...workflow.deciding import review, undo_review
 from ..texts import markdown, media, shortened
 from .choices import row_of
@@ -147,9 +147,8 @@ class ReviewTab:
 
     def on_retrain(self, ctx) -> None:
         """Retrain the run that is shown, or else the newest one."""
-        keys = list_runs(ctx.dataset)
         shown = ctx.panel.state.shown_run
-        key = shown if shown in keys else keys[-1]
+        key = shown if shown in list_runs(ctx.dataset) else newest_run(ctx.dataset)
         ctx.trigger(f"{OWNER}/retrain", params={"run": key})
 
     def on_export_reviews(self, ctx) -> None:
