@@ -405,3 +405,15 @@ def test_only_the_values_of_few_pages_are_kept(scored, monkeypatch):
     assert pages[2].kept("steps")
     with pytest.raises(AssertionError):
         pages[0].kept("steps")
+
+
+def test_the_page_that_was_used_longest_ago_is_forgotten(scored, monkeypatch):
+    monkeypatch.setattr(server_state, "MOST_PANELS", 2)
+    first, second = Browser(scored, "jobs"), Browser(scored, "jobs")
+    assert first.kept("steps") == second.kept("steps")
+    first.receive(first.send("on_all_actions"))
+    third = Browser(scored, "jobs")
+    for page in (first, third):
+        assert page.kept("steps")
+    with pytest.raises(AssertionError):
+        second.kept("steps")

@@ -9,6 +9,7 @@ from ...dataset.cached import cached
 from ...dataset.class_scores import ClassScores, class_scores
 from ...dataset.evaluation import samples_of_class
 from ...dataset.fields import field_info
+from ...progress import counted
 from ...review.confused import in_order, matches
 from ...review.confusion import class_rows, confusion_matrix
 from ...review.score_histogram import histogram, places, ranked
@@ -73,8 +74,8 @@ class ScoresTab(PredictionChoices):
         state.below, state.above = below, above
         name = markdown(shortened(state.scored, 60))
         state.scored_words = (
-            f"Scores of **{name}**: {int(found.own.sum())} images with this label, "
-            f"{int((~found.own).sum())} others. Click a bar to see its images, "
+            f"Scores of **{name}**: {counted(int(found.own.sum()), 'image')} with this label, "
+            f"{counted(int((~found.own).sum()), 'other')}. Click a bar to see its images, "
             f"{FIRST[state.first or 'lowest']}.{chosen.out_words}"
         )
         state.histogram = histogram_plot(own, other, state.scored, state.threshold)
