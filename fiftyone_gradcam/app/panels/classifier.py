@@ -31,7 +31,7 @@ from .turns import Turns
 
 # Values of the state that belong to one dataset.
 OF_A_DATASET = (
-    *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
+    *("shown_run", "own", "prediction_fields", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
     *(
         "repainting",
         "heatmaps",
