@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import resizing as of_dataset
 from fiftyone_gradcam.dataset.files import FEATURES, dataset_folder
 from fiftyone_gradcam.dataset.resizing import settled_for
 from fiftyone_gradcam.dataset.training_sets import training_data
@@ -320,3 +321,30 @@ def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, 
     assert classifiers.way_before(dataset, run, "named") == "crop"
     again = classifiers.shown_best(dataset, run, "named", None, "cpu", False)
     assert again.version == f"{path}, crop"
+
+
+def test_the_images_to_train_on_choose_how_all_are_resized(dataset, recipe, monkeypatch):
+    found = []
+
+    def settle(recipe, paths, labels, *rest):
+        found.append((paths, labels.tolist(), rest[-1]))
+        return recipe.with_resize("squash")
+
+    monkeypatch.setattr(of_dataset, "settle_resize", settle)
+
+    def settled(samples, **options) -> str:
+        return of_dataset.settled_for(
+            samples, recipe, "ground_truth", "cpu", False, **options
+        ).resize
+
+    assert settled(dataset) == "squash"
+    train = dataset.match_tags("train")
+    names = [int(x[-1]) for x in train.values("ground_truth.label")]
+    assert found.pop() == (train.values("filepath"), names, "crop")
+    val = dataset.match_tags("val")  # none of these are to train on
+    assert settled(val, otherwise="letterbox") == "squash"
+    assert found.pop()[::2] == (val.values("filepath"), "letterbox")
+    for chosen, field in ((recipe.with_resize("crop"), "ground_truth"), (recipe, "gone")):
+        own = of_dataset.settled_for(dataset, chosen, field, "cpu", False, "letterbox")
+        assert own.resize == "letterbox" if field == "gone" else "crop"
+    assert found == []

@@ -177,9 +177,8 @@
         const [card] = found.cards;
         setLater((old) => {
           const place = old.cards.findIndex((x) => x.id === card.id);
-          const cards = place < 0
-            ? [...old.cards.slice(0, old.place), card, ...old.cards.slice(old.place)]
-            : old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
+          const cards = old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
+          if (place < 0) cards.splice(old.place, 0, card);
           const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
           // Bulk decisions also return labels to the queue whose cards are not here.
           const other = found.cards.slice(1).filter((x) => old.cards.some((y) => y.id === x.id)).length;

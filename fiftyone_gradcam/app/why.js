@@ -200,7 +200,8 @@
     const choose = (value) => {
       const name = nameIn(value);
       // Kept as "predicted" or "label", because the next sample has other classes.
-      const word = name === found.predicted ? "predicted" : name === found.label ? "label" : value;
+      const word = name === null ? value
+        : name === found.predicted ? "predicted" : name === found.label ? "label" : value;
       kept.mode = nameIn(word) === null ? word : "predicted";
       setMode(word);
       if (nameIn(word) !== null && !has(name)) setPicked(name);

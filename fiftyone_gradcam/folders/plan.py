@@ -87,7 +87,7 @@ class Plan:
         used = [f"Table {shown[path]}: {words}" for path, words in self.tables.items()]
         unused = [f"Table not used: {shown[path]} ({why})" for path, why in self.unused.items()]
         more = len(unused) - MOST_NAMES
-        return used + unused[:MOST_NAMES] + [f"and {more} more tables"] * (more > 0)
+        return used + unused[:MOST_NAMES] + [f"and {counted(more, 'more table')}"] * (more > 0)
 
     def reasons(self) -> dict[str, int]:
         """Return the number of files that are left out, by reason."""
@@ -152,7 +152,7 @@ class Plan:
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
-            lines.append(f"Ignored: {counted_as(count, reason)}")
+            lines.append(f"Skipped: {counted_as(count, reason)}")
         first = {reason: path for path, reason in reversed(self.skipped)}
         lines += [
             f"Left out: {counted_as(count, reason)}, such as {first[reason]}"

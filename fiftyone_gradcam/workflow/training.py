@@ -41,7 +41,7 @@ from ..training.resuming import (
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
-from .training_progress import hooks_of, report_saving, steps_of
+from .training_progress import hooks_of, naming_phase, report_saving, steps_of
 
 Samples = fo.core.collections.SampleCollection
 
@@ -139,7 +139,7 @@ def fine_tune(
     data = training_data(
         samples, label_field, recipe.with_resize("crop"), include_excluded, labels=labels
     )
-    comparing, learning, saving = steps_of(recipe, *data[1:], progress)
+    comparing, learning, saving = steps_of(recipe, *data[1:], naming_phase(progress))
     recipe, classes, train_set, val_set = _settled(dataset, recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
@@ -170,7 +170,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Canceled before anything was learned: nothing is kept") from None
+        raise
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)

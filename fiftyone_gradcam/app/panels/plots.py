@@ -28,7 +28,11 @@ FIXED = {"fixedrange": True}
 
 
 def draw_plot(
-    panel: types.Object, name: str, plot: tuple[list[dict], dict], on_click: Callable | None = None
+    panel: types.Object,
+    name: str,
+    plot: tuple[list[dict], dict],
+    on_click: Callable | None = None,
+    shows: object = None,
 ) -> None:
     """Draw a plot in the panel.
 
@@ -40,11 +44,24 @@ def draw_plot(
         name: of the plot
         plot: its traces and layout, as the functions below return them
         on_click: called with what was clicked
+        shows: what the plot shows, for `shown_in` of a click
     """
     traces, layout = plot
     # The height of the element: Plotly drops that of the layout when the width changes.
     size = {"height": layout["height"]}
-    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size)
+    more = {"shows": shows} if on_click else {}
+    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size, **more)
+
+
+def load_ahead(panel: types.Object) -> None:
+    """Add a plot that is not visible, so that the browser loads Plotly before it is needed."""
+    hidden = {"container": {"sx": {"display": "none"}}}
+    panel.plot("ahead", data=[], layout={}, config=STILL, height=1, componentsProps=hidden)
+
+
+def shown_in(ctx) -> object:
+    """Return what a plot showed when it was clicked; the panel may show something else by now."""
+    return ctx.params["view"]["shows"]
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:

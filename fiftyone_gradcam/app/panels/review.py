@@ -153,10 +153,10 @@ class ReviewTab:
         ctx.prompt(f"{OWNER}/accept_sure", on_success=self.on_refresh)
 
     def on_retrain(self, ctx) -> None:
-        """Retrain the run that is shown, or else the newest one."""
+        """Open the form of retrain for the run that is shown, or else the newest one."""
         shown = ctx.panel.state.shown_run
         key = shown if shown in list_runs(ctx.dataset) else newest_run(ctx.dataset)
-        ctx.trigger(f"{OWNER}/retrain", params={"run": key})
+        ctx.prompt(f"{OWNER}/retrain", params={"run": key})
 
     def on_export_reviews(self, ctx) -> None:
         """Open the form of export_reviews."""
