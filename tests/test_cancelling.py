@@ -15,7 +15,7 @@ from fiftyone_gradcam.dataset.files import heatmap_folder
 from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.dataset.spool import spools
-from fiftyone_gradcam.training.resizing import CHOOSING
+from fiftyone_gradcam.training.resize_features import CHOOSING
 from fiftyone_gradcam.workflow import training
 
 
