@@ -85,10 +85,10 @@ def test_a_training_that_stopped_early_was_not_cancelled_even_if_its_successor_w
 
 
 def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained, monkeypatch):
-    def choose(recipe, paths, labels, device, options, report):
-        report(1, 2, CHOOSING)
+    def choose(dataset, recipe, paths, labels, device, progress):
+        progress(1, 2, CHOOSING)
 
-    monkeypatch.setattr(training, "settle_resize", choose)
+    monkeypatch.setattr(training, "choose_resize", choose)
     for phase, compared in (("Epoch 1 of 6", "auto"), (CHOOSING, "squash")):
         monkeypatch.setattr(training, "AUTO", compared)  # without weights, nothing is compared
         words = f"Canceled before anything was learned, in the phase “{phase}”: nothing is kept"
