@@ -44,9 +44,8 @@ def pick_backbone(
         if os.path.isfile(recipe["weights"]):  # pretrained weights, not trained on labels here
             print(f"Using {recipe['backbone']} with the pretrained weights of run {key!r}")
             return recipe["backbone"], recipe["weights"]
-    for name in PREFERRED_FEATURES:
-        if os.path.exists(imagenet_weights_file(name)):
-            return name, "imagenet"
+    if (name := cached_backbone()) is not None:
+        return name, "imagenet"
     try:
         load_weights(PREFERRED_FEATURES[0], "imagenet")
     except DownloadError as error:
@@ -58,3 +57,9 @@ def pick_backbone(
         )
         return "small_cnn", "none"
     return PREFERRED_FEATURES[0], "imagenet"
+
+
+def cached_backbone() -> str | None:
+    """Return the first of the preferred backbones whose ImageNet weights are on this machine."""
+    there = (x for x in PREFERRED_FEATURES if os.path.exists(imagenet_weights_file(x)))
+    return next(there, None)
