@@ -17,6 +17,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.without_classifier import without_classifier
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.jobs import processes, queue
+from fiftyone_gradcam.model.weights import imagenet_weights_file
 
 TRAIN = (
     "There is no classifier yet whose predictions could be explained. In the panel "
@@ -53,6 +54,15 @@ def test_a_pretrained_network_is_named_only_if_it_is_on_this_machine(dataset, ca
         for verb in ("fine_tune", "predict")
     ]
     assert labels == ["Train a classifier", "Predict with Grad-CAM heatmaps"]
+
+
+def test_python_names_what_is_on_this_machine_too(dataset, cache):
+    words = r"pretrained network, such as 'mobilenet_v2', whose weights are on this machine$"
+    with pytest.raises(ValueError, match="with the name of a pretrained network$"):
+        fg.explain_sample(dataset.first())
+    (cache / os.path.basename(imagenet_weights_file("mobilenet_v2"))).write_bytes(b"")
+    with pytest.raises(ValueError, match=words):
+        fg.explain_sample(dataset.first())
 
 
 def test_a_training_that_is_running_is_waited_for(dataset, cache, monkeypatch):
