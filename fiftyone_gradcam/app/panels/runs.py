@@ -32,7 +32,11 @@ class RunsTab:
         state.run_keys = keys = [row["key"] for row in rows]
         state.runs = rows = with_trainings(dataset, rows)
         state.run_rows = [
-            {name: breakable(shortened(value, MOST)) for name, value in row.items()} for row in rows
+            {
+                name: value if name == "training" else breakable(shortened(value, MOST))
+                for name, value in row.items()
+            }
+            for row in rows
         ]
         state.other_measures = other_measures(dataset)
         state.shown_run = shown = self._run_to_show(ctx, keys)
