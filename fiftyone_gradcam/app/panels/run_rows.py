@@ -24,6 +24,7 @@ COLUMNS = {
     "recorded": "Recorded (UTC)",
 }
 DAMAGED = "damaged record"
+LONGEST = "corrections"  # the longest word of the column "Training", besides backbones
 # A row has the backbone by itself too; a column of its own would not fit into a narrow panel.
 EMPTY = dict.fromkeys([*COLUMNS, "backbone"], "")
 
