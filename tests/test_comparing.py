@@ -9,11 +9,13 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from conftest import QUICK, save_digits
+from fiftyone.operators import types
 from panel_contexts import context, end, requests
 from scipy.stats import binomtest
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.compared import compared
+from fiftyone_gradcam.app.panels.compared import draw_compared
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.comparisons import newest_comparison
 from fiftyone_gradcam.dataset.freshness import stale_values
@@ -398,3 +400,16 @@ def test_samples_that_are_left_out_are_neither_trained_on_nor_split(digits, name
         for include in (False, True):
             found = training_data(dataset, "ground_truth", recipe, include)[place]
             assert set(found.images.paths) == (tagged if include else tagged - out)
+
+
+def test_only_rows_with_images_have_a_button(panel):
+    found = compared(Pairs(79, 76, 78, 1, 3, 0), "first", "second") | {"notes": ["One", "Two"]}
+    drawn = types.Object()
+    draw_compared(drawn, found, panel.on_show_compared, "job 1")
+    headline, table, verdict = drawn.to_json()["properties"].values()
+    assert headline["default"].startswith("**'second' is right on 78 of 79 images")
+    (button,) = table["view"]["row_actions"]
+    assert (button["name"], button["label"]) == ("job 1", "Show")
+    assert list(button["rows"]) == [True, True, True, False]
+    assert [row["count"] for row in table["default"]] == ["75", "3", "1", "0"]
+    assert verdict["default"].endswith(".\n\n- One.\n- Two.")

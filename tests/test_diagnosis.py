@@ -22,6 +22,8 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.review.duplicates import Leak
 from fiftyone_gradcam.training.diagnosis import diagnose
+from fiftyone_gradcam.training.evidence import Evidence
+from fiftyone_gradcam.training.history import Epoch, Trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -168,3 +170,15 @@ def test_copies_between_training_and_watched_images_are_reported(
     )
     assert "same file.png" in found["message"]
     assert str(source[0]) in found["message"]
+
+
+@pytest.mark.parametrize(("balance", "beats"), [("none", False), ("sampling", True)])
+def test_without_watched_images_guessing_is_that_of_the_images_that_are_drawn(balance, beats):
+    """60 of 100 are right: fewer than of the larger class, but more than half of what is drawn."""
+    last = Epoch(1, 0.5, 0.6, None, None, 0.1, 1.0, 100.0)
+    found = Trained(None, [last], [], 1, None)
+    labels = np.repeat([0, 1], [90, 10])
+    own = Evidence(recipe(class_balance=balance), ["a", "b"], found, labels, np.empty(0, int))
+    assert own.beats_majority(0.05) is beats  # of 50, 60 or more come up in 2.8%
+    assert not own.beats_majority(0.02)
+    assert not own.is_usable

@@ -255,7 +255,7 @@ def test_what_cannot_be_explained_is_refused(dataset, name, tmp_path):
     bare = fo.Dataset(name)
     (tmp_path / "x.png").write_bytes(b"no image")
     bare.add_sample(fo.Sample(str(tmp_path / "x.png")))
-    with pytest.raises(ValueError, match=r"There is no network to explain.*no predictions in 'pre"):
+    with pytest.raises(ValueError, match=r"There is no classifier to explain.*no predictions"):
         fg.explain_sample(bare.first())
     make_run_of = fg.load_run(dataset, "made")
     with pytest.raises(ValueError, match=r"x\.png cannot be decoded"):

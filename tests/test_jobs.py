@@ -50,10 +50,12 @@ def test_a_call_survives_being_written_down(dataset):
     given = {
         "samples": view, "recipe": recipe, "heatmaps": ("predicted", "label"), "seed": np.int64(3),
         "fractions": {"train": 0.5, "val.": 0.5}, "path": REPOSITORY, "overwrite": False, "x": None,
+        "shares": np.array([[1.5, 2.0], [0.0, -1.0]]),
     }  # fmt: skip
     found = calls.decode(calls.encode(given))
     assert found["samples"].values("id") == view.values("id")
     assert found["recipe"] == recipe
+    assert found["shares"] == [[1.5, 2.0], [0.0, -1.0]]
     assert found["heatmaps"] == ["predicted", "label"]
     assert found["fractions"] == {"train": 0.5, "val.": 0.5}
     assert (found["seed"], found["path"], found["overwrite"], found["x"]) == (

@@ -189,7 +189,9 @@ def test_files_of_other_databases_are_freed_only_by_name(dataset, monkeypatch, c
             assert not doctor_files.report_leftovers(yes=True, named=[name])
             assert f"FAIL  {name}: no such folder is listed" in capsys.readouterr().out
         assert doctor_files.report_leftovers(named=[found.folder])
-        assert "deleted 1 file," in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "deleted 1 file," in printed
+        assert "doctor --free" not in printed  # which was done
         assert not os.path.exists(found.folder)
         assert os.path.isfile(os.path.join(theirs, "runs", "x", "model.pt"))
     finally:

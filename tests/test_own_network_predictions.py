@@ -11,6 +11,7 @@ from own_modules import CLASSES, SIZE, Loop, seeded, sequential
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.own_network import own_run
 from fiftyone_gradcam.explain.cam import explain_network
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.review.scores import softmax
@@ -140,3 +141,13 @@ def test_what_it_cannot_do_is_said(dataset, network):
         fg.predict(dataset, network, resize="crop")
     with pytest.raises(ValueError, match="There is no layer '44' in the network"):
         fg.predict(dataset, network, layer="44")
+
+
+def test_a_network_is_a_run_of_its_own_options(dataset):
+    own = fg.Network(seeded(sequential), CLASSES, image_size=SIZE, resize="letterbox", name="mine")
+    run = own_run(dataset, own)
+    assert run.recipe == {
+        "backbone": "mine", "weights": "own", "image_size": SIZE, "resize": "letterbox",
+    }  # fmt: skip
+    assert (run.key, run.dataset_name, run.classes) == ("mine/network", dataset.name, CLASSES)
+    assert (run.version, run.layer, str(run)) == (own.digest, own.layer, str(own))

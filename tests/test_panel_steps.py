@@ -20,7 +20,7 @@ from fiftyone_gradcam.app.operators.fine_tune import FineTune
 from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.estimates import estimate, with_quick
 from fiftyone_gradcam.app.panels.next_step import START, Next, quickly
-from fiftyone_gradcam.app.panels.step_list import running_steps
+from fiftyone_gradcam.app.panels.step_list import draw_next, running_steps, step_line
 from fiftyone_gradcam.dataset import run_files, runs
 from fiftyone_gradcam.dataset.files import run_folder
 from fiftyone_gradcam.dataset.overview import overview
@@ -378,3 +378,62 @@ def test_a_changed_training_gets_a_free_name(panel, dataset, service):
     os.makedirs(run_folder(dataset, "killed"))  # a training that was killed has its name too
     open(os.path.join(run_folder(dataset, "killed"), run_files.STATE), "w").close()
     assert proposed("killed") == "killed_2"
+
+
+def test_times_stand_beside_what_they_are_of(panel):
+    """That of the first in its sentence, those of the others below the buttons."""
+    given = {"key": "k", "label_field": "own"}
+    train = Next("Train", "Train a classifier", "Fine-tune it.", START, "fine_tune", given)
+    find = Next("Review", "Find label issues", "Find them", START, "find_label_issues", {})
+    times = {
+        "Train a classifier": {"words": "resnet18, about 9 min", "is_long": True},
+        "Train quickly": {"words": "about 1 min", "is_long": False},
+        "Find label issues": {"words": "", "is_long": False},
+    }
+
+    def shown(*options: Next, known: dict) -> tuple:
+        drawn_in = types.Object()
+        draw_next(drawn_in, [x.to_dict() for x in options], known, panel.on_next)
+        found = drawn_in.to_json()["properties"]
+        times_below = found.get("next_times", {}).get("default")
+        own = [(x["label"], x["variant"], x["params"]) for x in buttons(found)]
+        return found["next_words"]["default"], times_below, own
+
+    def button(label: str, is_first: bool = False) -> tuple:
+        return label, "contained" if is_first else "outlined", {"label": label}
+
+    assert shown(train, find, known=times) == (
+        "**Next:** Fine-tune it (resnet18, about 9 min).",
+        "Train quickly: about 1 min",
+        [
+            button("Train a classifier", is_first=True),
+            button("Train quickly"),
+            button("Find label issues"),
+        ],
+    )
+    assert shown(find, train, known=times) == (
+        "**Next:** Find them.",
+        "Train a classifier: resnet18, about 9 min  \nTrain quickly: about 1 min",
+        [
+            button("Find label issues", is_first=True),
+            button("Train a classifier"),
+            button("Train quickly"),
+        ],
+    )
+    assert shown(train, known={}) == (
+        *("**Next:** Fine-tune it.", None, [button("Train a classifier", is_first=True)]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("done", "is_now", "line"),
+    [
+        (True, False, "✓&nbsp; **Split** · 3\\*"),
+        (True, True, "➤&nbsp; **Split** · 3\\*"),
+        (False, True, "➤&nbsp; **Split** · 3\\*"),
+        (False, False, "○&nbsp; Split · 3\\*"),
+    ],
+)
+def test_the_line_of_a_step(done, is_now, line):
+    assert step_line("Split", done, "3*", is_now) == line
+    assert step_line("Split", done, "", is_now) == line.removesuffix(" · 3\\*")

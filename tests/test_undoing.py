@@ -5,6 +5,7 @@ import pytest
 from reviewable import at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import undoing
 
 
 @pytest.fixture
@@ -97,3 +98,34 @@ def test_of_many_steps_none_is_undone_where_a_label_has_changed(dataset):
         fg.undo_review(dataset, 4)
     assert stored(dataset) == before
     assert [x.decision for x in fg.undo_review(dataset, 2)] == ["exclude", "keep"]
+
+
+def test_a_label_that_changes_while_it_is_undone_stays(dataset, monkeypatch):
+    fg.review(at(dataset, 0), "accept")
+    write = undoing.write_decisions
+
+    def edited_before(own, writes):
+        collection = own._sample_collection
+        collection.update_one({"own.label": "dog"}, {"$set": {"own.label": "bird"}})
+        write(own, writes)
+
+    monkeypatch.setattr(undoing, "write_decisions", edited_before)
+    with pytest.raises(ValueError, match="1 of 1 labels were changed elsewhere"):
+        fg.undo_review(dataset)
+    dataset.reload()
+    assert (one(dataset, 0).own.label, one(dataset, 0).review.label) == ("bird", "accept")
+
+
+@pytest.mark.parametrize("stored_again", [False, True])
+def test_a_score_that_is_no_longer_that_of_the_decision_is_counted_again(dataset, stored_again):
+    """The same prediction gets back its score as it was, another one that of its own scores."""
+    dataset.set_values("prediction.label_score", {one(dataset, 0).id: 0.25}, key_field="id")
+    fg.review(at(dataset, 0), "accept")
+    sample = one(dataset, 0)
+    assert sample.prediction.label_score == 0.7
+    if stored_again:  # by another call of predict(), with the same values
+        found = sample.prediction
+        sample["prediction"] = fo.Classification(label=found.label, label_score=0.7)
+        sample.save()
+    fg.undo_review(dataset)
+    assert one(dataset, 0).prediction.label_score == (0.2 if stored_again else 0.25)

@@ -8,6 +8,7 @@ import stat
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..progress import counted
 from .walking import Walk, walk
 
 # Extensions of files that are not images; files with other extensions are opened.
@@ -105,8 +106,8 @@ def _note_links(found: Found, walked: Walk, root: str) -> None:
             f"through a link: its files are imported once, from {os.path.relpath(own, root)}"
         )
     found.notes += linked[:MOST_LINKS]
-    if len(linked) > MOST_LINKS:
-        found.notes.append(f"{len(linked) - MOST_LINKS} more folders are links")
+    if (more := len(linked) - MOST_LINKS) > 0:
+        found.notes.append(counted(more, "more folder is a link", "more folders are links"))
     if walked.around:
         found.passed_over["links to a folder around this one"] = len(walked.around)
 

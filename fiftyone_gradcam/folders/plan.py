@@ -87,7 +87,7 @@ class Plan:
         used = [f"Table {shown[path]}: {words}" for path, words in self.tables.items()]
         unused = [f"Table not used: {shown[path]} ({why})" for path, why in self.unused.items()]
         more = len(unused) - MOST_NAMES
-        return used + unused[:MOST_NAMES] + [f"and {more} more tables"] * (more > 0)
+        return used + unused[:MOST_NAMES] + [f"and {counted(more, 'more table')}"] * (more > 0)
 
     def reasons(self) -> dict[str, int]:
         """Return the number of files that are left out, by reason."""

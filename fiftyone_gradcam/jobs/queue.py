@@ -23,7 +23,7 @@ from ..dataset.fields import OWNER, root_dataset
 from ..dataset.files import dataset_folder, files_folder
 from ..dataset.writing import lock_of
 from . import calls, measure, processes
-from .job import EXPECTED, FIRST, Job, forget_log, job_of, load_job, log_file
+from .job import EXPECTED, Job, forget_log, job_of, load_job, log_file
 
 MOST = 50  # jobs that are listed for a dataset
 # FiftyOne's settings with the locations of its database and files.
@@ -81,7 +81,6 @@ def submit(
             "log": str(_log_folder(dataset)),
             "form": _form(form),
             EXPECTED: expected,
-            **({FIRST: [progress, 0.0]} if progress else {}),  # until the work has started
         },
     )
     if progress:

@@ -191,4 +191,5 @@ def few_images(case: Evidence) -> Finding | None:
 
 
 def _more(count: int) -> str:
-    return f" and {count - NAMED} more classes" if count > NAMED else ""
+    left = count - NAMED
+    return f" and {counted(left, 'more class', 'more classes')}" if left > 0 else ""

@@ -197,7 +197,7 @@ def _others_input(ctx, inputs: types.Object, samples, run: str) -> None:
     if found is None:
         return
     owner, count = found
-    words = f"Delete the values of {owner} for {count} other samples"
+    words = f"Delete the values of {owner} for {counted(count, 'other sample')}"
     why = "A field holds the values of one run"
     inputs.bool("overwrite", default=False, label=words, description=why)
     if not ctx.params.get("overwrite"):

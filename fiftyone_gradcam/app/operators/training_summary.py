@@ -32,7 +32,8 @@ def summary_view(ctx, inputs: types.Object, given: dict, images: Images) -> None
         refuse(inputs, "few_classes", _too_few(given, by_class))
         return
     names = [f"{name} {count}" for name, count in list(by_class.items())[:MOST_NAMES]]
-    more = f" and {len(by_class) - MOST_NAMES} more classes" if len(by_class) > MOST_NAMES else ""
+    left = len(by_class) - MOST_NAMES
+    more = f" and {counted(left, 'more class', 'more classes')}" if left > 0 else ""
     parts = [f"{images.train_count} training images ({', '.join(names)}{more})"]
     parts.append(_validation(images.val_count))
     if not images.is_split:

@@ -23,6 +23,7 @@ from .next_step import next_steps, steps
 from .once import Once
 from .patches import catch_up, keep_answer, merge_patches, sets_state
 from .path import PathTab, mark_of
+from .plots import load_ahead
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
@@ -31,7 +32,16 @@ from .turns import Turns
 # Values of the state that belong to one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
+    *(
+        "repainting",
+        "heatmaps",
+        "scored",
+        "scored_class",
+        "threshold",
+        "search",
+        "bar_search",
+        "other",
+    ),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
     *("times", "times_due", "times_waits", "newest_run_at", "can_resume_run"),
 )
@@ -308,3 +318,5 @@ class ClassifierPanel(
         self.draw_stale(ctx, panel)
         self.draw_all_actions(ctx, panel)
         self.draw_earlier(ctx, panel)
+        if ctx.panel.state.prediction_fields and not ctx.panel.state.is_busy:
+            load_ahead(panel)

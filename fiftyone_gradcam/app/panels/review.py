@@ -19,6 +19,7 @@ from ..texts import markdown, media, shortened
 from .choices import row_of
 
 CARD = "GradcamReviewCard"
+WITHOUT_CARD = "gradcam-without-card"  # what the card hides
 MOST_LETTERS = 40  # maximum number of characters of a class name on a button
 MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
 
@@ -51,7 +52,13 @@ class ReviewTab:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
             words = "If no photo is shown here, review with buttons"
-            panel.btn("buttons", label=words, on_click=self.on_buttons, variant="text")
+            panel.btn(
+                "buttons",
+                label=words,
+                on_click=self.on_buttons,
+                variant="text",
+                componentsProps={"container": {"className": WITHOUT_CARD}},
+            )
         else:
             self._draw_by_buttons(ctx, panel)
         if state.is_judged:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...progress import counted
 from ...review.confusion import ClassRow
 from ...review.score_histogram import bin_edges
 from ..texts import percent, plotly, wrapped
@@ -33,9 +34,9 @@ def histogram_plot(
         (own, wrapped(name), TRAIN, "", "own images"),
         (other, "other classes", VAL, "2", "other images"),
     )
-    for counts, words, color, number, title in rows:
+    for counts, what, color, number, title in rows:
         texts = [
-            f"{n} images of {words}<br>with a score of {low:.2f} to {high:.2f}"
+            f"{counted(n, 'image')} of {what}<br>with a score of {low:.2f} to {high:.2f}"
             for n, low, high in zip(counts.tolist(), edges[:-1], edges[1:], strict=True)
         ]
         traces.append(
@@ -52,7 +53,9 @@ def histogram_plot(
                 "name": title,
             }
         )
-        axes[f"yaxis{number}"] = axis(title) | _counts(counts) | FIXED
+        own_axis = _counts(counts)
+        words = f"{title},<br>log scale" if own_axis.get("type") == "log" else title
+        axes[f"yaxis{number}"] = axis(words) | own_axis | FIXED
     axes["yaxis"] |= {"domain": [0.54, 1]}
     axes["yaxis2"] |= {"domain": [0, 0.46], "anchor": "x"}
     line = {"color": GRAY, "dash": "dot", "width": 2}
@@ -88,7 +91,10 @@ def class_bars_plot(rows: Sequence[ClassRow]) -> tuple[list[dict], dict]:
     """
     numbers = list(range(len(rows)))
     names = [wrapped(row.name) for row in rows]
-    sizes = [f"{name}<br>{row.labelled} samples" for name, row in zip(names, rows, strict=True)]
+    sizes = [
+        f"{name}<br>{counted(row.labelled, 'sample')}"
+        for name, row in zip(names, rows, strict=True)
+    ]
     recalls = [
         f"{name}<br>recall {percent(row.recall)}: {row.right} of {row.labelled}"
         for name, row in zip(names, rows, strict=True)
