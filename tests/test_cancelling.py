@@ -15,7 +15,7 @@ from fiftyone_gradcam.dataset.files import heatmap_folder
 from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.dataset.spool import spools
-from fiftyone_gradcam.training.resizing import CHOOSING
+from fiftyone_gradcam.training.resize_features import CHOOSING
 from fiftyone_gradcam.workflow import training
 
 
@@ -85,10 +85,10 @@ def test_a_training_that_stopped_early_was_not_cancelled_even_if_its_successor_w
 
 
 def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained, monkeypatch):
-    def choose(recipe, paths, labels, device, options, report):
-        report(1, 2, CHOOSING)
+    def choose(dataset, recipe, paths, labels, device, progress):
+        progress(1, 2, CHOOSING)
 
-    monkeypatch.setattr(training, "settle_resize", choose)
+    monkeypatch.setattr(training, "choose_resize", choose)
     for phase, compared in (("Epoch 1 of 6", "auto"), (CHOOSING, "squash")):
         monkeypatch.setattr(training, "AUTO", compared)  # without weights, nothing is compared
         words = f"Canceled before anything was learned, in the phase “{phase}”: nothing is kept"

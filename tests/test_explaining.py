@@ -310,10 +310,14 @@ def test_words():
         "61% of it lies near the border, which covers 36% of the image. The network may judge by "
         "the background.",
     ]
-    assert neighbor_words(["ant", "bee", "ant", None], "training images") == [
-        "Labels of the 4 most similar training images: 2 'ant', 1 'bee'."
+    near = ["ant", "bee", "ant", None]
+    plain = ["Labels of the 4 most similar training images: 2 'ant', 1 'bee'."]
+    assert neighbor_words(near, "training images", "ant") == plain
+    assert neighbor_words(near, "training images", "bee") == plain  # no more than half of them
+    assert neighbor_words(["ant", "ant", "bee"], "images", "bee") == [
+        "But most of the 3 most similar images have another label: 2 'ant', 1 'bee'."
     ]
-    assert neighbor_words([], "images") == []
+    assert neighbor_words([], "images", "ant") == []
     assert seen_words((0.0, 0.0, 1.0, 1.0)) == []
     assert seen_words((0.0, -0.5, 1.0, 1.5)) == []  # a letterbox
     assert seen_words((0.25, 0.0, 0.75, 1.0)) == [

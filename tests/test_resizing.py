@@ -327,7 +327,7 @@ def test_the_images_to_train_on_choose_how_all_are_resized(dataset, recipe, monk
     found = []
 
     def settle(recipe, paths, labels, *rest):
-        found.append((paths, labels.tolist(), rest[-1]))
+        found.append((paths, labels.tolist(), rest[3]))
         return recipe.with_resize("squash")
 
     monkeypatch.setattr(of_dataset, "settle_resize", settle)

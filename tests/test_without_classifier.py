@@ -19,8 +19,8 @@ from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.jobs import processes, queue
 
 TRAIN = (
-    "There is no classifier yet whose predictions could be explained. In the Classifier panel, "
-    "under Steps, press 'Train a classifier'."
+    "There is no classifier yet whose predictions could be explained. In the panel "
+    "Grad-CAM classifier, under Steps, press 'Train a classifier'."
 )
 
 

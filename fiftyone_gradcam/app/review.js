@@ -193,7 +193,7 @@
           onChange: (x) => set({ below: x ? Number(x) : null }),
         })),
       names && !modalId && h("div", { "data-cy": "gradcam-legend-chips", style: text(12, { opacity: 0.7, marginTop: 8 }) },
-        `On the images: the label (${names[0]}), what may be wrong (${names[1]}), a more probable class (${names[2]}), and the quality of the label from 0, suspicious, to 1 (${names[3]}).`));
+        `The words on the images have the colors of their fields in the sidebar: ${names[0]} is the label, ${names[1]} what may be wrong, ${names[2]} a more probable class, and ${names[3]} goes from 0, suspicious, to 1.`));
   }
 
   // The button that replaces this card is only for an App that does not draw it.

@@ -78,7 +78,7 @@ class _Process:
     def _read(self) -> str:
         try:
             with self._connection:
-                return fork_client.read(self._connection).decode()
+                return fork_client.read(self._connection).decode(errors="replace")
         except OSError:  # the process was killed
             return ""
 

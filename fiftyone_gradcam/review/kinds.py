@@ -162,7 +162,8 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
     words += ", ".join(f"{facts.classes[k]} {own[k]:.1%}" for k in shown)
     if neighbors:
         names = [facts.labels[i] for i in neighbors]
-        most = max(sorted(set(names)), key=names.count)
-        words += "; " if most == facts.classes[order[0]] else ", but "
+        predicted = facts.classes[order[0]]
+        most = max(sorted(set(names)), key=lambda name: (names.count(name), name == predicted))
+        words += "; " if most == predicted else ", but "
         words += f"{names.count(most)} of {len(names)} most similar images are labeled {most!r}"
     return words

@@ -131,7 +131,7 @@ def explain_sample(
         *prediction_words(top, label, own, label_field),
         *(issue_words(row, columns) if columns else []),
         *heatmap_words(predicted, maps[0].measures),
-        *neighbor_words([x.label for x in near], they_are),
+        *neighbor_words([x.label for x in near], they_are, predicted),
         *seen_words(box),
     ]
     return Explanation(

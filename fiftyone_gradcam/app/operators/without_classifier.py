@@ -28,8 +28,8 @@ def without_classifier(dataset: fo.Dataset, prediction_field: str) -> str | None
             "then you see here why it predicts a class for this image."
         )
     words = (
-        "There is no classifier yet whose predictions could be explained. In the Classifier panel, "
-        "under Steps, press 'Train a classifier'."
+        "There is no classifier yet whose predictions could be explained. In the panel "
+        "Grad-CAM classifier, under Steps, press 'Train a classifier'."
     )
     cached = next((name for name in GOOD if cached_weights(name)), None)
     if cached is None:

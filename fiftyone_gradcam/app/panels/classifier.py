@@ -318,5 +318,7 @@ class ClassifierPanel(
         self.draw_stale(ctx, panel)
         self.draw_all_actions(ctx, panel)
         self.draw_earlier(ctx, panel)
-        if ctx.panel.state.prediction_fields and not ctx.panel.state.is_busy:
+        state = ctx.panel.state
+        done = {name for name, is_done, _ in state.steps if is_done}
+        if done & {"Train", "Predict"} and not (state.is_busy or state.stale_due):
             load_ahead(panel)
