@@ -98,7 +98,7 @@ def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(a
 
     # What was cancelled can be used.
     app.tab("Runs")
-    app.wait_for_text(re.compile(r"small_cnn, \d+ of 3000 epochs, canceled$"))
+    app.wait_for_text(re.compile(r"\d+ of 3000 epochs, canceled$"))
     assert app.page.get_by_role("button", name="Resume", exact=True).is_visible()
     with app.form():
         app.click("Predict with it")
