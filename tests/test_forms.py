@@ -13,7 +13,7 @@ import torchvision
 from conftest import REPOSITORY, save_digits
 from form_fields import FORMS as WITH_FIELDS
 from form_fields import wrong_fields
-from made_runs import digits_with_two_runs
+from made_runs import digits_with_two_runs, make_run
 from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 
 import fiftyone_gradcam as fg
@@ -235,6 +235,16 @@ def test_the_newest_run_is_offered_first(dataset):
     for verb, name in asked:
         assert form(verb, dataset)[name]["default"] == "second"
     assert form("compare_runs", dataset)["a"]["default"] == "first"
+    clone = dataset.clone("forms with a run to compare with")
+    try:  # a run on the labels before review is only there to be compared with
+        make_run(clone, "third", files=False, labels="before_review")
+        for verb, name in asked:
+            assert form(verb, clone)[name]["default"] == "second"
+        assert form("compare_runs", clone)["a"]["default"] == "third"
+        refused = form("retrain", clone, run="third")["before_review"]["error_message"]
+        assert refused == "'third' was trained on the labels before review. Choose another run"
+    finally:
+        clone.delete()
 
 
 # Files and folders

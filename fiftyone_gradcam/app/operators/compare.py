@@ -95,7 +95,12 @@ class Retrain(Verb):
         key = run_input(ctx, inputs, "run")
         if key is None:
             return
-        labels_input(ctx, inputs, load_run(ctx.dataset, key).label_field)
+        run = load_run(ctx.dataset, key)
+        if run.labels == BEFORE_REVIEW:
+            words = f"{key!r} was trained on the labels before review. Choose another run"
+            refuse(inputs, "before_review", words)
+            return
+        labels_input(ctx, inputs, run.label_field)
         labels = ctx.params.get("labels") or CURRENT
         example = free_key(ctx.dataset, repeated(key, labels))
         text_input(ctx, inputs, "key", "Name of the new run", example)
