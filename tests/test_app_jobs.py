@@ -98,6 +98,8 @@ def test_a_training_by_button_survives_tab_server_and_kill_and_its_run_is_used(a
 
     # What was cancelled can be used.
     app.tab("Runs")
+    app.wait_for_text(re.compile(r"\d+ of 3000 epochs, canceled$"))
+    assert app.page.get_by_role("button", name="Resume", exact=True).is_visible()
     with app.form():
         app.click("Predict with it")
     app.execute()
@@ -138,6 +140,26 @@ def predicted(dataset):
     return dataset
 
 
+def write_a_report(app, path) -> None:
+    """From the list of all actions; its place stays, and a link opens it beside the App."""
+    app.tab("Steps")
+    app.click("All actions")
+    with app.form():
+        app.click("Write a report")
+    app.fill("HTML file", str(path))
+    app.execute()
+    link = app.page.get_by_role("link", name=f"Open {path.name}")
+    link.wait_for()
+    assert app.page.get_by_text(f"Report written to {path}").is_visible()
+    app.page.get_by_role("button", name="Hide all actions").wait_for(state="detached")
+    app.screenshot("44 report")
+    with app.page.context.expect_page() as opened:
+        link.click()
+    opened.value.get_by_role("heading", name="Data").wait_for()
+    opened.value.close()
+    assert app.page.get_by_role("tab", name="Steps").is_visible()
+
+
 def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.open(dataset.name)
     app.press("fine_tune")
@@ -166,7 +188,9 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     app.page.get_by_text("· failed").wait_for(state="detached")
 
 
-def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app, predicted):
+def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(
+    app, predicted, tmp_path
+):
     dataset = predicted
     labels = dataset.values("ground_truth.label")
     wrong = [i for i, label in enumerate(labels) if label == "digit 1"][:7]
@@ -198,6 +222,7 @@ def test_a_click_on_a_cell_shows_its_samples_and_html_in_names_does_nothing(app,
     app.tab("Runs")
     app.wait_for_text("Classes:")
     app.screenshot("43 runs")
+    write_a_report(app, tmp_path / "report.html")
     assert dialogs == []
     assert app.page.locator("img[src=x]").count() == 0
 
@@ -256,6 +281,7 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.execute()
     app.wait_for_text("Exported 'named' to")
     assert (tmp_path / "exported" / "run.json").exists()
+    app.tab("Runs")  # from the card of the export, which stays
     with app.form():
         app.click("Delete")
     app.wait_for_text("will be deleted. This cannot be undone")

@@ -148,7 +148,9 @@ def texts_in(drawn: dict) -> Iterator[str]:
         yield from texts_in(part["type"].get("properties") or {})
 
 
-def test_what_was_written_is_a_job_that_stays_with_a_link(panel, dataset, tmp_path, monkeypatch):
+def test_what_was_written_is_a_job_that_stays_with_a_link(
+    panel, dataset, service, submit, tmp_path, monkeypatch
+):
     out = tmp_path / "a [b]_c.html"
 
     def written() -> list:
@@ -178,7 +180,17 @@ def test_what_was_written_is_a_job_that_stays_with_a_link(panel, dataset, tmp_pa
         return [x for x in texts_in(shown.to_json()["properties"]) if "](" in x]
 
     address = f"/media?filepath={quote(str(out), safe='')}"
-    assert links() == [f"[Open a \\[b\\]\\_c.html]({address})"]
+    link = f"[Open a \\[b\\]\\_c.html]({address})"
+    assert links() == [link]
+    later = submit("find_leaks")
+    end(service, later)
+    assert links() == []  # its card is that of the newest job
+    shown = types.Object()
+    panel.draw_earlier(context(dataset, state), shown)
+    (rows,) = texts_in(shown.to_json()["properties"])
+    assert rows.endswith(f" · {link}")
+    queue.forget_job(later.id)
+    assert links() == [link]
     out.unlink()
     assert links() == []
     queue.forget_job(job.id)
@@ -337,5 +349,5 @@ def test_rows_of_earlier_jobs_say_the_day_if_it_was_another(stored, word):
         *({}, True, {}, None),
     )
     words = f"Split · {word} · 06 May 07:08 UTC"
-    assert _row(job) == {"id": "1", "job": words, "message": "m"}
+    assert _row(job) == {"id": "1", "job": words, "message": "m", "file": None}
     assert str(job) == f"job 'Split': {word}, 100%, m"

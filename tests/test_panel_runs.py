@@ -11,6 +11,7 @@ from panel_contexts import context, end, requests
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.chosen import made_words
 from fiftyone_gradcam.app.panels.run_rows import describe_runs, with_trainings
+from fiftyone_gradcam.app.panels.tables import BREAK
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.learned import decided_before
 from fiftyone_gradcam.dataset.reviews import Review
@@ -39,9 +40,9 @@ def test_the_table_says_which_trainings_are_canceled_or_going_on(dataset, servic
     for key, canceled in (("early", False), ("part", True), ("old", None)):
         record(dataset, key, canceled=canceled)
     assert rows_of(dataset) == {
-        "early": "3 of 4 epochs",
-        "part": "3 of 4 epochs, canceled",
-        "old": "3 of 4 epochs, canceled",  # recorded by an earlier version; it can be resumed
+        "early": "small_cnn, 3 of 4 epochs",
+        "part": "small_cnn, 3 of 4 epochs, canceled",
+        "old": "small_cnn, 3 of 4 epochs, canceled",  # by an earlier version; it can be resumed
     }
     jobs = [
         submit("fine_tune", key="new", backbone="mobilenet_v2"),
@@ -52,12 +53,12 @@ def test_the_table_says_which_trainings_are_canceled_or_going_on(dataset, servic
     service.set_running(ObjectId(jobs[0].id), run_link=jobs[0].log)
     found = with_trainings(dataset, describe_runs(dataset))
     assert [(x["key"], x["backbone"], x["training"]) for x in found[:3]] == [
-        ("old_corrected", "small_cnn", "waits to be trained"),
-        ("fast", "googlenet", "waits to be trained"),
-        ("new", "mobilenet_v2", "is being trained"),
+        ("old_corrected", "small_cnn", "small_cnn, waits to be trained"),
+        ("fast", "googlenet", "googlenet, waits to be trained"),
+        ("new", "mobilenet_v2", "mobilenet_v2, is being trained"),
     ]
     assert len(found) == 6
-    assert rows_of(dataset)["part"] == "3 of 4 epochs, canceled; waits to be trained"
+    assert rows_of(dataset)["part"] == "small_cnn, 3 of 4 epochs, canceled; waits to be trained"
     for job in jobs:
         end(service, job, CANCELLED_AND_ENDED)
     assert len(rows_of(dataset)) == 3
@@ -138,7 +139,7 @@ def test_a_canceled_training_is_resumed_by_its_first_button(panel, dataset, serv
 def test_a_run_says_after_how_many_corrections_it_was_trained(panel, dataset):
     record(dataset, "elsewhere")
     record(dataset, "first", "2020-01-01T00:00:00")
-    assert rows_of(dataset)["first"] == "3 of 4 epochs"  # nothing was reviewed yet
+    assert rows_of(dataset)["first"] == "small_cnn, 3 of 4 epochs"  # nothing was reviewed yet
     ids = dataset.values("id")
     fg.review(dataset.select(ids[:3]), "relabel", CLASSES[2])
     fg.review(dataset.select(ids[3]), "keep")
@@ -148,14 +149,17 @@ def test_a_run_says_after_how_many_corrections_it_was_trained(panel, dataset):
     fg.review(dataset.select(ids[5]), "relabel", CLASSES[2])
     record(dataset, "imported", labels="before_review")
     assert rows_of(dataset) == {
-        "elsewhere": "3 of 4 epochs",
-        "first": "3 of 4 epochs, before any correction",
-        "second": "3 of 4 epochs, after 3 corrections, without 1 sample left out",
-        "imported": "3 of 4 epochs, on the labels before review",
+        "elsewhere": "small_cnn, 3 of 4 epochs",
+        "first": "small_cnn, 3 of 4 epochs, before any correction",
+        "second": "small_cnn, 3 of 4 epochs, after 3 corrections, 1 sample left out",
+        "imported": "small_cnn, 3 of 4 epochs, on the labels before review",
     }
     state = {"tab": "runs", "shown_run": "second"}
     panel.read(context(dataset, state))
-    words = "Trained after 3 corrections, without 1 sample left out."
+    shown = next(row for row in state["run_rows"] if row["key"] == "second")
+    words = shown["training"].replace(BREAK, "")
+    assert words == rows_of(dataset)["second"]  # it is not shortened
+    words = "Trained after 3 corrections, 1 sample left out."
     assert words in state["run_words"]
 
 

@@ -10,6 +10,11 @@
     body:has([data-gradcam-form]) [data-cy=fo-grid-actions] [anchor] { display: none }
     @keyframes gradcam-late { from { visibility: hidden } }`; // of words that a short wait needs not
   document.head.appendChild(style);
+  // Links to files in the panel open beside the App: FiftyOne would open them in its place.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="/media?filepath="]');
+    if (link) Object.assign(link, { target: "_blank", rel: "noopener" });
+  }, true);
   const SCRIPTS = ["shared.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js", "plots.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
   if (missing.length) {

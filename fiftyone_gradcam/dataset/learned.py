@@ -34,7 +34,7 @@ def learned_words(dataset: fo.Dataset, run: Run) -> str:
         return ""
     corrected, left_out = decided_before(own, run.learned_at or "")
     words = f"after {counted(corrected, 'correction')}" if corrected else "before any correction"
-    return words + (f", without {counted(left_out, 'sample')} left out" if left_out else "")
+    return words + (f", {counted(left_out, 'sample')} left out" if left_out else "")
 
 
 def decided_before(reviews: Iterable[Review], time: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from .labels import in_labels
 
 AUTOMATIC = "automatic"
 MARK = "data-gradcam-form"
-IN_SIGHT = 5  # fields of a form that fit into a low window
+IN_SIGHT = 8  # fields of a form that fit into a window, with the name of a run among them
 
 
 def choice_input(

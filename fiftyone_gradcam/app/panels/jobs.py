@@ -150,7 +150,8 @@ class JobsTab:
             old = {name: f" *{words}*" for name, words in (state.remarks or {}).items()}
             old |= dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
             rows = [
-                f"- {markdown(x['job'])}: {markdown(x['message'])}{old.get(x['id'], '')}"
+                f"- {markdown(x['job'])}: {markdown(x['message'])}{_link_to(x['file'], ' · ')}"
+                f"{old.get(x['id'], '')}"
                 for x in state.earlier
             ]
             panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")
@@ -177,8 +178,7 @@ class JobsTab:
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
         if card.get("file"):
-            name = markdown(os.path.basename(card["file"]))
-            box.md(f"[Open {name}]({media(card['file'])})", name="file")
+            box.md(_link_to(card["file"]), name="file")
         if remark:
             box.md(f"*{remark}*", name="remark")
         if is_old:
@@ -275,8 +275,14 @@ def _file_in(job: Job) -> str | None:
     return place if isinstance(place, str) and os.path.isfile(place) else None
 
 
+def _link_to(path: str | None, before: str = "") -> str:
+    """Return a link to a file in Markdown, with a text before it; "" without a file."""
+    return f"{before}[Open {markdown(os.path.basename(path))}]({media(path)})" if path else ""
+
+
 def _row(job: Job) -> dict[str, str]:
     age = (datetime.now(UTC).replace(tzinfo=None) - job.began).days
     began = f"{job.began:%H:%M}" if age < 1 else f"{job.began:%d %b %H:%M}"
     words = f"{job.label} · {job.state_word} · {began} UTC"
-    return {"id": job.id, "job": words, "message": in_labels(job.message, job.verb)}
+    message = in_labels(job.message, job.verb)
+    return {"id": job.id, "job": words, "message": message, "file": _file_in(job)}

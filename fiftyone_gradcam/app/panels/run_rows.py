@@ -19,12 +19,14 @@ from ..texts import percent
 
 COLUMNS = {
     "key": "Run",
-    "backbone": "Backbone",
     "training": "Training",
     "val_accuracy": "Val accuracy (95% interval)",
     "recorded": "Recorded (UTC)",
 }
-EMPTY = dict.fromkeys(COLUMNS, "")
+DAMAGED = "damaged record"
+LONGEST = "corrections"  # the longest word of the column "Training", besides backbones
+# A row has the backbone by itself too; a column of its own would not fit into a narrow panel.
+EMPTY = dict.fromkeys([*COLUMNS, "backbone"], "")
 
 
 def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
@@ -34,7 +36,7 @@ def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
         try:
             row = _row(dataset, load_run(dataset, key))
         except Exception:  # any error in one record: the other runs are still shown
-            row = {**EMPTY, "backbone": "damaged record"}
+            row = {**EMPTY, "backbone": DAMAGED, "training": DAMAGED}
         rows.append({**row, "key": key})
     return rows
 
@@ -52,7 +54,8 @@ def with_trainings(dataset: fo.Dataset, rows: list[dict[str, str]]) -> list[dict
             found[key] = {**found[key], "training": f"{found[key]['training']}; {words}"}
         else:
             backbone = _backbone_of(dataset, job)
-            new[key] = {**EMPTY, "key": key, "backbone": backbone, "training": words}
+            training = ", ".join(filter(None, (backbone, words)))
+            new[key] = {**EMPTY, "key": key, "backbone": backbone, "training": training}
     return [*new.values(), *found.values()]
 
 
@@ -74,11 +77,14 @@ def _row(dataset: fo.Dataset, run: Run) -> dict[str, str]:
 
 
 def _training(dataset: fo.Dataset, run: Run) -> str:
-    """Return the epochs of a run, and which labels it was trained on."""
-    if not run.history:
-        return "weights from a file"
-    canceled = "canceled" if is_canceled(dataset, run) else ""
-    return ", ".join(filter(None, (run.epoch_words, canceled, learned_words(dataset, run))))
+    """Return the backbone and epochs of a run, and which labels it was trained on."""
+    words = [run.recipe["backbone"]]
+    if run.history:
+        words += [run.epoch_words, "canceled" if is_canceled(dataset, run) else ""]
+        words.append(learned_words(dataset, run))
+    else:
+        words.append("weights from a file")
+    return ", ".join(filter(None, words))
 
 
 def _key_of(dataset: fo.Dataset, job: Job) -> str:

@@ -18,8 +18,8 @@ from ..texts import markdown, shortened
 from .choices import choice, row_of
 from .plots import curves_plot, draw_plot
 from .resuming import training_job
-from .run_rows import COLUMNS, describe_runs, is_canceled, with_trainings
-from .tables import MOST, breakable, draw_table
+from .run_rows import COLUMNS, LONGEST, describe_runs, is_canceled, with_trainings
+from .tables import BREAK, MOST, breakable, draw_table
 
 
 class RunsTab:
@@ -32,7 +32,9 @@ class RunsTab:
         state.run_keys = keys = [row["key"] for row in rows]
         state.runs = rows = with_trainings(dataset, rows)
         state.run_rows = [
-            {name: breakable(shortened(value, MOST)) for name, value in row.items()} for row in rows
+            {name: breakable(shortened(value, MOST)) for name, value in row.items()}
+            | {"training": row["training"].replace("_", f"_{BREAK}")}  # is shown whole
+            for row in rows
         ]
         state.other_measures = other_measures(dataset)
         state.shown_run = shown = self._run_to_show(ctx, keys)
@@ -68,7 +70,9 @@ class RunsTab:
                 name="no_runs",
             )
         else:
-            draw_table(panel, "run_rows", COLUMNS, rows=state.runs, names=tuple(COLUMNS))
+            # Names of backbones are broken, or the last column would not fit into a narrow panel.
+            rows = [row | {"training": LONGEST} for row in state.runs]
+            draw_table(panel, "run_rows", COLUMNS, rows=rows, names=tuple(COLUMNS))
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = row_of(panel, "run_buttons", is_tight=True)
