@@ -138,6 +138,7 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
     ("counts", "words", "remark"),
     [
         ({}, "", ""),
+        ({"others_left": 3}, "", ""),  # nobody knows which are suspicious
         ({"others_reviewed": 1}, "1 label reviewed; 0 corrected so far", ""),
         ({"others_reviewed": 3, "corrected": 1}, "3 labels reviewed; 1 corrected so far", ""),
         (

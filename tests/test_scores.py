@@ -88,6 +88,9 @@ def test_confused_pairs_and_orders_by_hand():
     assert [r.name for r in in_order(reversed(rows), "name")] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="by must be one of 'f1', .* not 'size'"):
         in_order(rows, "size")
+    # Of the same recall, the one with most images comes first, and then by name.
+    rows = class_rows(np.array([[1, 1, 0], [0, 2, 2], [2, 0, 2]]), ["x", "y", "z"])
+    assert [r.name for r in in_order(rows, "recall")] == ["y", "z", "x"]
     assert condensed(matrix, [1]).tolist() == [[1, 3], [4, 5]]
     assert condensed(matrix, [2, 0]).tolist() == [[0, 0, 1], [0, 5, 3], [0, 3, 1]]
     assert matches("Great Dane", "dane gr")
