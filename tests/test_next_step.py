@@ -373,3 +373,13 @@ def test_a_hundred_thousand_samples_are_counted_in_a_moment(name, capsys):
     (scores,) = [one for one in stale_values(dataset) if one.kind == "label scores"]
     assert scores.why == "98999 labels have changed since"
     assert counted < 20 * plain
+
+
+def test_the_predictions_of_a_run_are_those_of_its_fullest_field():
+    found = Overview(
+        predicted={
+            "one": ("r", True, 3), "two": ("r", True, 5), "earlier": ("r", False, 9),
+            "of another": ("s", True, 8),
+        }
+    )  # fmt: skip
+    assert [found.predicted_by(run) for run in ("r", "s", "t", None)] == [5, 8, 0, 0]
