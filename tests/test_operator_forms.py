@@ -16,6 +16,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import import_folders
 from fiftyone_gradcam.app.operators.import_folders import _words
 from fiftyone_gradcam.app.operators.relocate import Relocate
+from fiftyone_gradcam.dataset.writing import import_lock
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
@@ -340,3 +341,33 @@ def test_a_weights_file_that_tells_its_network_leaves_nothing_to_choose(trained,
         fields = form("import_run", trained, **params)
         assert fields["backbone"]["default"] == backbone
         assert ("no_backbone" in fields) is waits
+
+
+def test_what_an_import_has_come_to(name):
+    made, operator = fo.Dataset(name), foo.get_operator(URI + "import_folders")
+    for label, tag in (("a", "train"), ("b", "val"), ("b", "mine")):
+        sample = fo.Sample(f"/{tag}.png", own=fo.Classification(label=label), tags=[tag])
+        made.add_sample(sample)
+    facts = {"label_field": "own", "report": "/r.csv", "has_splits": False, "skipped": {}}
+    for changes, words in (
+        ({}, ""),  # the tags are not of the folders
+        ({"has_splits": True}, " (train 1, val 1)"),
+        (
+            {"skipped": {"empty files": 2, "not an image": 1}},
+            "; files left out: 2 empty files, 1 not an image. The full list is in /r.csv",
+        ),
+    ):
+        made.info["import_folders"] = facts | changes
+        found = operator.outcome(made, {})
+        assert found == {"summary": f"{name}: 3 images in 2 classes{words}", "dataset": name}
+
+
+def test_an_import_waits_for_those_into_the_same_dataset():
+    operator = foo.get_operator(URI + "import_folders")
+    for given, target in (
+        ({"path": "/photos/pets/"}, "pets"),
+        ({"path": "/photos/pets", "name": None}, "pets"),
+        ({"path": "/photos/pets", "name": "mine"}, "mine"),
+    ):
+        assert operator.target(given) == import_lock(target)
+    assert operator.job_label({"path": "/photos/pets/"}) == "Import 'pets'"

@@ -367,3 +367,22 @@ def test_reviews_are_exported_by_a_form(dataset, tmp_path):
     assert "wrong label: why" in path.read_text()
     assert form("export_reviews", dataset, csv_path=str(path))["exists"].invalid
     assert form("export_reviews", dataset, csv_path=str(tmp_path))["folder"].invalid
+
+
+def test_cards_show_the_three_most_similar_images_that_are_there(dataset):
+    ids = dataset.values("id")
+    nearest = [ids[4], ids[2], "0" * 24, ids[5], ids[1]]
+    for own, place in ((nearest, 0), (nearest[:2], 1)):
+        sample = dataset[ids[place]]
+        sample.issue["neighbors"] = own
+        sample.save()
+    one, other, none = cards(dataset, columns_of(dataset), [ids[0], ids[1], ids[5]])
+    paths = dataset.values("filepath")
+    wanted = [{"id": ids[n], "path": paths[n], "label": ROWS[n][0]} for n in (4, 2)]
+    assert one["neighbors"] == wanted  # the third was deleted
+    assert (other["neighbors"], none["neighbors"]) == (wanted, [])
+    sample = dataset[ids[0]]
+    sample.issue["neighbors"] = [*nearest[:2], *nearest[3:]]
+    sample.save()
+    (one,) = cards(dataset, columns_of(dataset), [ids[0]])
+    assert [x["id"] for x in one["neighbors"]] == [ids[4], ids[2], ids[5]]
