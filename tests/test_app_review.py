@@ -242,6 +242,7 @@ def test_twelve_wrong_labels_are_corrected_from_the_keyboard_alone(app, dataset,
     stored(app, 6)
     assert wrong(dataset) == 0
     undo_and_do_again(app, dataset)
+    finish(app, dataset)
     decide_otherwise(app)
     app.screenshot("review after keys")
     made = fg.list_reviews(dataset)
@@ -268,6 +269,24 @@ def undo_and_do_again(app, dataset) -> None:
         press_until_next(app, "a")
     stored(app, 9)
     assert wrong(dataset) == 0
+
+
+def finish(app, dataset) -> None:
+    """After the last suspicious label, the tab says what to do; the others are a second choice."""
+    said = f"All {PLANTED} suspicious labels are reviewed, {PLANTED} labels are corrected. Next: "
+    said += "train on the labels as they are now; Steps has the button."
+    part(app, "finished").get_by_text(said).wait_for()
+    assert part(app, "image").count() == 0
+    for key in ("a", "k", "x", "1"):  # of a label that is not shown
+        app.page.keyboard.press(key)
+    app.screenshot("review finished")
+    app.page.keyboard.press("ArrowLeft")  # to the last one that was decided
+    part(app, "decision").wait_for()
+    app.page.keyboard.press("ArrowRight")
+    assert part(app, "others").inner_text() == "Review the other 24 labels too"
+    part(app, "others").click()
+    wait_until(app, SHOWS.format("other label 1 of 24"))
+    assert len(fg.list_reviews(dataset)) == PLANTED
 
 
 def decide_otherwise(app) -> None:
@@ -326,15 +345,15 @@ def test_labels_that_were_skipped_are_shown_again(app, dataset):
         app.screenshot("review loading")
     part(app, "image").wait_for()
     first = dataset.sort_by("label_quality").first().filepath
-    wait_until(app, SHOWS.format(f"{Path(first).name} · suspicious label 1 of 12 left"))
+    wait_until(app, SHOWS.format(f"{Path(first).name} · suspicious label 1 of 12"))
     press_until_next(app, "a")
-    wait_until(app, SHOWS.format("suspicious label 1 of 11 left"))
+    wait_until(app, SHOWS.format("suspicious label 2 of 12"))
     second = part(app, "name").inner_text()
     for number in range(2, 36):  # past the cards of the first page
         press_until_next(app, "ArrowRight")
         is_first = number <= 11  # suspicious labels come before the others
-        kind, place, of = ("suspicious", number, 11) if is_first else ("other", number - 11, 24)
-        wait_until(app, SHOWS.format(f"{kind} label {place} of {of} left"))
+        kind, place, of = ("suspicious", number + 1, 12) if is_first else ("other", number - 11, 24)
+        wait_until(app, SHOWS.format(f"{kind} label {place} of {of}"))
     app.page.keyboard.press("ArrowRight")
     app.wait_for_text("35 skipped labels are left. This is the first")
     assert part(app, "name").inner_text() == second
@@ -355,8 +374,17 @@ def test_labels_that_were_skipped_are_shown_again(app, dataset):
 
 
 def test_buttons_do_the_same_without_the_card(app, dataset):
+    """And the button for that is hidden where the card is drawn."""
+    words = "If no photo is shown here, review with buttons"
     open_review(app, dataset)
-    app.click("If no photo is shown here, review with buttons")
+    part(app, "image").wait_for()
+    assert app.page.get_by_text(words).is_hidden()
+    nothing = {"body": "", "content_type": "text/javascript"}
+    app.page.route("**/app/review.js*", lambda route: route.fulfill(**nothing))
+    app.open(dataset.name)
+    app.open_panel()
+    app.tab("Review")
+    app.click(words)
     app.wait_for_text(re.compile(counted(0)))
     app.screenshot("review by buttons")
     app.page.get_by_role("button", name=re.compile("^Accept <img")).first.click()

@@ -15,6 +15,8 @@ from fiftyone_gradcam.dataset.files import heatmap_folder
 from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.dataset.spool import spools
+from fiftyone_gradcam.training.resize_features import CHOOSING
+from fiftyone_gradcam.workflow import training
 
 
 def ending_after(calls: int, least: int = 0):
@@ -82,9 +84,16 @@ def test_a_training_that_stopped_early_was_not_cancelled_even_if_its_successor_w
     fg.delete_run(trained, "early")
 
 
-def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained):
-    with pytest.raises(fg.CancelledError, match="before anything was learned: nothing is kept"):
-        fg.fine_tune(trained, "none", **QUICK, progress=ending_after(1))
+def test_a_training_cancelled_before_its_first_epoch_leaves_no_run(trained, monkeypatch):
+    def choose(dataset, recipe, paths, labels, device, progress):
+        progress(1, 2, CHOOSING)
+
+    monkeypatch.setattr(training, "choose_resize", choose)
+    for phase, compared in (("Epoch 1 of 6", "auto"), (CHOOSING, "squash")):
+        monkeypatch.setattr(training, "AUTO", compared)  # without weights, nothing is compared
+        words = f"Canceled before anything was learned, in the phase “{phase}”: nothing is kept"
+        with pytest.raises(fg.CancelledError, match=words):
+            fg.fine_tune(trained, "none", **QUICK, progress=ending_after(1))
     assert "none" not in fg.list_runs(trained)
     with pytest.raises(ValueError, match="no training 'none' to resume"):
         fg.fine_tune(trained, "none", resume=True)

@@ -85,9 +85,9 @@ def test_a_plot_of_a_matrix_says_what_each_cell_holds():
     ]
     assert layout["yaxis"]["ticktext"] == ["a", "&lt;b&gt;"]
     assert list(zip(*(numbers[x] for x in ("x", "y", "text")), strict=True)) == [
-        (0, 0, "75"),
-        (1, 0, "25"),
-        (1, 1, "100"),
+        (0, 0, "75%"),
+        (1, 0, "25%"),
+        (1, 1, "100%"),
     ]
 
 

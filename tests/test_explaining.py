@@ -255,7 +255,7 @@ def test_what_cannot_be_explained_is_refused(dataset, name, tmp_path):
     bare = fo.Dataset(name)
     (tmp_path / "x.png").write_bytes(b"no image")
     bare.add_sample(fo.Sample(str(tmp_path / "x.png")))
-    with pytest.raises(ValueError, match=r"There is no network to explain.*no predictions in 'pre"):
+    with pytest.raises(ValueError, match=r"There is no classifier to explain.*no predictions"):
         fg.explain_sample(bare.first())
     make_run_of = fg.load_run(dataset, "made")
     with pytest.raises(ValueError, match=r"x\.png cannot be decoded"):
@@ -310,10 +310,14 @@ def test_words():
         "61% of it lies near the border, which covers 36% of the image. The network may judge by "
         "the background.",
     ]
-    assert neighbor_words(["ant", "bee", "ant", None], "training images") == [
-        "Labels of the 4 most similar training images: 2 'ant', 1 'bee'."
+    near = ["ant", "bee", "ant", None]
+    plain = ["Labels of the 4 most similar training images: 2 'ant', 1 'bee'."]
+    assert neighbor_words(near, "training images", "ant") == plain
+    assert neighbor_words(near, "training images", "bee") == plain  # no more than half of them
+    assert neighbor_words(["ant", "ant", "bee"], "images", "bee") == [
+        "But most of the 3 most similar images have another label: 2 'ant', 1 'bee'."
     ]
-    assert neighbor_words([], "images") == []
+    assert neighbor_words([], "images", "ant") == []
     assert seen_words((0.0, 0.0, 1.0, 1.0)) == []
     assert seen_words((0.0, -0.5, 1.0, 1.5)) == []  # a letterbox
     assert seen_words((0.25, 0.0, 0.75, 1.0)) == [

@@ -19,6 +19,7 @@ from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import training_time
 from fiftyone_gradcam.app.operators.backbone_fields import GOOD, backbones
+from fiftyone_gradcam.app.operators.forms import new_key_check
 from fiftyone_gradcam.app.operators.recipe_fields import CHOICES
 from fiftyone_gradcam.app.operators.split_preview import parts_of
 from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
@@ -269,6 +270,27 @@ def test_a_folder_is_browsed_for_or_typed(dataset, tmp_path):
     assert "no_folder" in form(
         "export_folders", dataset, folder={"absolute_path": str(tmp_path / "x")}
     )
+
+
+# Errors
+
+
+def test_an_error_far_down_is_shown_at_the_top_too(dataset, monkeypatch):
+    def fields(lines: int, key: str) -> list[str]:
+        def filled(self, ctx, inputs):
+            for number in range(lines):
+                inputs.str(f"line_{number}")
+            new_key_check(ctx, inputs, ctx.params.get("key"))
+
+        monkeypatch.setattr(type(foo.get_operator(URI + "fine_tune")), "form", filled)
+        return [x for x in form("fine_tune", dataset, key=key) if "taken_key" in x]
+
+    assert fields(9, "free") == []
+    assert fields(1, "first") == ["taken_key"]
+    assert fields(9, "first") == ["top_taken_key", "taken_key"]
+    shown = form("fine_tune", dataset, key="first")
+    assert shown["top_taken_key"]["view"]["label"] == shown["taken_key"]["view"]["label"]
+    assert next(iter(shown)) == "top_taken_key"
 
 
 # Networks and weights

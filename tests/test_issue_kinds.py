@@ -66,6 +66,33 @@ def test_kinds_and_evidence_by_hand():
     assert found[12].evidence == "2 images of 'owl': 5 different ones are needed"
 
 
+@pytest.mark.parametrize(
+    ("neighbors", "words"),
+    [
+        ((1, 2, 3), "; 2 of 3 most similar images are labeled 'dog'"),
+        ((1, 4, 5), ", but 2 of 3 most similar images are labeled 'cat'"),
+        ((4, 1), "; 1 of 2 most similar images are labeled 'dog'"),  # as many as of the other
+        ((), ""),
+    ],
+)
+def test_evidence_that_contradicts_the_model_says_but(neighbors, words):
+    facts = Facts(
+        labels=["cat", "dog", "dog", "cat", "cat", "cat"],
+        classes=["cat", "dog"],
+        rows={0: 0},
+        probabilities=np.array([[0.258, 0.742]]),
+        wrong=np.array([False]),
+        chances=np.array([0.7]),
+        strange=np.array([False]),
+        distances=np.array([0.1]),
+        twins={},
+        poor=[None] * 6,
+    )
+    issue = find_issues(facts, {0: neighbors})[0]
+    said = "a model trained without this image predicts dog 74.2%, cat 25.8%"
+    assert (issue.kind, issue.evidence) == ("suspicious label", said + words)
+
+
 def test_the_given_class_is_named_though_it_is_the_least_probable():
     facts = Facts(
         labels=["cat"],

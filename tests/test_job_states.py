@@ -11,12 +11,13 @@ import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
+from fiftyone.operators.executor import ExecutionResult, ExecutionRunState
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.jobs import processes, queue, reporter
 from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED
+from fiftyone_gradcam.jobs.pace import Pace
 from fiftyone_gradcam.jobs.reporter import Reporter
 
 
@@ -59,11 +60,23 @@ def test_time_that_is_left_is_what_the_rest_takes_at_the_same_pace(service, subm
     began = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=60)
     change(service, job, started_at=began)
     assert (job.state, job.seconds_left) == ("running", None)  # nothing is known as yet
-    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.2, label="a fifth"))
+    with Reporter(job.id) as report:
+        report(0, 10, "started")
+        assert job.refresh().seconds_left is None
+        report.pace = Pace()
+        report.pace.update(0.0, 0.0)  # as if it had reported this at once
+        report.written = 0.0
+        report(2, 10, "a fifth")
     job.refresh()
     assert (job.progress, job.message) == (0.2, "a fifth")
     assert job.seconds == pytest.approx(60, abs=5)
-    assert job.seconds_left == pytest.approx(4 * job.seconds, rel=1e-6)
+    # What it takes at the same pace; it stays until the job reports more.
+    shown = job.seconds_left
+    assert shown == pytest.approx(240, abs=20)
+    assert job.refresh().seconds_left == shown
+    earlier = began - timedelta(seconds=shown)  # it should have ended by now
+    assert change(service, job, started_at=earlier).seconds_left is None
+    change(service, job, started_at=began)
     service.set_completed(ObjectId(job.id), result=ExecutionResult(result={"summary": "done"}))
     job.refresh()
     assert (job.state, job.progress, job.seconds_left) == ("completed", 1.0, None)

@@ -187,8 +187,8 @@ def test_each_step_says_a_fact():
         (
             "Review",
             True,
-            "17 suspicious labels: 17 reviewed, 0 left; 11 corrected so far; about 14 wrong labels "
-            "expected. No suspicious label is left; 381 other labels are not reviewed",
+            "17 suspicious labels: 17 reviewed, 0 left; about 14 wrong labels were expected, 11 "
+            "corrected so far. No suspicious label is left; 381 other labels are not reviewed",
         ),
         ("Retrain", False, "12 corrections since the last run"),
         ("Export", False, ""),
@@ -223,8 +223,8 @@ def test_each_step_says_a_fact():
         (
             "Review",
             False,
-            "17 suspicious labels: 0 reviewed, 17 left; 0 corrected so far; about 14 wrong labels "
-            "expected",
+            "17 suspicious labels: 0 reviewed, 17 left; about 14 wrong labels were expected, 0 "
+            "corrected so far",
         ),
     ]
     assert said(TRAINED | {"predicted": {"old": ("a", True, 398)}})[3][1:] == (

@@ -77,6 +77,8 @@ def test_the_classes_are_listed_with_the_worst_recall_first(panel, dataset):
     assert state["class_title"] == "Classes, worst recall first"
     assert state["evaluation_words"].startswith("**Accuracy 28.6%** (95% interval 8.2% to 64.1%)")
     assert "2 of 7 samples" in state["evaluation_words"]
+    made = "Predicted by 'r'. Compared with the current labels in 'own'."
+    assert state["evaluation_words"].endswith(f"\n\n{made}")
     assert state["prediction_fields"] == ["found", "other"]
     assert state["parts"] == ["test", "all"]
     assert evaluated(panel, dataset, part="gone")["part"] == "test"
@@ -100,7 +102,9 @@ def test_buttons_of_runs_are_about_the_one_that_is_shown_or_the_newest(panel, da
         return found
 
     for shown, run in ((None, "q"), ("o", "o"), ("gone", "q")):
-        assert asked(panel.on_retrain, shown, "retrain") == {"run": run}
+        found = asked(panel.on_retrain, shown, "prompt_user_for_operation")
+        assert found["operator_uri"].endswith("/retrain")  # it asks before it trains
+        assert found["params"] == {"run": run}
     for shown, other in (("q", "p"), ("o", "q")):
         found = asked(panel.on_compare_runs, shown, "prompt_user_for_operation")
         assert found["operator_uri"].endswith("/compare_runs")

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import fiftyone as fo
 import fiftyone.operators as foo
+import pydash
 import pytest
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
@@ -19,7 +20,9 @@ from fiftyone_gradcam.app.panels.once import Once
 from fiftyone_gradcam.app.panels.patches import catch_up, keep_answer
 from fiftyone_gradcam.app.panels.tables import draw_table
 from fiftyone_gradcam.app.panels.turns import Turns
+from fiftyone_gradcam.app.texts import markdown, shortened
 from fiftyone_gradcam.dataset.evaluation import evaluation_counts
+from fiftyone_gradcam.dataset.fields import field_info
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,8 @@ class Browser:
         for message in messages:
             name = message["operator_uri"].rpartition("/")[2]
             if name == "patch_panel_state":
-                self.state.update(message["params"]["state"])
+                for path, value in message["params"]["state"].items():
+                    pydash.set_(self.state, path, value)  # as the App does with lodash
             if name == "show_panel_output":
                 self.output = message["params"]["output"]["type"]["properties"]
                 self.drawn += 1
@@ -111,7 +115,7 @@ def test_quick_choices_are_all_applied(scored):
 def test_quick_choices_of_the_tab_scores(scored):
     browser = Browser(scored, "scores")
     names = scored.distinct("ground_truth.label")
-    assert sorted(browser.state["bar_classes"]) == sorted(names)
+    assert sorted(browser.kept("bar_classes")) == sorted(names)
     answers = [
         browser.send("on_scored", value="2"),
         browser.send("on_first", value="highest"),
@@ -122,8 +126,35 @@ def test_quick_choices_of_the_tab_scores(scored):
         browser.receive(answer)
     chosen = [browser.state[x] for x in ("scored_class", "first", "threshold", "bar_order")]
     assert chosen == ["2", "highest", 0.25, "name"]
-    assert browser.state["bar_classes"] == sorted(names)
+    assert browser.kept("bar_classes") == sorted(names)
     assert "highest scores first" in browser.text("scored_words")
+
+
+def test_another_class_is_drawn_without_a_change_of_the_state(scored):
+    """FiftyOne asks for the page again after each change, for about a second with many samples."""
+    browser = Browser(scored, "scores")
+    names, drawn = field_info(scored, "prediction")["classes"], browser.drawn
+    for value in ("2", "2", "4"):  # each choice is sent twice
+        browser.state["scored_class"] = value  # which the browser sets itself
+        before, known = deepcopy(browser.state), browser.kept("scored")
+        browser.receive(browser.send("on_scored", value=value))
+        assert browser.state == before
+        assert browser.drawn == drawn + (known != names[int(value)])
+        drawn = browser.drawn
+        name = names[int(value)]
+        assert f"Scores of **{markdown(shortened(name, 60))}**" in browser.text("scored_words")
+        assert browser.output["histogram"]["view"]["shows"] == name
+    # A click on the histogram of a class, while another one is on its way.
+    shows = browser.output["histogram"]["view"]["shows"]
+    browser.send("on_scored", value="2")
+    own = scored.match_tags("test").match({"ground_truth.label": shows})
+    best = own.sort_by("prediction_scores.4", reverse=True).first()
+    place = min(19, int(best.prediction_scores[4] * 20))
+    messages = browser.send("on_score_bar", trace_idx=0, idx=place, view={"shows": shows})
+    (view,) = [m["params"]["view"] for m in messages if m["operator_uri"].endswith("set_view")]
+    found = fo.DatasetView._build(scored, view)
+    assert found.distinct("ground_truth.label") == [shows]
+    assert best.id in found.values("id")
 
 
 def test_a_click_means_what_is_in_sight(scored):
@@ -145,17 +176,18 @@ def test_a_click_means_what_is_in_sight(scored):
 
 def test_a_click_that_chooses_a_class_does_not_undo_a_choice(scored):
     browser = Browser(scored, "scores")
-    label = browser.state["bar_classes"][1]
+    shows = browser.output["bars"]["view"]["shows"]
+    label = shows[1]
     answers = [
         browser.send("on_prediction_field", value="second"),
-        browser.send("on_class_bar", idx=1, trace_idx=0),
+        browser.send("on_class_bar", idx=1, trace_idx=0, view={"shows": shows}),
     ]
     for answer in answers:
         browser.receive(answer)
-    assert (browser.state["prediction_field"], browser.state["scored"]) == ("second", label)
+    assert (browser.state["prediction_field"], browser.kept("scored")) == ("second", label)
     one_by_one = Browser(scored, "scores")
     one_by_one.receive(one_by_one.send("on_prediction_field", value="second"))
-    assert browser.state["bar_classes"] == one_by_one.state["bar_classes"]
+    assert browser.output["bars"] == one_by_one.output["bars"]
 
 
 @pytest.mark.parametrize("tab", ["jobs", "review", "runs", "evaluate", "scores"])
@@ -230,7 +262,7 @@ def test_a_comparison_with_what_is_looked_at_stands_at_nothing(scored):
     assert any(name.startswith("compared_") for name in browser.output)
     browser.receive(browser.send("on_prediction_field", value="second"))
     assert browser.state["other"] == "none"
-    assert browser.state["choices.other"] == "none"  # what its list shows
+    assert browser.state["choices"]["other"] == "none"  # what its list shows
     assert not any(name.startswith("compared_") for name in browser.output)
 
 

@@ -1,10 +1,14 @@
 """The panel's jobs without a browser: what is read of them, and what their buttons do."""
 
 import os
+from collections.abc import Iterator
 from datetime import datetime
+from urllib.parse import quote
 
+import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
+from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
 from panel_contexts import context, end, looked, make_dataset, requests
@@ -119,6 +123,65 @@ def test_a_job_that_came_to_nothing_can_be_called_again(
         resumes = again == "Resume" and verb == "predict"
         assert new.given.get("resume") == (True if resumes else None)
         DelegatedOperationService().delete_operation(ObjectId(new.id))
+
+
+def test_an_import_that_failed_at_its_start_is_not_resumed(panel, dataset, service, submit):
+    for progress, error, again in (
+        (0.0, "ValueError: taken", "Run again"),
+        (0.4, "OSError: disk full", "Resume"),
+        (0.0, CANCELLED_AND_ENDED, "Resume"),
+    ):
+        job = submit("import_folders", path="/x")
+        service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+        service.set_progress(ObjectId(job.id), ExecutionProgress(progress=progress, label="m"))
+        end(service, job, error)
+        state = {}
+        looked(panel, dataset, state)
+        assert [card["again"] for card in state["cards"]] == [again]
+        queue.forget_job(job.id)
+
+
+def texts_in(drawn: dict) -> Iterator[str]:
+    """All texts below a part of a panel."""
+    for part in drawn.values():
+        yield str(part.get("default"))
+        yield from texts_in(part["type"].get("properties") or {})
+
+
+def test_what_was_written_is_a_job_that_stays_with_a_link(panel, dataset, tmp_path, monkeypatch):
+    out = tmp_path / "a [b]_c.html"
+
+    def written() -> list:
+        ctx = context(dataset, {}, out=str(out), overwrite=True)
+        ctx.request_params["params"] = ctx.params = {"out": str(out), "overwrite": True}
+        foo.get_operator("@gradcam/classifier/report").execute(ctx)
+        return ctx.executor.to_json()["requests"]
+
+    messages = [x["operator_uri"].rpartition("/")[2] for x in written()]
+    assert messages == ["notify"]  # without the App, it is only said
+    assert queue.list_jobs(dataset) == []
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")
+    (opened,) = written()
+    assert opened["operator_uri"].endswith("open_panel")
+    (job,) = queue.list_jobs(dataset)
+    assert (job.verb, job.label, job.state) == ("report", "Write a report", "completed")
+    assert job.message == f"Report written to {out}"
+    state = {"tab": "runs", "shows_actions": True}
+    panel.on_job(context(dataset, state, job=job.id))
+    # The list of all actions would push the card out of sight.
+    assert (state["tab"], state["shows_actions"]) == ("jobs", None)
+
+    def links() -> list[str]:
+        shown = types.Object()
+        panel.read_jobs(context(dataset, state))
+        panel.draw_jobs(context(dataset, state), shown)
+        return [x for x in texts_in(shown.to_json()["properties"]) if "](" in x]
+
+    address = f"/media?filepath={quote(str(out), safe='')}"
+    assert links() == [f"[Open a \\[b\\]\\_c.html]({address})"]
+    out.unlink()
+    assert links() == []
+    queue.forget_job(job.id)
 
 
 def test_a_job_that_failed_opens_its_form_as_it_was_filled_in(panel, dataset, service, submit):

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
 from fiftyone.operators import types
@@ -14,11 +15,15 @@ from fiftyone.operators.executor import ExecutionProgress
 from made_runs import CLASSES, make_run, some_digits
 from panel_contexts import context, end, requests
 
+from fiftyone_gradcam.app.operators import training_time
+from fiftyone_gradcam.app.operators.fine_tune import FineTune
+from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.estimates import estimate, with_quick
 from fiftyone_gradcam.app.panels.next_step import START, Next, quickly
 from fiftyone_gradcam.app.panels.step_list import draw_next, running_steps, step_line
 from fiftyone_gradcam.dataset import run_files, runs
 from fiftyone_gradcam.dataset.files import run_folder
+from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.jobs import queue, speeds
 from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
@@ -40,11 +45,9 @@ def asked(monkeypatch) -> list[dict]:
     """What was to be measured: nothing is measured here."""
     found = []
 
-    def measured(request, patience, yields=False):
+    def measured(request, patience, yields=False, keep=None):
         assert (patience, yields) == (0.0, True)  # a panel waits for nothing
         found.append(request)
-
-    from fiftyone_gradcam.app.operators import training_time
 
     monkeypatch.setattr(training_time, "measured", measured)
     return found
@@ -125,18 +128,20 @@ def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, mo
     panel.read(context(dataset, state))
     due = state["times_due"]
     assert due is not None
+    assert "Train a classifier: estimating the time…" in texts_of(panel, dataset, state)
     for _ in range(3):  # what is out of date is read first
         panel.on_tick(context(dataset, state))
     assert state["times_due"] == due
     assert state["times"]["Train a classifier"]["seconds"] is None
     words = texts_of(panel, dataset, state)
-    assert "Train a classifier: resnet18, 38 epochs" in words
+    assert "Train a classifier: resnet18, 38 epochs, estimating the time…" in words
     assert buttons_of(panel, dataset, state) == ["Find label issues", "Train a classifier"]
     for backbone in ("resnet18", "squeezenet1_1", "mobilenet_v2", "resnet50"):  # what is cached
         speeds.keep_speed(dataset, backbone, None, SPEED)
     panel.on_tick(context(dataset, state))
     assert state["times_due"] is None
     words = texts_of(panel, dataset, state)
+    assert "estimating" not in words
     assert "38 epochs, about 6 h 14 min on the CPU" in words
     assert "only the new layers, about 9 min on the CPU" in words
     assert buttons_of(panel, dataset, state) == [
@@ -150,6 +155,98 @@ def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, mo
     operation = DelegatedOperationService().get(ObjectId(job.id))
     assert operation.metadata["expected_seconds"] == state["times"]["Train quickly"]["seconds"]
     DelegatedOperationService().delete_operation(ObjectId(job.id))
+
+
+def test_an_estimate_is_waited_for_on_a_busy_machine(panel, dataset, asked, monkeypatch):
+    busy = [True]
+    monkeypatch.setattr(path, "is_measuring", lambda: busy[0])
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    for after in (0, 2 * path.WAIT_SECONDS):
+        state["times_due"] -= after
+        panel.read_times(context(dataset, state))
+        assert "38 epochs, estimating the time…" in texts_of(panel, dataset, state)
+    speeds.keep_speed(dataset, "resnet18", None, SPEED)
+    busy[0] = False
+    panel.read_times(context(dataset, state))
+    assert state["times_due"] is None
+    assert "38 epochs, about 6 h 14 min on the CPU" in texts_of(panel, dataset, state)
+    # If there is nothing to wait for, nothing is promised.
+    monkeypatch.setattr(speeds, "FRESH_SECONDS", 0.0)
+    speeds._store(dataset).clear()
+    panel.read(context(dataset, state))
+    state["times_due"] -= 2 * path.WAIT_SECONDS
+    panel.read_times(context(dataset, state))
+    assert state["times_due"] is None
+    assert "estimating" not in texts_of(panel, dataset, state)
+
+
+def test_a_training_is_timed_while_labels_are_reviewed(panel, dataset, asked):
+    suspicious(dataset, 2)
+    state = {"tab": "jobs", "turns_to": "review", "times_due": 1.0}
+    panel.on_tick(context(dataset, state))
+    assert state["tab"] == "review"
+    assert [(x["recipe"], x["classes"]) for x in asked] == [("default", 3)]
+
+
+def test_a_measurement_is_kept_even_if_nobody_waits_for_it(dataset, monkeypatch):
+    started = []
+
+    def measured(request, patience, yields=False, keep=None):
+        started.append(keep)
+
+    monkeypatch.setattr(training_time, "measured", measured)
+    one = to_train("mobilenet_v2")
+    assert estimate(dataset, one, measures=True).time is None
+    started[0]({"error": "no memory"})
+    assert estimate(dataset, one, measures=True).time is None
+    started[0]({"speed": asdict(SPEED), "image_size": 224})
+    assert speeds.kept_speed(dataset, "mobilenet_v2", None) == (SPEED, True)
+    assert speeds.kept_speed(dataset, "mobilenet_v2", 224) == (SPEED, True)
+    assert estimate(dataset, one, measures=True).time is not None
+
+
+def test_a_form_and_the_button_in_steps_train_the_same_network(dataset, tmp_path, monkeypatch):
+    requests_of, weights = [], tmp_path / "torch" / "hub" / "checkpoints"
+    weights.mkdir(parents=True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+    def measured(request, patience, yields=False, keep=None):
+        requests_of.append({name: x for name, x in request.items() if name != "paths"})
+
+    monkeypatch.setattr(training_time, "measured", measured)
+    for cached, used in (
+        ([], "resnet18"),
+        (["squeezenet1_1"], "squeezenet1_1"),
+        (["mobilenet_v2"], "mobilenet_v2"),  # is before squeezenet1_1
+        (["resnet18"], "resnet18"),
+    ):
+        for name in cached:
+            (weights / f"{name}-0123abcd.pth").touch()
+        requests_of.clear()
+        given = FineTune().arguments(form_context(dataset))
+        button = next(x for x in path.next_of(dataset, overview(dataset)) if x.verb == "fine_tune")
+        assert given.get("backbone", "resnet18") == button.given["backbone"] == used
+        assert given["key"] == button.given["key"] == used
+        estimate(dataset, button, measures=True)
+        images = training_time.images_of(given)
+        training_time.training_time(given, images, 0.0)
+        assert len(requests_of) == 2
+        assert requests_of[0] == requests_of[1]  # so both show the result of one measurement
+    # What a recipe or a run names is not replaced.
+    (weights / "resnet18-0123abcd.pth").unlink()
+    given = FineTune().arguments(form_context(dataset, recipe="matlab-food"))
+    assert "backbone" not in given
+    make_run(dataset, "made")
+    given = FineTune().arguments(form_context(dataset, recipe="run made"))
+    assert given["backbone"] == "small_cnn"
+
+
+def form_context(dataset, **params) -> foo.executor.ExecutionContext:
+    params = {"label_field": "ground_truth", **params}
+    request = {"dataset_name": dataset.name, "params": params, "view_target": "DATASET"}
+    uri = "@gradcam/classifier/fine_tune"
+    return foo.executor.ExecutionContext(request_params=request, operator_uri=uri)
 
 
 def drawn(panel, dataset, state) -> dict:

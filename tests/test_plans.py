@@ -281,7 +281,7 @@ def test_real_folders(real):
     plan = fg.plan_import(str(real / "data" / "fruit-boxes"))
     assert plan.counts()["test"] == {"apple": 19, "banana": 18, "mixed": 5, "orange": 18}
     assert plan.passed_over == {".xml files": 300, ".md files": 1}
-    assert "Ignored: 1 .md file\nIgnored: 300 .xml files" in str(plan)
+    assert "Skipped: 1 .md file\nSkipped: 300 .xml files" in str(plan)
 
 
 def test_one_of_what_is_counted_is_called_one():

@@ -114,7 +114,7 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     assert shares == sorted(shares)
     assert len({total for _, total, _ in reported}) == 1
     steps = {
-        "Comparing three ways to fit the images into the square that the network sees": None,
+        "Choosing how to resize images: crop, squash or letterbox": None,
         "Extracting features": None,
         "New layers: validation": None, "Epoch 1 of 2": None, "Epoch 2 of 2": None,
         "Saving the run": None,

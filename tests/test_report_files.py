@@ -14,6 +14,7 @@ from test_reports import HOSTILE, Reader, facts_of
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.app.operators.import_folders import ImportFolders
 from fiftyone_gradcam.dataset.report_data import training_of
 from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.dataset.reviews import Review
@@ -30,6 +31,7 @@ def reviewed(tmp_path, name):
     """Digits with a run, predictions, heatmaps, judged labels and corrections."""
     root = save_digits(tmp_path / "digits", per_class=8, side=24)
     (root / "digit 0" / "broken.png").write_bytes(b"")
+    (root / "README.md").write_text("x")
     first = sorted((root / "digit 0").glob("*0*.png"))[0]
     (root / "digit 1" / "copy.png").write_bytes(first.read_bytes())
     dataset = fg.import_folders(str(root), name)
@@ -81,8 +83,8 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     ]
     shown = len(re.findall('alt="labeled ', text))
     assert shown == len(open_ids) >= 1
-    words = f"1 reviewed, {len(open_ids)} left; 1 corrected so far; "
-    assert f"{len(open_ids) + 1} suspicious labels: {words}" in read.sections["labels"]
+    words = f"{len(open_ids) + 1} suspicious labels: 1 reviewed, {len(open_ids)} left; about "
+    assert re.search(f"{words}.*expected, 1 corrected so far", read.sections["labels"])
     rows = read.rows(text, "corrections")
     assert len(rows) == 2
     assert f"{changed.ground_truth.label} | {other}" in rows[1]
@@ -106,6 +108,21 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     assert "left out" not in read.sections["data"]
     assert "Measured on all of these samples" in read.sections["accuracy"]
     assert "5 of the samples are tagged 'train'" in read.sections["accuracy"]
+
+
+def test_an_import_and_its_report_name_the_same_files(reviewed, tmp_path):
+    out = fg.report(reviewed, str(tmp_path / "r.html"), pictures=0, progress=False)
+    found = Reader(Path(out).read_text(encoding="utf-8")).sections["data"]
+    assert "Skipped by the import: 1 .md file." in found
+    assert "1 file left out by the import: 1 empty file." in found
+    report = reviewed.info["import_folders"]["report"]
+    assert (
+        ImportFolders()
+        .outcome(reviewed, {})["summary"]
+        .endswith(
+            f"; skipped: 1 .md file; files left out: 1 empty file. The full list is in {report}"
+        )
+    )
 
 
 def test_corrections_count_from_when_the_run_was_trained(reviewed):

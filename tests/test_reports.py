@@ -191,6 +191,32 @@ def test_the_page_says_what_it_was_given():
     }
 
 
+def test_files_that_are_skipped_and_files_that_are_left_out_are_two_things():
+    for skipped, left_out, words in (
+        ({}, {}, ["The import left out no files."]),
+        (
+            {".md files": 1, "masks beside images": 2},
+            {},
+            [
+                "Skipped by the import: 1 .md file; 2 masks beside images.",
+                "The import left out no other files.",
+            ],
+        ),
+        (
+            {".md files": 2},
+            {"empty file": 1},
+            [
+                "Skipped by the import: 2 .md files.",
+                "1 file left out by the import: 1 empty file.",
+            ],
+        ),
+    ):
+        data = Data("", 3, 3, [], {}, "~/x", "", left_out, skipped=skipped)
+        read = Reader(page(facts_of(data=data)))
+        found = [x for x in read.texts if "the import" in x.lower()]
+        assert found == words
+
+
 def test_the_largest_classes_are_listed_first():
     counts = {"cat": {"train": 2}, "ant": {"train": 4, "val": 1}, "dog": {"train": 5}}
     text = page(facts_of(data=Data("ground_truth", 12, 0, ["train", "val"], counts)))

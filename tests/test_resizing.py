@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 
 import fiftyone as fo
 import numpy as np
@@ -12,13 +14,23 @@ from PIL import Image, ImageDraw
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import resizing as of_dataset
+from fiftyone_gradcam.dataset.files import FEATURES, dataset_folder
+from fiftyone_gradcam.dataset.resizing import settled_for
 from fiftyone_gradcam.dataset.training_sets import training_data
+from fiftyone_gradcam.images.decode import DEFAULT
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.network import Network
+from fiftyone_gradcam.progress import CancelledError
 from fiftyone_gradcam.review.linear import RIDGES, leave_one_out
-from fiftyone_gradcam.training import resizing
+from fiftyone_gradcam.training import resize_features
 from fiftyone_gradcam.training.recipe import Recipe
-from fiftyone_gradcam.training.resizing import compare_resizes, images_to_compare, settle_resize
+from fiftyone_gradcam.training.resize_features import features_by_way
+from fiftyone_gradcam.training.resizing import (
+    compare_resizes,
+    images_compared,
+    images_to_compare,
+    settle_resize,
+)
 from fiftyone_gradcam.workflow.training import _settled
 
 
@@ -49,14 +61,31 @@ def test_leave_one_out_equals_fits_without_each_image():
 
 def test_which_images_are_compared():
     labels = np.repeat([0, 1, 2, -1], [500, 30, 3, 100])
-    chosen = images_to_compare(labels, 0)
+    paths = [f"/photos/{number}.png" for number in range(633)]
+    chosen = images_to_compare(labels, paths, 0)
     assert np.bincount(labels[chosen]).tolist() == [270, 30]  # no class of three
-    assert (images_to_compare(labels, 0) == chosen).all()
-    assert (images_to_compare(labels, 1) != chosen).any()
-    many = images_to_compare(np.repeat(np.arange(200), 5), 0)
-    assert len(many) == 300
-    assert len(np.unique(np.repeat(np.arange(200), 5)[many])) == 75
-    assert not len(images_to_compare(np.zeros(100, np.int64), 0))
+    assert images_compared(labels) == 300
+    assert (images_to_compare(labels, paths, 0) == chosen).all()
+    assert (images_to_compare(labels, paths, 1) != chosen).any()
+    many = np.repeat(np.arange(200), 5)
+    found = images_to_compare(many, [f"/{number}.png" for number in range(1000)], 0)
+    assert len(found) == images_compared(many) == 300
+    assert len(np.unique(many[found])) == 75
+    one = np.zeros(100, np.int64)
+    assert len(images_to_compare(one, paths[:100], 0)) == images_compared(one) == 0
+
+
+def test_the_images_stay_the_same_when_others_are_added_left_out_or_labeled_differently():
+    """Or nothing that was computed for them could be used again."""
+    labels, paths = np.repeat([0, 1], 300), [f"/a/photos/{number}.png" for number in range(600)]
+    before = {paths[i] for i in images_to_compare(labels, paths, 0)}
+    moved = [path.replace("/a/", "/b/c/") for path in paths]
+    assert {paths[i] for i in images_to_compare(labels, moved, 0)} == before
+    gone = np.delete(np.arange(600), [3, 5, 400])
+    now = {paths[gone[i]] for i in images_to_compare(labels[gone], [paths[i] for i in gone], 0)}
+    assert len(before - now) <= 3
+    labels[[0, 1, 2, 301]] = 1 - labels[[0, 1, 2, 301]]
+    assert len(before - {paths[i] for i in images_to_compare(labels, paths, 0)}) <= 4
 
 
 def draw(folder, place, count=48, size=(120, 60)):
@@ -104,20 +133,6 @@ def test_what_lies_outside_of_the_square_is_shown(tmp_path, recipe, capsys):
     reported = capsys.readouterr().out
     assert f"resize={found.resize!r} is chosen by the leave-one-out accuracy" in reported
     assert "features of 48 images: squash 1.000, crop 0." in reported
-
-
-def test_what_a_process_knows_is_not_compared_again(tmp_path, recipe, monkeypatch, capsys):
-    paths, labels = draw(tmp_path / "edge", at_the_edge)
-    calls = []
-    original = resizing.compare_resizes
-    monkeypatch.setattr(
-        resizing, "compare_resizes", lambda *a, **k: calls.append(1) or original(*a, **k)
-    )
-    first = settle_resize(recipe, paths, labels, "cpu")
-    assert settle_resize(recipe, paths, labels, "cpu") == first
-    assert len(calls) == 1
-    settle_resize(recipe, paths, 1 - labels, "cpu")
-    assert len(calls) == 2
 
 
 def test_square_images_have_no_letterbox(tmp_path, recipe):
@@ -182,8 +197,107 @@ def test_runs_and_resumed_trainings_hold_what_was_chosen(dataset, recipe, capsys
     named = fg.fine_tune(dataset, "named", recipe, resize="crop", **options)
     assert named.recipe["resize"] == "crop"
     data = training_data(dataset, "ground_truth", recipe.with_resize("crop"))
-    settled, _, *sets = _settled(recipe, *data, "cpu", False)
+    settled, _, *sets = _settled(dataset, recipe, *data, "cpu", False)
     assert [settled.resize, *(one.images.resize for one in sets)] == [chosen] * 3
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The number of images of each forward pass of a comparison."""
+    counts, original = [], resize_features._pooled
+
+    def pooled(network, pixels):
+        counts.append(len(pixels))
+        return original(network, pixels)
+
+    monkeypatch.setattr(resize_features, "_pooled", pooled)
+    return counts
+
+
+def choose(dataset, recipe, capsys, progress=False):
+    """What is said of the choice on all images of a dataset."""
+    settled_for(dataset, recipe, "ground_truth", "cpu", progress)
+    return capsys.readouterr().out
+
+
+def test_what_a_network_has_computed_is_kept_and_only_labels_are_judged_again(
+    dataset, recipe, passes, capsys, tmp_path
+):
+    """A comparison rests on files, network, weights, sizes and labels: of these, only changed
+    labels leave the features as they are."""
+    dataset.tag_samples("all")
+    dataset.untag_samples(["train", "val"])
+    first, reports = choose(dataset, recipe, capsys), []
+    assert "features of 48 images" in first
+    assert sum(passes) == 3 * 48  # all are oblong
+    again = choose(dataset, recipe, capsys, lambda *found: reports.append(found))
+    assert again == first
+    assert (sum(passes), reports) == (3 * 48, [])  # nothing to do, and no step to report
+    # Labels that have changed count, with the same features: as of a dataset that is compared anew.
+    ids, labels = dataset.values("id"), dataset.values("ground_truth.label")
+    swapped = {ids[place]: f"class {place % 3 % 2}" for place in range(12)}
+    dataset.set_values("ground_truth.label", swapped, key_field="id")
+    changed = choose(dataset, recipe, capsys)
+    assert sum(passes) == 3 * 48
+    assert changed != first
+    shutil.rmtree(os.path.join(dataset_folder(dataset), FEATURES))
+    assert choose(dataset, recipe, capsys) == changed
+    assert sum(passes) == 2 * 3 * 48
+    dataset.set_values("ground_truth.label", dict(zip(ids, labels, strict=True)), key_field="id")
+    # A file that has changed and an image that is new are the only ones that are looked at.
+    passes.clear()
+    path = dataset.first().filepath
+    Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    new = str(tmp_path / "new.png")
+    Image.open(path).save(new)
+    dataset.add_sample(fo.Sample(new, ground_truth=fo.Classification(label="class 1")))
+    assert "features of 49 images" in choose(dataset, recipe, capsys)
+    assert passes == [2, 2, 2]
+    # Another network, or the same at another size, computes its own features.
+    passes.clear()
+    other = dataclasses.replace(recipe, image_size=64)
+    choose(dataset, other, capsys)
+    assert sum(passes) == 3 * 49
+    choose(dataset, recipe, capsys)
+    assert sum(passes) == 3 * 49
+
+
+def test_a_training_uses_what_finding_label_issues_has_computed(dataset, recipe, passes, capsys):
+    options = {"backbone": recipe.backbone, "weights": recipe.weights, "image_size": 32}
+    options |= {"device": "cpu", "progress": False}
+    fg.find_label_issues(dataset, **options)
+    assert sum(passes) == 3 * 44  # of those that are tagged train
+    said = capsys.readouterr().out
+    fg.fine_tune(dataset, "after", freeze="backbone", epochs=1, **options)
+    assert sum(passes) == 3 * 44
+    line = next(x for x in said.splitlines() if x.startswith("resize="))
+    assert line in capsys.readouterr().out
+
+
+def test_a_comparison_that_was_canceled_goes_on(dataset, recipe, passes, capsys):
+    def stop(done, total, message):
+        if done >= 20:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        choose(dataset, recipe, capsys, stop)
+    assert sum(passes) == 3 * 32
+    reports = []
+    choose(dataset, recipe, capsys, lambda *found: reports.append(found[:2]))
+    assert sum(passes) == 3 * 44
+    assert reports == [(44, 44)]
+
+
+def test_square_images_among_others_count_as_squashed_and_are_kept_as_such(tmp_path, recipe):
+    oblong, _ = draw(tmp_path / "edge", at_the_edge, 24)
+    square, _ = draw(tmp_path / "square", lambda r: (40, 20), 24, (60, 60))
+    network = network_of(recipe)
+    nothing = lambda *_: None  # noqa: E731
+    found, is_there = features_by_way([*oblong, *square], network, DEFAULT, nothing)
+    assert is_there.all()
+    np.testing.assert_array_equal(found["letterbox"][24:], found["squash"][24:])
+    assert (found["letterbox"][:24] != found["squash"][:24]).any(1).all()
+    assert set(features_by_way(square, network, DEFAULT, nothing)[0]) == {"squash", "crop"}
 
 
 def test_pretrained_prediction_and_label_issues_take_the_same(dataset, weights, monkeypatch):
@@ -213,7 +327,7 @@ def test_the_images_to_train_on_choose_how_all_are_resized(dataset, recipe, monk
     found = []
 
     def settle(recipe, paths, labels, *rest):
-        found.append((paths, labels.tolist(), rest[-1]))
+        found.append((paths, labels.tolist(), rest[3]))
         return recipe.with_resize("squash")
 
     monkeypatch.setattr(of_dataset, "settle_resize", settle)

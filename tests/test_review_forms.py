@@ -106,7 +106,8 @@ def test_the_queue_begins_with_the_lowest_quality_and_follows_filters(dataset):
     shown = queue(dataset, None, Filters())
     assert shown["classes"] == ["a", "b", "c"]
     assert shown["kinds"] == ["poor image", "wrong label"]
-    assert shown["pairs"] == [["a", "b", 1], ["b", "c", 1], ["c", "b", 1]]
+    # Of decided labels, the grid shows no suggestion: filters offer those that it shows.
+    assert shown["pairs"] == [["a", "b", 1], ["b", "c", 1]]
     assert [card["evidence"] for card in shown["cards"][:1]] == ["wrong label: why"]
 
 
@@ -143,20 +144,20 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
         ({"others_reviewed": 3, "corrected": 1}, "3 labels reviewed; 1 corrected so far", ""),
         (
             {**CHECKED, "expected": 27},
-            "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far; about 27 wrong labels "
-            "expected",
+            "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels were expected, 5 "
+            "corrected so far",
             "",
         ),
         (CHECKED, "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far", ""),
         (
             {**CHECKED, "left": 0, "reviewed": 1, "others_reviewed": 1, "expected": 1},
-            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far; "
-            "about 1 wrong label expected",
+            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; about 1 wrong label "
+            "was expected, 5 corrected so far",
             "No suspicious label is left; 341 other labels are not reviewed",
         ),
         (
             {"checked": True, "others_left": 1, "expected": 0},
-            "0 suspicious labels; 0 corrected so far; no wrong labels expected",
+            "0 suspicious labels; no wrong labels were expected, 0 corrected so far",
             "No suspicious label is left; 1 other label is not reviewed",
         ),
     ],
@@ -166,19 +167,49 @@ def test_the_counts_in_words(counts, words, remark):
     assert (found.words, found.remark) == (words, remark)
 
 
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"reviewed": 3}, ""),  # these labels were never checked
+        (CHECKED, ""),
+        ({"checked": True, "others_reviewed": 9}, ""),  # none was suspicious
+        (
+            {"checked": True, "reviewed": 29, "others_left": 369, "corrected": 14},
+            "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the "
+            "labels as they are now; Steps has the button",
+        ),
+        (
+            {"checked": True, "reviewed": 1, "corrected": 1},
+            "The suspicious label is reviewed, 1 label is corrected. Next: train on the labels as "
+            "they are now; Steps has the button",
+        ),
+        (
+            {"checked": True, "reviewed": 2},
+            "All 2 suspicious labels are reviewed, 0 labels are corrected. Next: see Steps",
+        ),
+    ],
+)
+def test_the_end_of_a_review_says_what_to_do_next(counts, words):
+    assert ReviewCounts(**counts).finished == words
+
+
 def test_the_counts_add_up(dataset):
     """Three suspicious labels, two others, one never checked: each decision by hand."""
-    columns, ids = columns_of(dataset), dataset.values("id")
+    ids = dataset.values("id")
 
     def counts() -> tuple:
-        found = review_counts(dataset, columns)
+        found = review_counts(dataset, columns_of(dataset))
         assert found.checked
         assert found.suspicious == found.reviewed + found.left
         in_queue = queue(dataset, None, Filters(), 1)  # what comes next is what is left
         assert len(in_queue["cards"]) + in_queue["rest"] == found.left + found.others_left
         shown = sum(card["suspicious"] for card in in_queue["cards"])
         assert shown + in_queue["rest_suspicious"] == found.left
-        assert in_queue["progress"] == {"words": found.words, "left": found.remark}
+        assert in_queue["progress"] == {
+            "words": found.words, "left": found.remark, "finished": found.finished,
+            "checked": True, "suspicious": found.suspicious, "others_left": found.others_left,
+            "others": found.others_left + found.others_reviewed,
+        }  # fmt: skip
         return (
             *(found.left, found.others_left, found.reviewed, found.others_reviewed),
             *(found.corrected, found.expected),
@@ -203,15 +234,57 @@ def test_the_counts_add_up(dataset):
     # Two labels of the same image are suspicious without a suggestion.
     dataset.set_values("issue.label", {ids[4]: "equal files, two labels"}, key_field="id")
     assert counts() == (1, 1, 3, 0, 1, None)
-    # What was corrected before the check is no part of its estimate.
+    # What was corrected before the check is no part of its estimate. A label that was corrected
+    # or kept before is not suspicious to the check; one that was excluded is as before.
     corrected = fg.list_reviews(dataset)[0].time
-    for began, expected in (("0", 7), (corrected, 8), ("9", 8)):
+    for began, reviewed, expected in (("0", (3, 0), 7), (corrected, (2, 1), 8), ("9", (1, 2), 8)):
         dataset.info["label_issues"] = {"estimate": 7, "began": began, "label_field": "own"}
         dataset.save()
-        assert counts() == (1, 1, 3, 0, 1, expected)
+        assert counts() == (1, 1, *reviewed, 1, expected)
     dataset.info["label_issues"] = {"estimate": 7, "began": "0", "label_field": "other"}
     dataset.save()
     assert counts() == (1, 1, 3, 0, 1, None)
+
+
+def test_a_label_that_was_kept_is_not_called_suspicious_in_the_grid(dataset):
+    """But it still counts as one that was, its card still says why, and a decision can change."""
+    columns, ids = columns_of(dataset), dataset.values("id")
+    dataset.set_values("issue.label", {ids[1]: "ambiguous"}, key_field="id")
+    before = cards(dataset, columns, ids[:4])
+    for place in (0, 1, 3):
+        fg.review(dataset.select(ids[place]), "keep")
+    fg.review(dataset.select(ids[2]), "unclear")  # which settles nothing about the label
+    chips = zip(
+        *dataset.limit(4).values(["label_quality", "suggested_label.label", "issue.label"]),
+        strict=True,
+    )
+    # What is wrong with an image is so whatever its label is.
+    kept = [(1.0, None, None), (1.0, None, None), (None, "b", "wrong label")]
+    assert list(chips) == [*kept, (1.0, None, "poor image")]
+    found = review_counts(dataset, columns)
+    assert (found.reviewed, found.left, found.others_reviewed) == (3, 0, 1)
+    after = cards(dataset, columns, ids[:4])
+    for name in ("label", "suggestion", "kind", "evidence", "suspicious"):
+        assert [x[name] for x in after] == [x[name] for x in before], name
+    assert [x["decision"] for x in after] == ["keep", "keep", "unclear", "keep"]
+    # The suggestion can still be accepted, and a class chosen; then it is about the same evidence.
+    (made,) = fg.review(dataset.select(ids[0]), "accept")
+    assert (made.old_label, made.new_label, made.suggestion) == ("a", "b", "b")
+    assert made.evidence == before[0]["evidence"] == "wrong label: why"
+    assert review_counts(dataset, columns).reviewed == 3
+    fg.undo_review(dataset, count=5)
+    assert cards(dataset, columns, ids[:4]) == before
+    assert dataset.values("suggested_label.confidence")[:3] == [0.8] * 3
+    # A label that was reviewed before the last check is what that check found.
+    fg.review(dataset.select(ids[0]), "keep")
+    assert review_counts(dataset, columns).reviewed == 1
+    dataset.info["label_issues"] = {"began": "9", "label_field": "own"}
+    dataset.save()
+    checked = columns_of(dataset)
+    found = review_counts(dataset, checked)
+    assert (found.reviewed, found.others_reviewed) == (0, 1)
+    (card,) = cards(dataset, checked, ids[:1])
+    assert (card["suggestion"], card["suspicious"]) == (None, False)
 
 
 def test_labels_that_were_edited_elsewhere_count_in_all_places(dataset):

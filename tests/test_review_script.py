@@ -151,14 +151,52 @@ def test_what_was_skipped_comes_again_after_the_last(review):
     assert page.text("empty").startswith("Nothing is left to review here.")
 
 
-def test_the_place_among_the_labels_that_are_left(review):
+def test_the_place_among_all_labels_of_a_kind(review):
     cards = [card(n, suspicious=n != 3) for n in (1, 2, 3, 4)] + [card(n) for n in (5, 6, 7, 8, 9)]
     page = review(*cards, rest=10, suspicious=4)
-    assert page.text("name") == "1.png · suspicious label 1 of 12 left"
+    assert page.text("name") == "1.png · suspicious label 1 of 12"
     page.key("k", "ArrowRight")
-    assert page.text("name") == "3.png · other label 1 of 7 left"
+    assert page.text("name") == "3.png · other label 1 of 7"
     page.key("ArrowRight")
-    assert page.text("name") == "4.png · suspicious label 2 of 11 left"
+    assert page.text("name") == "4.png · suspicious label 3 of 12"
+
+
+def test_the_last_suspicious_label_is_the_end_and_the_others_a_second_choice(scripts):  # noqa: F811
+    page, others = scripts, [card(n, suspicious=False, suggestion=None) for n in (2, 3)]
+    totals = {"words": "", "checked": True, "suspicious": 29, "others": 369, "others_left": 2}
+    page.run("show", "GradcamReviewCard", {})
+    page.answer("review_cards", queue([card(1), *others], progress=totals))
+    assert page.text("name") == "1.png · suspicious label 29 of 29"
+    assert page.text("finished") is None
+    page.key("a")
+    # At once: the next key must not decide about a label that nothing speaks against.
+    assert page.text("finished").startswith("All suspicious labels are reviewed.")
+    assert page.text("name") is None
+    page.key("a", "k", "u", "x", "1", "c", "ArrowRight")
+    said = "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: see Steps"
+    stored = page.answer("review_decide", {"progress": {**totals, "finished": said}})
+    assert stored == decision(1, "accept")
+    assert page.asked("review_decide") == []
+    assert page.text("finished") == f"{said}.Review the other 2 labels too"
+    page.key("ArrowLeft")
+    assert (seen(page), page.text("decision")) == ("1.png", "Decided: changed to class 2")
+    page.key("ArrowRight")
+    page.part("others").click()
+    assert page.text("name") == "2.png · other label 368 of 369"
+    page.key("k")
+    assert page.answer("review_decide", {"progress": totals}) == decision(2, "keep")
+
+
+def test_with_a_filter_other_labels_are_shown_without_asking(scripts):  # noqa: F811
+    totals = {"words": "", "checked": True, "suspicious": 29, "others": 369, "others_left": 2}
+    one = queue([card(2, suspicious=False)], rest=1, progress=totals)
+    scripts.run("show", "GradcamReviewCard", {})
+    scripts.answer("review_cards", one)
+    assert scripts.text("finished").startswith("All suspicious labels are reviewed.")
+    scripts.part("kind").select_option("outlier")
+    scripts.answer("review_cards", one)
+    # Its place is among those that match.
+    assert scripts.text("name") == "2.png · other label 1 of 2"
 
 
 def test_more_cards_are_fetched_when_five_are_left(review):
@@ -172,7 +210,7 @@ def test_more_cards_are_fetched_when_five_are_left(review):
     assert page.asked("review_cards") == [{"known": known}]
     found = [card(n) for n in (7, 8, 9)]
     page.answer("review_cards", queue(found, rest=1, suspicious=1))
-    assert page.text("name") == "3.png · suspicious label 2 of 9 left"
+    assert page.text("name") == "3.png · suspicious label 3 of 10"
     page.key(*["ArrowRight"] * 4)
     assert page.asked("review_cards") == [{"known": [*known, "8", "9"]}]
     page.answer("review_cards", {"error": "the database is away"})
@@ -195,7 +233,7 @@ def test_undo(review):
     page.key("z")
     page.answer("review_undo", {"cards": [card(9), card(1), card(8)], "count": 4, **before})
     assert page.page.get_by_text("4 decisions are undone").count() == 1
-    assert page.text("name") == "9.png · suspicious label 2 of 7 left"
+    assert page.text("name") == "9.png · suspicious label 2 of 7"
     page.key("z")
     page.answer("review_undo", {"error": "There is nothing to undo"})
     assert page.text("error") == "There is nothing to undo"

@@ -203,15 +203,18 @@ def test_the_histogram_of_a_class_and_what_its_bars_show(panel, many):
                     order = sorted(np.flatnonzero(wanted), key=lambda i: sign * score[i])
                     found = shown(
                         panel, many, state | {"first": first}, "on_score_bar",
-                        trace_idx=trace, idx=bin_,
+                        trace_idx=trace, idx=bin_, view={"shows": name},
                     )  # fmt: skip
                     assert (found or []) == ids[order].tolist()
         for side, wanted, sign in (("below", own & (score < 0.5), 1),
                                    ("above", ~own & (score >= 0.5), -1)):  # fmt: skip
             order = sorted(np.flatnonzero(wanted), key=lambda i: sign * score[i])
-            found = shown(panel, many, state, "on_side", side=side)
+            given = {"side": side, "label": name, "threshold": 0.5}
+            found = shown(panel, many, {**state, "scored": "another"}, "on_side", **given)
             assert (found or []) == ids[order].tolist()
-    state = read(panel, many, "scores", {"scored": "gone"})
+    state = read(panel, many, "scores", {"scored_class": "3"})  # after a restart of the server
+    assert state["scored"] == "two\nlines"
+    state = read(panel, many, "scores", {"scored": "gone", "scored_class": "3"})
     assert state["scored"] == state["bar_classes"][0]  # the worst class comes first
     panel.on_scored(context(many, state, value="3"))
     assert state["scored"] == "two\nlines"
@@ -225,10 +228,11 @@ def test_bars_of_classes_show_the_class_or_its_mistakes(panel, many):
     )
     state = read(panel, many, "scores", {"bar_order": "name"})
     assert state["bar_classes"] == sorted(class_names(CLASSES))
-    for place, name in enumerate(state["bar_classes"]):
+    shows = {"shows": list(state["bar_classes"])}
+    for place, name in enumerate(shows["shows"]):
         for trace, wanted in enumerate((labels == name, (labels == name) & (found != name))):
             order = sorted(np.flatnonzero(wanted), key=lambda i: score[i])
-            seen = shown(panel, many, state, "on_class_bar", idx=place, trace_idx=trace)
+            seen = shown(panel, many, state, "on_class_bar", idx=place, trace_idx=trace, view=shows)
             assert (seen or []) == ids[order].tolist(), name
         assert state["scored"] == name
     state = read(panel, many, "scores", {"bar_search": "OMEGA very"})
@@ -371,6 +375,8 @@ def test_plots_show_any_name_and_small_numbers():
     assert "<img" not in traces[0]["hovertext"][3]
     assert layout["yaxis2"]["type"] == "log"  # or 3 of 90,000 would not be seen
     assert "type" not in layout["yaxis"]
+    axes = [layout[x]["title"]["text"] for x in ("yaxis", "yaxis2")]
+    assert axes == ["own images", "other images,<br>log scale"]
     assert layout["shapes"][0]["x0"] == 0.25
     many = np.array([0, 900, 60])  # of which none is too small to be seen
     assert "type" not in histogram_plot(many, many, "a", 0.5)[1]["yaxis"]

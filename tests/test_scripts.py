@@ -64,6 +64,9 @@ def test_a_heatmap_is_drawn_in_the_colors_of_jet(why):
     assert page.part("heat").evaluate("x => x.style.opacity") == "0.25"
     assert "Opacity25%" in page.text("why")
     words = "No evidencemost evidence for cat · one scale for all classes"
+    words += (
+        "The grid shows the same heatmap in one color, more opaque where there is more evidence."
+    )
     assert page.text("why-legend") == words
     assert page.text("why-labels") == "found: cattruth: dog"
     assert page.texts("why-bar") == ["cat75.0%", "bee12.5%"]
@@ -123,6 +126,18 @@ def test_a_class_that_is_picked_is_asked_for(why):
     page.part("why-bar").nth(0).click()  # which is there
     assert page.asked("explain_sample") == []
     assert pressed(page) == ["cat (predicted)"]
+
+
+def test_without_a_classifier_it_says_what_to_do_and_looks_again(scripts):  # noqa: F811
+    scripts.run("set", {"modal": "s"})
+    scripts.run("show", "GradcamWhyModal", {})
+    scripts.answer("explain_sample", {"missing": "There is no classifier yet."})
+    assert scripts.text("why-missing") == "There is no classifier yet.Look again"
+    assert (scripts.text("why-error"), scripts.text("why-busy")) == (None, None)
+    scripts.part("why-again").click()
+    scripts.answer("explain_sample", explanation("s"))
+    assert scripts.text("why-missing") is None
+    assert scripts.texts("why-bar") == ["cat75.0%", "bee12.5%"]
 
 
 def test_an_answer_for_an_earlier_sample_is_not_shown(why):

@@ -31,7 +31,7 @@ TREES = {
         {f"{name}/Imgs/exp1_num_{i}.jpg": (name, None) for name in CRACKS for i in range(3)}
         | {f"{name}/Imgs/exp1_num_{i}.png": MASK for name in CRACKS for i in range(3)},
         says=(
-            r"Ignored: 18 masks beside images",
+            r"Skipped: 18 masks beside images",
             r"18 masks of images left out, such as crack/Imgs/exp1_num_0.png, the "
             r"mask of crack/Imgs/exp1_num_0.jpg\. To import them too, pass keep_masks=True",
         ),
@@ -130,7 +130,7 @@ TREES = {
     "Images and Masks in each class": Tree(
         {f"{x}/Images/{i}.jpg": (x, None) for x in ("COVID", "Normal") for i in range(4)}
         | {f"{x}/Masks/{i}.png": MASK for x in ("COVID", "Normal") for i in range(4)},
-        says=("Ignored: 8 masks in a folder of their own",),
+        says=("Skipped: 8 masks in a folder of their own",),
     ),
     "images and masks around the classes": Tree(
         {f"images/{x}/{i}.jpg": (x, None) for x in ("cat", "dog") for i in range(3)}
@@ -142,7 +142,7 @@ TREES = {
         | {f"test/good/{i:03d}.png": ("good", "test") for i in range(3)}
         | {f"test/broken/{i:03d}.png": ("broken", "test") for i in range(3)}
         | {f"ground_truth/broken/{i:03d}_mask.png": MASK for i in range(3)},
-        says=("Ignored: 3 masks in a folder of their own",),
+        says=("Skipped: 3 masks in a folder of their own",),
     ),
     "BUSI: endings, with and without a number": Tree(
         {f"{x}/{x} ({i}).png": (x, None) for x in ("benign", "normal") for i in (1, 2)}

@@ -43,6 +43,7 @@
       ? scale.filter((_, i) => i % 16 === 0).map((x) => `rgb(${x.map((y) => (most > 1 ? y : 255 * y)).join()})`)
       : ["transparent", color];
     return h("div", {
+      title: isByValue ? "" : "More opaque where there is more. The panel Why? of an opened image shows the same from blue to red",
       "data-cy": "gradcam-legend", "data-path": path, "data-color": isByValue ? "scale" : color,
       style: { display: "flex", gap: 8, alignItems: "center", marginTop: 4, ...text(12) },
     },

@@ -9,7 +9,7 @@
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { source, text, lines, percent, Button, Choice, Heat, isTyping, useReview, positionIn, decided, hasDecision, reloadGrid } = window.__gradcam__;
+  const { source, text, lines, percent, Button, Choice, Heat, isTyping, useReview, positionIn, isFinished, decided, hasDecision, reloadGrid } = window.__gradcam__;
 
   function Picture({ card, shown, height }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
@@ -49,13 +49,17 @@
     const review = useReview(modalId);
     const { state, shown } = review;
     const [find, setFind] = useState(null);
+    const [goesOn, setGoesOn] = useState(false); // to labels that are not suspicious
     const box = useRef(null);
     const root = useRef(null);
-    const card = state.cards[state.place];
+    const isFiltered = Object.values(review.filters).some((x) => x !== null && x !== undefined);
+    const next = state.cards[state.place];
+    const isOver = !modalId && !goesOn && !isFiltered && isFinished(state) && !(next && next.suspicious);
+    const card = isOver ? undefined : next;
     const classes = state.choices ? state.choices.classes : [];
     const fits = find === null ? [] : classes.filter((x) => x.toLowerCase().includes(find.toLowerCase()));
     const latest = useRef({});
-    latest.current = { review, classes, find };
+    latest.current = { review, classes, find, isOver };
 
     const choose = (label, isNew) => {
       setFind(null);
@@ -71,8 +75,9 @@
         const modal = document.querySelector("[data-cy=modal]");
         if (document.querySelector(".MuiDialog-root")) return;
         if (modal ? !modal.contains(root.current) : !!modalId) return;
-        const { review: r, classes: names, choose: pick } = latest.current;
+        const { review: r, classes: names, choose: pick, isOver: over } = latest.current;
         const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+        if (over && !["z", "ArrowLeft"].includes(key)) return; // no label is shown to decide on
         const act = KEYS[key] ? () => r.decide(KEYS[key])
           : key === "z" ? r.undo
           : key === "h" ? r.heat
@@ -106,15 +111,22 @@
     const set = (change) => review.setFilters({ ...review.filters, ...change });
     const pair = review.filters.label && review.filters.suggestion
       ? JSON.stringify([review.filters.label, review.filters.suggestion]) : "";
+    const names = state.field && p.checked && [state.field, "issue", "suggested_label", "label_quality"];
     const note = state.note && h("div", { style: text(14, { margin: "4px 0" }) }, state.note);
     return h("div", { ref: root, "data-cy": "gradcam-review", style: { width: "100%", padding: 4, boxSizing: "border-box" } },
       h("div", { style: text(14, { fontWeight: 600, marginBottom: 6 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
+      isOver && h("div", { role: "status", "data-cy": "gradcam-finished", style: text(16, { margin: "10px 0", padding: "10px 12px", borderLeft: "3px solid #30a46c", background: "rgba(128,128,128,.12)" }) },
+        p.finished ? `${p.finished}.` : "All suspicious labels are reviewed.",
+        p.others_left > 0 && h("div", { style: { marginTop: 8 } }, h(Button, {
+          label: `Review the other ${p.others_left} label${p.others_left === 1 ? "" : "s"} too`, hint: "Nothing speaks against them",
+          onClick: () => setGoesOn(true), name: "gradcam-others",
+        }))),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       !card && note,
       !state.choices && !state.error && h("div", { role: "status", "data-cy": "gradcam-loading", style: text(15, { padding: 16 }) },
         modalId ? "Loading this label…" : "Loading the labels to review…"),
-      !card && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
+      !card && !isOver && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: "4px 12px", flexWrap: "wrap", alignItems: "flex-start" } },
@@ -122,7 +134,7 @@
           card.neighbors.length > 0 && h(Similar, { neighbors: card.neighbors, height: size.height }),
           h("div", { style: { flex: "1 1 220px", minWidth: 0, minHeight: 100 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
-              card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state)}` : ""),
+              card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state, isFiltered)}` : ""),
             h("div", { style: { display: "flex", gap: "0 16px", flexWrap: "wrap" } },
               h("div", { title: card.label, style: text(18, lines(2)) }, "Label: ", h("b", { "data-cy": "gradcam-label" }, card.label)),
               card.suggestion && card.suggestion !== card.label && h("div", { title: card.suggestion, style: text(18, lines(2)) }, "Suggested: ",
@@ -179,10 +191,19 @@
           label: "Any quality", name: "gradcam-below", value: review.filters.below ? String(review.filters.below) : "",
           options: [0.05, 0.1, 0.25, 0.5].map((x) => [String(x), `Quality below ${x}`]),
           onChange: (x) => set({ below: x ? Number(x) : null }),
-        })));
+        })),
+      names && !modalId && h("div", { "data-cy": "gradcam-legend-chips", style: text(12, { opacity: 0.7, marginTop: 8 }) },
+        `The words on the images have the colors of their fields in the sidebar: ${names[0]} is the label, ${names[1]} what may be wrong, ${names[2]} a more probable class, and ${names[3]} goes from 0, suspicious, to 1.`));
   }
 
+  // The button that replaces this card is only for an App that does not draw it.
   function ReviewCard() {
+    useEffect(() => {
+      const style = document.createElement("style");
+      style.textContent = ".gradcam-without-card { display: none }";
+      document.head.append(style);
+      return () => style.remove();
+    }, []);
     return h(Card, { size: { width: 480, height: "min(300px, 26vh)" } });
   }
 

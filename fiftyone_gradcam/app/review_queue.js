@@ -27,13 +27,30 @@
     return { cards, rest, place: cards.findIndex((x) => !x.done), note: `${words}. This is the first` };
   }
 
-  // The position among the labels that are left, such as "suspicious label 2 of 24 left".
-  function positionIn({ cards, place, rest, rest_suspicious: suspicious }) {
-    const own = !!cards[place].suspicious;
-    const isLeft = (x) => !x.done && !!x.suspicious === own;
+  // How many labels of a kind are left: those of the cards, and those after them.
+  function leftOf({ cards, rest, rest_suspicious: suspicious }, own) {
     const further = own ? suspicious || 0 : (rest || 0) - (suspicious || 0);
-    const left = cards.filter(isLeft).length + further;
-    return `${own ? "suspicious" : "other"} label ${cards.slice(0, place).filter(isLeft).length + 1} of ${left} left`;
+    return cards.filter((x) => !x.done && !!x.suspicious === own).length + further;
+  }
+
+  // The position among all labels of a kind, such as "suspicious label 15 of 29". With filters,
+  // among those that match and were left when the queue was loaded.
+  function positionIn(state, isFiltered) {
+    const { cards, place, progress } = state;
+    const own = !!cards[place].suspicious;
+    const isOwn = (x) => !!x.suspicious === own;
+    const left = leftOf(state, own);
+    const total = own ? (progress || {}).suspicious : (progress || {}).others;
+    const decidedHere = cards.filter((x) => x.done && isOwn(x)).length;
+    const of = isFiltered ? left + decidedHere : Math.max(total || 0, left + decidedHere);
+    const before = cards.slice(0, place).filter((x) => !x.done && isOwn(x)).length;
+    return `${own ? "suspicious" : "other"} label ${of - left + before + 1} of ${of}`;
+  }
+
+  // Whether all suspicious labels are decided, and there were any.
+  function isFinished(state) {
+    const { choices, progress } = state;
+    return !!(choices && progress && progress.suspicious) && !leftOf(state, true);
   }
 
   // What a decision that was made has come to, in words, such as "changed to bees".
@@ -197,5 +214,5 @@
     }
   }
 
-  Object.assign(window.__gradcam__, { useReview, positionIn, decided, hasDecision, reloadGrid });
+  Object.assign(window.__gradcam__, { useReview, positionIn, isFinished, decided, hasDecision, reloadGrid });
 })();

@@ -9,6 +9,7 @@ open when the job ends. It has a "summary" and may have
 - "view": samples to show, serialized by `view_as_text`
 - "fields": names of fields to make visible; the first heatmap field replaces the visible one
 - "picture": the path of a picture
+- "place": the path of what was written, a file or folder: the panel shows a card for it that stays
 - "panel": a panel of FiftyOne to open: its "name" and "data", the values to show by FiftyOne's
   names
 - "rests_on": a digest of the labels that were used, by `dataset.basis.all_labels`
@@ -28,6 +29,7 @@ from ..jobs import calls
 
 PANEL = "classifier"
 RESTS_ON = "rests_on"
+PLACE = "place"
 
 
 def show(ctx, outcome: dict) -> Iterator:

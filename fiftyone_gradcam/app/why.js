@@ -36,9 +36,10 @@
   const kept = { mode: "predicted", opacity: 0.5, field: null };
 
   function useExplanation(id, asked) {
-    const [state, setState] = useState({ found: null, error: "", isBusy: false, isSlow: false });
+    const [state, setState] = useState({ found: null, error: "", missing: "", isBusy: false, isSlow: false });
+    const [tries, setTries] = useState(0);
     const turn = useRef(0);
-    const key = JSON.stringify([id, asked]);
+    const key = JSON.stringify([id, asked, tries]);
     useEffect(() => {
       if (!id) return;
       const own = ++turn.current;
@@ -47,12 +48,12 @@
       const slow = setTimeout(() => set({ isSlow: true }), SLOW_MILLISECONDS);
       call("explain_sample", { id, ...asked }).then((answer) => {
         clearTimeout(slow);
-        const error = answer.error || "";
-        set({ isBusy: false, isSlow: false, error, found: error ? null : answer });
+        const { error = "", missing = "" } = answer; // missing: there is no classifier yet
+        set({ isBusy: false, isSlow: false, error, missing, found: error || missing ? null : answer });
       });
       return () => clearTimeout(slow);
     }, [key]);
-    return state;
+    return { ...state, askAgain: () => setTries((old) => old + 1) };
   }
 
   // Pictures over the image, in drawing order.
@@ -134,7 +135,8 @@
     }
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
     return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
-      found.maps.length > 1 ? " · one scale for all classes" : "");
+      found.maps.length > 1 ? " · one scale for all classes" : "", h("br"),
+      "The grid shows the same heatmap in one color, more opaque where there is more evidence.");
   }
 
   function Bars({ found, mode, onPick }) {
@@ -193,7 +195,7 @@
     const [opacity, setOpacity] = useState(kept.opacity);
     const [field, setField] = useState(kept.field);
     const asked = { ...(picked && { classes: [picked] }), ...(field && { prediction_field: field }) };
-    const { found, error, isBusy, isSlow } = useExplanation(id, asked);
+    const { found, error, missing, isBusy, isSlow, askAgain } = useExplanation(id, asked);
     const has = (name) => found.maps.some((x) => x.label === name);
     const choose = (value) => {
       const name = nameIn(value);
@@ -218,6 +220,9 @@
     const others = found ? found.classes.filter((x) => !found.bars.some((y) => y.label === x)) : [];
     return h("div", { "data-cy": "gradcam-why", "data-of": found && !isBusy ? found.id : "", style: { width: "100%", height: "100%", overflow: "auto", padding: 10, boxSizing: "border-box" } },
       error && h("div", { role: "alert", "data-cy": "gradcam-why-error", style: text(15, { color: "#e5484d", padding: 8 }) }, error),
+      missing && h("div", { role: "status", "data-cy": "gradcam-why-missing", style: text(15, { padding: 8, maxWidth: 640 }) },
+        h("p", { style: { margin: "0 0 10px" } }, missing),
+        h(Button, { label: "Look again", onClick: askAgain, name: "gradcam-why-again" })),
       !found && waits,
       found && h("div", { style: { display: "flex", gap: 16, flexWrap: "wrap", opacity: isBusy && found.id !== id ? 0.5 : 1 } },
         h("div", { style: { flex: "3 1 380px", minWidth: 0 } },

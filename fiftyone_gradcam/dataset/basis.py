@@ -37,10 +37,12 @@ def basis_of_training(
         labels: which labels are used (see `labels_before`)
 
     Returns:
-        a dictionary with "split" and, for the current labels of a whole dataset, "labels"
+        a dictionary with "split", the time "at" which it was read and, for the current labels of a
+        whole dataset, "labels"
     """
+    at = now_text()  # what is decided while they are read may be missing
     snapshot = Snapshot(root_dataset(samples), label_field)
-    found = {"split": snapshot.split()}
+    found = {"at": at, "split": snapshot.split()}
     is_all = isinstance(samples, fo.Dataset) and labels == CURRENT
     return found | ({"labels": snapshot.learned()} if is_all else {})
 

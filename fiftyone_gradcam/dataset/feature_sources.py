@@ -55,6 +55,18 @@ def source_of(
     return Source(network.digest[:32], str(network), run.version if is_own else None)
 
 
+def compared_source(network: Network | FrozenLater, resize: str) -> Source:
+    """Return a network with a resize method as a source of features to compare the methods by.
+
+    These are not the features of `source_of`: images are decoded once for all methods.
+
+    Args:
+        network: any network, whose own resize method is ignored
+        resize: the method
+    """
+    return Source(f"{network.digest[:32]}{resize}", f"{network}, to compare: {resize}")
+
+
 def thumbnails_source(size: int, resize: str) -> Source:
     """Return gray thumbnails as a source of features (see `review.duplicates.thumbnails`)."""
     return Source(f"thumbnails-{size}-{resize}", f"thumbnails of images of {size} pixels, {resize}")

@@ -49,8 +49,11 @@ def write_label_issues(
     """
     quality_field, suggestion_field, issue_field = names
     facts = {"classes": classes, "label_field": label_field}
-    low = f"Probability of the label in {label_field!r} without this image; low is suspicious"
-    other = f"A class that is more probable than the label in {label_field!r}"
+    low = (
+        f"Quality of the label in {label_field!r}, from 0 (suspicious) to 1: its probability by a "
+        f"model trained without this image; 1 after a review"
+    )
+    other = f"A class that is more probable than the label in {label_field!r}, with its probability"
     what = f"A possible problem with the image or its label in {label_field!r}, and the evidence"
     attributes = {"evidence": "text", "neighbors": "list", "sure": "bool"}
     fields = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import fiftyone as fo
 
+from ..model.cached_weights import cached_weights
 from .cached import cached, state_of
 from .evaluation import prediction_fields
 from .fields import classification_fields, field_info, is_owned, path_in
@@ -203,15 +203,3 @@ def has_features(dataset: fo.Dataset) -> bool:
     kept = os.listdir(home) if os.path.isdir(home) else []
     # Names of folders for features of pixels alone contain a hyphen.
     return any("-" not in name for name in kept) or bool(cached_weights("*"))
-
-
-def cached_weights(backbone: str) -> list[str]:
-    """Return the files with ImageNet weights of a backbone in PyTorch's cache.
-
-    PyTorch is not imported.
-    """
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return glob.glob(
-        os.path.join(os.path.expanduser(home), "hub", "checkpoints", f"{backbone}-*.pth")
-    )

@@ -55,6 +55,7 @@ def data_of(samples: Samples, label_field: str | None) -> Data:
     files = record.get("skipped_files") or []
     return Data(
         **facts,
+        skipped=dict(record.get("passed_over") or {}),
         left_out=dict(record.get("skipped") or {}),
         left_out_files=[(shown_file(path, root), why) for path, why in files[:LISTED]],
         equal=len(record.get("duplicates") or []),

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import fiftyone as fo
 
 from ..reports.facts import Correction, Decisions, Suspect, Suspects
+from ..review.kinds import OF_LABELS
 from .fields import root_dataset, whole
 from .import_record import decode_options
 from .label_totals import in_words, label_issues_info
 from .report_data import import_root, shown_file
 from .report_pictures import picture_of
-from .review_counts import OF_LABELS, review_counts
+from .review_counts import review_counts
 from .review_queue import is_open
 from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
 from .reviews import Review

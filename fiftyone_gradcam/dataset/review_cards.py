@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import fiftyone as fo
 from bson import ObjectId
 
+from ..review.kinds import OF_LABELS
 from .fields import field_info, is_owned, path_in
 from .heatmaps import heatmap_fields
-from .review_counts import OF_LABELS
 from .review_state import (
     REVIEW,
     Columns,
     evidence_in,
+    kind_in,
     label_in,
     stored_values,
     suggestion_in,
@@ -34,7 +35,7 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
         row = rows.get(sample_id)
         if row is None:
             continue
-        issue = (row.get(columns.issue) or {}) if columns.issue else {}
+        kind = kind_in(row, columns)
         label, other = label_in(row, columns), suggestion_in(row, columns)
         own = maps.get(sample_id, {})
         review = row.get(REVIEW) or {}
@@ -47,11 +48,11 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
                 "suggestion": other,
                 "suggestion_confidence": _of(row, columns.suggestion, "confidence"),
                 "quality": row.get(columns.quality) if columns.quality else None,
-                "kind": issue.get("label"),
+                "kind": kind,
                 "evidence": evidence_in(row, columns),
                 "maps": {name: own[name] for name in {label, other} - {None} if name in own},
                 "neighbors": neighbors.get(sample_id, []),
-                "suspicious": other is not None or issue.get("label") in OF_LABELS,
+                "suspicious": other is not None or kind in OF_LABELS,
                 # A label that has changed since a decision is to be decided again.
                 "decision": review.get("label")
                 if is_own and review.get("new_label") == label

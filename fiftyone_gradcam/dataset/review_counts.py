@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 
-from ..review.kinds import EQUAL, NEAR, WRONG
+from ..review.kinds import OF_LABELS
 from .label_totals import label_issues_info
 from .review_state import REVIEW, Columns
-
-OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds of issues of labels; the others are of the image itself
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,16 @@ class ReviewCounts:
         return self.reviewed + self.left
 
     @property
+    def others(self) -> int:
+        """The number of other labels."""
+        return self.others_reviewed + self.others_left
+
+    @property
     def words(self) -> str:
         """The numbers in words.
 
-        Such as "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far; about 27 wrong
-        labels expected".
+        Such as "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels were expected, 5
+        corrected so far".
         """
         corrected = f"{self.corrected:,} corrected so far"
         if not self.checked:
@@ -58,11 +61,11 @@ class ReviewCounts:
             words += f": {self.reviewed:,} reviewed, {self.left:,} left"
         if self.others_reviewed:
             words += f"; {_labels(self.others_reviewed, 'other')} reviewed"
-        words += f"; {corrected}"
-        if self.expected is not None:
-            about = f"about {self.expected:,}" if self.expected else "no"
-            words += f"; {about} wrong label{'s' * (self.expected != 1)} expected"
-        return words
+        if self.expected is None:
+            return f"{words}; {corrected}"
+        about = f"about {self.expected:,}" if self.expected else "no"
+        were = "label was" if self.expected == 1 else "labels were"
+        return f"{words}; {about} wrong {were} expected, {corrected}"
 
     @property
     def remark(self) -> str:
@@ -72,6 +75,23 @@ class ReviewCounts:
         number = self.others_left
         others = "1 other label is" if number == 1 else f"{number:,} other labels are"
         return f"No suspicious label is left; {others} not reviewed"
+
+    @property
+    def finished(self) -> str:
+        """What was done, and what to do next, if all suspicious labels are reviewed; else empty.
+
+        Such as "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the
+        labels as they are now; Steps has the button".
+        """
+        if not self.checked or self.left or not self.suspicious:
+            return ""
+        every = f"All {self.suspicious:,} suspicious labels are reviewed"
+        words = "The suspicious label is reviewed" if self.suspicious == 1 else every
+        were = "label is" if self.corrected == 1 else "labels are"
+        words += f", {self.corrected:,} {were} corrected. Next: "
+        if not self.corrected:
+            return words + "see Steps"
+        return words + "train on the labels as they are now; Steps has the button"
 
 
 def review_counts(dataset: fo.Dataset, columns: Columns) -> ReviewCounts:
@@ -111,12 +131,22 @@ def review_counts(dataset: fo.Dataset, columns: Columns) -> ReviewCounts:
 
 
 def is_suspicious(columns: Columns) -> dict:
-    """Return the expression for suspicious labels; see `ReviewCounts`."""
+    """Return the expression for labels that are suspicious, or were before a decision.
+
+    See `ReviewCounts`.
+    """
     said = []
     if columns.suggestion:
         said.append({"$gt": [f"${columns.suggestion}.label", None]})
     if columns.issue and (columns.quality or columns.suggestion):
         said.append({"$in": [f"${columns.issue}.label", list(OF_LABELS)]})
+    if said:
+        words = {"$ifNull": [f"${REVIEW}.evidence", ""]}
+        kind = {"$arrayElemAt": [{"$split": [words, ": "]}, 0]}
+        before = [{"$gt": [f"${REVIEW}.suggestion", None]}, {"$in": [kind, list(OF_LABELS)]}]
+        own = {"$eq": [f"${REVIEW}.label_field", columns.label_field]}
+        since = {"$gt": [f"${REVIEW}.time", columns.checked_at]}
+        said.append({"$and": [own, since, {"$or": before}]})
     return {"$or": said}
 
 

@@ -73,10 +73,13 @@ def progress_of(dataset: fo.Dataset, columns: Columns) -> dict:
     """Return the progress of the review.
 
     Returns:
-        "words" with the numbers of labels, and "left", a remark if no suspicious label is left
+        "words" with the numbers of labels; "left", a remark if no suspicious label is left, and
+        "finished", what to do then (see `ReviewCounts`); "checked", whether labels were checked;
+        and the numbers of "suspicious" labels, of "others", and of "others_left"
     """
     counts = review_counts(dataset, columns)
-    return {"words": counts.words, "left": counts.remark}
+    names = ("words", "finished", "checked", "suspicious", "others", "others_left")
+    return {name: getattr(counts, name) for name in names} | {"left": counts.remark}
 
 
 def choices_of(dataset: fo.Dataset, columns: Columns) -> dict:

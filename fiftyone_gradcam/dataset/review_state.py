@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone as fo
 from bson import ObjectId
 
+from ..review.kinds import AMBIGUOUS, KINDS, OF_LABELS, SUSPICIOUS
 from .documents import document
 from .fields import (
     classification_fields,
@@ -22,9 +23,11 @@ from .fields import (
     path_in,
 )
 from .import_record import IMPORTED_LABEL, INFO_KEY
+from .label_totals import label_issues_info
 
 REVIEW, HISTORY = "review", "review_history"
 QUALITY, SUGGESTION, ISSUE = "label_quality", "suggested_label", "issue"
+DOUBTS = (*OF_LABELS, AMBIGUOUS, SUSPICIOUS)  # kinds of issues that a decision settles
 VOUCHED = 1.0  # label_quality of a label that a person has chosen or confirmed
 
 
@@ -40,6 +43,8 @@ class Columns:
         quality: the field of the quality of these labels; None if they were not checked
         suggestion, issue: the fields of suggested classes and of issues; None if there are none
         imported: the field of the labels as imported; None if there is none
+        checked_at: when `find_label_issues` last checked these labels, in UTC and ISO 8601; empty
+            if it did not
     """
 
     label_field: str
@@ -49,6 +54,7 @@ class Columns:
     suggestion: str | None
     issue: str | None
     imported: str | None
+    checked_at: str = ""
 
     @property
     def paths(self) -> list[str]:
@@ -113,6 +119,8 @@ def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
         )
 
     imported = field_info(dataset, IMPORTED_LABEL).get("label_field") == label_field
+    noted = label_issues_info(dataset)
+    is_own = noted.get("label_field", label_field) == label_field
     return Columns(
         label_field,
         path,
@@ -121,6 +129,7 @@ def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
         about(SUGGESTION),
         ISSUE if has_field(dataset, ISSUE) and is_owned(dataset.get_field(ISSUE)) else None,
         IMPORTED_LABEL if imported else None,
+        (noted.get("began") or "") if is_own else "",
     )
 
 
@@ -164,7 +173,8 @@ def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool
 
     The label keeps its id and attributes. Its scores are taken from the stored probabilities of all
     classes. `label_quality` becomes 1 if a person has chosen or confirmed the label, and None
-    otherwise.
+    otherwise. A label that a person has chosen or confirmed is no longer called suspicious: its
+    suggestion is removed, and its issue if that is about the label.
 
     Args:
         row: the stored values of the sample
@@ -188,7 +198,17 @@ def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool
                 changes[f"{name}.label_score"] = own_score(found, classes, label)
     if columns.quality and (vouched or row.get(columns.quality) is not None):
         changes[columns.quality] = VOUCHED if vouched else None
+    if vouched:
+        changes |= dict.fromkeys(_doubts(row, columns))
     return changes
+
+
+def _doubts(row: Mapping, columns: Columns) -> list[str]:
+    """Return the fields of a sample that call its label into question."""
+    found = [columns.suggestion] if columns.suggestion and row.get(columns.suggestion) else []
+    if columns.issue and (columns.quality or columns.suggestion):
+        found += [columns.issue] if (row.get(columns.issue) or {}).get("label") in DOUBTS else []
+    return found
 
 
 def own_score(
@@ -201,11 +221,16 @@ def own_score(
 
 
 def evidence_in(row: Mapping, columns: Columns) -> str:
-    """Return why a label is suspicious, in words; empty if nothing is known against it."""
+    """Return why a label is or was suspicious, in words; empty if nothing is known against it.
+
+    A decision removes the issue and the suggestion, and keeps the evidence.
+    """
     issue = (row.get(columns.issue) or {}) if columns.issue else {}
     if issue.get("evidence"):
         kind = f"{issue['label']}: "  # the evidence of poor images starts with it already
         return kind + issue["evidence"].removeprefix(kind)
+    if before := decided_since(row, columns).get("evidence"):
+        return before
     words = []
     if columns.quality and row.get(columns.quality) is not None:
         words.append(f"label quality {row[columns.quality]:.3f}")
@@ -215,9 +240,28 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     return "; ".join(words)
 
 
+def decided_since(row: Mapping, columns: Columns) -> Mapping:
+    """Return the decision about a label since the labels were last checked; empty without one."""
+    review = row.get(REVIEW) or {}
+    is_own = review.get("label_field") == columns.label_field
+    return review if is_own and (review.get("time") or "") > columns.checked_at else {}
+
+
+def kind_in(row: Mapping, columns: Columns) -> str | None:
+    """Return the kind of a sample's issue, or the one it had before a decision; None without one.
+
+    The evidence of a decision starts with it.
+    """
+    issue = (row.get(columns.issue) or {}) if columns.issue else {}
+    if issue.get("label"):
+        return issue["label"]
+    kind, colon, _ = (decided_since(row, columns).get("evidence") or "").partition(": ")
+    return kind if colon and kind in KINDS else None
+
+
 def issue_words(row: Mapping, columns: Columns) -> list[str]:
     """Return the issue of an image and the decision about its label, each as a sentence."""
-    if not (columns.issue and (row.get(columns.issue) or {}).get("label")):
+    if kind_in(row, columns) is None:
         return []
     evidence, review = evidence_in(row, columns), row.get(REVIEW) or {}
     sentence = f"{evidence[:1].upper()}{evidence[1:]}."
@@ -233,6 +277,9 @@ def issue_words(row: Mapping, columns: Columns) -> list[str]:
 
 
 def suggestion_in(row: Mapping, columns: Columns) -> str | None:
-    """Return the class that is suggested instead of a label; None if there is none."""
-    other = row.get(columns.suggestion) if columns.suggestion else None
-    return (other or {}).get("label")
+    """Return the class that is suggested instead of a label, or was before a decision; None if
+    there is none."""
+    if columns.suggestion is None:
+        return None
+    other = row.get(columns.suggestion) or {}
+    return other.get("label") or decided_since(row, columns).get("suggestion")

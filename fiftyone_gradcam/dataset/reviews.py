@@ -145,6 +145,7 @@ def line_of(one: Review, row: Mapping, columns: Columns, changes: Mapping) -> st
     if columns.quality in changes:
         before[columns.quality] = row.get(columns.quality)
         facts["quality_after"] = changes[columns.quality]
+    before |= {x: row[x] for x in (columns.suggestion, columns.issue) if x in changes}
     scores = {
         name: {"_id": row[name]["_id"], "label_score": row[name].get("label_score")}
         for name in columns.scores

@@ -44,8 +44,8 @@ class Run:
             `fiftyone_gradcam.dataset.measured`); None if unknown
         temperature: divisor of the logits for calibrated probabilities, fitted by `evaluate`; None
             if it was not fitted
-        basis: digests of the "split" and the "labels" that were used for training (see
-            `fiftyone_gradcam.dataset.basis`); None if unknown
+        basis: digests of the "split" and the "labels" that were used for training, and the time
+            "at" which they were read (see `fiftyone_gradcam.dataset.basis`); None if unknown
         canceled: whether the training was canceled before its end; None for runs of earlier
             versions
         labels: "current" if the run was trained on the labels of its time, "before_review" if it
@@ -78,6 +78,11 @@ class Run:
     def version(self) -> str | None:
         """A value that differs between runs that had the same key at different times."""
         return self.trained
+
+    @property
+    def learned_at(self) -> str | None:
+        """When the labels for its training were read, which may be long before it was recorded."""
+        return (self.basis or {}).get("at") or self.trained
 
     @property
     def epochs(self) -> tuple[int, int]:

@@ -127,6 +127,9 @@ def _values_before(line: str, row: Mapping, columns: Columns, label: str | None)
     quality = columns.quality
     if quality in before and row.get(quality) == facts["quality_after"]:  # not checked again since
         values[quality] = before[quality]
+    for name in (columns.suggestion, columns.issue):  # removed by the decision
+        if name in before and row.get(name) is None:
+            values[name] = before[name]
     for name, classes in columns.scores.items():
         own = row.get(name)
         if not own:

@@ -66,12 +66,13 @@ def heatmap_words(label: str, measures: Measures | None) -> list[str]:
     return words
 
 
-def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:
-    """Describe how the most similar images are labeled.
+def neighbor_words(labels: Sequence[str | None], what: str, predicted: str) -> list[str]:
+    """Describe how the most similar images are labeled, and whether this contradicts the network.
 
     Args:
         labels: of each image; None if it has none
         what: what the images are, such as "training images"
+        predicted: the class that the network predicts
     """
     if not labels:
         return []
@@ -79,6 +80,9 @@ def neighbor_words(labels: Sequence[str | None], what: str) -> list[str]:
     if not counts:
         return []
     said = ", ".join(f"{count} {name!r}" for name, count in counts)
+    name, count = counts[0]
+    if name != predicted and 2 * count > len(labels):
+        return [f"But most of the {len(labels)} most similar {what} have another label: {said}."]
     return [f"Labels of the {len(labels)} most similar {what}: {said}."]
 
 

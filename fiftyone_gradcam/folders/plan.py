@@ -152,7 +152,7 @@ class Plan:
             title = split or ("no split" if self.layout.split_from != "nothing" else "classes")
             lines.append(f"  {title}: {', '.join(parts[:MOST_NAMES])}{more}")
         for reason, count in self.passed_over.items():
-            lines.append(f"Ignored: {counted_as(count, reason)}")
+            lines.append(f"Skipped: {counted_as(count, reason)}")
         first = {reason: path for path, reason in reversed(self.skipped)}
         lines += [
             f"Left out: {counted_as(count, reason)}, such as {first[reason]}"

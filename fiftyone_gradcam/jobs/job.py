@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,6 @@ from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, Exec
 
 from ..progress import CancelledError
 from . import processes
-from .pace import seconds_left
 
 CANCELLED = "Cancelled"
 CANCELLED_AND_ENDED = "Cancelled, and ended"
@@ -25,9 +25,9 @@ LOST = (
     "The process of this job ended before its work did: it was killed, or the machine was "
     "restarted, or ran out of memory"
 )
-# In the metadata of an operation: its share and its seconds when the work started, and the seconds
-# that it is expected to take.
-FIRST, EXPECTED = "first", "expected_seconds"
+# In the metadata of an operation: the remaining seconds to show (see `pace.Pace`) with the seconds
+# since the start when they were estimated, and the seconds that the job is expected to take.
+LEFT, EXPECTED = "left", "expected_seconds"
 ENDED = ("completed", "failed", "cancelled", "lost")
 SPELLED = {"cancelled": "canceled", "cancelling": "canceling"}  # states as texts spell them
 
@@ -187,9 +187,7 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         end = next(x for x in ends if x is not None and (state in ENDED or x is ends[-1]))
         seconds = max((end - operation.started_at).total_seconds(), 0.0)
         if state == "running":
-            facts = operation.metadata or {}
-            first, expected = facts.get(FIRST) or (0.0, 0.0), facts.get(EXPECTED)
-            left = seconds_left(progress, seconds, *first, expected)
+            left = _left(operation.metadata or {}, seconds)
     given = operation.context.request_params.get("params") or {}
     outcome = result.result if result and isinstance(result.result, dict) else {}
     log = log_file(operation)
@@ -210,6 +208,19 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         form=_form_of(operation),
         ended=(operation.completed_at or operation.failed_at) if state in ENDED else None,
     )
+
+
+def _left(facts: Mapping, seconds: float) -> float | None:
+    """Return the remaining time of a running job in seconds; None if it is not known.
+
+    Args:
+        facts: the metadata of its operation
+        seconds: time since the job started
+    """
+    left, at = facts.get(LEFT) or (facts.get(EXPECTED), 0.0)
+    if left is None or seconds - at >= left:  # it should have ended by now
+        return None
+    return left if LEFT in facts else left - seconds
 
 
 def _form_of(operation: DelegatedOperationDocument) -> dict | None:

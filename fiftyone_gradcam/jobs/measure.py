@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class _Process:
     def _read(self) -> str:
         try:
             with self._connection:
-                return fork_client.read(self._connection).decode()
+                return fork_client.read(self._connection).decode(errors="replace")
         except OSError:  # the process was killed
             return ""
 
@@ -106,7 +107,12 @@ class Measurements:
         self.lock = threading.Lock()
 
     def look(
-        self, request: dict, patience: float, starts: bool = True, yields: bool = False
+        self,
+        request: dict,
+        patience: float,
+        starts: bool = True,
+        yields: bool = False,
+        keep: Callable[[dict], None] | None = None,
     ) -> dict | None:
         """See `measured`."""
         matter = {name: x for name, x in request["choices"].items() if name not in NO_MATTER}
@@ -115,7 +121,7 @@ class Measurements:
         with self.lock:
             starts = starts and not (yields and self._is_going(key))
             own = {**request, "choices": matter, "yields": yields}
-            thread = self._start(key, own) if starts else None
+            thread = self._start(key, own, keep) if starts else None
         if thread is not None:
             thread.join(patience)
         return self._fresh(key)
@@ -135,7 +141,9 @@ class Measurements:
         at, found = self.found.get(key, (0.0, None))
         return found if found is not None and time.monotonic() - at < KEEP_SECONDS else None
 
-    def _start(self, key: str, request: dict) -> threading.Thread | None:
+    def _start(
+        self, key: str, request: dict, keep: Callable[[dict], None] | None
+    ) -> threading.Thread | None:
         """Start a measurement, unless there is a recent one or it is in progress.
 
         Returns:
@@ -148,21 +156,28 @@ class Measurements:
                 return self.going.thread
             self.going.process.end()
         process = _Process(request)
-        thread = threading.Thread(target=self._measure, args=(key, process), daemon=True)
+        thread = threading.Thread(target=self._measure, args=(key, process, keep), daemon=True)
         self.going = _Going(key, process, thread)
         thread.start()
         return thread
 
-    def _measure(self, key: str, process: _Process) -> None:
+    def _measure(self, key: str, process: _Process, keep: Callable[[dict], None] | None) -> None:
         found = process.answer()
         if found is not None:
             self.found[key] = (time.monotonic(), found)
+            if keep is not None:
+                keep(found)
 
 
 _measurements = Measurements()
 
 
-def measured(request: dict, patience: float, yields: bool = False) -> dict | None:
+def measured(
+    request: dict,
+    patience: float,
+    yields: bool = False,
+    keep: Callable[[dict], None] | None = None,
+) -> dict | None:
     """Measure the speed of a training.
 
     It is measured in another process, so that the App's server need not import PyTorch. A
@@ -175,12 +190,14 @@ def measured(request: dict, patience: float, yields: bool = False) -> dict | Non
         patience: the maximum number of seconds to wait; after that, the measurement continues
         yields: do nothing while another measurement is in progress, instead of ending it, and
             leave the processor to what the user does meanwhile
+        keep: called with the result of a measurement that is started, even if this call does not
+            wait for it
 
     Returns:
         a dictionary with "speed", the attributes of a `Speed`, and "image_size", or with "error";
         None if the measurement is not complete yet
     """
-    return _measurements.look(request, patience, yields=yields)
+    return _measurements.look(request, patience, yields=yields, keep=keep)
 
 
 def known(request: dict) -> dict | None:

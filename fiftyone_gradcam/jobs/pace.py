@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-LEAST_SHARE, LEAST_SECONDS = 0.004, 4.0  # before which a pace says nothing
+import math
+
+LEAST_SHARE, LEAST_SECONDS = 0.02, 10.0  # of measured work, before which a pace says nothing
 TRUSTED_SHARE = 1 / 3  # of the work, after which only the measured pace counts
+SMOOTHING_SECONDS = 10.0  # in which a shown time comes closer to an estimate, by a factor of e
+# A shown time is kept while the estimate is longer by less than this factor or these seconds.
+TOO_SHORT, TOO_SHORT_SECONDS = 1.5, 5.0
 
 
 def seconds_left(
@@ -13,7 +18,7 @@ def seconds_left(
     first_seconds: float = 0.0,
     expected: float | None = None,
 ) -> float | None:
-    """Estimate the remaining time of a job.
+    """Estimate the remaining time of a job at one moment.
 
     At first it is what was expected; the further the work is, the more the measured pace counts.
 
@@ -32,9 +37,57 @@ def seconds_left(
     gained, took = share - first_share, seconds - first_seconds
     planned = None if expected is None or seconds >= expected else expected - seconds
     measured = None
-    if gained > LEAST_SHARE and seconds > LEAST_SECONDS and took > 0:
+    if gained >= LEAST_SHARE and took >= LEAST_SECONDS:
         measured = took * (1 - share) / gained
     if measured is None or planned is None:
         return planned if measured is None else measured
     weight = min(1.0, gained / TRUSTED_SHARE)
     return weight * measured + (1 - weight) * planned
+
+
+class Pace:
+    """The remaining time of a job that is shown while the job reports its progress.
+
+    Estimates of a moment go up and down: images are decoded in batches, steps differ in speed, and
+    nothing is reported while a network is loaded. The shown time therefore changes only when the
+    work advances. It counts down with the clock, and comes gradually closer to the estimate. It
+    increases only if the estimate is 1.5 times as long, and then at once, so that a job that slows
+    down does not count up.
+
+    Args:
+        expected: see `seconds_left`
+    """
+
+    def __init__(self, expected: float | None = None):
+        self._expected, self._first = expected, None
+        self._share, self._seconds = 0.0, 0.0  # when the shown time was last updated
+        self._left: float | None = None
+
+    def update(self, share: float, seconds: float) -> float | None:
+        """Return the remaining time to show after a report, in seconds; None if it is not known.
+
+        Args:
+            share: completed fraction of the work, in [0, 1]
+            seconds: time since the job started
+        """
+        if self._first is None:
+            self._first = share, seconds
+            self._share, self._seconds = share, seconds
+        elif share <= self._share:
+            return self._left
+        found = seconds_left(share, seconds, *self._first, self._expected)
+        if found is not None:
+            self._left = self._steady(found, seconds - self._seconds)
+        self._share, self._seconds = share, seconds
+        return self._left
+
+    def _steady(self, found: float, passed: float) -> float:
+        """Return the time to show for an estimate, some seconds after the last one."""
+        left = self._left
+        if left is None or found >= max(TOO_SHORT * left, left + TOO_SHORT_SECONDS):
+            return found
+        if found >= left:
+            return left
+        by_clock = max(left - passed, 0.0)
+        weight = 1 - math.exp(-passed / SMOOTHING_SECONDS)
+        return by_clock + weight * (found - by_clock)

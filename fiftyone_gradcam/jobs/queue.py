@@ -12,13 +12,18 @@ from bson import ObjectId
 from fiftyone.factory import DelegatedOperationPagingParams
 from fiftyone.factory.repos.delegated_operation_doc import DelegatedOperationDocument
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext, ExecutionProgress, ExecutionRunState
+from fiftyone.operators.executor import (
+    ExecutionContext,
+    ExecutionProgress,
+    ExecutionResult,
+    ExecutionRunState,
+)
 
 from ..dataset.fields import OWNER, root_dataset
 from ..dataset.files import dataset_folder, files_folder
 from ..dataset.writing import lock_of
 from . import calls, measure, processes
-from .job import EXPECTED, FIRST, Job, forget_log, job_of, load_job, log_file
+from .job import EXPECTED, Job, forget_log, job_of, load_job, log_file
 
 MOST = 50  # jobs that are listed for a dataset
 # FiftyOne's settings with the locations of its database and files.
@@ -76,7 +81,6 @@ def submit(
             "log": str(_log_folder(dataset)),
             "form": _form(form),
             EXPECTED: expected,
-            **({FIRST: [progress, 0.0]} if progress else {}),  # until the work has started
         },
     )
     if progress:
@@ -92,6 +96,29 @@ def submit(
         run_link=worker,
         required_state=ExecutionRunState.QUEUED,
     )
+    return load_job(operation.id)
+
+
+def note_done(verb: str, label: str, dataset: fo.Dataset, outcome: dict) -> Job:
+    """List a call that was done in this process, as a completed job.
+
+    Args:
+        verb: name of the function
+        label: description for display
+        dataset: the dataset that the job belongs to
+        outcome: the part of the result that the App shows, with a "summary"
+    """
+    service = DelegatedOperationService()
+    own = {"dataset_name": dataset.name, "dataset_id": str(dataset._doc.id), "params": {}}
+    operation = service.queue_operation(
+        operator=f"{OWNER}/{verb}",
+        context=ExecutionContext(request_params=own),
+        label=label,
+        delegation_target=None,
+        metadata={},
+    )
+    service.set_progress(operation.id, ExecutionProgress(progress=1.0, label=outcome["summary"]))
+    service.set_completed(operation.id, result=ExecutionResult(result=outcome))
     return load_job(operation.id)
 
 

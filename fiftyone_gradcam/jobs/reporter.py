@@ -13,7 +13,8 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionProgress, ExecutionResult, ExecutionRunState
 
 from ..progress import CancelledError
-from .job import CANCELLED_AND_ENDED, FIRST
+from .job import CANCELLED_AND_ENDED, EXPECTED, LEFT
+from .pace import Pace
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5
@@ -37,7 +38,7 @@ class Reporter:
         self.before = 0.0  # done by an interrupted job; shown until the work reports its own
         self.cancelled_at: float | None = None
         self.has_cancelled = False
-        self.started, self.has_first = datetime.now(UTC), False
+        self.started, self.pace = datetime.now(UTC), None
 
     def __enter__(self) -> Reporter:
         with contextlib.suppress(ValueError):  # its document was deleted
@@ -70,27 +71,26 @@ class Reporter:
         if now - self.written >= WRITE_SECONDS or done >= total:
             self.written = now
             share = done / max(total, 1)
-            self._note_first(share)
+            self._note_pace(share)
             self.report(message, share)
 
     def report(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""
         self.share = max(self.share, min(share or 0.0, 1.0))
-        shown = self.share if share is not None or self.has_first else self.before
+        shown = self.share if share is not None or self.pace is not None else self.before
         self.service.set_progress(self.id, ExecutionProgress(progress=shown, label=message))
 
-    def _note_first(self, share: float) -> None:
-        """Store where the work starts: a resumed training has done a part of it before."""
-        if self.has_first:
-            return
-        self.has_first = True
-        try:
-            operation = self.service.get(self.id)
-        except ValueError:  # its document was deleted
-            return
-        began = (operation.started_at or self.started).replace(tzinfo=UTC)
-        seconds = (datetime.now(UTC) - began).total_seconds()
-        found = {f"metadata.{FIRST}": [share, seconds]}
+    def _note_pace(self, share: float) -> None:
+        """Store the remaining time to show, and when this was known."""
+        if self.pace is None:
+            expected = None
+            with contextlib.suppress(ValueError):  # its document was deleted
+                operation = self.service.get(self.id)
+                expected = (operation.metadata or {}).get(EXPECTED)
+                self.started = (operation.started_at or self.started).replace(tzinfo=UTC)
+            self.pace = Pace(expected)
+        seconds = (datetime.now(UTC) - self.started).total_seconds()
+        found = {f"metadata.{LEFT}": [self.pace.update(min(share, 1.0), seconds), seconds]}
         self.service._repo._collection.update_one({"_id": self.id}, {"$set": found})
 
     def _watch(self) -> None:

@@ -33,10 +33,13 @@ class Data:
         parts: names of the existing splits, in order
         counts: for each class, the number of samples in each split; "" stands for no split
         folder, layout: the imported folder, and how it was read; None if unknown
-        left_out: numbers of files that the import left out, by reason; None if unknown
+        left_out: numbers of files that should be images and were left out, by reason; None if
+            unknown
         left_out_files: (file, reason) of the first of them
         equal, contradictions: numbers of groups of identical files, and of those with several
             labels
+        skipped: numbers of files that the import skipped, such as files that are not images, by
+            reason; None if unknown
     """
 
     label_field: str
@@ -50,6 +53,7 @@ class Data:
     left_out_files: list[tuple[str, str]] = field(default_factory=list)
     equal: int = 0
     contradictions: int = 0
+    skipped: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..progress import counted_as
 from .charts import training_charts
 from .elements import MOST_CLASSES, count, missing, section, table
 from .facts import Data, Training
@@ -37,6 +38,9 @@ def data_section(data: Data) -> Html:
 
 def _left_out(data: Data) -> list[Html]:
     parts = []
+    if data.skipped:
+        reasons = "; ".join(counted_as(number, why) for why, number in data.skipped.items())
+        parts.append(tag("p", f"Skipped by the import: {reasons}."))
     if data.left_out:
         total = sum(data.left_out.values())
         reasons = "; ".join(f"{number:,} {why}" for why, number in data.left_out.items())
@@ -46,7 +50,8 @@ def _left_out(data: Data) -> list[Html]:
         if total > len(rows):
             parts.append(tag("p", f"and {total - len(rows):,} more.", class_="soft"))
     elif data.left_out is not None:
-        parts.append(tag("p", "The import left out no files."))
+        other = "other " if data.skipped else ""
+        parts.append(tag("p", f"The import left out no {other}files."))
     if data.equal:
         words = f"{count(data.equal, 'group')} of identical files"
         if data.contradictions:

@@ -17,6 +17,7 @@ TOO_FEW = "too few to judge"
 POOR = ("dark", "light", "low information", "blurry", "odd aspect ratio", "odd size")
 # The first kind that applies is reported.
 KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, SUSPICIOUS, *POOR, TOO_FEW)
+OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds that make a label suspicious without a suggestion
 
 LEAST_IMAGES = 5  # minimum number of images of a class that can be judged
 BOTH_HIGH = 0.3  # minimum probability of the second class of an ambiguous image
@@ -150,7 +151,7 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
     """Describe the probabilities and neighbors of an image.
 
     For example: "a model trained without this image predicts dog 94.1%, cat 2.3%; 9 of 10 most
-    similar images are labeled 'dog'".
+    similar images are labeled 'dog'", or "..., but 6 of 10 ... 'cat'" if they contradict the model.
     """
     own = facts.probabilities[row]
     order = np.argsort(-own, kind="stable")[:2].tolist()
@@ -161,6 +162,8 @@ def _judgment(facts: Facts, place: int, row: int, neighbors: tuple[int, ...]) ->
     words += ", ".join(f"{facts.classes[k]} {own[k]:.1%}" for k in shown)
     if neighbors:
         names = [facts.labels[i] for i in neighbors]
-        most = max(sorted(set(names)), key=names.count)
-        words += f"; {names.count(most)} of {len(names)} most similar images are labeled {most!r}"
+        predicted = facts.classes[order[0]]
+        most = max(sorted(set(names)), key=lambda name: (names.count(name), name == predicted))
+        words += "; " if most == predicted else ", but "
+        words += f"{names.count(most)} of {len(names)} most similar images are labeled {most!r}"
     return words

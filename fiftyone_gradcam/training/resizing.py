@@ -5,28 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
-import torch
 
-from ..images.decode import DEFAULT, DecodeOptions, ImageError, decode
-from ..images.geometry import RESIZES, smallest_side, to_square
+from ..images.decode import DEFAULT, DecodeOptions
+from ..images.geometry import RESIZES
 from ..model.network import Network
 from ..progress import Report
 from ..review.linear import LeaveOneOut, leave_one_out
 from .duration import LEAST_COMPARED as LEAST_IMAGES
 from .duration import MOST_COMPARED as MOST_IMAGES
-from .frozen import frozen_network
+from .frozen import FrozenLater
 from .recipe import AUTO, Recipe
+from .resize_features import Keep, features_by_way, keep_nothing
 
-MOST_KNOWN = 16
 LEAST_OF_A_CLASS = 4  # fewer images do not give a meaningful result
-CHOOSING = "Comparing three ways to fit the images into the square that the network sees"
-BATCH = 16
-ALIKE = 0.02  # relative difference of the sides up to which an image counts as square
 
 
 @dataclass(frozen=True)
@@ -54,10 +48,11 @@ class Comparison:
 def compare_resizes(
     paths: Sequence[str],
     labels: np.ndarray,
-    network: Network,
+    network: FrozenLater | Network,
     seed: int = 0,
     decode_options: DecodeOptions = DEFAULT,
     report: Report = lambda done, total, message: None,
+    keep: Keep = keep_nothing,
 ) -> Comparison | None:
     """Compare resize methods on features of at most 300 images.
 
@@ -71,16 +66,19 @@ def compare_resizes(
         seed: for drawing the images, with the same number from each class if possible
         decode_options: which unusual files are decoded
         report: called to report progress
+        keep: provides the features of earlier comparisons, and stores new ones; by default, none
 
     Returns:
         None if there are too few images: less than 40, or less than two classes of at least four
     """
-    chosen = images_to_compare(labels, seed)
+    chosen = images_to_compare(labels, paths, seed)
     if len(chosen) < LEAST_IMAGES:
         return None
-    features, kept = features_by_way([paths[i] for i in chosen], network, decode_options, report)
-    labels = labels[chosen][kept]
-    if not len(labels) or len(images_to_compare(labels, seed)) < LEAST_IMAGES:
+    own = [paths[i] for i in chosen]
+    with keep(network, own) as kept:
+        features, is_there = features_by_way(own, network, decode_options, report, kept)
+    labels = labels[chosen][is_there]
+    if images_compared(labels) < LEAST_IMAGES:
         return None
     found = {way: leave_one_out(values, labels) for way, values in features.items()}
     return Comparison(best_way(found), found, len(labels))
@@ -99,20 +97,32 @@ def _is_worse(one: LeaveOneOut, best: LeaveOneOut) -> bool:
     return difference.mean() > difference.std() / np.sqrt(len(difference))
 
 
-def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
+def images_compared(labels: np.ndarray) -> int:
+    """Return how many images `images_to_compare` returns."""
+    counts = np.bincount(labels[labels >= 0], minlength=1)
+    large = counts[counts >= LEAST_OF_A_CLASS]
+    return min(int(large.sum()), MOST_IMAGES) if len(large) > 1 else 0
+
+
+def images_to_compare(labels: np.ndarray, paths: Sequence[str], seed: int) -> np.ndarray:
     """Return positions of images to compare, with the same number from each class if possible.
 
-    Classes with fewer than four images are left out.
+    Classes with fewer than four images are left out. The images of a class are drawn by a digest of
+    their names: if a few labels change, or images are added or left out, most images stay the same.
+
+    Args:
+        labels: (N,) class indexes, -1 for none
+        paths: (N,) files
+        seed: another seed draws other images
     """
-    counts = np.bincount(labels[labels >= 0], minlength=1)
-    large = np.flatnonzero(counts >= LEAST_OF_A_CLASS)
-    if len(large) < 2:
+    if not images_compared(labels):
         return np.empty(0, np.int64)
-    random = np.random.default_rng(seed)
+    large = np.flatnonzero(np.bincount(labels[labels >= 0]) >= LEAST_OF_A_CLASS)
     most = MOST_IMAGES // LEAST_OF_A_CLASS
     if len(large) > most:
-        large = np.sort(random.choice(large, most, replace=False))
-    order = random.permutation(np.flatnonzero(np.isin(labels, large)))
+        large = np.sort(np.random.default_rng(seed).choice(large, most, replace=False))
+    order = np.flatnonzero(np.isin(labels, large))
+    order = np.array(sorted(order.tolist(), key=lambda i: _drawn(paths[i], seed)), np.int64)
     rank = np.empty(len(order), np.int64)  # how many images of its class come before it
     for label in large:
         own = labels[order] == label
@@ -120,94 +130,22 @@ def images_to_compare(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(order[np.argsort(rank, kind="stable")[:MOST_IMAGES]])
 
 
-def features_by_way(
-    paths: list[str], network: Network, options: DecodeOptions, report: Report
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return features (n, C) for each method, and a mask (N,) bool of images that can be decoded.
-
-    Args:
-        paths: files
-        network: computes the features
-        options: which unusual files are decoded
-        report: called to report progress
-    """
-    work = partial(_squares, size=network.image_size, options=options)
-    rows: dict[str, list[np.ndarray]] = {way: [] for way in RESIZES}
-    kept = np.zeros(len(paths), bool)
-    all_square = True
-    with ThreadPoolExecutor(os.cpu_count() or 1, "gradcam-resize") as pool:
-        try:
-            for start in range(0, len(paths), BATCH):
-                squares = list(pool.map(work, paths[start : start + BATCH]))
-                for place, one in enumerate(squares):
-                    kept[start + place] = one is not None
-                squares = [one for one in squares if one is not None]
-                all_square = all_square and all("letterbox" not in one for one in squares)
-                for way in RESIZES if squares else ():
-                    rows[way].append(_pooled(network, squares, way, rows))
-                report(start + BATCH, len(paths), CHOOSING)
-        finally:
-            pool.shutdown(cancel_futures=True)
-    found = {way: np.concatenate(parts) for way, parts in rows.items() if parts}
-    if all_square:
-        found.pop("letterbox", None)
-    return found, kept
-
-
-def _pooled(
-    network: Network, squares: list[dict[str, np.ndarray]], way: str, rows: dict[str, list]
-) -> np.ndarray:
-    """Return the features of a batch for a method, or those of "squash" if these are the same."""
-    if all(way not in one for one in squares):
-        return rows["squash"][-1]
-    pixels = np.stack([one.get(way, one["squash"]) for one in squares])
-    with torch.no_grad():
-        inputs = network.normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        target, _ = network.split(inputs)
-    return target.mean((2, 3)).float().cpu().numpy()
-
-
-def _squares(path: str, size: int, options: DecodeOptions) -> dict[str, np.ndarray] | None:
-    """Decode an image once and resize it with each method; None if it cannot be decoded.
-
-    A square image has no "letterbox", which would be the same as "squash".
-    """
-    try:
-        image = decode(path, max(smallest_side(way, size) for way in RESIZES), options).image
-    except ImageError:
-        return None
-    is_square = abs(image.width - image.height) <= ALIKE * max(image.size)
-    ways = [way for way in RESIZES if not (is_square and way == "letterbox")]
-    return {way: to_square(image, size, way) for way in ways}
-
-
-# Results in this process: several verbs in a row need the same comparison.
-_known: dict[str, Comparison] = {}
+def _drawn(path: str, seed: int) -> bytes:
+    """Return a digest of a seed and of the end of a path, which stays if its folder is moved."""
+    name = "/".join(path.replace(os.sep, "/").split("/")[-2:])
+    text = f"{seed} {name}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=8).digest()
 
 
 def comparison_work(recipe: Recipe, labels: np.ndarray) -> int:
-    """Return how many forward passes of an image `settle_resize` needs.
+    """Return how many forward passes of an image `settle_resize` needs, if none are kept.
 
     Args:
         recipe: any
         labels: (N,) class indexes, -1 for no label
     """
-    count = len(images_to_compare(labels, recipe.seed)) if recipe.resize == AUTO else 0
+    count = images_compared(labels) if recipe.resize == AUTO else 0
     return count * len(RESIZES) if count >= LEAST_IMAGES else 0
-
-
-def _key(recipe: Recipe, paths: Sequence[str], labels: np.ndarray, options: DecodeOptions) -> str:
-    """Return a digest that identifies a comparison: the network, and the images as they are now."""
-    facts = [recipe.backbone, recipe.weights, recipe.image_size, labels.tolist(), options]
-    for path in (recipe.weights, *paths):
-        try:
-            stat = os.stat(path)
-        except (OSError, ValueError):
-            facts.append(path)
-        else:
-            facts.append((path, stat.st_size, stat.st_mtime_ns))
-    text = repr(facts).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def settle_resize(
@@ -218,6 +156,7 @@ def settle_resize(
     decode_options: DecodeOptions = DEFAULT,
     report: Report = lambda done, total, message: None,
     otherwise: str = "crop",
+    keep: Keep = keep_nothing,
 ) -> Recipe:
     """Return a recipe whose resize method is set.
 
@@ -228,7 +167,7 @@ def settle_resize(
         recipe: any recipe
         paths, labels: of the training images
         device: a torch device such as "cpu" or "cuda"; by default (None), a GPU if there is one
-        decode_options, report: see `compare_resizes`
+        decode_options, report, keep: see `compare_resizes`
         otherwise: the method if there are too few images
 
     Raises:
@@ -237,16 +176,10 @@ def settle_resize(
     if recipe.resize != AUTO:
         return recipe
     found = None
-    if len(chosen := images_to_compare(labels, recipe.seed)) >= LEAST_IMAGES:
-        key = _key(recipe, [paths[i] for i in chosen], labels[chosen], decode_options)
-        found = _known.get(key)
-        if found is None:
-            network = frozen_network(recipe.with_resize(otherwise), device)
-            found = compare_resizes(paths, labels, network, recipe.seed, decode_options, report)
-        if found is not None:
-            _known[key] = found
-            if len(_known) > MOST_KNOWN:
-                del _known[next(iter(_known))]
+    if images_compared(labels) >= LEAST_IMAGES:
+        # The features do not depend on the resize method of the network itself.
+        network = FrozenLater(recipe.with_resize(RESIZES[0]), device)
+        found = compare_resizes(paths, labels, network, recipe.seed, decode_options, report, keep)
     if found is None:
         print(f"resize={otherwise!r}: there are too few labeled images to compare resize methods")
         return replace(recipe, resize=otherwise)

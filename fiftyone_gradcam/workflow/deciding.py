@@ -8,13 +8,14 @@ import fiftyone as fo
 
 from ..arguments import checked
 from ..dataset.decisions import decide
-from ..dataset.fields import root_dataset, whole
+from ..dataset.fields import root_dataset
 from ..dataset.review_state import (
     SUGGESTION,
     Columns,
     classes_of,
     columns_of,
     label_in,
+    stored_values,
     suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
@@ -43,8 +44,10 @@ def review(
     `list_reviews` and `undo_review` use. The label keeps its id and attributes. Stored scores are
     updated: `label_score` of predictions becomes the probability of the new label; `label_quality`
     becomes 1 for a label that is accepted, relabeled or kept, and is removed for one that is
-    unclear or excluded. Unclear and excluded samples are left out of `split`, `fine_tune`,
-    `evaluate` and `compare_runs`, unless `include_excluded` is true.
+    unclear or excluded. A label that is accepted, relabeled or kept loses its suggestion, and its
+    issue if that is about the label, such as "suspicious label". Unclear and excluded samples are
+    left out of `split`, `fine_tune`, `evaluate` and `compare_runs`, unless `include_excluded` is
+    true.
 
     Args:
         samples: a dataset, a view, or one sample
@@ -81,7 +84,7 @@ def review(
         if label is not None:
             _check_class(dataset, columns.label_field, label, new_class)
         if decision == "accept":
-            _check_suggestions(samples, columns)
+            _check_suggestions(dataset, ids, columns)
 
         def new_label(_: str, row: Mapping) -> str | None:
             if decision == "accept":
@@ -156,18 +159,18 @@ def _check_class(dataset: fo.Dataset, label_field: str, label: str, new_class: b
         )
 
 
-def _check_suggestions(samples: Samples, columns: Columns) -> None:
+def _check_suggestions(dataset: fo.Dataset, ids: list[str], columns: Columns) -> None:
     if columns.suggestion is None:
         raise ValueError(
-            f"{root_dataset(samples).name!r} has no suggestions for the labels in "
+            f"{dataset.name!r} has no suggestions for the labels in "
             f"{columns.label_field!r}. Call find_label_issues() first, or give the label: "
             f"review(samples, 'relabel', label=...)"
         )
-    names, paths = whole(samples).values([f"{columns.suggestion}.label", "filepath"])
-    missing = [path for name, path in zip(names, paths, strict=True) if not name]
+    rows = stored_values(dataset, ids, columns).values()
+    missing = [row["filepath"] for row in rows if not suggestion_in(row, columns)]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(paths)} samples have no suggestion in {SUGGESTION!r} to "
+            f"{len(missing)} of {len(rows)} samples have no suggestion in {SUGGESTION!r} to "
             f"accept: {some(missing)}. Nothing was changed; choose samples with a suggestion, such "
             f"as samples.exists({SUGGESTION!r})"
         )

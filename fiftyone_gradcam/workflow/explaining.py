@@ -16,6 +16,8 @@ from ..dataset.feature_sources import source_of
 from ..dataset.heatmaps import heatmap_fields
 from ..dataset.import_record import decode_options
 from ..dataset.kept_neighbors import nearest_kept
+from ..dataset.overview import cached_weights
+from ..dataset.pretrained import PREFERRED_FEATURES
 from ..dataset.ready_networks import ready_network
 from ..dataset.review_state import Columns, columns_of, default_label_field, issue_words, label_in
 from ..dataset.run import Pretrained, Run, pretrained
@@ -129,7 +131,7 @@ def explain_sample(
         *prediction_words(top, label, own, label_field),
         *(issue_words(row, columns) if columns else []),
         *heatmap_words(predicted, maps[0].measures),
-        *neighbor_words([x.label for x in near], they_are),
+        *neighbor_words([x.label for x in near], they_are, predicted),
         *seen_words(box),
     ]
     return Explanation(
@@ -181,8 +183,9 @@ def _classifier(
     if key is None:
         if (newest := runs.newest_run(dataset)) is None:
             raise ValueError(
-                f"There is no network to explain: {dataset.name!r} has no predictions in {field!r} "
-                f"and no run. Predict first, for example with the pretrained network 'resnet18'"
+                f"There is no classifier to explain: {dataset.name!r} has no predictions in "
+                f"{field!r} and no run. Call fine_tune(), or pass run= with the name of a "
+                f"pretrained network{_such_as_cached()}"
             )
         words = f"There are no predictions in {field!r}. The newest run, {newest!r}, is used."
         return runs.load_run(dataset, newest), [words]
@@ -202,6 +205,12 @@ def _classifier(
         words = f"Run {key!r} was trained again after it made the predictions in {field!r}."
         return found, [f"{words} The new version is used."]
     return found, []
+
+
+def _such_as_cached() -> str:
+    """Name a pretrained network whose weights are on this machine; empty if there are none."""
+    cached = next((x for x in PREFERRED_FEATURES if cached_weights(x)), None)
+    return f", such as {cached!r}, whose weights are on this machine" if cached else ""
 
 
 def _stored_options(dataset: fo.Dataset, field: str, classifier: Run) -> dict:

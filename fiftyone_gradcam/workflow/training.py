@@ -16,6 +16,7 @@ from ..dataset.import_record import decode_options
 from ..dataset.labels_before import check_choice
 from ..dataset.live import LiveTraining
 from ..dataset.recording import record
+from ..dataset.resizing import choose_resize
 from ..dataset.run import CURRENT
 from ..dataset.training_sets import digest_of, training_data
 from ..dataset.watched import choose_watched
@@ -31,7 +32,6 @@ from ..training.history import Trained
 from ..training.loop import train
 from ..training.recipe import AUTO, Recipe, check_choices
 from ..training.recipes import make_recipe
-from ..training.resizing import CHOOSING, settle_resize
 from ..training.resuming import (
     check_not_interrupted,
     check_same_data,
@@ -41,7 +41,7 @@ from ..training.resuming import (
 from ..training.sources import Labelled
 from ..training.watching import Watch
 from .splitting import split_if_none
-from .training_progress import hooks_of, report_saving, steps_of
+from .training_progress import hooks_of, naming_phase, report_saving, steps_of
 
 Samples = fo.core.collections.SampleCollection
 
@@ -139,8 +139,8 @@ def fine_tune(
     data = training_data(
         samples, label_field, recipe.with_resize("crop"), include_excluded, labels=labels
     )
-    comparing, learning, saving = steps_of(recipe, *data[1:], progress)
-    recipe, classes, train_set, val_set = _settled(recipe, *data, device, comparing)
+    comparing, learning, saving = steps_of(recipe, *data[1:], naming_phase(progress))
+    recipe, classes, train_set, val_set = _settled(dataset, recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
         check_same_data(state, classes, digest)
@@ -170,7 +170,7 @@ def fine_tune(
             )
     except CancelledError:
         live.forget()
-        raise CancelledError("Canceled before anything was learned: nothing is kept") from None
+        raise
     except BaseException:
         if kept := _kept(state_path, key):
             print(kept)
@@ -181,6 +181,7 @@ def fine_tune(
 
 
 def _settled(
+    dataset: fo.Dataset,
     recipe: Recipe,
     classes: list[str],
     train_set: Labelled,
@@ -191,11 +192,8 @@ def _settled(
     """Choose `epochs` and `resize` if the recipe leaves them open, and update the training data."""
     recipe = recipe.settled(train_set.labels)
     if recipe.resize == AUTO:
-        images = train_set.images
-        with reporting(progress, CHOOSING) as report:
-            recipe = settle_resize(
-                recipe, images.paths, train_set.labels, device, images.decode_options, report
-            )
+        paths = train_set.images.paths
+        recipe = choose_resize(dataset, recipe, paths, train_set.labels, device, progress)
         train_set = train_set.with_resize(recipe.resize)
         val_set = val_set and val_set.with_resize(recipe.resize)
     return recipe, classes, train_set, val_set

@@ -32,6 +32,29 @@ def steps_of(
     return shares_of(progress, compared, learned, SAVING * (compared + learned))
 
 
+def naming_phase(progress: Progress) -> Progress:
+    """Let the error of a cancellation name the phase of the training.
+
+    The training keeps what it has learned, and shows this error only if this is nothing.
+
+    Args:
+        progress: of the training
+    """
+    if not callable(progress):
+        return progress
+
+    def report(done: int, total: int, message: str) -> None:
+        try:
+            progress(done, total, message)
+        except CancelledError:
+            phase = message.partition(" · ")[0]
+            raise CancelledError(
+                f"Canceled before anything was learned, in the phase “{phase}”: nothing is kept"
+            ) from None
+
+    return report
+
+
 class TrainingReporter:
     """Updates the progress of a training, and prints a line after each epoch."""
 

@@ -57,16 +57,17 @@ def _row(name: str, paths: list[str], labels: np.ndarray, network, draws: int) -
     from fiftyone_gradcam.images.decode import DEFAULT
     from fiftyone_gradcam.review.linear import leave_one_out
     from fiftyone_gradcam.training import resizing
+    from fiftyone_gradcam.training.resize_features import features_by_way
 
     began = time.perf_counter()
-    features, kept = resizing.features_by_way(paths, network, DEFAULT, lambda *_: None)
-    labels = labels[kept]
+    features, kept = features_by_way(paths, network, DEFAULT, lambda *_: None)
+    labels, paths = labels[kept], [path for path, ok in zip(paths, kept, strict=True) if ok]
     each = (time.perf_counter() - began) / len(labels)
     accuracy = {way: _accuracy(values, labels) for way, values in features.items()}
     accuracy.setdefault("letterbox", accuracy["squash"])
     chosen = []
     for seed in range(draws):
-        places = resizing.images_to_compare(labels, seed)
+        places = resizing.images_to_compare(labels, paths, seed)
         began = time.perf_counter()
         found = {way: leave_one_out(rows[places], labels[places]) for way, rows in features.items()}
         chosen.append(resizing.best_way(found))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 
 from fiftyone.operators import types
 
 from ...dataset.embeddings import embedding_fields
+from ...model.cached_weights import cached_weights
 from ...model.facts import FACTS
 from ...model.file_shapes import backbone_of_file
 from .forms import AUTOMATIC, choice_input, notice, refuse, search_input
@@ -76,7 +76,7 @@ def backbone_inputs(
 def _weights_input(
     ctx, inputs: types.Object, backbone: str, from_scratch: bool, recipe: dict | None
 ) -> None:
-    cached = has_cached_weights(backbone)
+    cached = cached_weights(backbone)
     download = "on this machine" if cached else f"downloads {FACTS[backbone].megabytes} MB once"
     sources = {"imagenet": f"ImageNet ({download})", "file": "From a file"}
     if from_scratch:
@@ -132,14 +132,6 @@ def _may_hold_weights(path: str) -> bool:
             return file.read(2) in (b"PK", b"\x80\x02")
     except OSError:
         return False
-
-
-def has_cached_weights(backbone: str) -> bool:
-    """Return whether ImageNet weights of a backbone are in PyTorch's cache, without PyTorch."""
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    names = os.path.join(os.path.expanduser(home), "hub", "checkpoints", f"{backbone}-*.pth")
-    return bool(glob.glob(names))
 
 
 def chosen_weights(ctx, backbone: str) -> str:

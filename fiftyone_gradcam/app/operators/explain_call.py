@@ -12,6 +12,7 @@ from ...dataset.heatmap_choices import store_choice
 from ...dataset.shown import COLORS
 from .call import Call, checked_ids
 from .params import TEXT, TEXTS
+from .without_classifier import without_classifier
 
 if TYPE_CHECKING:
     from ...explain.explanation import Explanation
@@ -35,16 +36,22 @@ class ExplainSample(Call):
     }
 
     def answer(self, dataset, given: dict) -> dict:
-        """Return the explanation, and the choices for further ones."""
-        from ...explain.contrast import CONTRASTS, DIFFERENCE
-        from ...workflow.explaining import explain_sample
+        """Return the explanation, and the choices for further ones.
 
+        Without a classifier, only "missing" is returned at once: what to do in words.
+        """
         (sample_id,) = checked_ids([given["id"] or ""])
-        if given["way"] not in (None, *CONTRASTS):
-            raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
         known = predicted_fields(dataset)
         field = given["prediction_field"]  # may be left over from another dataset
         field = field if field in known else next(iter(known), "prediction")
+        if (missing := without_classifier(dataset, field)) is not None:
+            return {"missing": missing}
+        # Importing PyTorch takes many seconds on a slow machine.
+        from ...explain.contrast import CONTRASTS, DIFFERENCE
+        from ...workflow.explaining import explain_sample
+
+        if given["way"] not in (None, *CONTRASTS):
+            raise ValueError(f"way must be one of {', '.join(CONTRASTS)}")
         found = explain_sample(
             _sample(dataset, sample_id),
             classes=(given["classes"] or [])[:MOST_CLASSES],

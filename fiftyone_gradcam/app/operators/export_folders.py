@@ -67,4 +67,4 @@ class ExportFolders(Verb):
         words = f"Wrote to {result}: {written_words(counts)}"
         if given.get("how") == "list":
             words = f"Wrote {result}/{LIST}: {written_words(counts)} would be written"
-        return {"summary": words, "changed": False}
+        return {"summary": words, "changed": False, "place": result}

@@ -109,6 +109,8 @@ def network_inputs(ctx, inputs: types.Object) -> Base:
     if not _keeps_weights(ctx, base):
         own["weights"] = "auto"
     words = f"As in {base.title}: {own['backbone']}"
+    if own["backbone"] != base.named_backbone:
+        words = f"Automatic: {own['backbone']}, whose weights are on this machine"
     backbone_inputs(ctx, inputs, AUTOMATIC, words, recipe=own)
     return base
 
@@ -116,7 +118,8 @@ def network_inputs(ctx, inputs: types.Object) -> Base:
 def network_choices(ctx) -> dict[str, str]:
     """Return the network and weights that were chosen instead of those of the recipe."""
     given, backbone = {}, _backbone(ctx)
-    if ctx.params.get("backbone", AUTOMATIC) != AUTOMATIC:
+    is_chosen = ctx.params.get("backbone", AUTOMATIC) != AUTOMATIC
+    if is_chosen or backbone != chosen_base(ctx).named_backbone:
         given["backbone"] = backbone
     if ctx.params.get("weights", AUTOMATIC) != AUTOMATIC or backbone == SCRATCH:
         given["weights"] = chosen_weights(ctx, backbone)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fiftyone.operators import types
 
 from ...dataset.run_files import can_resume
@@ -11,6 +13,7 @@ from .labels import in_labels
 
 AUTOMATIC = "automatic"
 MARK = "data-gradcam-form"
+IN_SIGHT = 5  # fields of a form that fit into a low window
 
 
 def choice_input(
@@ -149,6 +152,18 @@ def refuse(inputs: types.Object, name: str, message: str) -> None:
     field = inputs.view(name, types.Error(label=markdown(message)))
     field.invalid = True
     field.error_message = message
+
+
+def errors_out_of_sight(inputs: types.Object) -> Iterator[tuple[str, str]]:
+    """Yield names and messages of errors that may be seen only after scrolling."""
+    shown = [
+        (name, field)
+        for name, field in inputs.properties.items()
+        if not isinstance(field.view, types.HiddenView)
+    ]
+    for name, field in shown[IN_SIGHT:]:
+        if isinstance(field.view, types.Error) and field.invalid:
+            yield name, field.error_message
 
 
 def mark_fields(inputs: types.Object) -> None:

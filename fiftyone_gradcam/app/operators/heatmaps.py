@@ -59,7 +59,8 @@ class ExportOverlays(Verb):
     def outcome(self, result, given: dict) -> dict:
         """Show the number of pictures and the folder."""
         folder = os.path.dirname(result[0])
-        return {"summary": f"Wrote {len(result)} pictures to {folder}", "changed": False}
+        summary = f"Wrote {len(result)} pictures to {folder}"
+        return {"summary": summary, "changed": False, "place": folder}
 
 
 class MeanHeatmaps(Verb):
@@ -90,7 +91,7 @@ class MeanHeatmaps(Verb):
     def outcome(self, result, given: dict) -> dict:
         """Show the number of pictures and the folder."""
         summary = f"Wrote the mean heatmaps of {len(result)} classes to {given['folder']}"
-        return {"summary": summary, "changed": False}
+        return {"summary": summary, "changed": False, "place": given["folder"]}
 
 
 class ExplanationQuality(Verb):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import fiftyone as fo
@@ -155,6 +156,8 @@ class ImportFolders(Verb):
             f"{counted(classes, 'class', 'classes')}"
         )
         summary += f" ({', '.join(parts)})" if parts else ""
+        if info["passed_over"]:  # as the form said
+            summary += f"; {_skipped_words(info['passed_over'])}"
         if left_out:
             summary += f"; files left out: {left_out}. The full list is in {info['report']}"
         return {"summary": summary, "dataset": result.name}
@@ -254,6 +257,11 @@ def _examples(plan: Plan) -> str | None:
     return f"/media?filepath={quote(path)}&of={time.time():.0f}"
 
 
+def _skipped_words(passed_over: Mapping[str, int]) -> str:
+    over = [counted_as(n, reason) for reason, n in passed_over.items()]
+    return f"skipped: {', '.join(over)}"
+
+
 def _words(plan: Plan) -> str:
     """Format a plan as a Markdown table of counts by class and split."""
     counts = plan.counts()
@@ -272,12 +280,12 @@ def _words(plan: Plan) -> str:
         lines.append(f"| {shown} | " + " | ".join(cells) + " |")
     if len(classes) > MOST_CLASSES:
         lines.append(f"| and {len(classes) - MOST_CLASSES} more | " + " | " * len(titles))
-    over = [counted_as(n, reason) for reason, n in plan.passed_over.items()]
     out = [counted_as(n, reason) for reason, n in plan.reasons().items()]
     for words in plan.table_words:
         lines += ["", markdown(in_labels(f"{words}."))]
-    if over:
-        lines += ["", markdown(f"Skipped: {', '.join(over)}.")]
+    if plan.passed_over:
+        words = _skipped_words(plan.passed_over)
+        lines += ["", markdown(f"{words[0].upper()}{words[1:]}.")]
     if out:
         lines += ["", markdown(f"Left out: {', '.join(out)}.")]
     return "\n".join(lines)

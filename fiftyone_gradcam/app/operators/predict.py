@@ -10,12 +10,19 @@ from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run, newest_run
 from ...dataset.shown import active_heatmaps
+from ...model.cached_weights import default_backbone
 from ...progress import counted
 from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
 from .forms import choice_input, heading, more, notice, refuse, text_input
 from .labels import LABELS, label_of
-from .predicted_fields import DEFAULTS, PRETRAINED, field_names, store_input
+from .predicted_fields import (
+    DEFAULTS,
+    PRETRAINED,
+    field_names,
+    pretrained_network,
+    store_input,
+)
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
 from .sample_fields import SHOWN
 from .verb import Verb
@@ -79,7 +86,7 @@ class Predict(Verb):
         choice_input(inputs, "run", choices, default, label_of("run", self.verb))
         run = ctx.params.get("run") or default
         if run == PRETRAINED:
-            backbone_inputs(ctx, inputs, "resnet18", from_scratch=False)
+            backbone_inputs(ctx, inputs, default_backbone(), from_scratch=False)
         if run == PRETRAINED or run in runs:  # otherwise the form refuses it
             store_input(ctx, inputs, run)
             names = " and ".join(field_names(ctx, run).values())
@@ -153,7 +160,7 @@ class Predict(Verb):
                 options[name] = params[name]
         run = params["run"]
         if run == PRETRAINED:
-            run = params.get("backbone") or "resnet18"
+            run = pretrained_network(ctx)
             options["weights"] = chosen_weights(ctx, run)
             options["resize"] = params.get("resize") or AUTO
         return {"samples": ctx.target_view(), "run": run, **options}
@@ -201,7 +208,7 @@ def _wanted(ctx, run: str) -> dict[str, dict]:
     """Return the fields that would be written, and the facts stored with each."""
     params = ctx.params
     if run == PRETRAINED:
-        backbone = params.get("backbone") or "resnet18"
+        backbone = pretrained_network(ctx)
         weights = chosen_weights(ctx, backbone) or "imagenet"
         facts = {"run": f"{backbone}/imagenet"}
         way = params.get("resize") or AUTO

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fiftyone.operators import types
 
 from ...dataset.fields import field_info
+from ...model.cached_weights import default_backbone
 from .forms import choice_input
 from .labels import LABELS
 
@@ -24,7 +25,12 @@ def owner_of(ctx, run: str) -> str:
         ctx: the context of the form
         run: the key of a run, or PRETRAINED
     """
-    return f"{ctx.params.get('backbone') or 'resnet18'}/imagenet" if run == PRETRAINED else run
+    return f"{pretrained_network(ctx)}/imagenet" if run == PRETRAINED else run
+
+
+def pretrained_network(ctx) -> str:
+    """Return the chosen network of a pretrained classifier."""
+    return ctx.params.get("backbone") or default_backbone()
 
 
 def store_input(ctx, inputs: types.Object, run: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fiftyone.operators import types
 
 from ...dataset.runs import list_runs, load_run
+from ...model.cached_weights import DEFAULT, default_backbone
 from ...training.known_recipes import RECIPES, find_recipe
 from .forms import AUTOMATIC, choice_input, number_input
 from .labels import label_of
@@ -38,7 +39,7 @@ SWITCHES = {True: "yes", False: "no"}
 SWITCH_LABELS = {"yes": "Yes", "no": "No"}
 # Defaults of `Recipe`, which imports torch; a test checks that they match.
 DEFAULTS = {
-    "backbone": "resnet18",
+    "backbone": DEFAULT,
     "weights": "imagenet",
     "batch_size": 16,
     "freeze": "none",
@@ -150,7 +151,15 @@ class Base:
 
     def value(self, name: str) -> object:
         """Return the value of an option, without importing PyTorch."""
-        return recipe_value(self.choices or RECIPES[self.recipe].choices, name)
+        own = self.choices or RECIPES[self.recipe].choices
+        if name == "backbone" and name not in own:
+            return default_backbone()
+        return recipe_value(own, name)
+
+    @property
+    def named_backbone(self) -> str:
+        """The backbone that a training has if none is passed."""
+        return recipe_value(self.choices or RECIPES[self.recipe].choices, "backbone")
 
 
 def base_input(ctx, inputs: types.Object) -> Base:

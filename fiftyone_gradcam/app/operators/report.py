@@ -54,7 +54,7 @@ class Report(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the file."""
-        return {"summary": f"Report written to {result}", "changed": False}
+        return {"summary": f"Report written to {result}", "changed": False, "place": result}
 
 
 def _default_path(name: str) -> str:

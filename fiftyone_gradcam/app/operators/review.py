@@ -195,4 +195,4 @@ class ExportReviews(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the file."""
-        return {"summary": f"Reviews written to {result}", "changed": False}
+        return {"summary": f"Reviews written to {result}", "changed": False, "place": result}

@@ -78,7 +78,8 @@ class ExportRun(_OfRuns):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the exported run."""
-        return {"summary": f"Exported {given['run']!r} to {result}", "changed": False}
+        summary = f"Exported {given['run']!r} to {result}"
+        return {"summary": summary, "changed": False, "place": result}
 
 
 class ImportRun(_OfRuns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import fiftyone as fo
 
@@ -13,11 +14,12 @@ from ...jobs.speeds import keep_speed, kept_speed
 from ...training.duration import Outline, Speed, estimate_seconds
 from ...training.known_recipes import RECIPES, find_recipe
 from ..texts import duration
+from .recipe_fields import recipe_value
 from .split_preview import parts_of
 
 START_SECONDS = 5.0  # of the process, and of PyTorch
 DEVICES = {"cpu": "on the CPU", "cuda": "on the GPU", "mps": "on Apple's GPU"}
-NOT_CHOICES = ("samples", "key", "recipe", "label_field", "watch", "include_excluded")
+NOT_CHOICES = ("samples", "key", "recipe", "label_field", "labels", "watch", "include_excluded")
 
 
 @dataclass(frozen=True)
@@ -123,23 +125,33 @@ def speed_of(
     Returns:
         a `Time` with the error if it cannot be measured; None if it is not known yet
     """
-    network = choices.get("backbone", "resnet18"), choices.get("image_size")
-    own = {name: x for name, x in choices.items() if RECIPES[recipe].choices.get(name) != x}
+    network = recipe_value(choices, "backbone"), choices.get("image_size")
+    usual = RECIPES[recipe].choices
+    own = {name: x for name, x in choices.items() if recipe_value(usual, name) != x}
+    # One measurement for all weights of a network, whose speed is the same.
+    own["weights"] = "none" if choices.get("weights") == "none" else "auto"
     request = {"recipe": recipe, "choices": own, "classes": classes, "paths": paths}
     kept, is_fresh = kept_speed(dataset, *network)
     if patience is None or (yields and is_fresh):
         found = known(request)
     else:
-        found = measured(request, 0.0 if kept else patience, yields)
+        # Kept even if nobody waits for it: whoever comes back later has an estimate at once.
+        keep = partial(_keep, dataset, *network)
+        found = measured(request, 0.0 if kept else patience, yields, keep)
     if found is None:
         return kept
     if "error" in found:
         return Time(error=found["error"])
-    speed = Speed(**found["speed"])
-    if speed != kept:
-        for size in {network[1], found["image_size"]}:
-            keep_speed(dataset, network[0], size, speed)
-    return speed
+    if Speed(**found["speed"]) != kept:
+        _keep(dataset, *network, found)
+    return Speed(**found["speed"])
+
+
+def _keep(dataset: fo.Dataset, backbone: str, image_size: int | None, found: dict) -> None:
+    """Keep the result of a measurement, unless it is an error."""
+    if "speed" in found and not dataset.deleted:
+        for size in {image_size, found["image_size"]}:
+            keep_speed(dataset, backbone, size, Speed(**found["speed"]))
 
 
 def choices_of(given: dict) -> dict:

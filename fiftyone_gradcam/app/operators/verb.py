@@ -20,8 +20,8 @@ from ...dataset.fields import OWNER
 from ...jobs import calls, queue
 from ...jobs.job import Job
 from ...jobs.reporter import Reporter
-from ..showing import RESTS_ON, show, show_job
-from .forms import mark_fields, refuse
+from ..showing import PLACE, RESTS_ON, show, show_job
+from .forms import errors_out_of_sight, mark_fields, refuse
 from .labels import in_labels
 from .opened_for import check_same_dataset, stay_with_dataset
 from .params import check_params, check_view, faults
@@ -103,6 +103,8 @@ class Verb(foo.Operator):
                 self.form(ctx, inputs)
                 for name, message in faults(inputs, ctx.params):
                     refuse(refused, f"wrong_{name}", message)
+                for name, message in errors_out_of_sight(inputs):
+                    refuse(refused, f"top_{name}", message)
         except Exception as error:
             logger.debug("The form of %s cannot be built", self.verb, exc_info=True)
             refuse(refused, "wrong", in_labels(_words(error), self.verb))
@@ -202,6 +204,12 @@ class Verb(foo.Operator):
         given = self.given(ctx) if call is None else calls.decode(call, own)
         if not self.is_long:
             outcome = self.outcome(self._done(given), given)
+            is_app = bool(os.environ.get("FIFTYONE_SERVER"))
+            if is_app and PLACE in outcome and ctx.dataset is not None:
+                # A message that goes away would take the place of what was written with it.
+                job = queue.note_done(self.verb, self.job_label(given), ctx.dataset, outcome)
+                deque(show_job(ctx, job.id), maxlen=0)
+                return None
             if "summary" in outcome:
                 ctx.ops.notify(outcome["summary"], variant="success")
             deque(show(ctx, outcome), maxlen=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import fiftyone as fo
 from fiftyone.operators import types
@@ -12,8 +14,9 @@ from ...dataset.evaluation import evaluation_counts, prediction_fields
 from ...dataset.fields import field_info
 from ...dataset.judged import PARTS, judged, parts_of
 from ...dataset.reviews import left_out_words
-from ...dataset.runs import list_runs
+from ...dataset.runs import list_runs, trained_at
 from ...review.calibration import Bin
+from ..texts import markdown
 from .choices import choice, row_of
 
 LIST_WIDTH = 170  # pixels: "highest scores first" is not cut off
@@ -144,3 +147,18 @@ class PredictionChoices:
     def on_show_all(self, ctx) -> None:
         """Show all samples in the grid again."""
         ctx.ops.clear_view()
+
+
+def made_words(chosen: Chosen) -> str:
+    """Return in Markdown which run made the predictions, when it was recorded, and which labels
+    they are compared with."""
+    info, runs = field_info(chosen.dataset, chosen.name), list_runs(chosen.dataset)
+    key, version = str(info.get("run")), info.get("version")
+    words = f"Predicted by {key!r}"
+    if key in runs:
+        words = f"Predicted by run {key!r}"
+        with suppress(TypeError, ValueError):  # fields of earlier versions have no version
+            words += f", recorded {datetime.fromisoformat(version):%d %b %Y %H:%M} UTC"
+        if version is not None and version != trained_at(chosen.dataset, key):
+            words += " (it was trained again since)"
+    return markdown(f"{words}. Compared with the current labels in {chosen.label_field!r}.")

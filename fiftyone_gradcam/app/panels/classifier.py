@@ -23,6 +23,7 @@ from .next_step import next_steps, steps
 from .once import Once
 from .patches import catch_up, keep_answer, merge_patches, sets_state
 from .path import PathTab, mark_of
+from .plots import load_ahead
 from .review import ReviewTab
 from .runs import RunsTab
 from .scores import ScoresTab
@@ -31,9 +32,18 @@ from .turns import Turns
 # Values of the state that belong to one dataset.
 OF_A_DATASET = (
     *("shown_run", "own", "prediction_field", "part", "colored", "colored_at", "card", "turning"),
-    *("repainting", "heatmaps", "scored", "threshold", "search", "bar_search", "other"),
+    *(
+        "repainting",
+        "heatmaps",
+        "scored",
+        "scored_class",
+        "threshold",
+        "search",
+        "bar_search",
+        "other",
+    ),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
-    *("times", "times_due", "times_waits"),
+    *("times", "times_due", "times_waits", "newest_run_at", "can_resume_run"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 TABS = {
@@ -149,8 +159,12 @@ class ClassifierPanel(
         self.read(ctx)
 
     def on_job(self, ctx) -> None:
-        """Show a job that was started by a form."""
-        ctx.panel.state.own = ctx.params["job"]
+        """Show a job that was started by a form.
+
+        The list of all actions, where the form may have been opened, is hidden: scrolled down to
+        it, the user would not see the job.
+        """
+        ctx.panel.state.own, ctx.panel.state.shows_actions = ctx.params["job"], None
         self.turn_to(ctx, "jobs")
 
     def turn_to(self, ctx, tab: str) -> None:
@@ -173,11 +187,15 @@ class ClassifierPanel(
             ctx.dataset.reload()
             self.read_steps(ctx)
             self.read_heatmaps(ctx)
+            if ctx.panel.state.tab == "runs":
+                self.read_runs(ctx)
             self._show_ended(ctx, ended)
         elif tab := ctx.panel.state.turns_to:
             # What was found is what comes next; the App has its view by now. A card that loads in
             # the same moment as the view may never be drawn.
             ctx.panel.state.turns_to = None
+            if ctx.panel.state.times_due:
+                self.read_times(ctx)  # so that they are known when the user is back at the steps
             self.turn_to(ctx, tab)
         elif ctx.panel.state.turning:
             self._turn(ctx)
@@ -300,3 +318,7 @@ class ClassifierPanel(
         self.draw_stale(ctx, panel)
         self.draw_all_actions(ctx, panel)
         self.draw_earlier(ctx, panel)
+        state = ctx.panel.state
+        done = {name for name, is_done, _ in state.steps if is_done}
+        if done & {"Train", "Predict"} and not (state.is_busy or state.stale_due):
+            load_ahead(panel)

@@ -11,7 +11,7 @@ from ...review.confused import condensed, confused_pairs, in_order, matches
 from ...review.confusion import class_rows, confusion_matrix, wilson_interval
 from ..texts import percent, shortened
 from .choices import choice, row_of
-from .chosen import LIST_WIDTH, Chosen, PredictionChoices
+from .chosen import LIST_WIDTH, Chosen, PredictionChoices, made_words
 from .comparison import ComparisonPart, compared_cells
 from .plots import confusion_plot, draw_plot, reliability_plot
 from .samples import show_samples
@@ -63,7 +63,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         state.evaluation_words = (
             f"**Accuracy {percent(right / total)}** (95% interval {percent(low)} to "
             f"{percent(high)}): {right} of {total} samples. Click a cell or a row to see its "
-            f"samples.{chosen.out_words}"
+            f"samples.{chosen.out_words}\n\n{made_words(chosen)}"
         )
         rows = in_order(class_rows(matrix, classes), state.order or "recall")
         rows = [row for row in rows if matches(row.name, state.search)]

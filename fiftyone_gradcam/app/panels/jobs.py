@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import fiftyone as fo
 from fiftyone.operators import types
 from fiftyone.operators.constants import ViewTarget
 
 from ...dataset.fields import OWNER
 from ...dataset.live import LiveTraining
-from ...dataset.overview import Overview
-from ...dataset.run_files import can_resume
 from ...dataset.run_keys import free_key, next_key
 from ...dataset.runs import list_runs, load_run
 from ...jobs.calls import unpack_ids
 from ...jobs.job import ENDED, Job, cancel_job, load_job
 from ...jobs.queue import forget_job, given_samples, list_jobs, repeat_job
 from ..operators.labels import in_labels
+from ..showing import PLACE
 from ..texts import duration, markdown, media
 from .choices import row_of
 from .compared import draw_compared, result_of
-from .next_step import MOST_NEXT, RESUME
 from .plots import curves_plot, draw_plot
+from .resuming import resume_options, resumes_next
 from .samples import show_runs
 
-# Verbs that store partial results, and continue from them when they are called again.
-WITH_PARTS = (
-    *("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings", "retrain"),
-)
 OLD = "Labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
 COMPARED = ("headline", "verdict", "rows", "notes")  # what a card shows of a comparison
@@ -103,6 +98,7 @@ class JobsTab:
         card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
         if found := job.outcome.get("comparison"):
             card["compared"] = {name: found[name] for name in COMPARED}
+        card["file"] = _file_in(job)
         came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
         card["again"] = card["change"] = None
         if came_to_nothing:
@@ -180,6 +176,9 @@ class JobsTab:
             draw_compared(box, card["compared"], self.on_show_compared, card["id"])
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
+        if card.get("file"):
+            name = markdown(os.path.basename(card["file"]))
+            box.md(f"[Open {name}]({media(card['file'])})", name="file")
         if remark:
             box.md(f"*{remark}*", name="remark")
         if is_old:
@@ -270,46 +269,10 @@ class JobsTab:
         self.read(ctx)
 
 
-def resumes_next(state, card: dict) -> bool:
-    """Return whether a button of the next step resumes the same training as that of a card."""
-    if state.is_busy or card["verb"] != "fine_tune":
-        return False
-    return any(
-        one["how"] == RESUME and one["given"]["key"] == card.get("key")
-        for one in (state.next or ())[:MOST_NEXT]
-    )
-
-
-def training_job(dataset: fo.Dataset, key: str) -> Job | None:
-    """Return the newest job that trained a run and has ended; None if it cannot be repeated."""
-    jobs = (job for job in list_jobs(dataset) if job.verb == "fine_tune")
-    newest = next((job for job in jobs if job.given.get("key") == key), None)
-    return newest if newest is not None and newest.has_ended and newest.can_repeat else None
-
-
-def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:
-    """Return the key of the newest training if it can be resumed; None if it has completed.
-
-    A training that was killed or failed has not recorded what it did.
-    """
-    if found.canceled:
-        return found.newest_run
-    job = next((job for job in list_jobs(dataset) if job.verb == "fine_tune"), None)
-    if job is None or not job.has_ended or job.state == "completed" or not job.can_repeat:
-        return None
-    key = str(job.given.get("key"))
-    is_recorded = found.runs.get(key, "") > job.began.isoformat()
-    return key if can_resume(dataset, key) and not is_recorded else None
-
-
-def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
-    """Return the arguments that resume an interrupted job; None if it can only start over."""
-    if job.verb in WITH_PARTS:
-        return {}
-    can = job.verb == "predict" or (
-        job.verb == "fine_tune" and can_resume(dataset, str(job.given.get("key")))
-    )
-    return {"resume": True} if can else None
+def _file_in(job: Job) -> str | None:
+    """Return the path of the file that a job has written; None for folders, or if it is gone."""
+    place = job.outcome.get(PLACE)
+    return place if isinstance(place, str) and os.path.isfile(place) else None
 
 
 def _row(job: Job) -> dict[str, str]:

@@ -11,17 +11,17 @@ from ...dataset.basis import all_labels
 from ...dataset.fields import OWNER
 from ...dataset.freshness import SCORES, Stale, stale_values
 from ...dataset.label_scores import refresh_label_scores
-from ...dataset.overview import Overview, cached_weights, overview
+from ...dataset.overview import Overview, overview
 from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ...jobs.measure import is_measuring
+from ...model.cached_weights import default_backbone
 from ..showing import RESTS_ON
 from ..texts import markdown
 from .actions import LABELS, draw_actions
 from .choices import row_of
 from .estimates import estimate, with_quick
-from .jobs import interrupted_training, training_job
 from .next_step import (
     EXPORTS,
     FORM,
@@ -33,12 +33,11 @@ from .next_step import (
     next_steps,
     steps,
 )
+from .resuming import interrupted_training, training_job
 from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
-WAIT_SECONDS = 60.0  # at most, for a measurement; on a busy machine it takes long
+WAIT_SECONDS = 60.0  # at most, until a measurement starts: a form may use another network
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
-BACKBONE = "resnet18"  # the backbone of the recipe "default"
-OTHERS = ("resnet50", "mobilenet_v2", "squeezenet1_1")  # used if only their weights are cached
 
 
 class PathTab:
@@ -76,8 +75,8 @@ class PathTab:
     def read_times(self, ctx) -> None:
         """Estimate how long the suggestions take; a measurement may start in the background."""
         state = ctx.panel.state
-        if state.times_waits and is_measuring() and time.time() < state.times_due:
-            return
+        if state.times_waits and is_measuring():
+            return  # a busy machine may need longer than `WAIT_SECONDS`
         options = next_of(ctx.dataset, overview(ctx.dataset))
         times, is_waiting = {}, False
         for one in with_quick(options[:MOST_NEXT]):
@@ -91,7 +90,8 @@ class PathTab:
                 is_waiting = is_waiting or found.time is None
         if times != state.times:  # or the panel would be drawn at each look
             state.times = times
-        if not is_waiting or time.time() > state.times_due:
+        is_over = time.time() > state.times_due and not is_measuring()
+        if not is_waiting or is_over:
             state.times_due = state.times_waits = None
         elif not state.times_waits:
             state.times_waits = True
@@ -107,7 +107,8 @@ class PathTab:
         ]
         panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
-            draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next)
+            is_timing = bool(state.times_due)
+            draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next, is_timing)
         elif running:
             draw_meanwhile(panel, state.next, self.on_next)
 
@@ -202,10 +203,9 @@ class PathTab:
 
 
 def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
-    """Return suggestions of what to do next, using a backbone whose weights are cached."""
-    cached = next((x for x in (BACKBONE, *OTHERS) if cached_weights(x)), None)
-    backbone = None if cached == BACKBONE else cached
-    key = free_key(dataset, backbone or BACKBONE)
+    """Return suggestions of what to do next, using the default backbone of the forms."""
+    backbone = default_backbone()
+    key = free_key(dataset, backbone)
     return next_steps(found, key, backbone, interrupted_training(dataset, found))
 
 

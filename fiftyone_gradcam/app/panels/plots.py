@@ -20,6 +20,7 @@ TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
 GRAY = "#888888"  # legible on dark and light backgrounds
 INK, FAINT = "#333333", "#999999"  # numbers in light cells, and in almost empty ones
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
+MOST_LARGE = 12  # classes up to which the cells of a matrix have room for large numbers
 MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
 # The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
 STILL = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -27,7 +28,11 @@ FIXED = {"fixedrange": True}
 
 
 def draw_plot(
-    panel: types.Object, name: str, plot: tuple[list[dict], dict], on_click: Callable | None = None
+    panel: types.Object,
+    name: str,
+    plot: tuple[list[dict], dict],
+    on_click: Callable | None = None,
+    shows: object = None,
 ) -> None:
     """Draw a plot in the panel.
 
@@ -39,11 +44,24 @@ def draw_plot(
         name: of the plot
         plot: its traces and layout, as the functions below return them
         on_click: called with what was clicked
+        shows: what the plot shows, for `shown_in` of a click
     """
     traces, layout = plot
     # The height of the element: Plotly drops that of the layout when the width changes.
     size = {"height": layout["height"]}
-    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size)
+    more = {"shows": shows} if on_click else {}
+    panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size, **more)
+
+
+def load_ahead(panel: types.Object) -> None:
+    """Add a plot that is not visible, so that the browser loads Plotly before it is needed."""
+    hidden = {"container": {"sx": {"display": "none"}}}
+    panel.plot("ahead", data=[], layout={}, config=STILL, height=1, componentsProps=hidden)
+
+
+def shown_in(ctx) -> object:
+    """Return what a plot showed when it was clicked; the panel may show something else by now."""
+    return ctx.params["view"]["shows"]
 
 
 def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], dict]:
@@ -193,6 +211,7 @@ def confusion_plot(
         return [trace], layout
     # As scatter points, because each annotation makes the browser lay out the whole page.
     cells = matrix if by == "count" else (100 * shares).round().astype(int)
+    unit = "%" if by != "count" and count <= MOST_LARGE else ""  # named below the plot too
     places = np.argwhere(matrix).tolist()
     colors = [
         "white" if shares[i, j] > 0.5 else FAINT if shares[i, j] < 0.02 else INK for i, j in places
@@ -202,8 +221,8 @@ def confusion_plot(
         "mode": "text",
         "x": [j for _, j in places],
         "y": [i for i, _ in places],
-        "text": [str(cells[i, j]) if cells[i, j] else "&lt;1" for i, j in places],
-        "textfont": {"color": colors, "size": 12 if count <= 12 else 9},
+        "text": [f"{cells[i, j] or '&lt;1'}{unit}" for i, j in places],
+        "textfont": {"color": colors, "size": 12 if count <= MOST_LARGE else 9},
         "hoverinfo": "skip",
         "showlegend": False,
     }

@@ -19,6 +19,7 @@ from ..texts import markdown, media, shortened
 from .choices import row_of
 
 CARD = "GradcamReviewCard"
+WITHOUT_CARD = "gradcam-without-card"  # what the card hides
 MOST_LETTERS = 40  # maximum number of characters of a class name on a button
 MOST_BUTTONS = 10  # maximum number of classes; the form of "Review labels" lists all
 
@@ -51,7 +52,13 @@ class ReviewTab:
             view = types.View(component=CARD, composite_view=True)
             panel.define_property("review_card", types.Object(), view=view)
             words = "If no photo is shown here, review with buttons"
-            panel.btn("buttons", label=words, on_click=self.on_buttons, variant="text")
+            panel.btn(
+                "buttons",
+                label=words,
+                on_click=self.on_buttons,
+                variant="text",
+                componentsProps={"container": {"className": WITHOUT_CARD}},
+            )
         else:
             self._draw_by_buttons(ctx, panel)
         if state.is_judged:
@@ -146,10 +153,10 @@ class ReviewTab:
         ctx.prompt(f"{OWNER}/accept_sure", on_success=self.on_refresh)
 
     def on_retrain(self, ctx) -> None:
-        """Retrain the run that is shown, or else the newest one."""
+        """Open the form of retrain for the run that is shown, or else the newest one."""
         shown = ctx.panel.state.shown_run
         key = shown if shown in list_runs(ctx.dataset) else newest_run(ctx.dataset)
-        ctx.trigger(f"{OWNER}/retrain", params={"run": key})
+        ctx.prompt(f"{OWNER}/retrain", params={"run": key})
 
     def on_export_reviews(self, ctx) -> None:
         """Open the form of export_reviews."""

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
 
 import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.fields import OWNER
+from ...dataset.learned import learned_words
 from ...dataset.measured import difference
-from ...dataset.runs import Run, canceled_words, list_runs, load_run
-from ...review.confusion import wilson_interval
+from ...dataset.runs import Run, canceled_words, list_runs, load_run, trained_at
+from ...jobs.queue import list_jobs
 from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
-from ..texts import markdown, percent, shortened
+from ..texts import markdown, shortened
 from .choices import choice, row_of
 from .plots import curves_plot, draw_plot
+from .resuming import training_job
+from .run_rows import COLUMNS, describe_runs, is_canceled, with_trainings
 from .tables import MOST, breakable, draw_table
-
-COLUMNS = {
-    "key": "Run",
-    "backbone": "Backbone",
-    "val_accuracy": "Val accuracy (95% interval)",
-    "recorded": "Recorded (UTC)",
-}
 
 
 class RunsTab:
@@ -32,18 +27,36 @@ class RunsTab:
 
     def read_runs(self, ctx) -> None:
         """Store the runs in the panel's state."""
-        ctx.panel.state.runs = rows = describe_runs(ctx.dataset)
-        ctx.panel.state.run_rows = [
+        state, dataset = ctx.panel.state, ctx.dataset
+        rows = describe_runs(dataset)
+        state.run_keys = keys = [row["key"] for row in rows]
+        state.runs = rows = with_trainings(dataset, rows)
+        state.run_rows = [
             {name: breakable(shortened(value, MOST)) for name, value in row.items()} for row in rows
         ]
-        keys = [row["key"] for row in rows]
-        ctx.panel.state.other_measures = other_measures(ctx.dataset)
-        shown = ctx.panel.state.shown_run
-        ctx.panel.state.shown_run = shown = shown if shown in keys else next(iter(keys), None)
+        state.other_measures = other_measures(dataset)
+        state.shown_run = shown = self._run_to_show(ctx, keys)
         if shown is None:
             return
-        words, traces, layout = describe_run(ctx.dataset, shown)
-        ctx.panel.state.run_words, ctx.panel.state.run_plot = words, (traces, layout)
+        state.can_resume_run = canceled_words(dataset, shown) is not None and shown not in (
+            job.given.get("key") for job in list_jobs(dataset) if not job.has_ended
+        )
+        words, traces, layout = describe_run(dataset, shown)
+        state.run_words, state.run_plot = words, (traces, layout)
+
+    def _run_to_show(self, ctx, keys: list[str]) -> str | None:
+        """Return the run that was chosen, unless another one was recorded since.
+
+        Args:
+            ctx: the context of an event
+            keys: of all runs, newest first
+        """
+        state = ctx.panel.state
+        if not keys:
+            return None
+        before, state.newest_run_at = state.newest_run_at, trained_at(ctx.dataset, keys[0])
+        is_new = before is not None and state.newest_run_at > before
+        return keys[0] if is_new or state.shown_run not in keys else state.shown_run
 
     def draw_runs(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -64,13 +77,13 @@ class RunsTab:
         buttons.btn("train", label=label, on_click=self.on_train, variant=variant)
         buttons.btn("import", label="Import run", on_click=self.on_import_run, variant="text")
         buttons.btn("refresh", label="Refresh", on_click=self.on_refresh, variant="text")
-        if state.runs:
+        if state.run_keys:
             self._draw_run(ctx, panel)
 
     def _draw_run(self, ctx, panel: types.Object) -> None:
         """Draw one run, with the buttons of what is done with it first and of what manages it."""
         state = ctx.panel.state
-        keys = {row["key"]: row["key"] for row in state.runs}
+        keys = {key: key for key in state.run_keys}
         choice(ctx, panel, "shown_run", keys, state.shown_run, "Run", self.on_show_run)
         uses = {
             "use": ("Predict with it", self.on_predict_run),
@@ -80,9 +93,11 @@ class RunsTab:
         }
         if len(keys) < 2:
             del uses["compare"]
+        if state.can_resume_run:
+            uses = {"resume": ("Resume", self.on_resume_run), **uses}
         actions = row_of(panel, "run_actions")
         for name, (label, on_click) in uses.items():
-            variant = "contained" if name == "use" else "outlined"
+            variant = "contained" if name == next(iter(uses)) else "outlined"
             actions.btn(name, label=label, on_click=on_click, variant=variant)
         manage = row_of(panel, "run_more", is_tight=True)
         for name, label, on_click in (
@@ -109,8 +124,20 @@ class RunsTab:
         ctx.prompt(f"{OWNER}/evaluate", params={"run": ctx.panel.state.shown_run})
 
     def on_retrain_run(self, ctx) -> None:
-        """Repeat the training with the current labels."""
-        ctx.trigger(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
+        """Open the form of retrain."""
+        ctx.prompt(f"{OWNER}/retrain", params={"run": ctx.panel.state.shown_run})
+
+    def on_resume_run(self, ctx) -> None:
+        """Resume the training of the run that is shown, on its own samples if they are known."""
+        key = ctx.panel.state.shown_run
+        if canceled_words(ctx.dataset, key) is None:
+            self.read(ctx)  # it was resumed or deleted elsewhere
+        elif job := training_job(ctx.dataset, key):
+            self._resume(ctx, job)
+            self.turn_to(ctx, "jobs")
+        else:
+            given = {"key": key, "resume": True}
+            self._start(ctx, "fine_tune", given)
 
     def on_repeat_run(self, ctx) -> None:
         """Open the form of fine_tune with the options of this run."""
@@ -148,18 +175,6 @@ class RunsTab:
         ctx.prompt(f"{OWNER}/{verb}", params=params, on_success=self.on_refresh)
 
 
-def describe_runs(dataset: fo.Dataset) -> list[dict[str, str]]:
-    """Return a row of the table for each run, newest first; damaged records are marked."""
-    rows = []
-    for key in reversed(list_runs(dataset)):
-        try:
-            row = _row(load_run(dataset, key))
-        except Exception:  # any error in one record: the other runs are still shown
-            row = {"backbone": "damaged record", "val_accuracy": "", "recorded": ""}
-        rows.append({"key": key, **row})
-    return rows
-
-
 def other_measures(dataset: fo.Dataset) -> str:
     """Return why the accuracies in the table cannot be compared; empty if they can."""
     measured = {}
@@ -176,33 +191,14 @@ def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
     try:
         run = load_run(dataset, key)
         rows = {"history": run.history, "validations": run.validations}
-        canceled = canceled_words(dataset, key) is not None
-        return _describe(run, canceled), *curves_plot(rows, run.best_epoch)
+        words = _describe(run, is_canceled(dataset, run), learned_words(dataset, run))
+        return words, *curves_plot(rows, run.best_epoch)
     except Exception as error:
         words = f"**{markdown(key)}** cannot be shown: {markdown(str(error))}"
         return words, *curves_plot({"history": [], "validations": []})
 
 
-def _row(run: Run) -> dict[str, str]:
-    recorded = datetime.fromisoformat(run.trained)
-    return {
-        "backbone": run.recipe["backbone"],
-        "val_accuracy": _accuracy(run),
-        "recorded": f"{recorded:%d %b %H:%M}",
-    }
-
-
-def _accuracy(run: Run) -> str:
-    accuracy, count = run.val_accuracy, run.val_images
-    if accuracy is None:
-        return "not validated"
-    if not count:
-        return percent(accuracy)
-    low, high = wilson_interval(round(accuracy * count), count)
-    return f"{percent(accuracy)} ({percent(low)} to {percent(high)})"
-
-
-def _describe(run: Run, canceled: bool) -> str:
+def _describe(run: Run, canceled: bool, learned: str) -> str:
     recipe = run.recipe
     names = ", ".join(map(markdown, run.classes[:10]))
     names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""
@@ -214,5 +210,7 @@ def _describe(run: Run, canceled: bool) -> str:
     if not run.history:
         how = f"weights from a file, images of {recipe['image_size']} pixels ({recipe['resize']})"
     words = [f"**{markdown(run.key)}**: {recipe['backbone']}, {how}. Classes: {names}."]
+    if learned:
+        words[0] += f" Trained {learned}."
     words += [f"- {x['severity'].capitalize()}: {markdown(x['message'])}" for x in run.findings]
     return "\n\n".join(words)

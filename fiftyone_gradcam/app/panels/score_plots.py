@@ -34,9 +34,9 @@ def histogram_plot(
         (own, wrapped(name), TRAIN, "", "own images"),
         (other, "other classes", VAL, "2", "other images"),
     )
-    for counts, words, color, number, title in rows:
+    for counts, what, color, number, title in rows:
         texts = [
-            f"{counted(n, 'image')} of {words}<br>with a score of {low:.2f} to {high:.2f}"
+            f"{counted(n, 'image')} of {what}<br>with a score of {low:.2f} to {high:.2f}"
             for n, low, high in zip(counts.tolist(), edges[:-1], edges[1:], strict=True)
         ]
         traces.append(
@@ -53,7 +53,9 @@ def histogram_plot(
                 "name": title,
             }
         )
-        axes[f"yaxis{number}"] = axis(title) | _counts(counts) | FIXED
+        own_axis = _counts(counts)
+        words = f"{title},<br>log scale" if own_axis.get("type") == "log" else title
+        axes[f"yaxis{number}"] = axis(words) | own_axis | FIXED
     axes["yaxis"] |= {"domain": [0.54, 1]}
     axes["yaxis2"] |= {"domain": [0, 0.46], "anchor": "x"}
     line = {"color": GRAY, "dash": "dot", "width": 2}

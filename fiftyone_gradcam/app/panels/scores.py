@@ -17,7 +17,7 @@ from ..texts import markdown, percent, shortened
 from .choices import choice, row_of
 from .chosen import LIST_WIDTH, Chosen, PredictionChoices
 from .patches import catch_up
-from .plots import draw_plot
+from .plots import draw_plot, shown_in
 from .samples import show_samples
 from .score_plots import class_bars_plot, histogram_plot
 
@@ -44,6 +44,8 @@ class ScoresTab(PredictionChoices):
         if not known or chosen.dataset.get_field(f"{chosen.name}_scores") is None:
             state.scored, state.scored_words = None, "These predictions have no scores."
             return
+        if state.scored is None:  # the page was loaded again, or the server was restarted
+            state.scored = _class_at(known, state.scored_class)
         if state.scored not in known:
             worst = [name for name in state.bar_classes or [] if name in known]
             state.scored = (worst or known)[0]
@@ -54,8 +56,7 @@ class ScoresTab(PredictionChoices):
         """Return the classes with scores; they are too many for the panel's state."""
         return field_info(ctx.dataset, ctx.panel.state.prediction_field).get("classes") or []
 
-    def _scores(self, ctx, chosen: Chosen) -> ClassScores:
-        label = ctx.panel.state.scored
+    def _scores(self, chosen: Chosen, label: str) -> ClassScores:
         return cached(
             chosen.dataset,
             ("scores", *chosen.key, label),
@@ -64,7 +65,7 @@ class ScoresTab(PredictionChoices):
         )
 
     def _read_histogram(self, ctx, chosen: Chosen) -> None:
-        state, found = ctx.panel.state, self._scores(ctx, chosen)
+        state, found = ctx.panel.state, self._scores(chosen, ctx.panel.state.scored)
         if state.threshold is None:
             state.threshold = 0.5
         own, other = histogram(found.scores[found.own]), histogram(found.scores[~found.own])
@@ -125,7 +126,8 @@ class ScoresTab(PredictionChoices):
             panel.md(words, name="no_bars")
             return
         panel.md(f"**{state.bar_title}**. Click a size to see the class.", name="bar_words")
-        draw_plot(panel, "bars", state.bars, on_click=self.on_class_bar)
+        shows = list(state.bar_classes)
+        draw_plot(panel, "bars", state.bars, on_click=self.on_class_bar, shows=shows)
 
     def _draw_histogram(self, ctx, panel: types.Object) -> None:
         state = ctx.panel.state
@@ -136,7 +138,8 @@ class ScoresTab(PredictionChoices):
             "scored_class", names.values(), label="Class", view=names, on_change=self.on_scored
         )
         panel.md(state.scored_words, name="scored_words")
-        draw_plot(panel, "histogram", state.histogram, on_click=self.on_score_bar)
+        shows = state.scored
+        draw_plot(panel, "histogram", state.histogram, on_click=self.on_score_bar, shows=shows)
         slider = types.SliderView(value_precision=2, label_position="top", min=0, max=1)
         panel.float(
             "threshold", min=0, max=1, label="Threshold", view=slider, on_change=self.on_threshold
@@ -151,7 +154,7 @@ class ScoresTab(PredictionChoices):
                 name,
                 label=f"Show {count} {words}",
                 on_click=self.on_side,
-                params={"side": name},
+                params={"side": name, "label": state.scored, "threshold": state.threshold},
                 variant="outlined",
             )
         buttons.btn("show_all", label="Show all", on_click=self.on_show_all, variant="outlined")
@@ -159,11 +162,9 @@ class ScoresTab(PredictionChoices):
 
     def on_scored(self, ctx) -> None:
         """Show another class."""
-        value, known = ctx.params.get("value"), self._known(ctx)
-        if value is None or not str(value).isdigit() or int(value) >= len(known):
-            return
-        if known[int(value)] != ctx.panel.state.scored:  # each choice is sent twice
-            ctx.panel.state.scored = known[int(value)]
+        name = _class_at(self._known(ctx), ctx.params.get("value"))
+        if name not in (None, ctx.panel.state.scored):  # each choice is sent twice
+            ctx.panel.state.scored = name
             self.read_scores(ctx)
 
     def on_first(self, ctx) -> None:
@@ -190,14 +191,14 @@ class ScoresTab(PredictionChoices):
         """Show the samples of a bar: those of the class above, all others below."""
         own, number = ctx.params["trace_idx"] == 0, ctx.params["idx"]
         chosen = self.chosen(ctx)
-        found = self._scores(ctx, chosen)
+        found = self._scores(chosen, shown_in(ctx))
         wanted = (found.own == own) & (places(found.scores) == number)
         self._show(ctx, chosen, found, wanted, ctx.panel.state.first == "highest")
 
     def on_side(self, ctx) -> None:
         """Show mistakes by the threshold: samples of the class below it, or others above it."""
-        chosen, threshold = self.chosen(ctx), ctx.panel.state.threshold
-        found = self._scores(ctx, chosen)
+        chosen, threshold = self.chosen(ctx), ctx.params["threshold"]
+        found = self._scores(chosen, ctx.params["label"])
         is_above = ctx.params["side"] == "above"
         on_side = (found.scores >= threshold) == is_above
         self._show(ctx, chosen, found, (found.own != is_above) & on_side, is_above)
@@ -218,7 +219,7 @@ class ScoresTab(PredictionChoices):
     def on_class_bar(self, ctx) -> None:
         """Show the samples of a class; for the bar of recall, only those predicted as others."""
         state, chosen = ctx.panel.state, self.chosen(ctx)
-        label, wrong = state.bar_classes[ctx.params["idx"]], ctx.params["trace_idx"] == 1
+        label, wrong = shown_in(ctx)[ctx.params["idx"]], ctx.params["trace_idx"] == 1
         view = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, wrong)
         if label in self._known(ctx):
             catch_up(ctx)
@@ -229,3 +230,9 @@ class ScoresTab(PredictionChoices):
             ctx.ops.notify(markdown(words), variant="info")
             return
         show_samples(ctx, view, chosen.label_field, chosen.name)
+
+
+def _class_at(known: list[str], value: object) -> str | None:
+    """Return the class that a list of classes stands at; None if it stands at none of them."""
+    is_place = str(value).isdigit() and int(str(value)) < len(known)
+    return known[int(str(value))] if is_place else None

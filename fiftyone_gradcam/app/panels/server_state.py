@@ -17,7 +17,8 @@ import pydash
 
 from .patches import MOST_PANELS, STATE, messages_of, name_of, page_of
 
-# Clicks refer to what was shown, even if the server has newer values: what they need is not here.
+# Clicks refer to what was shown, even if the server has newer values: what they need is not here,
+# or is sent with the click (see `draw_plot`).
 ON_SERVER = frozenset(
     {
         *("steps", "next", "mark", "stale", "stale_due", "remarks", "old_jobs", "heatmaps"),
@@ -25,11 +26,21 @@ ON_SERVER = frozenset(
         *("cards", "earlier", "is_busy", "training", "findings", "picture_path"),
         *("prediction_fields", "parts", "label_field"),
         *("can_review", "has_runs", "is_judged", "card", "review_words", "classes"),
-        *("runs", "other_measures", "run_plot", "run_words"),
+        *("runs", "run_keys", "other_measures", "run_plot", "run_words", "can_resume_run"),
+        "newest_run_at",
         *("evaluation_words", "confusion", "matrix_title", "pair_title", "class_title"),
         *("reliability_words", "reliability"),
         *("comparison_words", "compared"),
-        *("scored_words", "below", "above", "histogram", "bar_title", "bars"),
+        *(
+            "scored",
+            "bar_classes",
+            "scored_words",
+            "below",
+            "above",
+            "histogram",
+            "bar_title",
+            "bars",
+        ),
     }
 )
 

@@ -10,9 +10,11 @@ from ...jobs.job import SPELLED
 from ..texts import markdown
 from .actions import STEP_OF
 from .choices import row_of
-from .next_step import REVIEW, Next, quickly
+from .estimates import TIMED
+from .next_step import REVIEW, START, Next, quickly
 
 DONE, NOW, LATER = "✓", "➤", "○"
+ESTIMATING = "estimating the time…"
 
 
 def step_line(name: str, done: bool, fact: str, is_now: bool) -> str:
@@ -38,7 +40,11 @@ def running_steps(cards: Iterable[dict]) -> dict[str, str]:
 
 
 def draw_next(
-    panel: types.Object, options: list[dict], times: dict[str, dict], on_next: Callable
+    panel: types.Object,
+    options: list[dict],
+    times: dict[str, dict],
+    on_next: Callable,
+    is_timing: bool = False,
 ) -> None:
     """Draw the suggestions: the first one is the primary button.
 
@@ -47,22 +53,23 @@ def draw_next(
         options: the suggestions, the most useful first, from `Next.to_dict`
         times: what is estimated, by the label of the button
         on_next: handles a click, with the parameter "label"
+        is_timing: whether times that are missing are being estimated
     """
     first, shown = options[0], []
     for one in options:
         shown.append(one)
         if _time(times, one).get("is_long"):
             shown.append(quickly(Next(**one)).to_dict())
-    own = _time(times, first).get("words")
+    own = _about(times, first, is_timing)
     words = first["words"].removesuffix(".") + (f" ({own})." if own else ".")
     panel.md(f"**Next:** {markdown(words)}", name="next_words")
     buttons = row_of(panel, "next_buttons")
     for place, one in enumerate(shown):
         _button(buttons, f"next_{place}", one, on_next, "outlined" if place else "contained")
     lines = [
-        f"{markdown(one['label'])}: {markdown(_time(times, one)['words'])}"
+        f"{markdown(one['label'])}: {markdown(words)}"
         for one in shown
-        if one is not first and _time(times, one).get("words")
+        if one is not first and (words := _about(times, one, is_timing))
     ]
     if lines:
         panel.md("  \n".join(lines), name="next_times")
@@ -78,6 +85,18 @@ def draw_meanwhile(panel: types.Object, options: list[dict], on_next: Callable) 
 def _button(panel: types.Object, name: str, one: dict, on_next: Callable, variant: str) -> None:
     given = {"label": one["label"]}
     panel.btn(name, label=one["label"], on_click=on_next, params=given, variant=variant)
+
+
+def _about(times: dict[str, dict], one: dict, is_timing: bool) -> str:
+    """Return what is known of a suggestion, such as "resnet18, 10 epochs, about 3 min".
+
+    Whoever reads it before the time is estimated should see that it will be there soon.
+    """
+    known = _time(times, one)
+    words = [known.get("words") or ""]
+    if is_timing and one["how"] == START and one["verb"] in TIMED and not known.get("seconds"):
+        words.append(ESTIMATING)
+    return ", ".join(filter(None, words))
 
 
 def _time(times: dict[str, dict], one: dict) -> dict:

@@ -1,0 +1,59 @@
+"""Which interrupted jobs and trainings can be resumed, and with which arguments."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from ...dataset.overview import Overview
+from ...dataset.run_files import can_resume
+from ...jobs.job import Job
+from ...jobs.queue import list_jobs
+from .next_step import MOST_NEXT, RESUME
+
+# Verbs that store partial results, and continue from them when they are called again.
+WITH_PARTS = (
+    *("find_label_issues", "import_folders", "compute_embeddings", "show_embeddings", "retrain"),
+)
+
+
+def resumes_next(state, card: dict) -> bool:
+    """Return whether a button of the next step resumes the same training as that of a card."""
+    if state.is_busy or card["verb"] != "fine_tune":
+        return False
+    return any(
+        one["how"] == RESUME and one["given"]["key"] == card.get("key")
+        for one in (state.next or ())[:MOST_NEXT]
+    )
+
+
+def training_job(dataset: fo.Dataset, key: str) -> Job | None:
+    """Return the newest job that trained a run and has ended; None if it cannot be repeated."""
+    jobs = (job for job in list_jobs(dataset) if job.verb == "fine_tune")
+    newest = next((job for job in jobs if job.given.get("key") == key), None)
+    return newest if newest is not None and newest.has_ended and newest.can_repeat else None
+
+
+def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:
+    """Return the key of the newest training if it can be resumed; None if it has completed.
+
+    A training that was killed or failed has not recorded what it did.
+    """
+    if found.canceled:
+        return found.newest_run
+    job = next((job for job in list_jobs(dataset) if job.verb == "fine_tune"), None)
+    if job is None or not job.has_ended or job.state == "completed" or not job.can_repeat:
+        return None
+    key = str(job.given.get("key"))
+    is_recorded = found.runs.get(key, "") > job.began.isoformat()
+    return key if can_resume(dataset, key) and not is_recorded else None
+
+
+def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
+    """Return the arguments that resume an interrupted job; None if it can only start over."""
+    if job.verb in WITH_PARTS:
+        # One that has failed at its start, such as an import into a taken name, has no parts.
+        return None if job.state == "failed" and not job.progress else {}
+    can = job.verb == "predict" or (
+        job.verb == "fine_tune" and can_resume(dataset, str(job.given.get("key")))
+    )
+    return {"resume": True} if can else None
