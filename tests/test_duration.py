@@ -79,3 +79,33 @@ def test_speeds_are_kept_for_a_dataset_and_a_network(monkeypatch):
     assert speeds.kept_speed(one, "resnet18", None) == (None, False)
     for dataset in (one, other):
         dataset.delete()
+
+
+@pytest.mark.parametrize(
+    ("choices", "seconds"),
+    [
+        # 120 images are decoded once; 2 epochs of 100 steps of learning and 20 of looking.
+        ({}, 120 + 2 * (100 * 10 + 20 * 2)),
+        # With new layers that are trained alone at first, all images go through the network once.
+        ({"head_epochs": 3}, 120 + 120 * 2 + 2 * (100 * 10 + 20 * 2)),
+        ({"head_epochs": 3, "from_scratch": True}, 120 + 2 * (100 * 10 + 20 * 2)),
+        ({"freeze": "backbone"}, 120 + 2 * (100 * 2 + 20 * 2)),
+        ({"freeze": "backbone", "augments": False}, 120 + 120 * 2),
+        # 20 steps in all: one look after each third, and one at the end.
+        ({"validate_every": 3}, 120 + 2 * 100 * 10 + 7 * 20 * 2),
+        # 100 images are decoded once more, and seen in three ways.
+        ({"resize": "auto"}, 120 + 100 * (1 + 3 * 2) + 2 * (100 * 10 + 20 * 2)),
+    ],
+    ids=str,
+)
+def test_the_time_of_a_training_by_hand(choices, seconds):
+    outline = Outline(**{"epochs": 2, "batch_size": 10, "resize": "squash", **choices})
+    assert estimate_seconds(Speed("cpu", 1.0, 10.0, 2.0), outline, 100, 20) == seconds
+
+
+@pytest.mark.parametrize(("images", "compared"), [(39, 0), (40, 40), (300, 300), (301, 300)])
+def test_few_images_say_nothing_of_how_to_resize_and_some_are_enough(images, compared):
+    speed = Speed("cpu", 1.0, 10.0, 2.0)
+    auto, squash = (Outline(epochs=1, resize=way) for way in ("auto", "squash"))
+    own = estimate_seconds(speed, auto, images, 0) - estimate_seconds(speed, squash, images, 0)
+    assert own == compared * (1 + 3 * 2)

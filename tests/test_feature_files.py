@@ -185,3 +185,16 @@ def test_features_of_a_run_are_gone_with_the_last_run_that_has_them(tmp_path):
 def test_what_float16_takes_is_kept_as_float16_has_it():
     values = np.random.default_rng(0).gamma(1, 2, (50, 64)).astype(np.float32)
     assert feature_files.rounded(values).tolist() == values.astype(np.float16).tolist()
+
+
+def test_rows_of_another_width_are_of_another_network(tmp_path):
+    for width, names in ((3, "ab"), (4, "bc")):
+        writer = FeatureWriter(str(tmp_path))
+        writer.add([name.encode() * 20 for name in names], np.full((2, width), float(width)))
+        writer.commit()
+    wanted = {name.encode() * 20: place for place, name in enumerate("abcd")}
+    for width, there in ((3, [True, True, False, False]), (4, [False, True, True, False])):
+        found = np.full((4, width), np.nan, np.float32)
+        assert feature_files.read_rows(str(tmp_path), wanted, found) is found
+        assert (found[there] == width).all()
+        assert np.isnan(found[~np.array(there)]).all()

@@ -18,6 +18,7 @@ from fiftyone_gradcam.dataset.features import features_of
 from fiftyone_gradcam.dataset.files import dataset_folder
 from fiftyone_gradcam.dataset.leftovers import find_leftovers, free
 from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.images.decode import DecodeOptions
 from fiftyone_gradcam.training import frozen
 
 
@@ -209,3 +210,39 @@ def test_doctor_lists_features_of_no_use_alone(dataset):
     with counting() as counts:
         kept_of(dataset, stays)
     assert counts.forwarded == 0
+
+
+def test_a_row_belongs_to_one_version_of_a_file_and_one_way_to_decode_it(tmp_path):
+    sample, other = "a" * 24, "b" * 24
+    path = tmp_path / "one" / "cat" / "1.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"123")
+    os.utime(path, ns=(5, 10**18))
+
+    def key(own=path, sample_id=sample, **options) -> bytes:
+        (found,) = kept_features.keys_of([sample_id], [str(own)], DecodeOptions(**options))
+        return found
+
+    first = key()
+    assert (len(first), first[:12].hex()) == (20, sample)
+    seen = {first, key(sample_id=other), key(keep_truncated=True), key(max_pixels=1000)}
+    assert len(seen) == 4
+    # The folder may move; what the file is called, and its class, may not.
+    moved = tmp_path / "two" / "cat" / "1.png"
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    os.utime(moved, ns=(7, 10**18))
+    assert key(moved) == first
+    for name in ("cat/2.png", "dog/1.png"):
+        again = tmp_path / "two" / name
+        again.parent.mkdir(exist_ok=True)
+        moved = moved.rename(again)
+        assert key(moved) not in seen
+        seen.add(key(moved))
+    os.utime(path, ns=(5, 10**18 + 1000))
+    seen.add(key())
+    path.write_bytes(b"1234")
+    os.utime(path, ns=(5, 10**18))
+    seen.add(key())
+    assert len(seen) == 8
+    path.unlink()
+    assert key() is None

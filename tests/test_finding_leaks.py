@@ -9,6 +9,7 @@ from conftest import save_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.workflow import finding_leaks
 
 
 def test_equal_files_in_two_splits(tmp_path, name, capsys):
@@ -84,3 +85,22 @@ def test_near_duplicates_of_real_photos_in_two_splits(real, tmp_path, name, caps
     assert {os.path.basename(path) for path in view.values("filepath")} == planted
     assert set(view.values("leak.label")) == {"near"}
     assert "3 images of 'val' are also in 'train': 0 identical, 3 near" in capsys.readouterr().out
+
+
+def test_each_two_splits_are_compared_with_the_larger_first(monkeypatch):
+    """As the rate of false pairs is meant: for each image of the larger one."""
+    seen = []
+
+    def pairs(a, b):
+        seen.append((a[0].tolist(), b[0].tolist(), a[1].tolist()))
+        return [(len(a[0]) - 1, 0)]
+
+    monkeypatch.setattr(finding_leaks, "near_pairs", pairs)
+    own = ["val", "train", "test", "train", "val", "train"]
+    looks = np.arange(6.0)
+    found = finding_leaks._near_pairs([looks, 10 * looks], own, ["test", "train", "val"])
+    train, val = [1.0, 3.0, 5.0], [0.0, 4.0]
+    assert seen == [
+        (train, [2.0], [10.0, 30.0, 50.0]), (val, [2.0], [0.0, 40.0]), (train, val, [10, 30, 50]),
+    ]  # fmt: skip
+    assert found == [(5, 2, "near"), (4, 2, "near"), (5, 0, "near")]

@@ -47,6 +47,10 @@ def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
     for name in ("gradcam_contrast", "gradcam_contrast_against", "gradcam", "gradcam_label"):
         is_contrast = "contrast" in name
         assert (dataset.get_field(f"{name}.versus") is not None) is is_contrast
+        if is_contrast:
+            own = zip(*map(dataset.values, ("ground_truth.label", f"{name}.target")), strict=True)
+            wanted = [label if target else None for label, target in own]
+            assert dataset.values(f"{name}.versus") == wanted != [None] * len(dataset)
 
 
 def test_one_choice_takes_the_place_of_the_others():

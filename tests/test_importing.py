@@ -110,6 +110,8 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     (root / "digit 1" / "new.png").write_bytes(
         (root / "digit 1" / "001.png").read_bytes() + b"more"
     )
+    emptied = root / "digit 0" / "003.png"
+    emptied.write_bytes(b"")
     capsys.readouterr()
     second = fg.import_folders(str(root), name)
     printed = capsys.readouterr().out
@@ -122,6 +124,8 @@ def test_a_second_import_tells_what_has_changed(tmp_path, name, capsys):
     assert info["changed_labels"] == [[sample.filepath, "corrected", "digit 0"]]
     gone = [str(root / f"digit {n}" / "000.png") for n in (1, 2)]
     assert info["removed_files"] == gone
+    assert info["broken_files"] == [[str(emptied), "empty file"]]
+    assert "the files of 1 sample can no longer be used" in printed
     assert second[sample.id].ground_truth.label == "corrected"
     with pytest.raises(ValueError, match="keeps the folders' classes in 'ground_truth', not in 'c"):
         fg.import_folders(str(root), name, label_field="class")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from fiftyone.operators import types
 from panel_contexts import context, requests
+from reviewable import at, make_reviewable
 
+import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import call, explain_call, params, predict, training_summary
 from fiftyone_gradcam.app.operators.split_preview import preview
 from fiftyone_gradcam.app.operators.training_time import Images, Time
@@ -17,6 +19,7 @@ from fiftyone_gradcam.app.panels import review, scores
 from fiftyone_gradcam.dataset import cached
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.issues import note_label_issues
+from fiftyone_gradcam.dataset.judged import judged
 
 NAMES = [f"c{number:02d}" for number in range(51)]
 
@@ -309,3 +312,40 @@ def test_pairs_of_classes_with_half_a_wrong_label_are_listed(dataset):
         "kinds": {"a": 2, "b": 1},
         "too_few": [{"class": "w", "count": 2}],
     }  # fmt: skip
+
+
+# At a limit
+
+
+@pytest.mark.parametrize(
+    ("threshold", "below", "above"), [(0.5, 1, 2), (0.51, 2, 1), (0.4, 0, 3), (0.0, 0, 3)]
+)
+def test_a_score_at_the_threshold_is_above_it(panel, dataset, monkeypatch, threshold, below, above):
+    values, own = np.array([0.5, 0.4, 0.5, 0.4, 0.6]), np.array([1, 1, 0, 0, 0], bool)
+    found = scores.ClassScores(np.zeros(5, "V12"), values, own)
+    monkeypatch.setattr(panel, "_scores", lambda *_: found)
+    state = {"prediction_field": "found", "part": "all", "scored": "c00", "threshold": threshold}
+    ctx = context(dataset, state)
+    panel._read_histogram(ctx, panel.chosen(ctx))
+    assert (state["below"], state["above"]) == (below, above)
+    assert state["scored_words"].startswith(
+        "Scores of **c00**: 2 images with this label, 3 others. "
+    )
+
+
+def test_what_is_left_out_is_of_the_part_that_is_looked_at(name):
+    dataset = make_reviewable(name)
+    ids = dataset.values("id")
+    for tag, places in (("test", (0, 1)), ("val", (2, 3))):
+        at(dataset, *places).tag_samples(tag)
+    fg.review(at(dataset, 0), "exclude")
+    fg.review(at(dataset, 2), "unclear")
+    for part, left, out in (
+        ("test", [1], {"exclude": [ids[0]]}),
+        ("val", [3], {"unclear": [ids[2]]}),
+        ("all", [1, 3], {"exclude": [ids[0]], "unclear": [ids[2]]}),
+    ):
+        samples, found = judged(dataset, part, ("one state",))
+        assert samples.values("id") == [ids[i] for i in left]
+        assert {key: own for key, own in found.items() if own} == out
+    dataset.delete()

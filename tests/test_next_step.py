@@ -18,6 +18,7 @@ from fiftyone_gradcam.app.panels.next_step import (
     next_steps,
     steps,
 )
+from fiftyone_gradcam.dataset import overview as of_dataset
 from fiftyone_gradcam.dataset.overview import Overview, overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
@@ -373,3 +374,33 @@ def test_a_hundred_thousand_samples_are_counted_in_a_moment(name, capsys):
     (scores,) = [one for one in stale_values(dataset) if one.kind == "label scores"]
     assert scores.why == "98999 labels have changed since"
     assert counted < 20 * plain
+
+
+def test_the_predictions_of_a_run_are_those_of_its_fullest_field():
+    found = Overview(
+        predicted={
+            "one": ("r", True, 3), "two": ("r", True, 5), "earlier": ("r", False, 9),
+            "of another": ("s", True, 8),
+        }
+    )  # fmt: skip
+    assert [found.predicted_by(run) for run in ("r", "s", "t", None)] == [5, 8, 0, 0]
+
+
+def test_an_empty_label_is_no_class(name):
+    own = fo.Dataset(name)
+    for number, label in enumerate(("a", "", None, "a", "b")):
+        made = None if label is None else fo.Classification(label=label)
+        own.add_sample(fo.Sample(f"/{number}.png", own=made))
+    found = overview(own)
+    assert (found.classes, found.labeled, found.samples) == ({"a": 2, "b": 1}, 3, 5)
+
+
+def test_features_of_pixels_alone_find_no_label_issues(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(of_dataset, "dataset_folder", lambda dataset: str(tmp_path))
+    monkeypatch.setattr(of_dataset, "cached_weights", lambda backbone: [])
+    own = fo.Dataset(name)
+    assert not of_dataset.has_features(own)
+    (tmp_path / of_dataset.FEATURES / "pixels-1").mkdir(parents=True)
+    assert not of_dataset.has_features(own)
+    (tmp_path / of_dataset.FEATURES / "0123abc").mkdir()
+    assert of_dataset.has_features(own)

@@ -65,7 +65,7 @@ def test_an_import_is_about_no_dataset_that_is_open(dataset):
     assert OPENED_FOR not in properties("import_folders", None)
 
 
-def test_the_box_of_an_import_is_answered_without_a_dataset(service, submit):  # noqa: F811
+def test_the_box_of_an_import_is_answered_without_a_dataset(service, submit, dataset):  # noqa: F811
     job = submit("import_folders", runs=True, path="/x")
     look, cancel = (foo.get_operator(URI + x) for x in ("import_state", "cancel_import"))
     service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.25, label="Reading"))
@@ -92,6 +92,10 @@ def test_the_box_of_an_import_is_answered_without_a_dataset(service, submit):  #
     refused = repeat.execute(request("repeat_import", None, job=other.id))
     assert refused["error"].endswith("is not an import")
 
+    # What has not completed has made nothing that could be opened.
+    follow = foo.get_operator(URI + "follow_job")
+    for failed in (job, other):
+        assert [*follow.execute(request("follow_job", dataset, job=failed.id))] == []
     done = submit("import_folders", runs=True, path="/x")
     result = {"summary": "36 images", "dataset": "new"}
     service.set_progress(ObjectId(done.id), ExecutionProgress(progress=1.0, label="36 images"))

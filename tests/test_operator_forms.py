@@ -6,19 +6,22 @@ from pathlib import Path
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+import torch
 from conftest import REPOSITORY, save_digits
 from PIL import Image
 from test_operators import OF_RUNS, URI, execute, form
 from trees import TREES
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators import import_folders
 from fiftyone_gradcam.app.operators.import_folders import _words
 from fiftyone_gradcam.app.operators.relocate import Relocate
+from fiftyone_gradcam.dataset.writing import import_lock
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
 from fiftyone_gradcam.images.geometry import INTERPOLATIONS, RESIZES
 from fiftyone_gradcam.locks import own_folder
-from fiftyone_gradcam.model.backbones import BACKBONES
+from fiftyone_gradcam.model.backbones import BACKBONES, get_backbone
 from fiftyone_gradcam.passes.heatmaps import KINDS
 from fiftyone_gradcam.workflow.relocating import Relocated
 
@@ -290,3 +293,81 @@ def test_looks_before_a_training(trained):
         (message,) = [m.body.params["message"] for m in operator.execute(ctx)
                    if "message" in m.body.params]  # fmt: skip
         assert ("learn" if verb == "sanity_check" else "Suggested") in message
+
+
+def test_a_plan_is_kept_for_a_while(monkeypatch, tmp_path):
+    root, now, made = save_digits(tmp_path / "d", per_class=1), [100.0], []
+
+    def plan(**given):
+        made.append(given)
+        return fg.plan_import(**given)
+
+    monkeypatch.setattr(import_folders, "plan_import", plan)
+    monkeypatch.setattr(import_folders.time, "monotonic", lambda: now[0])
+    given = {"path": str(root)}
+    first = import_folders._plan(given)
+    now[0] += 20
+    assert import_folders._plan(given) is not None
+    assert (len(made), len(first[0].items)) == (1, 3)
+    save_digits(tmp_path / "d" / "more", per_class=1)
+    now[0] += 0.5
+    assert len(import_folders._plan(given)[0].items) == 6  # more is there by now
+    import_folders._plan(given | {"skip": ["x"]})
+    import_folders._plan(given)
+    assert len(made) == 4  # one is kept, the last
+
+
+def test_the_columns_of_a_plan_are_its_splits(tmp_path):
+    root = save_digits(tmp_path / "d", per_class=1)
+    (save_digits(tmp_path / "s" / "train", per_class=2) / "digit 0" / "000.png").unlink()
+    save_digits(tmp_path / "s" / "val", per_class=1)
+    header = "| class | {} |".format
+    assert header("images") in _words(fg.plan_import(str(root)))
+    words = _words(fg.plan_import(str(tmp_path / "s")))
+    assert header("train | val") in words
+    assert "| digit 0 | 1 | 1 |" in words
+    assert "| digit 1 | 2 | 1 |" in words
+
+
+def test_a_weights_file_that_tells_its_network_leaves_nothing_to_choose(trained, tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(get_backbone("small_cnn").build(3).state_dict(), path)
+    chosen = {"way": "weights", "weights_file": str(path)}
+    for params, backbone, waits in (
+        (chosen, "small_cnn", False),
+        ({"way": "weights"}, None, True),
+        ({"way": "weights", "backbone": "resnet18"}, None, False),
+    ):
+        fields = form("import_run", trained, **params)
+        assert fields["backbone"]["default"] == backbone
+        assert ("no_backbone" in fields) is waits
+
+
+def test_what_an_import_has_come_to(name):
+    made, operator = fo.Dataset(name), foo.get_operator(URI + "import_folders")
+    for label, tag in (("a", "train"), ("b", "val"), ("b", "mine")):
+        sample = fo.Sample(f"/{tag}.png", own=fo.Classification(label=label), tags=[tag])
+        made.add_sample(sample)
+    facts = {"label_field": "own", "report": "/r.csv", "has_splits": False, "skipped": {}}
+    for changes, words in (
+        ({}, ""),  # the tags are not of the folders
+        ({"has_splits": True}, " (train 1, val 1)"),
+        (
+            {"skipped": {"empty files": 2, "not an image": 1}},
+            "; files left out: 2 empty files, 1 not an image. The full list is in /r.csv",
+        ),
+    ):
+        made.info["import_folders"] = facts | changes
+        found = operator.outcome(made, {})
+        assert found == {"summary": f"{name}: 3 images in 2 classes{words}", "dataset": name}
+
+
+def test_an_import_waits_for_those_into_the_same_dataset():
+    operator = foo.get_operator(URI + "import_folders")
+    for given, target in (
+        ({"path": "/photos/pets/"}, "pets"),
+        ({"path": "/photos/pets", "name": None}, "pets"),
+        ({"path": "/photos/pets", "name": "mine"}, "mine"),
+    ):
+        assert operator.target(given) == import_lock(target)
+    assert operator.job_label({"path": "/photos/pets/"}) == "Import 'pets'"

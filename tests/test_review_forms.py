@@ -139,6 +139,7 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
     ("counts", "words", "remark"),
     [
         ({}, "", ""),
+        ({"others_left": 3}, "", ""),  # nobody knows which are suspicious
         ({"others_reviewed": 1}, "1 label reviewed; 0 corrected so far", ""),
         ({"others_reviewed": 3, "corrected": 1}, "3 labels reviewed; 1 corrected so far", ""),
         (
@@ -371,6 +372,8 @@ def test_a_decision_of_the_card_is_about_its_field_and_says_where_it_was_made(da
 def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(
     dataset, monkeypatch
 ):
+    # What is sure to be a poor image is suggested no other class.
+    dataset.set_values("issue.sure", {dataset.values("id")[3]: True}, key_field="id")
     assert places(dataset, sure_ids(dataset, columns_of(dataset))) == [1, 2]
     fields = form("accept_sure", dataset)
     assert fields["count"].view.label == "2 labels get the suggested class"
@@ -437,3 +440,22 @@ def test_reviews_are_exported_by_a_form(dataset, tmp_path):
     assert "wrong label: why" in path.read_text()
     assert form("export_reviews", dataset, csv_path=str(path))["exists"].invalid
     assert form("export_reviews", dataset, csv_path=str(tmp_path))["folder"].invalid
+
+
+def test_cards_show_the_three_most_similar_images_that_are_there(dataset):
+    ids = dataset.values("id")
+    nearest = [ids[4], ids[2], "0" * 24, ids[5], ids[1]]
+    for own, place in ((nearest, 0), (nearest[:2], 1)):
+        sample = dataset[ids[place]]
+        sample.issue["neighbors"] = own
+        sample.save()
+    one, other, none = cards(dataset, columns_of(dataset), [ids[0], ids[1], ids[5]])
+    paths = dataset.values("filepath")
+    wanted = [{"id": ids[n], "path": paths[n], "label": ROWS[n][0]} for n in (4, 2)]
+    assert one["neighbors"] == wanted  # the third was deleted
+    assert (other["neighbors"], none["neighbors"]) == (wanted, [])
+    sample = dataset[ids[0]]
+    sample.issue["neighbors"] = [*nearest[:2], *nearest[3:]]
+    sample.save()
+    (one,) = cards(dataset, columns_of(dataset), [ids[0]])
+    assert [x["id"] for x in one["neighbors"]] == [ids[4], ids[2], ids[5]]

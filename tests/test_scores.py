@@ -10,7 +10,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
-from fiftyone_gradcam.app.panels.plots import confusion_plot
+from fiftyone_gradcam.app.panels.plots import confusion_plot, reliability_plot
 from fiftyone_gradcam.app.panels.score_plots import histogram_plot
 from fiftyone_gradcam.app.texts import shortened, wrapped
 from fiftyone_gradcam.dataset import cached as kept
@@ -18,7 +18,7 @@ from fiftyone_gradcam.dataset.class_scores import class_scores
 from fiftyone_gradcam.dataset.evaluation import counts_of_two, evaluation_counts
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.reviews import left_out
-from fiftyone_gradcam.review.calibration import reliability
+from fiftyone_gradcam.review.calibration import Bin, reliability
 from fiftyone_gradcam.review.comparison import Pairs
 from fiftyone_gradcam.review.confused import condensed, confused_pairs, in_order, matches
 from fiftyone_gradcam.review.confusion import class_rows, confusion_matrix
@@ -88,6 +88,9 @@ def test_confused_pairs_and_orders_by_hand():
     assert [r.name for r in in_order(reversed(rows), "name")] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="by must be one of 'f1', .* not 'size'"):
         in_order(rows, "size")
+    # Of the same recall, the one with most images comes first, and then by name.
+    rows = class_rows(np.array([[1, 1, 0], [0, 2, 2], [2, 0, 2]]), ["x", "y", "z"])
+    assert [r.name for r in in_order(rows, "recall")] == ["y", "z", "x"]
     assert condensed(matrix, [1]).tolist() == [[1, 3], [4, 5]]
     assert condensed(matrix, [2, 0]).tolist() == [[0, 0, 1], [0, 5, 3], [0, 3, 1]]
     assert matches("Great Dane", "dane gr")
@@ -378,3 +381,13 @@ def test_plots_show_any_name_and_small_numbers():
     many = np.array([0, 900, 60])  # of which none is too small to be seen
     assert "type" not in histogram_plot(many, many, "a", 0.5)[1]["yaxis"]
     assert histogram_plot(many, np.array([0, 900, 29]), "a", 0.5)[1]["yaxis2"]["type"] == "log"
+
+
+def test_a_reliability_plot_says_how_many_there_are_where_there_are_any():
+    bins = [Bin(0.0, 0.1, 0, None, None), Bin(0.1, 0.2, 3, 0.15, 1 / 3), Bin(0.2, 0.3, 1, 0.3, 0.0)]
+    (bars, line), _ = reliability_plot(bins)
+    assert bars["text"] == ["", "3", "1"]
+    assert bars["y"] == [0, 1 / 3, 0]
+    assert bars["x"] == pytest.approx([0.05, 0.15, 0.25])
+    assert bars["hovertext"][1] == "3 of confidence 0.1 to 0.2: 33.3% right"
+    assert (line["x"], line["y"]) == ([0, 1], [0, 1])
