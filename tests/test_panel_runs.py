@@ -84,6 +84,13 @@ def test_the_newest_run_is_shown_unless_another_one_was_chosen_since(panel, data
     assert shown() == "a"
     record(dataset, "b")  # it was trained again, or resumed
     assert shown() == "b"
+    record(dataset, "before", labels="before_review")  # there to be compared with
+    assert shown() == "b"
+    for key, retrains in (("b", True), ("before", False)):
+        panel.on_show_run(context(dataset, state, value=key))
+        drawn = panel.render(context(dataset, state)).type
+        actions = drawn.properties["run_actions"].type.properties
+        assert ("retrain" in actions) == retrains
 
 
 def test_the_runs_are_read_again_when_a_training_ends(panel, dataset, service, submit):

@@ -45,7 +45,7 @@ class Changes:
         if labels == CURRENT:
             return cls._since(dataset, run)
         first = labels_to_learn(dataset, run.label_field, labels)
-        then = labels_before(dataset, run.label_field, run.trained or "")
+        then = labels_before(dataset, run.label_field, run.learned_at or "")
         differ = [i for i, label in first.items() if then.get(i, _NOW) != label]
         if not differ:
             raise ValueError(
@@ -59,7 +59,7 @@ class Changes:
     @classmethod
     def _since(cls, dataset: fo.Dataset, run: Run) -> Changes:
         """Find the changes since a run was trained."""
-        time = run.trained or ""
+        time = run.learned_at or ""
         corrected = list(labels_before(dataset, run.label_field, time))
         last = {x.sample_id: x for x in journal(dataset) if x.label_field == run.label_field}
         out = sum(x.decision in LEFT_OUT and x.time > time for x in last.values())

@@ -43,7 +43,7 @@ OF_A_DATASET = (
         "other",
     ),
     *("turns_to", "steps", "next", "mark", "stale", "stale_due", "old_jobs", "shows_actions"),
-    *("times", "times_due", "times_waits", "newest_run_at", "can_resume_run"),
+    *("times", "times_due", "times_waits", "newest_run_at", "can_resume_run", "is_before_review"),
 )
 ROWS = ("choices", "finding", "bar_choices")  # values of lists and inputs in rows
 TABS = {

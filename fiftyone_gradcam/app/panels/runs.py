@@ -10,7 +10,16 @@ from fiftyone.operators import types
 from ...dataset.fields import OWNER
 from ...dataset.learned import learned_words
 from ...dataset.measured import difference
-from ...dataset.runs import Run, canceled_words, list_runs, load_run, trained_at
+from ...dataset.run import BEFORE_REVIEW
+from ...dataset.runs import (
+    Run,
+    canceled_words,
+    labels_of_run,
+    list_runs,
+    load_run,
+    newest_run,
+    trained_at,
+)
 from ...jobs.queue import list_jobs
 from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
@@ -43,6 +52,7 @@ class RunsTab:
         state.can_resume_run = canceled_words(dataset, shown) is not None and shown not in (
             job.given.get("key") for job in list_jobs(dataset) if not job.has_ended
         )
+        state.is_before_review = labels_of_run(dataset, shown) == BEFORE_REVIEW
         words, traces, layout = describe_run(dataset, shown)
         state.run_words, state.run_plot = words, (traces, layout)
 
@@ -56,9 +66,10 @@ class RunsTab:
         state = ctx.panel.state
         if not keys:
             return None
-        before, state.newest_run_at = state.newest_run_at, trained_at(ctx.dataset, keys[0])
+        newest = newest_run(ctx.dataset)
+        before, state.newest_run_at = state.newest_run_at, trained_at(ctx.dataset, newest)
         is_new = before is not None and state.newest_run_at > before
-        return keys[0] if is_new or state.shown_run not in keys else state.shown_run
+        return newest if is_new or state.shown_run not in keys else state.shown_run
 
     def draw_runs(self, ctx, panel: types.Object) -> None:
         """Draw the tab."""
@@ -97,6 +108,8 @@ class RunsTab:
         }
         if len(keys) < 2:
             del uses["compare"]
+        if state.is_before_review:
+            del uses["retrain"]
         if state.can_resume_run:
             uses = {"resume": ("Resume", self.on_resume_run), **uses}
         actions = row_of(panel, "run_actions")
