@@ -324,7 +324,7 @@ def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, servi
 
 
 def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service, submit):
-    submit("fine_tune", key="k")
+    job = submit("fine_tune", key="k")
     live = LiveTraining(dataset, "k", 10)
     row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5, "learning_rate": 0.1}
     state = {}
@@ -336,6 +336,14 @@ def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service
     traces, layout = state["training"]
     assert layout["xaxis"]["range"][1] == pytest.approx(10.2)
     assert [0.5] in [trace["y"] for trace in traces]
+    # They stay until another job has ended, and takes the place of the training.
+    end(service, job, CANCELLED_AND_ENDED)
+    looked(panel, dataset, state)
+    assert state["training"] is not None
+    end(service, submit("find_leaks"))
+    looked(panel, dataset, state)
+    assert [row["id"] for row in state["earlier"]] == [job.id]
+    assert state["training"] is None
     live.forget()
 
 
