@@ -6,6 +6,7 @@ import fiftyone as fo
 import pytest
 
 from fiftyone_gradcam.app.operators import training_time
+from fiftyone_gradcam.app.operators.recipe_fields import recipe_value
 from fiftyone_gradcam.app.operators.training_time import Images, Time, images_of, speed_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.jobs import speeds
@@ -60,7 +61,7 @@ def measuring(monkeypatch):
         answer, asked = None, []
 
         def __call__(self, request, *how):
-            self.asked.append((request, *how))
+            self.asked.append((request, *how[:2]))
             return self.answer
 
     own = Own()
@@ -75,7 +76,8 @@ def test_a_speed_is_measured_once_and_waited_for_if_none_is_known(dataset, measu
         measuring.asked.clear()
         return speed_of(dataset, "default", choices, 3, ["/x"], patience, yields)
 
-    request = {"recipe": "default", "choices": {"epochs": 3}, "classes": 3, "paths": ["/x"]}
+    choices, usual = {"epochs": 3, "weights": "auto"}, recipe_value({}, "backbone")
+    request = {"recipe": "default", "choices": choices, "classes": 3, "paths": ["/x"]}
     assert speed(None, epochs=3) is None
     assert measuring.asked == [(request,)]  # it is only looked for
     assert speed(0.5, epochs=3) is None
@@ -86,8 +88,8 @@ def test_a_speed_is_measured_once_and_waited_for_if_none_is_known(dataset, measu
     measuring.answer = {"speed": asdict(SPEED), "image_size": 224}
     assert speed(0.5) == SPEED
     for size in (None, 224):  # whoever chooses this size has the same network
-        assert speeds.kept_speed(dataset, "resnet18", size) == (SPEED, True)
-    assert speeds.kept_speed(dataset, "resnet18", 64) == (None, False)
+        assert speeds.kept_speed(dataset, usual, size) == (SPEED, True)
+    assert speeds.kept_speed(dataset, usual, 64) == (None, False)
     measuring.answer = None
     assert speed(0.5, image_size=224) == SPEED
     assert measuring.asked[0][1:] == (0.0, False)  # one is known: a new one is not waited for
@@ -98,7 +100,7 @@ def test_a_speed_is_measured_once_and_waited_for_if_none_is_known(dataset, measu
     measuring.answer = {"speed": asdict(OTHER), "image_size": 224}
     assert speed(0.0, yields=True) == OTHER
     assert measuring.asked[0][1:] == (0.0, True)
-    assert speeds.kept_speed(dataset, "resnet18", 224) == (OTHER, True)
+    assert speeds.kept_speed(dataset, usual, 224) == (OTHER, True)
     assert speed(0.0, backbone="resnet34") == OTHER  # of another network
     assert speeds.kept_speed(dataset, "resnet34", None) == (OTHER, True)
 
