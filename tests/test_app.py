@@ -129,7 +129,7 @@ def test_label_issues_by_button(app, app_server, dataset):
     app.fill("Epochs", "1")
     app.screenshot("10 label issues form")
     app.execute()
-    app.wait_for_text("of 60 labels", 120)
+    app.wait_for_text("suspicious labels: 0 reviewed", 120)  # the panel turns to Review
     until(lambda: app_server[0].view is not None)  # as the App has told its session
     app.screenshot("11 label issues")
     dataset.reload()

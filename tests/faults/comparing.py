@@ -68,25 +68,31 @@ def samples_of(dataset: fo.Dataset) -> list[tuple[str, object]]:
     for document in documents:
         path = document["filepath"]
         values = {k: v for k, v in document.items() if k != "filepath"}
-        issue = values.get(ISSUE) or {}
-        if near := issue.get("neighbors"):
-            values[ISSUE] = {**issue, "neighbors": [paths[i] for i in near]}
-        found.append((path, plain(without_moments(values))))
+        found.append((path, plain(without_moments(_by_path(values, paths), paths))))
     return sorted(found, key=lambda pair: (pair[0], json.dumps(pair[1], default=str)))
 
 
-def without_moments(values: dict) -> dict:
+def _by_path(values: dict, paths: dict[str, str]) -> dict:
+    """Values of a sample whose similar images are named by their paths instead of their ids."""
+    near = (values.get(ISSUE) or {}).get("neighbors")
+    if not near:
+        return values
+    return {**values, ISSUE: {**values[ISSUE], "neighbors": [paths[i] for i in near]}}
+
+
+def without_moments(values: dict, paths: dict[str, str]) -> dict:
     """Values of a sample whose decisions do not say when they were made, and with which others."""
     review, lines = values.get(REVIEW), values.get(HISTORY)
     if review:
         values = {**values, REVIEW: {k: v for k, v in review.items() if k not in OF_DECISIONS}}
     if lines:
-        values = {**values, HISTORY: [_decision(line) for line in lines]}
+        values = {**values, HISTORY: [_decision(line, paths) for line in lines]}
     return values
 
 
-def _decision(line: str) -> dict:
+def _decision(line: str, paths: dict[str, str]) -> dict:
     facts = json_util.loads(line, json_options=OPTIONS)
+    facts["before"] = _by_path(facts["before"], paths)
     return {name: value for name, value in facts.items() if name not in OF_DECISIONS}
 
 
