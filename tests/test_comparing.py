@@ -234,6 +234,9 @@ def test_accuracies_of_other_samples_or_labels_say_so(dataset):
     assert "on samples that are unknown ('y')" in difference({"x": one, "y": None})
 
 
+FEW = {**QUICK, "epochs": 2}
+
+
 def cancelled_at(share: float):
     """A progress function that cancels when this share of the work is done."""
 
@@ -324,16 +327,16 @@ def test_a_run_on_corrected_labels_is_compared_with_one_on_the_labels_before(tmp
     right = dataset.select(wrong, ordered=True).values("ground_truth.label")
     for field in ("ground_truth.label", "imported_label"):  # they were wrong in the folders
         dataset.set_values(field, dict.fromkeys(wrong, "digit 2"), key_field="id")
-    fg.fine_tune(dataset, "naive", **QUICK)
+    fg.fine_tune(dataset, "naive", **FEW)
     for sample_id, label in zip(wrong, right, strict=True):
         fg.review(dataset.select(sample_id), "relabel", label)
     out = train.skip(8).first().id
     fg.review(dataset.select(out), "exclude")
-    fg.fine_tune(dataset, "late", **QUICK)
+    fg.fine_tune(dataset, "late", **FEW)
     paths = dict(zip(*dataset.values(["id", "filepath"]), strict=True))
 
     def learned(labels: str) -> dict[str, str]:
-        recipe = make_recipe("default", **QUICK)
+        recipe = make_recipe("default", **FEW)
         classes, found, _ = training_data(dataset, "ground_truth", recipe, labels=labels)
         return dict(zip(found.images.paths, (classes[i] for i in found.labels), strict=True))
 
@@ -372,7 +375,7 @@ def test_a_run_on_corrected_labels_is_compared_with_one_on_the_labels_before(tmp
             fg.retrain(dataset, run, labels=labels)
     fg.undo_review(dataset, count=len(fg.list_reviews(dataset)))
     with pytest.raises(ValueError, match="No label in 'ground_truth' was changed by a review"):
-        fg.fine_tune(dataset, "x", labels=BEFORE_REVIEW, **QUICK)
+        fg.fine_tune(dataset, "x", labels=BEFORE_REVIEW, **FEW)
 
 
 def test_the_name_of_a_repeated_run_does_not_grow():

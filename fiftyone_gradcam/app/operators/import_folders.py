@@ -156,7 +156,7 @@ class ImportFolders(Verb):
             f"{counted(classes, 'class', 'classes')}"
         )
         summary += f" ({', '.join(parts)})" if parts else ""
-        if info["passed_over"]:  # as the form said
+        if info.get("passed_over"):  # as the form said
             summary += f"; {_skipped_words(info['passed_over'])}"
         if left_out:
             summary += f"; files left out: {left_out}. The full list is in {info['report']}"
