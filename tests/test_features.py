@@ -164,6 +164,17 @@ def test_a_run_that_is_deleted_frees_its_features(dataset):
     assert features_in(dataset) == []
 
 
+def test_features_of_a_run_that_was_deleted_elsewhere_go_with_the_next_ones(dataset):
+    first, second, third = (make_run(dataset, key, seed=n) for n, key in enumerate("abc"))
+    kept_of(dataset, first)
+    kept_of(dataset, second)
+    dataset.delete_run("a")  # by FiftyOne, which knows nothing of features
+    assert os.path.isdir(folder_of(dataset, first))
+    kept_of(dataset, third)
+    there = [os.path.isdir(folder_of(dataset, run)) for run in (first, second, third)]
+    assert there == [False, True, True]
+
+
 def test_a_clone_finds_features_keeps_them_and_frees_its_own_alone(dataset, name):
     run = make_run(dataset, "a")
     before = kept_of(dataset, run)
