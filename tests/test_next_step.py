@@ -187,7 +187,7 @@ def test_each_step_says_a_fact():
         (
             "Review",
             True,
-            "17 suspicious labels: 17 reviewed, 0 left; about 14 wrong labels were expected, 11 "
+            "17 suspicious labels: 17 reviewed, 0 left; about 14 wrong labels expected in all, 11 "
             "corrected so far. No suspicious label is left; 381 other labels are not reviewed",
         ),
         ("Retrain", False, "12 corrections since the last run"),
@@ -223,7 +223,7 @@ def test_each_step_says_a_fact():
         (
             "Review",
             False,
-            "17 suspicious labels: 0 reviewed, 17 left; about 14 wrong labels were expected, 0 "
+            "17 suspicious labels: 0 reviewed, 17 left; about 14 wrong labels expected in all, 0 "
             "corrected so far",
         ),
     ]

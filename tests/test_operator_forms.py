@@ -1,6 +1,9 @@
 """Forms of single operators: what they offer, what they say is missing, what they hand on."""
 
 import base64
+import sys
+import threading
+import time
 from pathlib import Path
 
 import fiftyone as fo
@@ -13,7 +16,7 @@ from test_operators import OF_RUNS, URI, execute, form
 from trees import TREES
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.app.operators import import_folders
+from fiftyone_gradcam.app.operators import import_plans
 from fiftyone_gradcam.app.operators.import_folders import _words
 from fiftyone_gradcam.app.operators.relocate import Relocate
 from fiftyone_gradcam.dataset.writing import import_lock
@@ -302,19 +305,51 @@ def test_a_plan_is_kept_for_a_while(monkeypatch, tmp_path):
         made.append(given)
         return fg.plan_import(**given)
 
-    monkeypatch.setattr(import_folders, "plan_import", plan)
-    monkeypatch.setattr(import_folders.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(import_plans, "plan_import", plan)
+    monkeypatch.setattr(import_plans.time, "monotonic", lambda: now[0])
     given = {"path": str(root)}
-    first = import_folders._plan(given)
+    first = import_plans.plan_of(given)
     now[0] += 20
-    assert import_folders._plan(given) is not None
+    assert import_plans.plan_of(given) is not None
     assert (len(made), len(first[0].items)) == (1, 3)
     save_digits(tmp_path / "d" / "more", per_class=1)
     now[0] += 0.5
-    assert len(import_folders._plan(given)[0].items) == 6  # more is there by now
-    import_folders._plan(given | {"skip": ["x"]})
-    import_folders._plan(given)
+    assert len(import_plans.plan_of(given)[0].items) == 6  # more is there by now
+    import_plans.plan_of(given | {"skip": ["x"]})
+    import_plans.plan_of(given)
     assert len(made) == 4  # one is kept, the last
+
+
+def test_a_path_that_is_still_being_typed_is_read_no_further(trained, monkeypatch, tmp_path):
+    root = save_digits(tmp_path / "home" / "photos", per_class=1)
+    operator = foo.get_operator(URI + "import_folders")  # FiftyOne has modules of its own
+    plans = sys.modules[type(operator).__module__].plan_of.__globals__
+    walking = sys.modules[plans["interruptible"].__module__]
+    reading, ended, read = threading.Event(), {}, walking._read
+
+    def slowly(folder, *rest):
+        if folder == str(tmp_path):  # where there is so much that it takes minutes
+            reading.set()
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                walking.check_interrupted()
+                time.sleep(0.01)
+        return read(folder, *rest)
+
+    def ask(path) -> dict:
+        ended[path] = form("import_folders", trained, path=str(path))
+        return ended[path]
+
+    monkeypatch.setattr(walking, "_read", slowly)
+    thread = threading.Thread(target=ask, args=[tmp_path], daemon=True)
+    thread.start()
+    assert reading.wait(30)
+    assert "No folder at" in ask(Path("/another/form"))["no_plan"]["error_message"]
+    assert thread.is_alive()  # it has nothing to do with this one
+    assert "3 files in 3 classes" in str(ask(root)["plan"])
+    thread.join(30)
+    assert ended[tmp_path]["typing"]["error_message"] == "The folder is being typed"
+    assert "plan" not in ended[tmp_path]
 
 
 def test_the_columns_of_a_plan_are_its_splits(tmp_path):

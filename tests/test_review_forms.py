@@ -144,7 +144,7 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
         ({"others_reviewed": 3, "corrected": 1}, "3 labels reviewed; 1 corrected so far", ""),
         (
             {**CHECKED, "expected": 27},
-            "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels were expected, 5 "
+            "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels expected in all, 5 "
             "corrected so far",
             "",
         ),
@@ -152,12 +152,12 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
         (
             {**CHECKED, "left": 0, "reviewed": 1, "others_reviewed": 1, "expected": 1},
             "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; about 1 wrong label "
-            "was expected, 5 corrected so far",
+            "expected in all, 5 corrected so far",
             "No suspicious label is left; 341 other labels are not reviewed",
         ),
         (
             {"checked": True, "others_left": 1, "expected": 0},
-            "0 suspicious labels; no wrong labels were expected, 0 corrected so far",
+            "0 suspicious labels; no wrong labels expected, 0 corrected so far",
             "No suspicious label is left; 1 other label is not reviewed",
         ),
     ],

@@ -49,8 +49,8 @@ class ReviewCounts:
     def words(self) -> str:
         """The numbers in words.
 
-        Such as "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels were expected, 5
-        corrected so far".
+        Such as "30 suspicious labels: 6 reviewed, 24 left; about 27 wrong labels expected in
+        all, 5 corrected so far".
         """
         corrected = f"{self.corrected:,} corrected so far"
         if not self.checked:
@@ -63,9 +63,10 @@ class ReviewCounts:
             words += f"; {_labels(self.others_reviewed, 'other')} reviewed"
         if self.expected is None:
             return f"{words}; {corrected}"
-        about = f"about {self.expected:,}" if self.expected else "no"
-        were = "label was" if self.expected == 1 else "labels were"
-        return f"{words}; {about} wrong {were} expected, {corrected}"
+        if not self.expected:
+            return f"{words}; no wrong labels expected, {corrected}"
+        wrong = "label" if self.expected == 1 else "labels"
+        return f"{words}; about {self.expected:,} wrong {wrong} expected in all, {corrected}"
 
     @property
     def remark(self) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..progress import counted
-from .walking import Walk, walk
+from .walking import Walk, check_interrupted, walk
 
 # Extensions of files that are not images; files with other extensions are opened.
 OTHERS = (
@@ -71,6 +71,7 @@ def find_files(root: str, skip: tuple[str, ...] = ()) -> Found:
     inodes: list[int] = []
     linked: set[int] = set()  # inodes that may have several paths
     for folder, names in walked.folders:
+        check_interrupted()
         for name in names:
             path = os.path.join(folder, name)
             reason = _reason(name, os.path.relpath(path, root), skip)

@@ -17,6 +17,7 @@ from .layout import Layout
 from .masks import find_masks
 from .plan import Item, Plan
 from .remarks import remarks
+from .walking import check_interrupted
 
 
 @checked
@@ -99,6 +100,7 @@ def plan_import(
         "keep_masks": keep_masks or None,
     }
     found = find_files(root, tuple(skip))
+    check_interrupted()
     plan = Plan(root, Layout(), skipped=found.skipped, passed_over=found.passed_over)
     plan.archives, plan.stopped = found.archives, found.stopped
     plan.warnings = [*found.notes, *([found.stopped] if found.stopped else [])]
@@ -106,7 +108,9 @@ def plan_import(
         _leave_out_masks(plan, found)
     files = found.files
     paths = [os.path.relpath(file, root).split(os.sep) for file in files]
+    check_interrupted()
     guessed = guess(paths)
+    check_interrupted()
     must = label_from == "table" or bool(given) or named.any
     from_table = labelling.Labelling()
     if must or (label_from is None and pattern is None):

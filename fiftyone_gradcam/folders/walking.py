@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,6 +20,25 @@ LABELS = {"txt", "xml", "json", "csv", "npy", "npz", "mat"}
 FIRST, ONE_IN = 100_000, 10
 PEEK_FOLDERS, PEEK_FILES = 1000, 20
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+
+
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
+
+@contextmanager
+def interruptible(check: Callable[[], None]) -> Iterator[None]:
+    """Call a function before each folder that is read in this context; it may raise an error."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+def check_interrupted() -> None:
+    """Raise the error of the function that was passed to `interruptible`, if it raises one."""
+    if (check := _check.get()) is not None:
+        check()
 
 
 @dataclass
@@ -75,6 +97,7 @@ def walk(root: str) -> Walk:
             found.links.append((link, target))
             seen[target] = link
             pending.append((link, target))
+        check_interrupted()
         folder, real = pending.popleft()
         names = _read(folder, real, found, pending, links, seen)
         found.folders.append((folder, names))

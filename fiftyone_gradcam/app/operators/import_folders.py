@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from urllib.parse import quote
 
 import fiftyone as fo
 from fiftyone.operators import types
@@ -14,16 +12,22 @@ from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
 from ...dataset.names import name_for
 from ...dataset.writing import import_lock
-from ...explain.overlay import sheet
 from ...folders.found_tables import headers_of
 from ...folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
 from ...folders.plan import Plan
-from ...folders.planning import plan_import
-from ...images.decode import ImageError, decode
-from ...locks import own_folder
 from ...progress import counted, counted_as
 from ..texts import markdown
-from .forms import AUTOMATIC, choice_input, more, notice, number_input, refuse, text_input
+from .forms import (
+    AUTOMATIC,
+    choice_input,
+    more,
+    notice,
+    number_input,
+    refuse,
+    text_input,
+    wait_for,
+)
+from .import_plans import SupersededError, plan_of
 from .labels import LABELS, in_labels
 from .path_fields import path_input, path_of
 from .verb import Verb
@@ -49,9 +53,6 @@ AS_FOUND = "Automatic"
 LABEL_FIELD = "ground_truth"
 COLUMNS = ("image_column", "label_column", "split_column")
 MOST_CLASSES = 12  # maximum number of rows in the table
-EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
-KEEP_SECONDS = 20.0  # for a plan, while its form is filled in
-_plans: dict[tuple, tuple[float, Plan, str | None]] = {}
 
 
 class ImportFolders(Verb):
@@ -72,8 +73,11 @@ class ImportFolders(Verb):
             return
         params = ctx.params
         try:
-            plan, examples = _plan(_layout(params))
+            plan, examples = plan_of(_layout(params))
             plan.check()
+        except SupersededError:  # the App shows the form of the path that was typed since
+            wait_for(inputs, "typing", "The folder is being typed")
+            return
         except (ValueError, OSError) as error:
             refuse(inputs, "no_plan", str(error))
             if more(ctx, inputs):
@@ -225,36 +229,6 @@ def _layout(params: dict) -> dict:
     if params.get("keep_masks"):
         given["keep_masks"] = True
     return {"path": path_of(params["path"]), **given}
-
-
-def _plan(given: dict) -> tuple[Plan, str | None]:
-    """Return a plan, and a picture of some of its images as a data URI.
-
-    Both are cached for a while, because the form is rebuilt after each key press.
-    """
-    key = tuple((name, str(value)) for name, value in given.items())
-    if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
-        plan = plan_import(**given)
-        _plans.clear()
-        _plans[key] = (time.monotonic(), plan, _examples(plan))
-    return _plans[key][1:]
-
-
-def _examples(plan: Plan) -> str | None:
-    """Return a picture of some images of each class as a data URI; None if none can be read."""
-    pictures, captions = [], []
-    for name, paths in list(plan.examples(EXAMPLES).items())[:EXAMPLE_CLASSES]:
-        for path in paths:
-            try:
-                pictures.append(decode(path, at_least=EXAMPLE_PIXELS).image)
-            except ImageError:
-                continue
-            captions.append(name)
-    if not pictures:
-        return None
-    path = os.path.join(own_folder(), "import.jpg")
-    sheet(pictures, captions, columns=2 * EXAMPLES, cell=EXAMPLE_PIXELS).save(path, quality=85)
-    return f"/media?filepath={quote(path)}&of={time.time():.0f}"
 
 
 def _skipped_words(passed_over: Mapping[str, int]) -> str:
