@@ -372,3 +372,6 @@ def test_the_card_of_a_sample_that_is_open(scripts):  # noqa: F811
     scripts.later(3000)
     assert scripts.asked("reload_dataset") == []
     assert scripts.asked("review_cards") == []  # there is one card only
+    scripts.key("Escape")
+    scripts.later(200)
+    assert scripts.page.evaluate("test.closed") == 1

@@ -9,7 +9,7 @@
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { source, text, lines, percent, Button, Choice, Heat, isTyping, useReview, positionIn, isFinished, decided, hasDecision, reloadGrid } = window.__gradcam__;
+  const { source, text, lines, percent, Button, Choice, Heat, isTyping, useEscape, useReview, positionIn, isFinished, decided, hasDecision, reloadGrid } = window.__gradcam__;
 
   function Picture({ card, shown, height }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
@@ -209,7 +209,10 @@
 
   function ReviewInModal() {
     const id = useRecoilValue(window.__fos__.modalSampleId);
-    return h(Card, { key: id, modalId: id, size: { width: 640, height: "min(420px, 45vh)" } });
+    const root = useRef(null);
+    useEscape(root);
+    return h("div", { ref: root, style: { width: "100%" } },
+      h(Card, { key: id, modalId: id, size: { width: 640, height: "min(420px, 45vh)" } }));
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const OWNER = "@gradcam/classifier";
+  const CLOSED_MILLISECONDS = 150; // time in which FiftyOne closes its modal
   const { createElement: h, useEffect, useRef } = window.React;
 
   function call(name, params) {
@@ -78,5 +79,22 @@
     return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
   }
 
-  window.__gradcam__ = { call, source, text, lines, percent, buttonStyle, Button, Choice, Heat, isTyping };
+  // FiftyOne lets its own picture of the sample handle Escape once it was shown. This picture may no
+  // longer exist while a panel of this plugin is shown, so the modal is closed here.
+  function useEscape(root) {
+    const close = window.__fos__.useClearModal();
+    const isFull = window.recoil.useRecoilValue(window.__fos__.fullscreen); // Escape leaves fullscreen first
+    useEffect(() => {
+      const isSeen = () => root.current && root.current.offsetParent;
+      const onKey = (e) => {
+        if (e.key !== "Escape" || isFull || isTyping(e.target) || !isSeen()) return;
+        if (document.querySelector(".MuiDialog-root, .MuiPopover-root")) return;
+        setTimeout(() => isSeen() && close(), CLOSED_MILLISECONDS);
+      };
+      window.addEventListener("keydown", onKey, true);
+      return () => window.removeEventListener("keydown", onKey, true);
+    }, [close, isFull]);
+  }
+
+  window.__gradcam__ = { call, source, text, lines, percent, buttonStyle, Button, Choice, Heat, isTyping, useEscape };
 })();

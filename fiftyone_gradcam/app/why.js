@@ -4,8 +4,7 @@
   "use strict";
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { call, source, text, percent, buttonStyle, Button, Choice, Heat, isTyping } = window.__gradcam__;
-  const CLOSED_MILLISECONDS = 150; // time in which FiftyOne closes its modal
+  const { call, source, text, percent, buttonStyle, Button, Choice, Heat, useEscape } = window.__gradcam__;
   const SLOW_MILLISECONDS = 1200; // after this, the network is probably not in memory yet
   // The heatmap shown over the image: "predicted", "label", "contrast", "none", or a class.
   const ofClass = (name) => `class:${name}`; // prefixed, because a class may be called "none"
@@ -136,7 +135,7 @@
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
     return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
       found.maps.length > 1 ? " · one scale for all classes" : "", h("br"),
-      "The grid shows the same heatmap in one color, more opaque where there is more evidence.");
+      "The grid shows heatmaps in one color, more opaque where there is more evidence.");
   }
 
   function Bars({ found, mode, onPick }) {
@@ -254,23 +253,6 @@
             options: found.prediction_fields.map((x) => [x, `explains ${x}`]),
             onChange: (x) => { kept.field = x; setField(x); setPicked(null); setMode("predicted"); },
           }))));
-  }
-
-  // FiftyOne lets its own picture of the sample handle Escape once it was shown. This picture may no
-  // longer exist while this panel is shown, so the modal is closed here.
-  function useEscape(root) {
-    const close = window.__fos__.useClearModal();
-    const isFull = useRecoilValue(window.__fos__.fullscreen); // Escape leaves fullscreen first
-    useEffect(() => {
-      const isSeen = () => root.current && root.current.offsetParent;
-      const onKey = (e) => {
-        if (e.key !== "Escape" || isFull || isTyping(e.target) || !isSeen()) return;
-        if (document.querySelector(".MuiDialog-root, .MuiPopover-root")) return;
-        setTimeout(() => isSeen() && close(), CLOSED_MILLISECONDS);
-      };
-      window.addEventListener("keydown", onKey, true);
-      return () => window.removeEventListener("keydown", onKey, true);
-    }, [close, isFull]);
   }
 
   function WhyInModal() {
