@@ -198,6 +198,11 @@ def test_the_app_shows_the_samples_of_each_result(dataset, verb, panel, service,
         if paths:
             (active,) = requests(ctx, "set_active_fields")
             assert active["fields"] == ["own", "two", "one"]
+    later = submit("split", fractions={"train": 1.0})  # the comparison stays in sight
+    end(service, later)
+    panel.read(context(dataset, state))
+    assert [card["id"] for card in state["cards"]] == [later.id, job.id]
+    assert state["cards"][1]["compared"] == found
 
 
 def test_what_cannot_be_compared_is_refused(dataset):

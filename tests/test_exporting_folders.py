@@ -10,6 +10,7 @@ from conftest import save_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.workflow.exporting_folders import folder_counts
 
 
 @pytest.fixture
@@ -53,6 +54,25 @@ def test_what_is_exported_is_imported_again(corrected, tmp_path, name, how):
     ).values("filepath")  # fmt: skip
     numbered = sum(os.path.basename(path) == "000.png" for path in same) == 2
     assert os.path.exists(os.path.join(two, "000_2.png")) == numbered
+
+
+def test_what_was_excluded_is_left_out(corrected, tmp_path, capsys):
+    out = corrected.skip(3).limit(2).values("filepath")
+    fg.review(corrected.skip(3).limit(1), "exclude")
+    fg.review(corrected.skip(4).limit(1), "unclear")
+
+    def exported(**options) -> set[str]:
+        folder = str(tmp_path / f"out{len(options)}")
+        written = fg.export_folders(corrected, folder, how="list", progress=False, **options)
+        with open(os.path.join(written, "moves.csv"), newline="", encoding="utf-8") as file:
+            return {row["from"] for row in csv.DictReader(file)}
+
+    everything = set(corrected.values("filepath"))
+    assert exported() == everything - set(out)
+    assert "Left out by reviews: 1 excluded, 1 unclear" in capsys.readouterr().out
+    assert exported(include_excluded=True) == everything
+    assert sum(folder_counts(corrected, "ground_truth").values()) == 13
+    assert sum(folder_counts(corrected, "ground_truth", None, True).values()) == 15
 
 
 def test_names_that_no_folder_can_have(corrected, tmp_path):

@@ -64,9 +64,7 @@ def test_a_heatmap_is_drawn_in_the_colors_of_jet(why):
     assert page.part("heat").evaluate("x => x.style.opacity") == "0.25"
     assert "Opacity25%" in page.text("why")
     words = "No evidencemost evidence for cat · one scale for all classes"
-    words += (
-        "The grid shows heatmaps in one color, more opaque where there is more evidence."
-    )
+    words += "The grid shows heatmaps in one color, more opaque where there is more evidence."
     assert page.text("why-legend") == words
     assert page.text("why-labels") == "found: cattruth: dog"
     assert page.texts("why-bar") == ["cat75.0%", "bee12.5%"]

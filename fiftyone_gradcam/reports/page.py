@@ -17,11 +17,11 @@ LINKS = {
     "data": "Data",
     "training": "Training",
     "accuracy": "Accuracy",
+    "comparison": "Comparison",
     "confusion": "Confusion matrix",
     "mistakes": "Worst classes",
     "labels": "Suspicious labels",
     "corrections": "Corrections",
-    "comparison": "Comparison",
 }
 
 
@@ -52,11 +52,11 @@ def page(facts: Facts) -> str:
         data_section(facts.data),
         training_section(facts.training),
         accuracy_section(facts.results),
+        comparison_section(facts.compared),
         confusion_section(facts.results),
         mistakes_section(facts),
         suspects_section(facts.suspects),
         decisions_section(facts.decisions),
-        comparison_section(facts.compared),
     )
     words = (
         "Heatmaps show where the evidence for a class was found, not whether it is the right "

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import fiftyone as fo
 
 from ..dataset import fields, splits
+from ..dataset.reviews import without_left_out
 from ..dataset.writing import exporting
 from ..disk import whole_file
 from ..folders import path_names as names
@@ -31,6 +32,7 @@ def export_folders(
     label_field: str = "ground_truth",
     how: str = "copy",
     split_folders: bool | None = None,
+    include_excluded: bool = False,
     overwrite: bool = False,
     progress: Progress = None,
     delegate: bool = False,
@@ -50,6 +52,7 @@ def export_folders(
             script
         split_folders: write train, val and test folders around the class folders; by default
             (None), if any sample has such a tag
+        include_excluded: also write samples that were excluded or marked unclear in a review
         overwrite: also write into a folder that is not empty, and replace files of the same names
         progress: True for a progress bar, False for none, or a function that is called with (done,
             total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
@@ -68,6 +71,7 @@ def export_folders(
     if how not in HOW:
         raise ValueError(f"how must be one of {', '.join(map(repr, HOW))}, not {how!r}")
     dataset = fields.root_dataset(samples)
+    samples = without_left_out(samples, include_excluded)
     _, paths, labels = fields.labels_of(samples, label_field)
     if not paths:
         raise ValueError(f"There are no samples of {dataset.name!r} to export")
@@ -102,15 +106,17 @@ def folder_counts(
     samples: fo.core.collections.SampleCollection,
     label_field: str,
     split_folders: bool | None = None,
+    include_excluded: bool = False,
 ) -> dict[str, int]:
     """Return the number of images in each folder that `export_folders` would write.
 
     Args:
-        samples, label_field, split_folders: see `export_folders`
+        samples, label_field, split_folders, include_excluded: see `export_folders`
 
     Returns:
         the number by folder, such as "train/ants"; those of train, val and test come first
     """
+    samples = without_left_out(samples, include_excluded, verbose=False)
     return _counts(fields.labels_of(samples, label_field)[2], _splits_of(samples, split_folders))
 
 

@@ -9,7 +9,7 @@ from ...workflow.exporting_folders import LIST, folder_counts, written_words
 from .forms import choice_input, notice, refuse
 from .labels import LABELS
 from .path_fields import output_folder_input, path_of
-from .sample_fields import SELECTED, chosen_label_field, label_field_input
+from .sample_fields import SELECTED, chosen_label_field, excluded_input, label_field_input
 from .verb import Verb
 
 HOW = {
@@ -36,7 +36,9 @@ class ExportFolders(Verb):
         if name is None:
             return
         samples, total = ctx.target_view(), ctx.dataset.count()
-        counts = folder_counts(samples, name, ctx.params.get("split_folders"))
+        params = ctx.params
+        all_of_it = bool(params.get("include_excluded"))
+        counts = folder_counts(samples, name, params.get("split_folders"), all_of_it)
         if counts:
             notice(inputs, "preview", f"Will be written: {written_words(counts, total)}")
         else:
@@ -48,6 +50,7 @@ class ExportFolders(Verb):
             )
         output_folder_input(ctx, inputs, "Folders of images")
         choice_input(inputs, "how", HOW, "copy", LABELS["how"])
+        excluded_input(ctx, inputs)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
@@ -58,12 +61,14 @@ class ExportFolders(Verb):
             "label_field": chosen_label_field(ctx),
             "how": params.get("how") or "copy",
             "split_folders": params.get("split_folders"),
+            "include_excluded": bool(params.get("include_excluded")),
             "overwrite": bool(params.get("overwrite")),
         }
 
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the folders, and what is in them."""
-        counts = folder_counts(given["samples"], given["label_field"], given.get("split_folders"))
+        names = ("samples", "label_field", "split_folders", "include_excluded")
+        counts = folder_counts(**{name: given[name] for name in names if name in given})
         words = f"Wrote to {result}: {written_words(counts)}"
         if given.get("how") == "list":
             words = f"Wrote {result}/{LIST}: {written_words(counts)} would be written"

@@ -53,10 +53,11 @@ class JobsTab:
         going = [job.id for job in jobs if not job.has_ended]
         ended = [job for job in jobs if job.id in was_going and job.has_ended]
         ctx.panel.state.going, ctx.panel.state.is_busy = going, bool(going)
-        # The running jobs, and the last one that has ended.
+        # The running jobs, the last one that has ended, and the last comparison of two runs.
         last = next((job for job in jobs if job.has_ended), None)
-        shown = [job for job in jobs if not job.has_ended or job is last]
-        shown.sort(key=lambda job: (job.has_ended, job.began))
+        compared = next((job for job in jobs if job.outcome.get("comparison")), None)
+        running = sorted((job for job in jobs if not job.has_ended), key=lambda job: job.began)
+        shown = running + [job for job in jobs if job.has_ended and job in (last, compared)]
         cards = [self._card(ctx, job) for job in shown]
         for card in cards:
             if card["state"] == "queued" and card["id"] != shown[0].id:
