@@ -2,9 +2,9 @@
 
 import base64
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -320,36 +320,34 @@ def test_a_plan_is_kept_for_a_while(monkeypatch, tmp_path):
     assert len(made) == 4  # one is kept, the last
 
 
-def test_a_path_that_is_still_being_typed_is_read_no_further(trained, monkeypatch, tmp_path):
+def test_a_folder_that_takes_long_is_read_if_it_is_meant(trained, monkeypatch, tmp_path):
     root = save_digits(tmp_path / "home" / "photos", per_class=1)
     operator = foo.get_operator(URI + "import_folders")  # FiftyOne has modules of its own
     plans = sys.modules[type(operator).__module__].plan_of.__globals__
-    walking = sys.modules[plans["interruptible"].__module__]
-    reading, ended, read = threading.Event(), {}, walking._read
+    walking, now, read = sys.modules[plans["interruptible"].__module__], [100.0], []
+    own = walking._read
 
     def slowly(folder, *rest):
-        if folder == str(tmp_path):  # where there is so much that it takes minutes
-            reading.set()
-            end = time.monotonic() + 60
-            while time.monotonic() < end:
-                walking.check_interrupted()
-                time.sleep(0.01)
-        return read(folder, *rest)
-
-    def ask(path) -> dict:
-        ended[path] = form("import_folders", trained, path=str(path))
-        return ended[path]
+        read.append(folder)
+        now[0] += 3
+        return own(folder, *rest)
 
     monkeypatch.setattr(walking, "_read", slowly)
-    thread = threading.Thread(target=ask, args=[tmp_path], daemon=True)
-    thread.start()
-    assert reading.wait(30)
-    assert "No folder at" in ask(Path("/another/form"))["no_plan"]["error_message"]
-    assert thread.is_alive()  # it has nothing to do with this one
-    assert "3 files in 3 classes" in str(ask(root)["plan"])
-    thread.join(30)
-    assert ended[tmp_path]["typing"]["error_message"] == "The folder is being typed"
-    assert "plan" not in ended[tmp_path]
+    monkeypatch.setitem(plans, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    found = form("import_folders", trained, path=str(root))  # the folder and its three classes
+    assert "choose the folder" in found["slow"]["error_message"].lower()
+    assert "plan" not in found
+    assert len(read) == 2  # 6 seconds
+    found = form("import_folders", trained, path=str(root), patient=True)
+    assert "3 files in 3 classes" in str(found["plan"])
+    assert found["patient"]["type"]["name"] == "Boolean"
+    assert len(read) == 2 + 4
+    now[0] += 119  # it took 12 seconds, and is kept ten times as long
+    form("import_folders", trained, path=str(root), patient=True, name="a")
+    assert len(read) == 6
+    now[0] += 2
+    form("import_folders", trained, path=str(root), patient=True, name="a")
+    assert len(read) == 10
 
 
 def test_the_columns_of_a_plan_are_its_splits(tmp_path):

@@ -84,7 +84,7 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     shown = len(re.findall('alt="labeled ', text))
     assert shown == len(open_ids) >= 1
     words = f"{len(open_ids) + 1} suspicious labels: 1 reviewed, {len(open_ids)} left; about "
-    assert re.search(f"{words}.*expected, 1 corrected so far", read.sections["labels"])
+    assert re.search(f"{words}.*expected in all, 1 corrected so far", read.sections["labels"])
     rows = read.rows(text, "corrections")
     assert len(rows) == 2
     assert f"{changed.ground_truth.label} | {other}" in rows[1]

@@ -25,9 +25,8 @@ from .forms import (
     number_input,
     refuse,
     text_input,
-    wait_for,
 )
-from .import_plans import SupersededError, plan_of
+from .import_plans import SlowFolderError, plan_of
 from .labels import LABELS, in_labels
 from .path_fields import path_input, path_of
 from .verb import Verb
@@ -53,6 +52,11 @@ AS_FOUND = "Automatic"
 LABEL_FIELD = "ground_truth"
 COLUMNS = ("image_column", "label_column", "split_column")
 MOST_CLASSES = 12  # maximum number of rows in the table
+PATIENT = "patient"
+SLOW = (
+    "This folder holds so many files that reading them takes a while. Choose the folder with the "
+    "images, or check the box"
+)
 
 
 class ImportFolders(Verb):
@@ -73,16 +77,19 @@ class ImportFolders(Verb):
             return
         params = ctx.params
         try:
-            plan, examples = plan_of(_layout(params))
+            plan, examples = plan_of(_layout(params), bool(params.get(PATIENT)))
             plan.check()
-        except SupersededError:  # the App shows the form of the path that was typed since
-            wait_for(inputs, "typing", "The folder is being typed")
+        except SlowFolderError:
+            inputs.bool(PATIENT, default=False, label="Read the whole folder")
+            refuse(inputs, "slow", SLOW)
             return
         except (ValueError, OSError) as error:
             refuse(inputs, "no_plan", str(error))
             if more(ctx, inputs):
                 _layout_inputs(ctx, inputs)
             return
+        if params.get(PATIENT):
+            inputs.bool(PATIENT, default=False, label="Read the whole folder")
         inputs.md(_words(plan), name="plan")
         if examples:
             inputs.md(f"![Some images of each class]({examples})", name="examples")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import deque
-from itertools import count
 from urllib.parse import quote
 
 from ...explain.overlay import sheet
@@ -17,63 +14,45 @@ from ...images.decode import ImageError, decode
 from ...locks import own_folder
 
 EXAMPLES, EXAMPLE_CLASSES, EXAMPLE_PIXELS = 3, 8, 96
-KEEP_SECONDS = 20.0  # for a plan, while its form is filled in
-MOST = 50  # requests that are remembered
+KEEP_SECONDS = 20.0  # for a plan, while its form is filled in; longer if it took long
+KEEP_TIMES = 10  # the seconds that a plan took are kept so many times
+# For reading a folder. FiftyOne's server answers nothing else meanwhile, and on the way to
+# /home/me/photos the form asks for /home/me too.
+MOST_SECONDS = 4.0
 
 _plans: dict[tuple, tuple[float, Plan, str | None]] = {}
 
 
-class SupersededError(Exception):
-    """The path was the beginning of one that was typed since, or the other way round."""
+class SlowFolderError(Exception):
+    """Reading a folder takes longer than a form may wait."""
 
 
-class Typing:
-    """The paths that forms ask for: a path that is still being typed is read no further.
-
-    On the way to /home/me/photos a form asks for /home/me too, which may hold millions of files.
-    """
-
-    def __init__(self):
-        self._numbers, self._lock = count(), threading.Lock()
-        self._asked: deque[tuple[int, str]] = deque(maxlen=MOST)
-
-    def ask(self, path: str) -> int:
-        """Note a request, and return its number."""
-        with self._lock:
-            number = next(self._numbers)
-            self._asked.append((number, path))
-        return number
-
-    def check(self, number: int, path: str) -> None:
-        """Raise SupersededError if a later request is for what this path has become."""
-        with self._lock:
-            later = [other for n, other in self._asked if n > number and other != path]
-        if any(other.startswith(path) or path.startswith(other) for other in later):
-            raise SupersededError
-
-
-_typing = Typing()
-
-
-def plan_of(given: dict) -> tuple[Plan, str | None]:
+def plan_of(given: dict, is_patient: bool = False) -> tuple[Plan, str | None]:
     """Return a plan, and a picture of some of its images as a URL.
 
     Both are cached for a while, because the form is rebuilt after each key press.
 
     Args:
         given: arguments of `plan_import`
+        is_patient: whether to wait for as long as it takes
 
     Raises:
-        SupersededError: if another path was typed since
+        SlowFolderError: if reading the folder takes too long
         ValueError, OSError: as in `plan_import`
     """
-    key, path = tuple((name, str(value)) for name, value in given.items()), given["path"]
-    number = _typing.ask(path)
-    if key not in _plans or time.monotonic() - _plans[key][0] > KEEP_SECONDS:
-        with interruptible(lambda: _typing.check(number, path)):
+    key, began = tuple((name, str(value)) for name, value in given.items()), time.monotonic()
+
+    def check() -> None:
+        if not is_patient and time.monotonic() - began > MOST_SECONDS:
+            raise SlowFolderError
+
+    if key not in _plans or began > _plans[key][0]:
+        with interruptible(check):
             plan = plan_import(**given)
+        now = time.monotonic()
         _plans.clear()
-        _plans[key] = (time.monotonic(), plan, _examples(plan))
+        until = now + max(KEEP_SECONDS, KEEP_TIMES * (now - began))
+        _plans[key] = (until, plan, _examples(plan))
     return _plans[key][1:]
 
 
