@@ -527,3 +527,41 @@ def test_plots_follow_the_width_of_the_panel(scripts):  # noqa: F811
         "new Promise(x => { const o = new ResizeObserver(x); o.observe(document.body) })"
     )
     assert scripts.page.evaluate("fitted") == 2
+
+
+# Forms
+
+
+def test_whoever_types_keeps_the_focus(scripts):  # noqa: F811
+    page = scripts.page
+    page.evaluate("""() => {
+        document.body.innerHTML = '<div role=dialog><input id=path><input type=checkbox id=more>' +
+            '<p data-gradcam-form></p></div><div role=dialog><input id=a><input id=b></div>'
+    }""")
+
+    def focused(name: str) -> str:
+        """What has the focus after FiftyOne has given it to an element."""
+        return page.evaluate(f"() => {{ {name}.focus(); return document.activeElement.id }}")
+
+    page.locator("#path").click()
+    scripts.later(600)
+    assert focused("more") == "more"  # nothing is typed
+    page.locator("#path").click()
+    page.keyboard.type("/tm")
+    scripts.later(600)
+    assert focused("more") == "path"
+    page.keyboard.type("p")
+    assert page.locator("#path").input_value() == "/tmp"
+    scripts.later(600)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "more"
+    page.locator("#path").click()
+    page.keyboard.type("/")
+    scripts.later(9000)
+    assert focused("more") == "path"
+    scripts.later(1100)
+    assert focused("more") == "more"  # long after the last letter
+    page.locator("#a").click()
+    page.keyboard.type("x")
+    scripts.later(600)
+    assert focused("b") == "b"  # not a form of this plugin
