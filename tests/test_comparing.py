@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.compared import compared
 from fiftyone_gradcam.app.panels.compared import draw_compared
+from fiftyone_gradcam.app.panels.runs import describe_run
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.comparisons import newest_comparison
 from fiftyone_gradcam.dataset.freshness import stale_values
@@ -104,7 +105,7 @@ def dataset(name):
         ]
     )
     for place, key in ((1, "one"), (2, "two")):
-        recipe = {"backbone": "small_cnn", "epochs": 1}
+        recipe = Recipe(backbone="small_cnn", weights="none", epochs=1).to_dict()
         run = runs.Run(key, dataset.name, CLASSES, recipe, [], 1, "own", "/none")
         run = runs.save_run(dataset, replace(run, val_accuracy=0.5))
         facts = {"run": key, "version": run.version, "classes": CLASSES, "label_field": "own"}
@@ -133,6 +134,8 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert kept == newest_comparison(dataset, fg.load_run(dataset, "two"))
     assert (kept.a, kept.b, kept.pairs, kept.classes) == ("one", "two", found.pairs, found.classes)
     assert kept.notes == found.notes
+    words = "Compared on the same images: 'two' is right on 3 of 6 images (50.0%), 'one' on 2 "
+    assert all(words in describe_run(dataset, key)[0] for key in ("one", "two"))
     assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
     assert any("50.0% of 'one' and 50.0% of 'two'" in note for note in found.notes)

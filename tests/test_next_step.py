@@ -48,6 +48,11 @@ def test_the_last_step_says_what_is_exported():
         words = f"Export the images to one folder for each class{inside}, with the labels as they "
         first = next(one for one in next_steps(done) if one.step == "Export")
         assert first.words == words + "are now."
+    options = [one.label for one in next_steps(done, exported=True)]
+    assert options == ["Write a report", "Export to folders"]  # which was done
+    assert [one.label for one in next_steps(done)] == ["Export to folders", "Write a report"]
+    unseen = next_steps(Overview(**SPLIT | REVIEWED | {"corrected_since": 0}), exported=True)
+    assert "Write a report" not in [one.label for one in unseen]  # there is nothing to report
 
 
 def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
@@ -89,7 +94,7 @@ def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
             PREDICTED | REVIEWED | {"corrected_since": 0},
             "Export to folders",
             FORM,
-            "Show mistakes",
+            "Write a report",
         ),
         # Whoever corrected labels before the first training has nothing to compare it with.
         (PREDICTED | FIRST, "See whether corrections help", START, "Export to folders"),

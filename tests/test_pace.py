@@ -132,7 +132,7 @@ def test_a_job_that_stands_still_does_not_count_up():
     first = pace.update(0.09, 24.0)
     for second in range(25, 120):
         assert pace.update(0.09, float(second)) == first
-    # The same reports, estimated anew at each look, as it was: from 4 to 20 minutes.
+    # The same reports, estimated again at each look, as it was: from 4 to 20 minutes.
     before = [seconds_left(0.09, second) for second in range(24, 120)]
     assert before[-1] > 4.9 * before[0]
 

@@ -233,7 +233,7 @@ def test_what_a_network_has_computed_is_kept_and_only_labels_are_judged_again(
     again = choose(dataset, recipe, capsys, lambda *found: reports.append(found))
     assert again == first
     assert (sum(passes), reports) == (3 * 48, [])  # nothing to do, and no step to report
-    # Labels that have changed count, with the same features: as of a dataset that is compared anew.
+    # Labels that have changed count, with the same features: as if compared for the first time.
     ids, labels = dataset.values("id"), dataset.values("ground_truth.label")
     swapped = {ids[place]: f"class {place % 3 % 2}" for place in range(12)}
     dataset.set_values("ground_truth.label", swapped, key_field="id")

@@ -3,16 +3,23 @@
 (function () {
   "use strict";
   const TYPING = 10000; // ms after the last letter in which the focus is kept
-  const CHOSEN = 500; // ms after a click or Tab in which the focus may move
-  let typed = 0, chosen = 0;
+  const FIELDS = "input, textarea, button";
+  const known = new WeakSet(); // fields that did not appear just now
+  let typed = 0, isGiving = false;
   const isText = (x) => x.matches && x.matches("textarea, input:not([type=checkbox], [type=radio])");
+  const note = () => {
+    for (const form of document.querySelectorAll("[role=dialog]")) form.querySelectorAll(FIELDS).forEach((x) => known.add(x));
+  };
+  // It is called after FiftyOne has given the focus to a field that has just appeared.
+  new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
   document.addEventListener("input", (e) => { if (isText(e.target)) typed = Date.now(); }, true);
-  document.addEventListener("pointerdown", () => { chosen = Date.now(); }, true);
-  document.addEventListener("keydown", (e) => { if (e.key === "Tab") chosen = Date.now(); }, true);
   document.addEventListener("focusin", (e) => {
-    const from = e.relatedTarget, now = Date.now();
+    const from = e.relatedTarget;
+    if (isGiving || known.has(e.target) || !e.target.matches(FIELDS) || Date.now() - typed > TYPING) return;
     const form = from && isText(from) && from.closest("[role=dialog]");
     if (!form || !form.contains(e.target) || !form.querySelector("[data-gradcam-form]")) return;
-    if (now - typed < TYPING && now - chosen > CHOSEN) from.focus(); // at once, or a letter is lost
+    isGiving = true;
+    from.focus(); // at once, or a letter is lost
+    isGiving = false;
   }, true);
 })();

@@ -79,6 +79,7 @@ def next_steps(
     key: str = "classifier",
     backbone: str | None = None,
     interrupted: str | None = None,
+    exported: bool = False,
 ) -> list[Next]:
     """Return suggestions of what to do next, the most useful first.
 
@@ -87,17 +88,20 @@ def next_steps(
         key: the key for a new run
         backbone: the backbone to train; by default (None), that of the recipe
         interrupted: the key of a training that can be resumed; None if there is none
+        exported: whether something was exported
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    options = list({one.label: one for one in _options(found, key, backbone, interrupted)}.values())
+    options = list(
+        {one.label: one for one in _options(found, key, backbone, interrupted, exported)}.values()
+    )
     urgent = [one for one in options if one.how != FORM]
     return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_FORMS]
 
 
 def _options(
-    found: Overview, key: str, backbone: str | None, interrupted: str | None
+    found: Overview, key: str, backbone: str | None, interrupted: str | None, exported: bool
 ) -> Iterable[Next]:
     review, predict = _to_review(found), _to_predict(found)
     # Whoever has predicted with the run of a canceled training may not need the rest of it.
@@ -122,10 +126,15 @@ def _options(
     words = (
         f"Export the images to one folder for each class{inside}, with the labels as they are now."
     )
-    yield Next("Export", "Export to folders", words, FORM, "export_folders")
-    if found.predicted:
-        words = "See the images on which prediction and label differ, the surest first."
-        yield Next("Review", "Show mistakes", words, FORM, "mistakes")
+    export = Next("Export", "Export to folders", words, FORM, "export_folders")
+    words = "Write one HTML file about all of this, to send by email."
+    report = Next("Export", "Write a report", words, FORM, "report")
+    if not found.predicted:
+        yield export
+        return
+    yield from (report, export) if exported else (export, report)
+    words = "See the images on which prediction and label differ, the surest first."
+    yield Next("Review", "Show mistakes", words, FORM, "mistakes")
 
 
 def _to_find(found: Overview) -> Next:

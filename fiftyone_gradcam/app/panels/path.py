@@ -48,9 +48,7 @@ class PathTab:
         state, dataset = ctx.panel.state, ctx.dataset
         found = overview(dataset)
         options = next_of(dataset, found)
-        exported = any(
-            job.verb in EXPORTS and job.state == "completed" for job in queue.list_jobs(dataset)
-        )
+        exported = has_exported(dataset)
         state.steps = [
             [one.name, one.done, one.fact] for one in steps(found, exported and found.labeled > 0)
         ]
@@ -206,7 +204,14 @@ def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
     """Return suggestions of what to do next, using the default backbone of the forms."""
     backbone = default_backbone()
     key = free_key(dataset, backbone)
-    return next_steps(found, key, backbone, interrupted_training(dataset, found))
+    interrupted = interrupted_training(dataset, found)
+    return next_steps(found, key, backbone, interrupted, has_exported(dataset))
+
+
+def has_exported(dataset: fo.Dataset) -> bool:
+    """Return whether something was exported."""
+    jobs = queue.list_jobs(dataset)
+    return any(job.verb in EXPORTS and job.state == "completed" for job in jobs)
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...dataset.comparisons import newest_comparison
 from ...dataset.fields import OWNER
 from ...dataset.learned import learned_words
 from ...dataset.measured import difference
@@ -209,6 +210,9 @@ def describe_run(dataset: fo.Dataset, key: str) -> tuple[str, list[dict], dict]:
         run = load_run(dataset, key)
         rows = {"history": run.history, "validations": run.validations}
         words = _describe(run, is_canceled(dataset, run), learned_words(dataset, run))
+        if found := newest_comparison(dataset, run):
+            said = found.pairs.words(found.a, found.b)
+            words += f"\n\nCompared on the same images: {markdown(said)}."
         return words, *curves_plot(rows, run.best_epoch)
     except Exception as error:
         words = f"**{markdown(key)}** cannot be shown: {markdown(str(error))}"
