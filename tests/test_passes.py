@@ -300,10 +300,11 @@ def photos(real):
     backbone = get_backbone("squeezenet1_1")
     names = [str(number) for number in range(1000)]
 
-    def looks(device, precision, count):
+    def looks(device, precision, count, decoder="pillow"):
         network = Network.of_backbone(backbone, model, names, 224, "squash", device)
         sink = Maps()
-        run_pass(Images(paths[:count], 224), network, [sink], precision=precision)
+        images = Images(paths[:count], 224)
+        run_pass(images, network, [sink], precision=precision, decoder=decoder)
         return sink
 
     return looks
@@ -315,6 +316,24 @@ def test_a_gpu_agrees_with_itself_in_float32(photos, precision):
     equal, correlation = agreement(photos("cuda", "float32", 153), photos("cuda", precision, 153))
     assert equal >= 0.995
     assert correlation >= 0.999
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_gpu_agrees_whatever_decodes(photos):
+    exact, found = (photos("cuda", "float32", 153, one) for one in ("pillow", "torchcodec"))
+    equal, correlation = agreement(exact, found)
+    assert equal >= 0.98
+    assert correlation >= 0.995
+
+
+def test_decoders_agree(photos, monkeypatch):
+    """torchcodec decodes and resizes as on a GPU, but on a CPU."""
+    exact = photos("cpu", "float32", 24)
+    monkeypatch.setattr(engine, "runs_side_by_side", lambda _: False)
+    monkeypatch.setattr(engine, "decodes_on", lambda _: True)
+    equal, correlation = agreement(exact, photos("cpu", "float32", 24, "torchcodec"))
+    assert equal >= 0.98
+    assert correlation >= 0.995
 
 
 def test_bfloat16_agrees_with_float32(photos, monkeypatch):

@@ -165,7 +165,7 @@ def test_what_the_verb_is_given(dataset):
     assert given(run="first") == {"run": "first", "heatmaps": ("predicted",), **plain}
     chosen = {"overwrite": True, "method": "hirescam", "signed": True, "layer": "features.0",
               "scale": "run", "resolution": 32, "batch_size": 3, "storage": "database",
-              "precision": "float32",
+              "precision": "float32", "decoder": "torchcodec",
               "interpolation": "nearest", "heatmap_classes": ["digit 1"]}  # fmt: skip
     assert given(
         run="second", predicted=False, label=True, runner_up=True, contrast=True,

@@ -12,6 +12,7 @@ from ..images.unreachable import is_unreachable
 from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.heatmaps import CONTRAST, Heatmap, Heatmaps
+from ..passes.jpegs import PILLOW
 from ..passes.precision import DEFAULT
 from ..passes.sinks import Predictions, Sink
 from ..progress import Report
@@ -40,6 +41,7 @@ def store_predictions(
     report: Report,
     precision: str = DEFAULT,
     sinks: Sequence[Sink] = (),
+    decoder: str = PILLOW,
 ) -> None:
     """Predict classes, compute heatmaps, and store both, in one pass over the images.
 
@@ -48,7 +50,7 @@ def store_predictions(
         images: the image files of the samples
         ids, labels: the ids of the N samples, and (N,) class indexes of their labels, -1 for none
         writer: stores the values
-        batch_size, report, precision: see `run_pass`
+        batch_size, report, precision, decoder: see `run_pass`
         sinks: further sinks that receive every batch of the pass
 
     Raises:
@@ -83,7 +85,8 @@ def store_predictions(
     )
     own = [Predictions(labels, add_predictions), heatmaps, _Flush(writer)]
     if ids:
-        run_pass(images, network, [*own, *sinks], batch_size, report, precision=precision)
+        every = [*own, *sinks]
+        run_pass(images, network, every, batch_size, report, precision=precision, decoder=decoder)
     if not writer.has_predictions:
         raise ValueError("No image can be predicted. There are no samples")
     unreachable = [ids[i] for i, error in images.failures.items() if is_unreachable(error)]

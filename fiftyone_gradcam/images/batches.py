@@ -203,6 +203,10 @@ class Images:
         """Store the size of a whole upright image."""
         self._frames[position] = width, height
 
+    def frames_of(self, positions: Sequence[int]) -> np.ndarray:
+        """Return the (n, 2) sizes of whole upright images that have been decoded."""
+        return self._frames[np.asarray(positions, np.int64)]
+
     def is_kept(self, position: int) -> bool:
         """Return whether an image is already in memory."""
         return bool(self._slots[position] >= 0)
@@ -223,7 +227,7 @@ class Images:
                 self._keep(position, image)
             kept.append(int(position))
         images = torch.from_numpy(pixels[: len(kept)]).permute(0, 3, 1, 2)
-        return Batch(np.array(kept, np.int64), images, self._frames[kept])
+        return Batch(np.array(kept, np.int64), images, self.frames_of(kept))
 
     def _keep(self, position: int, image: np.ndarray) -> None:
         """Cache a decoded image if there is room."""

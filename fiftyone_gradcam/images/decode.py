@@ -127,7 +127,7 @@ def _decoded(image: Image.Image, at_least: int | None) -> Decoded:
         image.draft(None, (at_least, at_least))
     kind = image.format
     image.load()
-    turn = _orientation(image)
+    turn = orientation(image)
     if turn in (5, 6, 7, 8):
         width, height = height, width
     upright = to_rgb(image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image.copy())
@@ -135,8 +135,8 @@ def _decoded(image: Image.Image, at_least: int | None) -> Decoded:
     return Decoded(upright, width, height, num_channels, kind, is_dark=is_dark)
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """Return the EXIF orientation of a loaded image; None if missing or unreadable."""
+def orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation of an image; None if missing or unreadable."""
     try:
         return image.getexif().get(ORIENTATION)
     except Exception:  # the image itself is fine

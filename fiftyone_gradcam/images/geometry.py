@@ -76,10 +76,16 @@ def to_square(image: Image.Image, size: int, resize: str = "squash") -> np.ndarr
     if resize == "crop":
         box = (left * width, top * height, right * width, bottom * height)
         return np.asarray(_resized(image, (size, size), box))
-    inner = tuple(max(1, round(size * side / max(width, height))) for side in (width, height))
+    inner = letterbox_size(width, height, size)
     canvas = Image.new("RGB", (size, size), PAD_COLOR)
     canvas.paste(_resized(image, inner), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     return np.asarray(canvas)
+
+
+def letterbox_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """Return the width and height of a letterboxed image without its padding, in pixels."""
+    longest = max(width, height)
+    return max(1, round(size * width / longest)), max(1, round(size * height / longest))
 
 
 def _resized(image: Image.Image, size: tuple[int, int], box=None) -> Image.Image:

@@ -35,6 +35,8 @@ import torch
 from ..explain.cam import eval_mode
 from ..images.batches import Batch, Images
 from ..progress import Report
+from .jpegs import PILLOW, TORCHCODEC, check_decoder, decoded_chunks, decodes_on
+from .memory import enough_memory
 from .precision import FLOAT32, Precision, computing
 from .seen import Classifier, Seen
 from .sinks import Sink
@@ -66,6 +68,7 @@ def run_pass(
     positions: np.ndarray | None = None,
     message: str | None = None,
     precision: Precision = FLOAT32,
+    decoder: str = PILLOW,
 ) -> None:
     """Run a network over images once, and pass each batch to every sink.
 
@@ -82,11 +85,13 @@ def run_pass(
         positions: positions of the images in the order of the pass; by default (None), all
         message: the message of the progress report; by default (None), the number of images done
         precision: see `computing`
+        decoder: "pillow", or "torchcodec" for JPEG files on an NVIDIA GPU (see `jpegs`)
 
     Raises:
         ValueError: at the end, if there are images and none can be decoded; or if a GPU does not
-            have enough memory for `batch_size` images
+            have enough memory for `batch_size` images, or torchcodec is not installed
     """
+    check_decoder(decoder)
     positions = np.arange(len(images)) if positions is None else np.asarray(positions, np.int64)
     device = network.device if network is not None else torch.device("cpu")
     side_by_side = runs_side_by_side(device)
@@ -97,7 +102,7 @@ def run_pass(
         if network is not None:
             stack.enter_context(eval_mode(network.module))
         reduced = stack.enter_context(computing(precision, device))
-        work = _Work(network, sinks, device, reduced)
+        work = _Work(network, sinks, device, reduced, decoder)
         run = _side_by_side if side_by_side else _fed
         batches = stack.enter_context(_closed(run(images, chunks, work)))
         done = 0
@@ -126,11 +131,19 @@ class _Work:
         sinks: Sequence[Sink],
         device: torch.device,
         reduced: bool,
+        decoder: str,
     ):
         self.network, self.sinks, self.device, self.reduced = network, sinks, device, reduced
+        self.decodes = decoder == TORCHCODEC and decodes_on(device)
         self.splits = any(sink.splits for sink in sinks)
         self.explains = any(sink.explains for sink in sinks)
         self.cellwise = any(sink.cellwise for sink in sinks)
+
+    def batches(self, images: Images, chunks: list[np.ndarray]) -> Iterator[Batch]:
+        """Yield batches of decoded images, decoded ahead."""
+        if self.decodes:
+            return decoded_chunks(images, chunks, self.device)
+        return images.chunks(chunks, decoding_processes(sum(map(len, chunks))))
 
     def compute(self, batch: Batch, pixels: torch.Tensor) -> Found:
         """Return the result of each sink for a batch on the device."""
@@ -197,14 +210,9 @@ def _fed(images: Images, chunks: list[np.ndarray], work: _Work) -> Iterator[Take
             except queue.Full:
                 continue
 
-    processes = decoding_processes(sum(map(len, chunks)))
-
     def feed() -> None:
         try:
-            with (
-                _stream(work.device),
-                _closed(images.chunks(chunks, processes)) as batches,
-            ):
+            with _stream(work.device), _closed(work.batches(images, chunks)) as batches:
                 for batch in batches:
                     if stopped.is_set():
                         return
@@ -243,16 +251,14 @@ def _computed(work: _Work, batch: Batch) -> tuple[Found, Callable[[], None]]:
         return [], _no_wait
     if work.device.type != "cuda":
         return _to_host(work.compute(batch, batch.images.to(work.device)), False), _no_wait
-    try:
-        # Pixels are contiguous in this order. The device itself copies pinned memory.
-        pinned = batch.images.permute(0, 2, 3, 1).pin_memory()
-        pixels = pinned.to(work.device, non_blocking=True).permute(0, 3, 1, 2)
+    with enough_memory(len(batch.positions)):
+        if batch.images.device.type == "cuda":
+            pixels = batch.images
+        else:
+            # Pixels are contiguous in this order. The device itself copies pinned memory.
+            pinned = batch.images.permute(0, 2, 3, 1).pin_memory()
+            pixels = pinned.to(work.device, non_blocking=True).permute(0, 3, 1, 2)
         found = _to_host(work.compute(batch, pixels), True)
-    except torch.cuda.OutOfMemoryError:
-        raise ValueError(
-            f"The GPU does not have enough memory for {len(batch.positions)} images at once. Pass "
-            f"a smaller batch_size"
-        ) from None
     event = torch.cuda.Event()
     event.record()
     return found, event.synchronize

@@ -28,6 +28,7 @@ from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.network import Network
 from ..passes.heatmaps import KINDS
+from ..passes.jpegs import PILLOW, check_decoder
 from ..passes.precision import DEFAULT, check_precision
 from ..progress import (
     CancelledError,
@@ -74,6 +75,7 @@ def predict(
     overwrite: bool = False,
     device: str | None = None,
     precision: str = DEFAULT,
+    decoder: str = PILLOW,
     progress: Progress = None,
     delegate: bool = False,
     **heatmap_options,
@@ -129,6 +131,8 @@ def predict(
             with large networks); other devices always use float32. Compared with "float32", labels
             agree for at least 99.5% of photos whose margin is above .01, and heatmaps correlate at
             .999
+        decoder: how JPEG files are decoded for an NVIDIA GPU: "pillow", or "torchcodec", an
+            optional package that decodes them on the GPU; see `fiftyone_gradcam.passes.jpegs`
         progress: True for a progress bar, False for none, or a function that is called with (done,
             total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
         delegate: run as a job in another process and return the `Job` at once; `Job.wait()` waits
@@ -159,6 +163,7 @@ def predict(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     check_precision(precision)
+    check_decoder(decoder)
     names = _heatmap_names(run, heatmaps, heatmap_classes, heatmap_field, options.signed)
     if resize in (None, AUTO) and type(run) is Pretrained:
         comparing, progress = shares_of(progress, *sizes_before(len(samples)))
@@ -184,7 +189,8 @@ def predict(
         try:
             with plain_errors(lambda: _KEPT), keeping(*(sink.kept for sink in sinks)):
                 store_predictions(
-                    network, images, ids, labels, writer, batch_size, report, precision, sinks
+                    *(network, images, ids, labels, writer, batch_size, report),
+                    *(precision, sinks, decoder),
                 )
         except CancelledError:
             done = writer.keep_part()

@@ -28,6 +28,7 @@ LABELS = {
     "csv_path": "CSV file",
     "cutout": "Cutout",
     "decision": "Decision",
+    "decoder": "Decoder of JPEG files",
     "dropout": "Dropout",
     "early_stopping": "Early stopping",
     "elastic": "Elastic deformation",

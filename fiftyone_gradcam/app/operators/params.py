@@ -77,7 +77,7 @@ KINDS: dict[str, Kind] = {
             *("freeze", "optimizer", "schedule", "class_balance", "horizontal_flip"),
             *("vertical_flip", "colormap", "field", "embeddings", "normal"),
             *("image_column", "label_column", "split_column"),
-            *("decision", "new_class", "a", "b", "precision", "opened_for"),
+            *("decision", "new_class", "a", "b", "precision", "decoder", "opened_for"),
         ],
         TEXT,
     ),

@@ -11,6 +11,7 @@ from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run, newest_run
 from ...dataset.shown import active_heatmaps
 from ...model.cached_weights import default_backbone
+from ...passes.jpegs import PILLOW, TORCHCODEC, has_torchcodec
 from ...progress import counted
 from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
@@ -52,6 +53,7 @@ PRECISIONS = {
     "float32": "float32 (slower)",
     "bfloat16": "bfloat16 (faster with large networks)",
 }
+DECODERS = {PILLOW: "Pillow", TORCHCODEC: "torchcodec (on the GPU)"}
 INTERPOLATIONS = {"bicubic": "Bicubic", "bilinear": "Bilinear", "nearest": "Nearest"}
 STORAGES = {"file": "PNG files", "database": "Values in the database"}
 # Default options of heatmaps, the same as those of `predict`.
@@ -131,6 +133,8 @@ class Predict(Verb):
         choice_input(inputs, "storage", STORAGES, HOW["storage"], LABELS["storage"])
         inputs.int("batch_size", default=64, min=1, label=LABELS["batch_size"])
         choice_input(inputs, "precision", PRECISIONS, "tf32", LABELS["precision"])
+        if has_torchcodec():
+            choice_input(inputs, "decoder", DECODERS, PILLOW, LABELS["decoder"])
 
     def _classes_input(self, inputs: types.Object, classes: list[str]) -> None:
         if len(classes) > MOST_CLASSES:
@@ -155,7 +159,7 @@ class Predict(Verb):
         if params.get("overwrite"):
             options["overwrite"] = True
         names = ("batch_size", "precision", "method", "signed", "layer", "scale", "resolution")
-        for name in (*names, "interpolation", "storage", "heatmap_classes"):
+        for name in (*names, "decoder", "interpolation", "storage", "heatmap_classes"):
             if params.get(name):
                 options[name] = params[name]
         run = params["run"]
