@@ -194,8 +194,18 @@ def test_runs_and_resumed_trainings_hold_what_was_chosen(dataset, recipe, capsys
         dataset, "auto", resume=True, **{**options, "epochs": 2}, backbone="squeezenet1_1"
     )
     assert resumed.recipe["resize"] == chosen
+    capsys.readouterr()
     named = fg.fine_tune(dataset, "named", recipe, resize="crop", **options)
     assert named.recipe["resize"] == "crop"
+    # 7/8 of 60 of 120 x 60 pixels.
+    seen = "The network sees only the central square: 62% of the images' area is outside it"
+    advice = ". resize='squash' or 'letterbox' uses the whole image"
+    assert seen + advice in capsys.readouterr().out
+    few = dataset.match_tags("train").limit(38)
+    assert fg.fine_tune(few, "few", recipe, **options).recipe["resize"] == "crop"
+    printed = capsys.readouterr().out
+    assert seen in printed
+    assert advice not in printed
     data = training_data(dataset, "ground_truth", recipe.with_resize("crop"))
     settled, _, *sets = _settled(dataset, recipe, *data, "cpu", False)
     assert [settled.resize, *(one.images.resize for one in sets)] == [chosen] * 3

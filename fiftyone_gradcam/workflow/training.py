@@ -140,6 +140,7 @@ def fine_tune(
         samples, label_field, recipe.with_resize("crop"), include_excluded, labels=labels
     )
     comparing, learning, saving = steps_of(recipe, *data[1:], naming_phase(progress))
+    is_auto = recipe.resize == AUTO
     recipe, classes, train_set, val_set = _settled(dataset, recipe, *data, device, comparing)
     digest = digest_of(train_set, val_set)
     if state is not None:
@@ -151,9 +152,11 @@ def fine_tune(
     recorder = _make_watch(samples, watch, label_field, classes, recipe, state)
 
     def keep_state(found: dict) -> None:
-        own = {"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field}
-        own |= {"labels": labels, "digest": digest, "watch": recorder and recorder.state()}
-        save_state(state_path, {**found, **own})
+        own = {
+            **{"recipe": recipe.to_dict(), "classes": classes, "label_field": label_field},
+            **{"labels": labels, "digest": digest, "watch": recorder and recorder.state()},
+        }
+        save_state(state_path, found | own)
 
     live = LiveTraining(dataset, key, recipe.epochs)
     try:
@@ -162,7 +165,7 @@ def fine_tune(
             hooks = hooks_of(report, recipe, progress is not False, recorder, keep_state, live)
             trained = train(recipe, len(classes), train_set, val_set, device, hooks, state)
         report_saving(saving, trained)
-        findings = _findings(recipe, classes, trained, train_set, val_set)
+        findings = _findings(recipe, classes, trained, train_set, val_set, is_auto)
         with plain_errors(lambda: _kept(state_path, key)):
             run = record(
                 *(dataset, key, label_field, classes, recipe, trained, findings),
@@ -253,17 +256,18 @@ def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None
         raise CancelledError(f"Canceled: the best weights are kept as {run}. It can be resumed")
 
 
-def _report_images(train_set: Labelled, val_set: Labelled | None) -> None:
-    """Print which images could not be decoded, and how much of the images the network does not
-    see."""
+def _report_images(train_set: Labelled, val_set: Labelled | None, is_auto: bool) -> None:
+    """Print which images could not be decoded, and how much of the images the network does not see;
+    `is_auto` says that the best resize method was chosen for them."""
     for part in (train_set, val_set):
         if part is not None:
             report_failures(part.images.failures)
     hidden = train_set.images.hidden_share()
     if hidden > 0.2:
+        advice = "" if is_auto else ". resize='squash' or 'letterbox' uses the whole image"
         print(
             f"The network sees only the central square: {hidden:.0%} of the images' area is "
-            f"outside it. resize='squash' or 'letterbox' uses the whole image"
+            f"outside it{advice}"
         )
 
 
@@ -273,9 +277,10 @@ def _findings(
     trained: Trained,
     train_set: Labelled,
     val_set: Labelled | None,
+    is_auto: bool,
 ) -> list[Finding]:
     """Print what the network did not see, and diagnose the training."""
-    _report_images(train_set, val_set)
+    _report_images(train_set, val_set, is_auto)
     leaks = []
     if val_set is not None:
         leaks = leaks_between(train_set.images.paths, val_set.images.paths, trained.features)
