@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import fiftyone as fo
 import numpy as np
@@ -73,7 +74,7 @@ def test_speeds_are_kept_for_a_dataset_and_a_network(monkeypatch):
     assert speeds.kept_speed(one, "resnet34", None) == (None, False)
     assert speeds.kept_speed(other, "resnet18", None) == (None, False)
     now = speeds.time.time()
-    monkeypatch.setattr(speeds.time, "time", lambda: now + 3700)
+    monkeypatch.setattr(speeds, "time", SimpleNamespace(time=lambda: now + 3700))
     assert speeds.kept_speed(one, "resnet18", None) == (speed, False)  # shown, but measured again
     monkeypatch.setattr(speeds.socket, "gethostname", lambda: "another.machine")
     assert speeds.kept_speed(one, "resnet18", None) == (None, False)

@@ -306,7 +306,8 @@ def test_a_plan_is_kept_for_a_while(monkeypatch, tmp_path):
         return fg.plan_import(**given)
 
     monkeypatch.setattr(import_plans, "plan_import", plan)
-    monkeypatch.setattr(import_plans.time, "monotonic", lambda: now[0])
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr(import_plans, "time", clock)
     given = {"path": str(root)}
     first = import_plans.plan_of(given)
     now[0] += 20

@@ -1,6 +1,7 @@
 """What a training is on, and how long it takes, as its form says: nothing is measured here."""
 
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import fiftyone as fo
 import pytest
@@ -95,7 +96,7 @@ def test_a_speed_is_measured_once_and_waited_for_if_none_is_known(dataset, measu
     assert speed(0.0, yields=True) == SPEED
     assert len(measuring.asked[0]) == 1  # measured just now: none is started
     now = speeds.time.time()
-    monkeypatch.setattr(speeds.time, "time", lambda: now + 3601)
+    monkeypatch.setattr(speeds, "time", SimpleNamespace(time=lambda: now + 3601))
     measuring.answer = {"speed": asdict(OTHER), "image_size": 224}
     assert speed(0.0, yields=True) == OTHER
     assert measuring.asked[0][1:] == (0.0, True)
