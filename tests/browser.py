@@ -174,9 +174,9 @@ class AppPage:
         more = self.page.locator('[data-itemid="grid-actions-row"]').locator("xpath=..")
         more = more.locator("svg[data-testid=ExpandMoreIcon]").last
         with self.form():
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             while not self._pressed(buttons, more):
-                assert time.monotonic() < end, f"no button {verb}"
+                assert time.monotonic() < end, f"no button {verb}, but {self._above(buttons)}"
                 self.page.wait_for_timeout(50)
 
     def _pressed(self, buttons, more) -> bool:
@@ -196,6 +196,15 @@ class AppPage:
             self.page.mouse.move(0, 0)  # or a tooltip stays above what is to be clicked
             return False
         return True
+
+    def _above(self, buttons) -> list[str]:
+        """What lies at the middle of each button, for the message of a failure."""
+        code = """(buttons) => buttons.map((one) => {
+            const { x, y, width, height } = one.getBoundingClientRect()
+            const top = document.elementFromPoint(x + width / 2, y + height / 2)
+            return `${x} ${y} ${width} ${height} ${(top?.outerHTML ?? "nothing").slice(0, 300)}`
+        })"""
+        return buttons.evaluate_all(code)
 
     def _is_on_top(self, element) -> bool:
         """Whether a click at the middle of an element reaches it."""

@@ -49,7 +49,7 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(squares[: SQUARES - LABELLED]).max())
 
 
-def check_tiles(page, expected: list[np.ndarray], seconds: float = 60) -> None:
+def check_tiles(page, expected: list[np.ndarray], seconds: float = 120) -> None:
     """Wait until each tile shows what it is to show."""
     page.mouse.move(2, 2)  # a tile below the mouse shows more
     end = time.monotonic() + seconds
