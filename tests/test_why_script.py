@@ -61,7 +61,10 @@ def test_a_heatmap_is_drawn_in_the_colors_of_jet(why):
     assert page.part("heat").evaluate("x => x.style.opacity") == "0.25"
     assert "Opacity25%" in page.text("why")
     words = "No evidencemost evidence for cat · one scale for all classes"
-    words += "The grid shows heatmaps in one color, more opaque where there is more evidence."
+    words += "Colors: jet, red = most evidence."
+    of_grid = " In the grid, a heatmap has one color: the stronger the color, the more evidence."
+    assert page.text("why-legend") == words + of_grid
+    page.run("set", {"scheme": {"colorBy": "value"}})  # the grid has a color scale too
     assert page.text("why-legend") == words
     assert page.text("why-labels") == "found: cattruth: dog"
     assert page.texts("why-bar") == ["cat75.0%", "bee12.5%"]
@@ -171,7 +174,10 @@ def test_two_classes_are_compared_in_two_colors(why):
         "all => all.map(x => [x.dataset.drawn, x.style.opacity])"
     )
     assert sources == [["s for", "0.8"], ["s against", "0.8"]]
-    assert page.text("why-legend") == ("speaks for dog, against catspeaks for cat, against dog")
+    assert page.text("why-legend") == (
+        "speaks for dog, against catspeaks for cat, against dog"
+        "The stronger the color, the more evidence."
+    )
     bars = (
         page.part("why-legend")
         .locator("span span")

@@ -121,6 +121,7 @@
   }
 
   function Legend({ found, mode }) {
+    const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value"; // the grid too
     const bar = (background) => h("span", {
       style: { display: "inline-block", width: 90, height: 10, borderRadius: 2, background, verticalAlign: "middle", margin: "0 6px" },
     });
@@ -130,12 +131,14 @@
       const { label, other, colors } = found.contrast;
       return h("div", line,
         h("span", null, bar(colors[0]), `speaks for ${label}, against ${other}`), h("br"),
-        h("span", null, bar(colors[1]), `speaks for ${other}, against ${label}`));
+        h("span", null, bar(colors[1]), `speaks for ${other}, against ${label}`), h("br"),
+        "The stronger the color, the more evidence.");
     }
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
     return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
       found.maps.length > 1 ? " · one scale for all classes" : "", h("br"),
-      "The grid shows heatmaps in one color, more opaque where there is more evidence.");
+      "Colors: jet, red = most evidence.",
+      isByValue ? "" : " In the grid, a heatmap has one color: the stronger the color, the more evidence.");
   }
 
   function Bars({ found, mode, onPick }) {
