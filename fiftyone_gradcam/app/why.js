@@ -141,6 +141,13 @@
       isByValue ? "" : " In the grid, a heatmap has one color: the stronger the color, the more evidence.");
   }
 
+  // Where the evidence of the heatmap is that is shown.
+  function Where({ found, mode }) {
+    const one = found.maps.find((x) => x.label === nameIn(mode));
+    return h("div", { "data-cy": "gradcam-why-where", style: text(14, { margin: "6px 0" }) },
+      one && one.words.map((x) => h("div", { key: x }, x)));
+  }
+
   function Bars({ found, mode, onPick }) {
     return h("div", { "data-cy": "gradcam-why-bars" }, found.bars.map(({ label, probability }) => {
       const isLabel = label === found.label, isShown = mode === ofClass(label);
@@ -239,7 +246,8 @@
               }), `${Math.round(100 * opacity)}%`),
             waits),
           h(Picture, { key: found.id, found, mode: resolved, opacity, waitsFor }),
-          h(Legend, { found, mode: resolved })),
+          h(Legend, { found, mode: resolved }),
+          h(Where, { found, mode: resolved })),
         h("div", { style: { flex: "2 1 260px", minWidth: 0 } },
           h("div", { style: text(15), "data-cy": "gradcam-why-labels" },
             h("div", null, `${found.prediction_field}: `, h("b", null, found.predicted)),
