@@ -370,7 +370,10 @@ def test_a_run_on_corrected_labels_is_compared_with_one_on_the_labels_before(tmp
     fg.predict(test, before.key, prediction_field="before", heatmaps=())
     pairs = zip(*test.values(["before.label", "ground_truth.label"]), strict=True)
     assert found.pairs.right_a == sum(p == y for p, y in pairs)  # with the corrected labels
-    assert found.notes[0].startswith("8 of 10 corrected labels are of samples tagged 'train'")
+    assert found.notes[0].startswith(
+        "8 of 10 corrected labels are of samples tagged 'train': only these change what the "
+        "network learns. "
+    )
     # It is not the newest one, which is used, retrained and called stale.
     assert runs.newest_run(dataset) == "late"
     assert before.key not in [one.name for one in stale_values(dataset)]

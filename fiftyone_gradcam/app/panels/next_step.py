@@ -259,16 +259,15 @@ def _retrain(found: Overview) -> Step:
     if found.corrected_since:
         count = _count(found.corrected_since, "correction")
         return Step("Retrain", False, f"{count} since the last run")
-    if not found.learned:  # the only training was after all corrections, or there are none
-        if found.before_review:
-            before = found.before_review[-1]
-            return Step("Retrain", True, f"{before!r} was trained on the labels before review")
-        count = _count(found.corrected_first, "correction") if found.corrected_first else ""
-        return Step("Retrain", False, count and f"{count} before the first training")
+    if not found.learned and not found.corrected_first:
+        return Step("Retrain", False, "")
     if found.canceled:
         was = f"the training of {found.newest_run!r} with all corrections was canceled"
         return Step("Retrain", False, was)
+    # A training on the labels before review checks nothing: it is there to be compared with.
     learned = f"{found.newest_run!r} has learned from all corrections"
+    if not found.learned:  # they were made before the first training
+        learned = f"{found.newest_run!r} was trained with all corrections from the start"
     return Step("Retrain", True, learned)
 
 
