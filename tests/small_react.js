@@ -126,7 +126,7 @@
     constructor(options) { Object.assign(this, options); }
   }
   // Values of the App, by name.
-  const values = {};
+  const values = { scheme: { colorBy: "field" } };
   const one = (name) => ({ name });
   Object.assign(window, {
     React,

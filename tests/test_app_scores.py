@@ -243,7 +243,7 @@ def percents(*shares: float) -> list[str]:
 def compare(app, known, shows, order: list[str], rows: dict) -> None:
     """Another run beside the one that is shown."""
     app.choose_in_panel("Compare with", "second")
-    app.wait_for_text(re.compile("^'prediction' is right on "))
+    app.wait_for_text(re.compile("^'second' is right on "))
     before = known.rows(known.second)
     for name, values in zip(order, read_table(app, 2, 20), strict=False):
         assert values[-1] == f"{100 * (rows[name][2] - before[name][2]):+.1f}", name

@@ -134,7 +134,7 @@ def test_why(app, dataset):
     bars = [x.split("\n") for x in part(app, "why-bar").all_inner_texts()]
     values = [100 * value for _, value in found.top()]
     assert [float(x[-1].removesuffix("%")) for x in bars] == pytest.approx(values, abs=0.06)
-    assert part(app, "why-words").locator("li").all_inner_texts() == list(found.words)
+    check_words(app, found)
     check_picture(app, found)
     app.screenshot("why")
     # The slider needs no server.
@@ -198,6 +198,15 @@ def check_picture(app, found) -> None:
     assert outline["width"] / image["width"] == pytest.approx(224 / 256, abs=0.01)
 
 
+def check_words(app, found) -> None:
+    """What is said of the heatmap of the predicted class is below it, the rest in the list."""
+    of_heatmap = list(found.map_of(found.predicted).words)
+    assert of_heatmap[0].startswith(f"The evidence for '{found.predicted}' is")
+    rest = [x for x in found.words if x not in of_heatmap]
+    assert part(app, "why-words").locator("li").all_inner_texts() == rest
+    assert part(app, "why-where").inner_text() == "\n".join(of_heatmap)
+
+
 def check_colors(app, found) -> None:
     """Both sides of a contrast, each in the color that its field has in the grid, and its bar."""
     bars = part(app, "why-legend").locator("span span").all()
@@ -216,6 +225,8 @@ def check_choices(app, found) -> None:
     """The label, the contrast in two colors, any class, and none."""
     part(app, "why-label").click()
     shown(app, found.label)
+    words = "\n".join(found.map_of(found.label).words)
+    until(lambda: part(app, "why-where").inner_text() == words)
     part(app, "why-contrast").click()
     shown(app, "for", "against")
     legend = part(app, "why-legend").inner_text()

@@ -47,11 +47,11 @@ def test_pairs_are_counted_and_told_in_words():
     assert pairs == Pairs(6, right_a=3, right_b=4, only_a=1, only_b=2, both_wrong=1)
     assert pairs.both_right == 2
     assert pairs.words("x", "y") == (
-        "'y' is right on 4 of 6 images (66.7%), 'x' on 3 (50.0%). The difference may be chance: "
+        "'x' is right on 3 of 6 images (50.0%), 'y' on 4 (66.7%). The difference may be chance: "
         "too few images to tell them apart (McNemar's exact test, p = 1)"
     )
     few = Pairs(28, 23, 26, 1, 4, 1)
-    assert few.headline("x", "y") == "'y' is right on 26 of 28 images (92.9%), 'x' on 23 (82.1%)"
+    assert few.headline("x", "y") == "'x' is right on 23 of 28 images (82.1%), 'y' on 26 (92.9%)"
     assert few.verdict("x", "y") == (  # 2 * (1 + 5) / 2 ** 5
         "The difference may be chance: too few images to tell them apart (McNemar's exact test, "
         "p = 0.38)"
@@ -63,7 +63,7 @@ def test_pairs_are_counted_and_told_in_words():
     assert many.verdict("x", "y").startswith("The difference may be chance (McNemar")
     assert Pairs(5, 4, 4, 0, 0, 1).verdict("x", "y") == "Both are right on the same images"
     same = Pairs(1, 0, 0, 0, 0, 1)
-    assert same.headline("x", "y") == "'y' is right on 0 of 1 image (0.0%), 'x' on 0 (0.0%)"
+    assert same.headline("x", "y") == "'x' is right on 0 of 1 image (0.0%), 'y' on 0 (0.0%)"
     assert Pairs(9, 6, 6, 2, 2, 1).verdict("x", "y") == (
         "Both are right on the same number of images, but not on the same ones"
     )
@@ -72,7 +72,7 @@ def test_pairs_are_counted_and_told_in_words():
 def test_a_comparison_is_shown_as_a_table_that_adds_up():
     found = compared(Pairs(79, 76, 78, 1, 3, 0), "first", "first_corrected")
     assert found["headline"] == (
-        "'first_corrected' is right on 78 of 79 images (98.7%), 'first' on 76 (96.2%)"
+        "'first' is right on 76 of 79 images (96.2%), 'first_corrected' on 78 (98.7%)"
     )
     assert [(x["result"], x["name"], x["count"], x["share"]) for x in found["rows"]] == [
         ("both_right", "Both are right", "75", "94.9%"),
@@ -134,7 +134,7 @@ def test_runs_are_compared_on_the_same_samples(dataset):
     assert kept == newest_comparison(dataset, fg.load_run(dataset, "two"))
     assert (kept.a, kept.b, kept.pairs, kept.classes) == ("one", "two", found.pairs, found.classes)
     assert kept.notes == found.notes
-    words = "Compared on the same images: 'two' is right on 3 of 6 images (50.0%), 'one' on 2 "
+    words = "Compared on the same images: 'one' is right on 2 of 6 images (33.3%), 'two' on 3 "
     assert all(words in describe_run(dataset, key)[0] for key in ("one", "two"))
     assert any("'one' has no class c" in note for note in found.notes)
     assert any("1 sample without a label" in note for note in found.notes)
@@ -187,7 +187,7 @@ def test_the_app_shows_the_samples_of_each_result(dataset, verb, panel, service,
     (card,) = state["cards"]
     found = card["compared"]
     assert [row["count"] for row in found["rows"]] == ["1", "2", "1", "2"]
-    assert found["headline"] == "'two' is right on 3 of 6 images (50.0%), 'one' on 2 (33.3%)"
+    assert found["headline"] == "'one' is right on 2 of 6 images (33.3%), 'two' on 3 (50.0%)"
     assert set(found) == {"headline", "verdict", "rows", "notes"}  # state is sent with each event
     drawn = json.dumps(panel.render(context(dataset, state)).type.to_json())
     assert "Fixed: only 'two' is right" in drawn
@@ -370,7 +370,10 @@ def test_a_run_on_corrected_labels_is_compared_with_one_on_the_labels_before(tmp
     fg.predict(test, before.key, prediction_field="before", heatmaps=())
     pairs = zip(*test.values(["before.label", "ground_truth.label"]), strict=True)
     assert found.pairs.right_a == sum(p == y for p, y in pairs)  # with the corrected labels
-    assert found.notes[0].startswith("8 of 10 corrected labels are of samples tagged 'train'")
+    assert found.notes[0].startswith(
+        "8 of 10 corrected labels are of samples tagged 'train': only these change what the "
+        "network learns. "
+    )
     # It is not the newest one, which is used, retrained and called stale.
     assert runs.newest_run(dataset) == "late"
     assert before.key not in [one.name for one in stale_values(dataset)]
@@ -418,7 +421,7 @@ def test_only_rows_with_images_have_a_button(panel):
     drawn = types.Object()
     draw_compared(drawn, found, panel.on_show_compared, "job 1")
     headline, table, verdict = drawn.to_json()["properties"].values()
-    assert headline["default"].startswith("**'second' is right on 78 of 79 images")
+    assert headline["default"].startswith("**'first' is right on 76 of 79 images")
     (button,) = table["view"]["row_actions"]
     assert (button["name"], button["label"]) == ("job 1", "Show")
     assert list(button["rows"]) == [True, True, True, False]

@@ -16,6 +16,7 @@ from fiftyone_gradcam.dataset import ready_networks
 from fiftyone_gradcam.dataset.review_state import Columns, issue_words
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
 from fiftyone_gradcam.explain.contrast import contrast
+from fiftyone_gradcam.explain.explanation import ClassMap
 from fiftyone_gradcam.explain.measures import Measures
 from fiftyone_gradcam.explain.sentences import (
     heatmap_words,
@@ -285,16 +286,16 @@ def test_words():
     top = [("ant", 0.62), ("bee", 0.3)]
     assert prediction_words(top, "bee", 0.3, "truth") == [
         "The network predicts 'ant' with a probability of 62.0%. The label 'bee' gets 30.0%.",
-        "The decision is not quite clear.",
+        "The decision between 'ant' and 'bee' is not quite clear.",
     ]
     assert prediction_words([("ant", 0.5), ("bee", 0.4)], "ant", 0.5, "truth") == [
         "The network predicts 'ant' with a probability of 50.0%, which is the label.",
-        "The decision is close: the next class, 'bee', gets 40.0%.",
+        "The decision between 'ant' and 'bee' is close: 'bee' gets 40.0%.",
     ]
     assert prediction_words([("ant", 0.969), ("bee", 0.031)], "wasp", None, "truth") == [
         "The network predicts 'ant' with a probability of 96.9%. It does not know the label "
         "'wasp'.",
-        "The decision is clear: the next class, 'bee', gets 3.1%.",
+        "The decision between 'ant' and 'bee' is clear: 'bee' gets 3.1%.",
     ]
     assert prediction_words([("ant", 1.0)], None, None, "truth") == [
         "The network predicts 'ant' with a probability of 100.0%. There is no label in 'truth'."
@@ -307,15 +308,15 @@ def test_words():
     ]
     assert heatmap_words("ant", Measures(0.29, (0.5, 0.5), 0.61)) == [
         "The evidence for 'ant' is spread out: 29% of it lies in a tenth of the image.",
-        "61% of it lies near the border, which covers 36% of the image. The network may judge by "
-        "the background.",
+        "61% of the evidence for 'ant' lies near the border, which covers 36% of the image. The "
+        "network may judge by the background.",
     ]
     near = ["ant", "bee", "ant", None]
     plain = ["Labels of the 4 most similar training images: 2 'ant', 1 'bee'."]
     assert neighbor_words(near, "training images", "ant") == plain
     assert neighbor_words(near, "training images", "bee") == plain  # no more than half of them
     assert neighbor_words(["ant", "ant", "bee"], "images", "bee") == [
-        "But most of the 3 most similar images have another label: 2 'ant', 1 'bee'."
+        "But most of the 3 most similar images have another label than 'bee': 2 'ant', 1 'bee'."
     ]
     assert neighbor_words([], "images", "ant") == []
     assert seen_words((0.0, 0.0, 1.0, 1.0)) == []
@@ -335,6 +336,9 @@ def test_a_heatmap_without_evidence_says_so(peaks, expected):
         def picture(self, label: int) -> np.ndarray:
             return np.array([[0, label]], np.uint8)
 
+        def map_of(self, label: int) -> ClassMap:
+            return ClassMap(str(label), 0.5, 0.0, np.zeros((1, 1)), None)
+
     assert [_map(Found(), peak)["evidence"] for peak in peaks] == expected
 
 
@@ -351,7 +355,12 @@ def test_the_server_answers_with_pictures_and_words(dataset):
     answer, found = ask(id=sample.id, classes=CLASSES), fg.explain_sample(sample, classes=CLASSES)
     assert [x["label"] for x in answer["bars"]] == [name for name, _ in found.top()]
     assert answer["box"] == list(found.box)
-    assert answer["words"] == list(found.words)
+    # What is said of a heatmap goes with it, and with no other.
+    assert any("evidence for" in x for x in found.words)
+    assert answer["words"] == [x for x in found.words if "evidence for" not in x]
+    for one in answer["maps"]:
+        assert one["words"] == list(found.map_of(one["label"]).words)
+        assert f"evidence for '{one['label']}'" in one["words"][0]
     assert answer["prediction_fields"] == ["prediction", "own"]
     assert {x["evidence"] for x in answer["maps"]} <= {"some", "little", "none"}
     addresses = [(x["picture"], found.picture(x["label"])) for x in answer["maps"]]

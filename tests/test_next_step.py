@@ -214,12 +214,19 @@ def test_each_step_says_a_fact():
     ]
     one = PREDICTED | {"corrected_since": 1, "runs": ["b"]}
     assert said(one)[5] == ("Retrain", False, "1 correction since the last run")
-    # A training after all corrections, or without any, was no retraining.
+    # Without corrections there is nothing to learn from them.
     for facts in (LEARNED | {"learned": 0}, JUDGED, JUDGED | {"canceled": "3 of 17 epochs"}):
         assert said(PREDICTED | facts)[5] == ("Retrain", False, "")
-    assert said(PREDICTED | FIRST)[5][1:] == (False, "11 corrections before the first training")
-    compared = PREDICTED | FIRST | {"before_review": ["c", "d"]}
-    assert said(compared)[5] == ("Retrain", True, "'d' was trained on the labels before review")
+    # A training on the labels before review checks nothing and is no retraining.
+    before = {"before_review": ["c", "d"]}
+    assert said(PREDICTED | LEARNED | {"learned": 0} | before)[5] == ("Retrain", False, "")
+    since = ("Retrain", False, "12 corrections since the last run")
+    assert said(PREDICTED | REVIEWED | before)[5] == since
+    words = "'b' was trained with all corrections from the start"
+    for facts in (FIRST, FIRST | before):
+        assert said(PREDICTED | facts)[5] == ("Retrain", True, words)
+    canceled = said(PREDICTED | FIRST | {"canceled": "3 of 17 epochs"})[5]
+    assert canceled == ("Retrain", False, "the training of 'b' with all corrections was canceled")
     facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
     assert said(facts)[1:5] == [
         ("Split", False, "done with training"),

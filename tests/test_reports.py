@@ -171,7 +171,7 @@ def test_the_page_says_what_it_was_given():
     assert read.rows(text, "corrections")[1] == "cat | cat | dog | – | dog | cat"
     assert "Decisions: 1 accept, 2 keep." in read.sections["corrections"]
     assert (
-        "'second' is right on 17 of 20 images (85.0%), 'first' on 14 (70.0%).The difference may be "
+        "'first' is right on 14 of 20 images (70.0%), 'second' on 17 (85.0%).The difference may be "
         "chance: too few images to tell them apart (McNemar's exact test, p = 0.38). Compared on "
         "2026-01-02 10:11 UTC."
     ) in read.sections["comparison"]

@@ -253,14 +253,16 @@ def test_heatmaps_of_both_classes_are_drawn_on_one_scale(review):
         ("Heatmap of the suggestion: class 2", (255, 0, 255), 1.0),
     ):
         page.key("h")
-        assert page.text("shown") == words
+        assert page.text("shown") == f"{words}. The stronger the color, the more evidence."
+        bar = page.part("shown-color").evaluate("x => x.style.background")
+        assert bar == f"linear-gradient(90deg, transparent, rgb{color})"
         found = page.pixels()
         assert np.abs(found[:, 3] - 0.75 * scale * values).max() <= 1
         assert (found[128:, :3] == color).all()
     page.key("h")
     assert page.text("shown") is None
     page.key("ArrowRight", "h")
-    assert page.text("shown") == "Heatmap of the suggestion: class 2"
+    assert page.text("shown").startswith("Heatmap of the suggestion: class 2.")
     assert np.abs(page.pixels()[:, 3] - 0.75 * values).max() <= 1  # it is the only one
     page.key("ArrowRight", "h")
     assert page.text("shown") is None

@@ -285,8 +285,8 @@ def test_two_runs_on_the_same_images(panel, many):
     assert sum(counts_of_two(many, "ground_truth", "second", "prediction").values()) == len(ids)
     state = read(panel, many, "evaluate", {"other": "second", "order": "name"})
     right, other = labels == now, labels == before
-    words = f"'prediction' is right on {right.sum()} of {len(ids)} images ({right.mean():.1%}), "
-    assert state["compared"]["headline"].startswith(f"{words}'second' on {other.sum()} ")
+    words = f"'second' is right on {other.sum()} of {len(ids)} images ({other.mean():.1%}), "
+    assert state["compared"]["headline"].startswith(f"{words}'prediction' on {right.sum()} ")
     groups = [right & other, right & ~other, ~right & other, ~right & ~other]
     for row, own in enumerate(groups):
         assert state["compared"]["rows"][row]["count"] == str(own.sum())

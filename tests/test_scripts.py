@@ -8,12 +8,16 @@ from script_pages import empty_page, scripts  # noqa: F401
 
 def choices(count: int) -> list[dict]:
     names = ("predicted", "label", "both", "d", "e", "f")[:count]
-    found = [{"label": n, "paths": [f"cam_{n}"], "words": [f"words of {n}"]} for n in names]
+    found = [
+        {"label": n, "paths": [f"cam_{n}"], "words": [f"words of {n}"], "strength": f"how {n}"}
+        for n in names
+    ]
     if count > 2:
         found[2] = {
             "label": "both",
             "paths": ["for", "against"],
             "words": ["speaks for", "against"],
+            "strength": "how both",
         }
     return found
 
@@ -98,6 +102,7 @@ def test_more_than_five_are_a_list_and_the_shown_have_a_legend(row):
         *("for", "", "cam_predicted", "cam_label", "for", "cam_d", "cam_e", "cam_f"),
     ]
     assert page.texts("legend") == ["speaks for", "against"]
+    assert page.text("strength") == "how both"  # once for both colors
     own.select_option("cam_d")
     page.later(150)
     assert page.answer("set_active_fields") == {"fields": ["truth", "cam_d"]}
@@ -119,12 +124,15 @@ def test_the_legend_has_the_colors_of_the_app(row):
         return legend.get_attribute("data-color"), legend.evaluate(background)
 
     assert seen() == ("#00ff00", "linear-gradient(90deg, transparent, rgb(0, 255, 0))")
+    assert page.text("strength") == "how label"
     scale = [[n, 0, 255 - n] for n in range(33)]
     steps = "rgb(0, 0, 255), rgb(16, 0, 239), rgb(32, 0, 223)"
     for part in (1, 255):
         own = [[x / part for x in one] for one in scale]
         page.run("set", {"scheme": {"colorBy": "value"}, "coloring": {"scale": own}})
         assert seen() == ("scale", f"linear-gradient(90deg, {steps})")
+        # There is no one color.
+        assert page.text("strength") == "From left to right in the bar: from least to most."
 
 
 # Imports

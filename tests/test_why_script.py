@@ -8,13 +8,18 @@ from script_pages import empty_page, scripts  # noqa: F401
 JET = matplotlib.colormaps["jet"](np.arange(256), bytes=True)[:, :3].astype(int)
 
 
+def shown_map(name: str, evidence: str = "some") -> dict:
+    words = [f"Where it is for {name}"]
+    return {"label": name, "picture": f"/{name}.png", "evidence": evidence, "words": words}
+
+
 def explanation(id: str, predicted: str = "cat", label: str | None = "dog", **more) -> dict:
     shown = [predicted, label] if label not in (None, predicted) else [predicted]
     return {
         "id": id, "path": f"/{id}.png", "width": 200, "height": 100, "box": [0, 0, 1, 1],
         "predicted": predicted, "label": label, "classes": ["ape", "bee", "cat", "dog"],
         "bars": [{"label": predicted, "probability": 0.75}, {"label": "bee", "probability": 0.125}],
-        "maps": [{"label": x, "picture": f"/{x}.png", "evidence": "some"} for x in shown],
+        "maps": [shown_map(x) for x in shown],
         "contrast": None, "words": ["It looks at the ears"], "notes": [], "neighbors": [],
         "neighbors_are": "images", "method": "Grad-CAM", "layer": "l4", "run": "r",
         "prediction_field": "found", "prediction_fields": ["found", "other"],
@@ -61,7 +66,10 @@ def test_a_heatmap_is_drawn_in_the_colors_of_jet(why):
     assert page.part("heat").evaluate("x => x.style.opacity") == "0.25"
     assert "Opacity25%" in page.text("why")
     words = "No evidencemost evidence for cat · one scale for all classes"
-    words += "The grid shows heatmaps in one color, more opaque where there is more evidence."
+    words += "Colors: jet, red = most evidence."
+    of_grid = " In the grid, a heatmap has one color: the stronger the color, the more evidence."
+    assert page.text("why-legend") == words + of_grid
+    page.run("set", {"scheme": {"colorBy": "value"}})  # the grid has a color scale too
     assert page.text("why-legend") == words
     assert page.text("why-labels") == "found: cattruth: dog"
     assert page.texts("why-bar") == ["cat75.0%", "bee12.5%"]
@@ -69,14 +77,17 @@ def test_a_heatmap_is_drawn_in_the_colors_of_jet(why):
 
 def test_what_was_chosen_last_is_kept_for_the_next_sample(why):
     page = why()
+    assert page.text("why-where") == "Where it is for cat"
     page.part("why-label").click()
     assert pressed(page) == ["dog (label)"]
+    assert page.text("why-where") == "Where it is for dog"  # and no more for the other class
     assert on_next_sample(page, "t", predicted="bee", label="ape") == ["ape (label)"]
     assert on_next_sample(page, "u", predicted="bee", label=None) == ["bee (predicted)"]
     page.part("why-none").click()
     assert on_next_sample(page, "v") == ["No heatmap"]
     assert page.part("heat").count() == 0
     assert page.text("why-legend") == "The image without a heatmap"
+    assert page.text("why-where") == ""
     page.part("why-opacity").fill("0.7")
 
     def opened_again(id: str, asked: dict | None = None) -> list[str]:
@@ -93,7 +104,7 @@ def test_what_was_chosen_last_is_kept_for_the_next_sample(why):
     # A class that is neither is asked for once: the next sample has other classes.
     page.part("why-class").select_option("ape")
     own = explanation("w")
-    own["maps"].append({"label": "ape", "picture": "/ape.png", "evidence": "some"})
+    own["maps"].append(shown_map("ape"))
     assert page.answer("explain_sample", own) == {"id": "w", "classes": ["ape"]}
     assert pressed(page) == ["ape"]
     assert opened_again("x") == ["cat (predicted)"]
@@ -114,10 +125,11 @@ def test_a_class_that_is_picked_is_asked_for(why):
     assert page.asked("explain_sample") == [{"id": "s", "classes": ["bee"]}]
     assert page.text("why-state") == "Computing the heatmap of 'bee'…"
     own = explanation("s")
-    own["maps"].append({"label": "bee", "picture": "/bee.png", "evidence": "little"})
+    own["maps"].append(shown_map("bee", "little"))
     page.answer("explain_sample", own)
     page.pixels()
     assert page.text("why-state") == "Little evidence for 'bee' in this image"
+    assert page.text("why-where") == "Where it is for bee"
     page.part("why-bar").nth(0).click()  # which is there
     assert page.asked("explain_sample") == []
     assert pressed(page) == ["cat (predicted)"]
@@ -171,7 +183,10 @@ def test_two_classes_are_compared_in_two_colors(why):
         "all => all.map(x => [x.dataset.drawn, x.style.opacity])"
     )
     assert sources == [["s for", "0.8"], ["s against", "0.8"]]
-    assert page.text("why-legend") == ("speaks for dog, against catspeaks for cat, against dog")
+    assert page.text("why-legend") == (
+        "speaks for dog, against catspeaks for cat, against dog"
+        "The stronger the color, the more evidence."
+    )
     bars = (
         page.part("why-legend")
         .locator("span span")

@@ -34,18 +34,16 @@
     applied = applied.then(painted).then(() => own === clicks && apply()).catch(console.error);
   }
 
-  function Swatch({ path, words }) {
+  function Swatch({ path, words, isByValue }) {
     const color = useRecoilValue(window.__fos__.pathColor(path));
-    const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value";
     const scale = useRecoilValue(window.__fos__.coloring).scale || [];
     const most = Math.max(1, ...scale.flat());
     const steps = isByValue && scale.length
       ? scale.filter((_, i) => i % 16 === 0).map((x) => `rgb(${x.map((y) => (most > 1 ? y : 255 * y)).join()})`)
       : ["transparent", color];
     return h("div", {
-      title: isByValue ? "" : "More opaque where there is more. The panel Why? of an opened image shows the same from blue to red",
       "data-cy": "gradcam-legend", "data-path": path, "data-color": isByValue ? "scale" : color,
-      style: { display: "flex", gap: 8, alignItems: "center", marginTop: 4, ...text(12) },
+      style: { display: "flex", gap: 8, alignItems: "center", ...text(12) },
     },
       h("span", { style: { flex: "0 0 40px", height: 12, borderRadius: 2, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, ${steps})` } }),
       h("span", null, words));
@@ -55,6 +53,7 @@
     const choices = (schema && schema.view && schema.view.choices) || [];
     const active = useRecoilValue(window.__fos__.activeFields({ modal: false }));
     const shown = choices.filter((x) => x.paths.some((path) => active.includes(path)));
+    const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value";
     const now = useRef(active);
     now.current = active;
     const show = (choice) => inTurn(() => {
@@ -81,8 +80,11 @@
           options: choices.map((x) => [x.paths[0], x.label]),
           onChange: (path) => show(choices.find((x) => x.paths[0] === path)),
         })),
-      shown.map((choice) => choice.paths.map((path, i) => active.includes(path)
-        && h(Swatch, { key: path, path, words: choice.words[i] }))));
+      shown.map((choice) => h("div", { key: choice.paths[0], style: { display: "flex", flexWrap: "wrap", columnGap: 8, rowGap: 2, marginTop: 4, alignItems: "center" } },
+        choice.paths.map((path, i) => active.includes(path)
+          && h(Swatch, { key: path, path, words: choice.words[i], isByValue })),
+        h("span", { "data-cy": "gradcam-strength", style: text(12, { opacity: 0.75 }) },
+          isByValue ? "From left to right in the bar: from least to most." : choice.strength))));
   }
 
   const { registerComponent, PluginComponentType } = window.__fop__;

@@ -121,6 +121,7 @@
   }
 
   function Legend({ found, mode }) {
+    const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value"; // the grid too
     const bar = (background) => h("span", {
       style: { display: "inline-block", width: 90, height: 10, borderRadius: 2, background, verticalAlign: "middle", margin: "0 6px" },
     });
@@ -130,12 +131,21 @@
       const { label, other, colors } = found.contrast;
       return h("div", line,
         h("span", null, bar(colors[0]), `speaks for ${label}, against ${other}`), h("br"),
-        h("span", null, bar(colors[1]), `speaks for ${other}, against ${label}`));
+        h("span", null, bar(colors[1]), `speaks for ${other}, against ${label}`), h("br"),
+        "The stronger the color, the more evidence.");
     }
     const colors = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => rgb(JET[i]));
     return h("div", line, "No evidence", bar(`linear-gradient(90deg, ${colors})`), `most evidence for ${nameIn(mode)}`,
       found.maps.length > 1 ? " · one scale for all classes" : "", h("br"),
-      "The grid shows heatmaps in one color, more opaque where there is more evidence.");
+      "Colors: jet, red = most evidence.",
+      isByValue ? "" : " In the grid, a heatmap has one color: the stronger the color, the more evidence.");
+  }
+
+  // Where the evidence of the heatmap is that is shown.
+  function Where({ found, mode }) {
+    const one = found.maps.find((x) => x.label === nameIn(mode));
+    return h("div", { "data-cy": "gradcam-why-where", style: text(14, { margin: "6px 0" }) },
+      one && one.words.map((x) => h("div", { key: x }, x)));
   }
 
   function Bars({ found, mode, onPick }) {
@@ -236,7 +246,8 @@
               }), `${Math.round(100 * opacity)}%`),
             waits),
           h(Picture, { key: found.id, found, mode: resolved, opacity, waitsFor }),
-          h(Legend, { found, mode: resolved })),
+          h(Legend, { found, mode: resolved }),
+          h(Where, { found, mode: resolved })),
         h("div", { style: { flex: "2 1 260px", minWidth: 0 } },
           h("div", { style: text(15), "data-cy": "gradcam-why-labels" },
             h("div", null, `${found.prediction_field}: `, h("b", null, found.predicted)),

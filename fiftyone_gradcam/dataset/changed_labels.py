@@ -85,6 +85,6 @@ def _trained_on(dataset: fo.Dataset, ids: list[str]) -> list[str]:
     used = len(dataset.select(ids).match_tags("train"))
     labels = counted(len(ids), "corrected label")
     return [
-        f"{used} of {labels} are of samples tagged 'train'. Both runs are compared with the "
-        f"corrected labels"
+        f"{used} of {labels} are of samples tagged 'train': only these change what the network "
+        f"learns. Both runs are compared with the corrected labels"
     ]

@@ -23,6 +23,10 @@ WHAT = {
     "label": "the label",
     "runner_up": "the second most probable class",
 }
+# What the strength of a color means. "Why?" has a scale of its own, except for the contrast.
+MORE = "The stronger the color, the more evidence."
+MORE_OF_ONE = f"{MORE} 'Why?' of an open image shows it in jet instead: red = most evidence."
+HIGHER = "The stronger the color, the higher the value."
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class Choice:
         paths: the field and, if its heatmaps are signed, the field of the evidence against the
             class
         words: the meaning of the color of each field
+        strength: the meaning of the strength of a color, as a sentence
     """
 
     label: str
     paths: tuple[str, ...]
     words: tuple[str, ...]
+    strength: str
 
 
 def heatmap_choices(dataset: fo.Dataset) -> list[Choice]:
@@ -130,13 +136,15 @@ def _choice(dataset: fo.Dataset, name: str, kind: str) -> Choice:
     if kind == "contrast":
         words = ["speaks for the predicted class rather than for the label"]
         words += ["speaks for the label rather than for the predicted class"]
+        strength = MORE
     elif what:
-        words = [f"evidence for {what}, from none to most"]
-        words += [f"speaks against {what}"]
+        words = [f"evidence for {what}", f"evidence against {what}"]
+        strength = MORE_OF_ONE
     else:
-        words = [f"{name}, from low to high", f"{name}: negative"]
+        words = [name, f"{name}: negative"]
+        strength = HIGHER
     paths = (name,) if against is None else (name, against)
-    return Choice(label, paths, tuple(words[: len(paths)]))
+    return Choice(label, paths, tuple(words[: len(paths)]), strength)
 
 
 def _rank(kind: str) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from ..images.geometry import Box
 from .measures import Measures
 from .render import RESOLUTION, peak_of, render_heatmap
+from .sentences import heatmap_words
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class ClassMap:
     logit: float
     cam: np.ndarray
     measures: Measures | None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Where the evidence for the class is, in sentences."""
+        return tuple(heatmap_words(self.label, self.measures))
 
 
 @dataclass(frozen=True)

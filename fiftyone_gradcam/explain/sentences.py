@@ -39,8 +39,8 @@ def prediction_words(
         second, lower = others[0]
         margin = highest - lower
         how = "close" if margin < CLOSE else "clear" if margin > CLEAR else "not quite clear"
-        then = "" if second == label else f": the next class, {second!r}, gets {lower:.1%}"
-        words.append(f"The decision is {how}{then}.")
+        then = "" if second == label else f": {second!r} gets {lower:.1%}"
+        words.append(f"The decision between {first!r} and {second!r} is {how}{then}.")
     return words
 
 
@@ -60,8 +60,8 @@ def heatmap_words(label: str, measures: Measures | None) -> list[str]:
     ]
     if measures.border > AT_BORDER:
         words.append(
-            f"{measures.border:.0%} of it lies near the border, which covers {EVEN_BORDER:.0%} of "
-            f"the image. The network may judge by the background."
+            f"{measures.border:.0%} of the evidence for {label!r} lies near the border, which "
+            f"covers {EVEN_BORDER:.0%} of the image. The network may judge by the background."
         )
     return words
 
@@ -82,7 +82,8 @@ def neighbor_words(labels: Sequence[str | None], what: str, predicted: str) -> l
     said = ", ".join(f"{count} {name!r}" for name, count in counts)
     name, count = counts[0]
     if name != predicted and 2 * count > len(labels):
-        return [f"But most of the {len(labels)} most similar {what} have another label: {said}."]
+        they = f"most of the {len(labels)} most similar {what}"
+        return [f"But {they} have another label than {predicted!r}: {said}."]
     return [f"Labels of the {len(labels)} most similar {what}: {said}."]
 
 

@@ -117,11 +117,12 @@ class Pairs:
         ]
 
     def headline(self, a: str, b: str) -> str:
-        """Describe how many images classifiers with these names classify correctly."""
+        """Describe how many images classifiers with these names classify correctly, `a` first:
+        it is the earlier one, as in tables."""
         return (
-            f"{b!r} is right on {self.right_b:,} of {counted(self.count, 'image')} "
-            f"({self.right_b / self.count:.1%}), {a!r} on {self.right_a:,} "
-            f"({self.right_a / self.count:.1%})"
+            f"{a!r} is right on {self.right_a:,} of {counted(self.count, 'image')} "
+            f"({self.right_a / self.count:.1%}), {b!r} on {self.right_b:,} "
+            f"({self.right_b / self.count:.1%})"
         )
 
     def verdict(self, a: str, b: str) -> str:

@@ -117,7 +117,8 @@ def as_values(found: Explanation) -> dict:
             {"id": x.sample_id, "path": x.filepath, "label": x.label} for x in found.neighbors
         ],
         "neighbors_are": found.neighbors_are,
-        "words": list(found.words),
+        # Those about a heatmap are with it: the panel shows them for the heatmap that it shows.
+        "words": [x for x in found.words if x not in found.maps[0].words],
         "notes": list(found.notes),
         "contrast": None,
     }
@@ -135,11 +136,13 @@ def as_values(found: Explanation) -> dict:
 
 
 def _map(found: Explanation, label: str) -> dict:
-    """Return the picture of a class, and how much evidence it shows: "none", "little" or "some"."""
+    """Return the picture of a class, how much evidence it shows ("none", "little" or "some"), and
+    where, in words."""
     pixels = found.picture(label)
     most = int(pixels.max())
     evidence = "none" if most == 0 else "little" if most < LITTLE else "some"
-    return {"label": label, "picture": _uri(pixels), "evidence": evidence}
+    words = list(found.map_of(label).words)
+    return {"label": label, "picture": _uri(pixels), "evidence": evidence, "words": words}
 
 
 def _uri(pixels: np.ndarray) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import fiftyone as fo
 
@@ -21,7 +21,7 @@ from ..operators.training_time import (
     speed_of,
     training_time,
 )
-from .next_step import START, Next, quickly
+from .next_step import COST, START, Next, is_quick, quickly
 
 LONG_SECONDS = 120.0  # of a training, beyond which a quick one is offered beside it
 # A prediction with heatmaps takes about as long as this many evaluations of each image: .8 to 1.05
@@ -66,7 +66,8 @@ def estimate(dataset: fo.Dataset, one: Next, measures: bool) -> Estimate | None:
         return None
     patience = 0.0 if measures else None
     if one.verb == "fine_tune":
-        return _training({"samples": dataset, "recipe": "default", **one.given}, patience)
+        found = _training({"samples": dataset, "recipe": "default", **one.given}, patience)
+        return replace(found, what=f"{found.what} ({COST})") if is_quick(one) else found
     run = load_run(dataset, one.given["run"])
     choices = {name: x for name, x in run.recipe.items() if name in CHOICES}
     if one.verb == "retrain":

@@ -11,6 +11,8 @@ from ...dataset.run import BEFORE_REVIEW
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
 MOST_NEXT = 3  # suggestions that are shown
 MOST_FORMS = 2  # suggestions if some of them are forms, which can wait
+QUICK = "linear-probe"  # the recipe that trains the new layers alone
+COST = "usually slightly less accurate"  # than if all layers are trained
 FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
 
 
@@ -170,9 +172,14 @@ def _to_train(found: Overview, key: str, backbone: str | None) -> Next | None:
 
 def quickly(one: Next) -> Next:
     """Return the suggestion of a training of the new layers alone, instead of all layers."""
-    given = one.given | {"recipe": "linear-probe"}
-    words = "Train only the new layers, which is quick and may be as good for photos."
+    given = one.given | {"recipe": QUICK}
+    words = f"Train only the new layers: quick, but {COST}."
     return Next(one.step, "Train quickly", words, one.how, one.verb, given)
+
+
+def is_quick(one: Next) -> bool:
+    """Return whether a suggestion is one of `quickly`."""
+    return one.verb == "fine_tune" and one.given.get("recipe") == QUICK
 
 
 def _to_resume(found: Overview, key: str) -> Next:
@@ -259,16 +266,15 @@ def _retrain(found: Overview) -> Step:
     if found.corrected_since:
         count = _count(found.corrected_since, "correction")
         return Step("Retrain", False, f"{count} since the last run")
-    if not found.learned:  # the only training was after all corrections, or there are none
-        if found.before_review:
-            before = found.before_review[-1]
-            return Step("Retrain", True, f"{before!r} was trained on the labels before review")
-        count = _count(found.corrected_first, "correction") if found.corrected_first else ""
-        return Step("Retrain", False, count and f"{count} before the first training")
+    if not found.learned and not found.corrected_first:
+        return Step("Retrain", False, "")
     if found.canceled:
         was = f"the training of {found.newest_run!r} with all corrections was canceled"
         return Step("Retrain", False, was)
+    # A training on the labels before review checks nothing: it is there to be compared with.
     learned = f"{found.newest_run!r} has learned from all corrections"
+    if not found.learned:  # they were made before the first training
+        learned = f"{found.newest_run!r} was trained with all corrections from the start"
     return Step("Retrain", True, learned)
 
 
