@@ -7,7 +7,7 @@ import fiftyone as fo
 from ..similar import did_you_mean
 from .decisions import adopt_edits
 from .review_state import REVIEW, columns_of
-from .reviews import journal, reviewing
+from .reviews import journal, reviewing, spans
 from .run import BEFORE_REVIEW, CURRENT
 
 CHOICES = (CURRENT, BEFORE_REVIEW)  # the labels that a training can use
@@ -45,13 +45,9 @@ def labels_before(dataset: fo.Dataset, label_field: str, time: str = "") -> dict
     with reviewing(dataset):
         columns = columns_of(dataset, label_field)
         adopt_edits(dataset, columns)
-    then: dict[str, str | None] = {}
-    now: dict[str, str | None] = {}
-    for one in journal(dataset):
-        if one.label_field == label_field and one.time > time:
-            then.setdefault(one.sample_id, one.old_label)
-            now[one.sample_id] = one.new_label
-    return {sample_id: label for sample_id, label in then.items() if label != now[sample_id]}
+    own = (one for one in journal(dataset) if one.label_field == label_field and one.time > time)
+    found = spans(own).items()
+    return {sample_id: then for sample_id, (then, last) in found if then != last.new_label}
 
 
 def labels_to_learn(dataset: fo.Dataset, label_field: str, labels: str) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ import fiftyone as fo
 
 from ..progress import counted
 from .cached import cached
-from .reviews import LEFT_OUT, Review, journal
+from .reviews import LEFT_OUT, Review, journal, spans
 from .run import BEFORE_REVIEW, Run
 
 
@@ -47,11 +47,6 @@ def decided_before(reviews: Iterable[Review], time: str) -> tuple[int, int]:
     Returns:
         the number of corrected labels, and of samples that were excluded or marked as unclear
     """
-    first: dict[str, str | None] = {}
-    last: dict[str, Review] = {}
-    for one in reviews:
-        if one.time <= time:
-            first.setdefault(one.sample_id, one.old_label)
-            last[one.sample_id] = one
-    corrected = sum(one.new_label != first[i] for i, one in last.items())
-    return corrected, sum(one.decision in LEFT_OUT for one in last.values())
+    found = spans(one for one in reviews if one.time <= time).values()
+    corrected = sum(last.new_label != first for first, last in found)
+    return corrected, sum(last.decision in LEFT_OUT for _, last in found)

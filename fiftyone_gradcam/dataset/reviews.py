@@ -8,7 +8,7 @@ and imports do not change them. A label and its decision are always written toge
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -90,6 +90,19 @@ def declare_review(dataset: fo.Dataset) -> None:
 def journal(samples: fo.core.collections.SampleCollection) -> list[Review]:
     """Return all decisions about some samples that were not undone, oldest first."""
     return [one for one, _ in _entries(samples)]
+
+
+def spans(reviews: Iterable[Review]) -> dict[str, tuple[str | None, Review]]:
+    """Return the label before the first of some decisions, and the last of them, by sample id.
+
+    Args:
+        reviews: decisions about one label field, oldest first
+    """
+    found: dict[str, tuple[str | None, Review]] = {}
+    for one in reviews:
+        before, _ = found.get(one.sample_id, (one.old_label, one))
+        found[one.sample_id] = before, one
+    return found
 
 
 def left_out(samples: fo.core.collections.SampleCollection) -> dict[str, list[str]]:
