@@ -119,15 +119,19 @@ class AppPage:
         self.url = url
         self.page.unroute_all()
         self.page.set_viewport_size(VIEWPORT)
-        self.page.goto(f"{url}fiftyone")  # a page of the same address, and a small one
-        self.page.evaluate("() => sessionStorage.clear()")
-        self.page.goto("about:blank")
+        self.forget()
         browser = self.page.context.new_cdp_session(self.page)
         origin = {"origin": url.rstrip("/"), "storageTypes": FORGOTTEN}
         browser.send("Storage.clearDataForOrigin", origin)
         browser.detach()
         for kept in (self.errors, self.errors_of_tiles, self._asked, self._ended):
             kept.clear()
+
+    def forget(self) -> None:
+        """Leave the App, and forget what the tab keeps: the App itself would write it again."""
+        self.page.goto(f"{self.url}fiftyone")  # a page of the same address, and a small one
+        self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        self.page.goto("about:blank")
 
     def _note(self, message) -> None:
         if message.type == "error":
@@ -189,6 +193,7 @@ class AppPage:
                 return True
             if buttons.count() == 1:  # else the list is open, and shows the second one
                 if not more.is_visible():
+                    self.page.mouse.move(0, 0)  # something lies above it, such as a tooltip
                     return False
                 more.click(timeout=SOON)
             buttons.nth(1).click(timeout=SOON)  # the first one lies hidden beyond the row

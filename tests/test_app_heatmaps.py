@@ -58,7 +58,7 @@ def test_heatmaps_are_there_when_a_job_ends_and_in_all_loads(app, dataset, loads
             check_tiles(app.page, expected)
             # Other heatmaps, made outside of the App, and a tab that remembers nothing.
             fg.predict(dataset, "made", heatmaps=("label",))
-            app.page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            app.forget()
             expected = expect(dataset, "gradcam_label", CYAN)
         if load % 2:
             app.page.reload()
