@@ -171,6 +171,11 @@ def test_what_is_started_needs_nothing_filled_in():
     assert (compare.verb, compare.given) == ("retrain", {"run": "b", "labels": "before_review"})
     assert "'b' was trained on 11 corrected labels." in compare.words
     (retrain, *_) = next_steps(Overview(**PREDICTED | REVIEWED))
+    assert retrain.words.startswith("'b' is out of date: labels have changed since it was trained.")
+    again = "The predictions are out of date: 'b' was trained again since. Let 'b' predict"
+    for facts, is_again in (({}, False), ({"predicted": {"new": ("b", False, 398)}}, True)):
+        (predict, *_) = next_steps(Overview(**TRAINED | facts))
+        assert predict.words.startswith(again) == is_again
     assert (retrain.verb, retrain.given) == ("retrain", {"run": "b"})
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import fiftyone as fo
 import pytest
 from bson import ObjectId
-from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from panel_contexts import PAIRS, context, end, make_dataset, requests
 
@@ -329,16 +328,6 @@ def test_the_panel_looks_again_soon_while_something_goes_on(panel, dataset):
         assert [timer["interval"] for timer in timers] == [interval][: interval is not None]
 
 
-def test_of_many_stale_values_the_first_are_listed(panel, dataset):
-    for count, last in ((6, "- no. 5"), (7, "- and 1 more")):
-        own = {"kind": "label scores", "name": "x", "can": True}
-        state = {"stale": [{**own, "words": f"no. {number}"} for number in range(count)]}
-        drawn = types.Object()
-        panel.draw_stale(context(dataset, state), drawn)
-        lines = drawn.properties["stale_words"].default.splitlines()
-        assert (len(lines), lines[-1]) == (2 + min(count, 6) + (count > 6), last)
-
-
 def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):
     job, state = submit("compare_runs", a="r", b="o"), {"tab": "jobs"}
     end(service, job, result={"summary": "same", "rests_on": all_labels(dataset)})
@@ -351,7 +340,10 @@ def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit)
     sample.save()
     panel.read_stale(context(dataset, state))
     assert state["old_jobs"] == [job.id]
-    assert "Run again" in buttons_of(panel.render(context(dataset, state)).type)
+    drawn = panel.render(context(dataset, state)).type
+    assert "Run again" in buttons_of(drawn)
+    words = "Out of date: labels have changed since; 'Run again' uses the current ones"
+    assert words in json.dumps(drawn.to_json())
 
 
 def test_an_estimate_says_that_labels_were_corrected_since(

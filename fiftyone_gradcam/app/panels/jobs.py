@@ -25,7 +25,7 @@ from .plots import curves_plot, draw_plot
 from .resuming import resume_options, resumes_next
 from .samples import show_runs
 
-OLD = "Labels have changed since"
+OLD = "Out of date: labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
 COMPARED = ("headline", "verdict", "rows", "notes")  # what a card shows of a comparison
 SEVERITIES = {"error": types.Error, "warning": types.Warning}
@@ -183,7 +183,8 @@ class JobsTab:
         if remark:
             box.md(f"*{remark}*", name="remark")
         if is_old:
-            box.view("old", types.Warning(label=f"Out of date. {OLD}"))
+            again = "; 'Run again' uses the current ones" if card["verb"] in REPEATED else ""
+            box.view("old", types.Warning(label=f"{OLD}{again}"))
         self._draw_buttons(row_of(box, "buttons"), card, is_old, is_next)
 
     def _draw_buttons(self, buttons: types.Object, card: dict, is_old: bool, is_next: bool) -> None:

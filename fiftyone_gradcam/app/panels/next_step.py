@@ -196,6 +196,8 @@ def _to_predict(found: Overview) -> Next | None:
     if run is None or found.predicted_by(run):
         return None
     words = f"Let {run!r} predict all {found.samples} images, and see where it looks."
+    if any(key == run and not is_now for key, is_now, _ in found.predicted.values()):
+        words = f"The predictions are out of date: {run!r} was trained again since. {words}"
     return Next("Predict", f"Predict with {run!r}", words, START, "predict", {"run": run})
 
 
@@ -206,7 +208,10 @@ def _to_retrain(found: Overview) -> Next | None:
     if not count:
         return _to_train_before(found, run)
     labels = "1 corrected label" if count == 1 else f"{count} corrected labels"
-    words = f"Repeat the training of {run!r} with the labels as they are now, and compare both."
+    words = (
+        f"{run!r} is out of date: labels have changed since it was trained. Repeat its training "
+        f"with the labels as they are now, and compare both."
+    )
     return Next("Retrain", f"Retrain with {labels}", words, START, "retrain", {"run": run})
 
 

@@ -9,7 +9,7 @@ from fiftyone.operators import types
 
 from ...dataset.basis import all_labels
 from ...dataset.fields import OWNER
-from ...dataset.freshness import SCORES, Stale, stale_values
+from ...dataset.freshness import SCORES, SPLIT_CHANGED, Stale, stale_values
 from ...dataset.label_scores import refresh_label_scores
 from ...dataset.overview import Overview, overview
 from ...dataset.run_keys import free_key
@@ -64,6 +64,7 @@ class PathTab:
         state.stale = [
             {"kind": one.kind, "name": one.name, "words": str(one), "can": one.verb is not None}
             for one in _once(stale_values(ctx.dataset))
+            if not _is_next(one, (state.next or [])[:MOST_NEXT])
         ]
         jobs = [x for x in queue.list_jobs(ctx.dataset) if x.outcome.get(RESTS_ON)]
         now = all_labels(ctx.dataset) if jobs else None
@@ -116,19 +117,19 @@ class PathTab:
         found = [] if state.is_busy else state.stale or []
         if not found:
             return
-        lines = [f"- {markdown(one['words'])}" for one in found[:MOST_STALE]]
+        for place, one in enumerate(found[:MOST_STALE]):
+            row = row_of(panel, f"stale_{place}")
+            row.md(f"⚠ Out of date: {markdown(_lowered(one['words']))}", name="words")
+            if one["can"]:
+                row.btn(
+                    "refresh",
+                    label=f"Refresh {one['kind']}",
+                    on_click=self.on_refresh_stale,
+                    params={"kind": one["kind"], "name": one["name"]},
+                    variant="outlined",
+                )
         if len(found) > MOST_STALE:
-            lines.append(f"- and {len(found) - MOST_STALE} more")
-        panel.md("\n".join(["**⚠ Out of date**", "", *lines]), name="stale_words")
-        row = row_of(panel, "refresh_buttons")
-        for place, one in enumerate(one for one in found[:MOST_STALE] if one["can"]):
-            row.btn(
-                f"refresh_{place}",
-                label=f"Refresh {one['kind']}",
-                on_click=self.on_refresh_stale,
-                params={"kind": one["kind"], "name": one["name"]},
-                variant="outlined",
-            )
+            panel.md(f"And {len(found) - MOST_STALE} more out of date", name="more_stale")
 
     def draw_all_actions(self, ctx, panel: types.Object) -> None:
         """Draw the button that shows all actions, and the actions if it was clicked."""
@@ -237,6 +238,19 @@ def mark_of(dataset: fo.Dataset) -> list:
         last = samples.find_one({}, ["last_modified_at"], sort=[("last_modified_at", -1)])
         mark.append(str((last or {}).get("last_modified_at")))
     return mark
+
+
+def _is_next(one: Stale, options: list[dict]) -> bool:
+    """Return whether one of the suggestions refreshes a stale value, and says why."""
+    wanted = {"run": "retrain", "predictions": "predict"}.get(one.kind)
+    return one.why != SPLIT_CHANGED and any(
+        wanted == one.verb == x["verb"] and one.given.get("run") == x["given"].get("run")
+        for x in options
+    )
+
+
+def _lowered(words: str) -> str:
+    return words[0].lower() + words[1:]
 
 
 def _once(found: list[Stale]) -> list[Stale]:
