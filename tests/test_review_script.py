@@ -151,6 +151,26 @@ def test_what_was_skipped_comes_again_after_the_last(review):
     assert page.text("empty").startswith("Nothing is left to review here.")
 
 
+def test_a_key_goes_to_the_first_label_that_is_not_reviewed(review):
+    page = review(*map(card, range(1, 8)), rest=3, suspicious=3)
+    page.key("k", "ArrowRight", "k", "ArrowRight", "f")  # 1 and 3 are decided, 2 and 4 skipped
+    assert seen(page) == "2.png"
+    page.key("F")
+    assert page.page.get_by_text("This is the first label that is not reviewed").count() == 1
+    page.key("k", "ArrowLeft", "ArrowLeft")
+    assert seen(page) == "1.png"
+    page.part("first").click()
+    assert seen(page) == "4.png"
+    page.key("k", "k", "k", "k", "ArrowLeft")
+    for _ in range(7):
+        page.answer("review_decide", {"progress": PROGRESS})
+    page.answer("review_cards", queue([], rest=3, suspicious=3))
+    page.key("f")  # all that are here are decided
+    assert page.text("loading") == "Loading the next labels…"
+    page.answer("review_cards", queue([card(8)], rest=2, suspicious=2))
+    assert seen(page) == "8.png"
+
+
 def test_the_place_among_all_labels_of_a_kind(review):
     cards = [card(n, suspicious=n != 3) for n in (1, 2, 3, 4)] + [card(n) for n in (5, 6, 7, 8, 9)]
     page = review(*cards, rest=10, suspicious=4)
@@ -274,14 +294,18 @@ def test_the_grid_shows_new_labels_after_a_pause_or_when_the_card_is_left(review
     page.key("k")
     page.later(5000)
     assert page.asked("reload_dataset") == []  # it is not stored yet
+    assert not page.part("behind").is_visible()
     page.answer("review_decide", {"progress": PROGRESS})
     page.later(1900)
     page.key("k")
     page.answer("review_decide", {"progress": PROGRESS})
     page.later(1900)
     assert page.asked("reload_dataset") == []
+    assert page.text("behind") == "The grid follows in 2 s"
+    assert page.part("behind").is_visible()
     page.later(200)
     assert len(page.asked("reload_dataset")) == 1
+    assert not page.part("behind").is_visible()
     page.run("hide")
     assert len(page.asked("reload_dataset")) == 1  # nothing was decided since
     page.load()
@@ -364,7 +388,9 @@ def test_the_card_of_a_sample_that_is_open(scripts):  # noqa: F811
     found = queue([card(7)], rest=5)
     assert scripts.answer("review_cards", found) == {"ids": ["7"], "adopt": True}
     assert scripts.text("name") == "7.png"
-    assert scripts.text("next") is scripts.text("back") is None
+    assert scripts.text("next") is scripts.text("back") is scripts.text("first") is None
+    scripts.key("f")  # which is FiftyOne's
+    assert scripts.page.evaluate("keys.splice(0)") == ["f"]
     scripts.part("accept").click()
     params = decision(7, "accept", source="App, sample modal")
     assert scripts.asked("review_decide") == [params]

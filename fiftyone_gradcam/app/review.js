@@ -85,6 +85,7 @@
           : /^[0-9]$/.test(key) && names[(Number(key) + 9) % 10] ? () => pick(names[(Number(key) + 9) % 10])
           : !modalId && key === "ArrowRight" ? () => r.move(1)
           : !modalId && key === "ArrowLeft" ? () => r.move(-1)
+          : !modalId && key === "f" ? r.toFirst
           : null;
         if (!act) return;
         e.preventDefault();
@@ -96,10 +97,12 @@
     }, [modalId]);
     // The grid shows the labels as they are now when the reviewer pauses, or leaves the card.
     const behind = useRef(false);
+    const [isBehind, setIsBehind] = useState(false);
     useEffect(() => {
       if (modalId || !(state.stored || state.undone)) return undefined;
       behind.current = true;
-      const timer = setTimeout(() => { behind.current = false; reloadGrid(); }, PAUSE);
+      setIsBehind(true);
+      const timer = setTimeout(() => { behind.current = false; setIsBehind(false); reloadGrid(); }, PAUSE);
       return () => clearTimeout(timer);
     }, [modalId, state.stored, state.undone]);
     useEffect(() => () => { if (behind.current) reloadGrid(); }, []);
@@ -156,7 +159,11 @@
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
         !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" }),
-        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" })),
+        !modalId && h(Button, { label: "First open", mark: "F", hint: "Go to the first label that is not reviewed", onClick: review.toFirst, disabled: isOver || !state.cards.length, name: "gradcam-first" }),
+        h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" }),
+        // It keeps its room, so that the buttons stay where they are.
+        !modalId && h("span", { role: "status", "data-cy": "gradcam-behind", title: `Tiles show the labels before your decisions until ${PAUSE / 1000} s after the last one`, style: text(12, { alignSelf: "center", visibility: isBehind ? "visible" : "hidden" }) },
+          `The grid follows in ${PAUSE / 1000} s`)),
       card && note, // below the buttons, which stay where they are
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),

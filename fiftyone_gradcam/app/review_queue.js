@@ -136,6 +136,16 @@
       setShown("none");
     };
 
+    const toFirst = () => {
+      const { cards, place } = now.current;
+      const first = cards.findIndex((x) => !x.done);
+      const to = first < 0 ? cards.length : first; // further cards are fetched there
+      const note = to === place ? "This is the first label that is not reviewed" : "";
+      now.current = { ...now.current, place: to, note };
+      setLater(() => ({ place: to, note }));
+      setShown("none");
+    };
+
     const decide = (decision, label, newClass) => {
       const { cards, place, field } = now.current;
       const card = cards[place];
@@ -198,7 +208,7 @@
       if (can.length < 2) return setLater(() => ({ note: "No heatmaps of these classes yet. Under Steps, train a classifier and press Predict" }));
       setShown((old) => can[(can.indexOf(old) + 1) % can.length]);
     };
-    return { state, filters, setFilters, shown, move, decide, undo, heat, load, now };
+    return { state, filters, setFilters, shown, move, toFirst, decide, undo, heat, load, now };
   }
 
   // Tiles still show the old labels. `reload_samples` draws them again with what the App has.
