@@ -184,7 +184,7 @@ def test_a_failing_job_shows_its_message(app, dataset, tmp_path):
     until(lambda: filled.input_value() == f"{wrong.parent}/./{wrong.name}")
     app.page.keyboard.press("Escape")
     app.dialog.wait_for(state="detached")
-    app.click("Remove from this list")
+    app.click("Hide this job (images, labels and results stay)")
     app.page.get_by_text("· failed").wait_for(state="detached")
 
 

@@ -341,7 +341,7 @@ def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit)
     panel.read_stale(context(dataset, state))
     assert state["old_jobs"] == [job.id]
     drawn = panel.render(context(dataset, state)).type
-    assert "Run again" in buttons_of(drawn)
+    assert {"Run again", "Hide this job (images, labels and results stay)"} <= {*buttons_of(drawn)}
     words = "Out of date: labels have changed since; 'Run again' uses the current ones"
     assert words in json.dumps(drawn.to_json())
 

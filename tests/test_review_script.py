@@ -114,6 +114,9 @@ def test_what_is_decided_or_cannot_be_decided_is_not_asked_for(review):
     page.key("a")
     assert page.page.get_by_text("There is no suggestion to accept").count() == 1
     assert page.part("accept").is_disabled()
+    for name in ("unclear", "exclude"):
+        hint = page.part(name).get_attribute("title")
+        assert hint.startswith("Deletes nothing: sample, label and file stay, but are left out of ")
     page.key("k")
     page.answer("review_decide", {"progress": PROGRESS})
     # What each key does to a decided label, whose label is now "class 2" or was kept.
@@ -188,6 +191,8 @@ def test_the_last_suspicious_label_is_the_end_and_the_others_a_second_choice(scr
     page.answer("review_cards", queue([card(1), *others], progress=totals))
     assert page.text("name") == "1.png · suspicious label 29 of 29"
     assert page.text("finished") is None
+    words = "Unclear and Exclude delete nothing: sample, label and file stay, but are left out of "
+    assert words in page.text("legend-chips")
     page.key("a")
     # At once: the next key must not decide about a label that nothing speaks against.
     assert page.text("finished").startswith("All suspicious labels are reviewed.")

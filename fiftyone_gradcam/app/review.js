@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const COLORS = { label: [0, 255, 255], suggestion: [255, 0, 255] };
-  const LEFT_OUT = "The image is left out of splits, training, evaluation and exports";
+  const LEFT_OUT = "Deletes nothing: sample, label and file stay, but are left out of splits, training, evaluation and exports. Z takes it back";
   const PAUSE = 2000; // ms after the last decision until the grid shows the labels
   const SIMILAR = 96; // pixels: width of the similar images, beside the photo
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
@@ -203,7 +203,7 @@
         })),
       names && !modalId && h("div", { "data-cy": "gradcam-legend-chips", style: text(12, { opacity: 0.7, marginTop: 8 }) },
         `The words on the images have the colors of their fields in the sidebar: ${names[0]} is the label, ${names[1]} what may be wrong, ${names[2]} a more probable class, and ${names[3]} goes from 0, suspicious, to 1.`,
-        h("div", { style: { marginTop: 4 } }, "Unclear and excluded images are left out of splits, training, evaluation and exports.")));
+        h("div", { style: { marginTop: 4 } }, "Unclear and Exclude delete nothing: sample, label and file stay, but are left out of splits, training, evaluation and exports.")));
   }
 
   // The button that replaces this card is only for an App that does not draw it.

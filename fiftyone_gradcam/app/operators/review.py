@@ -22,7 +22,7 @@ WORDS = {
     "relabel": "Set the label",
     "keep": "Keep the label: it is right",
     "unclear": "Unclear: leave it out of training",
-    "exclude": "Exclude it from training",
+    "exclude": "Exclude it from training (deletes nothing)",
 }
 
 

@@ -218,7 +218,7 @@ class JobsTab:
         if card["state"] in ENDED:
             buttons.btn(
                 "forget",
-                label="Remove from this list",
+                label="Hide this job (images, labels and results stay)",
                 on_click=self.on_forget,
                 params=given,
                 variant="outlined",
