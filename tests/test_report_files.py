@@ -42,6 +42,19 @@ def reviewed(tmp_path, name):
     return dataset
 
 
+def check_without_pictures(dataset, out, out_of_it) -> None:
+    """Another report, of another run, after a sample was left out."""
+    fg.review(dataset.select(out_of_it.id), "exclude")
+    fg.report(dataset, str(out), run="older", pictures=0, overwrite=True)
+    text = out.read_text(encoding="utf-8")
+    read = Reader(text)
+    file = os.path.join(*Path(out_of_it.filepath).parts[-2:])
+    assert f"Excluded, and left out: 1 sample: {file}." in read.sections["corrections"]
+    assert "now labeled" not in text
+    assert "Run older" in read.sections["training"]
+    assert "No sample has both" in read.sections["accuracy"]  # the predictions are of another run
+
+
 def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     dataset, out = reviewed, tmp_path / "made" / "report.html"
     suspicious = fg.find_label_issues(
@@ -88,16 +101,14 @@ def test_a_report_of_a_dataset(reviewed, tmp_path, capsys):
     rows = read.rows(text, "corrections")
     assert len(rows) == 2
     assert f"{changed.ground_truth.label} | {other}" in rows[1]
+    assert text.count(f'alt="now labeled {other}"') == 1
     assert out.stat().st_size < 10 * 2**20
     # It is there already.
     before = out.read_bytes()
     with pytest.raises(FileExistsError, match="pass overwrite=True"):
         fg.report(dataset, str(out))
     assert out.read_bytes() == before
-    fg.report(dataset, str(out), run="older", pictures=0, overwrite=True)
-    read = Reader(out.read_text(encoding="utf-8"))
-    assert "Run older" in read.sections["training"]
-    assert "No sample has both" in read.sections["accuracy"]  # the predictions are of another run
+    check_without_pictures(dataset, out, suspicious.last())
     assert os.listdir(out.parent) == ["report.html"]
     # A view: its own samples, all of which are judged.
     view = dataset.match_tags("train").limit(5)

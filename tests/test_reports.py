@@ -1,13 +1,16 @@
 """Reports: what the page says of values, names that attack it, and what a dataset's report has."""
 
+import io
 import re
 from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
+from PIL import Image
 
 from fiftyone_gradcam.dataset.report_labels import decisions_of
 from fiftyone_gradcam.dataset.reviews import Review
+from fiftyone_gradcam.images.decode import DecodeOptions
 from fiftyone_gradcam.reports.charts import Line, chart
 from fiftyone_gradcam.reports.confusion import confused_pairs, worst_classes
 from fiftyone_gradcam.reports.facts import (
@@ -117,7 +120,11 @@ def facts_of(names=("cat", "dog"), **changes) -> Facts:
                 Suspect(None, b, b, None, None, None, "", False),
             ],
         ),
-        "decisions": Decisions({"accept": 1, "keep": 2}, 1, 1, [Correction(a, a, b, None, b, a)]),
+        "decisions": Decisions(
+            {"accept": 1, "keep": 2}, 1, 1,
+            [Correction(a, a, b, None, b, a, picture), Correction(b, b, a, None, b, b)], 1,
+            {"exclude": (3, [a, b]), "unclear": (1, [b])},
+        ),
         "compared": Compared(
             "first", "second", "2026-01-02 10:11 UTC", Pairs(20, 14, 17, 1, 4, 2),
             {a: Pairs(10, 8, 8, 1, 1, 1), b: Pairs(10, 6, 9, 0, 3, 1)}, [b],
@@ -168,7 +175,15 @@ def test_the_page_says_what_it_was_given():
         "3 suspicious labels left; the 2 most suspicious are shown",
     ):
         assert words in read.sections["labels"]
-    assert read.rows(text, "corrections")[1] == "cat | cat | dog | – | dog | cat"
+    rows = read.rows(text, "corrections")[1:]
+    assert rows == ["cat |  | cat | dog | – | dog | cat", "dog |  | dog | cat | – | dog | dog"]
+    assert text.count('alt="now labeled dog"') == 1
+    for words in (
+        "The last 1 are shown with their image, 1 more without.",
+        "Excluded, and left out: 3 samples: cat, dog and 1 more.",
+        "Marked as unclear, and left out: 1 sample: dog.",
+    ):
+        assert words in read.sections["corrections"]
     assert "Decisions: 1 accept, 2 keep." in read.sections["corrections"]
     assert (
         "'first' is right on 14 of 20 images (70.0%), 'second' on 17 (85.0%).The difference may be "
@@ -337,7 +352,32 @@ def test_of_many_corrections_the_last_are_listed_first():
                *("Python", f"2026-01-01T10:{n:04}", "", None, "step"))
         for n in range(250)
     ]  # fmt: skip
-    found = decisions_of(reviews, "/data")
+    found = decisions_of(reviews, "/data", DecodeOptions(), 24)
     assert (found.total, found.counts) == (125, {"relabel": 250})
     assert [x.file for x in found.shown] == [f"{n}.png" for n in range(249, 50, -2)]
-    assert decisions_of([], "/data") is None
+    assert (found.pictured, found.left_out) == (24, {})
+    assert decisions_of([], "/data", DecodeOptions(), 24) is None
+
+
+def test_the_files_of_left_out_samples_are_named_and_some_corrections_have_an_image(tmp_path):
+    for n in range(3):
+        Image.new("RGB", (400, 200), (80 * n, 0, 0)).save(tmp_path / f"{n}.png")
+
+    def review(n: int, decision: str, new: str = "a") -> Review:
+        own = (str(n), str(tmp_path / f"{n}.png"), decision, "a", new, "own", "Python")
+        return Review(*own, "2026-01-01T10:00", "", None, "step")
+
+    reviews = [review(n, "relabel", "b") for n in (9, 0, 1, 2)]  # the file of 9 is gone
+    reviews += [review(n, "exclude") for n in range(100, 125)]
+    reviews += [review(100, "unclear"), review(101, "keep"), review(102, "exclude")]
+    found = decisions_of(reviews, str(tmp_path), DecodeOptions(), 2)
+    assert found.left_out == {
+        "exclude": (23, ["102.png", *(f"{n}.png" for n in range(124, 105, -1))]),
+        "unclear": (1, ["100.png"]),
+    }
+    assert found.pictured == 2
+    images = [one.picture and (one.picture.width, one.picture.height) for one in found.shown]
+    assert images == [(220, 110), (220, 110), None, None]
+    red = [np.asarray(Image.open(io.BytesIO(x.picture.jpeg)))[50, 50, 0] for x in found.shown[:2]]
+    assert np.abs(np.array(red, int) - [160, 80]).max() <= 3  # the latest first
+    assert decisions_of(reviews, str(tmp_path), DecodeOptions(), 9).pictured == 4

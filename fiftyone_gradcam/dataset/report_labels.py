@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 import fiftyone as fo
 
+from ..images.decode import DecodeOptions
 from ..reports.facts import Correction, Decisions, Suspect, Suspects
 from ..review.kinds import OF_LABELS
 from .fields import root_dataset, whole
 from .import_record import decode_options
 from .label_totals import in_words, label_issues_info
-from .report_data import import_root, shown_file
+from .report_data import LISTED, import_root, shown_file
 from .report_pictures import picture_of
 from .review_counts import review_counts
 from .review_queue import is_open
 from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
-from .reviews import Review
+from .reviews import LEFT_OUT, Review
 from .since_judged import changes_since_judged
 
 Samples = fo.core.collections.SampleCollection
@@ -94,12 +95,16 @@ def _shown(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[Su
     return found
 
 
-def decisions_of(reviews: Sequence[Review], root: str | None) -> Decisions | None:
+def decisions_of(
+    reviews: Sequence[Review], root: str | None, options: DecodeOptions, pictures: int
+) -> Decisions | None:
     """Summarize the decisions of reviews.
 
     Args:
         reviews: the decisions, oldest first
         root: the folder that the dataset was imported from; None if unknown
+        options: how unusual files are decoded
+        pictures: the maximum number of corrections that are shown with their image
 
     Returns:
         the summary; None if there are no reviews
@@ -115,10 +120,18 @@ def decisions_of(reviews: Sequence[Review], root: str | None) -> Decisions | Non
             one.time,
             one.source,
             one.evidence,
+            picture_of(one.filepath, options) if place < pictures else None,
         )
-        for one in reversed(changed[-CORRECTIONS:])
+        for place, one in enumerate(reversed(changed[-CORRECTIONS:]))
     ]
     counts = Counter(one.decision for one in reviews)
     last = {one.sample_id: one for one in reviews}
     labels = sum(one.is_correction for one in last.values())
-    return Decisions(dict(counts.most_common()), len(changed), labels, shown)
+    pictured = min(pictures, len(shown))
+    final = [one for one in reviews if last[one.sample_id] is one]  # by time
+    left_out = {
+        decision: (len(files), [shown_file(path, root) for path in reversed(files[-LISTED:])])
+        for decision in reversed(LEFT_OUT)
+        if (files := [one.filepath for one in final if one.decision == decision])
+    }
+    return Decisions(dict(counts.most_common()), len(changed), labels, shown, pictured, left_out)

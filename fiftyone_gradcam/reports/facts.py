@@ -182,6 +182,7 @@ class Correction:
 
     Attributes:
         time: time in UTC and ISO 8601; None if unknown
+        picture: the image; None if it is not shown, or cannot be
     """
 
     file: str
@@ -190,6 +191,7 @@ class Correction:
     time: str | None
     source: str
     evidence: str
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,17 @@ class Decisions:
         total: number of corrections
         labels: number of labels whose last decision changed them
         shown: latest corrections, latest first
+        pictured: number of these, from the first, that are shown with their image
+        left_out: for "exclude" and "unclear", the number of samples whose last decision this is,
+            and the files of the latest, latest first
     """
 
     counts: dict[str, int]
     total: int
     labels: int
     shown: list[Correction]
+    pictured: int = 0
+    left_out: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

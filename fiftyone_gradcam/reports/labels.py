@@ -53,6 +53,14 @@ def _suspect(one: Suspect) -> Html:
     )
 
 
+def _left_out(decision: str, number: int, files: list[str]) -> Html:
+    """The files of samples that reviews have left out."""
+    names = [x for file in files for x in (", ", name_of(file))][1:]
+    more = f" and {number - len(files):,} more" if number > len(files) else ""
+    what = {"exclude": "Excluded", "unclear": "Marked as unclear"}[decision]
+    return tag("p", f"{what}, and left out: {count(number, 'sample')}: ", *names, f"{more}.")
+
+
 def decisions_section(decisions: Decisions | None) -> Html:
     """The section with decisions of reviews and corrections."""
     title = "Corrections"
@@ -60,22 +68,28 @@ def decisions_section(decisions: Decisions | None) -> Html:
         return section("corrections", title, missing("No label has been reviewed yet."))
     words = ", ".join(f"{number:,} {name}" for name, number in decisions.counts.items())
     parts = [tag("p", f"Decisions: {words}.")]
+    parts += [_left_out(kind, *own) for kind, own in decisions.left_out.items()]
     if not decisions.shown:
         parts.append(tag("p", "No label was changed."))
         return section("corrections", title, *parts)
     rows = [
         (
             name_of(one.file),
+            picture(one.picture, f"now labeled {one.new}") if place < decisions.pictured else "",
             name_of(one.old if one.old is not None else "no label"),
             name_of(one.new if one.new is not None else "no label"),
             f"{one.time[:16].replace('T', ' ')}" if one.time else "–",
             one.source,
             one.evidence or "–",
         )
-        for one in decisions.shown
+        for place, one in enumerate(decisions.shown)
     ]
-    titles = ("File", "Label before", "Label now", "When (UTC)", "Where", "Evidence then")
+    titles = ("File", "Image", "Label before", "Label now", "When (UTC)", "Where", "Evidence then")
     parts.append(table([(x, False) for x in titles], rows))
+    if decisions.pictured < len(rows):
+        more = len(rows) - decisions.pictured
+        words = f"The last {decisions.pictured} are shown with their image, {more} more without."
+        parts.append(tag("p", words, class_="soft"))
     if decisions.total > len(rows):
         words = f"The last {len(rows)} of {decisions.total:,} corrections are listed."
         parts.append(tag("p", words, class_="soft"))

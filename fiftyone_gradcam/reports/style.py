@@ -58,6 +58,8 @@ thead th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--
 tbody tr + tr td, tbody tr + tr th { border-top: 1px solid var(--line); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 tbody th { font-weight: 600; }
+td img { max-width: 110px; max-height: 80px; width: auto; height: auto; border-radius: 4px; }
+td .blank { width: 110px; height: 60px; }
 td img, td .blank { vertical-align: middle; }
 .bar { width: 130px; vertical-align: middle; }
 .bar i { display: block; height: .6rem; border-radius: 3px; background: rgb(var(--good)); }

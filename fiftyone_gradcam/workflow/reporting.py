@@ -10,6 +10,7 @@ import fiftyone as fo
 from .. import __version__
 from ..dataset import fields
 from ..dataset.comparisons import newest_comparison
+from ..dataset.import_record import decode_options
 from ..dataset.report_data import data_of, import_root, training_of
 from ..dataset.report_labels import decisions_of, suspects_of
 from ..dataset.report_results import (
@@ -61,7 +62,8 @@ def report(
         run: the run to report on, or its key; by default (None), the newest run with predictions
         label_field: field with the labels of the samples; by default (None), the field that was
             judged, trained on or imported
-        pictures: number of suspicious labels to show, 0 to 200 (default: 24)
+        pictures: number of suspicious labels to show, and of corrected ones to show with their
+            image, 0 to 200 (default: 24)
         overwrite: replace the file if it exists
         progress: True for a progress bar, False for none, or a function that is called with (done,
             total, message); by default (None), FiftyOne's setting `show_progress_bars` decides
@@ -162,6 +164,6 @@ def _facts(samples: Samples, run: Run | None, label_field: str | None, pictures,
         mistakes=mistakes,
         heatmaps=heatmaps,
         suspects=suspects,
-        decisions=decisions_of(reviews, import_root(dataset)),
+        decisions=decisions_of(reviews, import_root(dataset), decode_options(dataset), pictures),
         compared=newest_comparison(dataset, run),
     )
