@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.plots import confusion_plot, reliability_plot
-from fiftyone_gradcam.app.panels.score_plots import histogram_plot
+from fiftyone_gradcam.app.panels.score_plots import histogram_plot, histogram_words
 from fiftyone_gradcam.app.texts import shortened, wrapped
 from fiftyone_gradcam.dataset import cached as kept
 from fiftyone_gradcam.dataset.class_scores import class_scores
@@ -348,6 +348,7 @@ def test_samples_that_reviews_have_left_out_do_not_count(panel, name, tmp_path):
     assert left_out(dataset.select_fields("ground_truth")) == left_out(dataset)
     state = read(panel, dataset, "scores", {"scored": class_names(3)[0]})
     assert "2 images with this label, 8 others" in state["scored_words"]
+    assert "\n\nAbove: images with this label. Below: all" in state["scored_words"]
     assert "Left out by reviews: 1 excluded, 1 unclear." in state["scored_words"]
     assert "of 10 samples" in read(panel, dataset, "evaluate", {})["evaluation_words"]
 
@@ -376,10 +377,19 @@ def test_plots_show_any_name_and_small_numbers():
     assert layout["yaxis2"]["type"] == "log"  # or 3 of 90,000 would not be seen
     assert "type" not in layout["yaxis"]
     axes = [layout[x]["title"]["text"] for x in ("yaxis", "yaxis2")]
-    assert axes == ["own images", "other images,<br>log scale"]
+    assert axes == ["own images,<br>linear scale", "other images,<br>log scale"]
+    assert histogram_words(own, other) == (
+        "Above: images with this label (linear scale). Below: all other images (log scale). The "
+        "dotted line is the threshold."
+    )
     assert layout["shapes"][0]["x0"] == 0.25
     many = np.array([0, 900, 60])  # of which none is too small to be seen
-    assert "type" not in histogram_plot(many, many, "a", 0.5)[1]["yaxis"]
+    plain = histogram_plot(many, many, "a", 0.5)[1]
+    assert "type" not in plain["yaxis"]
+    assert plain["yaxis2"]["title"]["text"] == "other images"  # there is one kind of scale
+    assert histogram_words(many, many) == (
+        "Above: images with this label. Below: all other images. The dotted line is the threshold."
+    )
     assert histogram_plot(many, np.array([0, 900, 29]), "a", 0.5)[1]["yaxis2"]["type"] == "log"
 
 

@@ -29,7 +29,7 @@ def histogram_plot(
     """
     edges = bin_edges(len(own))
     middles = ((edges[:-1] + edges[1:]) / 2).tolist()
-    traces, axes = [], {}
+    traces, axes, is_any_log = [], {}, _is_log(own) or _is_log(other)
     rows = (
         (own, wrapped(name), TRAIN, "", "own images"),
         (other, "other classes", VAL, "2", "other images"),
@@ -53,9 +53,8 @@ def histogram_plot(
                 "name": title,
             }
         )
-        own_axis = _counts(counts)
-        words = f"{title},<br>log scale" if own_axis.get("type") == "log" else title
-        axes[f"yaxis{number}"] = axis(words) | own_axis | FIXED
+        words = f"{title},<br>{_scale(counts)}" if is_any_log else title
+        axes[f"yaxis{number}"] = axis(words) | _counts(counts) | FIXED
     axes["yaxis"] |= {"domain": [0.54, 1]}
     axes["yaxis2"] |= {"domain": [0, 0.46], "anchor": "x"}
     line = {"color": GRAY, "dash": "dot", "width": 2}
@@ -74,11 +73,32 @@ def histogram_plot(
     return traces, layout
 
 
-def _counts(counts: np.ndarray) -> dict:
-    """Return an axis for counts, logarithmic if small ones would not be visible otherwise."""
+def histogram_words(own: np.ndarray, other: np.ndarray) -> str:
+    """Explain a histogram; see `histogram_plot`."""
+    scales = ["", ""]
+    if _is_log(own) or _is_log(other):
+        scales = [f" ({_scale(counts)})" for counts in (own, other)]
+    return (
+        f"Above: images with this label{scales[0]}. Below: all other images{scales[1]}. The dotted "
+        f"line is the threshold."
+    )
+
+
+def _is_log(counts: np.ndarray) -> bool:
+    """Return whether counts get a logarithmic axis, because small ones would not be visible
+    otherwise."""
     some = counts[counts > 0]
-    if len(some) and some.max() > WIDE * some.min():
-        top = math.log10(some.max()) + 0.1
+    return len(some) > 0 and bool(some.max() > WIDE * some.min())
+
+
+def _scale(counts: np.ndarray) -> str:
+    return "log scale" if _is_log(counts) else "linear scale"
+
+
+def _counts(counts: np.ndarray) -> dict:
+    """Return an axis for counts."""
+    if _is_log(counts):
+        top = math.log10(counts.max()) + 0.1
         return {"type": "log", "range": [-0.3, top], "dtick": 1, "exponentformat": "none"}
     return {"rangemode": "tozero", "nticks": 4}
 

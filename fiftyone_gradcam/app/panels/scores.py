@@ -19,7 +19,7 @@ from .chosen import LIST_WIDTH, Chosen, PredictionChoices
 from .patches import catch_up
 from .plots import draw_plot, shown_in
 from .samples import show_samples
-from .score_plots import class_bars_plot, histogram_plot
+from .score_plots import class_bars_plot, histogram_plot, histogram_words
 
 MOST_SAMPLES = 1000  # maximum number of samples that a click shows, those at one end
 MOST_BARS = 50  # maximum number of classes that are drawn at once
@@ -76,7 +76,7 @@ class ScoresTab(PredictionChoices):
         state.scored_words = (
             f"Scores of **{name}**: {counted(int(found.own.sum()), 'image')} with this label, "
             f"{counted(int((~found.own).sum()), 'other')}. Click a bar to see its images, "
-            f"{FIRST[state.first or 'lowest']}.{chosen.out_words}"
+            f"{FIRST[state.first or 'lowest']}.{chosen.out_words}\n\n{histogram_words(own, other)}"
         )
         state.histogram = histogram_plot(own, other, state.scored, state.threshold)
 
