@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from conftest import save_digits
 from PIL import Image
+from test_operators import form
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.import_folders import _again_words
 from fiftyone_gradcam.images.decode import ImageError, decode
 
 # Of the odd images, those that are none, and why.
@@ -206,3 +208,28 @@ def test_unlabelled_images_if_they_are_asked_for(tmp_path, name):
         fg.import_folders(str(root), f"{name} 2", label_field="tags")
     with pytest.raises(FileNotFoundError, match="There is no file 'gone.csv' here or in"):
         fg.plan_import(str(root), table="gone.csv")
+
+
+def test_the_form_says_what_importing_again_will_do(digits, name):
+    dataset = fg.import_folders(str(digits), name, progress=False)
+
+    def said() -> str:
+        return _again_words(dataset, fg.plan_import(str(digits)))
+
+    stay = "Samples that are there stay, with their labels and reviews"
+    count = len(dataset)
+    none = f"has all {count} images of this folder: none is added"
+    assert said() == f"{name!r} exists and {none}. {stay}"
+    shown = form("import_folders", dataset, path=str(digits), name=name)["exists"]["view"]["label"]
+    assert none in shown
+    first, second, *_ = sorted(digits.glob("*/*.png"))
+    shutil.copyfile(first, first.with_name("new.png"))
+    is_new = f"{name!r} exists: 1 file is new and is added if it can be read. {stay}"
+    assert said() == is_new
+    first.with_name("broken.png").write_bytes(b"no image")
+    second.rename(second.with_name("renamed.png"))
+    words = said()
+    assert words.startswith(f"{name!r} exists: 3 files are new and are added if they can be read. ")
+    assert "The files of 1 sample no longer exist" in words
+    fg.import_folders(str(digits), name, progress=False)
+    assert len(dataset) == count + 1

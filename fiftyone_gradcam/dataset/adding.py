@@ -14,6 +14,7 @@ from ..folders.plan import Item, Plan
 from ..folders.verify import Facts, verify
 from ..images.decode import ImageError
 from ..progress import CancelledError
+from .cached import cached
 from .fields import field_info
 from .import_record import IMPORTED_LABEL, INFO_KEY, Imported, decode_options
 from .known_files import TRUNCATED, Known, known_files, metadata_of
@@ -91,6 +92,22 @@ def add(
     labels = {item.path: labels.get(item.path, item.label) for item in plan.items}
     result.find_equal([paths for paths in equal.values() if len(paths) > 1], labels)
     return updates
+
+
+def count_new(dataset: fo.Dataset, plan: Plan) -> tuple[int, int]:
+    """Count what an import into an existing dataset would find, without reading a file.
+
+    Args:
+        dataset: the dataset, which is not changed
+        plan: the plan of the import
+
+    Returns:
+        the number of files that no sample has, which are added if they can be read; and the number
+        of samples whose file does not exist anymore: it may be among the new ones
+    """
+    known = cached(dataset, ("filepaths",), lambda: frozenset(dataset.values("filepath")))
+    there = {item.path for item in plan.items}
+    return len(there - known), sum(not os.path.exists(path) for path in known - there)
 
 
 def _read_again(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import fiftyone as fo
 from fiftyone.operators import types
 
+from ...dataset.adding import count_new
 from ...dataset.import_record import INFO_KEY
 from ...dataset.importing import check_target
 from ...dataset.names import name_for
@@ -119,7 +120,7 @@ class ImportFolders(Verb):
         try:
             check_target(name, plan.root, given["label_field"], given["overwrite"])
             if is_there and not given["overwrite"]:
-                notice(inputs, "exists", f"{name!r} exists: new images are added to it")
+                notice(inputs, "exists", _again_words(fo.load_dataset(name), plan))
         except ValueError as error:
             refuse(inputs, "taken", str(error))
 
@@ -241,6 +242,25 @@ def _layout(params: dict) -> dict:
 def _skipped_words(passed_over: Mapping[str, int]) -> str:
     over = [counted_as(n, reason) for reason, n in passed_over.items()]
     return f"skipped: {', '.join(over)}"
+
+
+def _again_words(dataset: fo.Dataset, plan: Plan) -> str:
+    """Describe what an import into a dataset that exists would do."""
+    new, gone = count_new(dataset, plan)
+    if not new:
+        images = counted(len(plan.items), "image")
+        words = f"{dataset.name!r} exists and has all {images} of this folder: none is added"
+    else:
+        files = counted(new, "file is new and is", "files are new and are")
+        words = f"{dataset.name!r} exists: {files} added if they can be read"
+        words = words.replace("they", "it") if new == 1 else words
+    words += ". Samples that are there stay, with their labels and reviews"
+    if gone and new:
+        words += (
+            f". The files of {counted(gone, 'sample')} no longer exist: the ones that were only "
+            f"moved or renamed are recognized, and not added again"
+        )
+    return words
 
 
 def _words(plan: Plan) -> str:
