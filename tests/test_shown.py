@@ -12,6 +12,7 @@ from made_runs import CLASSES, SIZE, make_run, some_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.label_issues import FindLabelIssues
 from fiftyone_gradcam.dataset.heatmaps import against_field, heatmap_pixels, is_signed, map_pixels
 from fiftyone_gradcam.dataset.shown import (
     CLASS_COLORS,
@@ -155,6 +156,20 @@ def test_other_choices_of_active_fields_stay(dataset):
     fg.predict(dataset, "a", heatmaps=("predicted", "label"))
     assert active_of(dataset) == ["width", "gradcam_label", "mine"]
     assert active_heatmaps(dataset) == ["gradcam"]
+
+
+def test_of_what_is_found_about_labels_tiles_show_the_issue_alone(tmp_path, name):
+    for found in some_digits(tmp_path / "six", name, per_class=6):
+        likely = np.full((18, 3), 0.05)
+        likely[np.arange(18), np.repeat([1, 1, 2], 6)] = 0.9
+        view = fg.find_label_issues(found, probabilities=likely)
+        assert active_of(found) == ["ground_truth", "issue"]
+        assert FindLabelIssues().outcome(view, {})["fields"] == ["issue"]
+        # What a person has turned on, or off, stays.
+        found.app_config.active_fields = fo.ActiveFields(paths=["label_quality", "suggested_label"])
+        found.save()
+        fg.find_label_issues(found, probabilities=likely)
+        assert active_of(found) == ["label_quality", "suggested_label", "issue"]
 
 
 def test_colors_that_a_person_chose_stay(dataset):

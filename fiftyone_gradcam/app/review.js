@@ -202,7 +202,7 @@
           onChange: (x) => set({ below: x ? Number(x) : null }),
         })),
       names && !modalId && h("div", { "data-cy": "gradcam-legend-chips", style: text(12, { opacity: 0.7, marginTop: 8 }) },
-        `The words on the images have the colors of their fields in the sidebar: ${names[0]} is the label, ${names[1]} what may be wrong, ${names[2]} a more probable class, and ${names[3]} goes from 0, suspicious, to 1.`,
+        `The words on the images have the colors of their fields in the sidebar: ${names[0]} is the label, and ${names[1]} what may be wrong. There you can also turn on ${names[2]}, a more probable class, and ${names[3]}, from 0, suspicious, to 1.`,
         h("div", { style: { marginTop: 4 } }, "Unclear and Exclude delete nothing: sample, label and file stay, but are left out of splits, training, evaluation and exports.")));
   }
 

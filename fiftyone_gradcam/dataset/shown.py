@@ -88,7 +88,10 @@ def show_fields(dataset: fo.Dataset, names: list[str]) -> None:
     maps = heatmap_fields(dataset)
     active = config.active_fields
     if active is None:
-        active = fo.ActiveFields(paths=classification_fields(dataset))
+        # Of the plugin's fields only those that are asked for: words would hide small photos.
+        own = [x for x in classification_fields(dataset) if is_owned(dataset.get_field(x))]
+        paths = [x for x in classification_fields(dataset) if x not in own or x in names]
+        active = fo.ActiveFields(paths=paths)
     if active.exclude:
         hidden = set(maps) - set(with_one_heatmap([], names, maps))
         kept = hidden if set(maps) & set(names) else set()

@@ -189,7 +189,7 @@ def find_label_issues(
         "by": judging.by,
     }
     noted = note_label_issues(dataset, verdict, issues, classes, too_few, facts)
-    shown.show_fields(dataset, list(names))
+    shown.show_fields(dataset, [issue_field])  # more words would hide a small photo
     report_failures(info.failures)
     _report(noted, left_out, dataset.select(list(unreachable)), quality_field)
     return views.label_issues(samples, quality_field)

@@ -86,5 +86,5 @@ class FindLabelIssues(Verb):
         return {
             "summary": f"{totals}. The most suspicious come first",
             "view": view_as_text(result),
-            "fields": ["issue", "suggested_label", "label_quality"],
+            "fields": ["issue"],
         }
