@@ -16,7 +16,6 @@ from fiftyone_gradcam.dataset import ready_networks
 from fiftyone_gradcam.dataset.review_state import Columns, issue_words
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
 from fiftyone_gradcam.explain.contrast import contrast
-from fiftyone_gradcam.explain.explanation import ClassMap
 from fiftyone_gradcam.explain.measures import Measures
 from fiftyone_gradcam.explain.sentences import (
     heatmap_words,
@@ -335,9 +334,6 @@ def test_a_heatmap_without_evidence_says_so(peaks, expected):
     class Found:
         def picture(self, label: int) -> np.ndarray:
             return np.array([[0, label]], np.uint8)
-
-        def map_of(self, label: int) -> ClassMap:
-            return ClassMap(str(label), 0.5, 0.0, np.zeros((1, 1)), None)
 
     assert [_map(Found(), peak)["evidence"] for peak in peaks] == expected
 

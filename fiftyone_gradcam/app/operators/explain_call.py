@@ -112,7 +112,7 @@ def as_values(found: Explanation) -> dict:
         "label": found.label,
         "label_field": found.label_field,
         "bars": bars,
-        "maps": [_map(found, x.label) for x in found.maps],
+        "maps": [_map(found, x.label) | {"words": list(x.words)} for x in found.maps],
         "neighbors": [
             {"id": x.sample_id, "path": x.filepath, "label": x.label} for x in found.neighbors
         ],
@@ -136,13 +136,11 @@ def as_values(found: Explanation) -> dict:
 
 
 def _map(found: Explanation, label: str) -> dict:
-    """Return the picture of a class, how much evidence it shows ("none", "little" or "some"), and
-    where, in words."""
+    """Return the picture of a class, and how much evidence it shows: "none", "little" or "some"."""
     pixels = found.picture(label)
     most = int(pixels.max())
     evidence = "none" if most == 0 else "little" if most < LITTLE else "some"
-    words = list(found.map_of(label).words)
-    return {"label": label, "picture": _uri(pixels), "evidence": evidence, "words": words}
+    return {"label": label, "picture": _uri(pixels), "evidence": evidence}
 
 
 def _uri(pixels: np.ndarray) -> str:
