@@ -197,3 +197,19 @@ def test_cases_of_the_wild(real):
         expected = np.asarray(Image.open(io.BytesIO(plain)).convert("RGB"))
         assert np.array_equal(np.asarray(found.image), expected), name
     assert expected.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "length", "is_transparent"),
+    [("RGB", None, 6, True), ("RGB", None, 5, False), ("L", None, 2, True), ("L", None, 1, False)],
+)
+def test_a_transparent_color_that_is_too_short_is_none(
+    tmp_path, picture, mode, color, length, is_transparent
+):
+    data = bytes(length)
+    path = tmp_path / "a.png"
+    image = picture.convert(mode)
+    image.putpixel((0, 0), 0)
+    path.write_bytes(png(image, before=chunk("tRNS", data)))
+    found = np.asarray(decode(str(path)).image)[0, 0].tolist()
+    assert found == ([255] * 3 if is_transparent else [0] * 3)

@@ -207,6 +207,12 @@ def test_a_version_that_torchvision_does_not_know_is_refused(saved):
         create_model("mnasnet0_5", 2, saved(state))
 
 
+def test_versions_that_are_none_are_passed_over(saved, state):
+    own = OrderedDict(state)
+    own._metadata = {"": 3, 5: {"version": 2}, "features": {"version": 1}}
+    loads(saved(own), state)
+
+
 def test_half_a_file_is_refused(tmp_path, state):
     torch.save(state, tmp_path / "whole.pth")
     content = (tmp_path / "whole.pth").read_bytes()
