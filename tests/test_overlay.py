@@ -34,11 +34,8 @@ def boxes(picture: Image.Image) -> dict[tuple, tuple]:
     for color in (RED, BLUE):
         ys, xs = np.nonzero((pixels == color).all(2))
         if len(ys):
-            found[color] = (
-                *(int(x) for x in (xs.min(), ys.min())),
-                int(xs.max()) + 1,
-                int(ys.max()) + 1,
-            )
+            sides = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+            found[color] = tuple(int(side) for side in sides)
     return found
 
 
@@ -103,6 +100,9 @@ def test_image_heatmap_and_both_stand_side_by_side():
         list(RED), list(BACKGROUND), JET[255].tolist(), list(BACKGROUND), JET[255].tolist(),
     ]  # fmt: skip
     assert triptych(filled(80, 40), pixels, "").size == (3 * 640 + 16, 320)
+    zeros = pixels // 255 * 128
+    plain = np.asarray(triptych(filled(8, 4), zeros, "", "jet", 1.0, 4))
+    assert plain[2, -4].tolist() == JET[128].tolist()
     signed = np.asarray(triptych(filled(8, 4), pixels // 255 * 128, "", "jet", 1.0, 4, signed=True))
     assert signed[2, -4].tolist() == list(RED)  # 128 is zero, and transparent
 
@@ -123,6 +123,11 @@ def test_a_sheet_has_a_square_cell_for_each_picture(count, columns, size):
     across, down = (count - 1) % max(columns, 1), (count - 1) // max(columns, 1)
     left, top = 8 + across * 28, 8 + down * 50 + 10  # at the bottom of its cell
     assert boxes(made)[BLUE] == (left, top, left + 20, top + 10)
+
+
+def test_a_sheet_has_six_columns_of_200_pixels():
+    made = sheet([filled(20, 10)] * 7, [""] * 7)
+    assert made.size == (6 * 208 + 8, 2 * 208 + 8)
 
 
 def test_an_upright_picture_is_in_the_middle_of_its_cell():

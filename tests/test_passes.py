@@ -150,30 +150,6 @@ def test_heatmaps_are_those_of_one_image_after_the_other(
                 assert heatmap.stored["border"] == pytest.approx(own.border, abs=1e-3)
 
 
-def test_a_common_scale_is_that_of_the_maps_asked_for(network, paths):
-    """A runner-up alone is drawn up to its own peak: no other map sets the scale."""
-    found = []
-    options = HeatmapOptions(scale="pair", storage="database", resolution=48)
-    labels = np.arange(23) % 3
-    add = lambda _, rows: found.extend(heatmap.stored for (heatmap,) in rows)  # noqa: E731
-    sink = Heatmaps(["runner_up"], options, CLASSES, labels, "squash", lambda *_: "", add)
-    run_pass(Images(paths, 32), network, [sink], 6)
-    drawn = [one["map"].max() for one in found if one["peak"] > 0]
-    assert len(found) == 21
-    assert set(drawn) == {255}
-
-
-@pytest.mark.parametrize(
-    ("processors", "count", "processes"),
-    [(7, 500, 0), (8, 499, 0), (8, 500, 8), (31, 9999, 31), (64, 500, 32), (None, 9999, 0)],
-)
-def test_many_images_are_decoded_in_processes_where_there_are_many_processors(
-    monkeypatch, processors, count, processes
-):
-    monkeypatch.setattr(engine.os, "cpu_count", lambda: processors)
-    assert engine.decoding_processes(count) == processes
-
-
 def test_scores_are_handed_on_batch_by_batch(way, network, paths):
     labels, found = np.arange(23) % 4 - 1, {}
 
