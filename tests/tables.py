@@ -106,6 +106,15 @@ CASES = {
         {},
         [],
     ),
+    "splits in some rows only": (
+        {"a.csv": "image,label,split\n1.png,a,train\n2.png,b,\n3.png,a,later\n4.png,b,val\n"},
+        {
+            "1.png": ("a", "train"), "2.png": ("b", None), "3.png": ("a", None),
+            "4.png": ("b", "val"),
+        },
+        {},
+        ["The column 'split' of a.csv contains 'later' (1), which are not splits"],
+    ),
     "other headers, in any case": (
         {
             "data.tsv": "\tImage Index\tFinding Labels\tSubset\n"

@@ -47,12 +47,21 @@ def test_cells_of_a_normal_image_are_compared_with_those_of_others():
     cells = NormalCells.__new__(NormalCells)
     cells.side = {0: 0, 1: 1}  # the first is of one bank, and the second of the other
     cells.mean, cells.deviation = torch.zeros(2), torch.ones(2)
-    cells.banks = [torch.tensor([[0.0, 0.0], [9.0, 9.0]]), torch.tensor([[3.0, 4.0]])]
-    cells.low, cells.edge = 1.0, 5.0  # 0 at the one distance, and .5 at the other
-    own = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
-    assert cells.map_of(0, own).tolist() == [0.5, 0.0]  # 5 and 0 from the second bank
-    assert cells.map_of(1, own).tolist() == [0.0, 0.5]  # 0 and 5 from the first
-    assert cells.map_of(7, own).tolist() == [0.1875, 0.1875]  # 2.5 from both: of neither
+    for size in (1.0, 0.01):  # whatever the unit of distances is
+        cells.banks = [
+            size * torch.tensor([[0.0, 0.0], [9.0, 9.0]]),
+            size * torch.tensor([[3.0, 4.0]]),
+        ]
+        cells.low, cells.edge = size, 5 * size  # 0 at the one distance, and .5 at the other
+        own = size * torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        for place, expected in (
+            (0, [0.5, 0.0]),  # 5 and 0 from the second bank
+            (1, [0.0, 0.5]),  # 0 and 5 from the first
+            (7, [0.1875, 0.1875]),  # 2.5 from both: of neither
+        ):
+            assert cells.map_of(place, own).tolist() == pytest.approx(expected, abs=1e-6)
+    cells.edge = cells.low  # all normal cells are equally far
+    assert cells.map_of(0, own).tolist() == [1.0, 0.0]
 
 
 @pytest.fixture(scope="module")

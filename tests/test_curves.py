@@ -106,13 +106,18 @@ def test_a_rate_that_jumps_where_a_finished_training_went_on():
     history = [epoch(1, 1.0, 0.5, 1e-4), epoch(2, 1.0, 0.5, 8e-5)]
     validations = [validation(10, 1, 1.0, 0.5, 0.0), validation(20, 2, 1.0, 0.5, 1e-5)]
     assert rates_by_epoch(history, validations) == ([0, 1, 1, 2], [1e-4, 0.0, 8e-5, 1e-5])
+    # The last step of an epoch comes before the first of the next one, whichever rate is lower.
+    validations[0]["learning_rate"] = 9e-5
+    assert rates_by_epoch(history, validations) == ([0, 1, 1, 2], [1e-4, 9e-5, 8e-5, 1e-5])
 
 
 def test_new_layers_that_did_best_are_named_and_stand_clear_of_the_axis():
     history = [epoch(0, 1.0, 0.5, 0.0), epoch(1, 1.0, 0.5)]
     figure = curves_figure(history, [validation(0, 0, 1.0, 0.9)], "title", best_epoch=0)
     assert "kept: the new layers alone, validation accuracy 90.0%" in lines_of(figure, 0)
-    assert figure.axes[2].get_xlim()[0] < 0
+    assert figure.axes[2].get_xlim()[0] == pytest.approx(-0.02)  # of one epoch
+    plain = curves_figure([epoch(n, 1.0, 0.5) for n in (1, 2)], [], "title", best_epoch=2)
+    assert plain.axes[2].get_xlim()[0] == 0
 
 
 def test_numbers_that_are_missing_leave_gaps():

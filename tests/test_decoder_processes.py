@@ -10,7 +10,7 @@ from PIL import Image
 
 from fiftyone_gradcam.images import processes
 from fiftyone_gradcam.images.batches import Images
-from fiftyone_gradcam.images.decode import DecodeOptions
+from fiftyone_gradcam.images.decode import DecodeOptions, ImageError
 from fiftyone_gradcam.images.unreachable import is_unreachable
 
 
@@ -58,6 +58,17 @@ def test_processes_decode_what_threads_do(paths):
             is_unreachable(error),
         )
     assert [is_unreachable(ours.failures[i]) for i in (3, 4, 5, 6)] == [False, True, False, False]
+
+
+def test_a_process_answers_with_sizes_and_pixels(paths):
+    options = DecodeOptions(max_pixels=9000)
+    with processes.decoders(1, 4, 16, "letterbox", options) as found:
+        answers = found.decode([3, 0, 2], [paths[i] for i in (0, 1, 3)])
+        assert answers[:2] == [(40, 50), (41, 50)]
+        assert isinstance(answers[2], ImageError)
+        right = Images(paths, 16, resize="letterbox").load(np.arange(2)).images
+        assert found.pixels.shape == (4, 16, 16, 3)
+        np.testing.assert_array_equal(found.pixels[[3, 0]], right.permute(0, 2, 3, 1).numpy())
 
 
 def test_a_process_that_is_killed_leaves_its_images_to_this_one(paths, monkeypatch):

@@ -14,6 +14,7 @@ from test_operators import execute, form
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.showing import turn_panel
 from fiftyone_gradcam.dataset.embeddings import given_embeddings
+from fiftyone_gradcam.review import layout as layouts
 from fiftyone_gradcam.review.layout import layout, pick_method
 from fiftyone_gradcam.workflow import showing_embeddings
 
@@ -209,7 +210,7 @@ def test_leaks_and_groups_are_found_by_the_users_embeddings(tmp_path, name, from
         assert tags[0] == tags[1]
 
 
-def test_a_layout_shows_groups_and_is_what_scikit_learn_gives():
+def test_a_layout_shows_groups_and_is_what_scikit_learn_gives(monkeypatch):
     random = np.random.default_rng(0)
     centers = 20 * np.eye(3, 60)
     groups = np.repeat(np.arange(3), 20)
@@ -231,6 +232,8 @@ def test_a_layout_shows_groups_and_is_what_scikit_learn_gives():
     with pytest.raises(ImportError, match="needs umap-learn"):
         pick_method("umap", 5)
     assert [pick_method(None, count) for count in (5000, 5001)] == ["tsne", "pca"]
+    monkeypatch.setattr(layouts, "has_umap", lambda: True)
+    assert (pick_method("umap", 5), pick_method(None, 5)) == ("umap", "umap")
 
 
 def test_a_layout_is_a_visualization_of_the_brain(dataset):

@@ -1,5 +1,7 @@
 """Stages, frozen ones, and new layers."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -64,6 +66,13 @@ def test_stages_by_hand(name, expected):
     vgg = stages(build_blank(get_backbone("vgg11"), 3), "classifier.6")
     assert list(vgg)[:4] == [f"features.{i}" for i in (0, 3, 6, 8)]
     assert list(vgg)[-2:] == ["classifier.0", "classifier.3"]
+
+
+def test_a_layer_that_is_named_like_a_container_is_a_stage():
+    layers = {"features": nn.Conv2d(3, 4, 1), "norm": nn.BatchNorm2d(4), "head": nn.Linear(4, 2)}
+    found = stages(nn.Sequential(OrderedDict(layers)), "head")
+    own = ["features.weight", "features.bias", "norm.weight", "norm.bias"]
+    assert found == {"features": own}
 
 
 def test_the_order_of_stages_is_that_of_the_forward():

@@ -169,3 +169,21 @@ def test_what_most_images_share_is_no_issue():
     dark = pictures() // 10
     found = poor_pictures(picture_measures(dark).numpy(), np.full(40, 300.0), np.full(40, 200.0))
     assert not any(fault and fault[0] == "dark" for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("side", "is_odd"), [(84.9, True), (85.1, False), (114.9, False), (115.1, True), (0.1, True)]
+)
+def test_a_size_is_odd_if_it_is_far_from_the_usual_ones(side, is_odd):
+    """Sides of 100 have a range of at least 5, and three of these are usual on either side."""
+    sides = np.full(41, 100.0)
+    sides[7] = side
+    found = poor_pictures(np.zeros((41, 0)), sides, sides)
+    assert [i for i, fault in enumerate(found) if fault] == ([7] if is_odd else [])
+
+
+@pytest.mark.parametrize(("side", "is_odd"), [(284, False), (285, True)])
+def test_sizes_that_differ_have_a_wider_range(side, is_odd):
+    sides = np.array([*np.linspace(100, 180, 41), side])  # quartiles of 120.5 and 161.5
+    found = poor_pictures(np.zeros((42, 0)), sides, sides)
+    assert [i for i, fault in enumerate(found) if fault] == ([41] if is_odd else [])

@@ -12,7 +12,7 @@ from torch import nn
 
 from fiftyone_gradcam.explain.cam import explain
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.families import FAMILIES
+from fiftyone_gradcam.model.families import FAMILIES, _squeezenet_gradient
 from fiftyone_gradcam.model.folding import fold_batch_norms
 
 
@@ -135,6 +135,21 @@ def test_the_mean_gradient_of_large_heads_is_that_of_autograd(side):
         with torch.no_grad():
             next(x for x in model.classifier if isinstance(x, torch.nn.Linear)).weight.mul_(-1.5)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_the_gradient_of_a_mean_of_relus_is_that_of_autograd():
+    """Of values near zero too: each cell counts where its own logit is positive."""
+    torch.manual_seed(0)
+    backbone = get_backbone("squeezenet1_1")
+    model = backbone.build(4).eval()
+    target, classes = torch.rand(2, 512, 5, 6).requires_grad_(), torch.tensor([3, 0])
+    with torch.no_grad():
+        model.classifier[1].bias.copy_(torch.tensor([0.1, 0.0, 0.0, -0.1]))
+    _, head = backbone.split(model, torch.zeros(2, 3, 64, 64))
+    (expected,) = torch.autograd.grad(head(target)[[0, 1], classes].sum(), target)
+    found = _squeezenet_gradient(model, target.detach(), classes)
+    assert 0 < (expected == 0).float().mean() < 1
+    torch.testing.assert_close(found, expected)
 
 
 def test_grad_cam_takes_means_and_other_methods_all_cells(monkeypatch):

@@ -15,7 +15,9 @@ from torch import nn
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.explain.cam import PREDICTED, explain_network
 from fiftyone_gradcam.explain.methods import METHODS
+from fiftyone_gradcam.model.finding import is_tokens_last
 from fiftyone_gradcam.model.hooked import HookSplitter
+from fiftyone_gradcam.model.sound import check_tokens
 
 CASES = {  # kind, further arguments, the layer that is found, its map of one image, whether traced
     "sequential": (sequential, {}, "4", (8, 8), True),
@@ -244,3 +246,24 @@ def test_what_cannot_be_used_is_refused(case):
     options = {"classes": CLASSES, "image_size": SIZE, **options}
     with pytest.raises(ValueError, match=re.escape(message)):
         fg.Network(make(), **options)
+
+
+@pytest.mark.parametrize(
+    "tokens", [-1, (-1, 4, 4), (1, 0, 4), (1, 4, 0), (1, 4), (1, 2, 3, 4), True, 1.0, (1.0,), "1"]
+)
+def test_numbers_of_tokens_are_checked(tokens):
+    for right, found in ((None, None), (0, (0,)), ([1, 2, 3], (1, 2, 3)), ((0, 1, 1), (0, 1, 1))):
+        assert check_tokens(right) == found
+    with pytest.raises(ValueError, match="tokens must be the number of tokens before the patches"):
+        check_tokens(tokens)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_last"),
+    [
+        *(((2, 7, 7, 512), True), ((2, 512, 7, 7), False), ((2, 7, 7, 7), False)),
+        *(((2, 1, 1, 512), False), ((2, 8, 7, 512), False), ((2, 2, 2, 3), True)),
+    ],
+)
+def test_channels_that_come_last_are_known_by_the_shape(shape, is_last):
+    assert is_tokens_last(torch.Size(shape)) == is_last

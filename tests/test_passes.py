@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from fiftyone_gradcam.explain.cam import Forward, explain_network
+from fiftyone_gradcam.explain.measures import measure
 from fiftyone_gradcam.explain.render import HeatmapOptions, render_heatmap
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import seen_box
@@ -140,6 +141,13 @@ def test_heatmaps_are_those_of_one_image_after_the_other(
             assert pixels.shape == drawn.shape
             assert np.abs(pixels.astype(int) - drawn).max() <= 1
             assert heatmap.stored["peak"] == pytest.approx(float(np.abs(cam).max()), rel=1e-3)
+            own = measure(cam, seen_box("crop", *frame))
+            if own is None:
+                assert [heatmap.stored[x] for x in ("focus", "centroid", "border")] == [None] * 3
+            else:
+                assert heatmap.stored["focus"] == pytest.approx(own.focus, abs=1e-3)
+                assert heatmap.stored["centroid"] == pytest.approx(own.centroid, abs=1e-3)
+                assert heatmap.stored["border"] == pytest.approx(own.border, abs=1e-3)
 
 
 def test_scores_are_handed_on_batch_by_batch(way, network, paths):

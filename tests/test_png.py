@@ -197,3 +197,18 @@ def test_cases_of_the_wild(real):
         expected = np.asarray(Image.open(io.BytesIO(plain)).convert("RGB"))
         assert np.array_equal(np.asarray(found.image), expected), name
     assert expected.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("mode", "length", "is_transparent"),
+    [("RGB", 6, True), ("RGB", 5, False), ("L", 2, True), ("L", 1, False)],
+)
+def test_a_transparent_color_that_is_too_short_is_none(
+    tmp_path, picture, mode, length, is_transparent
+):
+    path = tmp_path / "a.png"
+    image = picture.convert(mode)
+    image.putpixel((0, 0), 0)
+    path.write_bytes(png(image, before=chunk("tRNS", bytes(length))))
+    found = np.asarray(decode(str(path)).image)[0, 0].tolist()
+    assert found == ([255] * 3 if is_transparent else [0] * 3)

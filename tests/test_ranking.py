@@ -148,6 +148,9 @@ def test_surely_wrong_labels_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.1, 0.9], [0.2, 0.8]] + [[0.4, 0.6]] * 4)
     labels = np.array([0] * 4 + [1] * 4)
     assert np.flatnonzero(surely_wrong(probabilities, labels)).tolist() == [2, 3]
+    # A class that no image has changes nothing.
+    more = np.column_stack([probabilities, np.zeros(8)])
+    assert np.flatnonzero(surely_wrong(more, labels)).tolist() == [2, 3]
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,10 @@ def test_a_map_of_zeros_stays_zero():
     assert not pixels.any()
 
 
+def test_a_peak_of_zero_draws_nothing():
+    assert not render_heatmap(np.ones((2, 2), np.float32), 4, 4, peak=0.0).any()
+
+
 def test_heatmap_size_keeps_the_aspect_ratio():
     assert heatmap_size(200, 100) == (200, 100)
     assert heatmap_size(4000, 1000) == (224, 56)

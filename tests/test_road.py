@@ -93,3 +93,17 @@ def test_it_makes_no_float64_on_a_device():
     image, random = torch.rand(3, 20, 20), np.random.default_rng(0)
     found = narrow(faithfulness)(image, np.eye(5), lambda x: x.mean((1, 2, 3)), 4, random)
     assert -0.5 <= found.road <= 0.5
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_faithfulness_by_hand(scale):
+    """The probability is the mean of an image of one color, a quarter of which is in the map."""
+    image = torch.full((3, 8, 8), scale)
+    cam = np.kron([[4.0, -9.0], [0.0, 0.0]], np.ones((4, 4)))
+    found = faithfulness(image, cam, lambda x: x.mean((1, 2, 3)), steps=4)
+    assert found.road is None
+    # Removed step by step, the probability falls on a line; what is blurred stays the same.
+    assert (found.deletion, found.insertion) == pytest.approx((scale / 2, scale))
+    assert found.drop == pytest.approx(0.75, abs=1e-4)
+    rising = faithfulness(image, cam, lambda x: 1 - x.mean((1, 2, 3)), steps=4)
+    assert rising.drop == 0

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import fiftyone as fo
 import numpy as np
@@ -13,7 +14,8 @@ from conftest import QUICK, save_digits
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.training.learner import Evaluation
-from fiftyone_gradcam.training.overfit import PLAIN, _is_passed, overfit
+from fiftyone_gradcam.training.learning_faults import FAR_MOVED, UNMOVED
+from fiftyone_gradcam.training.overfit import PLAIN, _is_passed, _why, overfit
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.sources import Labelled
 from fiftyone_gradcam.workflow.sanity import some_of_each
@@ -84,6 +86,39 @@ def test_a_set_up_that_cannot_learn_says_why(files, choices, cause, words):
     assert (found.passed, found.cause) == (False, cause)
     assert str(found).startswith("This setup does not learn: ")
     assert re.search(words, str(found))
+
+
+HALF, CALM, RISING = [2.0] * 5 + [1.0] * 15, [1.0] * 20, [1.0] * 10 + [1.3] * 10
+
+
+@pytest.mark.parametrize(
+    ("cause", "moved", "losses", "dead", "choices"),
+    [
+        ("dead_head", 1.0, CALM, 0.51, {}),
+        ("unknown", 0.9, CALM, 0.5, {}),
+        ("rate_too_high", 1.0, [*CALM, math.nan], 0.0, {}),
+        ("frozen_at_random", 1.0, CALM, 0.0, {"freeze": "backbone"}),
+        ("rate_too_low", 0.9 * UNMOVED, CALM, 0.0, {}),
+        ("unknown", 1.1 * UNMOVED, CALM, 0.0, {}),
+        ("rate_too_low", 0.9 * FAR_MOVED, HALF, 0.0, {}),
+        ("rate_too_high", 1.1 * FAR_MOVED, HALF, 0.0, {}),
+        ("unknown", 0.9 * FAR_MOVED, [1.0] * 10 + [0.96] * 10, 0.0, {}),
+        ("rate_too_low", 0.9 * FAR_MOVED, [1.0] * 10 + [0.94] * 10, 0.0, {}),
+        ("rate_too_high", 0.9 * FAR_MOVED, RISING, 0.0, {}),
+        ("unknown", 0.9 * FAR_MOVED, [1.0] * 10 + [1.1] * 10, 0.0, {}),  # less than by guessing
+        ("frozen", 0.9 * FAR_MOVED, CALM, 0.0, {"freeze": "backbone", "weights": "x"}),
+        ("unknown", 0.9 * FAR_MOVED, CALM, 0.0, {"freeze": 0}),
+    ],
+)
+def test_the_cause_of_a_failure_follows_from_what_was_seen(cause, moved, losses, dead, choices):
+    learner = SimpleNamespace(recipe=recipe(**choices), head_change=lambda: moved)
+    found, words = _why(learner, SimpleNamespace(dead=dead), losses, guessing=0.6)
+    assert found == cause, words
+    rate = learner.recipe.learning_rate
+    if cause in ("rate_too_high", "dead_head"):
+        assert f"Lower learning_rate tenfold, from {rate:g} to {rate / 10:g}." in words
+    if cause == "rate_too_low":
+        assert f"from {rate:g} to {10 * rate:g}, or try more than 20 steps" in words
 
 
 def test_contradictory_labels_of_a_handful(files):

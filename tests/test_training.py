@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.weights import create_model
 from fiftyone_gradcam.training import loop as training
+from fiftyone_gradcam.training.course import Course
 from fiftyone_gradcam.training.history import Hooks
 from fiftyone_gradcam.training.learner import Learner
-from fiftyone_gradcam.training.loop import train
+from fiftyone_gradcam.training.loop import TELL_SECONDS, Loop, train
 from fiftyone_gradcam.training.sources import Labelled
 
 
@@ -285,3 +287,23 @@ def test_batch_statistics_begin_as_a_plain_mean(digits):
     loop._run_epoch(2)
     assert momenta == pytest.approx([1 / n for n in range(1, 11)] + [0.1, 0.1])
     assert math.isclose(momenta[-1], 0.1)
+
+
+def test_what_is_reported_of_a_running_epoch():
+    """The place in epochs, and images per second without the time of validation."""
+    reported = []
+    sums = SimpleNamespace(read=lambda: (0.5, 0.75, 30))
+    loop = SimpleNamespace(
+        hooks=Hooks(on_rows=lambda *rows: reported.append(rows)),
+        course=Course(epoch=3, history=["h"], validations=["v"]),
+        **{"sums": sums, "train_set": range(120), "seconds": 10.0, "began": 4.0, "watching": 1.0},
+        reported=10.0 - 0.9 * TELL_SECONDS,
+    )
+    assert Loop._speed(loop, 100) == 20
+    Loop._report_running(loop)
+    assert (reported, loop.reported < 10) == ([], True)  # too soon after the last one
+    loop.reported = 10.0 - TELL_SECONDS
+    Loop._report_running(loop)
+    running = {"epoch": 2.25, "train_loss": 0.5, "train_accuracy": 0.75}
+    assert reported == [(["h"], ["v"], running)]
+    assert loop.reported == 10

@@ -207,6 +207,19 @@ def test_a_version_that_torchvision_does_not_know_is_refused(saved):
         create_model("mnasnet0_5", 2, saved(state))
 
 
+def test_weights_without_a_version_are_of_the_current_one(saved):
+    """The stem of the first version was wider; its weights are brought to the second's shape."""
+    own = as_saved("mnasnet0_5")
+    found = create_model("mnasnet0_5", 1000, saved(dict(own))).state_dict()
+    assert {name for name in own if torch.equal(found[name], own[name])} == set(own)
+
+
+def test_versions_that_are_none_are_passed_over(saved, state):
+    own = OrderedDict(state)
+    own._metadata = {"": 3, 5: {"version": 2}, "features": {"version": 1}}
+    loads(saved(own), state)
+
+
 def test_half_a_file_is_refused(tmp_path, state):
     torch.save(state, tmp_path / "whole.pth")
     content = (tmp_path / "whole.pth").read_bytes()
