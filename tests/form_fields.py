@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
+from form_presets import PRESETS, USUAL
 from test_operators import OF_LABELS, OF_RUNS, URI, VERBS
 
 from fiftyone_gradcam.app.operators.params import _kind_of
@@ -131,12 +132,16 @@ def values(field: types.Property, now: object) -> Iterator:
         yield "a b"
 
 
+def form(verb: str, ctx) -> dict[str, types.Property]:
+    """All that a form shows."""
+    return foo.get_operator(URI + verb).resolve_input(ctx).type.properties
+
+
 def fields(verb: str, ctx) -> dict[str, types.Property]:
     """What can be filled in."""
-    made = foo.get_operator(URI + verb).resolve_input(ctx).type
     return {
         name: field
-        for name, field in made.properties.items()
+        for name, field in form(verb, ctx).items()
         if (isinstance(field.type, types.Enum) or _kind_of(field.type) is not None)
         and type(field.view).__name__ not in ("HiddenView", "MarkdownView")
         and name not in ("advanced", "view_target")
@@ -161,11 +166,19 @@ def differences(verb: str, before: dict, after: dict) -> dict:
 
 def wrong_fields(verb: str, dataset, folder: str) -> list[str]:
     """What a form hands on that it should not, or does not; none of it, if all is well."""
-    wrong, reached = [], set()
-    for opened in OPENED.get(verb, [{}]):
+    wrong, reached, ways = [], set(), OPENED.get(verb, [{}])
+    for opened, preset in zip(ways, PRESETS.get(verb, [{}] * len(ways)), strict=True):
         params = {name: folder if x is FOLDER else x for name, x in opened.items()}
         ctx = context(verb, dataset, params)
         shown, before = fields(verb, ctx), arguments(verb, ctx, params)
+        own = {n: x for n, x in differences(verb, {}, before).items() if params.get(n) != x}
+        if own != preset:
+            wrong.append(f"{params} means {own}, not {preset}")
+        defaults = {name: field.default for name, field in shown.items()}  # which the App sends
+        sent = arguments(verb, ctx, {n: x for n, x in defaults.items() if x is not None} | params)
+        found = differences(verb, before, sent).items()
+        if own := {n: x for n, x in found if (before.get(n), USUAL.get(n, ...)) != (None, x)}:
+            wrong.append(f"{params}: the defaults that the App sends mean {own}")
         for name, field in shown.items():
             for value in values(field, params.get(name, field.default)):
                 after = differences(verb, before, arguments(verb, ctx, {**params, name: value}))
@@ -174,6 +187,10 @@ def wrong_fields(verb: str, dataset, folder: str) -> list[str]:
                 reached |= {*after}
                 if after != wanted:
                     wrong.append(f"{name}={value!r} means {after}, not {wanted}")
+        if params.get("advanced") and "advanced" in form(verb, ctx):
+            few = fields(verb, context(verb, dataset, {**params, "advanced": False}))
+            if not {*few} < {*shown}:
+                wrong.append(f"{params}: {[*few]} without more options, {[*shown]} with them")
     parameters = inspect.signature(foo.get_operator(URI + verb).function).parameters.values()
     names = {x.name for x in parameters if x.kind is not inspect.Parameter.VAR_KEYWORD}
     left = names - reached - IN_PYTHON["*"] ^ IN_PYTHON.get(verb, set())

@@ -12,8 +12,10 @@ from sklearn.decomposition import PCA
 from test_operators import execute, form
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.embeddings import color_field
 from fiftyone_gradcam.app.showing import turn_panel
 from fiftyone_gradcam.dataset.embeddings import given_embeddings
+from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.review import layout as layouts
 from fiftyone_gradcam.review.layout import layout, pick_method
 from fiftyone_gradcam.workflow import showing_embeddings
@@ -345,3 +347,16 @@ def test_the_panel_that_opens_is_reported_what_to_show(dataset):
         reported = [x["params"] for x in ctx.executor.to_json()["requests"]]
         assert [x["panel_id"] for x in reported] == ids
         assert all(x["data"] == asked["data"] and x["full_merge"] for x in reported)
+
+
+def test_images_are_colored_by_scores_or_by_labels_of_the_user(name):
+    dataset = fo.Dataset(name)
+    assert color_field(dataset) is None
+    declare(dataset, "prediction", Declared("classification", "", {"run": "a"}, {}))
+    assert color_field(dataset) == "prediction.label"
+    for field in ("mine", "ground_truth"):
+        kind = {"embedded_doc_type": fo.Classification}
+        dataset.add_sample_field(field, fo.EmbeddedDocumentField, **kind)
+        assert color_field(dataset) == f"{field}.label"
+    declare(dataset, "label_quality", Declared("float", "", {"run": "a"}, {}))
+    assert color_field(dataset) == "label_quality"

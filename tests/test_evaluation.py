@@ -107,6 +107,9 @@ def test_a_plot_of_curves_holds_what_is_running(name):
     assert (val_loss["x"], val_loss["y"]) == ([1, 2], [2, 1])
     assert accuracy["y"] == [1 / 3, 2 / 3, 0.9]
     assert layout["xaxis"]["range"][1] == pytest.approx(10.2)
+    below = [x for name in ("yaxis3", "yaxis2", "yaxis") for x in layout[name]["domain"]]
+    assert below == sorted(set(below))  # one plot below the other, and each on the page
+    assert (below[0], below[-1]) == (0, 1)
     live = LiveTraining(fo.Dataset(name), "key", 10)
     assert live.read() is None
     live.store.set("key", rows)

@@ -15,7 +15,7 @@ from fiftyone_gradcam.app.operators.explain_call import _map
 from fiftyone_gradcam.dataset import ready_networks
 from fiftyone_gradcam.dataset.review_state import Columns, issue_words
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
-from fiftyone_gradcam.explain.contrast import contrast
+from fiftyone_gradcam.explain.contrast import CONTRASTS, contrast
 from fiftyone_gradcam.explain.measures import Measures
 from fiftyone_gradcam.explain.sentences import (
     heatmap_words,
@@ -366,6 +366,12 @@ def test_the_server_answers_with_pictures_and_words(dataset):
     for address, expected in addresses:
         data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), expected)
+    for field, used in (("own", "own"), ("prediction", "prediction"), ("gone", "prediction")):
+        assert ask(id=sample.id, prediction_field=field)["prediction_field"] == used
+    for other in set(CLASSES) - {found.predicted}:
+        for way in CONTRASTS:
+            shown = ask(id=sample.id, against=other, way=way)["contrast"]
+            assert (shown["other"], shown["way"]) == (other, way)
     assert "is not the ID of a sample" in ask(id="x")["error"]
     assert "There is no sample" in ask(id="0" * 24)["error"]
     assert "classes must be a list of texts" in ask(id=sample.id, classes=3)["error"]

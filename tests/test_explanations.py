@@ -218,7 +218,9 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
     assert explained.exists("cam.deletion").count() == 12
     # Noise, drawn on the same coarse grid, must not explain as well as the map does.
     assert means["insertion"]["heatmap"] > means["insertion"]["random"]
-    assert "low is good" in capsys.readouterr().out
+    means_of = [x for x in capsys.readouterr().out.splitlines() if x.endswith(" is good")]
+    assert [x.split()[0] for x in means_of if "high is" in x] == ["insertion"]
+    assert [x.split()[0] for x in means_of if "low is" in x] == ["deletion", "drop"]
     again = fg.explanation_quality(view, "quick", "cam", steps=4, progress=False)
     assert again == means
     assert set(means) == {"deletion", "insertion", "drop"}

@@ -280,6 +280,9 @@ def test_a_folder_is_browsed_for_or_typed(dataset, tmp_path):
     assert "no_folder" in form(
         "export_folders", dataset, folder={"absolute_path": str(tmp_path / "x")}
     )
+    assert form("import_run", dataset, folder=folder)["no_export"]["invalid"]
+    (tmp_path / "run.json").write_text("{}")
+    assert "no_export" not in form("import_run", dataset, folder=folder)
 
 
 # Errors
@@ -315,6 +318,8 @@ def test_all_networks_are_in_the_list_and_the_good_ones_first(dataset):
     assert field["view"]["allow_user_input"] is False
     assert field["type"]["values"] == ["automatic", *backbones()]
     assert list(backbones())[: len(GOOD)] == list(GOOD)
+    for name, shown in backbones().items():  # what each of them is good for
+        assert shown.startswith(f"{name} · {GOOD[name]} (" if name in GOOD else f"{name} (")
     for name, has_weights in (("resnet18", True), ("small_cnn", False)):
         assert ("weights" in form("fine_tune", dataset, backbone=name)) is has_weights
     assert sorted(backbones()) == sorted(BACKBONES)

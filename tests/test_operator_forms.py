@@ -95,7 +95,7 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert "12 files in 3 classes: the class is the name of the folder" in words
     assert "| digit 0 | 4 |" in words
     assert fields["name"]["view"]["placeholder"] == "d"
-    assert not {"no_plan", "taken"} & set(fields)
+    assert not {"no_plan", "taken", "exists", "overwrite"} & set(fields)
     picture = Image.open(own_folder() / "import.jpg")
     assert picture.width > 5 * 96
     fields = form("import_folders", trained, path=str(root), advanced=True, label_from="pattern")

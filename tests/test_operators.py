@@ -178,7 +178,7 @@ def test_the_whole_loop_by_operators(tmp_path, name):
     other.delete()
 
 
-def test_errors_are_those_of_the_verbs(trained):
+def test_errors_are_those_of_the_verbs(trained, monkeypatch):
     with pytest.raises(foo.executor.ExecutionError, match="'a b' is not a valid field name"):
         execute("predict", trained, run="quick", heatmap_field="a b")
     with pytest.raises(foo.executor.ExecutionError, match="'quick' exists already"):
@@ -189,6 +189,14 @@ def test_errors_are_those_of_the_verbs(trained):
                 "params": {"key": "quick", "label_field": "ground_truth", "backbone": "small_cnn"},
             },
         )
+    verb = foo.get_operator(URI + "save_views")
+    trained.save_view("least certain", trained.limit(2))
+    with pytest.raises(ValueError, match="overwrite=True"):
+        verb._done({"samples": trained})
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")  # whose forms call it otherwise
+    with pytest.raises(ValueError, match="“Replace what is there”"):
+        verb._done({"samples": trained})
+    trained.delete_saved_view("least certain")
 
 
 def test_from_python_an_operator_works_in_the_foreground_and_then_shows_the_result(trained):

@@ -167,6 +167,9 @@ def test_what_was_written_is_a_job_that_stays_with_a_link(
     assert opened["operator_uri"].endswith("open_panel")
     (job,) = queue.list_jobs(dataset)
     assert (job.verb, job.label, job.state) == ("report", "Write a report", "completed")
+    # Beside the grid, with its card in view.
+    assert opened["params"]["layout"] == "horizontal"
+    assert opened["params"]["state"] == {"state": {"tab": "jobs", "own": job.id}}
     assert job.message == f"Report written to {out}"
     state = {"tab": "runs", "shows_actions": True}
     panel.on_job(context(dataset, state, job=job.id))

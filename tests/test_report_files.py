@@ -15,7 +15,7 @@ from test_reports import HOSTILE, Reader, facts_of
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.app.operators.import_folders import ImportFolders
-from fiftyone_gradcam.dataset.report_data import training_of
+from fiftyone_gradcam.dataset.report_data import shown_folder, training_of
 from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.dataset.reviews import Review
 from fiftyone_gradcam.reports.facts import (
@@ -241,3 +241,18 @@ def test_a_browser_shows_it_whole_and_runs_nothing(browser, tmp_path):
         tab.close()
     assert seen == [path.as_uri()] * 2
     assert len(inks) == 2  # light and dark
+
+
+@pytest.mark.parametrize(
+    ("home", "folder", "shown"),
+    [
+        ("/home/me", "/home/me/photos", "~/photos"),
+        ("/home/me", "/home/me", "~"),
+        ("/home/me", "/home/meg/photos", "/home/meg/photos"),
+        ("/home/me", "/data/photos", "/data/photos"),
+        ("/", "/data/photos", "/data/photos"),
+    ],
+)
+def test_the_home_folder_is_not_named(monkeypatch, home, folder, shown):
+    monkeypatch.setenv("HOME", home)
+    assert shown_folder(folder) == shown

@@ -145,7 +145,7 @@ def test_label_qualities_of_images_that_are_away_stay(dataset, gone, capsys):
     assert len(found) == 17  # of 18, all but the broken one
 
 
-def test_twins_of_images_that_are_away_stay(dataset, gone):
+def test_twins_of_images_that_are_away_stay(dataset, gone, capsys):
     ids = dataset.values("id")
     paths = dict(zip(ids, dataset.values("filepath"), strict=True))
     ones = [i for i in ids if f"{os.sep}digit 1{os.sep}" in paths[i]]
@@ -168,6 +168,7 @@ def test_twins_of_images_that_are_away_stay(dataset, gone):
     assert groups() == sorted(pairs, key=min)
     gone()
     assert len(fg.find_leaks(dataset, near=False)) == 4
+    assert "cannot be read now keep" in capsys.readouterr().out
     assert groups() == sorted(pairs, key=min)
     assert set(dataset.distinct("leak.label")) == {"exact"}
     # What is found to differ while both are there is no leak any more.
