@@ -59,7 +59,7 @@ def test_heatmaps_are_there_when_a_job_ends_and_in_all_loads(app, dataset, loads
             # Other heatmaps, made outside of the App, and a tab that remembers nothing.
             fg.predict(dataset, "made", heatmaps=("label",))
             app.forget()
-            # A page asks for files that are replaced a moment later, until it reads the samples again.
+            # A page may ask for files that were just replaced; then it reads the samples again.
             app.errors[:] = [error for error in app.errors if "404" not in error]
             expected = expect(dataset, "gradcam_label", CYAN)
         if load % 2:

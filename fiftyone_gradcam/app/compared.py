@@ -5,8 +5,6 @@ from __future__ import annotations
 from ..review.comparison import Pairs
 from .texts import percent, shortened
 
-# The results that an image can have, in the order of the table.
-RESULTS = ("both_right", "fixed", "broken", "both_wrong")
 MOST = 30  # maximum number of characters of a run's name in the table
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from ..progress import counted
 from .confusion import wilson_interval
 
+# The results that an image can have with two classifiers, in the order in which they are shown.
+RESULTS = ("both_right", "fixed", "broken", "both_wrong")
 SURE = 0.05  # p-values below this are significant
 CLEAR = 25  # number of images that differ, below which there are too few for a small difference
 
@@ -109,12 +111,9 @@ class Pairs:
         Returns:
             for each result, its key, its name, and the number of images
         """
-        return [
-            ("both_right", "Both are right", self.both_right),
-            ("fixed", f"Fixed: only {b} is right", self.only_b),
-            ("broken", f"Broken: only {a} is right", self.only_a),
-            ("both_wrong", "Both are wrong", self.both_wrong),
-        ]
+        names = ("Both are right", f"Fixed: only {b} is right", f"Broken: only {a} is right")
+        counts = (self.both_right, self.only_b, self.only_a, self.both_wrong)
+        return list(zip(RESULTS, (*names, "Both are wrong"), counts, strict=True))
 
     def headline(self, a: str, b: str) -> str:
         """Describe how many images classifiers with these names classify correctly, `a` first:

@@ -12,7 +12,8 @@ from ...dataset.run import BEFORE_REVIEW, CURRENT
 from ...dataset.run_keys import free_key, repeated
 from ...dataset.runs import list_runs, load_run, newest_run
 from ...jobs.calls import pack_ids
-from ..compared import RESULTS, compared
+from ...review.comparison import RESULTS
+from ..compared import compared
 from .forms import choice_input, new_key_check, refuse, text_input
 from .labels import LABELS, label_of
 from .runs import run_input

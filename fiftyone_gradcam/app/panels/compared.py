@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from fiftyone.operators import types
 
-from ..compared import RESULTS
+from ...review.comparison import RESULTS
 from ..texts import markdown
 from .tables import RowButton, draw_table
 

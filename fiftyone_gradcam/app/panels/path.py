@@ -47,8 +47,8 @@ class PathTab:
         """Store the steps and suggestions in the panel's state."""
         state, dataset = ctx.panel.state, ctx.dataset
         found = overview(dataset)
-        options = next_of(dataset, found)
         exported = has_exported(dataset)
+        options = next_of(dataset, found, exported)
         state.steps = [
             [one.name, one.done, one.fact] for one in steps(found, exported and found.labeled > 0)
         ]
@@ -201,12 +201,19 @@ class PathTab:
         self.turn_to(ctx, "jobs")
 
 
-def next_of(dataset: fo.Dataset, found: Overview) -> list[Next]:
-    """Return suggestions of what to do next, using the default backbone of the forms."""
+def next_of(dataset: fo.Dataset, found: Overview, exported: bool | None = None) -> list[Next]:
+    """Return suggestions of what to do next, using the default backbone of the forms.
+
+    Args:
+        dataset: the dataset
+        found: its overview
+        exported: see `has_exported`; looked up by default (None)
+    """
+    exported = has_exported(dataset) if exported is None else exported
     backbone = default_backbone()
     key = free_key(dataset, backbone)
     interrupted = interrupted_training(dataset, found)
-    return next_steps(found, key, backbone, interrupted, has_exported(dataset))
+    return next_steps(found, key, backbone, interrupted, exported)
 
 
 def has_exported(dataset: fo.Dataset) -> bool:
