@@ -198,9 +198,21 @@ class AppPage:
                 more.click(timeout=SOON)
             buttons.nth(1).click(timeout=SOON)  # the first one lies hidden beyond the row
         except TooLate:
-            self.page.mouse.move(0, 0)  # or a tooltip stays above what is to be clicked
+            self._leave(buttons)
             return False
         return True
+
+    def _leave(self, buttons) -> None:
+        """Move the mouse over all buttons and away, or a tooltip stays above them.
+
+        FiftyOne keeps that of a button which was moved from below the mouse as the row changed.
+        """
+        places = """(one) => [...one.closest("[data-item-id]").parentElement.children]
+            .map((x) => x.getBoundingClientRect()).map(({ x, y, width, height }) =>
+                [x + width / 2, y + height / 2])"""
+        for place in buttons.last.evaluate(places):
+            self.page.mouse.move(*place)
+        self.page.mouse.move(0, 0)
 
     def _above(self, buttons) -> list[str]:
         """What lies at the middle of each button, for the message of a failure."""

@@ -8,11 +8,12 @@ import torch
 import torchcodec.decoders
 from PIL import Image
 
+from fiftyone_gradcam.images import decoders
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import RESIZES, to_square
 from fiftyone_gradcam.images.opening import DecodeOptions
 from fiftyone_gradcam.images.tensors import square_tensor
-from fiftyone_gradcam.passes import engine, jpegs
+from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.passes.engine import run_pass
 from fiftyone_gradcam.passes.sinks import Sink
 
@@ -102,7 +103,7 @@ def test_tensors_are_resized_as_pillow_does(resize, size):
 @pytest.mark.parametrize("keep_truncated", [False, True])
 def test_images_and_errors_are_those_of_pillow(fed, files, resize, keep_truncated):
     passes = []
-    for decoder in jpegs.DECODERS:
+    for decoder in decoders.DECODERS:
         images = Images(
             files, SIZE, resize=resize, decode_options=DecodeOptions(keep_truncated=keep_truncated)
         )
@@ -167,7 +168,7 @@ def test_a_cpu_decodes_with_pillow(files, monkeypatch):
 def test_an_unknown_decoder_and_a_missing_package_are_named(files, monkeypatch):
     with pytest.raises(ValueError, match="one of pillow, torchcodec, not 'fast'"):
         run_pass(Images(files, SIZE), None, [], decoder="fast")
-    monkeypatch.setattr(jpegs, "has_torchcodec", lambda: False)
+    monkeypatch.setattr(decoders, "has_torchcodec", lambda: False)
     with pytest.raises(ValueError, match="pip install torchcodec, or pass decoder='pillow'"):
         run_pass(Images(files, SIZE), None, [], decoder="torchcodec")
     run_pass(Images(files, SIZE), None, [])

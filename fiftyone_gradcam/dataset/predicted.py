@@ -8,11 +8,11 @@ import numpy as np
 
 from ..explain.signed import AGAINST
 from ..images.batches import Images
+from ..images.decoders import PILLOW
 from ..images.unreachable import is_unreachable
 from ..model.network import Network
 from ..passes.engine import run_pass
 from ..passes.heatmaps import CONTRAST, Heatmap, Heatmaps
-from ..passes.jpegs import PILLOW
 from ..passes.precision import DEFAULT
 from ..passes.sinks import Predictions, Sink
 from ..progress import Report

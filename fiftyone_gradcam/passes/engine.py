@@ -34,8 +34,9 @@ import torch
 
 from ..explain.cam import eval_mode
 from ..images.batches import Batch, Images
+from ..images.decoders import PILLOW, TORCHCODEC, check_decoder
 from ..progress import Report
-from .jpegs import PILLOW, TORCHCODEC, check_decoder, decoded_chunks, decodes_on
+from .jpegs import decoded_chunks, decodes_on
 from .memory import enough_memory
 from .precision import FLOAT32, Precision, computing
 from .seen import Classifier, Seen

@@ -7,7 +7,6 @@ decoded has the same error with both.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 from collections import deque
@@ -25,30 +24,8 @@ from ..images.opening import END_OF_JPEG, ImageError, opened
 from ..images.tensors import square_tensor
 from .memory import enough_memory
 
-PILLOW, TORCHCODEC = "pillow", "torchcodec"
-DECODERS = (PILLOW, TORCHCODEC)
 AHEAD = 3  # batches that are read ahead
 READERS = 16  # maximum number of threads that read files
-
-
-def check_decoder(decoder: str) -> None:
-    """Check the name of a decoder, and that its package is installed.
-
-    Raises:
-        ValueError: if it is unknown or not installed; the message says what to do
-    """
-    if decoder not in DECODERS:
-        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
-    if decoder == TORCHCODEC and not has_torchcodec():
-        raise ValueError(
-            f"decoder={decoder!r} needs the package torchcodec, which is not installed. Run pip "
-            f"install torchcodec, or pass decoder={PILLOW!r}"
-        )
-
-
-def has_torchcodec() -> bool:
-    """Return whether torchcodec is installed."""
-    return importlib.util.find_spec("torchcodec") is not None
 
 
 def decodes_on(device: torch.device) -> bool:

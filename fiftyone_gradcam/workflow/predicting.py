@@ -23,12 +23,12 @@ from ..explain.methods import METHODS
 from ..explain.render import HeatmapOptions
 from ..explain.signed import AGAINST
 from ..images.batches import Images
+from ..images.decoders import PILLOW, check_decoder
 from ..images.unreachable import is_unreachable, unreachable_files
 from ..jobs.delegating import delegable
 from ..jobs.queue import list_jobs
 from ..model.network import Network
 from ..passes.heatmaps import KINDS
-from ..passes.jpegs import PILLOW, check_decoder
 from ..passes.precision import DEFAULT, check_precision
 from ..progress import (
     CancelledError,

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.images.decoders import DECODERS
 from fiftyone_gradcam.images.geometry import RESIZES
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.device import pick_device
@@ -29,7 +30,6 @@ from fiftyone_gradcam.model.network import Network
 from fiftyone_gradcam.model.weights import create_pretrained
 from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.passes.engine import run_pass
-from fiftyone_gradcam.passes.jpegs import DECODERS
 from fiftyone_gradcam.passes.sinks import Sink
 from fiftyone_gradcam.review.scores import softmax
 

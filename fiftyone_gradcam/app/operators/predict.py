@@ -10,8 +10,8 @@ from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run, newest_run
 from ...dataset.shown import active_heatmaps
+from ...images.decoders import PILLOW, TORCHCODEC, has_torchcodec
 from ...model.cached_weights import default_backbone
-from ...passes.jpegs import PILLOW, TORCHCODEC, has_torchcodec
 from ...progress import counted
 from ..planned_colors import color_planned
 from .backbone_fields import backbone_inputs, chosen_weights
