@@ -121,7 +121,7 @@ def facts_of(names=("cat", "dog"), **changes) -> Facts:
             ],
         ),
         "decisions": Decisions(
-            {"accept": 1, "keep": 2}, 1, 1,
+            {"accept": 1, "keep": 2}, 2, 1,
             [Correction(a, a, b, None, b, a, picture), Correction(b, b, a, None, b, b)], 1,
             {"exclude": (3, [a, b]), "unclear": (1, [b])},
         ),
@@ -179,7 +179,7 @@ def test_the_page_says_what_it_was_given():
     assert rows == ["cat |  | cat | dog | – | dog | cat", "dog |  | dog | cat | – | dog | dog"]
     assert text.count('alt="now labeled dog"') == 1
     for words in (
-        "The last 1 are shown with their image, 1 more without.",
+        "Images of the latest 1; 1 more are listed without.",
         "Excluded, and left out: 3 samples: cat, dog and 1 more.",
         "Marked as unclear, and left out: 1 sample: dog.",
     ):

@@ -86,9 +86,9 @@ def decisions_section(decisions: Decisions | None) -> Html:
     ]
     titles = ("File", "Image", "Label before", "Label now", "When (UTC)", "Where", "Evidence then")
     parts.append(table([(x, False) for x in titles], rows))
-    if decisions.pictured < len(rows):
+    if 0 < decisions.pictured < len(rows):
         more = len(rows) - decisions.pictured
-        words = f"The last {decisions.pictured} are shown with their image, {more} more without."
+        words = f"Images of the latest {decisions.pictured}; {more} more are listed without."
         parts.append(tag("p", words, class_="soft"))
     if decisions.total > len(rows):
         words = f"The last {len(rows)} of {decisions.total:,} corrections are listed."
