@@ -171,6 +171,9 @@ def wrong_fields(verb: str, dataset, folder: str) -> list[str]:
         params = {name: folder if x is FOLDER else x for name, x in opened.items()}
         ctx = context(verb, dataset, params)
         shown, before = fields(verb, ctx), arguments(verb, ctx, params)
+        left_over = {"advanced", "backbone", "weights_file", "folder"}  # of another choice
+        if hidden := {*params} - {*shown} - left_over:
+            wrong.append(f"{params}: {hidden} cannot be chosen")
         own = {n: x for n, x in differences(verb, {}, before).items() if params.get(n) != x}
         if own != preset:
             wrong.append(f"{params} means {own}, not {preset}")

@@ -256,6 +256,8 @@ def test_a_layout_is_a_visualization_of_the_brain(dataset):
     assert dataset.get_brain_info("embeddings").config.model == "run 'newest', pca (gradcam)"
     fg.delete_run(dataset, "newest")
     fob.compute_visualization(dataset, embeddings=found, method="pca", brain_key="mine")
+    with pytest.raises(ValueError, match="has no run, and no pretrained weights are available"):
+        fg.show_embeddings(dataset, weights="none", progress=False)
     with pytest.raises(ValueError, match="'mine' .* was not made by show_embeddings"):
         fg.show_embeddings(dataset, "a", brain_key="mine")
     fg.show_embeddings(dataset, embeddings=found, brain_key="mine", method="pca", overwrite=True)

@@ -3,11 +3,13 @@
 import fiftyone as fo
 import numpy as np
 import pytest
+from made_runs import make_run
 from scipy.optimize import minimize_scalar
 from scored import class_names, scored_dataset
 from sklearn.metrics import precision_recall_fscore_support
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.review.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -109,6 +111,10 @@ def test_a_run_is_evaluated_by_fiftyone_too(trained):
         ValueError, match="'eval_quick' .* compares 'prediction' and 'ground_truth'"
     ):
         fg.evaluate(trained, "quick", label_field="mine", key="eval_quick")
+    make_run(trained, "blank")  # which has predicted nothing yet
+    fg.evaluate(trained, "blank", label_field="mine")
+    assert field_info(trained, "prediction_blank")["label_field"] == "mine"
+    fg.delete_run(trained, "blank", fields=True)
     trained.delete_sample_field("mine")
     with pytest.raises(ValueError, match="tagged 'val' that are not evaluated"):
         fg.evaluate(val, "quick", temperature=True)

@@ -217,6 +217,8 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     other = {**request, "choices": {**request["choices"], "batch_size": 3}}
     assert measurements.look(request, 0.0) is None
     first = measurements.going
+    assert measurements.look(request, 0.0) is None
+    assert measurements.going is first  # which the second look waits for
     assert measurements.look(other, 0.0) is None
     assert first.process.is_forked == is_forked
     first.thread.join(30)
@@ -224,6 +226,10 @@ def test_one_measurement_at_a_time_and_one_for_what_makes_no_difference(
     assert first.process.was_ended  # it gave way
     found = measurements.look(other, 120)
     assert Speed(**found["speed"]).device in ("cpu", "cuda", "mps")
+    kept = []
+    more = {**other, "classes": 4}
+    assert measurements.look(more, 120, keep=kept.append) is not None
+    assert kept == [measurements.look(more, 0.0, starts=False)]
     for epochs in (1, 50):
         choices = {"epochs": epochs, "learning_rate": 0.1, "seed": 3, "freeze": "backbone"}
         same = {**other, "choices": {**other["choices"], **choices}}

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import fiftyone as fo
 import numpy as np
 import pytest
 from conftest import save_digits
@@ -27,6 +28,8 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     shutil.copyfile(root / "val" / "digit 2" / "001.png", root / "test" / "digit 2" / "copy.png")
     shutil.copyfile(source, root / "train" / "digit 0" / "same split.png")
     dataset = fg.import_folders(str(root), name, progress=False)
+    shutil.copyfile(source, root / "alone.png")
+    dataset.add_sample(fo.Sample(str(root / "alone.png")))  # of no split, so it leaks from none
     view = fg.find_leaks(dataset, near=False)
     found = [os.path.relpath(path, root) for path in view.values("filepath")]
     first = {

@@ -113,6 +113,11 @@ def test_a_run_is_recorded_whole_or_not_at_all(trained, monkeypatch, capsys):
         fg.fine_tune(trained, "broken", "default", resume=True)
     with pytest.raises(ValueError, match="nothing to train on: all of these samples are tagged"):
         fg.fine_tune(trained.match_tags("val"), "view", **QUICK)
+    clone = trained.clone()
+    clone.untag_samples("train")  # which are then samples of no split: only a view means them
+    with pytest.raises(ValueError, match="No sample of .* is tagged 'train'. Call split.. first"):
+        fg.fine_tune(clone, "whole", **{**QUICK, "epochs": 1})
+    clone.delete()
     capsys.readouterr()
     run = fg.fine_tune(trained, "broken", resume=True, progress=False)
     assert "epoch 2:" not in capsys.readouterr().out

@@ -16,7 +16,7 @@ from fiftyone.operators.executor import ExecutionResult, ExecutionRunState
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.basis import all_labels
 from fiftyone_gradcam.jobs import processes, queue, reporter
-from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED
+from fiftyone_gradcam.jobs.job import CANCELLED, CANCELLED_AND_ENDED, log_file
 from fiftyone_gradcam.jobs.pace import Pace
 from fiftyone_gradcam.jobs.reporter import Reporter
 
@@ -84,6 +84,16 @@ def test_time_that_is_left_is_what_the_rest_takes_at_the_same_pace(service, subm
     assert (job.cancel().state, job.outcome) == ("completed", {"summary": "done"})  # too late
     ended = began + timedelta(seconds=90)
     assert change(service, job, completed_at=ended).seconds == pytest.approx(90, abs=1e-3)
+
+
+def test_a_job_has_a_log_as_soon_as_its_process_has_one(service, submit):
+    job = submit(runs=True)
+    assert job.log is None
+    path = log_file(service.get(ObjectId(job.id)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("Comparing ...")
+    assert job.refresh().log == str(path)
+    path.unlink()
 
 
 @pytest.mark.parametrize(

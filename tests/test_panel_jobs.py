@@ -68,9 +68,12 @@ def test_heatmaps_that_were_replaced_before_the_page_was_loaded_are_loaded(
     for job in (maps, other):
         service.set_running(ObjectId(job.id), run_link=name_of(os.getpid()))
 
+    busy = []
+
     def reloads() -> list:
         state = {"steps": []}
         panel.on_load(context(dataset, state))
+        busy.append(state["is_busy"])
         ctx = context(dataset, state)
         panel.on_tick(ctx)
         again = context(dataset, state)
@@ -85,6 +88,7 @@ def test_heatmaps_that_were_replaced_before_the_page_was_loaded_are_loaded(
     assert len(reloads()) == 1
     monkeypatch.setattr(jobs, "RECENT_SECONDS", -1.0)  # long ago
     assert reloads() == []
+    assert busy == [True, True, True, False]  # it looks soon
 
 
 @pytest.mark.parametrize(
