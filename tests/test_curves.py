@@ -203,6 +203,7 @@ def test_the_range_test_is_drawn_over_the_rate(tmp_path):
     assert lines["smoothed"] == (list(RATES), list(TEST.smoothed))
     assert lines["suggested: 1.0e-04"][0] == [1e-4, 1e-4]
     assert lines["recipe: 3.0e-05"][0] == [3e-5, 3e-5]
+    assert [line.get_linestyle() for line in panel.lines] == ["-", "-", "--", ":"]
     assert panel.get_xscale() == "log"
     # Up to the lowest smoothed loss there was at most 2.1: half as much again is shown.
     assert panel.get_ylim() == pytest.approx((0, 3.15))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from fiftyone_gradcam.images.decode import DecodeOptions, ImageError, decode
+from fiftyone_gradcam.images.decode import DecodeOptions, ImageError, _to_8_bit, decode
 
 KEEP = DecodeOptions(keep_truncated=True)
 
@@ -153,3 +153,23 @@ def test_an_error_travels_between_processes():
     error = pickle.loads(pickle.dumps(ImageError("a.jpg", "empty file")))
     assert type(error) is ImageError
     assert (str(error), error.path, error.reason) == ("a.jpg: empty file", "a.jpg", "empty file")
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "pixels"),
+    [
+        ([0, 257, 65535], "I", [0, 1, 255]),
+        ([0, 32768, 65536], "I", [0, 128, 255]),  # more than 16 bits: from the least to the most
+        ([-10, -5, 0], "I", [0, 128, 255]),
+        ([0.0, 0.2, 1.0], "F", [0, 51, 255]),
+        ([0.0, 0.2, 0.4], "F", [0, 51, 102]),
+        ([-1.0, 0.0, 1.0], "F", [0, 128, 255]),
+        ([0.0, 51.0, 255.0], "F", [0, 51, 255]),
+        ([0.0, 51.0, 102.0], "F", [0, 51, 102]),
+        ([0.0, 128.0, 256.0], "F", [0, 128, 255]),
+        ([np.nan, 0.2, 1.0], "F", [0, 51, 255]),
+        ([-7.0, -7.0, -7.0], "F", [0, 0, 0]),
+    ],
+)
+def test_deep_images_become_8_bit_by_their_range(values, mode, pixels):
+    assert _to_8_bit(np.array(values), mode).tolist() == pixels

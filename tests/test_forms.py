@@ -356,7 +356,8 @@ def test_a_file_says_of_which_network_it_is(tmp_path, prefix, legacy):
     model = get_backbone("squeezenet1_1").build(5)
     state = OrderedDict((prefix + k, v.half()) for k, v in model.state_dict().items())
     path = tmp_path / "a.pth"
-    for content in (state, {"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}):
+    whole = OrderedDict((k, torch.nn.Parameter(v)) for k, v in state.items())
+    for content in (state, whole, {"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}):
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
         assert backbone_of_file(str(path)) == "squeezenet1_1"
     shapes = shapes_in(str(path))

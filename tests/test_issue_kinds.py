@@ -165,6 +165,16 @@ def test_poor_pictures_by_their_names():
     assert found[20][1] == "3000 x 2000 pixels, where the usual side is 245"
 
 
+@pytest.mark.parametrize(("step", "counts"), [(30, False), (50, True)])
+def test_the_sharpness_of_two_halves_by_hand(step, counts):
+    """An edge and, if there is enough of it, contrast: the standard deviation is half a step."""
+    images = torch.zeros((1, 3, 16, 16), dtype=torch.uint8)
+    images[..., 8:] = step
+    edge = 3 * step * np.sqrt(1 / 14 * 13 / 14)  # in one of 14 columns
+    expected = 1 - np.exp(-0.01 * edge) + counts * (1 - np.exp(-0.01 * step / 2))
+    assert float(picture_measures(images)[0, 2]) == pytest.approx(expected, abs=1e-4)
+
+
 def test_what_most_images_share_is_no_issue():
     dark = pictures() // 10
     found = poor_pictures(picture_measures(dark).numpy(), np.full(40, 300.0), np.full(40, 200.0))

@@ -125,6 +125,12 @@ def test_a_sheet_has_a_square_cell_for_each_picture(count, columns, size):
     assert boxes(made)[BLUE] == (left, top, left + 20, top + 10)
 
 
+def test_captions_stay_in_their_cells():
+    for width in range(60, 75):  # whichever letter is the last one
+        _, _, right, _ = ink(row([filled(width, 4)], "i" * 50))
+        assert right <= width - 2
+
+
 def test_a_sheet_has_six_columns_of_200_pixels():
     made = sheet([filled(20, 10)] * 7, [""] * 7)
     assert made.size == (6 * 208 + 8, 2 * 208 + 8)

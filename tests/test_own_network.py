@@ -71,6 +71,7 @@ def test_maps_equal_those_of_the_grad_cam_package(case, method):
     kind, options, layer, grid, traced = CASES[case]
     network = own(kind, **options)
     assert (network.layer, network.untraced == "") == (layer, traced)
+    assert network._how().startswith("traced by torch.fx" if traced else "split by a hook")
     assert isinstance(network.splitter, HookSplitter) != traced
     inputs = network.normalize(images())
     classes = torch.tensor([2, 0, 1])

@@ -7,7 +7,7 @@ import pytest
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders.class_names import read_names
-from fiftyone_gradcam.folders.guessing import guess, with_choices
+from fiftyone_gradcam.folders.guessing import guess
 from fiftyone_gradcam.folders.layout import UNLABELLED, Layout, prefix
 from fiftyone_gradcam.progress import counted_as
 
@@ -315,21 +315,3 @@ def test_a_layout_reads_paths():
     assert known.read(("cat", "train", "test", "1.jpg")) == ("cat", "train")
     assert known.read(("cat", "b", "1.jpg")) == ("cat", None)
     assert guess([]) == Layout("nothing", "nothing")
-
-
-def test_a_folder_alone_in_a_split_is_passed_if_it_repeats_the_split():
-    for inner, passed in (
-        (("train", "test"), {("train", "train"), ("test", "test")}),
-        (("val", "test"), {("test", "test")}),  # another split inside one: it may be a class
-        (("val", "x"), set()),
-    ):
-        paths = [
-            (split, own, "a", "1.png") for split, own in zip(("train", "test"), inner, strict=True)
-        ]
-        assert guess(paths).passed == passed
-
-
-def test_a_folder_that_is_no_split_stays_one_though_the_outer_folders_are():
-    paths = [("seg_train", "a", "1.png"), ("seg_test", "a", "2.png"), ("extra", "b", "3.png")]
-    found = with_choices(guess(paths), paths, split_from="outer folder")
-    assert found.splits == {"seg_train": "train", "seg_test": "test"}

@@ -10,6 +10,7 @@ import pytest
 from test_reports import VOID, Reader, facts_of
 
 from fiftyone_gradcam.reports.charts import Line, chart, training_charts
+from fiftyone_gradcam.reports.facts import Data
 from fiftyone_gradcam.reports.html import cut, tag
 from fiftyone_gradcam.reports.page import page
 
@@ -103,6 +104,7 @@ SAID = [
     (data(contradictions=0), "data", ["1 group of identical files."], ["different labels"]),
     (data(equal=2), "data", ["2 groups of identical files, 1 of them"], []),
     (data(equal=0), "data", [], ["identical"]),
+    ({"data": Data("", 1, 0, [], {}, equal=2)}, "data", ["2 groups of identical files."], []),
     (data(counts={"a": {"train": 3}}), "data", [], ["all classes", "none"]),
     (data(parts=[]), "data", ["There is no split"], ["train20"]),
     (data(counts={}), "data", ["No sample has a label."], []),
@@ -138,7 +140,13 @@ SAID = [
     (decisions(pictured=0), "corrections", ["catdog"], ["listed without"]),
     (decisions(pictured=2), "corrections", ["cannot be shown"], ["listed without"]),
     (decisions(shown=[]), "corrections", ["No label was changed."], ["File"]),
+    (decisions(total=2), "corrections", ["dogdogcat–"], ["are listed"]),
     (decisions(total=3), "corrections", ["The last 2 of 3 corrections are listed."], []),
+    (decisions(left_out={}), "corrections", [], ["left out"]),
+    (
+        decisions(left_out={"exclude": (2, ["a", "b"])}),
+        *("corrections", ["Excluded, and left out: 2 samples: a, b."], ["more."]),
+    ),
     (decisions(shown=[replace(CORRECTION, old=None)]), "corrections", ["catno labeldog"], []),
     (decisions(shown=[replace(CORRECTION, new=None)]), "corrections", ["catcatno label"], []),
     (decisions(shown=[replace(CORRECTION, evidence="")]), "corrections", ["dog–"], []),
@@ -213,6 +221,7 @@ def test_key_figures_agree_with_their_nouns(changes, said):
         ([0.1, 3.0], False, "0 0.5 1 1.5 2 2.5 3"),  # 30 times as much: linear
         ([0.1, 3.1], False, "0.1 1 10"),
         ([0.0, 3.1], False, "0 1 2 3 4"),
+        ([0.1, 1.0, 10.0], False, "0.1 1 10"),
     ],
 )
 def test_the_vertical_axis_has_round_values(values, is_share, labels):

@@ -11,6 +11,7 @@ from test_plans import make, read
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.folders import csv_file, found_tables, labelling
 from fiftyone_gradcam.folders.cells import Images
+from fiftyone_gradcam.folders.found_tables import why_not
 
 
 def write(root, tables) -> None:
@@ -227,3 +228,14 @@ def test_what_cannot_be_determined_is_asked_for(tmp_path, capsys):
     assert fg.plan_import(str(tmp_path), table="b.csv", label_column="kind").classes == ["x"]
     (tmp_path / "b.csv").write_text("image,class\n3.jpg,c\n")
     assert fg.plan_import(str(tmp_path), table=["a.csv", "b.csv"]).classes == ["a", "b", "c"]
+
+
+def test_why_a_table_is_not_used_is_said_without_its_path():
+    for error, words in (
+        (PermissionError(13, "Permission denied", "/x/a.csv"), "Permission denied"),
+        (OSError("odd"), "odd"),
+        (ValueError("The table '/x/a.csv' has no header"), "it has no header"),
+        (ValueError("'/x/a.csv' cannot be read"), "it cannot be read"),
+        (ValueError("too long"), "too long"),
+    ):
+        assert why_not(error, "/x/a.csv") == words

@@ -17,7 +17,7 @@ from fiftyone_gradcam.training.course import Course
 from fiftyone_gradcam.training.history import Hooks
 from fiftyone_gradcam.training.learner import Learner
 from fiftyone_gradcam.training.loop import TELL_SECONDS, Loop, train
-from fiftyone_gradcam.training.sources import Labelled
+from fiftyone_gradcam.training.sources import Features, Labelled
 
 
 @pytest.fixture(scope="module")
@@ -307,3 +307,17 @@ def test_what_is_reported_of_a_running_epoch():
     running = {"epoch": 2.25, "train_loss": 0.5, "train_accuracy": 0.75}
     assert reported == [(["h"], ["v"], running)]
     assert loop.reported == 10
+
+
+@pytest.mark.parametrize(("every", "iterations"), [(2, [2, 4, 6]), (4, [4, 6])])
+def test_the_last_step_is_validated_once(digits, every, iterations):
+    found = train(recipe(epochs=1, validate_every=every), 3, *digits, device="cpu")
+    assert [row.iteration for row in found.validations] == iterations
+
+
+@pytest.mark.parametrize(("choices", "cached"), [({}, True), ({"rotation": 15.0}, False)])
+def test_images_that_are_augmented_are_not_computed_once(digits, choices, cached):
+    chosen = recipe(epochs=1, freeze="backbone", **choices)
+    loop = Loop(chosen, 3, *digits, torch.device("cpu"), Hooks())
+    loop.run()
+    assert isinstance(loop.train_source, Features) == cached

@@ -6,11 +6,19 @@ from collections import OrderedDict
 
 import pytest
 import torch
+import torchvision
 from published import as_saved, differences, fresh
 from torch import nn
+from torchvision.models import Weights, WeightsEnum
 
 from fiftyone_gradcam.model.state_file import WeightsError, read_weights_file
-from fiftyone_gradcam.model.weights import create_model, create_pretrained, imagenet_weights_file
+from fiftyone_gradcam.model.weights import (
+    DownloadError,
+    _download,
+    create_model,
+    create_pretrained,
+    imagenet_weights_file,
+)
 
 NAME, HEAD = "squeezenet1_1", "classifier.1."
 
@@ -205,6 +213,20 @@ def test_a_version_that_torchvision_does_not_know_is_refused(saved):
     state._metadata[""]["version"] = 9
     with pytest.raises(WeightsError, match="version should be set to 1 or 2 instead of 9"):
         create_model("mnasnet0_5", 2, saved(state))
+
+
+def test_a_download_that_is_damaged_is_not_kept(monkeypatch, tmp_path):
+    source, home = tmp_path / "squeezenet1_1-00000000.pth", tmp_path / "home"
+    torch.save({}, source)  # its name has the start of another digest
+    monkeypatch.setenv("TORCH_HOME", str(home))
+
+    class Known(WeightsEnum):
+        DEFAULT = Weights(url=source.as_uri(), transforms=None, meta={})
+
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: Known)
+    with pytest.raises(DownloadError, match="Could not download.*invalid hash value"):
+        _download(NAME, str(home))
+    assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
 def test_weights_without_a_version_are_of_the_current_one(saved):
