@@ -140,7 +140,7 @@ SAID = [
     (decisions(pictured=0), "corrections", ["catdog"], ["listed without"]),
     (decisions(pictured=2), "corrections", ["cannot be shown"], ["listed without"]),
     (decisions(shown=[]), "corrections", ["No label was changed."], ["File"]),
-    (decisions(total=2), "corrections", ["dogdogcat–"], ["are listed"]),
+    (decisions(total=2), "corrections", ["dogdogcat–"], ["corrections are listed"]),
     (decisions(total=3), "corrections", ["The last 2 of 3 corrections are listed."], []),
     (decisions(left_out={}), "corrections", [], ["left out"]),
     (
