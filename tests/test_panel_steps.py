@@ -83,7 +83,7 @@ def test_a_training_is_estimated_before_it_is_started(dataset, asked):
     )
     found = estimate(dataset, quick, measures=True)
     assert found.time.seconds == 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + 5
-    cost = "only the new layers (usually slightly less accurate)"
+    cost = "only the new layers (less accurate if images are unlike photos)"
     assert str(found) == f"mobilenet_v2, {cost}, about 9 min on the CPU"
     assert not found.is_long
     # From scratch there is nothing to keep fixed.
@@ -144,7 +144,7 @@ def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, mo
     words = texts_of(panel, dataset, state)
     assert "estimating" not in words
     assert "38 epochs, about 6 h 14 min on the CPU" in words
-    quick = "Train quickly: resnet18, only the new layers (usually slightly less accurate), about 9"
+    quick = "Train quickly: resnet18, only the new layers (less accurate if images are unlike photos), about 9"
     assert f"{quick} min on the CPU" in words
     assert buttons_of(panel, dataset, state) == [
         *("Find label issues", "Train a classifier", "Train quickly"),

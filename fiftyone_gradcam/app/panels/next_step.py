@@ -12,7 +12,7 @@ EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
 MOST_NEXT = 3  # suggestions that are shown
 MOST_FORMS = 2  # suggestions if some of them are forms, which can wait
 QUICK = "linear-probe"  # the recipe that trains the new layers alone
-COST = "usually slightly less accurate"  # than if all layers are trained
+COST = "less accurate if images are unlike photos"  # than if all layers are trained
 FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
 
 
