@@ -1,5 +1,6 @@
 """JPEG files decoded by torchcodec, here on a CPU: the same images and errors as with Pillow."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,9 @@ def test_an_unknown_decoder_and_a_missing_package_are_named(files, monkeypatch):
     with pytest.raises(ValueError, match="pip install torchcodec, or pass decoder='pillow'"):
         run_pass(Images(files, SIZE), None, [], decoder="torchcodec")
     run_pass(Images(files, SIZE), None, [])
+
+
+def test_a_torchcodec_that_does_not_fit_is_named(fed, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    with pytest.raises(ValueError, match=r"torchcodec cannot be used with PyTorch .*0.17 or later"):
+        run_pass(Images(files, SIZE), None, [Squares()], decoder="torchcodec")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -20,6 +20,7 @@ import torch
 
 from ..images.batches import Batch, Images
 from ..images.decode import orientation
+from ..images.decoders import PILLOW, TORCHCODEC
 from ..images.opening import END_OF_JPEG, ImageError, opened
 from ..images.tensors import square_tensor
 from .memory import enough_memory
@@ -123,15 +124,30 @@ def _recording(images: Images, position: int) -> Iterator[None]:
 
 def _decode(contents: list[bytes], device: torch.device) -> list[torch.Tensor | None]:
     """Decode JPEG files to (3, height, width) uint8 tensors; None where torchcodec cannot."""
-    from torchcodec.decoders import decode_jpeg
-
     if not contents:
         return []
     try:
-        return decode_jpeg(contents, device=device)
+        return _decode_jpeg()(contents, device=device)
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError:  # it does not say which file
         if len(contents) == 1:
             return [None]
         return [one for content in contents for one in _decode([content], device)]
+
+
+def _decode_jpeg() -> Callable:
+    """Return torchcodec's function.
+
+    Raises:
+        ValueError: if this version of torchcodec does not have it, or does not fit PyTorch's
+    """
+    try:
+        from torchcodec.decoders import decode_jpeg
+    except Exception as error:  # an ImportError, OSError or RuntimeError
+        raise ValueError(
+            f"decoder={TORCHCODEC!r}: the installed torchcodec cannot be used with PyTorch "
+            f"{torch.__version__} ({str(error).splitlines()[0]}). Install the version that "
+            f"matches, 0.17 or later, or pass decoder={PILLOW!r}"
+        ) from error
+    return decode_jpeg
