@@ -6,10 +6,12 @@ import pytest
 
 
 @pytest.fixture
-def panel():
-    """The panel."""
+def panel(monkeypatch):
+    """The panel; it starts no measurement of a training, which other tests would find."""
+    from fiftyone_gradcam.app.operators import training_time
     from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 
+    monkeypatch.setattr(training_time, "measured", lambda *_, **__: None)
     return ClassifierPanel()
 
 

@@ -144,8 +144,9 @@ def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, mo
     words = texts_of(panel, dataset, state)
     assert "estimating" not in words
     assert "38 epochs, about 6 h 14 min on the CPU" in words
-    quick = "Train quickly: resnet18, only the new layers (less accurate if images are unlike photos), about 9"
-    assert f"{quick} min on the CPU" in words
+    cost = "less accurate if images are unlike photos"
+    quick = f"only the new layers ({cost}), about 9 min on the CPU"
+    assert f"Train quickly: resnet18, {quick}" in words
     assert buttons_of(panel, dataset, state) == [
         *("Find label issues", "Train a classifier", "Train quickly"),
     ]

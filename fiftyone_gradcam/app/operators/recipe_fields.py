@@ -22,7 +22,7 @@ AUTO = "auto"
 AUTOMATIC_RESIZE = "Automatic: the best of the three, on features of up to 300 labeled images"
 FREEZES = {
     "none": "None: all layers are trained",
-    "backbone": "All but the new layers: fast, good for few images, less accurate if they are unlike photos",
+    "backbone": "All but the new layers: fast, for few images; less accurate if unlike photos",
 }
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD with momentum"}
 SCHEDULES = {
