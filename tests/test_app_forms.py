@@ -134,7 +134,8 @@ def import_beside_a_form(app, folder) -> None:
     app.fill("Folder", str(folder))
     app.dialog.get_by_text("6 files in 3 classes").first.wait_for()
     until(submit_buttons(app).is_enabled)
-    with held(app, "on_tick"):  # the panel learns that the import has ended after that
+    # Neither the panel nor the box learns that the import has ended before the form is open.
+    with held(app, "on_tick", "import_state"):
         app.execute()
         app.dialog.wait_for(state="detached")
         app.press("split")
@@ -156,12 +157,12 @@ def import_beside_a_form(app, folder) -> None:
 
 
 @contextmanager
-def held(app, name: str) -> Iterator[None]:
-    """Let calls of the server that name something wait meanwhile."""
+def held(app, *names: str) -> Iterator[None]:
+    """Let calls of the server that name one of these wait meanwhile."""
     waiting, is_held = [], True
 
     def hold(route) -> None:
-        if is_held and name in (route.request.post_data or ""):
+        if is_held and any(name in (route.request.post_data or "") for name in names):
             waiting.append(route)
         else:
             route.continue_()
