@@ -14,9 +14,10 @@ from torch import nn
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.training import per_fold
+from fiftyone_gradcam.training.augment import augment, mix
 from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
 from fiftyone_gradcam.training.loop import train
-from fiftyone_gradcam.training.sources import Batch, Labelled
+from fiftyone_gradcam.training.sources import Batch, Labelled, Pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -147,3 +148,33 @@ def test_equal_files_are_kept_on_one_side_of_a_split(tmp_path, name):
     fg.split(dataset, {"train": 0.5, "test": 0.5}, seed=1)
     parted = dataset.match_tags("train").values("filepath")
     assert any(path.replace(" copy 0", "") not in parted for path in parted if " copy 0" in path)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_training_images_are_augmented_as_asked_and_others_are_not(digit_files, mixup):
+    chosen, backbone = recipe(rotation=20.0, mixup=mixup), get_backbone("small_cnn")
+    data, order = sets(digit_files)[0], np.array([5, 2, 9])
+    source = Pictures(data, chosen, 3, backbone, torch.device("cpu"))
+    whole = data.images.load(order).images
+    labels = torch.from_numpy(data.labels[order])
+    (plain,) = source.batches(order)
+    assert torch.equal(plain.inputs, backbone.normalize(whole))
+    assert torch.equal(plain.targets, labels)
+    (drawn,) = source.batches(order, np.random.default_rng(3))
+    random = np.random.default_rng(3)
+    images = augment(whole, chosen, random)
+    if mixup:
+        images, labels = mix(images, labels, 3, mixup, random)
+    assert torch.equal(drawn.inputs, backbone.normalize(images))
+    assert torch.equal(drawn.targets, labels)
+    assert drawn.positions.tolist() == order.tolist()
+    assert not torch.equal(drawn.inputs, plain.inputs)
+
+
+def test_a_training_sees_augmented_images(digit_files):
+    losses = [
+        train(recipe(epochs=1, **own), 3, *sets(digit_files), device="cpu").history[0].train_loss
+        for own in ({}, {}, {"rotation": 20.0}, {"mixup": 0.4})
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert min(abs(loss / losses[0] - 1) for loss in losses[2:]) > 1e-2

@@ -1,5 +1,6 @@
 """Images decoded in processes are those decoded in threads, failures included."""
 
+import gc
 import os
 import signal
 
@@ -89,6 +90,32 @@ def test_a_process_that_is_killed_leaves_its_images_to_this_one(paths, monkeypat
     _, right, same, _ = read(paths, 0)
     assert positions == right
     np.testing.assert_array_equal(pixels, same)
+
+
+def shared_memory() -> int:
+    """How many files of this process are the memory of decoding processes."""
+    places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum("gradcam-decoded" in os.readlink(x) for x in places if os.path.islink(x))
+
+
+def test_processes_that_have_ended_leave_no_open_file(paths):
+    gc.collect()
+    before = shared_memory()
+    with processes.decoders(2, 4, 16, "letterbox", DecodeOptions()) as found:
+        found.decode([0], [paths[0]])
+        assert shared_memory() > before
+    del found
+    gc.collect()
+    assert shared_memory() == before
+
+
+def test_files_that_were_tried_must_not_all_fail(paths):
+    images = Images(paths, 16, decode_options=DecodeOptions(max_pixels=9000))
+    images.load(np.arange(24))
+    for fine in (None, [], [0, 3], np.array([3, 7])):
+        images.check_readable(fine)
+    with pytest.raises(ValueError, match="None of 2 files can be read"):
+        images.check_readable(np.array([3, 4]))
 
 
 def test_a_reader_that_stops_early_leaves_no_process(paths, monkeypatch):

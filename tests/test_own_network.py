@@ -17,7 +17,7 @@ from fiftyone_gradcam.explain.cam import PREDICTED, explain_network
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.model.finding import is_tokens_last
 from fiftyone_gradcam.model.hooked import HookSplitter
-from fiftyone_gradcam.model.sound import check_tokens
+from fiftyone_gradcam.model.sound import check_classes, check_tokens
 
 CASES = {  # kind, further arguments, the layer that is found, its map of one image, whether traced
     "sequential": (sequential, {}, "4", (8, 8), True),
@@ -247,6 +247,13 @@ def test_what_cannot_be_used_is_refused(case):
     options = {"classes": CLASSES, "image_size": SIZE, **options}
     with pytest.raises(ValueError, match=re.escape(message)):
         fg.Network(make(), **options)
+
+
+@pytest.mark.parametrize("classes", [["a"], [], "ab", ["a", ""], ["a", 3], ["a", None], ["a", "a"]])
+def test_names_of_classes_are_checked(classes):
+    assert check_classes(["b", "a"]) == ("b", "a")
+    with pytest.raises((ValueError, TypeError)):
+        check_classes(classes)
 
 
 @pytest.mark.parametrize(

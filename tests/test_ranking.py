@@ -263,6 +263,15 @@ def test_wrong_labels_of_the_least_confident_classes_are_counted():
     assert found.count == pytest.approx(is_wrong.sum(), rel=0.2)
 
 
+def test_directions_by_hand():
+    """Signed roots, standardized and of length 1; a constant feature is left out."""
+    features = np.array([[4.0, 1.0, 7.0], [-9.0, 4.0, 7.0], [1.0, 16.0, 7.0], [0.0, 25.0, 7.0]])
+    roots = np.array([[2.0, 1.0], [-3.0, 2.0], [1.0, 4.0], [0.0, 5.0]])
+    right = (roots - [0.0, 3.0]) / np.sqrt([14 / 4, 10 / 4])
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    assert directions(features.astype(np.float32)) == pytest.approx(right, abs=1e-6)
+
+
 def test_twins_and_the_classes_that_can_be_judged():
     random = np.random.default_rng(0)
     look = random.normal(size=(40, 30))

@@ -104,6 +104,7 @@ SAID = [
     (data(contradictions=0), "data", ["1 group of identical files."], ["different labels"]),
     (data(equal=2), "data", ["2 groups of identical files, 1 of them"], []),
     (data(equal=0), "data", [], ["identical"]),
+    ({"data": Data("", 1, 0, [], {})}, "data", ["1 sample"], ["identical"]),
     ({"data": Data("", 1, 0, [], {}, equal=2)}, "data", ["2 groups of identical files."], []),
     (data(counts={"a": {"train": 3}}), "data", [], ["all classes", "none"]),
     (data(parts=[]), "data", ["There is no split"], ["train20"]),
@@ -236,6 +237,7 @@ def test_the_vertical_axis_has_round_values(values, is_share, labels):
         if value in at:
             assert dot == pytest.approx(at[value], abs=0.05)
     assert list(at.values())[:: len(at) - 1] == [238, 14]
+    assert np.diff(list(at.values())) == pytest.approx(-224 / (len(at) - 1), abs=0.11)
 
 
 @pytest.mark.parametrize(

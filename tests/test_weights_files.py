@@ -229,6 +229,13 @@ def test_a_download_that_is_damaged_is_not_kept(monkeypatch, tmp_path):
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
+def test_what_differs_from_the_network_is_counted(saved, state):
+    own = {name: value for name, value in state.items() if not name.startswith("features.0.")}
+    own["features.3.squeeze.weight"] = torch.zeros(3, 3, 1, 1)
+    with pytest.raises(WeightsError, match="2 tensors missing, 0 unknown, 1 of another shape"):
+        create_model(NAME, 7, saved(own))
+
+
 def test_weights_without_a_version_are_of_the_current_one(saved):
     """The stem of the first version was wider; its weights are brought to the second's shape."""
     own = as_saved("mnasnet0_5")
