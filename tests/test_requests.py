@@ -27,6 +27,7 @@ RUBBISH = [
     [[[]]], {"$where": "1"}, [1, None], "__import__('os')", 10**400, ["a"] * 3, {"a": {"b": []}},
 ]  # fmt: skip
 OF_IMPORTS = ("follow_job", "import_state", "cancel_import", "repeat_import")  # on no dataset
+NO_DATASET = ("import_folders",)
 RUNS = "fiftyone.core.stages."
 SHOWN = ("plan", "preview", "view_target")  # nothing is written into them, or FiftyOne reads it
 
@@ -171,6 +172,16 @@ def test_what_is_wanting_is_named(dataset):
     assert refusals("import_folders", None, {}) == ["Folder is missing"]
     with pytest.raises(ValueError, match="Parameters must be names and values, not a list"):
         check_params("split", [])
+
+
+@pytest.mark.parametrize("verb", [x for x in (*VERBS, *OF_RUNS, *OF_LABELS) if x not in NO_DATASET])
+def test_a_name_that_is_no_text_is_refused_in_words(verb):
+    """Half a letter, as JSON may have one."""
+    asked = {"dataset_name": "\ud800", "params": {}}
+    context = ExecutionContext(asked, operator_uri=URI + verb)
+    fields = foo.get_operator(URI + verb).resolve_input(context).type.properties
+    words = [one.error_message for one in fields.values() if one.invalid]
+    assert any("Reload the App, and choose them again" in one for one in words), words
 
 
 def test_all_fields_of_all_forms_are_known(dataset):

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from stories import Place, as_stored
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.durable import wait_for_disk
 from fiftyone_gradcam.dataset.run_files import can_resume
 from fiftyone_gradcam.jobs.processes import is_alive
 
@@ -89,6 +90,7 @@ def begin(name: str, folder) -> Place:
         place.clean()
     place = Place(folder / "disturbed", f"killed {name}")
     prepare(place)
+    wait_for_disk()  # what the story is about begins now
     return place
 
 

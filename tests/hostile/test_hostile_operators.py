@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 import torch
@@ -263,6 +264,10 @@ def is_unchanged(place, before):
     others = state_of(other)
 
     def look(item: Input, error: Exception | None) -> None:
+        if item.verb == "import_folders" and error is None:
+            # Without a name, it takes that of the folder.
+            for name in {*fo.list_datasets()} - {*before["datasets"]}:
+                fo.delete_dataset(name)
         now = state_of(dataset)
         if error is not None:
             assert now == before, f"{item.what}: {error}: the dataset has changed"

@@ -133,9 +133,9 @@ class Verb(foo.Operator):
     def _check_request(self, ctx) -> None:
         """Refuse requests from which no form can be built; a request may contain anything."""
         check_params(self.verb, ctx.params)
-        if self.needs_dataset:
-            check_same_dataset(ctx)
         try:
+            if self.needs_dataset:
+                check_same_dataset(ctx)
             if ctx.dataset is not None:
                 check_view(ctx)
                 if self.scope is not None:
