@@ -13,7 +13,7 @@ from fiftyone_gradcam.images import decoders
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import RESIZES, to_square
 from fiftyone_gradcam.images.opening import DecodeOptions
-from fiftyone_gradcam.images.tensors import square_tensor
+from fiftyone_gradcam.images.tensors import ToSquare
 from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.passes.engine import run_pass
 from fiftyone_gradcam.passes.sinks import Sink
@@ -68,6 +68,7 @@ def files(tmp_path_factory):
     image.convert("L").save(root / "gray.jpg", quality=95)
     image.save(root / "progressive.jpg", quality=95, progressive=True)
     image.convert("CMYK").save(root / "cmyk.jpg", quality=95)
+    image.save(root / "rgb.jpg", quality=95, keep_rgb=True)  # not YCbCr, as Adobe's marker says
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(root / "turned.jpg", quality=95, exif=exif)
@@ -85,8 +86,8 @@ def test_weights_by_hand():
     """Two pixels from four: a triangle of four pixels around each center, cut at the border."""
     row = torch.tensor([0.0, 70, 140, 210]).to(torch.uint8).expand(3, 4, 4)
     # The first center is at 1: distances .5, .5, 1.5 of 2 give weights 3, 3, 1 of 7.
-    assert square_tensor(row, 2)[0, :, 0].tolist() == [50, 160]
-    assert square_tensor(row, 2)[:, 0, 0].tolist() == [50, 50]
+    assert ToSquare(2)(row)[0, :, 0].tolist() == [50, 160]
+    assert ToSquare(2)(row)[:, 0, 0].tolist() == [50, 50]
 
 
 @pytest.mark.parametrize("resize", RESIZES)
@@ -95,7 +96,7 @@ def test_tensors_are_resized_as_pillow_does(resize, size):
     image = smooth(sum(size), *size)
     right = to_square(image, SIZE, resize).astype(int)
     tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    found = square_tensor(tensor, SIZE, resize)
+    found = ToSquare(SIZE, resize)(tensor)
     assert found.shape == (SIZE, SIZE, 3)
     assert np.abs(found.numpy().astype(int) - right).max() <= 2
 
@@ -163,7 +164,7 @@ def test_a_cpu_decodes_with_pillow(files, monkeypatch):
     monkeypatch.setattr(torchcodec.decoders, "decode_jpeg", None)
     found = Squares()
     run_pass(Images(files, SIZE), None, [found], decoder="torchcodec")
-    assert len(found.squares) == 7
+    assert len(found.squares) == 8
 
 
 def test_an_unknown_decoder_and_a_missing_package_are_named(files, monkeypatch):

@@ -159,7 +159,7 @@
         h(Button, { label: "Undo", mark: "Z", onClick: review.undo, name: "gradcam-undo" }),
         !modalId && h(Button, { label: "Back", mark: "←", onClick: () => review.move(-1), disabled: !state.place, name: "gradcam-back" }),
         !modalId && h(Button, { label: "Next", mark: "→", onClick: () => review.move(1), disabled: !card, name: "gradcam-next" }),
-        !modalId && h(Button, { label: "First open", mark: "F", hint: "Go to the first label that is not reviewed", onClick: review.toFirst, disabled: isOver || !state.cards.length, name: "gradcam-first" }),
+        !modalId && h(Button, { label: "First unreviewed", mark: "F", hint: "Go to the first label that is not reviewed", onClick: review.toFirst, disabled: isOver || !state.cards.length, name: "gradcam-first" }),
         h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" }),
         // It keeps its room, so that the buttons stay where they are.
         !modalId && h("span", { role: "status", "data-cy": "gradcam-behind", title: `Tiles show the labels before your decisions until ${PAUSE / 1000} s after the last one`, style: text(12, { alignSelf: "center", visibility: isBehind ? "visible" : "hidden" }) },

@@ -22,7 +22,7 @@ from ..images.batches import Batch, Images
 from ..images.decode import orientation
 from ..images.decoders import PILLOW, TORCHCODEC
 from ..images.opening import END_OF_JPEG, ImageError, opened
-from ..images.tensors import square_tensor
+from ..images.tensors import ToSquare
 from .memory import enough_memory
 
 AHEAD = 3  # batches that are read ahead
@@ -47,6 +47,7 @@ def decoded_chunks(
         device: where images are decoded and resized
     """
     pool = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "gradcam-read")
+    to_square = ToSquare(images.size, images.resize)
 
     def read(chunk: np.ndarray) -> tuple[np.ndarray, list[Future]]:
         chunk = np.array([i for i in chunk if i not in images.failures], np.int64)
@@ -59,7 +60,7 @@ def decoded_chunks(
             chunk, files = waiting.popleft()
             waiting.extend(read(chunk) for chunk in islice(rest, 1))
             with enough_memory(len(chunk)):
-                batch = _batch(images, chunk, files, device)
+                batch = _batch(images, chunk, files, device, to_square)
             yield batch
     finally:
         pool.shutdown(cancel_futures=True)
@@ -89,7 +90,13 @@ def _read(images: Images, position: int) -> bytes | np.ndarray:
     return images.decode_now(position)
 
 
-def _batch(images: Images, chunk: np.ndarray, files: list[Future], device: torch.device) -> Batch:
+def _batch(
+    images: Images,
+    chunk: np.ndarray,
+    files: list[Future],
+    device: torch.device,
+    to_square: ToSquare,
+) -> Batch:
     found: dict[int, bytes | np.ndarray] = {}
     for position, file in zip(chunk.tolist(), files, strict=True):
         with _recording(images, position):
@@ -100,7 +107,7 @@ def _batch(images: Images, chunk: np.ndarray, files: list[Future], device: torch
     for position, one in found.items():
         image = decoded.get(position)
         if image is not None:
-            squares[position] = square_tensor(image, images.size, images.resize)
+            squares[position] = to_square(image)
             continue
         with _recording(images, position):
             pixels = one if isinstance(one, np.ndarray) else images.decode_now(position)

@@ -17,9 +17,11 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+from agreeing import Maps, agreement
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.decoders import DECODERS
@@ -31,7 +33,6 @@ from fiftyone_gradcam.model.weights import create_pretrained
 from fiftyone_gradcam.passes import engine
 from fiftyone_gradcam.passes.engine import run_pass
 from fiftyone_gradcam.passes.sinks import Sink
-from fiftyone_gradcam.review.scores import softmax
 
 SIDE = 224
 
@@ -51,38 +52,14 @@ class Pixels(Sink):
         self.rows[positions] = value.cpu().numpy()
 
 
-class Maps(Sink):
-    """Keeps the logits and the heatmaps of the predicted classes."""
-
-    splits = explains = True
-
-    def __init__(self):
-        self.logits, self.maps = [], []
-
-    def compute(self, seen):
-        """One heatmap per image."""
-        (maps,), _ = seen.forward.maps(["predicted"])
-        return {"logits": seen.logits, "maps": maps}
-
-    def take(self, positions, value):
-        """Store a batch."""
-        self.logits.append(value["logits"].numpy())
-        self.maps.append(value["maps"].numpy())
-
-
-def agreement(photos: list[str], network: Network) -> tuple[float, float, float]:
-    """Share of equal labels, largest difference of a probability, correlation of heatmaps."""
+def agreement_of(photos: list[str], network: Network) -> tuple[float, float, float]:
+    """See `agreeing.agreement`."""
     found = []
     for decoder in DECODERS:
-        sink = Maps()
-        run_pass(Images(photos, SIDE, resize=network.resize), network, [sink], decoder=decoder)
-        maps = np.concatenate([one.reshape(len(one), -1) for one in sink.maps])
-        found.append((softmax(np.concatenate(sink.logits)), maps.ravel()))
-    (one, own), (other, others) = found
-    top = np.sort(one, 1)[:, -2:]
-    sure = top[:, 1] - top[:, 0] > 0.01
-    equal = (one.argmax(1) == other.argmax(1))[sure].mean()
-    return float(equal), float(np.abs(one - other).max()), float(np.corrcoef(own, others)[0, 1])
+        found.append(Maps())
+        images = Images(photos, SIDE, resize=network.resize)
+        run_pass(images, network, [found[-1]], decoder=decoder)
+    return agreement(*found)
 
 
 def main() -> None:
@@ -124,7 +101,7 @@ def main() -> None:
             f"{gap.max()}; {rates}"
         )
     for name, network in networks.items():
-        equal, gap, correlation = agreement(photos, network)
+        equal, gap, correlation = agreement_of(photos, network)
         print(
             f"{name}: labels equal {equal:.2%}, probabilities within {gap:.3f}, heatmaps correlate "
             f"at {correlation:.5f}"
