@@ -68,6 +68,10 @@ def files(tmp_path_factory):
     image.convert("L").save(root / "gray.jpg", quality=95)
     image.save(root / "progressive.jpg", quality=95, progressive=True)
     image.convert("CMYK").save(root / "cmyk.jpg", quality=95)
+    content = (root / "cmyk.jpg").read_bytes()
+    adobe = content.index(b"\xff\xee")
+    rest = content[adobe + 2 + int.from_bytes(content[adobe + 2 : adobe + 4]) :]
+    (root / "cmyk without a marker.jpg").write_bytes(content[:adobe] + rest)
     image.save(root / "rgb.jpg", quality=95, keep_rgb=True)  # not YCbCr, as Adobe's marker says
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -164,7 +168,7 @@ def test_a_cpu_decodes_with_pillow(files, monkeypatch):
     monkeypatch.setattr(torchcodec.decoders, "decode_jpeg", None)
     found = Squares()
     run_pass(Images(files, SIZE), None, [found], decoder="torchcodec")
-    assert len(found.squares) == 8
+    assert len(found.squares) == 9
 
 
 def test_an_unknown_decoder_and_a_missing_package_are_named(files, monkeypatch):
