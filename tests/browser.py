@@ -281,14 +281,12 @@ class AppPage:
         box = self.page.get_by_text(label, exact=True).last.locator(
             "xpath=following::*[@role='combobox'][1]"
         )
-        box.click()
         found = self.page.get_by_role("option", name=option).first
-        while not found.is_visible():
+        while not self._opened(box) or not found.is_visible():
             assert time.monotonic() < end, f"{label} has no {option}"
-            self.page.mouse.click(2, 2)  # beside the list, which is as it was when it was opened
+            # Click beside the list, which is as it was when it was opened.
+            self.page.mouse.click(2, 2)
             self.page.get_by_role("listbox").wait_for(state="detached")
-            box.click()
-            self.page.get_by_role("option").first.wait_for()
         text, asked = found.inner_text(), self._asked["execute"]
         # A choice that changes nothing asks nothing of the server. Any other asks a moment after it
         # is shown; a choice made before then would be answered as if this one were not made.
@@ -301,6 +299,17 @@ class AppPage:
         ):
             assert time.monotonic() < end, f"{label} is {box.inner_text()}, not {text}"
             self.page.wait_for_timeout(30)
+
+    def _opened(self, box) -> bool:
+        """Click a list of the panel, and return whether it opened: it may be drawn again."""
+        from playwright.sync_api import TimeoutError as TooLate
+
+        try:
+            box.click()
+            self.page.get_by_role("option").first.wait_for(timeout=SOON)
+        except TooLate:
+            return False
+        return True
 
     def click(self, name: str) -> None:
         """Click a button by its label."""

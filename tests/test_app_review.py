@@ -48,8 +48,9 @@ def draw_dataset(root: Path) -> fo.Dataset:
     for kind in ("predicted", "label"):
         facts = {"run": "r", "classes": CLASSES, "label_field": "ground_truth", "kind": kind}
         declare(dataset, f"cam_{kind}", Declared("heatmap", "", facts, HEATMAP_ATTRIBUTES))
-    ramp = root / "ramp.png"
-    Image.fromarray(np.tile(np.arange(0, 240, 2, np.uint8), (90, 1))).save(ramp)
+    ramps = {kind: root / f"ramp {kind}.png" for kind in ("predicted", "label")}
+    for ramp in ramps.values():
+        Image.fromarray(np.tile(np.arange(0, 240, 2, np.uint8), (90, 1))).save(ramp)
     samples = []
     for number in range(36):
         kind = number % 3
@@ -67,7 +68,7 @@ def draw_dataset(root: Path) -> fo.Dataset:
             )
         for name, target in (("predicted", CLASSES[kind]), ("label", label)):
             sample[f"cam_{name}"] = fo.Heatmap(
-                map_path=str(ramp), target=target, peak=2.0 if name == "label" else 4.0
+                map_path=str(ramps[name]), target=target, peak=2.0 if name == "label" else 4.0
             )
         samples.append(sample)
     ids = dataset.add_samples(samples)
