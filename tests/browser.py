@@ -93,15 +93,22 @@ def find_chromium() -> str | None:
 
 
 class AppPage:
-    """The App as a person uses it: press a button, fill the form, look at the pictures."""
+    """The App as a person uses it: press a button, fill the form, look at the pictures.
 
-    def __init__(self, page, url: str):
+    Args:
+        page: of the browser
+        url: of the App
+        moves: whether things move as they do for a person, which takes longer
+    """
+
+    def __init__(self, page, url: str, moves: bool = False):
         self.page, self.url = page, url
         self.errors: list[str] = []
         self.errors_of_tiles: list[str] = []
         # An empty page has no storage.
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
-        page.add_init_script(f"try {{ {STILL} }} catch {{}}")
+        if not moves:
+            page.add_init_script(f"try {{ {STILL} }} catch {{}}")
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._keep(str(error)))
         # What was asked of the server by each of its routes for operators, and what has an end.

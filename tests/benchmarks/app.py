@@ -132,7 +132,7 @@ def panel(dataset: fo.Dataset) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         tab = browser.new_page(viewport={"width": 1500, "height": 900})
-        app = AppPage(tab, f"http://127.0.0.1:{PORT}/")
+        app = AppPage(tab, f"http://127.0.0.1:{PORT}/", moves=True)
         app.open(dataset.name)
         tab.wait_for_timeout(5000)
         test = dataset.match_tags("test")
