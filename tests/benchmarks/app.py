@@ -39,6 +39,10 @@ from fiftyone_gradcam import doctor
 from fiftyone_gradcam.dataset.fields import describe_field, index
 
 PORT = 5196
+PLOT = "() => !!document.querySelector('.js-plotly-plot .nsewdrag')"
+# Whether an element is in sight whose text begins with a text.
+SHOWN = """(text) => [...document.querySelectorAll('body *')].some((x) =>
+    x.textContent.length < 300 && x.textContent.trim().startsWith(text) && x.checkVisibility())"""
 
 
 def fill(samples: int, classes: int, folder: Path) -> fo.Dataset:
@@ -91,17 +95,25 @@ def fill(samples: int, classes: int, folder: Path) -> fo.Dataset:
     return dataset
 
 
-def seconds_until(app: AppPage, act: Callable, count: int) -> float:
-    """How long it takes from a click until the App has counted its samples."""
-    counted = app.page.get_by_text(f"{count:,} samples", exact=True).first
-    if counted.is_visible():  # as many by chance: without this it would take no time
-        app.page.evaluate("window.__foo__.executeOperator('@voxel51/operators/clear_view', {})")
-        counted.wait_for(state="hidden")
-        app.page.wait_for_timeout(2000)
+def seconds_from(app: AppPage, act: Callable, code: str, text: str | None = None) -> float:
+    """How long it takes from an action until a condition is true in the App.
+
+    The browser checks it at each frame. Playwright's own waiting does so twice a second.
+    """
     start = time.perf_counter()
     act()
-    counted.wait_for()
+    app.page.wait_for_function(code, arg=text)
     return time.perf_counter() - start
+
+
+def seconds_until(app: AppPage, act: Callable, count: int) -> float:
+    """How long it takes from a click until the App has counted its samples."""
+    text = f"{count:,} samples"
+    if app.page.evaluate(SHOWN, text):  # as many by chance: without this it would take no time
+        app.page.evaluate("window.__foo__.executeOperator('@voxel51/operators/clear_view', {})")
+        app.page.get_by_text(text, exact=True).first.wait_for(state="hidden")
+        app.page.wait_for_timeout(2000)
+    return seconds_from(app, act, SHOWN, text)
 
 
 def by_itself(app: AppPage, dataset: fo.Dataset, labels: np.ndarray) -> None:
@@ -143,10 +155,7 @@ def panel(dataset: fo.Dataset) -> None:
         tab.locator("[data-cy=new-panel-btn]").first.click()
         choice = tab.get_by_text("Grad-CAM classifier", exact=True).first
         choice.wait_for()
-        start = time.perf_counter()
-        choice.click()
-        tab.get_by_role("tab", name="Evaluate").first.wait_for()
-        said("panel open", [time.perf_counter() - start], 2)
+        said("panel open", [seconds_from(app, choice.click, SHOWN, "Evaluate")], 2)
         tab.wait_for_timeout(5000)
         evaluate(app, np.array(labels), np.array(predicted))
         score(app, np.array(labels), np.array(scores), "test")
@@ -160,10 +169,7 @@ def panel(dataset: fo.Dataset) -> None:
 def evaluate(app: AppPage, labels: np.ndarray, predicted: np.ndarray) -> None:
     """Rows of the tab "Evaluate"."""
     tab = app.page
-    start = time.perf_counter()
-    app.tab("Evaluate")
-    tab.locator(".js-plotly-plot .nsewdrag").first.wait_for()
-    said("confusion matrix", [time.perf_counter() - start], 2)
+    said("confusion matrix", [seconds_from(app, lambda: app.tab("Evaluate"), PLOT)], 2)
     for what in ("a row of a confused pair", "a class"):
         seconds = []
         for number in range(5):
@@ -181,10 +187,8 @@ def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> No
     """Bars of the tab "Scores"."""
     tab = app.page
     names = sorted(set(labels))
-    start = time.perf_counter()
-    app.tab("Scores")
-    tab.locator(".js-plotly-plot .nsewdrag").first.wait_for()
-    said(f"histogram ({part}, {len(labels)} samples)", [time.perf_counter() - start], 2)
+    seconds = seconds_from(app, lambda: app.tab("Scores"), PLOT)
+    said(f"histogram ({part}, {len(labels)} samples)", [seconds], 2)
     chosen, clicks = [], []
     for number in range(5):
         name = names[(7 + 13 * number) % len(names)]
@@ -193,10 +197,9 @@ def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> No
             tab.get_by_placeholder("Type or select a value")
         )
         box.first.fill(name)
-        start = time.perf_counter()
-        tab.get_by_role("option", name=name).first.click()
-        tab.get_by_text(f"Scores of {name}").first.wait_for()
-        chosen.append(time.perf_counter() - start)
+        option = tab.get_by_role("option", name=name).first
+        option.wait_for()
+        chosen.append(seconds_from(app, option.click, SHOWN, f"Scores of {name}"))
         tab.wait_for_timeout(1500)
         for wanted, words in (
             (own & (column < 0.5), "with this label below"),
