@@ -158,9 +158,18 @@ def panel(dataset: fo.Dataset) -> None:
         said("panel open", [seconds_from(app, choice.click, SHOWN, "Evaluate")], 2)
         tab.wait_for_timeout(5000)
         evaluate(app, np.array(labels), np.array(predicted))
-        score(app, np.array(labels), np.array(scores), "test")
-        app.choose_in_panel("Of the samples tagged", "all samples")
+        seconds = seconds_from(app, lambda: app.tab("Scores"), PLOT)
+        said(f"histogram (test, {len(labels)} samples)", [seconds], 2)
+        shown = score(app, np.array(labels), np.array(scores), "test")
         labels, scores = dataset.values(["ground_truth.label", "prediction_scores"])
+        text = f"Scores of {shown}: {labels.count(shown)} images"
+        tab.get_by_text("Of the samples tagged", exact=True).last.locator(
+            "xpath=following::*[@role='combobox'][1]"
+        ).click()
+        option = tab.get_by_role("option", name="all samples").first
+        option.wait_for()
+        seconds = seconds_from(app, option.click, SHOWN, text)
+        said(f"histogram (all, {len(labels)} samples)", [seconds], 2)
         score(app, np.array(labels), np.array(scores), "all")
         browser.close()
     session.close()
@@ -183,12 +192,10 @@ def evaluate(app: AppPage, labels: np.ndarray, predicted: np.ndarray) -> None:
         said(f"click on {what} until its samples are counted", seconds, 1)
 
 
-def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> None:
-    """Bars of the tab "Scores"."""
+def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> str:
+    """Classes and sides of the threshold in the tab "Scores"; the class that is shown last."""
     tab = app.page
     names = sorted(set(labels))
-    seconds = seconds_from(app, lambda: app.tab("Scores"), PLOT)
-    said(f"histogram ({part}, {len(labels)} samples)", [seconds], 2)
     chosen, clicks = [], []
     for number in range(5):
         name = names[(7 + 13 * number) % len(names)]
@@ -212,6 +219,7 @@ def score(app: AppPage, labels: np.ndarray, scores: np.ndarray, part: str) -> No
             tab.wait_for_timeout(2000)
     said(f"another class ({part})", chosen, 1)
     said(f"click on a side of the threshold until its samples are counted ({part})", clicks, 1)
+    return name
 
 
 def cancelling(dataset: fo.Dataset, choices: dict) -> None:
