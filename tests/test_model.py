@@ -10,6 +10,7 @@ from conftest import save_digits
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import BACKBONES, MEAN, STD, get_backbone
+from fiftyone_gradcam.model.blank import build_unset
 from fiftyone_gradcam.model.checkpoint import load_checkpoint, save_checkpoint
 from fiftyone_gradcam.model.weights import create_model, create_pretrained
 from fiftyone_gradcam.training.loop import train
@@ -37,9 +38,26 @@ def test_every_build_is_trained_and_comes_back(tmp_path, name):
     description = {"backbone": name, "classes": ["a", "b"], "recipe": recipe.to_dict()}
     path = str(tmp_path / "model.pt")
     save_checkpoint(path, found.model.state_dict(), description)
-    loaded = load_checkpoint(path)[0].state_dict()
-    for key, value in found.model.state_dict().items():
-        assert torch.equal(loaded[key], value), key
+    drawn = torch.random.get_rng_state()
+    loaded = load_checkpoint(path)[0]
+    assert torch.equal(torch.random.get_rng_state(), drawn)  # nobody's random numbers are used
+    assert not loaded.training
+    wanted, values = found.model.state_dict(), loaded.state_dict()
+    assert list(values) == list(wanted)
+    for key, value in wanted.items():
+        assert values[key].dtype == value.dtype, key
+        assert torch.equal(values[key], value), key
+    assert all(weight.requires_grad for weight in loaded.parameters())
+    assert all(value.device.type == "cpu" for value in [*loaded.parameters(), *loaded.buffers()])
+
+
+def test_counts_that_an_older_file_lacks_are_those_of_a_new_network():
+    model = build_unset(get_backbone("resnet18"), 3)
+    fresh = get_backbone("resnet18").build(3)
+    for name, value in fresh.named_buffers():
+        assert torch.equal(model.get_buffer(name), value), name
+    hidden = build_unset(get_backbone("resnet18"), 3, hidden=(5,), dropout=0.25)
+    assert str(hidden) == str(get_backbone("resnet18").build(3, (5,), 0.25).eval())
 
 
 def test_normalize():

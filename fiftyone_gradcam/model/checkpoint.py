@@ -9,6 +9,7 @@ from torch import nn
 
 from ..disk import whole_file
 from .backbones import get_backbone
+from .blank import build_unset
 
 
 def save_checkpoint(path: str, state: dict[str, torch.Tensor], description: dict) -> None:
@@ -45,8 +46,11 @@ def load_checkpoint(path: str) -> tuple[nn.Module, dict]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         description = content["description"]
         recipe = description.get("recipe", {})
-        model = get_backbone(description["backbone"]).build(
-            len(description["classes"]), recipe.get("hidden", ()), recipe.get("dropout")
+        model = build_unset(
+            get_backbone(description["backbone"]),
+            len(description["classes"]),
+            recipe.get("hidden", ()),
+            recipe.get("dropout"),
         )
         model.load_state_dict(content["state_dict"])
     except Exception as error:

@@ -13,7 +13,7 @@ import torchvision
 from torch import nn
 
 from .backbones import BACKBONES, get_backbone
-from .blank import build_blank
+from .blank import build_blank, build_unset
 from .loading import Loaded, load_into
 from .state_file import WeightsError, WeightsFile, check_weights_file, read_weights_file
 
@@ -69,7 +69,7 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
     if weights == "none":
         raise ValueError(f"{name!r} without weights cannot predict. Pass 'imagenet' or a file")
     try:
-        model, loaded = _load_model(name, classes, weights, (), None)
+        model, loaded = _load_whole(name, classes, weights)
     except DownloadError as error:
         raise ConnectionError(
             f"Could not download the ImageNet weights of {name!r} ({error.reason}). Connect to "
@@ -86,7 +86,7 @@ def create_pretrained(name: str, weights: str = "imagenet") -> nn.Module:
             f"The weights in {weights!r} have no last layer for the {classes} classes of "
             f"ImageNet. Fine-tune a run from them first"
         )
-    return model.eval()
+    return model
 
 
 def create_classifier(name: str, num_classes: int, path: str) -> nn.Module:
@@ -104,9 +104,9 @@ def create_classifier(name: str, num_classes: int, path: str) -> nn.Module:
     """
     if path in ("imagenet", "none"):
         raise ValueError(f"weights must be the path of a file here, not {path!r}")
-    model, loaded = _load_model(name, num_classes, path, (), None)
+    model, loaded = _load_whole(name, num_classes, path)
     if loaded.has_head:
-        return model.eval()
+        return model
     last_layer = f"{get_backbone(name).family.last_layer}.weight"
     last = load_weights(name, path).state.get(last_layer)
     found = "no last layer" if last is None else f"a last layer for {len(last)} classes"
@@ -143,20 +143,25 @@ def create_model(
     """
     if weights == "none":
         return get_backbone(name).build(num_classes, hidden, dropout)
-    model, loaded = _load_model(name, num_classes, weights, hidden, dropout)
+    backbone, file = get_backbone(name), load_weights(name, weights)
+    model = backbone.build(num_classes, hidden, dropout)
+    loaded = _load(model, name, file, weights)
     if warn is not None and weights != "imagenet":  # nobody expects its last layer
         for note in loaded.notes:
             warn(note)
     return model
 
 
-def _load_model(
-    name: str, num_classes: int, weights: str, hidden: Sequence[int], dropout: float | None
-) -> tuple[nn.Module, Loaded]:
+def _load_whole(name: str, num_classes: int, weights: str) -> tuple[nn.Module, Loaded]:
+    """Return a network in eval mode, which is only complete if the file has its last layer."""
     backbone, file = get_backbone(name), load_weights(name, weights)
-    model = backbone.build(num_classes, hidden, dropout)
+    model = build_unset(backbone, num_classes)
+    return model, _load(model, name, file, weights)
+
+
+def _load(model: nn.Module, name: str, file: WeightsFile, weights: str) -> Loaded:
     with _of_the_cache(name, weights):
-        return model, load_into(model, backbone, file, path_of_weights(name, weights))
+        return load_into(model, get_backbone(name), file, path_of_weights(name, weights))
 
 
 def check_imagenet_weights(name: str) -> None:
