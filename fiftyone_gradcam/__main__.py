@@ -6,8 +6,12 @@ import argparse
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from .command_line import COLUMNS, make_parser
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +57,7 @@ def _in_options(text: str) -> str:
     text = re.sub(rf"\b({names})\b", _option, text)
     text = re.sub(r"\b(level|backbone|weights)='(\w+)'", r"--\1 \2", text)
     text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
+    text = text.replace("--label-from, pattern or table", "--label-from, --pattern or --table")
     return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
 
 
@@ -61,25 +66,17 @@ def _option(found: re.Match) -> str:
 
 
 def _relocate(options: argparse.Namespace) -> int:
-    import fiftyone as fo
-
     from .workflow.relocating import relocate
 
-    if not fo.dataset_exists(options.dataset):
-        raise ValueError(f"There is no dataset {options.dataset!r}")
-    relocate(fo.load_dataset(options.dataset), options.old, options.new)
+    relocate(_dataset(options.dataset), options.old, options.new)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    import fiftyone as fo
-
     from .workflow.reporting import report
 
-    if not fo.dataset_exists(options.dataset):
-        raise ValueError(f"There is no dataset {options.dataset!r}")
     report(
-        fo.load_dataset(options.dataset),
+        _dataset(options.dataset),
         options.file or "report.html",
         run=options.run,
         label_field=options.label_field,
@@ -87,6 +84,19 @@ def _report(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
     )
     return 0
+
+
+def _dataset(name: str) -> fo.Dataset:
+    import fiftyone as fo
+
+    from .progress import some
+    from .similar import did_you_mean
+
+    if fo.dataset_exists(name):
+        return fo.load_dataset(name)
+    known = fo.list_datasets()
+    said = f"The datasets are: {some(known)}" if known else "There are no datasets yet"
+    raise ValueError(f"There is no dataset {name!r}. {did_you_mean(name, known)}{said}")
 
 
 def _layout(options: argparse.Namespace) -> dict:

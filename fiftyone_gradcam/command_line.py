@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--table",
         action="append",
         metavar="CSV",
-        help="table of images, labels and optional splits",
+        help="table of images, labels and optional splits; can be repeated",
     )
     for name, what in zip(COLUMNS, ("images", "labels", "splits"), strict=True):
         layout.add_argument(
@@ -123,7 +123,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--class-names", metavar="FILE", help="file of class names, in lines such as 1 = Makino"
     )
     layout.add_argument(
-        "--skip", action="append", metavar="PATTERN", help="files to skip, such as '*_old.*'"
+        "--skip",
+        action="append",
+        metavar="PATTERN",
+        help="files to skip, such as '*_old.*'; can be repeated",
     )
     layout.add_argument(
         "--keep-masks", action="store_true", default=None, help="also import masks as images"

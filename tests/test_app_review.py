@@ -275,7 +275,7 @@ def undo_and_do_again(app, dataset) -> None:
 def finish(app, dataset) -> None:
     """After the last suspicious label, the tab says what to do; the others are a second choice."""
     said = f"All {PLANTED} suspicious labels are reviewed, {PLANTED} labels are corrected. Next: "
-    said += "train on the labels as they are now; Steps has the button."
+    said += "train on the labels as they are now."
     part(app, "finished").get_by_text(said).wait_for()
     assert part(app, "image").count() == 0
     for key in ("a", "k", "x", "1"):  # of a label that is not shown
@@ -285,6 +285,9 @@ def finish(app, dataset) -> None:
     part(app, "decision").wait_for()
     app.page.keyboard.press("ArrowRight")
     assert part(app, "others").inner_text() == "Review the other 24 labels too"
+    part(app, "steps").click()
+    app.page.get_by_text("Retrain").first.wait_for()
+    app.tab("Review")
     part(app, "others").click()
     wait_until(app, SHOWS.format("other label 1 of 24"))
     assert len(fg.list_reviews(dataset)) == PLANTED

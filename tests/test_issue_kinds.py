@@ -38,7 +38,7 @@ def test_kinds_and_evidence_by_hand():
         4: "near duplicates, two labels",
         5: "dark",
         6: "near duplicates, two labels",
-        9: "suspicious label",
+        9: "possibly wrong",
         12: "too few to judge",
         13: "too few to judge",
     }  # 7 and 8 are equal files with one label: no issue
@@ -90,7 +90,7 @@ def test_evidence_that_contradicts_the_model_says_but(neighbors, words):
     )
     issue = find_issues(facts, {0: neighbors})[0]
     said = "a model trained without this image predicts dog 74.2%, cat 25.8%"
-    assert (issue.kind, issue.evidence) == ("suspicious label", said + words)
+    assert (issue.kind, issue.evidence) == ("possibly wrong", said + words)
 
 
 def test_the_given_class_is_named_though_it_is_the_least_probable():

@@ -181,6 +181,8 @@ def test_the_next_step_is_started_by_its_button(panel, dataset, submit):
     assert job.given["samples"]["__view__"]["stages"] is None  # the whole dataset
     assert (state["own"], job.form) == (job.id, {"label_field": "own"})
     assert [card["state"] for card in state["cards"]] == ["queued"]  # and so with Cancel
+    panel.on_next(context(dataset, state, label=label))  # the second click of a double one
+    assert [one.id for one in queue.list_jobs(dataset)] == [job.id]
     DelegatedOperationService().delete_operation(ObjectId(job.id))
     # A button of what was next a while ago does nothing but look again.
     ctx = context(dataset, state, label="Retrain with 3 corrected labels")

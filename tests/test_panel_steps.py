@@ -160,6 +160,28 @@ def test_the_panel_shows_estimates_when_they_are_there(panel, dataset, asked, mo
     DelegatedOperationService().delete_operation(ObjectId(job.id))
 
 
+def test_tabs_that_need_predictions_show_what_is_running_or_comes_first(
+    panel, dataset, service, submit
+):
+    for draw in (panel.draw_evaluation, panel.draw_scores):
+
+        def shown(state: dict, draw=draw) -> tuple[str, list[str]]:
+            panel.read(context(dataset, state))
+            drawn_in = types.Object()
+            draw(context(dataset, state), drawn_in)
+            found = drawn_in.to_json()["properties"]
+            return found["no_predictions"]["default"], [x["label"] for x in buttons(found)]
+
+        state = {"tab": "evaluate"}
+        words, labels = shown(state)
+        first = state["next"][0]
+        assert words == f"There are no predictions here yet. {first['words']}"
+        assert labels == [first["label"]]
+        job = submit("fine_tune", key="k")
+        assert shown(state) == ("There are no predictions here yet. **Train 'k'** · queued", [])
+        service.delete_operation(ObjectId(job.id))
+
+
 def test_an_estimate_is_waited_for_on_a_busy_machine(panel, dataset, asked, monkeypatch):
     busy = [True]
     monkeypatch.setattr(path, "is_measuring", lambda: busy[0])

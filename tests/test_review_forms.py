@@ -151,8 +151,8 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
         (CHECKED, "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far", ""),
         (
             {**CHECKED, "left": 0, "reviewed": 1, "others_reviewed": 1, "expected": 1},
-            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; about 1 wrong label "
-            "expected in all, 5 corrected so far",
+            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far, "
+            "where about 1 was expected",
             "No suspicious label is left; 341 other labels are not reviewed",
         ),
         (
@@ -176,16 +176,16 @@ def test_the_counts_in_words(counts, words, remark):
         (
             {"checked": True, "reviewed": 29, "others_left": 369, "corrected": 14},
             "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the "
-            "labels as they are now; Steps has the button",
+            "labels as they are now",
         ),
         (
             {"checked": True, "reviewed": 1, "corrected": 1},
             "The suspicious label is reviewed, 1 label is corrected. Next: train on the labels as "
-            "they are now; Steps has the button",
+            "they are now",
         ),
         (
             {"checked": True, "reviewed": 2},
-            "All 2 suspicious labels are reviewed, 0 labels are corrected. Next: see Steps",
+            "All 2 suspicious labels are reviewed, no label is corrected",
         ),
     ],
 )

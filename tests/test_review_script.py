@@ -198,11 +198,11 @@ def test_the_last_suspicious_label_is_the_end_and_the_others_a_second_choice(scr
     assert page.text("finished").startswith("All suspicious labels are reviewed.")
     assert page.text("name") is None
     page.key("a", "k", "u", "x", "1", "c", "ArrowRight")
-    said = "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: see Steps"
+    said = "All 29 suspicious labels are reviewed, no label is corrected"
     stored = page.answer("review_decide", {"progress": {**totals, "finished": said}})
     assert stored == decision(1, "accept")
     assert page.asked("review_decide") == []
-    assert page.text("finished") == f"{said}.Review the other 2 labels too"
+    assert page.text("finished") == f"{said}.Go to StepsReview the other 2 labels too"
     page.key("ArrowLeft")
     assert (seen(page), page.text("decision")) == ("1.png", "Decided: changed to class 2")
     page.key("ArrowRight")

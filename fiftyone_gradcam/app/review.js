@@ -45,6 +45,15 @@
         }, x.label))));
   }
 
+  // Click the tab "Steps" of the panel that an element is in.
+  function openSteps(element) {
+    for (let box = element; box; box = box.parentElement) {
+      const tab = [...box.querySelectorAll("[role=tab]")].find((x) => x.textContent.trim() === "Steps");
+      if (tab) return tab.click();
+    }
+    return undefined;
+  }
+
   function Card({ modalId, size }) {
     const review = useReview(modalId);
     const { state, shown } = review;
@@ -120,10 +129,12 @@
       h("div", { style: text(14, { fontWeight: 600, marginBottom: 6 }), "data-cy": "gradcam-progress", "data-stored": state.stored || 0 }, p.words || ""),
       isOver && h("div", { role: "status", "data-cy": "gradcam-finished", style: text(16, { margin: "10px 0", padding: "10px 12px", borderLeft: "3px solid #30a46c", background: "rgba(128,128,128,.12)" }) },
         p.finished ? `${p.finished}.` : "All suspicious labels are reviewed.",
-        p.others_left > 0 && h("div", { style: { marginTop: 8 } }, h(Button, {
-          label: `Review the other ${p.others_left} label${p.others_left === 1 ? "" : "s"} too`, hint: "Nothing speaks against them",
-          onClick: () => setGoesOn(true), name: "gradcam-others",
-        }))),
+        h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
+          h(Button, { label: "Go to Steps", strong: true, hint: "Steps has the button for what comes next", onClick: () => openSteps(root.current), name: "gradcam-steps" }),
+          p.others_left > 0 && h(Button, {
+            label: `Review the other ${p.others_left} label${p.others_left === 1 ? "" : "s"} too`, hint: "Nothing speaks against them",
+            onClick: () => setGoesOn(true), name: "gradcam-others",
+          }))),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
       !card && note,
@@ -144,7 +155,7 @@
                 h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
                 card.suggestion_confidence != null && ` ${percent(card.suggestion_confidence)}`)),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
-            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(4) }), "data-cy": "gradcam-evidence" },
+            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(6) }), "data-cy": "gradcam-evidence" },
               card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" },
               h("span", { "data-cy": "gradcam-shown-color", style: { display: "inline-block", width: 30, height: 10, borderRadius: 2, marginRight: 6, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, transparent, rgb(${COLORS[shown]}))` } }),
@@ -164,7 +175,6 @@
         // It keeps its room, so that the buttons stay where they are.
         !modalId && h("span", { role: "status", "data-cy": "gradcam-behind", title: `Tiles show the labels before your decisions until ${PAUSE / 1000} s after the last one`, style: text(12, { alignSelf: "center", visibility: isBehind ? "visible" : "hidden" }) },
           `The grid follows in ${PAUSE / 1000} s`)),
-      card && note, // below the buttons, which stay where they are
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),
         find === null
@@ -182,6 +192,7 @@
             }),
             fits.slice(0, 6).map((name) => h(Button, { key: name, label: name, onClick: () => choose(name), name: "gradcam-found" })),
             find.trim() && !classes.includes(find.trim()) && h(Button, { label: `Add the class ${find.trim()}`, onClick: () => choose(find.trim(), true), name: "gradcam-new" }))),
+      card && note, // below the buttons, which stay where they are
       !modalId && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 8 } },
         choices.kinds.length > 0 && h(Choice, {
           label: "All kinds of issues", name: "gradcam-kind", value: review.filters.kind,

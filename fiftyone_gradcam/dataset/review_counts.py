@@ -66,6 +66,9 @@ class ReviewCounts:
         if not self.expected:
             return f"{words}; no wrong labels expected, {corrected}"
         wrong = "label" if self.expected == 1 else "labels"
+        if self.corrected > self.expected:
+            were = "was" if self.expected == 1 else "were"
+            return f"{words}; {corrected}, where about {self.expected:,} {were} expected"
         return f"{words}; about {self.expected:,} wrong {wrong} expected in all, {corrected}"
 
     @property
@@ -82,17 +85,17 @@ class ReviewCounts:
         """What was done, and what to do next, if all suspicious labels are reviewed; else empty.
 
         Such as "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the
-        labels as they are now; Steps has the button".
+        labels as they are now".
         """
         if not self.checked or self.left or not self.suspicious:
             return ""
         every = f"All {self.suspicious:,} suspicious labels are reviewed"
         words = "The suspicious label is reviewed" if self.suspicious == 1 else every
         were = "label is" if self.corrected == 1 else "labels are"
-        words += f", {self.corrected:,} {were} corrected. Next: "
         if not self.corrected:
-            return words + "see Steps"
-        return words + "train on the labels as they are now; Steps has the button"
+            return f"{words}, no label is corrected"
+        words += f", {self.corrected:,} {were} corrected"
+        return f"{words}. Next: train on the labels as they are now"
 
 
 def review_counts(dataset: fo.Dataset, columns: Columns) -> ReviewCounts:

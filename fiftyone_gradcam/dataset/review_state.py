@@ -12,7 +12,7 @@ from typing import Any
 import fiftyone as fo
 from bson import ObjectId
 
-from ..review.kinds import AMBIGUOUS, KINDS, OF_LABELS, SUSPICIOUS
+from ..review.kinds import AMBIGUOUS, FORMER_POSSIBLE, KINDS, OF_LABELS, POSSIBLE
 from .documents import document
 from .fields import (
     classification_fields,
@@ -27,7 +27,8 @@ from .label_totals import label_issues_info
 
 REVIEW, HISTORY = "review", "review_history"
 QUALITY, SUGGESTION, ISSUE = "label_quality", "suggested_label", "issue"
-DOUBTS = (*OF_LABELS, AMBIGUOUS, SUSPICIOUS)  # kinds of issues that a decision settles
+# Kinds of issues that a decision settles.
+DOUBTS = (*OF_LABELS, AMBIGUOUS, POSSIBLE, FORMER_POSSIBLE)
 VOUCHED = 1.0  # label_quality of a label that a person has chosen or confirmed
 
 
@@ -256,7 +257,7 @@ def kind_in(row: Mapping, columns: Columns) -> str | None:
     if issue.get("label"):
         return issue["label"]
     kind, colon, _ = (decided_since(row, columns).get("evidence") or "").partition(": ")
-    return kind if colon and kind in KINDS else None
+    return kind if colon and kind in (*KINDS, FORMER_POSSIBLE) else None
 
 
 def issue_words(row: Mapping, columns: Columns) -> list[str]:

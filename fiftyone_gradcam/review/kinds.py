@@ -12,11 +12,12 @@ NEAR = "near duplicates, two labels"
 WRONG = "wrong label"
 OUTLIER = "outlier"
 AMBIGUOUS = "ambiguous"
-SUSPICIOUS = "suspicious label"
+POSSIBLE = "possibly wrong"
+FORMER_POSSIBLE = "suspicious label"  # the same in datasets of earlier versions
 TOO_FEW = "too few to judge"
 POOR = ("dark", "light", "low information", "blurry", "odd aspect ratio", "odd size")
 # The first kind that applies is reported.
-KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, SUSPICIOUS, *POOR, TOO_FEW)
+KINDS = (EQUAL, NEAR, WRONG, OUTLIER, AMBIGUOUS, POSSIBLE, *POOR, TOO_FEW)
 OF_LABELS = (EQUAL, NEAR, WRONG)  # kinds that make a label suspicious without a suggestion
 
 LEAST_IMAGES = 5  # minimum number of images of a class that can be judged
@@ -116,7 +117,7 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
                 kinds.append((AMBIGUOUS, 2 * second, ""))
             # Another class is more probable, but not certain: such labels need individual review.
             if facts.classes[int(facts.probabilities[row].argmax())] != label:
-                kinds.append((SUSPICIOUS, float(facts.chances[row]), ""))
+                kinds.append((POSSIBLE, float(facts.chances[row]), ""))
         if facts.poor[place] is not None:
             kind, words = facts.poor[place]
             kinds.append((kind, 1.0, f"{kind}: {words}"))
@@ -129,7 +130,7 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             said = [words for _, _, words in kinds if words]
             if row is not None:
                 said.insert(
-                    0 if kind in (WRONG, AMBIGUOUS, SUSPICIOUS) else len(said),
+                    0 if kind in (WRONG, AMBIGUOUS, POSSIBLE) else len(said),
                     _judgment(facts, place, row, close),
                 )
             found[place] = Issue(

@@ -69,7 +69,7 @@ def find_label_issues(
     this image: 0 to 1, low is suspicious); `suggested_label` with its confidence, where another
     class is more probable; and `issue`, the possible problem, with `evidence` in words and the ids
     of the most similar images (`neighbors`). The label of `issue` is "wrong label" (certain enough
-    to be corrected in bulk), "suspicious label" (another class is more probable, but it is not
+    to be corrected in bulk), "possibly wrong" (another class is more probable, but it is not
     certain), "ambiguous" (two classes are probable), "outlier", "equal files, two labels",
     "near duplicates, two labels", "dark", "light", "blurry", "low information", "odd size",
     "odd aspect ratio" or "too few to judge". `issue.sure` marks labels that may be corrected in

@@ -55,8 +55,8 @@ COLUMNS = ("image_column", "label_column", "split_column")
 MOST_CLASSES = 12  # maximum number of rows in the table
 PATIENT = "patient"
 SLOW = (
-    "This folder holds so many files that reading them takes a while. Choose the folder with the "
-    "images, or check the box"
+    "{!r} holds so many files that reading them takes a while. Choose the folder with the images, "
+    "or check the box"
 )
 
 
@@ -82,7 +82,7 @@ class ImportFolders(Verb):
             plan.check()
         except SlowFolderError:
             inputs.bool(PATIENT, default=False, label="Read the whole folder")
-            refuse(inputs, "slow", SLOW)
+            refuse(inputs, "slow", SLOW.format(path_of(params["path"])))
             return
         except (ValueError, OSError) as error:
             refuse(inputs, "no_plan", str(error))

@@ -123,9 +123,15 @@ class PredictionChoices:
         return row
 
     def draw_without_predictions(self, ctx, panel: types.Object) -> None:
-        """Show what to do first if there are no predictions."""
-        panel.md("There are no predictions here yet. Predict first.", name="no_predictions")
-        label = ctx.panel.state.next[0]["label"]
+        """Show what is running, or what to do first, if there are no predictions."""
+        state = ctx.panel.state
+        if state.is_busy and state.cards:
+            words = f"There are no predictions here yet. {state.cards[0]['words']}"
+            panel.md(words, name="no_predictions")
+            return
+        words = f"There are no predictions here yet. {markdown(state.next[0]['words'])}"
+        panel.md(words, name="no_predictions")
+        label = state.next[0]["label"]
         params = {"label": label}
         panel.btn("next", label=label, on_click=self.on_next, params=params, variant="contained")
 

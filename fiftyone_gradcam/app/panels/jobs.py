@@ -152,7 +152,7 @@ class JobsTab:
             old |= dict.fromkeys(state.old_jobs or (), f" *{OLD}*")
             rows = [
                 f"- {markdown(x['job'])}: {markdown(x['message'])}{_link_to(x['file'], ' · ')}"
-                f"{old.get(x['id'], '')}"
+                f"{' ·' if x['id'] in old else ''}{old.get(x['id'], '')}"
                 for x in state.earlier
             ]
             panel.md("\n".join(["**Earlier jobs**", "", *rows]), name="earlier_jobs")

@@ -190,7 +190,11 @@ class PathTab:
         seconds: float | None = None,
     ) -> None:
         """Call a verb on the whole dataset, as a job of this panel that is expected to take some
-        seconds."""
+        seconds, unless an earlier click did so, and it has not ended."""
+        for job in queue.list_jobs(ctx.dataset):
+            if job.verb == verb and not job.has_ended and given.items() <= job.given.items():
+                self.turn_to(ctx, "jobs")
+                return
         try:
             own = {"samples": ctx.dataset, **given}
             job = queue.submit(verb, own, ctx.dataset, form, seconds)
