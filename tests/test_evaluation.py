@@ -11,7 +11,12 @@ from scipy.stats import binomtest
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app import texts
 from fiftyone_gradcam.app.panels.plots import confusion_plot, curves_plot
-from fiftyone_gradcam.dataset.evaluation import confusion_counts, samples_between
+from fiftyone_gradcam.dataset.evaluation import (
+    confusion_counts,
+    count_mistakes,
+    samples_between,
+)
+from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.review.confusion import class_rows, confusion_matrix, wilson_interval
 
@@ -89,6 +94,65 @@ def test_a_plot_of_a_matrix_says_what_each_cell_holds():
         (1, 0, "25%"),
         (1, 1, "100%"),
     ]
+
+
+def test_mistakes_are_counted_where_labels_are_classes(dataset):
+    def counted(**facts) -> int | None:
+        describe_field(dataset, "found", "", run="r", **facts)
+        return count_mistakes(dataset, "found")
+
+    assert counted(label_field="own", classes=["a", "b"]) == 3  # "c" is not among them, and wrong
+    assert count_mistakes(dataset[:2], "found") == 1
+    assert count_mistakes(dataset[:1], "found") == 0
+    assert counted(label_field="own", classes=["tench", "ant"]) is None
+    assert counted(label_field=None, classes=["a", "b"]) is None
+
+
+@pytest.mark.parametrize("by", ["row", "count"])
+def test_numbers_of_a_matrix_are_legible_in_their_cells(by):
+    """Each cell with samples is blue, however few they are, and its number contrasts with it."""
+    for few in (*range(1, 12), 100, 400, 900, 1100, 10**6):
+        matrix = np.array([[0, few], [0, 1000]])
+        (trace, numbers), _ = confusion_plot(matrix, ["a", "b"], ["c", "d"], by)
+        inks = dict(
+            zip(
+                zip(numbers["y"], numbers["x"], strict=True),
+                numbers["textfont"]["color"],
+                strict=True,
+            )
+        )
+        for place, ink in inks.items():
+            cell = color_in(trace["colorscale"], trace["z"][place[0]][place[1]])
+            assert contrast(cell, (255, 255, 255) if ink == "white" else rgb(ink)) > 4.5
+        assert [trace["z"][0][0], trace["z"][1][0]] == [0.0, 0.0]
+        assert (0, 0) not in inks
+    assert trace["colorscale"][0][1] == trace["colorscale"][1][1] == "rgba(120,120,120,0.08)"
+
+
+def color_in(scale: list, z: float) -> tuple[float, ...]:
+    """The color that Plotly gives to a value: linear between the two places around it."""
+    place = next(i for i in range(1, len(scale)) if scale[i][0] >= z > scale[i - 1][0])
+    (low, first), (high, last) = scale[place - 1], scale[place]
+    part = (z - low) / (high - low)
+    return tuple(a + part * (b - a) for a, b in zip(rgb(first), rgb(last), strict=True))
+
+
+def rgb(text: str) -> tuple[int, ...]:
+    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def contrast(one: tuple, other: tuple) -> float:
+    """The contrast ratio of two colors by WCAG 2.1, from 1 to 21."""
+
+    def light(color: tuple) -> float:
+        linear = [
+            x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+            for x in (c / 255 for c in color)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, bright = sorted((light(one), light(other)))
+    return (bright + 0.05) / (dark + 0.05)
 
 
 def test_a_plot_of_curves_holds_what_is_running(name):

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import quote
 
+import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
 from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
-from panel_contexts import context, end, looked, make_dataset, requests
+from panel_contexts import PAIRS, context, end, looked, make_dataset, requests
 
 from fiftyone_gradcam.app.operators.verb import filled_in
 from fiftyone_gradcam.app.panels import jobs
@@ -328,6 +329,34 @@ def test_the_outcome_of_a_job_is_shown_to_whoever_began_it(panel, dataset, servi
     panel.on_tick(ctx)
     assert [request["variant"] for request in requests(ctx, "notify")] == ["error"]
     assert requests(ctx, "set_active_fields") == requests(ctx, "reload_dataset") == []
+
+
+def test_mistakes_of_a_prediction_are_one_click_away(panel, dataset, service, submit):
+    state = {}
+    for count, label in ((1, "Show 1 mistake"), (1200, "Show 1,200 mistakes")):
+        found = {"field": "found", "count": count}
+        end(service, submit("predict", run="r"), result={"summary": "done", "mistakes": found})
+        looked(panel, dataset, state)
+        drawn = types.Object()
+        panel.draw_jobs(context(dataset, state), drawn)
+        (box,) = (one.type for one in drawn.properties.values() if one.type.properties)
+        button = box.properties["buttons"].type.properties["mistakes"].view
+        assert (button.label, button.params) == (label, {"field": "found"})
+    ctx = context(dataset, state, field="found")
+    panel.on_mistakes(ctx)
+    (view,) = requests(ctx, "set_view")
+    wrong = [
+        (label, found) for label, found in PAIRS if None not in (label, found) and label != found
+    ]
+    shown = fo.DatasetView._build(dataset, view["view"])
+    pairs = zip(*shown.values(["own.label", "found.label"]), strict=True)
+    assert list(pairs) == wrong[::-1]  # the later, the more confident
+    assert requests(ctx, "set_active_fields") == [{"fields": ["own", "found", "cam"]}]
+    ctx = context(dataset, state, field="gone")
+    panel.on_mistakes(ctx)
+    (said,) = requests(ctx, "notify")
+    assert said["message"] == "The field 'gone' was deleted. Predict again"
+    assert requests(ctx, "set_view") == []
 
 
 def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service, submit):

@@ -149,7 +149,11 @@ def test_the_app_shows_the_heatmaps_that_were_made(dataset):
     own = {"prediction_field": "prediction", "heatmap_field": "gradcam_new"}
     found = operator.outcome(dataset, {"heatmaps": ("predicted", "label"), **own})
     assert found["fields"] == ["prediction", "gradcam_new"]
-    assert found["summary"].startswith("Predicted 12 images.")
+    labels, predicted = dataset.values(["ground_truth.label", "prediction.label"])
+    wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
+    said = f"{wrong} not as labeled" if wrong else "none differs from its label"
+    assert found["summary"].startswith(f"Predicted 12 images, {said}. Turn")
+    assert found["mistakes"] == ({"field": "prediction", "count": wrong} if wrong else None)
     # There is no field for the predicted class: those that are active stay.
     found = operator.outcome(dataset, {"heatmaps": ("label",), **own})
     assert found["fields"] == ["prediction", "gradcam"]

@@ -112,7 +112,12 @@ SAID = [
     (data(counts=FEW), "data", ["The 30 largest of 31 classes are listed."], ["c00"]),
     (data(counts=dict([*FEW.items()][1:])), "data", ["c01"], ["largest"]),
     (training(trained=None), "training", ["Run cat: dog, 2 classes."], ["UTC"]),
-    (training(best_epoch=0), "training", ["the best weights are those before the first,"], []),
+    (
+        training(best_epoch=0),
+        "training",
+        ["the best weights are those of the new layers alone,"],
+        [],
+    ),
     (training(val_images=None), "training", ["validation accuracy 85.0%."], []),
     (training(val_accuracy=None), "training", ["those of epoch 2."], ["validation accuracy"]),
     (training(history=[{"epoch": 0}]), "training", ["No curves"], ["best weights"]),

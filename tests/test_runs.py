@@ -47,7 +47,7 @@ def test_all_of_a_run_is_stored(dataset):
         == "run 'a': small_cnn, 3 classes, 3 of 5 epochs (best: epoch 2), val accuracy 90.0%"
     )
     whole = replace(found, best_epoch=0, recipe={**found.recipe, "epochs": 3})
-    assert "3 epochs (best: before the first)" in str(whole)
+    assert "3 epochs (best: the new layers alone)" in str(whole)
 
 
 def test_runs_of_earlier_versions_load(dataset):

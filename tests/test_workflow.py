@@ -189,6 +189,8 @@ def test_bad_arguments_of_predict(trained):
             match="heatmaps may be any of predicted, label, runner_up, contrast, not 'both'",
         ):
             fg.predict(trained, "quick", heatmaps=both)
+    with pytest.raises(ValueError, match="not 'lable'. Did you mean 'label'\\?$"):
+        fg.predict(trained, "quick", heatmaps="lable")
     for option in ({"weights": "imagenet"}, {"resize": "crop"}):
         for run in ("quick", fg.load_run(trained, "quick")):
             with pytest.raises(ValueError, match="are for a pretrained backbone; run 'quick' is"):

@@ -34,6 +34,25 @@ def confusion_counts(
     return {pair: count for pair, count in counts.items() if None not in pair}
 
 
+def count_mistakes(samples: Samples, prediction_field: str) -> int | None:
+    """Return how many predictions differ from the label.
+
+    Args:
+        samples: a dataset or view
+        prediction_field: a field that `predict` wrote
+
+    Returns:
+        None if no label is a class of the classifier, such as one that was trained on ImageNet
+    """
+    info = field_info(root_dataset(samples), prediction_field)
+    if not info.get("label_field"):
+        return None
+    pairs = confusion_counts(samples, info["label_field"], prediction_field)
+    if not {label for label, _ in pairs} & set(info.get("classes") or ()):
+        return None
+    return sum(count for (label, predicted), count in pairs.items() if label != predicted)
+
+
 def evaluation_counts(
     samples: Samples, label_field: str, prediction_field: str
 ) -> tuple[dict[tuple[str, str], int], list[Bin]]:

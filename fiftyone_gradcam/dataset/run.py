@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import fiftyone as fo
 
+from ..training.curves import kept_words
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -162,11 +164,9 @@ class Run:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"
             return f"run {self.key!r}: {what}, weights from a file"
         accuracy = "" if self.val_accuracy is None else f", val accuracy {self.val_accuracy:.1%}"
-        # Before the first epoch, only the new layers were trained.
-        best = f"epoch {self.best_epoch}" if self.best_epoch else "before the first"
         return (
             f"run {self.key!r}: {self.recipe['backbone']}, {len(self.classes)} classes, "
-            f"{self.epoch_words} (best: {best}){accuracy}"
+            f"{self.epoch_words} (best: {kept_words(self.best_epoch)}){accuracy}"
         )
 
 

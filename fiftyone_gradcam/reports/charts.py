@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..training.curves import Points, validation_epochs
+from ..training.curves import Points, kept_words, validation_epochs
 from .html import Html, tag
 
 WIDTH, HEIGHT = 520, 280
@@ -98,8 +98,7 @@ def chart(title: str, lines: Sequence[Line], mark: float | None, is_share: bool 
     )
     legend = [tag("span", tag("i", class_=line.style), line.name) for line in lines]
     if mark is not None:
-        kept = f"epoch {mark:g}" if mark else "the new layers alone"
-        legend.append(tag("span", tag("i", class_="kept"), f"kept: {kept}"))
+        legend.append(tag("span", tag("i", class_="kept"), f"kept: {kept_words(mark)}"))
     caption = tag("figcaption", tag("b", title), *legend)
     return tag("figure", caption, picture, class_="chart")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..progress import counted_as
+from ..training.curves import kept_words
 from .charts import training_charts
 from .elements import MOST_CLASSES, count, missing, section, table
 from .facts import Data, Training
@@ -106,8 +107,8 @@ def training_section(training: Training | None) -> Html:
     ]
     done = [row for row in training.history if row["epoch"] > 0]
     if done:
-        kept = f"of epoch {training.best_epoch}" if training.best_epoch else "before the first"
-        words = f"{count(len(done), 'epoch')}; the best weights are those {kept}"
+        kept = kept_words(training.best_epoch)
+        words = f"{count(len(done), 'epoch')}; the best weights are those of {kept}"
         if training.val_accuracy is not None:
             words += f", validation accuracy {training.val_accuracy:.1%}"
             if training.val_images:

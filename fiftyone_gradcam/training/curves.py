@@ -28,3 +28,12 @@ def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
     # If both lie at the end of an epoch, its last step comes before the first step of the next.
     rows.sort(key=lambda row: row[0])
     return [x for x, _ in rows], [rate for _, rate in rows]
+
+
+def kept_words(best_epoch: float | None) -> str:
+    """Return whose weights were kept, in words: "epoch 7" or "the new layers alone".
+
+    Args:
+        best_epoch: 0 or None if training all layers did not improve on the new layers alone
+    """
+    return f"epoch {best_epoch:g}" if best_epoch else "the new layers alone"

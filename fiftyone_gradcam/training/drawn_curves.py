@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..disk import whole_file
-from .curves import Points, rates_by_epoch, validation_epochs
+from .curves import Points, kept_words, rates_by_epoch, validation_epochs
 from .learning_rate import LearningRateTest
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
@@ -89,8 +89,7 @@ def _mark_best(
         for row, x in zip(validations, places, strict=True)
         if row["epoch"] == best_epoch and math.isfinite(row["val_loss"])
     ]
-    kept = f"epoch {best_epoch}" if best_epoch else "the new layers alone"
-    place, label = float(best_epoch), f"kept: {kept}"
+    place, label = float(best_epoch), f"kept: {kept_words(best_epoch)}"
     if own:
         best, _, place = max(own)
         label += f", validation accuracy {best:.1%}"

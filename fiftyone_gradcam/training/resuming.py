@@ -48,8 +48,8 @@ def resumed_recipe(
             )
     if given.epochs <= state["epoch"] and is_recorded:
         raise ValueError(
-            f"This training has completed its {counted(state['epoch'], 'epoch')}. Pass epochs= "
-            f"with a larger number to resume"
+            f"This training has completed its {counted(state['epoch'], 'epoch')}. To train "
+            f"longer, resume it with a larger number of epochs"
         )
     return given
 

@@ -272,7 +272,10 @@ def _heatmap_names(
     heatmaps = (heatmaps,) if isinstance(heatmaps, str) else heatmaps
     classes = (classes,) if isinstance(classes, str) else classes
     if unknown := sorted(set(heatmaps) - set(KINDS)):
-        raise ValueError(f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}")
+        raise ValueError(
+            f"heatmaps may be any of {', '.join(KINDS)}, not {unknown[0]!r}. "
+            f"{did_you_mean(unknown[0], KINDS)}".rstrip()
+        )
     if unknown := [name for name in classes if name not in run.classes]:
         raise ValueError(
             f"{run.key!r} has no class {unknown[0]!r}. "

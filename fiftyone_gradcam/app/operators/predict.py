@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fiftyone.operators import types
 
+from ...dataset.evaluation import count_mistakes
 from ...dataset.fields import field_info, field_name
 from ...dataset.run_fields import values_lost
 from ...dataset.runs import list_runs, load_run, newest_run
@@ -179,13 +180,20 @@ class Predict(Verb):
         return f"{start} with {given['run']!r}"
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the predictions and the first kind of heatmap."""
-        dataset, own = result._root_dataset, given["heatmap_field"]
+        """Show the predictions and the first kind of heatmap, and count the mistakes."""
+        dataset, own, field = (
+            result._root_dataset,
+            given["heatmap_field"],
+            given["prediction_field"],
+        )
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
+        words, wrong = f"Predicted {counted(len(result), 'image')}", count_mistakes(result, field)
+        if wrong is not None:
+            words += f", {wrong:,} not as labeled" if wrong else ", none differs from its label"
         return {
-            "summary": f"Predicted {counted(len(result), 'image')}. Turn heatmaps on and off "
-            "at the top of the panel",
-            "fields": [given["prediction_field"], *maps],
+            "summary": f"{words}. Turn heatmaps on and off at the top of the panel",
+            "fields": [field, *maps],
+            "mistakes": {"field": field, "count": wrong} if wrong else None,
         }
 
 

@@ -23,7 +23,7 @@ from .choices import row_of
 from .compared import draw_compared, result_of
 from .plots import curves_plot, draw_plot
 from .resuming import resume_options, resumes_next
-from .samples import show_runs
+from .samples import show_mistakes, show_runs
 
 OLD = "Out of date: labels have changed since"
 REPEATED = ("compare_runs", "evaluate")  # verbs that can be repeated with the current labels
@@ -99,7 +99,7 @@ class JobsTab:
         card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
         if found := job.outcome.get("comparison"):
             card["compared"] = {name: found[name] for name in COMPARED}
-        card["file"] = _file_in(job)
+        card["file"], card["mistakes"] = _file_in(job), job.outcome.get("mistakes")
         came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
         card["again"] = card["change"] = None
         if came_to_nothing:
@@ -211,6 +211,12 @@ class JobsTab:
             )
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
+        if found := card.get("mistakes"):
+            label = f"Show {found['count']:,} mistake{'s' * (found['count'] > 1)}"
+            field = {"field": found["field"]}
+            buttons.btn(
+                "mistakes", label=label, on_click=self.on_mistakes, params=field, variant="outlined"
+            )
         if card.get("compared"):
             buttons.btn(
                 "all", label="Show all images", on_click=self.on_show_all, variant="outlined"
@@ -231,6 +237,10 @@ class JobsTab:
             return
         view = ctx.dataset.select(unpack_ids(found["ids"][result]))
         show_runs(ctx, view, found["label_field"], found["runs"])
+
+    def on_mistakes(self, ctx) -> None:
+        """Show the samples whose prediction differs from their label."""
+        show_mistakes(ctx, ctx.params["field"])
 
     def on_cancel(self, ctx) -> None:
         """Cancel a job."""

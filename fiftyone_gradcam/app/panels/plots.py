@@ -18,7 +18,8 @@ from ..texts import percent, plotly, wrapped
 # Colors that color-blind people can distinguish (Okabe and Ito); line styles differ too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
 GRAY = "#888888"  # legible on dark and light backgrounds
-INK, FAINT = "#333333", "#999999"  # numbers in light cells, and in almost empty ones
+INK = "#333333"  # numbers in light cells
+EMPTY, LEAST_SHARE = "rgba(120,120,120,0.08)", 5e-5  # cells without samples, and below this share
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 MOST_LARGE = 12  # classes up to which the cells of a matrix have room for large numbers
 MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
@@ -55,7 +56,7 @@ def draw_plot(
 
 def load_ahead(panel: types.Object) -> None:
     """Add a plot that is not visible, so that the browser loads Plotly before it is needed."""
-    hidden = {"container": {"sx": {"display": "none"}}}
+    hidden = {"container": {"style": {"display": "none"}}}  # FiftyOne overrides "sx" there
     panel.plot("ahead", data=[], layout={}, config=STILL, height=1, componentsProps=hidden)
 
 
@@ -182,10 +183,11 @@ def confusion_plot(
         "type": "heatmap",
         "x": list(range(len(columns))),
         "y": list(range(len(rows))),
-        "z": shares.round(4).tolist(),
+        # The smallest share has the color of a cell that is not empty.
+        "z": np.where(matrix > 0, np.maximum(shares.round(4), 2 * LEAST_SHARE), 0.0).tolist(),
         "text": texts,
         "hoverinfo": "text",
-        "colorscale": [[0, "rgba(120,120,120,0.08)"], [0.02, "#d8e6f3"], [1, "#0b4f8a"]],
+        "colorscale": [[0, EMPTY], [LEAST_SHARE, EMPTY], [LEAST_SHARE, "#d8e6f3"], [1, "#0b4f8a"]],
         "zmin": 0,
         "zmax": 1,
         "showscale": False,
@@ -213,9 +215,7 @@ def confusion_plot(
     cells = matrix if by == "count" else (100 * shares).round().astype(int)
     unit = "%" if by != "count" and count <= MOST_LARGE else ""  # named below the plot too
     places = np.argwhere(matrix).tolist()
-    colors = [
-        "white" if shares[i, j] > 0.5 else FAINT if shares[i, j] < 0.02 else INK for i, j in places
-    ]
+    colors = ["white" if shares[i, j] > 0.5 else INK for i, j in places]
     numbers = {
         "type": "scatter",
         "mode": "text",

@@ -22,6 +22,7 @@ from ...dataset.runs import (
     trained_at,
 )
 from ...jobs.queue import list_jobs
+from ...training.curves import kept_words
 from ..operators.labels import in_labels
 from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, shortened
@@ -223,7 +224,7 @@ def _describe(run: Run, canceled: bool, learned: str) -> str:
     recipe = run.recipe
     names = ", ".join(map(markdown, run.classes[:10]))
     names += f" and {len(run.classes) - 10} more" if len(run.classes) > 10 else ""
-    kept = f"epoch {run.best_epoch}" if run.best_epoch else "the new layers alone"
+    kept = kept_words(run.best_epoch)
     how = (
         f"{recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, batches of "
         f"{recipe['batch_size']}, {run.epoch_words}{'; canceled' if canceled else ''}; kept: {kept}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ...dataset.evaluation import prediction_fields
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
+from ...dataset.views import mistakes
 from ..showing import show, view_as_text
 
 
@@ -21,6 +22,20 @@ def show_samples(ctx, view, label_field: str, prediction_field: str) -> None:
     """
     run = field_info(ctx.dataset, prediction_field).get("run")
     _show(ctx, view, [label_field, prediction_field], [run])
+
+
+def show_mistakes(ctx, prediction_field: str) -> None:
+    """Show the samples whose prediction differs from their label, the most confident first.
+
+    Args:
+        ctx: the context of the panel
+        prediction_field: a field of predictions; it may be gone by now
+    """
+    if prediction_field not in prediction_fields(ctx.dataset):
+        ctx.ops.notify(f"The field {prediction_field!r} was deleted. Predict again", "error")
+        return
+    label_field = field_info(ctx.dataset, prediction_field).get("label_field") or "ground_truth"
+    show_samples(ctx, mistakes(ctx.dataset, prediction_field), label_field, prediction_field)
 
 
 def show_runs(ctx, view, label_field: str, runs: Sequence[str]) -> None:
