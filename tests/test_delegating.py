@@ -99,7 +99,7 @@ def test_wrong_arguments_of_a_job_are_refused_at_once(
         verb, given, own = submitted.pop()
         assert (verb, own) == (name, dataset)
         assert [*given.values()][: 1 + len(args)] == [dataset, *args]
-        assert {n: x for n, x in [*given.items()][1 + len(args) :]} == options
+        assert dict([*given.items()][1 + len(args) :]) == options
     else:
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             call(dataset, *args, **options, delegate=True)
