@@ -45,7 +45,7 @@ CALLS = {
         lambda dataset, out, **own: fg.export_overlays(dataset, out, "gradcam", **own),
         EACH,
     ),
-    "export_folders": (lambda dataset, out, **own: fg.export_folders(dataset, out, **own), EACH),
+    "export_folders": (fg.export_folders, EACH),
     "report": (
         lambda dataset, out, **own: fg.report(dataset, f"{out}/report.html", **own),
         [(n, 4) for n in range(4)],
