@@ -1,4 +1,4 @@
-"""The range of each number field of each form is what the verb behind it accepts."""
+"""Each field of each form: its label, and the range of numbers that its verb accepts."""
 
 from decimal import Decimal
 
@@ -12,6 +12,7 @@ from made_runs import digits_with_two_runs
 from test_operators import URI
 
 from fiftyone_gradcam.app.operators import training_time
+from fiftyone_gradcam.app.operators.labels import label_of
 from fiftyone_gradcam.app.operators.params import MOST_NUMBER, faults
 from fiftyone_gradcam.dataset.watched import choose_watched
 
@@ -36,6 +37,32 @@ ENDS: dict[str, tuple[dict, str]] = {
 # Fields whose largest value depends on another one, which only the verb knows.
 OPEN = {"translation"}
 SHARES = ("train", "val", "test")
+# Of fields that are not an argument, or only a part of one.
+OWN_LABELS = {
+    "split": {
+        "way": "Split by",
+        "count_train": "Training images per class",
+        "count_val": "Validation images per class",
+        "count_test": "Test images per class",
+    },
+    "predict": {
+        "predicted": "Heatmap of the predicted class",
+        "label": "Heatmap of the sample's own label",
+        "runner_up": "Heatmap of the second most likely class",
+        "contrast": "Contrast: predicted class minus own label, where they differ",
+        **dict.fromkeys(("prediction_to", "imagenet_to"), "Field for predictions"),
+        **dict.fromkeys(("gradcam_to", "imagenet_cam_to"), "Field for heatmaps"),
+    },
+    "find_anomalies": {"heatmaps": "Draw heatmaps of what is unusual"},
+    "import_run": {"way": "What to import", "class_names": "Classes"},
+    "rename_run": {"key": "Run"},
+    "delete_run": {
+        "key": "Run",
+        "fields": "Delete its fields too: prediction, prediction_scores, gradcam",
+    },
+    "retrain": {"key": "Name of the new run"},
+    "review": {"new_class": "Or a new class"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +127,9 @@ def answer(verb: str, dataset, given: dict) -> str:
 
 
 @pytest.mark.parametrize("verb", FORMS)
-def test_a_form_takes_the_numbers_that_its_verb_takes(dataset, folder, verb, monkeypatch):
+def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_takes(
+    dataset, folder, verb, monkeypatch
+):
     speed = {"device": "cpu", "decode": 0.01, "learn": 0.01, "look": 0.01}
     monkeypatch.setattr(training_time, "measured", lambda *_: {"speed": speed, "image_size": 16})
     paths, seen = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, set()
@@ -109,6 +138,8 @@ def test_a_form_takes_the_numbers_that_its_verb_takes(dataset, folder, verb, mon
         inputs = types.Object()
         inputs.properties = fields(verb, context(verb, dataset, params))
         for name, field in inputs.properties.items():
+            label = OWN_LABELS.get(verb, {}).get(name) or label_of(name, verb)
+            assert field.view.label == label  # which messages name
             if not isinstance(field.type, types.Number) or name in seen:
                 continue
             seen.add(name)
