@@ -1,6 +1,8 @@
 """Anomalies: scores, threshold and heatmaps learned from normal images alone."""
 
+import math
 import os
+import statistics
 
 import fiftyone as fo
 import numpy as np
@@ -12,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.anomalies import FindAnomalies
 from fiftyone_gradcam.passes.unusual import NormalCells
-from fiftyone_gradcam.review.anomalies import find_anomalies_in
+from fiftyone_gradcam.review.anomalies import find_anomalies_in, prepare
 from fiftyone_gradcam.workflow import finding_anomalies
 
 
@@ -41,6 +43,34 @@ def test_a_normal_image_is_judged_by_what_has_not_seen_it():
     normal = np.arange(600) < 300
     found = find_anomalies_in(features, normal, 0.1)
     assert roc_auc_score(~normal, found.scores) == pytest.approx(0.5, abs=0.06)
+
+
+def test_features_are_compared_by_signed_roots_in_units_of_what_is_learned():
+    """Recomputed one number at a time."""
+    random = np.random.default_rng(2)
+    features = random.normal(1, 3, (9, 6))
+    features[:, 4], features[:, 5] = 5, 5 + 1e-6 * random.normal(size=9)  # hardly any spread
+    learned = np.array([7, 1, 4, 2])
+    roots = [[math.copysign(abs(x) ** 0.5, x) for x in row] for row in features]
+    columns = [[roots[i][c] for i in learned] for c in range(6)]
+    means, spreads = [sum(x) / 4 for x in columns], [statistics.pstdev(x) for x in columns]
+    least = 0.1 * sum(spreads) / 6  # of a divisor
+    expected = np.array(
+        [[(row[c] - means[c]) / max(spreads[c], least) for c in range(6)] for row in roots]
+    )
+    among = expected[learned]
+    pairs = [np.square(a - b).sum() for a in among for b in among]
+    expected /= np.sqrt(np.mean(pairs))  # so that the mean square distance of two is 1
+    assert prepare(features, learned) == pytest.approx(expected, abs=1e-5)
+
+
+def test_normal_images_that_are_all_the_same():
+    normal = np.arange(33) < 30
+    features = np.full((33, 8), 0.25, np.float32)
+    features[30] *= 1.01
+    features[31:] = np.random.default_rng(0).random((2, 8))
+    found = find_anomalies_in(features, normal, 0.05)
+    assert found.anomalous.tolist() == [*30 * [False], *3 * [True]]
 
 
 def test_cells_of_a_normal_image_are_compared_with_those_of_others():

@@ -123,3 +123,23 @@ def test_thresholds_classes_and_files_that_are_no_images(odd, tmp_path):
             odd.select(broken).apply_model(
                 model, label_field="x", num_workers=workers, skip_failures=False
             )
+
+
+def test_one_image_is_seen_as_among_others(odd):
+    model = make_run(odd, "a").as_fiftyone_model("cpu")
+    with pytest.raises(ValueError, match="predict"):
+        model.get_embeddings()
+    paths = odd.values("filepath")[:3]
+    labels, rows = model.predict_all(paths), model.embed_all(paths)
+    assert rows.shape == (3, 128)
+    assert len({row.tobytes() for row in rows}) == 3
+    for path, label, row in zip(paths, labels, rows, strict=True):
+        found = model.predict(path)
+        assert (found.label, found.logits) == (label.label, None)
+        assert found.confidence == pytest.approx(label.confidence, abs=1e-5)
+        for seen in (model.embed(path), *model.get_embeddings()):
+            assert seen == pytest.approx(row, abs=1e-4)
+    model.preprocess = False  # as if FiftyOne's workers had done it
+    ready = [model.transforms(path) for path in paths]
+    assert model.embed(ready[1]) == pytest.approx(rows[1], abs=1e-4)
+    assert model.predict(ready[2]).label == labels[2].label

@@ -1,7 +1,10 @@
 """What a call with delegate=True hands to the job, without a job."""
 
+import numpy as np
 import pytest
+from made_runs import make_run, some_digits
 
+import fiftyone_gradcam as fg
 from fiftyone_gradcam.jobs import delegating
 
 
@@ -43,3 +46,61 @@ def test_a_check_gets_the_arguments_of_the_verb_before_anything_is_queued(submit
         own("x", count=5, progress=True, epochs=2, delegate=True)
     assert submitted == []
     assert own("x") == ("x", 3, None, {})  # in this process, the verb checks by itself
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Digits with one run."""
+    for dataset in some_digits(tmp_path_factory.mktemp("delegating") / "digits", "delegating"):
+        make_run(dataset, "made", files=False)
+        yield dataset
+
+
+VECTORS, SMALL = np.zeros((12, 2)), {"backbone": "small_cnn", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "options", "words"),
+    [
+        ("fine_tune", ["new"], SMALL, None),
+        ("fine_tune", ["new", "matlab-cracks"], SMALL, None),
+        ("fine_tune", ["new"], {**SMALL, "labels": "before_review"}, None),
+        ("fine_tune", ["made"], {"overwrite": True}, None),
+        ("fine_tune", ["made"], {"resume": True, "epochs": 9}, None),
+        ("fine_tune", ["made"], SMALL, "'made' exists already"),
+        ("fine_tune", ["a b"], SMALL, "'a b' is not a valid run key"),
+        ("fine_tune", ["new"], {**SMALL, "labels": "older"}, "labels must be 'current' or"),
+        ("fine_tune", ["new"], {**SMALL, "batch_size": 0}, "batch_size must be a whole number"),
+        ("fine_tune", ["new", "no-such"], {}, "no-such"),
+        ("fine_tune", ["made"], {"resume": True, "epoch": 9}, "There is no option 'epoch'"),
+        ("fine_tune", ["new"], {"weights": "/gone.pth"}, "/gone.pth"),
+        ("predict", ["made"], {"signed": True, "batch_size": 8}, None),
+        ("predict", ["gone"], {}, "gone"),
+        ("predict", ["made"], {"resolution": 7}, "resolution must be a whole number"),
+        ("predict", ["made"], {"weights": "imagenet"}, "weights"),
+        ("find_label_issues", [], {"embeddings": "seen"}, None),
+        ("find_label_issues", [], {"probabilities": VECTORS}, "cannot be given probabilities"),
+        *(
+            (name, args, {"embeddings": VECTORS}, "embeddings")
+            for name, args in (
+                *(("find_leaks", []), ("show_embeddings", [])),
+                *(("split", []), ("find_label_issues", [])),
+            )
+        ),
+    ],
+)
+def test_wrong_arguments_of_a_job_are_refused_at_once(
+    dataset, submitted, name, args, options, words
+):
+    """And right ones are handed on as they are."""
+    call = getattr(fg, name)
+    if words is None:
+        call(dataset, *args, **options, delegate=True)
+        verb, given, own = submitted.pop()
+        assert (verb, own) == (name, dataset)
+        assert [*given.values()][: 1 + len(args)] == [dataset, *args]
+        assert dict([*given.items()][1 + len(args) :]) == options
+    else:
+        with pytest.raises((ValueError, FileNotFoundError), match=words):
+            call(dataset, *args, **options, delegate=True)
+    assert submitted == []

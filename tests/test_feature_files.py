@@ -198,3 +198,42 @@ def test_rows_of_another_width_are_of_another_network(tmp_path):
         assert feature_files.read_rows(str(tmp_path), wanted, found) is found
         assert (found[there] == width).all()
         assert np.isnan(found[~np.array(there)]).all()
+
+
+@pytest.mark.parametrize("step", ["make_folder", "read", "second row", "fsync", "replace"])
+def test_a_merge_that_fails_leaves_the_files_as_they_were(tmp_path, monkeypatch, step):
+    """Wherever the disk is full, or the user interrupts."""
+    random, keys = np.random.default_rng(0), [bytes([n] * 20) for n in range(6)]
+    for n in range(0, 6, 2):
+        writer = FeatureWriter(str(tmp_path))
+        writer.add(keys[n : n + 2], random.normal(size=(2, 3)))
+        writer.commit()
+    before, added = tree(tmp_path), []
+
+    def fail(*_):
+        raise error
+
+    def second(writer, *given):
+        added.append(given)
+        return fail() if len(added) == 2 else add(writer, *given)
+
+    add = FeatureWriter.add
+    monkeypatch.setattr(*{
+        "make_folder": (feature_files, "make_folder", fail),
+        "read": (feature_files.FeatureFile, "rows", fail),
+        "second row": (FeatureWriter, "add", second),
+        "fsync": (feature_files.os, "fsync", fail),
+        "replace": (feature_files.os, "replace", fail),
+    }[step])  # fmt: skip
+    for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        added.clear()
+        with pytest.raises(type(error)):
+            feature_files.merge_files(str(tmp_path), {key[:12] for key in keys})
+        assert tree(tmp_path) == before
+    monkeypatch.undo()
+    feature_files.merge_files(str(tmp_path), {key[:12] for key in keys})
+    assert len(tree(tmp_path)) == 1
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -111,12 +111,14 @@ def environment(own) -> dict[str, str]:
 
 def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkeypatch, request):
     assert fork_client.fork_worker("none as yet", environment, own / "none.log") is None
+    mask = os.umask(0o037)
+    request.addfinalizer(lambda: os.umask(mask))
     first = started_server(environment)
-    assert first["target"] == "first"
+    assert (first["target"], first["mask"]) == ("first", 0o037)  # a worker as any other
+    assert {x.stat().st_mode & 0o777 for x in own.iterdir()} == {0o600}  # its socket and lock
     monkeypatch.chdir(own)
     given = environment | {"TERM": "of another terminal"}
-    mask = os.umask(0o027)  # another than that of the fork server
-    request.addfinalizer(lambda: os.umask(mask))
+    os.umask(0o027)  # another than that of the fork server
     logs = [own / f"{number}.log" for number in range(3)]
     pids = [fork_client.fork_worker(f"target {n}", given, log) for n, log in enumerate(logs)]
     assert None not in pids

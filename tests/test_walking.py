@@ -6,7 +6,7 @@ import pytest
 from test_plans import make, read
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.folders import walking
+from fiftyone_gradcam.folders import planning, walking
 
 
 def test_folders_on_another_disk_are_read_once_and_named(tmp_path):
@@ -149,3 +149,38 @@ def test_images_without_extensions_do_not_stop_it(tmp_path, soon):
         make(tmp_path, name)
         (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 a JPEG file begins so")
     assert len(fg.plan_import(str(tmp_path)).items) == 120
+
+
+def test_a_plan_can_be_interrupted_between_all_its_steps(tmp_path, monkeypatch):
+    """Before each folder, and between listing, splitting into parts, and guessing."""
+    root, steps = make(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg"), []
+    for place, name in ((planning, "find_files"), (planning, "guess"), (planning, "with_choices")):
+        step = getattr(place, name)
+
+        def noted(*args, step=step, name=name, **options):
+            steps.append(name)
+            found = step(*args, **options)
+            steps.append("done")
+            return found
+
+        monkeypatch.setattr(place, name, noted)
+    with walking.interruptible(lambda: steps.append("check")):
+        plan = fg.plan_import(str(root))
+    walked, read = 4 * ["check"], 4 * ["check"]  # of four folders
+    assert steps == [
+        *("find_files", *walked, *read, "done", "check", "check"),
+        *("guess", "done", "check", "with_choices", "done"),
+    ]
+    assert plan.classes == ["cat", "dog"]
+    for number in range(steps.count("check")):
+        left = [None] * number + [KeyboardInterrupt()]
+
+        def check(left=left):
+            if (error := left.pop(0)) is not None:
+                raise error
+
+        with pytest.raises(KeyboardInterrupt), walking.interruptible(check):
+            fg.plan_import(str(root))
+    steps.clear()
+    fg.plan_import(str(root))  # nothing is checked outside of it
+    assert "check" not in steps

@@ -73,12 +73,12 @@ def _around(folders: Sequence[Parts], paths: Sequence[Sequence[str]]) -> Parts:
     """
     at: Parts = ()
     while True:
-        firsts = {parts[len(at)] for parts in folders if _is_below(parts, at)}
+        firsts = {parts[len(at)] for parts in folders if len(parts) > len(at)}  # all inside `at`
         if len(firsts) != 1 or splits_of(firsts):
             return at
         (only,) = firsts
         inner = (*at, only)
-        if not any(_is_below(parts, inner) for parts in folders):
+        if max(map(len, folders)) == len(inner):
             files = [parts for parts in paths if tuple(parts[:-1]) == inner]
             says = is_generic(only) or _names_say_classes(files, Layout())
             return inner if says else ()
@@ -87,11 +87,6 @@ def _around(folders: Sequence[Parts], paths: Sequence[Sequence[str]]) -> Parts:
 
 def _is_unlabelled(parts: Parts) -> bool:
     return any(name.lower() in UNLABELLED for name in parts)
-
-
-def _is_below(parts: Parts, at: Parts) -> bool:
-    """Return whether a folder is inside another one."""
-    return len(parts) > len(at) and parts[: len(at)] == at
 
 
 def _outer_splits(folders: Sequence[Parts]) -> dict[str, str | None] | None:
@@ -121,13 +116,13 @@ def _inside_splits(folders: Sequence[Parts], splits: dict[str, str | None]) -> s
         own = [parts[1:] for parts in folders if parts and parts[0] == name]
         at: Parts = ()
         while True:
-            firsts = {parts[len(at)] for parts in own if _is_below(parts, at)}
+            firsts = {parts[len(at)] for parts in own if len(parts) > len(at)}  # all inside `at`
             if len(firsts) != 1:
                 break
             (only,) = firsts
             named = parse(only)
             if not (is_generic(only) or (named and named.split == split)):
-                is_around = any(_is_below(parts, (*at, only)) for parts in own)
+                is_around = max(map(len, own)) > len(at) + 1
                 alone[name] = {only} if is_around and not at else set()
                 break
             at = (*at, only)

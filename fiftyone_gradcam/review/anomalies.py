@@ -68,7 +68,8 @@ def find_anomalies_in(features: np.ndarray, normal: np.ndarray, false_alarms: fl
 def prepare(features: np.ndarray, learned: np.ndarray) -> np.ndarray:
     """Return features for comparison: signed square roots, standardized by those of `learned`.
 
-    They are scaled such that the root mean square distance of two learned images is 1.
+    They are scaled such that the root mean square distance of two learned images is 1, unless all
+    are the same.
 
     Args:
         features: (N, C)
@@ -78,4 +79,5 @@ def prepare(features: np.ndarray, learned: np.ndarray) -> np.ndarray:
     mean, deviation = roots[learned].mean(0), roots[learned].std(0)
     deviation = np.maximum(deviation, 0.1 * max(float(deviation.mean()), 1e-12))
     standard = (roots - mean) / deviation
-    return standard / np.sqrt(2 * np.square(standard[learned]).sum(1).mean())
+    distance = np.sqrt(2 * np.square(standard[learned]).sum(1).mean())
+    return standard / (distance or 1)  # 0 if all are the same image

@@ -10,7 +10,7 @@ from operator import le, lt
 
 import numpy as np
 
-from ..arguments import check_storable
+from ..arguments import MOST_SEED, check_storable
 from ..images.geometry import RESIZES, check_resize
 from ..model.backbones import get_backbone
 from ..similar import did_you_mean
@@ -276,7 +276,11 @@ _RULES: dict[str, Rule] = {
     "mixup": _in("[0, 100]"),
     "epochs": _or_none(_whole(1)),
     "batch_size": _whole(1),
-    **dict.fromkeys(("head_epochs", "seed", "validate_every", "early_stopping"), _whole(0)),
+    "seed": (
+        lambda x: _is_whole(x, 0) and x <= MOST_SEED,
+        f"a whole number from 0 to {MOST_SEED}",
+    ),
+    **dict.fromkeys(("head_epochs", "validate_every", "early_stopping"), _whole(0)),
     **dict.fromkeys(("momentum", "warmup", "label_smoothing", "ema", "scale"), _in("[0, 1)")),
     **dict.fromkeys(("brightness", "contrast", "noise", "cutout"), _in("[0, 1]")),
     **dict.fromkeys(

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from fiftyone.operators import types
 
+from ...arguments import MOST_SEED
 from ...dataset.run_files import can_resume
 from ...dataset.run_keys import next_key
 from ..texts import markdown
-from .labels import in_labels
+from .labels import LABELS, in_labels
 
 AUTOMATIC = "automatic"
 MARK = "data-gradcam-form"
@@ -108,6 +109,11 @@ def number_input(
     add = inputs.float if isinstance(least, float) else inputs.int
     view = types.FieldView(placeholder=example)
     add(name, min=least, max=most, label=label, description=description, view=view)
+
+
+def seed_input(inputs: types.Object) -> None:
+    """Add a field for a random seed."""
+    inputs.int("seed", default=0, min=0, max=MOST_SEED, label=LABELS["seed"])
 
 
 def more(ctx, inputs: types.Object) -> bool:

@@ -9,7 +9,7 @@ from fiftyone.operators import types
 from ...dataset.fields import field_info
 from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
-from .forms import choice_input, more, notice, refuse, text_input
+from .forms import choice_input, more, notice, refuse, seed_input, text_input
 from .labels import LABELS
 from .path_fields import output_folder_input, path_of
 from .sample_fields import SHOWN
@@ -120,7 +120,7 @@ class ExplanationQuality(Verb):
         notice(inputs, "slow", f"About 70 forward passes for each of {count} images", slow)
         if more(ctx, inputs):
             inputs.int("steps", default=10, min=2, label=LABELS["steps"])
-            inputs.int("seed", default=0, min=0, label=LABELS["seed"])
+            seed_input(inputs)
             inputs.bool("road", default=False, label=LABELS["road"])
 
     def arguments(self, ctx) -> dict:

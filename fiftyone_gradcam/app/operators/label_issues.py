@@ -14,7 +14,7 @@ from .backbone_fields import (
     embeddings_input,
     pretrained_inputs,
 )
-from .forms import AUTOMATIC, choice_input, more, notice, number_input
+from .forms import AUTOMATIC, choice_input, more, notice, number_input, seed_input
 from .labels import LABELS
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
@@ -63,7 +63,7 @@ class FindLabelIssues(Verb):
         inputs.int("folds", default=5, min=2, label=LABELS["folds"])
         words, default = "Of each training, if any", "5, or more if there are few images"
         number_input(inputs, "epochs", LABELS["epochs"], default, words, least=1)
-        inputs.int("seed", default=0, min=0, label=LABELS["seed"])
+        seed_input(inputs)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""

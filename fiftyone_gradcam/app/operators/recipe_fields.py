@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fiftyone.operators import types
 
+from ...arguments import MOST_SEED
 from ...dataset.runs import list_runs, load_run
 from ...model.cached_weights import DEFAULT, default_backbone
 from ...training.known_recipes import RECIPES, find_recipe
@@ -88,7 +89,7 @@ LEARNING = (
     Choice("batch_size", least=1),
     Choice(
         "learning_rate",
-        least=0.0,
+        least=1e-9,
         most=10,
         default="0.0001 with pretrained weights, 0.001 with SGD",
     ),
@@ -101,14 +102,14 @@ LEARNING = (
     Choice("freeze", options=FREEZES),
     Choice("optimizer", options=OPTIMIZERS),
     Choice("schedule", options=SCHEDULES),
-    Choice("head_lr_factor", least=0.0, most=1000),
+    Choice("head_lr_factor", least=0.001, most=1000),
     Choice("weight_decay", least=0.0, most=10),
     Choice("dropout", least=0.0, most=0.99, default="as the network has it"),
     Choice("label_smoothing", least=0.0, most=0.99),
     Choice("class_balance", options=BALANCES),
     Choice("early_stopping", note="After this many validations without improvement; 0: never."),
     Choice("images_per_class", least=1, note="For a quick try.", default="all"),
-    Choice("seed"),
+    Choice("seed", most=MOST_SEED),
 )
 AUGMENTATION = (
     Choice("horizontal_flip", options=SWITCHES, note="At random."),
@@ -120,8 +121,8 @@ AUGMENTATION = (
     Choice("contrast", least=0.0, most=1, note="Change it by up to this share."),
     Choice("noise", least=0.0, most=1, note="This share of the pixels turns black or white."),
     Choice("cutout", least=0.0, most=1, note="Cover a square of this share of the side in gray."),
-    Choice("elastic", least=0.0, note="Bend by up to this many pixels."),
-    Choice("mixup", least=0.0, note="Mix pairs of images; 0.2 is common, 0 is never."),
+    Choice("elastic", least=0.0, most=1000, note="Bend by up to this many pixels."),
+    Choice("mixup", least=0.0, most=100, note="Mix pairs of images; 0.2 is common, 0 is never."),
 )
 OF_RUN = "run "  # prefix of the key of a run to repeat; no name of a recipe starts with it
 # All options of `Recipe`; a test checks that they match.

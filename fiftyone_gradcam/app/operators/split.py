@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ...folders.assignment import EQUAL, NEAR
 from .backbone_fields import chosen_features, features_inputs
-from .forms import AUTOMATIC, choice_input, more, notice, refuse
+from .forms import AUTOMATIC, choice_input, more, notice, refuse, seed_input
 from .labels import LABELS
 from .sample_fields import chosen_label_field, excluded_input, label_field_input
 from .split_preview import preview
@@ -60,7 +60,7 @@ class Split(Verb):
             features_inputs(ctx, inputs)
         if more(ctx, inputs):
             excluded_input(ctx, inputs)
-            inputs.int("seed", default=0, min=0, label=LABELS["seed"])
+            seed_input(inputs)
 
     def _size_inputs(self, ctx, inputs: types.Object, way: str) -> None:
         if way == "folds":

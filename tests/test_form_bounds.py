@@ -1,0 +1,155 @@
+"""Each field of each form: its label, and the range of numbers that its verb accepts."""
+
+from decimal import Decimal
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from conftest import save_digits
+from fiftyone.operators import types
+from form_fields import FILE, FOLDER, FORMS, MORE, OPENED, arguments, context, fields
+from made_runs import digits_with_two_runs
+from test_operators import URI
+
+from fiftyone_gradcam.app.operators import training_time
+from fiftyone_gradcam.app.operators.labels import label_of
+from fiftyone_gradcam.app.operators.params import MOST_NUMBER, faults
+from fiftyone_gradcam.dataset.watched import choose_watched
+
+# What lets a verb end, with these words, as soon as it has checked its numbers.
+LAST_OPTION = ({"gradual_unfreezing": "?"}, "gradual_unfreezing must be one of")
+NONE = {"samples": "none"}
+ENDS: dict[str, tuple[dict, str]] = {
+    "import_folders": ({"path": "/gone"}, "No folder at '/gone'"),
+    "split": (NONE, "has a label in"),
+    **dict.fromkeys(("fine_tune", "find_learning_rate", "sanity_check"), LAST_OPTION),
+    "preview_augmentation": LAST_OPTION,
+    "predict": ({"precision": "?"}, "precision must be one of"),
+    "find_label_issues": ({"label_field": "pair", **LAST_OPTION[0]}, LAST_OPTION[1]),
+    "find_anomalies": ({}, "20"),
+    "lowest_scores": ({}, ""),
+    "highest_scores": ({}, ""),
+    "export_overlays": (NONE, "No sample here has a heatmap"),
+    "explanation_quality": (NONE, "No sample here has a heatmap"),
+    "import_run": ({"classes": ["a", "a"]}, "'a'"),
+    "undo_review": ({}, "There is no decision"),
+}
+# Fields whose largest value depends on another one, which only the verb knows.
+OPEN = {"translation"}
+SHARES = ("train", "val", "test")
+# Of fields that are not an argument, or only a part of one.
+OWN_LABELS = {
+    "split": {
+        "way": "Split by",
+        "count_train": "Training images per class",
+        "count_val": "Validation images per class",
+        "count_test": "Test images per class",
+    },
+    "predict": {
+        "predicted": "Heatmap of the predicted class",
+        "label": "Heatmap of the sample's own label",
+        "runner_up": "Heatmap of the second most likely class",
+        "contrast": "Contrast: predicted class minus own label, where they differ",
+        **dict.fromkeys(("prediction_to", "imagenet_to"), "Field for predictions"),
+        **dict.fromkeys(("gradcam_to", "imagenet_cam_to"), "Field for heatmaps"),
+    },
+    "find_anomalies": {"heatmaps": "Draw heatmaps of what is unusual"},
+    "import_run": {"way": "What to import", "class_names": "Classes"},
+    "rename_run": {"key": "Run"},
+    "delete_run": {
+        "key": "Run",
+        "fields": "Delete its fields too: prediction, prediction_scores, gradcam",
+    },
+    "retrain": {"key": "Name of the new run"},
+    "review": {"new_class": "Or a new class"},
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Six digits of each of two classes, with predictions, heatmaps and a field of vectors."""
+    for dataset in digits_with_two_runs(tmp_path_factory.mktemp("bounds") / "digits", "bounds"):
+        count = len(dataset)
+        dataset.set_values("pair", [fo.Classification(label="ab"[i % 2]) for i in range(count)])
+        dataset.set_values("seen", [[1.0, i] for i in range(count)])
+        yield dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder to import, and in it a file in place of weights."""
+    folder = save_digits(tmp_path_factory.mktemp("bounds") / "digits", per_class=1)
+    (folder / "weights.pth").write_bytes(b"PK")
+    return folder
+
+
+def step(bound: float) -> float:
+    """One in the last digit of a limit, at most .01."""
+    digits = Decimal(repr(bound)).as_tuple().exponent
+    return float(Decimal(1).scaleb(min(digits, -2)))
+
+
+def beyond(kind: types.Number) -> list[float]:
+    """The values just outside of the range of a field."""
+    ends = [(end, sign) for end, sign in ((kind.min, -1), (kind.max, 1)) if end is not None]
+    return [end + sign * (1 if kind.int else step(end)) for end, sign in ends]
+
+
+def within(kind: types.Number) -> list[float]:
+    """The smallest and the largest value of a field."""
+    most = MOST_NUMBER if kind.max is None else kind.max
+    return [kind.min, most] if kind.int else [float(kind.min), float(most)]
+
+
+def given_by(verb: str, dataset, params: dict, name: str, value: float) -> dict:
+    """The arguments of a verb with a value of a field, whether or not the form takes it."""
+    others = {n: 0 for n in SHARES if n != name} if name in SHARES and value > 0 else {}
+    given = arguments(verb, context(verb, dataset, {}), {**params, **others, name: value})
+    part = name.removeprefix("count_")
+    if part in SHARES:
+        return given | {"fractions": given["fractions"] | ({part: value} if value else {})}
+    return given | {name: value}  # the form means its default by 0 where the verb does not take 0
+
+
+def answer(verb: str, dataset, given: dict) -> str:
+    """The words of the error with which a verb ends."""
+    changes, _ = ENDS[verb]
+    if verb != "import_folders":
+        given["samples"] = dataset
+    changes = {"samples": dataset.limit(0)} if changes is NONE else changes
+    try:
+        if "watch" in given:  # is checked when the training data are there
+            choose_watched(dataset, given["watch"], "ground_truth", ["digit 0"], 0)
+        foo.get_operator(URI + verb).function(**{**given, **changes})
+    except (ValueError, OSError) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("verb", FORMS)
+def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_takes(
+    dataset, folder, verb, monkeypatch
+):
+    speed = {"device": "cpu", "decode": 0.01, "learn": 0.01, "look": 0.01}
+    monkeypatch.setattr(training_time, "measured", lambda *_: {"speed": speed, "image_size": 16})
+    paths, seen = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, set()
+    for opened in [x | MORE for x in OPENED.get(verb, [{}])]:
+        params = {name: paths.get(x, x) for name, x in opened.items()}
+        inputs = types.Object()
+        inputs.properties = fields(verb, context(verb, dataset, params))
+        for name, field in inputs.properties.items():
+            label = OWN_LABELS.get(verb, {}).get(name) or label_of(name, verb)
+            assert field.view.label == label  # which messages name
+            if not isinstance(field.type, types.Number) or name in seen:
+                continue
+            seen.add(name)
+            for value in within(field.type):
+                assert [*faults(inputs, {name: value})] == []
+                if not (name in OPEN and value == MOST_NUMBER):
+                    said = answer(verb, dataset, given_by(verb, dataset, params, name, value))
+                    assert ENDS[verb][1] in said, (name, value, said)
+            for value in beyond(field.type):
+                assert [n for n, _ in faults(inputs, {name: value})] == [name]
+                said = answer(verb, dataset, given_by(verb, dataset, params, name, value))
+                assert name.removeprefix("count_") in said, (name, value, said)
+    assert bool(seen) == (verb in ENDS)
