@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -138,6 +139,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in IMPORTED:
             import_module(name)
         forking.prepare(HOME / "forks")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave out what stays until the end, modules and tests, when garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
