@@ -173,6 +173,10 @@ def test_overlays(explained, tmp_path):
     with pytest.raises(FileExistsError, match=r"not empty. Choose another, or pass overwrite=True"):
         fg.export_overlays(view, str(folder), "cam")
     fg.export_overlays(view, str(folder), "cam", overwrite=True, contact_sheet=False)
+    own = os.path.dirname(sample.filepath)
+    for write in (fg.export_overlays, fg.mean_heatmaps):
+        with pytest.raises(ValueError, match="holds images of .* Choose another folder"):
+            write(view, folder=own, heatmap_field="cam", overwrite=True)
     with pytest.raises(NotADirectoryError, match="0001_.* is a file"):
         fg.export_overlays(view, paths[0], "cam")
     for wrong, message in (

@@ -5,6 +5,7 @@ import errno
 import os
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
 from conftest import save_digits
 from PIL import Image
@@ -176,3 +177,34 @@ def test_nothing_is_lost_or_half_done(corrected, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="no samples"):
         fg.export_folders(corrected.limit(0), str(tmp_path / "out"))
+
+
+def test_no_image_is_written_among_those_of_the_dataset(corrected, tmp_path):
+    """A corrected image would be in the folders of two classes when it is imported again."""
+    own = tmp_path / "d"
+    (tmp_path / "link").symlink_to(own, target_is_directory=True)
+    before = sorted(own.rglob("*"))
+    wrong = [own, tmp_path / "link", own / "digit 0", tmp_path, own / ".." / "d"]
+    for folder in wrong:
+        with pytest.raises(ValueError, match="holds images of .* Choose another folder"):
+            fg.export_folders(corrected, str(folder), overwrite=True)
+        assert "not_apart" in shown(corrected, str(folder), overwrite=True)
+    # All images of the dataset count, not only those that are exported.
+    with pytest.raises(ValueError, match="such as those in .*digit 2"):
+        fg.export_folders(corrected.limit(1), str(own / "digit 2"), overwrite=True)
+    assert sorted(own.rglob("*")) == before
+    for folder in (own / "new", tmp_path / "d2", own / "digit"):  # beside them
+        assert "not_apart" not in shown(corrected, str(folder))
+        assert fg.export_folders(corrected, str(folder), progress=False) == str(folder)
+    # A list of moves writes no image, and may be among them.
+    assert "not_apart" not in shown(corrected, str(own), how="list", overwrite=True)
+    assert fg.export_folders(corrected, str(own), how="list", overwrite=True) == str(own)
+    assert (own / "moves.csv").exists()
+
+
+def shown(dataset, folder: str, **more) -> list[str]:
+    """The names of the fields and notices of the form."""
+    request = {"dataset_name": dataset.name, "params": {"folder": folder, **more}}
+    uri = "@gradcam/classifier/export_folders"
+    ctx = foo.executor.ExecutionContext(request_params=request, operator_uri=uri)
+    return list(foo.get_operator(uri).resolve_input(ctx).type.properties)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..arguments import checked
 from ..dataset import fields
+from ..dataset.apart import check_apart
 from ..dataset.heatmaps import against_field, check_heatmap_field, is_signed, map_pixels
 from ..dataset.import_record import decode_options
 from ..dataset.writing import exporting
@@ -72,7 +73,8 @@ def export_overlays(
         paths of the files, contact sheets last
 
     Raises:
-        ValueError: if there are no heatmaps, or an argument is invalid
+        ValueError: if there are no heatmaps, the folder holds images of the dataset, or an argument
+            is invalid
         FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
     """
     dataset = fields.root_dataset(samples)
@@ -85,6 +87,7 @@ def export_overlays(
     view = fields.whole(samples).exists(heatmap_field)
     if not len(view):
         raise ValueError(f"No sample here has a heatmap in {heatmap_field!r}. Call predict() first")
+    check_apart(dataset, folder)
     names = [
         safe_name(f"{number:04d}_{split_suffix(os.path.basename(path))[0]}", ".jpg")
         for number, path in enumerate(view.values("filepath"), start=1)
@@ -155,13 +158,16 @@ def mean_heatmaps(
         for each class, a float32 array (224, 224) in [0, 1], or in [-1, 1] for signed heatmaps
 
     Raises:
-        ValueError: if no sample has both a heatmap and a label
+        ValueError: if no sample has both a heatmap and a label, or the folder holds images of the
+            dataset
         FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
     """
     dataset = fields.root_dataset(samples)
     info = check_heatmap_field(dataset, heatmap_field)
     class_field = class_field or info.get("label_field") or "ground_truth"
     class_path = fields.label_path(dataset, class_field)
+    if folder is not None:
+        check_apart(dataset, folder)
     signed, against = is_signed(info), against_field(dataset, heatmap_field)
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import fiftyone as fo
 
 from ..dataset import fields, splits
+from ..dataset.apart import check_apart
 from ..dataset.reviews import without_left_out
 from ..dataset.writing import exporting
 from ..disk import whole_file
@@ -63,7 +64,8 @@ def export_folders(
         the path of the folder
 
     Raises:
-        ValueError: if there are no samples, a name is too long, or an argument is invalid
+        ValueError: if there are no samples, the folder holds images of the dataset, a name is too
+            long, or an argument is invalid
         FileExistsError, NotADirectoryError: if the folder is not empty, or is a file
         FileNotFoundError: if the file of a sample does not exist; nothing is written
         CancelledError: if `progress` raised it; files written so far are kept
@@ -83,6 +85,8 @@ def export_folders(
             f"The files of {counted(len(missing), 'sample')} do not exist, such as {missing[0]}. "
             f"Leave these samples out"
         )
+    if how != "list":
+        check_apart(dataset, folder)
     own = _splits_of(samples, split_folders)
     _check_lengths({*labels, *own})
     targets, folders = _targets(paths, labels, own)

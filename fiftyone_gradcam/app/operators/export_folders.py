@@ -48,7 +48,7 @@ class ExportFolders(Verb):
             inputs.bool(
                 "split_folders", default=True, label=LABELS["split_folders"], description=words
             )
-        output_folder_input(ctx, inputs, "Folders of images")
+        output_folder_input(ctx, inputs, "Folders of images", params.get("how") != "list")
         choice_input(inputs, "how", HOW, "copy", LABELS["how"])
         excluded_input(ctx, inputs)
 

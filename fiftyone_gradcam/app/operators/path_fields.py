@@ -6,6 +6,7 @@ import os
 
 from fiftyone.operators import types
 
+from ...dataset.apart import check_apart
 from .forms import refuse, wait_for
 from .labels import label_of
 
@@ -56,15 +57,22 @@ def path_of(value: object) -> str:
     return (value or "").strip()
 
 
-def output_folder_input(ctx, inputs: types.Object, what: str) -> None:
+def output_folder_input(ctx, inputs: types.Object, what: str, holds_images: bool = True) -> None:
     """Add a field for a folder to write to.
 
     Args:
         ctx, inputs: the form
         what: what is written, in words
+        holds_images: whether images are written, which must not be mixed with the dataset's own
     """
     words = f"{what} are written here. A folder that is not there is created"
     folder = path_input(ctx, inputs, "folder", description=words)
+    if folder and holds_images:
+        try:
+            check_apart(ctx.dataset, folder)
+        except ValueError as error:
+            refuse(inputs, "not_apart", str(error))
+            return
     if folder and os.path.isdir(folder) and os.listdir(folder):
         words = "Files of the same names in this folder"
         label = label_of("overwrite")

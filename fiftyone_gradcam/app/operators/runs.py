@@ -65,7 +65,7 @@ class ExportRun(_OfRuns):
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the run and the folder."""
         if run_input(ctx, inputs, "run") is not None:
-            output_folder_input(ctx, inputs, "Weights and record of the run")
+            output_folder_input(ctx, inputs, "Weights and record of the run", False)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""

@@ -26,6 +26,8 @@ MOST_NUMBERS = 21  # classes; with more, cells are too small for a number
 # The mouse wheel scrolls the panel instead of zooming, and dragging changes nothing.
 STILL = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 FIXED = {"fixedrange": True}
+# FiftyOne makes the box of a plot as high as the panel, and overrides "sx" there.
+AS_HIGH_AS_ITS_PLOT = {x: {"style": {"height": "auto"}} for x in ("container", "item")}
 
 
 def draw_plot(
@@ -49,14 +51,14 @@ def draw_plot(
     """
     traces, layout = plot
     # The height of the element: Plotly drops that of the layout when the width changes.
-    size = {"height": layout["height"]}
+    size = {"height": layout["height"], "componentsProps": AS_HIGH_AS_ITS_PLOT}
     more = {"shows": shows} if on_click else {}
     panel.plot(name, data=traces, layout=layout, config=STILL, on_click=on_click, **size, **more)
 
 
 def load_ahead(panel: types.Object) -> None:
     """Add a plot that is not visible, so that the browser loads Plotly before it is needed."""
-    hidden = {"container": {"style": {"display": "none"}}}  # FiftyOne overrides "sx" there
+    hidden = {"container": {"style": {"display": "none"}}}
     panel.plot("ahead", data=[], layout={}, config=STILL, height=1, componentsProps=hidden)
 
 
