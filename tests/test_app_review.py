@@ -274,8 +274,7 @@ def undo_and_do_again(app, dataset) -> None:
 
 def finish(app, dataset) -> None:
     """After the last suspicious label, the tab says what to do; the others are a second choice."""
-    said = f"All {PLANTED} suspicious labels are reviewed, {PLANTED} labels are corrected. Next: "
-    said += "train on the labels as they are now."
+    said = f"All {PLANTED} suspicious labels are reviewed, {PLANTED} labels are corrected."
     part(app, "finished").get_by_text(said).wait_for()
     assert part(app, "image").count() == 0
     for key in ("a", "k", "x", "1"):  # of a label that is not shown

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import fiftyone as fo
@@ -15,6 +16,7 @@ from test_reports import HOSTILE, Reader, facts_of
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.__main__ import main
 from fiftyone_gradcam.app.operators.import_folders import ImportFolders
+from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.report_data import shown_folder, training_of
 from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.dataset.reviews import Review
@@ -148,7 +150,19 @@ def test_corrections_count_from_when_the_run_was_trained(reviewed):
         review("1", before), review("2", after), review("2", after, "c"), review("3", after, "a"),
         review("4", after, field="other"), review("5", None), review("6", after),
     ]  # fmt: skip
-    assert training_of(reviewed, run, reviews).corrected == 2  # the second and the sixth
+    found = training_of(reviewed, run, reviews)
+    assert (found.corrected, found.retrained) == (2, None)  # the second and the sixth
+    # A run that was trained after the last of them has learned them.
+    future = [review("1", "2999")]
+    for key, more, wanted in (
+        ("before_review", {"labels": "before_review"}, None),
+        ("other_field", {"label_field": "imported_label"}, None),
+        ("again", {}, "again"),
+    ):
+        runs.save_run(reviewed, replace(run, key=key, **more))
+        assert training_of(reviewed, run, reviews).retrained == wanted
+        assert training_of(reviewed, run, future).retrained is None
+    assert training_of(reviewed, run, []).retrained is None
 
 
 def test_of_classes_with_equal_recall_the_largest_comes_first(name):

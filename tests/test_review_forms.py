@@ -175,13 +175,11 @@ def test_the_counts_in_words(counts, words, remark):
         ({"checked": True, "others_reviewed": 9}, ""),  # none was suspicious
         (
             {"checked": True, "reviewed": 29, "others_left": 369, "corrected": 14},
-            "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the "
-            "labels as they are now",
+            "All 29 suspicious labels are reviewed, 14 labels are corrected",
         ),
         (
             {"checked": True, "reviewed": 1, "corrected": 1},
-            "The suspicious label is reviewed, 1 label is corrected. Next: train on the labels as "
-            "they are now",
+            "The suspicious label is reviewed, 1 label is corrected",
         ),
         (
             {"checked": True, "reviewed": 2},
@@ -189,7 +187,7 @@ def test_the_counts_in_words(counts, words, remark):
         ),
     ],
 )
-def test_the_end_of_a_review_says_what_to_do_next(counts, words):
+def test_the_end_of_a_review_says_what_was_done(counts, words):
     assert ReviewCounts(**counts).finished == words
 
 

@@ -12,8 +12,8 @@ from ..reports.facts import Data, Training
 from .fields import path_in, root_dataset, whole
 from .import_record import INFO_KEY
 from .reviews import Review
-from .run import Run
-from .runs import list_runs
+from .run import CURRENT, Run
+from .runs import list_runs, load_run
 from .splits import split_tags
 
 Samples = fo.core.collections.SampleCollection
@@ -88,7 +88,7 @@ def training_of(
     if run is None:
         return None
     changed = [x for x in reviews if x.is_correction and x.label_field == run.label_field]
-    since = {x.sample_id for x in changed if run.trained and (x.time or "") > run.trained}
+    later = [x for x in changed if run.trained and (x.time or "") > run.trained]
     return Training(
         key=run.key,
         trained=run.trained,
@@ -101,7 +101,25 @@ def training_of(
         val_images=run.val_images,
         findings=run.findings,
         others=[key for key in list_runs(dataset) if key != run.key],
-        corrected=len(since),
+        corrected=len({x.sample_id for x in later}),
+        retrained=_trained_since(dataset, run, max((x.time or "" for x in later), default=None)),
+    )
+
+
+def _trained_since(dataset: fo.Dataset, run: Run, time: str | None) -> str | None:
+    """Return the newest run on the same current labels that was trained after a time, if any."""
+    if time is None:
+        return None
+    others = (load_run(dataset, key) for key in reversed(list_runs(dataset)) if key != run.key)
+    return next(
+        (
+            one.key
+            for one in others
+            if (one.trained or "") > time
+            and one.label_field == run.label_field
+            and one.labels == CURRENT
+        ),
+        None,
     )
 
 

@@ -82,10 +82,9 @@ class ReviewCounts:
 
     @property
     def finished(self) -> str:
-        """What was done, and what to do next, if all suspicious labels are reviewed; else empty.
+        """What was done if all suspicious labels are reviewed; else empty.
 
-        Such as "All 29 suspicious labels are reviewed, 14 labels are corrected. Next: train on the
-        labels as they are now".
+        Such as "All 29 suspicious labels are reviewed, 14 labels are corrected".
         """
         if not self.checked or self.left or not self.suspicious:
             return ""
@@ -94,8 +93,7 @@ class ReviewCounts:
         were = "label is" if self.corrected == 1 else "labels are"
         if not self.corrected:
             return f"{words}, no label is corrected"
-        words += f", {self.corrected:,} {were} corrected"
-        return f"{words}. Next: train on the labels as they are now"
+        return f"{words}, {self.corrected:,} {were} corrected"
 
 
 def review_counts(dataset: fo.Dataset, columns: Columns) -> ReviewCounts:

@@ -63,6 +63,7 @@ class Training:
     Attributes:
         others: keys of the other runs of the dataset
         corrected: number of labels that were corrected since the training
+        retrained: key of a run that was trained on the corrected labels; None if there is none
     """
 
     key: str
@@ -77,6 +78,7 @@ class Training:
     findings: list[dict]
     others: list[str]
     corrected: int = 0
+    retrained: str | None = None
 
 
 @dataclass(frozen=True)

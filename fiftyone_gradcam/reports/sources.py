@@ -116,7 +116,11 @@ def training_section(training: Training | None) -> Html:
         parts.append(tag("p", f"{words}."))
     if training.corrected:
         words = count(training.corrected, "label was corrected", "labels were corrected")
-        words += " since this run was trained: retrain() repeats it with the current labels."
+        words += " since this run was trained"
+        if training.retrained is None:
+            words += ": retrain() repeats it with the current labels."
+        else:
+            words += f"; the run {training.retrained!r} was trained on the corrected labels."
         parts.append(tag("p", tag("b", "Note: "), words, class_="note"))
     for finding in training.findings:
         word = "Warning" if finding.get("severity") == "warning" else "Note"
