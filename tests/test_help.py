@@ -65,7 +65,7 @@ def test_all_verbs_are_known():
 
 
 def signatures() -> str:
-    """All public functions, and classes to create, with their arguments and defaults, without annotations."""
+    """Public functions, and classes to create, with arguments and defaults, without annotations."""
     lines = []
     for name in sorted([*VERBS, "Network", "Recipe"]):
         found = inspect.signature(getattr(fg, name))
