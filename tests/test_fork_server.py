@@ -153,6 +153,15 @@ def test_where_it_cannot_listen_nothing_is_left_open(own, monkeypatch):
     assert [x.name for x in own.iterdir()] == [path.with_suffix(places.STARTING).name]
 
 
+def test_the_files_of_a_fork_server_are_deleted_whichever_are_left(own):
+    socket_path, lock = own / "a.forks", own / f"a{places.STARTING}"
+    for left in ((socket_path, lock), (socket_path,), (lock,), ()):
+        for path in left:
+            path.touch()
+        fork_client.free(socket_path)
+        assert list(own.iterdir()) == []
+
+
 def test_it_is_its_users_own(own, environment):
     started_server(environment)
     assert places.socket_path(environment).stat().st_mode & 0o777 == 0o600
