@@ -1,5 +1,6 @@
 """Each field of each form: its label, and the range of numbers that its verb accepts."""
 
+import math
 from decimal import Decimal
 
 import fiftyone as fo
@@ -101,12 +102,17 @@ def within(kind: types.Number) -> list[float]:
     return [kind.min, most] if kind.int else [float(kind.min), float(most)]
 
 
+def odd(kind: types.Number) -> list:
+    """Values that are no number of this kind."""
+    return [True, "1", [1], math.nan, math.inf, -math.inf, *([1.5] if kind.int else [])]
+
+
 def with_value(given: dict, name: str, value: float) -> dict:
     """The arguments of a verb with a value of a field; another test compares them with the form."""
     part = name.removeprefix("count_")
     if part not in SHARES:
         return given | {name: value}
-    others = {} if name in SHARES and value > 0 else given["fractions"]  # or they are above 1
+    others = {} if name in SHARES and value != 0 else given["fractions"]  # or they are above 1
     return given | {"fractions": {n: x for n, x in {**others, part: value}.items() if x}}
 
 
@@ -147,7 +153,7 @@ def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_ta
                 if not (name in OPEN and value == MOST_NUMBER):
                     said = answer(verb, dataset, with_value(given, name, value))
                     assert ENDS[verb][1] in said, (name, value, said)
-            for value in beyond(field.type):
+            for value in (*beyond(field.type), *odd(field.type)):
                 assert [n for n, _ in faults(inputs, {name: value})] == [name]
                 said = answer(verb, dataset, with_value(given, name, value))
                 assert name.removeprefix("count_") in said, (name, value, said)

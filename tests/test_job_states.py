@@ -202,8 +202,11 @@ def test_a_reporter_stores_the_share_that_is_done(service, submit):
         (1, 8, 1 / 8),
     ):
         job = submit(runs=True)
-        Reporter(job.id)(done, total, "words")
+        reported = Reporter(job.id)
+        reported(done, total, "words")
         assert (job.refresh().message, job.progress) == ("words", share), (done, total)
+        reported.report("words alone")
+        assert (job.refresh().message, job.progress) == ("words alone", share)
 
 
 def test_a_reporter_ends_what_was_cancelled_once(service, submit, monkeypatch):
