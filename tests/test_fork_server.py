@@ -116,6 +116,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
     first = started_server(environment)
     assert (first["target"], first["mask"]) == ("first", 0o037)  # a worker as any other
     assert {x.stat().st_mode & 0o777 for x in own.iterdir()} == {0o600}  # its socket and lock
+    assert not [x for x in first["files"] if x.startswith((str(own), "socket:"))]  # both closed
     monkeypatch.chdir(own)
     given = environment | {"TERM": "of another terminal"}
     os.umask(0o027)  # another than that of the fork server
@@ -139,6 +140,26 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
         assert log.stat().st_mode & 0o777 == 0o600
     draws = [tuple(x["draws"]) for x in facts]
     assert len({a for a, _ in draws}) == len({b for _, b in draws}) == 3
+
+
+def test_where_it_cannot_listen_nothing_is_left_open(own, monkeypatch):
+    monkeypatch.setattr(fork_server, "_import_all", lambda: None)
+    path, before = own / f"{'x' * 120}.forks", set(os.listdir("/proc/self/fd"))  # too long
+    mask = fork_client.umask()
+    for _ in range(2):  # the lock is free again
+        assert fork_server.start("first", path) == "first"
+        assert set(os.listdir("/proc/self/fd")) == before
+    assert fork_client.umask() == mask
+    assert [x.name for x in own.iterdir()] == [path.with_suffix(places.STARTING).name]
+
+
+def test_the_files_of_a_fork_server_are_deleted_whichever_are_left(own):
+    socket_path, lock = own / "a.forks", own / f"a{places.STARTING}"
+    for left in ((socket_path, lock), (socket_path,), (lock,), ()):
+        for path in left:
+            path.touch()
+        fork_client.free(socket_path)
+        assert list(own.iterdir()) == []
 
 
 def test_it_is_its_users_own(own, environment):

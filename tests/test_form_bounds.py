@@ -1,5 +1,6 @@
 """Each field of each form: its label, and the range of numbers that its verb accepts."""
 
+import math
 from decimal import Decimal
 
 import fiftyone as fo
@@ -101,14 +102,18 @@ def within(kind: types.Number) -> list[float]:
     return [kind.min, most] if kind.int else [float(kind.min), float(most)]
 
 
-def given_by(verb: str, dataset, params: dict, name: str, value: float) -> dict:
-    """The arguments of a verb with a value of a field, whether or not the form takes it."""
-    others = {n: 0 for n in SHARES if n != name} if name in SHARES and value > 0 else {}
-    given = arguments(verb, context(verb, dataset, {}), {**params, **others, name: value})
+def odd(kind: types.Number) -> list:
+    """Values that are no number of this kind."""
+    return [True, "1", [1], math.nan, math.inf, -math.inf, *([1.5] if kind.int else [])]
+
+
+def with_value(given: dict, name: str, value: float) -> dict:
+    """The arguments of a verb with a value of a field; another test compares them with the form."""
     part = name.removeprefix("count_")
-    if part in SHARES:
-        return given | {"fractions": given["fractions"] | ({part: value} if value else {})}
-    return given | {name: value}  # the form means its default by 0 where the verb does not take 0
+    if part not in SHARES:
+        return given | {name: value}
+    others = {} if name in SHARES and value != 0 else given["fractions"]  # or they are above 1
+    return given | {"fractions": {n: x for n, x in {**others, part: value}.items() if x}}
 
 
 def answer(verb: str, dataset, given: dict) -> str:
@@ -135,7 +140,7 @@ def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_ta
     paths, seen = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, set()
     for opened in [x | MORE for x in OPENED.get(verb, [{}])]:
         params = {name: paths.get(x, x) for name, x in opened.items()}
-        inputs = types.Object()
+        inputs, given = types.Object(), arguments(verb, context(verb, dataset, {}), params)
         inputs.properties = fields(verb, context(verb, dataset, params))
         for name, field in inputs.properties.items():
             label = OWN_LABELS.get(verb, {}).get(name) or label_of(name, verb)
@@ -146,10 +151,10 @@ def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_ta
             for value in within(field.type):
                 assert [*faults(inputs, {name: value})] == []
                 if not (name in OPEN and value == MOST_NUMBER):
-                    said = answer(verb, dataset, given_by(verb, dataset, params, name, value))
+                    said = answer(verb, dataset, with_value(given, name, value))
                     assert ENDS[verb][1] in said, (name, value, said)
-            for value in beyond(field.type):
+            for value in (*beyond(field.type), *odd(field.type)):
                 assert [n for n, _ in faults(inputs, {name: value})] == [name]
-                said = answer(verb, dataset, given_by(verb, dataset, params, name, value))
+                said = answer(verb, dataset, with_value(given, name, value))
                 assert name.removeprefix("count_") in said, (name, value, said)
     assert bool(seen) == (verb in ENDS)

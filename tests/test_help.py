@@ -1,9 +1,12 @@
 """`help(fg.<verb>)` is complete: what it does in a line, every argument, result and errors."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 import fiftyone_gradcam as fg
 
@@ -59,3 +62,34 @@ def test_all_verbs_are_known():
     for name in set(fg.__all__) - set(VERBS):
         assert inspect.isclass(getattr(fg, name)), name
         assert len(inspect.getdoc(getattr(fg, name))) > 40, name
+
+
+def signatures() -> str:
+    """Public functions, and classes to create, with arguments and defaults, without annotations."""
+    lines = []
+    for name in sorted([*VERBS, "Network", "Recipe"]):
+        found = inspect.signature(getattr(fg, name))
+        bare = [x.replace(annotation=x.empty) for x in found.parameters.values()]
+        lines.append(f"{name}{found.replace(parameters=bare, return_annotation=found.empty)}")
+    return "\n".join(lines) + "\n"
+
+
+def test_a_default_of_an_argument_changes_only_on_purpose():
+    """A change of `signatures.txt` is one for users, and belongs in the docstring too."""
+    assert signatures() == (Path(__file__).parent / "signatures.txt").read_text()
+
+
+def test_the_list_of_functions_has_their_arguments_and_defaults():
+    text, described = (REPOSITORY / ".github/docs/python.md").read_text(), set()
+    table = text[: text.index("| `samples` |")]
+    for name, words in re.findall(r"`(\w+)\(([^`]*)\)`", table):
+        if name not in fg.__all__:
+            continue
+        described.add(name)
+        parameters = inspect.signature(getattr(fg, name)).parameters
+        call = ast.parse(f"{name}({', '.join(x for x in words.split(', ') if x != '...')})").body[0]
+        for own in call.value.args:
+            assert parameters[own.id].default is inspect.Parameter.empty, (name, own.id)
+        for own in call.value.keywords:
+            assert parameters[own.arg].default == ast.literal_eval(own.value), (name, own.arg)
+    assert described == {*VERBS, "Network", "Recipe"}

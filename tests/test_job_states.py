@@ -192,6 +192,23 @@ def test_a_reporter_writes_once_in_a_while_and_at_the_end(service, submit, monke
     assert (job.refresh().message, job.progress) == ("words alone", 1.0)
 
 
+def test_a_reporter_stores_the_share_that_is_done(service, submit):
+    for done, total, share in (
+        (1, 1, 1),
+        (0, 0, 0),
+        (0, 1, 0),
+        (1, 2, 0.5),
+        (5, 4, 1),
+        (1, 8, 1 / 8),
+    ):
+        job = submit(runs=True)
+        reported = Reporter(job.id)
+        reported(done, total, "words")
+        assert (job.refresh().message, job.progress) == ("words", share), (done, total)
+        reported.report("words alone")
+        assert (job.refresh().message, job.progress) == ("words alone", share)
+
+
 def test_a_reporter_ends_what_was_cancelled_once(service, submit, monkeypatch):
     monkeypatch.setattr(reporter, "LOOK_SECONDS", 0.01)
     job = submit(runs=True)

@@ -219,3 +219,71 @@ def test_long_keys_are_refused_before_training(dataset):
         with pytest.raises(ValueError, match=refused):
             run_keys.check_key(dataset, key, overwrite=False)
     run_keys.check_key(dataset, "k" * 240, overwrite=False)
+
+
+ROW = {"epoch": 1}
+STEP = {"iteration": 1, "epoch": 1}
+FOUND = {"name": "x", "severity": "error", "message": "x"}
+ID = "0123456789abcdef01234567"
+BIG = {str(i): 0 for i in range(1000)}
+# The smallest and largest values of each part of run.json, and those just beyond.
+AT_LIMITS = {
+    **{
+        name: (["x", "x" * most], ["", "x" * (most + 1), None, 1, "\0", "\udfff", "\ud800"])
+        for name, most in (("package_version", 100), ("key", 200), ("backbone", 100))
+    },
+    "label_field": (["x", "x" * 200, "a_$"], ["", "x" * 201, "a.b", "_a", "$a", None]),
+    "classes": (
+        [[], ["x" * 1000], ["x"] * 100_000],
+        [[""], ["x" * 1001], ["x"] * 100_001, "x", None],
+    ),
+    **dict.fromkeys(("recipe", "input"), ([{}, BIG], [{**BIG, "more": 0}, [], None])),
+    "history": (
+        [
+            *([], [ROW] * 100_000, [{"epoch": 0}, {"epoch": 10**9}]),
+            *([ROW | {"val_accuracy": x}] for x in (None, 0, 1, 0.0, 1.0)),
+            *([ROW | {"train_loss": x}] for x in (None, -(2**53), math.nan, math.inf)),
+            *([ROW | {"learning_rate": x}] for x in (None, 0, 1e6)),
+            *([ROW | {"seconds": x, "images_per_second": x}] for x in (None, 0, 10**12, 1e12)),
+        ],
+        [
+            *(None, [ROW] * 100_001, [{}], [None], [{"epoch": -1}], [{"epoch": 10**9 + 1}]),
+            *([{"epoch": True}], [{"epoch": 1.0}]),
+            *([ROW | {"train_accuracy": x}] for x in (-0.01, 1.01, -1, 2, True, math.nan)),
+            *([ROW | {"val_loss": x}] for x in (2**53 + 1, -(2**53) - 1, True, "1")),
+            *([ROW | {"learning_rate": x}] for x in (-0.1, 1e6 + 1)),
+            *([ROW | {name: 1e13}] for name in ("seconds", "images_per_second")),
+        ],
+    ),
+    "validations": (
+        [[], [STEP] * 100_000, [STEP | {"iteration": 0}], [STEP | {"iteration": 10**12}]],
+        [[STEP] * 100_001, [ROW], [{"iteration": 1}], [STEP | {"iteration": 10**12 + 1}]],
+    ),
+    "findings": (
+        [[], [FOUND] * 100, [{**FOUND, "name": "x" * 100, "severity": "warning"}],
+         [{**FOUND, "message": "x" * 10_000}]],
+        [[FOUND] * 101, [{**FOUND, "name": "x" * 101}], [{**FOUND, "severity": "info"}],
+         [{**FOUND, "message": "x" * 10_001}], [{"name": "x", "severity": "error"}]],
+    ),
+    "best_epoch": ([0, 10**9], [-1, 10**9 + 1, None, 1.0, True]),
+    "val_accuracy": ([None, 0, 1, 0.5], [-0.01, 1.01, "1", True]),
+    "val_images": ([None, 0, 10**12], [-1, 10**12 + 1, 1.0]),
+    "watched": (
+        [None, [], [ID] * 10_000],
+        [[ID] * 10_001, [ID[1:]], [f"{ID}0"], [ID.upper()], [f"{ID}\n"], [1], ID],
+    ),
+    "sha256": ([""], [None, 1]),
+}  # fmt: skip
+
+
+def test_values_of_a_description_at_their_limits():
+    assert {*AT_LIMITS} == {*run_facts._RULES}
+    for name, (good, bad) in AT_LIMITS.items():
+        rule = run_facts._RULES[name]
+        assert [repr(x)[:60] for x in good if not rule(x)] == [], name
+        assert [repr(x)[:60] for x in bad if rule(x)] == [], name
+    most = 2**53
+    for value in (None, True, "", "x" * 4096, 0.5, most, -most, [0] * 100, [2**31], []):
+        assert run_facts._is_choice(value), value
+    for value in ("x" * 4097, most + 1, -most - 1, math.nan, [0] * 101, [2**31 + 1], [-1], {}):
+        assert not run_facts._is_choice(value), value

@@ -46,7 +46,8 @@ def choose_watched(
         turns = max(map(len, by_class.values()), default=0)
         rows = [members[turn : turn + 1] for turn in range(turns) for members in by_class.values()]
         return [i for row in rows for i in row][:watch]
-    if isinstance(watch, str) or not all(isinstance(i, str) for i in watch):
+    is_list = np.iterable(watch) and not isinstance(watch, str)
+    if not is_list or not all(isinstance(i, str) for i in watch):
         raise ValueError(f"watch must be a number of samples or a list of ids, not {watch!r}")
     dataset = fields.root_dataset(samples)
     ids, _, labels = fields.labels_of(dataset.select(list(watch)), label_field)
