@@ -1,8 +1,10 @@
 """Whatever can be chosen or clicked in the panel calls something."""
 
+import ast
 from collections.abc import Iterator
 
 import pytest
+from conftest import REPOSITORY
 from panel_contexts import context, make_dataset
 
 from fiftyone_gradcam.dataset.run import Run
@@ -47,3 +49,28 @@ def test_what_can_be_chosen_or_clicked_does_something(panel, dataset):
         assert [x for x in found if not x[2]] == []
         kinds |= {kind for _, kind, _ in found}
     assert kinds == {*HANDLERS, "PlotlyView"}
+
+
+def messages() -> Iterator[tuple[str, str, bool]]:
+    """Where the App shows a message, of which kind, and whether it is about an error."""
+    for path in sorted((REPOSITORY / "fiftyone_gradcam/app").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        handlers = [x for x in ast.walk(tree) if isinstance(x, ast.ExceptHandler)]
+        caught = {id(x) for handler in handlers for x in ast.walk(handler)}
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "ctx.ops.notify":
+                kind = [x.value for x in call.keywords if x.arg == "variant"] + call.args[1:]
+                place = f"{path.name}:{call.lineno}"
+                yield place, ast.unparse(kind[0]).strip("'") if kind else "", id(call) in caught
+
+
+def test_messages_about_errors_look_like_errors():
+    """And no other message does, except where its words say what is missing."""
+    found = [*messages()]
+    assert len(found) > 10
+    for place, kind, is_caught in found:
+        assert kind in ("error", "success", "info", "VARIANTS[job.state]"), place
+        assert not is_caught or kind == "error", place
+    assert [x.partition(":")[0] for x, kind, caught in found if kind == "error" and not caught] == [
+        "samples.py"
+    ]
