@@ -285,3 +285,23 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
     assert logits_of(found, paths) == pytest.approx(logits_of(run, paths), abs=1e-6)
     assert sorted(os.listdir(os.path.dirname(found.checkpoint))) == sorted({*FILES} - {"state.pt"})
     assert sorted(os.listdir(os.path.dirname(interrupted))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("fails", [None, "inside", "before"])
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, is_there, fails):
+    part, target = tmp_path / ".out.part", tmp_path / "out"
+    for folder, words in ((part, "new"), (target, "old")):
+        if folder is not {"before": part}.get(fails) and (is_there or folder is part):
+            folder.mkdir()
+            (folder / "run.json").write_text(words)
+    try:
+        with exported.in_place(str(part), str(target)):
+            assert (target / "run.json").read_text() == "new"
+            if fails:
+                raise KeyboardInterrupt
+    except (KeyboardInterrupt, FileNotFoundError):
+        assert fails
+    words = "new" if not fails else "old" if is_there else None
+    assert [x.name for x in tmp_path.iterdir()] == ["out"] * (words is not None)  # nothing else
+    assert words is None or (target / "run.json").read_text() == words

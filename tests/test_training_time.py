@@ -1,5 +1,7 @@
 """What a training is on, and how long it takes, as its form says: nothing is measured here."""
 
+import threading
+import time
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import pytest
 from fiftyone_gradcam.app.operators import training_time
 from fiftyone_gradcam.app.operators.training_time import Images, Time, images_of, speed_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
-from fiftyone_gradcam.jobs import speeds
+from fiftyone_gradcam.jobs import measure, speeds
 from fiftyone_gradcam.training.duration import Speed
 
 SPEED, OTHER = Speed("cpu", 0.1, 0.2, 0.3), Speed("cuda", 0.01, 0.02, 0.03)
@@ -117,3 +119,20 @@ def test_a_speed_is_measured_once_and_waited_for_if_none_is_known(dataset, measu
 )
 def test_a_time_in_words(time, words):
     assert str(time) == words
+
+
+def test_a_measurement_is_waited_for_as_long_as_asked(monkeypatch):
+    goes_on = threading.Event()
+    thread = threading.Thread(target=goes_on.wait, daemon=True)
+    monkeypatch.setattr(measure._measurements, "going", None)
+    assert measure.wait_for_measurement(0.0)
+    monkeypatch.setattr(measure._measurements, "going", SimpleNamespace(thread=thread))
+    assert measure.wait_for_measurement(0.0)  # it has not started
+    thread.start()
+    for seconds in (0.0, 0.25):
+        began = time.monotonic()
+        assert not measure.wait_for_measurement(seconds)
+        assert seconds <= time.monotonic() - began < seconds + 5  # a busy machine is no failure
+    threading.Timer(0.05, goes_on.set).start()
+    assert measure.wait_for_measurement(60.0)
+    assert not thread.is_alive()
