@@ -49,8 +49,8 @@ def test_the_last_step_says_what_is_exported():
         first = next(one for one in next_steps(done) if one.step == "Export")
         assert first.words == words + "are now."
     options = [one.label for one in next_steps(done, exported=True)]
-    assert options == ["Write a report", "Export to folders"]  # which was done
-    assert [one.label for one in next_steps(done)] == ["Export to folders", "Write a report"]
+    assert options == ["Write a report", "Export labeled folders"]  # which was done
+    assert [one.label for one in next_steps(done)] == ["Export labeled folders", "Write a report"]
     unseen = next_steps(Overview(**SPLIT | REVIEWED | {"corrected_since": 0}), exported=True)
     assert "Write a report" not in [one.label for one in unseen]  # there is nothing to report
 
@@ -77,7 +77,7 @@ def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
             REVIEW,
             "Train a classifier",
         ),
-        (IMPORTED | REVIEWED, "Train a classifier", START, "Export to folders"),
+        (IMPORTED | REVIEWED, "Train a classifier", START, "Export labeled folders"),
         (TRAINED, "Predict with 'b'", START, "Find label issues"),
         # Label issues are newer than the runs, and then a run is.
         (TRAINED | JUDGED, "Review 17 suspicious labels", REVIEW, "Predict with 'b'"),
@@ -87,20 +87,20 @@ def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
             START,
             "Review 17 suspicious labels",
         ),
-        (PREDICTED, "Find label issues", START, "Export to folders"),
-        (PREDICTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Export to folders"),
-        (PREDICTED | REVIEWED, "Retrain with 12 corrected labels", START, "Export to folders"),
+        (PREDICTED, "Find label issues", START, "Export labeled folders"),
+        (PREDICTED | JUDGED, "Review 17 suspicious labels", REVIEW, "Export labeled folders"),
+        (PREDICTED | REVIEWED, "Retrain with 12 corrected labels", START, "Export labeled folders"),
         (
             PREDICTED | REVIEWED | {"corrected_since": 0},
-            "Export to folders",
+            "Export labeled folders",
             FORM,
             "Write a report",
         ),
         # Whoever corrected labels before the first training has nothing to compare it with.
-        (PREDICTED | FIRST, "See whether corrections help", START, "Export to folders"),
+        (PREDICTED | FIRST, "See whether corrections help", START, "Export labeled folders"),
         (TRAINED | FIRST, "Predict with 'b'", START, "See whether corrections help"),
-        (PREDICTED | FIRST | {"before_review": ["c"]}, "Export to folders", FORM, None),
-        (PREDICTED | FIRST | {"learned": 1}, "Export to folders", FORM, None),
+        (PREDICTED | FIRST | {"before_review": ["c"]}, "Export labeled folders", FORM, None),
+        (PREDICTED | FIRST | {"learned": 1}, "Export labeled folders", FORM, None),
         # Predictions of the newest run as it was before it was trained again are none of it.
         (TRAINED | {"predicted": {"new": ("b", False, 398)}}, "Predict with 'b'", START, None),
     ],

@@ -140,7 +140,7 @@ def test_every_button_asks_for_what_it_says(panel, dataset):
         "Train another classifier": ("fine_tune", None), "Import run": ("import_run", None),
         "Predict with it": ("predict", {"run": "p"}), "Evaluate": ("evaluate", {"run": "p"}),
         "Retrain on corrected labels": ("retrain", {"run": "p"}),
-        "Compare": ("compare_runs", {"a": "q", "b": "p"}),
+        "Compare runs": ("compare_runs", {"a": "q", "b": "p"}),
         "Train as this run": ("fine_tune", {"recipe": "run p"}),
         "Rename": ("rename_run", {"key": "p"}), "Export": ("export_run", {"run": "p"}),
         "Delete": ("delete_run", {"key": "p"}),

@@ -390,8 +390,14 @@ def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(
         foo.get_operator(URI + "accept_sure").arguments(foo.executor.ExecutionContext(request))
     execute("accept_sure", dataset, sure=True)
     assert dataset.values("own.label") == ["a", "c", "b", "c", "b", "a"]
-    assert "none" in form("accept_sure", dataset)
+    said = form("accept_sure", dataset)["none"].view.label
+    assert said.startswith("No label here is almost certainly wrong. Review labels one by one")
     assert len(fg.undo_review(dataset)) == 2
+    unchecked = dataset.clone()
+    unchecked.delete_sample_fields(["label_quality", "suggested_label", "issue"])
+    said = form("accept_sure", unchecked)["none"].view.label
+    unchecked.delete()
+    assert said == "Labels have not been checked yet. Find label issues first"
     assert dataset.values("own.label") == [row[0] for row in ROWS]
 
 

@@ -24,6 +24,8 @@ WORDS = {
     "unclear": "Unclear: leave it out of training",
     "exclude": "Exclude it from training (deletes nothing)",
 }
+NONE_SURE = "No label here is almost certainly wrong. Review labels one by one in the tab Review"
+NOT_CHECKED = "Labels have not been checked yet. Find label issues first"
 
 
 class Review(Verb):
@@ -129,12 +131,7 @@ class AcceptSure(Verb):
         columns = columns_of(ctx.dataset)
         ids = sure_ids(ctx.dataset, columns)
         if not ids:
-            refuse(
-                inputs,
-                "none",
-                "No label is almost certainly wrong. Find label issues first, or review labels one "
-                "by one",
-            )
+            refuse(inputs, "none", NONE_SURE if columns.quality else NOT_CHECKED)
             return
         more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
         notice(

@@ -128,7 +128,7 @@ def _options(
     words = (
         f"Export the images to one folder for each class{inside}, with the labels as they are now."
     )
-    export = Next("Export", "Export to folders", words, FORM, "export_folders")
+    export = Next("Export", "Export labeled folders", words, FORM, "export_folders")
     words = "Write one HTML file about all of this, to send by email."
     report = Next("Export", "Write a report", words, FORM, "report")
     if not found.predicted:

@@ -105,7 +105,7 @@ class RunsTab:
         uses = {
             "use": ("Predict with it", self.on_predict_run),
             "evaluate": ("Evaluate", self.on_evaluate_run),
-            "compare": ("Compare", self.on_compare_runs),
+            "compare": ("Compare runs", self.on_compare_runs),
             "retrain": ("Retrain on corrected labels", self.on_retrain_run),
         }
         if len(keys) < 2:
