@@ -295,14 +295,14 @@ def finish(app, dataset) -> None:
 def decide_otherwise(app) -> None:
     """A class by its digit, one by typing, unclear and excluded."""
     app.page.keyboard.press("1")
-    stored(app, 10)
+    stored(app, 1)  # since the tab was opened again
     app.page.keyboard.press("c")
     part(app, "find-box").fill("squ")
     app.page.keyboard.press("Enter")
-    stored(app, 11)
+    stored(app, 2)
     app.page.keyboard.press("u")
     app.page.keyboard.press("x")
-    stored(app, 13)
+    stored(app, 4)
 
 
 def test_the_same_controls_are_in_the_sample_modal(app, dataset):
