@@ -148,7 +148,7 @@
       pathColor: (path) => one(`color of ${path}`), activeFields: () => one("active"),
       useClearModal: () => close,
       modalNavigation: { get: () => ({}) },
-      jotaiStore: { get: () => values.painting }, numConcurrentRenderingLabels: {},
+      jotaiStore: { get: () => values.painting, set: (_, count) => { values.painting = count; } }, numConcurrentRenderingLabels: {},
     },
     test: {
       components, operators, values, roots,

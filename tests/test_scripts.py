@@ -73,7 +73,7 @@ def test_the_last_click_counts_and_waits_for_the_tiles(row):
     page.run("set", {"painting": 1})
     for name in ("predicted", "label"):
         page.part("heatmaps").get_by_text(name, exact=True).click()
-    page.later(2000)
+    page.later(1900)
     assert page.asked("set_active_fields") == []
     page.run("set", {"painting": 0})
     page.later(80)
@@ -86,12 +86,37 @@ def test_the_last_click_counts_and_waits_for_the_tiles(row):
     assert page.asked("set_active_fields") == [{"fields": ["truth", "cam_label"]}]
     assert page.answer("show_heatmap", {}) == {"path": "cam_label"}
     page.answer("set_active_fields")
-    page.run("set", {"painting": 1})
     page.part("heatmaps").get_by_text("both", exact=True).click()
-    page.later(9900)
+    for number in range(9):  # tiles are painted one after the other
+        page.run("set", {"painting": 20 - number})
+        page.later(1100)
     assert page.asked("set_active_fields") == []
     page.later(200)  # it does not wait for ever
     assert page.asked("set_active_fields") == [{"fields": ["truth", "for", "against"]}]
+
+
+def test_tiles_that_were_removed_while_they_were_painted_are_waited_for_once(row):
+    page = row(3, "truth")
+    page.later(2500)  # since the panel has opened
+    page.run("set", {"painting": 2})  # for ever
+    page.part("heatmaps").get_by_text("label", exact=True).click()
+    page.later(1900)
+    assert page.asked("set_active_fields") == []
+    page.later(200)
+    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_label"]}
+    assert page.answer("show_heatmap", {}) == {"path": "cam_label"}
+    page.part("heatmaps").get_by_text("predicted", exact=True).click()
+    page.later(200)
+    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_predicted"]}
+
+
+def test_tiles_that_a_panel_removes_as_it_opens_are_forgotten_before_a_click(row):
+    page = row(3, "truth")
+    page.run("set", {"painting": 2})
+    page.later(4200)
+    page.part("heatmaps").get_by_text("label", exact=True).click()
+    page.later(200)
+    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_label"]}
 
 
 def test_more_than_five_are_a_list_and_the_shown_have_a_legend(row):
