@@ -285,7 +285,7 @@ def finish(app, dataset) -> None:
     app.page.keyboard.press("ArrowRight")
     assert part(app, "others").inner_text() == "Review the other 24 labels too"
     part(app, "steps").click()
-    app.page.get_by_text("Retrain").first.wait_for()
+    app.page.get_by_role("button", name="All actions", exact=True).wait_for()
     app.tab("Review")
     part(app, "others").click()
     wait_until(app, SHOWS.format("other label 1 of 24"))

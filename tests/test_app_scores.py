@@ -32,6 +32,9 @@ CLICKS = """(plot) => {
     }
     return drawn.clicks;
 }"""
+# How much higher than the plots in sight are the boxes that they are in: blank space.
+BLANK = """() => [...document.querySelectorAll('.js-plotly-plot')].filter((x) => x.clientHeight)
+    .map((x) => x.parentElement.parentElement.clientHeight - x.clientHeight)"""
 # The full data is set when a plot is drawn; it may have the values of the last one until then.
 DRAWN = """([plot, trace, key, values]) => {
     const drawn = document.querySelectorAll('.js-plotly-plot')[plot];
@@ -146,6 +149,7 @@ def test_scores(app, dataset, known, shows):
             counts = np.histogram(score[wanted], 20, (0, 1))[0].tolist()
             drawn(app, 0, trace, "y", [n or None for n in counts])
         app.page.get_by_text(f"{PER_CLASS} images with this label, 92 others").wait_for()
+    assert set(app.page.evaluate(BLANK)) == {0}
     # The bar of the others' lowest scores, and the highest that its own images have.
     click_on(app, 0, 1, 0, (0.025, 1), ("xaxis", "yaxis2"))
     shows(known.ordered(~own & (score < 0.05), score))
@@ -262,6 +266,8 @@ def test_evaluate(app, dataset, known, shows):
     open_tab(app, dataset, "Evaluate", 1600)
     accuracy = accuracy_score(list(known.labels), list(known.found))
     app.wait_for_text(re.compile(rf"^Accuracy {100 * accuracy:.1f}%"))
+    app.page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
+    assert set(app.page.evaluate(BLANK)) == {0}
     # The matrix: the worst twenty classes, and all others together.
     rows = known.rows(known.found)
     order = sorted(known.names, key=lambda x: (rows[x][1], -rows[x][3], x))

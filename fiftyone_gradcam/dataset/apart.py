@@ -17,29 +17,18 @@ def check_apart(dataset: fo.Dataset, folder: str) -> None:
 
     Args:
         dataset: the dataset
-        folder: the folder to write to; it need not exist
+        folder: the folder to write to; it need not exist, and links are followed
 
     Raises:
         ValueError: if the folder holds images of the dataset
     """
-    if inner := folder_inside(dataset, folder):
+    home = os.path.realpath(os.path.expanduser(folder))
+    inner = next((own for own, real in _folders(dataset) if _is_in(real, home)), None)
+    if inner is not None:
         raise ValueError(
             f"{folder!r} holds images of {dataset.name!r}, such as those in {inner!r}. New ones "
             f"would be mixed with them. Choose another folder"
         )
-
-
-def folder_inside(dataset: fo.Dataset, folder: str) -> str | None:
-    """Return a folder of images of a dataset that is a folder or is inside it; None without one.
-
-    Links are followed.
-
-    Args:
-        dataset: the dataset
-        folder: any folder
-    """
-    home = os.path.realpath(os.path.expanduser(folder))
-    return next((own for own, real in _folders(dataset) if _is_in(real, home)), None)
 
 
 def _folders(dataset: fo.Dataset) -> list[tuple[str, str]]:

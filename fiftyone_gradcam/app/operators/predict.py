@@ -181,11 +181,8 @@ class Predict(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the predictions and the first kind of heatmap, and count the mistakes."""
-        dataset, own, field = (
-            result._root_dataset,
-            given["heatmap_field"],
-            given["prediction_field"],
-        )
+        dataset, own = result._root_dataset, given["heatmap_field"]
+        field = given["prediction_field"]
         maps = [own] if "predicted" in given["heatmaps"] else active_heatmaps(dataset)
         words, wrong = f"Predicted {counted(len(result), 'image')}", count_mistakes(result, field)
         if wrong is not None:
@@ -193,7 +190,7 @@ class Predict(Verb):
         return {
             "summary": f"{words}. Turn heatmaps on and off at the top of the panel",
             "fields": [field, *maps],
-            "mistakes": {"field": field, "count": wrong} if wrong else None,
+            "mistakes": field if wrong else None,
         }
 
 

@@ -211,11 +211,13 @@ class JobsTab:
             )
         if is_old and card["verb"] in REPEATED:
             buttons.btn("repeat", label="Run again", on_click=self.on_again, params=given)
-        if found := card.get("mistakes"):
-            label = f"Show {found['count']:,} mistake{'s' * (found['count'] > 1)}"
-            field = {"field": found["field"]}
+        if field := card.get("mistakes"):  # without their number, which changes with labels
             buttons.btn(
-                "mistakes", label=label, on_click=self.on_mistakes, params=field, variant="outlined"
+                "mistakes",
+                label="Show mistakes",
+                on_click=self.on_mistakes,
+                params={"field": field},
+                variant="outlined",
             )
         if card.get("compared"):
             buttons.btn(
