@@ -24,8 +24,6 @@ NOT_OURS = (
     *("ERR_NAME_NOT_RESOLVED", "entry is loading"),
     "dataset is not defined",  # when another dataset is opened beside an open panel
 )
-# Where views and fields change quickly. `test_app_heatmaps.py` allows none of them.
-OF_TILES = ("ArrayBuffer", "ImageBitmap")
 VIEWPORT = {"width": 1500, "height": 900}
 SOON = 5000  # ms for a click on what is there already
 FORGOTTEN = "cookies,local_storage,indexeddb,cache_storage,service_workers"
@@ -104,7 +102,6 @@ class AppPage:
     def __init__(self, page, url: str, moves: bool = False):
         self.page, self.url = page, url
         self.errors: list[str] = []
-        self.errors_of_tiles: list[str] = []
         # An empty page has no storage.
         page.add_init_script(f"try {{ localStorage.setItem('{SEEN}', 'true') }} catch {{}}")
         if not moves:
@@ -133,7 +130,7 @@ class AppPage:
         origin = {"origin": url.rstrip("/"), "storageTypes": FORGOTTEN}
         browser.send("Storage.clearDataForOrigin", origin)
         browser.detach()
-        for kept in (self.errors, self.errors_of_tiles, self._asked, self._ended):
+        for kept in (self.errors, self._asked, self._ended):
             kept.clear()
 
     def forget(self) -> None:
@@ -147,9 +144,7 @@ class AppPage:
             self._keep(message.text)
 
     def _keep(self, text: str) -> None:
-        if any(mark in text for mark in OF_TILES):
-            self.errors_of_tiles.append(text)
-        elif not any(mark in text for mark in NOT_OURS):
+        if not any(mark in text for mark in NOT_OURS):
             self.errors.append(text)
 
     def _count(self, counter: Counter, request) -> None:

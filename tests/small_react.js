@@ -118,6 +118,14 @@
     isDue = true;
   }
 
+  // Workers: a message arrives as its copy, and what is transferred is gone; the test answers.
+  const sent = [];
+  window.Worker = class extends EventTarget {
+    postMessage(message, transfer = []) {
+      sent.push({ worker: this, message: structuredClone(message, { transfer }) });
+    }
+  };
+
   // Operators: each call waits for the test's answer.
   const calls = [];
   const components = {}, operators = {};
@@ -148,10 +156,9 @@
       pathColor: (path) => one(`color of ${path}`), activeFields: () => one("active"),
       useClearModal: () => close,
       modalNavigation: { get: () => ({}) },
-      jotaiStore: { get: () => values.painting, set: (_, count) => { values.painting = count; } }, numConcurrentRenderingLabels: {},
     },
     test: {
-      components, operators, values, roots,
+      components, operators, values, roots, sent,
       closed: 0,
       show(name, props) {
         const node = document.createElement("div");
@@ -167,6 +174,16 @@
       set(changes) {
         Object.assign(values, changes);
         drawSoon();
+      },
+      // Gives a worker the job to paint a tile, with the pixels of its heatmap.
+      paint(uuid, tile, map) {
+        const sample = { cam: { map_path: `${tile}.png`, map } };
+        new Worker().postMessage({ method: "processSample", uuid, sources: { filepath: tile }, sample }, map ? [map.data.buffer] : []);
+      },
+      painted(uuid) {
+        const { worker } = sent.find((x) => x.message.uuid === uuid);
+        worker.dispatchEvent(new MessageEvent("message", { data: { uuid: "another" } }));
+        worker.dispatchEvent(new MessageEvent("message", { data: { uuid } }));
       },
       // The parameters of the calls of an operator that are not answered yet.
       asked: (name) => calls.filter((x) => x.uri.split("/").pop() === name && !x.isDone).map((x) => x.params),

@@ -34,10 +34,10 @@ def row(scripts):  # noqa: F811
             "active": [*active],
             "scheme": {"colorBy": "field"},
             "coloring": {},
-            "painting": 0,
         }
         scripts.run("set", {**values, **colors})
         scripts.run("show", "GradcamHeatmaps", {"schema": {"view": {"choices": choices(count)}}})
+        scripts.later(200)  # the tiles are painted
         return scripts
 
     return show
@@ -57,66 +57,46 @@ def test_one_kind_of_heatmap_is_shown_at_a_time(row):
         ("predicted", ["truth", "found", "cam_predicted"], "cam_predicted"),
     ):
         page.part("heatmaps").get_by_text(name, exact=True).click()
-        page.later(150)
+        page.later(0)
         assert page.answer("set_active_fields") == {"fields": fields}
         assert page.answer("show_heatmap", {}) == {"path": path}
         page.run("set", {"active": fields})
         assert on(page) == [name]
     page.part("heatmaps").get_by_text("predicted", exact=True).click()
-    page.later(150)
+    page.later(0)
     assert page.asked("set_active_fields") == page.asked("show_heatmap") == []  # it is there
 
 
 def test_the_last_click_counts_and_waits_for_the_tiles(row):
     page = row(3, "truth")
     assert on(page) == ["None"]
-    page.run("set", {"painting": 1})
+    page.run("paint", "1", "a.jpg")
     for name in ("predicted", "label"):
         page.part("heatmaps").get_by_text(name, exact=True).click()
-    page.later(1900)
+    page.later(4000)
     assert page.asked("set_active_fields") == []
-    page.run("set", {"painting": 0})
-    page.later(80)
-    page.run("set", {"painting": 1})
+    page.run("painted", "1")
     page.later(100)
-    page.run("set", {"painting": 0})
-    page.later(60)
-    assert page.asked("set_active_fields") == []  # it was painted in between
+    page.run("paint", "2", "a.jpg")  # FiftyOne starts some jobs later
     page.later(300)
+    page.run("painted", "2")
+    page.later(100)
+    assert page.asked("set_active_fields") == []
+    page.later(100)
     assert page.asked("set_active_fields") == [{"fields": ["truth", "cam_label"]}]
     assert page.answer("show_heatmap", {}) == {"path": "cam_label"}
     page.answer("set_active_fields")
+    page.run("paint", "lost", "b.jpg")
     page.part("heatmaps").get_by_text("both", exact=True).click()
-    for number in range(9):  # tiles are painted one after the other
-        page.run("set", {"painting": 20 - number})
-        page.later(1100)
+    page.later(4000)
+    page.run("paint", "3", "c.jpg")  # as long as others are painted, it may still be answered
+    page.later(1500)
+    page.run("painted", "3")
+    page.later(4900)
     assert page.asked("set_active_fields") == []
-    page.later(200)  # it does not wait for ever
+    page.later(200)
     assert page.asked("set_active_fields") == [{"fields": ["truth", "for", "against"]}]
-
-
-def test_tiles_that_were_removed_while_they_were_painted_are_waited_for_once(row):
-    page = row(3, "truth")
-    page.later(2500)  # since the panel has opened
-    page.run("set", {"painting": 2})  # for ever
-    page.part("heatmaps").get_by_text("label", exact=True).click()
-    page.later(1900)
-    assert page.asked("set_active_fields") == []
-    page.later(200)
-    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_label"]}
-    assert page.answer("show_heatmap", {}) == {"path": "cam_label"}
-    page.part("heatmaps").get_by_text("predicted", exact=True).click()
-    page.later(200)
-    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_predicted"]}
-
-
-def test_tiles_that_a_panel_removes_as_it_opens_are_forgotten_before_a_click(row):
-    page = row(3, "truth")
-    page.run("set", {"painting": 2})
-    page.later(4200)
-    page.part("heatmaps").get_by_text("label", exact=True).click()
-    page.later(200)
-    assert page.answer("set_active_fields") == {"fields": ["truth", "cam_label"]}
+    assert page.asked("reload_samples") == []  # no tile had two jobs at a time
 
 
 def test_more_than_five_are_a_list_and_the_shown_have_a_legend(row):

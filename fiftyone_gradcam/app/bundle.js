@@ -15,7 +15,7 @@
     const link = event.target.closest?.('a[href^="/media?filepath="]');
     if (link) Object.assign(link, { target: "_blank", rel: "noopener" });
   }, true);
-  const SCRIPTS = ["shared.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js", "plots.js", "forms.js"];
+  const SCRIPTS = ["shared.js", "tiles.js", "review_queue.js", "review.js", "why.js", "heatmaps.js", "imports.js", "plots.js", "forms.js"];
   const missing = ["React", "__foo__", "__fop__", "__fos__", "recoil"].filter((x) => !window[x]);
   if (missing.length) {
     console.warn(`Grad-CAM classifier: this FiftyOne has no ${missing}: review by buttons, no "Why?"`);

@@ -2,36 +2,10 @@
 // currently uses.
 (function () {
   "use strict";
-  const { createElement: h, useEffect, useRef } = window.React;
+  const { createElement: h, useRef } = window.React;
   const { useRecoilValue } = window.recoil;
-  const { call, text, buttonStyle, Choice } = window.__gradcam__;
+  const { call, painted, text, buttonStyle, Choice } = window.__gradcam__;
   const MOST_BUTTONS = 5; // more choices are shown as a list
-  const QUIET = 100; // ms without painting after which painting counts as finished
-  const LONGEST = 10000; // maximum ms to wait for this
-  const STUCK = 2000; // ms without a change after which tiles count as gone that are said to be painted
-
-  // Resolves when the App has painted the tiles. If fields were changed before, tiles that its
-  // workers have not drawn yet would show no heatmap or an error. Tiles that are removed meanwhile,
-  // such as by a panel that opens, stay in the App's number of tiles forever, and its progress circle
-  // would turn as long: once the number is stuck, it is set to 0.
-  function painted() {
-    const { jotaiStore, numConcurrentRenderingLabels } = window.__fos__;
-    if (!jotaiStore || !numConcurrentRenderingLabels) return Promise.resolve();
-    const end = performance.now() + LONGEST;
-    let count = null;
-    let since = null; // when the number changed
-    return new Promise((resolve) => {
-      (function look() {
-        const now = performance.now();
-        const left = jotaiStore.get(numConcurrentRenderingLabels);
-        if (left !== count) [count, since] = [left, now];
-        const isStuck = left !== 0 && now - since >= STUCK;
-        if (isStuck) jotaiStore.set(numConcurrentRenderingLabels, 0);
-        if (now > end || isStuck || (left === 0 && now - since >= QUIET)) resolve();
-        else setTimeout(look, 20);
-      })();
-    });
-  }
 
   // Clicks are applied in order; a click that was followed by another one is skipped.
   let clicks = 0;
@@ -63,10 +37,6 @@
     const isByValue = useRecoilValue(window.__fos__.colorScheme).colorBy === "value";
     const now = useRef(active);
     now.current = active;
-    useEffect(() => {
-      const timer = setTimeout(painted, STUCK); // the panel has just opened beside the tiles
-      return () => clearTimeout(timer);
-    }, []);
     const show = (choice) => inTurn(() => {
       const maps = choices.flatMap((x) => x.paths);
       const wanted = choice ? choice.paths : [];

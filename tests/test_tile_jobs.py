@@ -1,0 +1,61 @@
+"""What the plugin does with the jobs that FiftyOne gives its workers, in an empty page."""
+
+import pytest
+from script_pages import empty_page, scripts  # noqa: F401
+
+TWICE = """() => {
+    const map = { data: new Uint8Array([1, 2, 3]), shape: [1, 3] };
+    test.paint("1", "a.jpg", map);
+    test.paint("2", "a.jpg", map);
+    return [[...map.data], ...test.sent.map((x) => [...x.message.sample.cam.map.data])];
+}"""
+GONE = """async (kind) => {
+    let map = { data: new Uint8Array([1, 2, 3]) };
+    if (kind === "bitmap") {
+        map = { bitmap: await createImageBitmap(new ImageData(1, 1)) };
+        map.bitmap.close();
+    } else structuredClone(map, { transfer: [map.data.buffer] });
+    const label = { map_path: "a.png", map, _renderStatus: "painted" };
+    const sample = { cam: label, truth: { label: "ant" }, size: 4, empty: null };
+    const message = { method: "processSample", uuid: "1", sources: {}, sample };
+    new Worker().postMessage(message, []);
+    return [test.sent[0].message.sample, label._renderStatus];
+}"""
+OTHER = """() => {
+    const data = new Uint8Array([1, 2, 3]);
+    new Worker().postMessage({ method: "decode", uuid: "1", data }, [data.buffer]);
+    return [data.length, [...test.sent[0].message.data]];
+}"""
+
+
+def test_a_tile_with_two_jobs_at_a_time_keeps_its_pixels_and_is_loaded_once_more(scripts):  # noqa: F811
+    assert scripts.page.evaluate(TWICE) == [[1, 2, 3]] * 3
+    scripts.run("paint", "3", "b.jpg")
+    scripts.later(3000)
+    scripts.run("painted", "1")
+    scripts.run("painted", "2")
+    scripts.later(200)
+    assert scripts.asked("reload_samples") == []  # another tile is still painted
+    scripts.run("painted", "3")
+    scripts.later(200)
+    assert scripts.asked("reload_samples") == [{}]
+    scripts.run("paint", "4", "a.jpg")  # one after the other
+    scripts.run("painted", "4")
+    scripts.run("paint", "5", "a.jpg")
+    scripts.run("painted", "5")
+    scripts.later(6000)
+    assert scripts.asked("reload_samples") == [{}]
+
+
+@pytest.mark.parametrize("kind", ["bitmap", "buffer"])
+def test_a_heatmap_without_pixels_is_read_from_its_file(scripts, kind):  # noqa: F811
+    label = {"map_path": "a.png", "map": None, "_renderStatus": None}
+    sample = {"cam": label, "truth": {"label": "ant"}, "size": 4, "empty": None}
+    assert scripts.page.evaluate(GONE, kind) == [sample, "painted"]
+    scripts.run("painted", "1")
+    scripts.later(200)
+    assert scripts.asked("reload_samples") == [{}]
+
+
+def test_other_messages_to_workers_are_left_alone(scripts):  # noqa: F811
+    assert scripts.page.evaluate(OTHER) == [0, [1, 2, 3]]
