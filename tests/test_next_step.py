@@ -1,5 +1,7 @@
 """What the panel says is done and comes next: of counts by hand, and of a real dataset."""
 
+from collections.abc import Collection
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -48,10 +50,15 @@ def test_the_last_step_says_what_is_exported():
         words = f"Export the images to one folder for each class{inside}, with the labels as they "
         first = next(one for one in next_steps(done) if one.step == "Export")
         assert first.words == words + "are now."
-    options = [one.label for one in next_steps(done, exported=True)]
-    assert options == ["Write a report", "Export labeled folders"]  # which was done
-    assert [one.label for one in next_steps(done)] == ["Export labeled folders", "Write a report"]
-    unseen = next_steps(Overview(**SPLIT | REVIEWED | {"corrected_since": 0}), exported=True)
+    export, report, mistakes = "Export labeled folders", "Write a report", "Show mistakes"
+    for finished, options in (
+        ((), [export, report]),
+        (["predict", "export_folders"], [report, mistakes]),
+        (["report"], [export, mistakes]),
+        (["report", "export_folders"], [mistakes, export]),
+    ):
+        assert [one.label for one in next_steps(done, finished=finished)] == options
+    unseen = next_steps(Overview(**SPLIT | REVIEWED | {"corrected_since": 0}))
     assert "Write a report" not in [one.label for one in unseen]  # there is nothing to report
 
 
@@ -183,8 +190,8 @@ def said_of(found: Overview) -> dict[str, Step]:
     return {one.name: one for one in steps(found)}
 
 
-def said(facts: dict, exported: bool = False) -> list[tuple]:
-    return [(one.name, one.done, one.fact) for one in steps(Overview(**facts), exported)]
+def said(facts: dict, finished: Collection[str] = ()) -> list[tuple]:
+    return [(one.name, one.done, one.fact) for one in steps(Overview(**facts), finished)]
 
 
 def test_each_step_says_a_fact():
@@ -203,7 +210,7 @@ def test_each_step_says_a_fact():
         ("Retrain", False, "12 corrections since the last run"),
         ("Export", False, ""),
     ]
-    learned = said(PREDICTED | LEARNED, exported=True)
+    learned = said(PREDICTED | LEARNED, finished=["predict", "export_run"])
     assert learned[5:] == [
         ("Retrain", True, "'b' has learned from all corrections"),
         ("Export", True, "done"),

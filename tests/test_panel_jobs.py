@@ -19,7 +19,7 @@ from fiftyone_gradcam.app.panels import jobs
 from fiftyone_gradcam.app.panels.jobs import _row
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.jobs import queue
-from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, Job, load_job
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, Job, cancel_job, load_job
 from fiftyone_gradcam.jobs.processes import name_of
 
 
@@ -128,6 +128,21 @@ def test_a_job_that_came_to_nothing_can_be_called_again(
         resumes = again == "Resume" and verb == "predict"
         assert new.given.get("resume") == (True if resumes else None)
         DelegatedOperationService().delete_operation(ObjectId(new.id))
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [("predict", {"run": "r"}), ("find_label_issues", {}), ("import_folders", {"path": "/x"})],
+)
+def test_a_job_that_was_canceled_before_it_started_is_not_resumed(
+    panel, dataset, submit, verb, given
+):
+    job = submit(verb, **given)
+    cancel_job(job.id)
+    state = {}
+    looked(panel, dataset, state)
+    assert [card["again"] for card in state["cards"]] == ["Run again"]
+    DelegatedOperationService().delete_operation(ObjectId(job.id))
 
 
 def test_an_import_that_failed_at_its_start_is_not_resumed(panel, dataset, service, submit):

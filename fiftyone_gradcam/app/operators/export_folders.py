@@ -8,7 +8,7 @@ from ...dataset.splits import count_split
 from ...workflow.exporting_folders import LIST, folder_counts, written_words
 from .forms import choice_input, notice, refuse
 from .labels import LABELS
-from .path_fields import output_folder_input, path_of
+from .path_fields import output_folder_input, output_folder_of
 from .sample_fields import SELECTED, chosen_label_field, excluded_input, label_field_input
 from .verb import Verb
 
@@ -17,6 +17,7 @@ HOW = {
     "link": "Linked",
     "list": "Only listed, in a table of moves",
 }
+ENDING = "folders"  # of the default name
 
 
 class ExportFolders(Verb):
@@ -25,7 +26,7 @@ class ExportFolders(Verb):
     verb = "export_folders"
     label = "Export labeled folders"
     action = "Export"
-    icon = "drive_file_move"
+    icon = "folder_copy"
     scope = SELECTED
     description = "Write images into a folder for each class, after labels were corrected"
 
@@ -48,7 +49,8 @@ class ExportFolders(Verb):
             inputs.bool(
                 "split_folders", default=True, label=LABELS["split_folders"], description=words
             )
-        output_folder_input(ctx, inputs, "Folders of images", params.get("how") != "list")
+        holds_images = params.get("how") != "list"
+        output_folder_input(ctx, inputs, "Folders of images", ENDING, holds_images)
         choice_input(inputs, "how", HOW, "copy", LABELS["how"])
         excluded_input(ctx, inputs)
 
@@ -57,7 +59,7 @@ class ExportFolders(Verb):
         params = ctx.params
         return {
             "samples": ctx.target_view(),
-            "folder": path_of(params["folder"]),
+            "folder": output_folder_of(ctx, ENDING),
             "label_field": chosen_label_field(ctx),
             "how": params.get("how") or "copy",
             "split_folders": params.get("split_folders"),

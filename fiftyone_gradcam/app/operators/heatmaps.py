@@ -11,11 +11,12 @@ from ...dataset.heatmaps import heatmap_fields
 from ...dataset.runs import list_runs
 from .forms import choice_input, more, notice, refuse, seed_input, text_input
 from .labels import LABELS
-from .path_fields import output_folder_input, path_of
+from .path_fields import output_folder_input, output_folder_of
 from .sample_fields import SHOWN
 from .verb import Verb
 
 MANY = 300  # more images than this take minutes
+OVERLAYS, MEANS = "overlays", "mean-heatmaps"  # endings of default names
 
 
 def heatmap_input(ctx, inputs: types.Object, names: list[str]) -> str | None:
@@ -41,7 +42,7 @@ class ExportOverlays(Verb):
         """Add fields for the heatmaps and the folder; the others are behind a switch."""
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is None:
             return
-        output_folder_input(ctx, inputs, "Pictures")
+        output_folder_input(ctx, inputs, "Pictures", OVERLAYS)
         if more(ctx, inputs):
             words = "A matplotlib name, such as jet or viridis"
             text_input(ctx, inputs, "colormap", LABELS["colormap"], "jet", words)
@@ -54,7 +55,8 @@ class ExportOverlays(Verb):
         """Return the verb's arguments from the values of the form."""
         names = ("heatmap_field", "colormap", "alpha", "height", "contact_sheet", "overwrite")
         options = {n: ctx.params[n] for n in names if ctx.params.get(n) not in (None, "")}
-        return {"samples": ctx.target_view(), "folder": path_of(ctx.params["folder"]), **options}
+        folder = output_folder_of(ctx, OVERLAYS)
+        return {"samples": ctx.target_view(), "folder": folder, **options}
 
     def outcome(self, result, given: dict) -> dict:
         """Show the number of pictures and the folder."""
@@ -77,14 +79,14 @@ class MeanHeatmaps(Verb):
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the heatmaps and the folder."""
         if heatmap_input(ctx, inputs, heatmap_fields(ctx.dataset)) is not None:
-            output_folder_input(ctx, inputs, "Pictures")
+            output_folder_input(ctx, inputs, "Pictures", MEANS)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.target_view(),
             "heatmap_field": ctx.params["heatmap_field"],
-            "folder": path_of(ctx.params["folder"]),
+            "folder": output_folder_of(ctx, MEANS),
             "overwrite": bool(ctx.params.get("overwrite")),
         }
 
@@ -101,7 +103,7 @@ class ExplanationQuality(Verb):
     label = "Test the heatmaps"
     action = "Test"
     scope = SHOWN
-    icon = "fact_check"
+    icon = "science"
     description = "Measure whether heatmaps show what the predictions rest on: deletion, insertion"
 
     def form(self, ctx, inputs: types.Object) -> None:

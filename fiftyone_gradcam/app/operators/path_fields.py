@@ -57,27 +57,52 @@ def path_of(value: object) -> str:
     return (value or "").strip()
 
 
-def output_folder_input(ctx, inputs: types.Object, what: str, holds_images: bool = True) -> None:
-    """Add a field for a folder to write to.
+def default_output(ctx, ending: str) -> str:
+    """Return a path in the home folder, named after the dataset.
+
+    Args:
+        ctx: the context of the form
+        ending: the end of the name, such as "report.html"
+    """
+    name, ending = _safe(ctx.dataset.name, "-_"), _safe(ending, "-_.")
+    return os.path.join(os.path.expanduser("~"), f"{name}-{ending}")
+
+
+def _safe(name: str, marks: str) -> str:
+    return "".join(x if x.isalnum() or x in marks else "-" for x in name)[:80]
+
+
+def output_folder_input(
+    ctx, inputs: types.Object, what: str, ending: str, holds_images: bool = True
+) -> None:
+    """Add a field for a folder to write to; see `output_folder_of`.
 
     Args:
         ctx, inputs: the form
         what: what is written, in words
+        ending: the end of the default folder's name
         holds_images: whether images are written, which must not be mixed with the dataset's own
     """
-    words = f"{what} are written here. A folder that is not there is created"
-    folder = path_input(ctx, inputs, "folder", description=words)
-    if folder and holds_images:
+    default = default_output(ctx, ending)
+    words = f"{what} are written here. If it stays empty: {default}"
+    folder = path_input(ctx, inputs, "folder", description=words, required=False) or default
+    if holds_images:
         try:
             check_apart(ctx.dataset, folder)
         except ValueError as error:
             refuse(inputs, "not_apart", str(error))
             return
-    if folder and os.path.isdir(folder) and os.listdir(folder):
-        words = "Files of the same names in this folder"
+    if os.path.isdir(folder) and os.listdir(folder):
+        words = f"Files of the same names in {folder!r}"
         label = label_of("overwrite")
         inputs.bool("overwrite", default=False, label=label, description=words)
         if not ctx.params.get("overwrite"):
-            refuse(inputs, "not_empty", "This folder is not empty. Choose another or check the box")
-    elif folder and os.path.exists(folder) and not os.path.isdir(folder):
+            words = f"{folder!r} is not empty. Choose another folder or check the box"
+            refuse(inputs, "not_empty", words)
+    elif os.path.exists(folder) and not os.path.isdir(folder):
         refuse(inputs, "no_folder", f"{folder!r} is a file")
+
+
+def output_folder_of(ctx, ending: str) -> str:
+    """Return the folder of `output_folder_input`."""
+    return path_of(ctx.params.get("folder")) or default_output(ctx, ending)

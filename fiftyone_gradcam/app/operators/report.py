@@ -9,10 +9,11 @@ from fiftyone.operators import types
 from ...dataset.runs import list_runs
 from .forms import AUTOMATIC, choice_input, refuse
 from .labels import LABELS
-from .path_fields import path_input, path_of
+from .path_fields import default_output, path_input, path_of
 from .verb import Verb
 
 ENDINGS = (".html", ".htm")
+ENDING = "report.html"  # of the default name
 
 
 class Report(Verb):
@@ -27,7 +28,7 @@ class Report(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the file and the run."""
-        default = _default_path(ctx.dataset.name)
+        default = default_output(ctx, ENDING)
         words = f"If it stays empty: {default}"
         path = path_input(ctx, inputs, "out", "", words, is_folder=False, required=False) or default
         if os.path.isdir(path):
@@ -47,7 +48,7 @@ class Report(Verb):
         run = ctx.params.get("run")
         return {
             "samples": ctx.target_view(),
-            "out": path_of(ctx.params.get("out")) or _default_path(ctx.dataset.name),
+            "out": path_of(ctx.params.get("out")) or default_output(ctx, ENDING),
             "run": None if run in (None, "", AUTOMATIC) else run,
             "overwrite": bool(ctx.params.get("overwrite")),
         }
@@ -55,9 +56,3 @@ class Report(Verb):
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the file."""
         return {"summary": f"Report written to {result}", "changed": False, "place": result}
-
-
-def _default_path(name: str) -> str:
-    """Return a path in the home folder, named after the dataset."""
-    safe = "".join(x if x.isalnum() or x in "-_" else "-" for x in name)[:80]
-    return os.path.join(os.path.expanduser("~"), f"{safe}-report.html")

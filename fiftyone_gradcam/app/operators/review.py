@@ -168,7 +168,7 @@ class ExportReviews(Verb):
     label = "Export reviews"
     action = "Export"
     scope = None
-    icon = "file_download"
+    icon = "table_view"
     description = "Write all decisions about labels to a CSV file"
     is_long = False
     has_button = False

@@ -22,7 +22,7 @@ from .forms import (
     wait_for,
 )
 from .labels import LABELS
-from .path_fields import output_folder_input, path_input, path_of
+from .path_fields import output_folder_input, output_folder_of, path_input, path_of
 from .recipe_fields import RESIZES
 from .sample_fields import chosen_label_field, label_field_input
 from .verb import Verb
@@ -64,15 +64,15 @@ class ExportRun(_OfRuns):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the run and the folder."""
-        if run_input(ctx, inputs, "run") is not None:
-            output_folder_input(ctx, inputs, "Weights and record of the run", False)
+        if (run := run_input(ctx, inputs, "run")) is not None:
+            output_folder_input(ctx, inputs, "Weights and record of the run", f"run-{run}", False)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
         return {
             "samples": ctx.dataset,
             "run": ctx.params["run"],
-            "folder": path_of(ctx.params["folder"]),
+            "folder": output_folder_of(ctx, f"run-{ctx.params['run']}"),
             "overwrite": bool(ctx.params.get("overwrite")),
         }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 
 from ...dataset.overview import Overview
 from ...dataset.run import BEFORE_REVIEW
 
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
+FILES = (*EXPORTS, "report")  # suggested last once they were written
 MOST_NEXT = 3  # suggestions that are shown
 MOST_FORMS = 2  # suggestions if some of them are forms, which can wait
 QUICK = "linear-probe"  # the recipe that trains the new layers alone
@@ -58,13 +59,14 @@ class Next:
         return asdict(self)
 
 
-def steps(found: Overview, exported: bool = False) -> list[Step]:
+def steps(found: Overview, finished: Collection[str] = ()) -> list[Step]:
     """Return the steps of the work on a dataset, in order.
 
     Args:
         found: the state of the work
-        exported: whether something was exported
+        finished: the verbs of jobs that were completed
     """
+    exported = any(verb in EXPORTS for verb in finished)
     return [
         _import(found),
         Step("Split", "train" in found.parts, _parts(found) or "done with training"),
@@ -81,7 +83,7 @@ def next_steps(
     key: str = "classifier",
     backbone: str | None = None,
     interrupted: str | None = None,
-    exported: bool = False,
+    finished: Collection[str] = (),
 ) -> list[Next]:
     """Return suggestions of what to do next, the most useful first.
 
@@ -90,20 +92,19 @@ def next_steps(
         key: the key for a new run
         backbone: the backbone to train; by default (None), that of the recipe
         interrupted: the key of a training that can be resumed; None if there is none
-        exported: whether something was exported
+        finished: the verbs of jobs that were completed
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    options = list(
-        {one.label: one for one in _options(found, key, backbone, interrupted, exported)}.values()
-    )
+    options = list({x.label: x for x in _options(found, key, backbone, interrupted)}.values())
+    options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
     urgent = [one for one in options if one.how != FORM]
     return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_FORMS]
 
 
 def _options(
-    found: Overview, key: str, backbone: str | None, interrupted: str | None, exported: bool
+    found: Overview, key: str, backbone: str | None, interrupted: str | None
 ) -> Iterable[Next]:
     review, predict = _to_review(found), _to_predict(found)
     # Whoever has predicted with the run of a canceled training may not need the rest of it.
@@ -128,13 +129,11 @@ def _options(
     words = (
         f"Export the images to one folder for each class{inside}, with the labels as they are now."
     )
-    export = Next("Export", "Export labeled folders", words, FORM, "export_folders")
-    words = "Write one HTML file about all of this, to send by email."
-    report = Next("Export", "Write a report", words, FORM, "report")
+    yield Next("Export", "Export labeled folders", words, FORM, "export_folders")
     if not found.predicted:
-        yield export
         return
-    yield from (report, export) if exported else (export, report)
+    words = "Write one HTML file about all of this, to send by email."
+    yield Next("Export", "Write a report", words, FORM, "report")
     words = "See the images on which prediction and label differ, the surest first."
     yield Next("Review", "Show mistakes", words, FORM, "mistakes")
 

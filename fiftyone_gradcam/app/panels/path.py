@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import fiftyone as fo
 from fiftyone.operators import types
@@ -22,17 +23,7 @@ from ..texts import markdown
 from .actions import LABELS, draw_actions
 from .choices import row_of
 from .estimates import estimate, with_quick
-from .next_step import (
-    EXPORTS,
-    FORM,
-    MOST_NEXT,
-    RESUME,
-    REVIEW,
-    START,
-    Next,
-    next_steps,
-    steps,
-)
+from .next_step import FORM, MOST_NEXT, RESUME, REVIEW, START, Next, next_steps, steps
 from .resuming import interrupted_training, training_job
 from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
@@ -47,11 +38,10 @@ class PathTab:
         """Store the steps and suggestions in the panel's state."""
         state, dataset = ctx.panel.state, ctx.dataset
         found = overview(dataset)
-        exported = has_exported(dataset)
-        options = next_of(dataset, found, exported)
-        state.steps = [
-            [one.name, one.done, one.fact] for one in steps(found, exported and found.labeled > 0)
-        ]
+        finished = finished_verbs(dataset)
+        options = next_of(dataset, found, finished)
+        shown = steps(found, finished if found.labeled else ())
+        state.steps = [[one.name, one.done, one.fact] for one in shown]
         state.next = [one.to_dict() for one in options]
         state.mark, state.stale_due = mark_of(dataset), True
         is_timed = any(one.how == START for one in options[:MOST_NEXT])
@@ -101,7 +91,9 @@ class PathTab:
         running = running_steps(state.cards or ())
         now = next(iter(running), state.next[0]["step"] if state.next else None)
         lines = [
-            step_line(name, done, running.get(name, fact), name == now)
+            step_line(
+                name, done, running.get(name, fact), name == now and (name in running or not done)
+            )
             for name, done, fact in state.steps
         ]
         panel.md("  \n".join(lines), name="step_list")
@@ -205,25 +197,26 @@ class PathTab:
         self.turn_to(ctx, "jobs")
 
 
-def next_of(dataset: fo.Dataset, found: Overview, exported: bool | None = None) -> list[Next]:
+def next_of(
+    dataset: fo.Dataset, found: Overview, finished: Collection[str] | None = None
+) -> list[Next]:
     """Return suggestions of what to do next, using the default backbone of the forms.
 
     Args:
         dataset: the dataset
         found: its overview
-        exported: see `has_exported`; looked up by default (None)
+        finished: see `finished_verbs`; looked up by default (None)
     """
-    exported = has_exported(dataset) if exported is None else exported
+    finished = finished_verbs(dataset) if finished is None else finished
     backbone = default_backbone()
     key = free_key(dataset, backbone)
     interrupted = interrupted_training(dataset, found)
-    return next_steps(found, key, backbone, interrupted, exported)
+    return next_steps(found, key, backbone, interrupted, finished)
 
 
-def has_exported(dataset: fo.Dataset) -> bool:
-    """Return whether something was exported."""
-    jobs = queue.list_jobs(dataset)
-    return any(job.verb in EXPORTS and job.state == "completed" for job in jobs)
+def finished_verbs(dataset: fo.Dataset) -> set[str]:
+    """Return the verbs of the jobs that were completed."""
+    return {job.verb for job in queue.list_jobs(dataset) if job.state == "completed"}
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:

@@ -50,6 +50,8 @@ def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:
 
 def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
     """Return the arguments that resume an interrupted job; None if it can only start over."""
+    if job.seconds is None:
+        return None  # canceled before it started
     if job.verb in WITH_PARTS:
         # One that has failed at its start, such as an import into a taken name, has no parts.
         return None if job.state == "failed" and not job.progress else {}
