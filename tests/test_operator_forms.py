@@ -87,6 +87,36 @@ def test_forms_offer_what_the_dataset_has(trained):
     assert "small_cnn" not in form("find_leaks", trained)["backbone"]["type"]["values"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "given", "ending"),
+    [
+        ("export_folders", {}, "folders"),
+        ("export_overlays", {"heatmap_field": "gradcam"}, "overlays"),
+        ("mean_heatmaps", {"heatmap_field": "gradcam"}, "mean-heatmaps"),
+        ("export_run", {"run": "quick"}, "run-quick"),
+    ],
+)
+def test_an_export_without_a_folder_goes_to_the_home_folder(
+    trained, tmp_path, monkeypatch, verb, given, ending
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = trained.name.replace(" ", "-")
+    folder = tmp_path / f"{name}-{ending}"
+    fields = form(verb, trained, **given)
+    assert f"If it stays empty: {folder}" in str(fields["folder"])
+    assert not {"no_folder", "not_empty"} & set(fields)
+    ctx = SimpleNamespace(params=given, dataset=trained, target_view=lambda: trained)
+    assert foo.get_operator(URI + verb).arguments(ctx)["folder"] == str(folder)
+    folder.mkdir()
+    assert "not_empty" not in form(verb, trained, **given)
+    (folder / "mine.txt").touch()
+    assert f"{str(folder)!r} is not empty" in str(form(verb, trained, **given)["not_empty"])
+    assert "not_empty" not in form(verb, trained, overwrite=True, **given)
+    folder = tmp_path / f"{name}-{ending}.txt"
+    folder.touch()
+    assert "is a file" in str(form(verb, trained, folder=str(folder), **given)["no_folder"])
+
+
 def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     root = save_digits(tmp_path / "d", per_class=4)
     (root / "note.txt").write_text("x")

@@ -347,6 +347,7 @@ def test_after_a_cancel_there_is_one_primary_button(panel, dataset, service, sub
     assert [label for label, x in found.items() if x == "contained"] == ["Resume training 'k'"]
     assert "Resume" not in found  # which would be the same
     other = submit("predict", run="r")
+    service.set_running(ObjectId(other.id), run_link="elsewhere 1 1.0")
     end(service, other, CANCELLED_AND_ENDED)
     panel.read(context(dataset, state))
     found = {x["label"]: x["variant"] for x in buttons(drawn(panel, dataset, state))}
