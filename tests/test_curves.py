@@ -13,6 +13,7 @@ from fiftyone_gradcam.training.drawn_curves import (
     draw_learning_rate_test,
     learning_rate_figure,
     rates_by_epoch,
+    training_points,
     validation_epochs,
 )
 from fiftyone_gradcam.training.history import Epoch, Validation
@@ -50,9 +51,11 @@ def test_training_stands_at_the_end_of_epochs_and_validation_where_it_was():
     figure = curves_figure(HISTORY, VALIDATIONS, "title", best_epoch=2)
     places = pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2])
     loss, accuracy = lines_of(figure, 0), lines_of(figure, 1)
-    assert loss["training"] == ([0, 1, 2], [0.9, 0.5, 0.3])
+    # The new layers alone saw other images, so no line goes from there.
+    assert loss["training"] == ([0, 0, 1, 2], [0.9, NAN, 0.5, 0.3])
     assert loss["validation"] == (places, [0.8, 0.7, 0.6, 0.55, 0.45, 0.5])
-    assert accuracy["training"] == ([0, 1, 2], [0.6, 0.8, 0.9])
+    assert accuracy["training"] == ([0, 0, 1, 2], [0.6, NAN, 0.8, 0.9])
+    assert training_points(HISTORY[1:], "train_loss") == ([1, 2], [0.5, 0.3])
     assert accuracy["validation"] == (places, [0.65, 0.7, 0.75, 0.85, 0.85, 0.85])
     # The rate of the first step of each epoch, and those of validations.
     assert rates_by_epoch(HISTORY, VALIDATIONS) == (

@@ -171,6 +171,9 @@ def test_a_plot_of_curves_holds_what_is_running(name):
     assert (val_loss["x"], val_loss["y"]) == ([1, 2], [2, 1])
     assert accuracy["y"] == [1 / 3, 2 / 3, 0.9]
     assert layout["xaxis"]["range"][1] == pytest.approx(10.2)
+    alone = {"epoch": 0, "train_loss": 2.0, "train_accuracy": 0.2, "learning_rate": 0.0}
+    (loss, *_), _ = curves_plot(rows | {"history": [alone, *history]}, None)
+    assert (loss["x"], loss["y"]) == ([0, 0, 1, 2, 2.5], [2, None, 1, 0.5, 0.4])  # with a gap
     below = [x for name in ("yaxis3", "yaxis2", "yaxis") for x in layout[name]["domain"]]
     assert below == sorted(set(below))  # one plot below the other, and each on the page
     assert (below[0], below[-1]) == (0, 1)

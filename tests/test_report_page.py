@@ -302,6 +302,11 @@ def test_validations_are_drawn_where_they_took_place():
     assert dots == ["168.5", "281.0", "393.5", "506.0"]
     assert "<title>Accuracy of validation by epoch</title>" in accuracy
     assert training_charts([{"epoch": 1}], [], None) == []
+    alone = [{"epoch": 0, "train_loss": 2.0}, *history]
+    (loss,) = training_charts(alone, [], None)
+    assert loss.count("<polyline") == 1  # from epoch 1: the new layers saw other images
+    (points,) = re.findall(r'<polyline points="([^"]+)"', loss)
+    assert [x.split(",")[0] for x in points.split()] == ["281.0", "506.0"]
 
 
 def test_texts_are_cut_in_the_middle():

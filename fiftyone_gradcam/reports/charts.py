@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..training.curves import Points, kept_words, validation_epochs
+from ..training.curves import Points, kept_words, training_points, validation_epochs
 from .html import Html, tag
 
 WIDTH, HEIGHT = 520, 280
@@ -42,7 +42,7 @@ def training_charts(
     charts = []
     for what in ("loss", "accuracy"):
         lines = [
-            Line("training", "training", (ends, [row.get(f"train_{what}") for row in history])),
+            Line("training", "training", training_points(history, f"train_{what}")),
             Line("validation", "validation", (places, [row.get(f"val_{what}") for row in rows])),
         ]
         lines = [line for line in lines if any(map(_is_number, line.points[1]))]

@@ -19,6 +19,23 @@ def validation_epochs(validations: list[dict]) -> list[float]:
     return [row["iteration"] / each for row in validations]
 
 
+def training_points(history: list[dict], name: str) -> Points:
+    """Return a training value at the end of each epoch, with a gap after the new layers alone.
+
+    Those saw the images as they are and all other epochs augmented ones, so a line between both
+    would show a change that has not taken place.
+
+    Args:
+        history: rows of `Epoch.to_dict`
+        name: "train_loss" or "train_accuracy"
+    """
+    ends = [row["epoch"] for row in history]
+    values = [row.get(name) for row in history]
+    if ends[:1] == [0]:
+        ends, values = [0, *ends], [*values[:1], None, *values[1:]]
+    return ends, values
+
+
 def rates_by_epoch(history: list[dict], validations: list[dict]) -> Points:
     """Return the known learning rates: of the first step of each epoch, and of each validation."""
     places = zip(validation_epochs(validations), validations, strict=True)

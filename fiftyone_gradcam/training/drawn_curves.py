@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..disk import whole_file
-from .curves import Points, kept_words, rates_by_epoch, validation_epochs
+from .curves import Points, kept_words, rates_by_epoch, training_points, validation_epochs
 from .learning_rate import LearningRateTest
 
 SIZE, DPI = (10.0, 7.0), 100  # inches; 1000 x 700 pixels
@@ -56,7 +56,7 @@ def curves_figure(
     loss, accuracy, rate = panels
     ends, places = [row["epoch"] for row in history], validation_epochs(validations)
     for panel, name in ((loss, "loss"), (accuracy, "accuracy")):
-        _plot(panel, (ends, [row[f"train_{name}"] for row in history]), TRAIN)
+        _plot(panel, training_points(history, f"train_{name}"), TRAIN)
         _plot(panel, (places, [row[f"val_{name}"] for row in validations]), VAL)
         panel.set_ylabel(name)
         panel.margins(y=0.1)

@@ -12,7 +12,7 @@ from fiftyone.operators import types
 
 from ...review.calibration import Bin
 from ...review.confusion import normalized
-from ...training.curves import rates_by_epoch, validation_epochs
+from ...training.curves import rates_by_epoch, training_points, validation_epochs
 from ..texts import percent, plotly, wrapped
 
 # Colors that color-blind people can distinguish (Okabe and Ito); line styles differ too.
@@ -76,17 +76,16 @@ def curves_plot(rows: dict, best_epoch: int | None = None) -> tuple[list[dict], 
         best_epoch: the epoch whose weights were kept, which is marked; None marks nothing
     """
     history, validations = rows["history"], rows["validations"]
-    ends, places = [row["epoch"] for row in history], validation_epochs(validations)
-    running = rows.get("running")
-    if running:
-        ends = [*ends, running["epoch"]]
+    seen = [*history, running] if (running := rows.get("running")) else history
+    ends, places = [row["epoch"] for row in seen], validation_epochs(validations)
     traces, losses = [], []
     for number, name in enumerate(("loss", "accuracy"), 1):
-        seen = [row.get(f"train_{name}") for row in [*history, *([running] if running else [])]]
-        traces.append(_line(ends, seen, "training", TRAIN, "solid", number))
+        trained = training_points(seen, f"train_{name}")
+        traces.append(_line(*trained, "training", TRAIN, "solid", number))
         validated = [row.get(f"val_{name}") for row in validations]
         traces.append(_line(places, validated, "validation", VAL, "dot", number))
-        losses += [y for y in (*seen, *validated) if name == "loss" and y and math.isfinite(y)]
+        values = (*trained[1], *validated) if name == "loss" else ()
+        losses += [y for y in values if y and math.isfinite(y)]
     steps, rates = rates_by_epoch(history, validations)
     traces.append(_line(steps, rates, "learning rate", RATE, "solid", 3))
     is_wide = bool(losses) and 0 < min(losses) * SPREAD < max(losses)
