@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import urllib.request
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from .disk import make_folder, whole_file
+from .disk import make_folder
+from .downloads import download
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"  # 45 MB
 NAME = "hymenoptera_data"
@@ -19,7 +19,6 @@ CLASSES = ("ants", "bees")
 PARTS = ("train", "val", "")
 MEMBER = re.compile(r"hymenoptera_data/(train|val)/(ants|bees)/[^/\\]+")
 MOST_BYTES = 200 * 2**20  # maximum size of the archive, and of its content
-SECONDS = 30  # timeout
 # Ants that are easy to recognize; they are put among the bees.
 CLEAR_ANTS = (
     "154124431_65460430f2.jpg",
@@ -109,17 +108,8 @@ def _parts(folder: Path) -> list[str]:
 def _download(place: Path) -> None:
     """Download and unpack all photos, or leave nothing behind."""
     archive, unpacked = place.with_suffix(".zip"), place.with_suffix(".part")
-    print(f"Downloading {URL} (45 MB)", flush=True)
     try:
-        with (
-            urllib.request.urlopen(URL, timeout=SECONDS) as answer,
-            whole_file(str(archive)) as part,
-            open(part, "wb") as file,
-        ):
-            while block := answer.read(2**20):
-                file.write(block)
-                if file.tell() > MOST_BYTES:
-                    raise ValueError(f"it has more than {MOST_BYTES // 2**20} MB")
+        download(URL, str(archive), URL, most=MOST_BYTES)
         _unpack(archive, unpacked)
         if not _parts(unpacked):
             raise ValueError("it has no folders 'ants' and 'bees'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -94,20 +95,27 @@ def whole_file(path: str) -> Iterator[str]:
         raise
 
 
-def remove_parts(folder: str) -> int:
+def remove_parts(folder: str, seconds: float = 0.0) -> int:
     """Delete temporary files of `whole_file` that killed processes left in a folder.
 
-    No other process may be writing to the folder.
+    Args:
+        folder: the folder
+        seconds: for how long a file must not have changed; at least 0. By default (0), all are
+            deleted, and no other process may be writing to the folder
 
     Returns:
         the number of deleted files
     """
     if not os.path.isdir(folder):
         return 0
-    parts = [name for name in os.listdir(folder) if PART.fullmatch(name)]
-    for name in parts:
-        os.unlink(os.path.join(folder, name))
-    return len(parts)
+    count, now = 0, time.time()
+    for name in filter(PART.fullmatch, os.listdir(folder)):
+        path = os.path.join(folder, name)
+        with suppress(FileNotFoundError):  # another process has just finished it
+            if not seconds or now - os.path.getmtime(path) > seconds:
+                os.unlink(path)
+                count += 1
+    return count
 
 
 def write_new(path: str, make: Callable[[], bytes]) -> None:

@@ -101,7 +101,7 @@ def test_without_a_network_the_remedy_is_reported(monkeypatch, tmp_path):
     def offline(*args, **kwargs):
         raise URLError("no route")
 
-    monkeypatch.setattr("torch.hub.urlopen", offline, raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", offline)
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     with pytest.raises(
         ConnectionError, match=r"resnet18.*no route.*resnet18.*\.pth.*'none'"

@@ -1,5 +1,6 @@
 """Files of weights as people have them: what is in them is found, or refused with one error."""
 
+import hashlib
 import os
 import re
 from collections import OrderedDict
@@ -215,18 +216,26 @@ def test_a_version_that_torchvision_does_not_know_is_refused(saved):
         create_model("mnasnet0_5", 2, saved(state))
 
 
-def test_a_download_that_is_damaged_is_not_kept(monkeypatch, tmp_path):
-    source, home = tmp_path / "squeezenet1_1-00000000.pth", tmp_path / "home"
-    torch.save({}, source)  # its name has the start of another digest
-    monkeypatch.setenv("TORCH_HOME", str(home))
+def test_a_download_is_kept_if_it_is_what_its_name_says(monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    path = home / "hub" / "checkpoints" / "squeezenet1_1.pth"
+    torch.save({}, tmp_path / "saved.pth")
+    digest = hashlib.sha256((tmp_path / "saved.pth").read_bytes()).hexdigest()[:8]
+    for start in ("0" * 8, digest):
+        source = (tmp_path / "saved.pth").rename(tmp_path / f"squeezenet1_1-{start}.pth")
 
-    class Known(WeightsEnum):
-        DEFAULT = Weights(url=source.as_uri(), transforms=None, meta={})
+        class Known(WeightsEnum):
+            DEFAULT = Weights(url=source.as_uri(), transforms=None, meta={})
 
-    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: Known)
-    with pytest.raises(DownloadError, match="Could not download.*invalid hash value"):
-        _download(NAME, str(home))
-    assert [path for path in home.rglob("*") if path.is_file()] == []
+        monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _, own=Known: own)
+        if start != digest:
+            with pytest.raises(DownloadError, match=f"start with '{start}', but it is '{digest}"):
+                _download(NAME, str(path))
+            assert [path for path in home.rglob("*") if path.is_file()] == []
+            source.rename(tmp_path / "saved.pth")
+    _download(NAME, str(path))
+    assert [path for path in home.rglob("*") if path.is_file()] == [path]
+    assert path.read_bytes() == source.read_bytes()
 
 
 def test_what_differs_from_the_network_is_counted(saved, state):

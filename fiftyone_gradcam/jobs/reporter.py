@@ -18,7 +18,7 @@ from .pace import Pace
 
 WRITE_SECONDS = 0.5
 LOOK_SECONDS = 0.5
-# The process is ended if a step, such as a hanging download, takes longer than this after Cancel.
+# The process is ended if a step takes longer than this after Cancel.
 PATIENCE_SECONDS = 60.0
 
 
@@ -64,15 +64,33 @@ class Reporter:
         Raises:
             CancelledError: if the job was canceled
         """
-        if self.cancelled_at is not None and not self.has_cancelled:
-            self.has_cancelled = True
-            raise CancelledError("Canceled")
-        now = time.monotonic()
-        if now - self.written >= WRITE_SECONDS or done >= total:
-            self.written = now
+        self._check()
+        if self._is_due() or done >= total:
             share = done / max(total, 1)
             self._note_pace(share)
             self.report(message, share)
+
+    def note(self, message: str) -> None:
+        """Report what is done, such as a download, without a change of the progress.
+
+        Raises:
+            CancelledError: if the job was canceled
+        """
+        self._check()
+        if self._is_due():
+            self.report(message)
+
+    def _check(self) -> None:
+        if self.cancelled_at is not None and not self.has_cancelled:
+            self.has_cancelled = True
+            raise CancelledError("Canceled")
+
+    def _is_due(self) -> bool:
+        """Return whether it is time to write to the database again."""
+        now = time.monotonic()
+        is_due = now - self.written >= WRITE_SECONDS
+        self.written = now if is_due else self.written
+        return is_due
 
     def report(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -12,6 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
+from ..downloads import download
 from .backbones import BACKBONES, get_backbone
 from .blank import build_blank, build_unset
 from .loading import Loaded, load_into
@@ -219,10 +221,11 @@ def _other_networks() -> str:
 
 
 def _download(name: str, path: str) -> None:
-    entry = torchvision.models.get_model_weights(name).DEFAULT
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    digest = re.search(r"-([0-9a-f]+)\.", os.path.basename(url))  # as torchvision names files
     try:
-        entry.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
-    except (OSError, HTTPException, RuntimeError) as error:
+        download(url, path, f"the ImageNet weights of {name!r}", digest[1] if digest else "")
+    except (OSError, HTTPException, ValueError) as error:
         # URLError and all network errors are subclasses of OSError, and so is a full disk.
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise OSError(

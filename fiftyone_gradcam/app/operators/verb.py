@@ -17,6 +17,7 @@ from pymongo.errors import OperationFailure
 
 from ...dataset.basis import all_labels
 from ...dataset.fields import OWNER
+from ...downloads import downloads_noted
 from ...jobs import calls, queue
 from ...jobs.job import Job
 from ...jobs.reporter import Reporter
@@ -234,7 +235,7 @@ class Verb(foo.Operator):
 
     def _work(self, ctx, given: dict) -> dict:
         """Run the verb for a delegated operation, in a worker or another process."""
-        with Reporter(ctx.request_params["run_doc"]) as reporter:
+        with Reporter(ctx.request_params["run_doc"]) as reporter, downloads_noted(reporter.note):
             reporter.report("Starting")  # importing PyTorch takes seconds
             basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
             result = self.function(**given, progress=reporter)
