@@ -147,11 +147,57 @@ def test_what_was_skipped_comes_again_after_the_last(review):
     page = review(*map(card, range(1, 5)))
     page.key("ArrowRight", "k", "ArrowRight", "ArrowRight")
     assert seen(page) == "1.png"
-    assert page.page.get_by_text("3 skipped labels are left. This is the first").count() == 1
-    page.key("k", "ArrowRight", "k", "ArrowRight")
-    assert seen(page) == "4.png"  # 3 was skipped, 4 kept: back to the first that is left
+    words = "3 skipped suspicious labels are left. This is the first"
+    assert page.page.get_by_text(words).count() == 1
+    page.key("k")
+    assert seen(page) == "3.png"  # 2 is decided
+    page.key("ArrowRight", "k")
+    assert seen(page) == "3.png"  # it was skipped, 4 kept: back to the first that is left
     page.key("k")
     assert page.text("empty").startswith("Nothing is left to review here.")
+
+
+def test_suspicious_labels_that_were_skipped_come_again_before_the_others(review):
+    cards = [card(n, suspicious=n < 4) for n in range(1, 6)]
+    page = review(*cards, rest=3)  # which are not suspicious
+    page.key("ArrowRight", "k", "ArrowRight")
+    assert seen(page) == "1.png"
+    words = "2 skipped suspicious labels are left. This is the first"
+    assert page.page.get_by_text(words).count() == 1
+    page.key("ArrowRight", "ArrowRight", "k")
+    assert seen(page) == "1.png"  # also after a decision on the last
+    words = "1 skipped suspicious label is left. This is the first"
+    assert page.page.get_by_text(words).count() == 1
+    page.key("k")
+    assert seen(page) == "4.png"
+    page.key("ArrowRight", "ArrowLeft")
+    assert seen(page) == "4.png"
+
+
+def test_a_photo_is_enlarged_until_a_click_or_escape(review):
+    near = {"id": "9", "path": "/photos/near.png", "label": "class 7"}
+    page = review(card(1, neighbors=[near]), card(2), card(3))
+
+    def large() -> tuple[str, str] | None:
+        found = page.part("enlarged")
+        if not found.count():
+            return None
+        box = found.bounding_box()
+        assert (box["width"], box["height"]) == (900, 900)  # as large as the window
+        return found.locator("img").get_attribute("src"), found.text_content()
+
+    assert large() is None
+    page.part("neighbor").click()
+    assert large() == ("/media/photos/near.png", "class 7")
+    page.part("enlarged").click()
+    assert large() is None
+    page.part("area").locator("> div").click()
+    assert large() == ("/media/photos/1.png", "class 1")
+    page.key("k")  # the next one is large too
+    assert large() == ("/media/photos/2.png", "class 1")
+    page.key("Escape")
+    assert large() is None
+    assert page.run("asked", "review_decide") == [decision(1, "keep")]
 
 
 def test_a_key_goes_to_the_first_label_that_is_not_reviewed(review):
@@ -160,7 +206,7 @@ def test_a_key_goes_to_the_first_label_that_is_not_reviewed(review):
     assert seen(page) == "2.png"
     page.key("F")
     assert page.page.get_by_text("This is the first label that is not reviewed").count() == 1
-    page.key("k", "ArrowLeft", "ArrowLeft")
+    page.key("k", "ArrowLeft", "ArrowLeft", "ArrowLeft")
     assert seen(page) == "1.png"
     page.part("first").click()
     assert seen(page) == "4.png"

@@ -11,7 +11,15 @@
   const { useRecoilValue } = window.recoil;
   const { source, text, lines, percent, Button, Choice, Heat, isTyping, useEscape, useReview, positionIn, isFinished, decided, hasDecision, reloadGrid } = window.__gradcam__;
 
-  function Picture({ card, shown, height }) {
+  // A photo as large as the window, until a click or Escape. Decisions can be made meanwhile.
+  function Enlarged({ path, label, onClose }) {
+    const style = { position: "fixed", inset: 0, zIndex: 2000, background: "rgba(0,0,0,.92)", cursor: "zoom-out" };
+    return h("div", { onClick: onClose, title: "Click to close", "data-cy": "gradcam-enlarged", style },
+      h("img", { src: source(path), alt: "", style: { position: "absolute", inset: 0, width: "100%", height: "100%", objectFit: "contain" } }),
+      h("div", { style: text(16, { position: "absolute", left: 12, bottom: 12, padding: "2px 8px", background: "rgba(0,0,0,.75)", color: "#fff" }) }, label));
+  }
+
+  function Picture({ card, shown, height, onEnlarge }) {
     const one = shown === "none" ? null : card.maps[card[shown]];
     const peaks = Object.values(card.maps).map((x) => x.peak || 0);
     const most = Math.max(...peaks, 0);
@@ -21,7 +29,7 @@
     // The area has the same size for photos of all shapes, so that the buttons below stay in place.
     const area = { display: "flex", alignItems: "center", justifyContent: "center", width: "100%", height };
     const style = { position: "relative", aspectRatio: String(ratio), width: `min(100%, calc(${height} * ${ratio}))` };
-    return h("div", { style: area, "data-cy": "gradcam-area" }, h("div", { style },
+    return h("div", { style: area, "data-cy": "gradcam-area" }, h("div", { style: { ...style, cursor: "zoom-in" }, title: "Click to enlarge", onClick: onEnlarge },
       h("img", {
         src: source(card.path), alt: "", "data-cy": "gradcam-image",
         onLoad: (e) => setSides([e.target.naturalWidth, e.target.naturalHeight]),
@@ -34,11 +42,11 @@
   }
 
   // The most similar images in a column as high as the photo, each with its label.
-  function Similar({ neighbors, height }) {
+  function Similar({ neighbors, height, onEnlarge }) {
     const gap = 4;
     const style = { flex: `0 0 ${SIMILAR}px`, height, display: "flex", flexDirection: "column", gap };
     return h("div", { style }, h("div", { style: text(12, { opacity: 0.75 }) }, "Most similar"),
-      neighbors.map((x) => h("figure", { key: x.id, title: x.label, "data-cy": "gradcam-neighbor", style: { margin: 0, flex: "1 1 0", minHeight: 0, position: "relative" } },
+      neighbors.map((x) => h("figure", { key: x.id, title: `${x.label}: click to enlarge`, onClick: () => onEnlarge(x), "data-cy": "gradcam-neighbor", style: { cursor: "zoom-in", margin: 0, flex: "1 1 0", minHeight: 0, position: "relative" } },
         h("img", { src: source(x.path), alt: "", style: { width: "100%", height: "100%", objectFit: "cover", borderRadius: 2 } }),
         h("figcaption", {
           style: text(12, { position: "absolute", left: 0, bottom: 0, maxWidth: "100%", boxSizing: "border-box", padding: "0 4px", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap", background: "rgba(0,0,0,.75)", color: "#fff" }),
@@ -59,6 +67,7 @@
     const { state, shown } = review;
     const [find, setFind] = useState(null);
     const [goesOn, setGoesOn] = useState(false); // to labels that are not suspicious
+    const [large, setLarge] = useState(null); // the image that is enlarged
     const box = useRef(null);
     const root = useRef(null);
     const isFiltered = Object.values(review.filters).some((x) => x !== null && x !== undefined);
@@ -68,7 +77,7 @@
     const classes = state.choices ? state.choices.classes : [];
     const fits = find === null ? [] : classes.filter((x) => x.toLowerCase().includes(find.toLowerCase()));
     const latest = useRef({});
-    latest.current = { review, classes, find, isOver };
+    latest.current = { review, classes, find, isOver, large };
 
     const choose = (label, isNew) => {
       setFind(null);
@@ -90,6 +99,7 @@
         const act = KEYS[key] ? () => r.decide(KEYS[key])
           : key === "z" ? r.undo
           : key === "h" ? r.heat
+          : key === "Escape" && latest.current.large ? () => setLarge(null)
           : key === "/" || key === "c" ? () => setFind("")
           : /^[0-9]$/.test(key) && names[(Number(key) + 9) % 10] ? () => pick(names[(Number(key) + 9) % 10])
           : !modalId && key === "ArrowRight" ? () => r.move(1)
@@ -142,11 +152,12 @@
         modalId ? "Loading this label…" : "Loading the labels to review…"),
       !card && !isOver && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
         state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
+      card && large && h(Enlarged, { ...(large === "photo" ? card : large), onClose: () => setLarge(null) }),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: "4px 12px", flexWrap: "wrap", alignItems: "flex-start" } },
-          h("div", { style: { flex: "1 1 220px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height })),
-          card.neighbors.length > 0 && h(Similar, { neighbors: card.neighbors, height: size.height }),
-          h("div", { style: { flex: "1 1 220px", minWidth: 0, minHeight: 100 } },
+          h("div", { style: { flex: "3 1 240px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height, onEnlarge: () => setLarge("photo") })),
+          card.neighbors.length > 0 && h(Similar, { neighbors: card.neighbors, height: size.height, onEnlarge: setLarge }),
+          h("div", { style: { flex: "1 1 180px", minWidth: 0, minHeight: 100 } },
             h("div", { style: text(13, { opacity: 0.75 }), "data-cy": "gradcam-name" },
               card.path.split(/[\\/]/).pop(), !modalId && !card.done ? ` · ${positionIn(state, isFiltered)}` : ""),
             h("div", { style: { display: "flex", gap: "0 16px", flexWrap: "wrap" } },
@@ -155,7 +166,7 @@
                 h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
                 card.suggestion_confidence != null && ` ${percent(card.suggestion_confidence)}`)),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
-            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(6) }), "data-cy": "gradcam-evidence" },
+            card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(8) }), "data-cy": "gradcam-evidence" },
               card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" },
               h("span", { "data-cy": "gradcam-shown-color", style: { display: "inline-block", width: 30, height: 10, borderRadius: 2, marginRight: 6, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, transparent, rgb(${COLORS[shown]}))` } }),

@@ -18,13 +18,18 @@
     }
   }
 
-  // After the last card, go back to the first one that was skipped, if there is any.
-  function toSkipped(state) {
+  // After the last card, and after the last suspicious one, go back to the first one that was
+  // skipped, if there is any.
+  function toSkipped(state, from) {
     const { cards, place, rest, note } = state;
-    const skipped = cards.filter((x) => !x.done).length;
-    if (rest || place < cards.length || !skipped) return { cards, place, rest, note };
-    const words = skipped === 1 ? "1 skipped label is left" : `${skipped} skipped labels are left`;
-    return { cards, rest, place: cards.findIndex((x) => !x.done), note: `${words}. This is the first` };
+    const isPast = place > from && !!cards[from].suspicious && !state.rest_suspicious
+      && !cards.slice(place).some((x) => x.suspicious);
+    const isSkipped = (x) => !x.done && (x.suspicious || !isPast);
+    const skipped = cards.filter(isSkipped).length;
+    if (!skipped || !(isPast || place >= cards.length && !rest)) return { cards, place, rest, note };
+    const kind = isPast ? "suspicious label" : "label";
+    const words = skipped === 1 ? `1 skipped ${kind} is left` : `${skipped} skipped ${kind}s are left`;
+    return { cards, rest, place: cards.findIndex(isSkipped), note: `${words}. This is the first` };
   }
 
   // How many labels of a kind are left: those of the cards, and those after them.
@@ -127,14 +132,15 @@
       if (state.rest && state.cards.length - state.place <= AHEAD) more();
     }, [more, state.place, state.cards.length, state.rest]);
 
-    const move = (step) => {
+    const goTo = (to) => {
       const { cards, place } = now.current;
-      const next = Math.min(Math.max(place + step, 0), cards.length);
-      now.current = { ...now.current, ...toSkipped({ ...now.current, place: next, note: "" }) };
-      const { place: to, note } = now.current;
-      setLater(() => ({ place: to, note }));
+      const next = Math.min(Math.max(to, 0), cards.length);
+      now.current = { ...now.current, ...toSkipped({ ...now.current, place: next, note: "" }, Math.min(place, cards.length - 1)) };
+      const { place: found, note } = now.current;
+      setLater(() => ({ place: found, note }));
       setShown("none");
     };
+    const move = (step) => goTo(now.current.place + step);
 
     const toFirst = () => {
       const { cards, place } = now.current;
@@ -178,7 +184,9 @@
         setLater((old) => ({ progress: found.progress, stored: (old.stored || 0) + 1 }));
         if (modalId) nextInModal(1);
       }).finally(() => { waiting.current -= 1; });
-      if (!modalId) move(1);
+      if (modalId) return;
+      const further = next.findIndex((x, i) => i > place && !x.done);
+      goTo(further < 0 ? next.length : further); // cards that are decided are passed over
     };
 
     const undo = () => {
