@@ -1,6 +1,7 @@
 """What the panel says is done and comes next: of counts by hand, and of a real dataset."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import fiftyone as fo
 import numpy as np
@@ -53,11 +54,15 @@ def test_the_last_step_says_what_is_exported():
     export, report, mistakes = "Export labeled folders", "Write a report", "Show mistakes"
     for finished, options in (
         ((), [export, report]),
-        (["predict", "export_folders"], [report, mistakes]),
-        (["report"], [export, mistakes]),
-        (["report", "export_folders"], [mistakes, export]),
+        (["predict", "export_folders"], [report, export]),
+        (["report"], [export, report]),
+        (["report", "export_folders"], [export, report]),
     ):
         assert [one.label for one in next_steps(done, finished=finished)] == options
+    first, *others = next_steps(replace(done, mistakes=1200))
+    assert [one.label for one in others] == [export, report]  # with labels that may be corrected
+    said = "See the 1,200 images on which prediction and label differ, the surest first."
+    assert (first.label, first.words) == (mistakes, said)
     unseen = next_steps(Overview(**SPLIT | REVIEWED | {"corrected_since": 0}))
     assert "Write a report" not in [one.label for one in unseen]  # there is nothing to report
 

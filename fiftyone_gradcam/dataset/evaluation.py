@@ -10,6 +10,7 @@ import numpy as np
 
 from ..review.calibration import BINS, Bin, bins_of
 from .fields import classification_fields, field_info, path_in, root_dataset, whole
+from .reviews import without_left_out
 
 Samples = fo.core.collections.SampleCollection
 
@@ -35,10 +36,10 @@ def confusion_counts(
 
 
 def count_mistakes(samples: Samples, prediction_field: str) -> int | None:
-    """Return how many predictions differ from the label.
+    """Return how many predictions differ from the label, as `mistakes` selects them.
 
     Args:
-        samples: a dataset or view
+        samples: a dataset or view; samples that reviews have left out do not count
         prediction_field: a field that `predict` wrote
 
     Returns:
@@ -47,7 +48,8 @@ def count_mistakes(samples: Samples, prediction_field: str) -> int | None:
     info = field_info(root_dataset(samples), prediction_field)
     if not info.get("label_field"):
         return None
-    pairs = confusion_counts(samples, info["label_field"], prediction_field)
+    counted = without_left_out(samples, verbose=False)
+    pairs = confusion_counts(counted, info["label_field"], prediction_field)
     if not {label for label, _ in pairs} & set(info.get("classes") or ()):
         return None
     return sum(count for (label, predicted), count in pairs.items() if label != predicted)

@@ -37,6 +37,8 @@ class Overview:
         before_review: keys of the runs that were trained on the labels before review
         predicted: by prediction field: the key of the run, whether the predictions are by its
             current version, and the number of samples with a prediction
+        mistakes: the number of samples whose label differs from the current prediction of the
+            newest run, except those that reviews have left out
         judged: whether labels were checked by `find_label_issues`
         judged_at: when they were checked; None if unknown
         review: the numbers of suspicious, reviewed and corrected labels
@@ -59,6 +61,7 @@ class Overview:
     runs: Mapping[str, str] = field(default_factory=dict)
     before_review: Sequence[str] = ()
     predicted: Mapping[str, tuple[str, bool, int]] = field(default_factory=dict)
+    mistakes: int = 0
     judged: bool = False
     judged_at: str | None = None
     review: ReviewCounts = field(default_factory=ReviewCounts)
@@ -96,11 +99,13 @@ def overview(dataset: fo.Dataset) -> Overview:
     fields = prediction_fields(dataset)
     key, state = ("overview", label_field, *fields), state_of(dataset)
     counted = cached(dataset, key, lambda: _counted(dataset, label_field, fields), state)
-    predicted = {}
+    predicted, wrong = {}, 0
     for name in fields:
         info = field_info(dataset, name)
         is_now = info.get("version") == versions.get(info["run"], info.get("version"))
         predicted[name] = (info["run"], is_now, counted["fields"][name])
+        if is_now and info["run"] == next(reversed(runs), None):
+            wrong = max(wrong, counted["wrong"].get(name, 0))
     return Overview(
         samples=counted["samples"],
         label_field=label_field,
@@ -109,6 +114,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         runs=runs,
         before_review=[key for key in versions if key not in runs],
         predicted=predicted,
+        mistakes=wrong,
         canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
         **_reviewed(dataset, label_field, runs, state),
@@ -134,10 +140,15 @@ def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]
 
     label = f"${path_in(dataset, label_field)}" if label_field else None
     tags = {"$ifNull": ["$tags", []]}
+    is_counted = {"$not": [{"$in": [f"${REVIEW}.label", list(LEFT_OUT)]}]}
     group = {"_id": label, "samples": {"$sum": 1}}
     group |= {f"part_{part}": count({"$in": [part, tags]}) for part in PARTS}
     for place, name in enumerate(fields):
-        group[f"field_{place}"] = count({"$gt": [f"${name}.label", None]})
+        own = f"${name}.label"
+        group[f"field_{place}"] = count({"$gt": [own, None]})
+        if label and field_info(dataset, name).get("label_field") == label_field:
+            differs = [{"$gt": [own, None]}, {"$gt": [label, None]}, {"$ne": [own, label]}]
+            group[f"wrong_{place}"] = count({"$and": [*differs, is_counted]})
     rows = list(dataset._sample_collection.aggregate([{"$group": group}]))
     parts = {part: sum(row[f"part_{part}"] for row in rows) for part in PARTS}
     named = {row["_id"]: row["samples"] for row in rows if row["_id"] not in (None, "")}
@@ -147,6 +158,10 @@ def _counted(dataset: fo.Dataset, label_field: str | None, fields: Sequence[str]
         "parts": {part: n for part, n in parts.items() if n},
         "fields": {
             name: sum(row[f"field_{place}"] for row in rows) for place, name in enumerate(fields)
+        },
+        "wrong": {
+            name: sum(row.get(f"wrong_{place}", 0) for row in rows)
+            for place, name in enumerate(fields)
         },
     }
 

@@ -10,6 +10,7 @@ from ..arguments import checked
 from ..similar import did_you_mean
 from .fields import classification_fields, field_info, label_path, path_in, root_dataset, whole
 from .label_scores import refresh_label_scores
+from .reviews import without_left_out
 
 
 @checked
@@ -75,6 +76,7 @@ def mistakes(
     samples: fo.core.collections.SampleCollection,
     prediction_field: str = "prediction",
     label_field: str | None = None,
+    include_excluded: bool = False,
 ) -> fo.DatasetView:
     """Select the samples whose prediction differs from their label, most confident first.
 
@@ -83,6 +85,7 @@ def mistakes(
         prediction_field: field with the predictions of `predict`
         label_field: field with the labels of the samples; by default (None), the field that
             `predict` compared with
+        include_excluded: also select samples that reviews have excluded or marked as unclear
 
     Returns:
         a view, sorted by `<prediction_field>.confidence`
@@ -91,7 +94,8 @@ def mistakes(
         ValueError: if there are no predictions
     """
     own = F(_label_path(samples, prediction_field, label_field))
-    samples, predicted = whole(samples), F(f"{prediction_field}.label")
+    samples = without_left_out(whole(samples), include_excluded, verbose=False)
+    predicted = F(f"{prediction_field}.label")
     return samples.match(
         (predicted != None) & (own != None) & (predicted != own)  # noqa: E711
     ).sort_by(f"{prediction_field}.confidence", reverse=True)

@@ -10,6 +10,7 @@ from ...dataset.fields import field_info
 from ..showing import view_as_text
 from .forms import choice_input, number_input, refuse, search_input
 from .labels import LABELS, label_of
+from .sample_fields import excluded_input
 from .verb import Verb
 
 
@@ -81,3 +82,12 @@ class Mistakes(_View):
     label = "Mistakes"
     icon = "rule"
     description = "Samples whose prediction differs from their label, most confident first"
+
+    def more(self, ctx, inputs: types.Object, prediction_field: str) -> None:
+        """Add a switch for samples that reviews have left out."""
+        excluded_input(ctx, inputs)
+
+    def arguments(self, ctx) -> dict:
+        """Return the verb's arguments from the values of the form."""
+        is_all = bool(ctx.params.get("include_excluded"))
+        return {**super().arguments(ctx), "include_excluded": is_all}

@@ -11,7 +11,6 @@ from ...dataset.run import BEFORE_REVIEW
 EXPORTS = ("export_folders", "export_overlays", "export_run", "export_reviews")
 FILES = (*EXPORTS, "report")  # suggested last once they were written
 MOST_NEXT = 3  # suggestions that are shown
-MOST_FORMS = 2  # suggestions if some of them are forms, which can wait
 QUICK = "linear-probe"  # the recipe that trains the new layers alone
 COST = "less accurate if images are unlike photos"  # than if all layers are trained
 FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
@@ -100,7 +99,7 @@ def next_steps(
     options = list({x.label: x for x in _options(found, key, backbone, interrupted)}.values())
     options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
     urgent = [one for one in options if one.how != FORM]
-    return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_FORMS]
+    return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_NEXT]
 
 
 def _options(
@@ -125,6 +124,10 @@ def _options(
         yield train
     if retrain:
         yield retrain
+    if found.mistakes:
+        images = _count(found.mistakes, "image")
+        words = f"See the {images} on which prediction and label differ, the surest first."
+        yield Next("Review", "Show mistakes", words, FORM, "mistakes")
     inside = " in a folder for each split" if found.parts else ""
     words = (
         f"Export the images to one folder for each class{inside}, with the labels as they are now."
@@ -134,8 +137,6 @@ def _options(
         return
     words = "Write one HTML file about all of this, to send by email."
     yield Next("Export", "Write a report", words, FORM, "report")
-    words = "See the images on which prediction and label differ, the surest first."
-    yield Next("Review", "Show mistakes", words, FORM, "mistakes")
 
 
 def _to_find(found: Overview) -> Next:
