@@ -13,7 +13,7 @@ from reviewable import CLASSES, at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
-from fiftyone_gradcam.dataset.review_state import Columns, classes_of, evidence_in
+from fiftyone_gradcam.dataset.review_state import Columns, classes_of, evidence_in, predicted_in
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 
@@ -37,7 +37,8 @@ def test_accepting_changes_the_label_and_what_follows_from_stored_scores(dataset
     assert sample.tags == ["train", "t0"]
     assert (made.decision, made.old_label, made.new_label) == ("accept", "cat", "dog")
     assert (made.suggestion, made.source, made.label_field) == ("dog", "Python", "own")
-    assert made.evidence == "label quality 0.050; 'dog' suggested with 90.0%"
+    said = "prediction: 'dog' with 70.0%; label quality 0.050; 'dog' suggested with 90.0%"
+    assert made.evidence == said
     assert (sample.review.label, sample.review.old_label) == ("accept", "cat")
     assert sample.review.evidence == made.evidence
     assert sample.review.time == made.time
@@ -53,6 +54,26 @@ def test_evidence_names_the_kind_of_issue_once():
         ("wrong label", "a .9; odd size: 5 x 2", "wrong label: a .9; odd size: 5 x 2"),
     ):
         assert evidence_in({"issue": {"label": kind, "evidence": said}}, columns) == words
+
+
+def test_evidence_of_a_decision_stays_when_labels_are_checked_again():
+    columns = Columns(
+        "own", "own.label", {"seen": ["cat", "dog", "bird"]}, "label_quality", None, None, None,
+        checked_at="2026-02-02",
+    )  # fmt: skip
+    review = {"label_field": "own", "new_label": "cat", "time": "2026-01-01", "evidence": "why"}
+    row = {"own": {"label": "cat"}, "label_quality": 1.0, "review": review}
+    seen = row | {"seen_scores": [0.25, 0.125, 0.625]}
+    assert evidence_in(row, columns) == evidence_in(seen, columns) == "why"
+    assert predicted_in(row, columns) == ""
+    assert predicted_in(seen, columns) == "seen: 'bird' with 62.5%"
+    other = seen | {"own": {"label": "bird"}}  # changed since
+    assert evidence_in(other, columns) == "label quality 1.000"
+    for other in ({**review, "label_field": "another"}, None):
+        found = evidence_in(seen | {"review": other}, columns)
+        assert found == "seen: 'bird' with 62.5%; label quality 1.000"
+    unlabeled = seen | {"own": None}
+    assert predicted_in(unlabeled, columns) == ""
 
 
 def test_each_decision_and_what_becomes_of_label_and_quality(dataset):

@@ -168,6 +168,7 @@
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
             card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(8) }), "data-cy": "gradcam-evidence" },
               card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
+            card.predicted && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-predicted" }, card.predicted),
             shown !== "none" && h("div", { style: text(13), "data-cy": "gradcam-shown" },
               h("span", { "data-cy": "gradcam-shown-color", style: { display: "inline-block", width: 30, height: 10, borderRadius: 2, marginRight: 6, border: "1px solid rgba(128,128,128,.5)", background: `linear-gradient(90deg, transparent, rgb(${COLORS[shown]}))` } }),
               `Heatmap of the ${shown}: ${card[shown]}. The stronger the color, the more evidence.`))),

@@ -16,6 +16,7 @@ from .review_state import (
     evidence_in,
     kind_in,
     label_in,
+    predicted_in,
     stored_values,
     suggestion_in,
 )
@@ -39,6 +40,7 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
         label, other = label_in(row, columns), suggestion_in(row, columns)
         own = maps.get(sample_id, {})
         review = row.get(REVIEW) or {}
+        evidence, predicted = evidence_in(row, columns), predicted_in(row, columns)
         is_own = review.get("label_field") == columns.label_field
         found.append(
             {
@@ -49,7 +51,8 @@ def cards(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> list[dic
                 "suggestion_confidence": _of(row, columns.suggestion, "confidence"),
                 "quality": row.get(columns.quality) if columns.quality else None,
                 "kind": kind,
-                "evidence": evidence_in(row, columns),
+                "evidence": evidence,
+                "predicted": "" if predicted in evidence else predicted,
                 "maps": {name: own[name] for name in {label, other} - {None} if name in own},
                 "neighbors": neighbors.get(sample_id, []),
                 "suspicious": other is not None or kind in OF_LABELS,

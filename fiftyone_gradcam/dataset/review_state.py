@@ -224,15 +224,17 @@ def own_score(
 def evidence_in(row: Mapping, columns: Columns) -> str:
     """Return why a label is or was suspicious, in words; empty if nothing is known against it.
 
-    A decision removes the issue and the suggestion, and keeps the evidence.
+    A decision removes the issue and the suggestion, and keeps the evidence. A later check of the
+    labels finds nothing against what a person has decided, so the evidence stays the same.
     """
     issue = (row.get(columns.issue) or {}) if columns.issue else {}
     if issue.get("evidence"):
         kind = f"{issue['label']}: "  # the evidence of poor images starts with it already
         return kind + issue["evidence"].removeprefix(kind)
-    if before := decided_since(row, columns).get("evidence"):
-        return before
-    words = []
+    decided = decided_since(row, columns) or _decided(row, columns)
+    if decided.get("evidence"):
+        return decided["evidence"]
+    words = [said] if (said := predicted_in(row, columns)) else []
     if columns.quality and row.get(columns.quality) is not None:
         words.append(f"label quality {row[columns.quality]:.3f}")
     other = (row.get(columns.suggestion) or {}) if columns.suggestion else {}
@@ -246,6 +248,25 @@ def decided_since(row: Mapping, columns: Columns) -> Mapping:
     review = row.get(REVIEW) or {}
     is_own = review.get("label_field") == columns.label_field
     return review if is_own and (review.get("time") or "") > columns.checked_at else {}
+
+
+def _decided(row: Mapping, columns: Columns) -> Mapping:
+    """Return the decision that a label is from; empty if it has none, or was changed since."""
+    review = row.get(REVIEW) or {}
+    is_own = review.get("label_field") == columns.label_field
+    return review if is_own and review.get("new_label") == label_in(row, columns) else {}
+
+
+def predicted_in(row: Mapping, columns: Columns) -> str:
+    """Return the first prediction that differs from a label, in words; empty if there is none."""
+    label = label_in(row, columns)
+    for name, classes in columns.scores.items():
+        found = row.get(f"{name}_scores")
+        if found and label is not None:
+            most = max(range(len(found)), key=found.__getitem__)
+            if classes[most] != label:
+                return f"{name}: {classes[most]!r} with {found[most]:.1%}"
+    return ""
 
 
 def kind_in(row: Mapping, columns: Columns) -> str | None:
