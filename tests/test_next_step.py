@@ -22,6 +22,7 @@ from fiftyone_gradcam.app.panels.next_step import (
     steps,
 )
 from fiftyone_gradcam.dataset import overview as of_dataset
+from fiftyone_gradcam.dataset.evaluation import count_mistakes
 from fiftyone_gradcam.dataset.overview import Overview, overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
@@ -284,10 +285,10 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     found = overview(dataset)  # what no run has learned from is none that a run has yet to learn
     assert (found.review, found.corrected_since) == (ReviewCounts(False, 0, 17, 0, 1, 1), 0)
     fg.undo_review(dataset)
-    fg.split(dataset)
+    ids = dataset.values("id")
+    dataset.set_values("tags", [["test" if n in (1, 7, 13) else "train"] for n in range(18)])
     make_run(dataset, "first", files=False)
     fg.predict(dataset.match_tags("train"), "first", heatmaps=())
-    ids = dataset.values("id")
     labels = np.repeat([0, 1, 2], 6)
     likely = np.full((18, 3), 0.05)
     likely[np.arange(18), labels] = 0.9
@@ -328,6 +329,38 @@ def test_the_counts_of_a_real_dataset(dataset, name):
     found = overview(dataset)
     assert (found.label_field, found.labeled) == ("truth", 18)
     assert (found.judged, found.review.suspicious) == (False, 0)  # of a field that is gone
+
+
+def test_labels_of_test_images_change_no_training_and_left_out_ones_are_no_mistakes(dataset):
+    ids = dataset.values("id")
+    dataset.set_values("tags", [["test" if n in (1, 7, 13) else "train"] for n in range(18)])
+    make_run(dataset, "first", files=False)
+    fg.predict(dataset, "first", heatmaps=())
+
+    def counts(predictions: str = "prediction") -> tuple[int, int]:
+        found = overview(dataset)
+        wrong = len(fg.mistakes(dataset, predictions))
+        assert found.mistakes == wrong == count_mistakes(dataset, predictions)
+        return found.corrected_since, wrong
+
+    labels, seen = (dataset.values(f"{x}.label") for x in ("ground_truth", "prediction"))
+    wrong = [place for place in range(18) if seen[place] != labels[place]]
+    assert counts() == (0, len(wrong))
+    right = next(place for place in range(18) if place not in wrong)
+    other = next(x for x in ("digit 0", "digit 1") if x != labels[right])
+    for tag, learned in (("test", 0), ("val", 1), ("train", 1)):
+        sample = dataset[ids[right]]
+        sample.tags = [tag]
+        sample.save()
+        fg.review(dataset.select(ids[right]), "relabel", other)
+        assert counts() == (learned, len(wrong) + 1)
+        fg.undo_review(dataset)
+    for number, decision in enumerate(("exclude", "unclear"), 1):
+        fg.review(dataset.select(ids[wrong[number]]), decision)
+        assert counts()[1] == len(wrong) - number
+    assert len(fg.mistakes(dataset, include_excluded=True)) == len(wrong)
+    make_run(dataset, "second", seed=1, files=False)
+    assert overview(dataset).mistakes == 0  # it has predicted nothing
 
 
 def test_a_run_on_the_labels_before_review_is_not_the_newest(dataset):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
@@ -328,6 +329,28 @@ def test_the_panel_looks_again_soon_while_something_goes_on(panel, dataset):
         drawn = panel.render(context(dataset, state)).type.properties
         timers = [part.view.to_json() for name, part in drawn.items() if name.startswith("timer")]
         assert [timer["interval"] for timer in timers] == [interval][: interval is not None]
+
+
+@pytest.mark.parametrize("verb", ["report", "export_folders"])
+def test_files_of_earlier_labels_are_to_be_written_again(panel, dataset, verb):
+    """What is written says which labels it has: it is no finished step once they have changed."""
+    operator = foo.get_operator(f"@gradcam/classifier/{verb}")
+    basis = operator._basis({"samples": dataset})
+    job = queue.note_done(verb, verb, dataset, {"summary": "written", **basis})
+    state, done = {"tab": "jobs"}, [verb == "export_folders", verb == "export_folders"]
+    panel.read(context(dataset, state))
+    for change in (None, "c"):
+        if change:
+            sample = dataset[dataset.values("id")[0]]
+            sample["own"].label = change
+            sample.save()
+            done[1] = False
+        panel.read_stale(context(dataset, state))
+        assert state["old_jobs"] == ([job.id] if change else [])
+        assert dict(x[:2] for x in state["steps"])["Export"] == done[bool(change)]
+    words = "Out of date: labels have changed since"
+    assert words in json.dumps(panel.render(context(dataset, state)).type.to_json())
+    DelegatedOperationService().delete_operation(ObjectId(job.id))
 
 
 def test_a_comparison_of_earlier_labels_says_so(panel, dataset, service, submit):

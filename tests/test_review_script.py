@@ -435,6 +435,13 @@ def test_the_card_of_a_sample_that_is_open(scripts):  # noqa: F811
     )
     scripts.run("set", {"modal": "7"})
     scripts.run("show", "GradcamReviewModal", {})
+    # FiftyOne draws its panels in the modal.
+    scripts.page.evaluate("""() => {
+        const modal = document.createElement('div')
+        modal.dataset.cy = 'modal'
+        document.body.append(modal)
+        modal.append(document.querySelector('[data-cy=gradcam-review]').parentElement.parentElement)
+    }""")
     assert scripts.text("loading") == "Loading this label…"
     found = queue([card(7)], rest=5)
     assert scripts.answer("review_cards", found) == {"ids": ["7"], "adopt": True}
@@ -449,8 +456,13 @@ def test_the_card_of_a_sample_that_is_open(scripts):  # noqa: F811
     scripts.answer("review_decide", {"progress": PROGRESS})
     assert scripts.page.evaluate("keys") == ["ArrowRight"]  # FiftyOne's key for the next sample
     scripts.later(3000)
-    assert scripts.asked("reload_dataset") == []
+    assert scripts.asked("reload_dataset") == []  # which would close the sample
     assert scripts.asked("review_cards") == []  # there is one card only
     scripts.key("Escape")
     scripts.later(200)
     assert scripts.page.evaluate("test.closed") == 1
+    scripts.page.evaluate("() => document.querySelector('[data-cy=modal]').remove()")
+    scripts.later(300)
+    assert scripts.answer("reload_dataset") == {}  # now the grid shows the new label
+    scripts.later(3000)
+    assert scripts.asked("reload_dataset") == []

@@ -62,6 +62,20 @@
     return undefined;
   }
 
+  // The grid below an open sample shows new labels once the sample is closed: loading the dataset
+  // again would close it.
+  let isWaiting = false;
+  function reloadAfterModal() {
+    if (isWaiting) return;
+    isWaiting = true;
+    const timer = setInterval(() => {
+      if (document.querySelector("[data-cy=modal]")) return;
+      clearInterval(timer);
+      isWaiting = false;
+      reloadGrid();
+    }, 200);
+  }
+
   function Card({ modalId, size }) {
     const review = useReview(modalId);
     const { state, shown } = review;
@@ -118,7 +132,11 @@
     const behind = useRef(false);
     const [isBehind, setIsBehind] = useState(false);
     useEffect(() => {
-      if (modalId || !(state.stored || state.undone)) return undefined;
+      if (!(state.stored || state.undone)) return undefined;
+      if (modalId) {
+        reloadAfterModal();
+        return undefined;
+      }
       behind.current = true;
       setIsBehind(true);
       const timer = setTimeout(() => { behind.current = false; setIsBehind(false); reloadGrid(); }, PAUSE);

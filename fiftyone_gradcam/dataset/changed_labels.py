@@ -83,8 +83,9 @@ def _trained_on(dataset: fo.Dataset, ids: list[str]) -> list[str]:
     if not ids:
         return []
     used = len(dataset.select(ids).match_tags("train"))
-    labels = counted(len(ids), "corrected label")
+    labels, are = counted(len(ids), "corrected label"), "is of a" if used == 1 else "are of"
+    samples = "sample" if used == 1 else "samples"
     return [
-        f"{used} of {labels} are of samples tagged 'train': only these change what the network "
+        f"{used} of {labels} {are} {samples} tagged 'train': only these change what the network "
         f"learns. Both runs are compared with the corrected labels"
     ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 
 from ..model.cached_weights import cached_weights
+from .basis import LEARNED
 from .cached import cached, state_of
 from .evaluation import prediction_fields
 from .fields import classification_fields, field_info, is_owned, path_in
@@ -43,7 +44,7 @@ class Overview:
         judged_at: when they were checked; None if unknown
         review: the numbers of suspicious, reviewed and corrected labels
         corrected_since: the number of labels changed, excluded or marked as unclear since the
-            newest training
+            newest training; as in the next two, of the splits that a training uses if there are any
         learned: the number of labels changed, excluded or marked as unclear after the oldest
             training and before the newest
         corrected_first: the number of labels changed before the oldest training
@@ -202,7 +203,9 @@ def _counted_reviews(dataset: fo.Dataset, columns: Columns, times: Sequence[str]
         "corrected_first": {"$sum": {"$cond": [is_first, 1, 0]}},
         "reviewed_at": {"$max": f"${REVIEW}.time"},
     }
-    own = {f"{REVIEW}.label_field": columns.label_field}
+    own: dict = {f"{REVIEW}.label_field": columns.label_field}
+    if dataset._sample_collection.find_one({"tags": "train"}, ["_id"]) is not None:
+        own["tags"] = {"$in": list(LEARNED)}  # no training learns from other labels
     for row in dataset._sample_collection.aggregate([{"$match": own}, {"$group": group}]):
         found |= {name: row[name] for name in group if name != "_id"}
     return found

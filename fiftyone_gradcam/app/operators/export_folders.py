@@ -28,6 +28,7 @@ class ExportFolders(Verb):
     action = "Export"
     icon = "folder_copy"
     scope = SELECTED
+    rests_on_labels = True
     description = "Write images into a folder for each class, after labels were corrected"
 
     def form(self, ctx, inputs: types.Object) -> None:

@@ -25,6 +25,7 @@ class Report(Verb):
     icon = "description"
     description = "One HTML file about the data, the classifier and the labels, to mail or print"
     is_long = False
+    rests_on_labels = True
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the file and the run."""

@@ -204,7 +204,8 @@ class Verb(foo.Operator):
         own = ctx.dataset._doc.id if ctx.dataset is not None else None
         given = self.given(ctx) if call is None else calls.decode(call, own)
         if not self.is_long:
-            outcome = self.outcome(self._done(given), given)
+            basis = self._basis(given)
+            outcome = self.outcome(self._done(given), given) | basis
             is_app = bool(os.environ.get("FIFTYONE_SERVER"))
             if is_app and PLACE in outcome and ctx.dataset is not None:
                 # A message that goes away would take the place of what was written with it.
@@ -233,11 +234,14 @@ class Verb(foo.Operator):
                 raise
             raise ValueError(words) from error
 
+    def _basis(self, given: dict) -> dict:
+        return {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
+
     def _work(self, ctx, given: dict) -> dict:
         """Run the verb for a delegated operation, in a worker or another process."""
         with Reporter(ctx.request_params["run_doc"]) as reporter, downloads_noted(reporter.note):
             reporter.report("Starting")  # importing PyTorch takes seconds
-            basis = {RESTS_ON: all_labels(given["samples"])} if self.rests_on_labels else {}
+            basis = self._basis(given)
             result = self.function(**given, progress=reporter)
             outcome = self.outcome(result, with_defaults(self.function, given))
             reporter.report(outcome["summary"], 1.0)

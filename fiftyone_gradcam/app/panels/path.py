@@ -38,7 +38,7 @@ class PathTab:
         """Store the steps and suggestions in the panel's state."""
         state, dataset = ctx.panel.state, ctx.dataset
         found = overview(dataset)
-        finished = finished_verbs(dataset)
+        finished = finished_verbs(dataset, state.old_jobs or ())
         options = next_of(dataset, found, finished)
         shown = steps(found, finished if found.labeled else ())
         state.steps = [[one.name, one.done, one.fact] for one in shown]
@@ -59,7 +59,10 @@ class PathTab:
         jobs = [x for x in queue.list_jobs(ctx.dataset) if x.outcome.get(RESTS_ON)]
         now = all_labels(ctx.dataset) if jobs else None
         state.remarks = remarks_on(ctx.dataset)
+        before = state.old_jobs or []
         state.old_jobs = [job.id for job in jobs if job.outcome[RESTS_ON] != now]
+        if state.old_jobs != before:
+            self.read_steps(ctx)  # what is out of date is to be done again
 
     def read_times(self, ctx) -> None:
         """Estimate how long the suggestions take; a measurement may start in the background."""
@@ -214,9 +217,15 @@ def next_of(
     return next_steps(found, key, backbone, interrupted, finished)
 
 
-def finished_verbs(dataset: fo.Dataset) -> set[str]:
-    """Return the verbs of the jobs that were completed."""
-    return {job.verb for job in queue.list_jobs(dataset) if job.state == "completed"}
+def finished_verbs(dataset: fo.Dataset, old: Collection[str] = ()) -> set[str]:
+    """Return the verbs of the jobs that were completed, without some that are out of date.
+
+    Args:
+        dataset: the dataset
+        old: the ids of jobs that do not count
+    """
+    jobs = queue.list_jobs(dataset)
+    return {job.verb for job in jobs if job.state == "completed" and job.id not in old}
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
