@@ -168,6 +168,25 @@ def test_an_interrupted_training_can_be_resumed(facts, key, labels, words):
         assert (one.verb, one.given) == ("fine_tune", {"key": key, "resume": True})
 
 
+def test_an_interrupted_prediction_can_be_resumed():
+    for predicted, is_partly, label, how in (
+        (0, False, "Predict with 'b'", START),
+        (0, True, "Resume predicting with 'b'", RESUME),
+        (390, True, "Resume predicting with 'b'", RESUME),
+        (398, True, None, None),  # in another way
+        (390, False, None, None),
+    ):
+        known = {"prediction": ("b", True, predicted)}
+        found = next_steps(
+            Overview(**TRAINED | {"predicted": known}), "k", None, None, (), is_partly
+        )
+        steps_of = [(one.label, one.how) for one in found if one.step == "Predict"]
+        assert steps_of == ([(label, how)] if label else [])
+        if how == RESUME:
+            (one,) = [one for one in found if one.step == "Predict"]
+            assert (one.verb, one.given) == ("predict", {"run": "b", "resume": True})
+
+
 def test_what_is_started_needs_nothing_filled_in():
     (find, train, *_) = next_steps(Overview(**IMPORTED), "resnet18_2", "squeezenet1_1")
     assert (find.verb, find.given) == ("find_label_issues", {"label_field": "truth"})

@@ -355,6 +355,27 @@ def test_after_a_cancel_there_is_one_primary_button(panel, dataset, service, sub
     assert list(found.values()).count("contained") == 1
 
 
+def test_an_interrupted_prediction_is_resumed_by_the_next_step(panel, dataset, service, submit):
+    make_run(dataset, "made")
+    job = submit("predict", run="made", prediction_field="own")
+    service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
+    service.set_progress(ObjectId(job.id), ExecutionProgress(progress=0.9, label="9 of 10"))
+    end(service, job, CANCELLED_AND_ENDED)
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    shown = buttons_of(panel, dataset, state)
+    label = "Resume predicting with 'made'"
+    assert label in shown
+    assert "Resume" not in shown  # which would be the same
+    panel.on_next(context(dataset, state, label=label))
+    (new,) = queue.list_jobs(dataset)
+    assert (new.given["run"], new.given["prediction_field"], new.given["resume"]) == (
+        *("made", "own"),
+        True,
+    )
+    service.delete_operation(ObjectId(new.id))
+
+
 def test_a_resumed_training_says_so_and_starts_where_it_was(dataset, service, submit):
     job = submit("fine_tune", key="k")
     assert job.label == "Train 'k'"

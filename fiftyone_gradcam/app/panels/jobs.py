@@ -105,7 +105,7 @@ class JobsTab:
         if came_to_nothing:
             card["again"] = "Run again" if resume_options(ctx.dataset, job) is None else "Resume"
             card["change"] = job.form is not None
-            card["key"] = job.given.get("key")
+            card["key"] = job.given.get("key", job.given.get("run"))
         return card
 
     def _read_training(self, ctx, job: Job | None) -> None:

@@ -83,6 +83,7 @@ def next_steps(
     backbone: str | None = None,
     interrupted: str | None = None,
     finished: Collection[str] = (),
+    is_partly_predicted: bool = False,
 ) -> list[Next]:
     """Return suggestions of what to do next, the most useful first.
 
@@ -92,20 +93,26 @@ def next_steps(
         backbone: the backbone to train; by default (None), that of the recipe
         interrupted: the key of a training that can be resumed; None if there is none
         finished: the verbs of jobs that were completed
+        is_partly_predicted: whether a prediction with the newest run was interrupted
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    options = list({x.label: x for x in _options(found, key, backbone, interrupted)}.values())
+    found_all = _options(found, key, backbone, interrupted, is_partly_predicted)
+    options = list({one.label: one for one in found_all}.values())
     options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
     urgent = [one for one in options if one.how != FORM]
     return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_NEXT]
 
 
 def _options(
-    found: Overview, key: str, backbone: str | None, interrupted: str | None
+    found: Overview,
+    key: str,
+    backbone: str | None,
+    interrupted: str | None,
+    is_partly_predicted: bool,
 ) -> Iterable[Next]:
-    review, predict = _to_review(found), _to_predict(found)
+    review, predict = _to_review(found), _to_predict(found, is_partly_predicted)
     # Whoever has predicted with the run of a canceled training may not need the rest of it.
     is_used = interrupted == found.newest_run and found.predicted_by(interrupted)
     if interrupted and not is_used:
@@ -191,8 +198,12 @@ def _to_resume(found: Overview, key: str) -> Next:
     return Next("Train", f"Resume training {key!r}", words, RESUME, "fine_tune", given)
 
 
-def _to_predict(found: Overview) -> Next | None:
+def _to_predict(found: Overview, is_partly: bool) -> Next | None:
     run = found.newest_run
+    if run is not None and is_partly and found.predicted_by(run) < found.samples:
+        words = "The prediction was interrupted, and continues with the images that are left."
+        given = {"run": run, "resume": True}
+        return Next("Predict", f"Resume predicting with {run!r}", words, RESUME, "predict", given)
     if run is None or found.predicted_by(run):
         return None
     words = f"Let {run!r} predict all {found.samples} images, and see where it looks."

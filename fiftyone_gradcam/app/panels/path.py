@@ -24,7 +24,7 @@ from .actions import LABELS, draw_actions
 from .choices import row_of
 from .estimates import estimate, with_quick
 from .next_step import FORM, MOST_NEXT, RESUME, REVIEW, START, Next, next_steps, steps
-from .resuming import interrupted_training, training_job
+from .resuming import ended_job, interrupted_training, is_partly_predicted
 from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
 WAIT_SECONDS = 60.0  # at most, until a measurement starts: a form may use another network
@@ -154,7 +154,7 @@ class PathTab:
             self.turn_to(ctx, "review")
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
-        elif chosen.how == RESUME and (job := training_job(ctx.dataset, chosen.given["key"])):
+        elif chosen.how == RESUME and (job := ended_job(ctx.dataset, chosen.verb, _own(chosen))):
             self._resume(ctx, job)
         else:
             # The form has another field for weights.
@@ -214,7 +214,13 @@ def next_of(
     backbone = default_backbone()
     key = free_key(dataset, backbone)
     interrupted = interrupted_training(dataset, found)
-    return next_steps(found, key, backbone, interrupted, finished)
+    is_partly = is_partly_predicted(dataset, found.newest_run)
+    return next_steps(found, key, backbone, interrupted, finished, is_partly)
+
+
+def _own(one: Next) -> dict:
+    """Return the arguments that tell the job to resume from others of its verb."""
+    return {name: value for name, value in one.given.items() if name in ("key", "run")}
 
 
 def finished_verbs(dataset: fo.Dataset, old: Collection[str] = ()) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import fiftyone as fo
 
 from ...dataset.overview import Overview
@@ -17,20 +19,26 @@ WITH_PARTS = (
 
 
 def resumes_next(state, card: dict) -> bool:
-    """Return whether a button of the next step resumes the same training as that of a card."""
-    if state.is_busy or card["verb"] != "fine_tune":
-        return False
-    return any(
-        one["how"] == RESUME and one["given"]["key"] == card.get("key")
+    """Return whether a button of the next step resumes the same job as that of a card."""
+    return not state.is_busy and any(
+        one["how"] == RESUME
+        and one["verb"] == card["verb"]
+        and card.get("key") in (one["given"].get("key"), one["given"].get("run"))
         for one in (state.next or ())[:MOST_NEXT]
     )
 
 
-def training_job(dataset: fo.Dataset, key: str) -> Job | None:
-    """Return the newest job that trained a run and has ended; None if it cannot be repeated."""
-    jobs = (job for job in list_jobs(dataset) if job.verb == "fine_tune")
-    newest = next((job for job in jobs if job.given.get("key") == key), None)
+def ended_job(dataset: fo.Dataset, verb: str, own: Mapping) -> Job | None:
+    """Return the newest job with some arguments; None if it has not ended or cannot be repeated."""
+    jobs = (job for job in list_jobs(dataset) if job.verb == verb)
+    newest = next((job for job in jobs if own.items() <= job.given.items()), None)
     return newest if newest is not None and newest.has_ended and newest.can_repeat else None
+
+
+def is_partly_predicted(dataset: fo.Dataset, run: str | None) -> bool:
+    """Return whether the newest prediction with a run was interrupted, and can be resumed."""
+    job = ended_job(dataset, "predict", {"run": run}) if run else None
+    return job is not None and job.state != "completed" and job.progress > 0
 
 
 def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:

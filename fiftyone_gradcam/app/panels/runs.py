@@ -28,7 +28,7 @@ from ..operators.recipe_fields import OF_RUN
 from ..texts import markdown, shortened
 from .choices import choice, row_of
 from .plots import curves_plot, draw_plot
-from .resuming import training_job
+from .resuming import ended_job
 from .run_rows import COLUMNS, LONGEST, describe_runs, is_canceled, with_trainings
 from .tables import BREAK, MOST, breakable, draw_table
 
@@ -151,7 +151,7 @@ class RunsTab:
         key = ctx.panel.state.shown_run
         if canceled_words(ctx.dataset, key) is None:
             self.read(ctx)  # it was resumed or deleted elsewhere
-        elif job := training_job(ctx.dataset, key):
+        elif job := ended_job(ctx.dataset, "fine_tune", {"key": key}):
             self._resume(ctx, job)
             self.turn_to(ctx, "jobs")
         else:
