@@ -299,6 +299,8 @@ def test_a_button_lays_the_images_out_and_opens_the_panel(dataset):
         reported = [message.body for message in operator.execute(ctx)]
         dataset.reload()
         assert dataset.get_brain_info("embeddings").config.model == f"{of}, pca (gradcam)"
+    (view,) = [x.params for x in reported if x.operator_uri.endswith("set_view")]
+    assert view["view"] == []  # all images, whatever was shown before
     (opened,) = [x.params for x in reported if x.operator_uri.endswith("open_panel")]
     assert opened["name"] == "Embeddings"
     assert opened["data"] == {"openKey": "embeddings", "colorField": "ground_truth.label"}
@@ -351,7 +353,7 @@ def test_the_panel_that_opens_is_reported_what_to_show(dataset):
         assert all(x["data"] == asked["data"] and x["full_merge"] for x in reported)
 
 
-def test_images_are_colored_by_scores_or_by_labels_of_the_user(name):
+def test_images_are_colored_by_labels_of_the_user(name):
     dataset = fo.Dataset(name)
     assert color_field(dataset) is None
     declare(dataset, "prediction", Declared("classification", "", {"run": "a"}, {}))
@@ -360,5 +362,3 @@ def test_images_are_colored_by_scores_or_by_labels_of_the_user(name):
         kind = {"embedded_doc_type": fo.Classification}
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, **kind)
         assert color_field(dataset) == f"{field}.label"
-    declare(dataset, "label_quality", Declared("float", "", {"run": "a"}, {}))
-    assert color_field(dataset) == "label_quality"

@@ -389,6 +389,12 @@ def test_an_estimate_says_that_labels_were_corrected_since(
     assert state["remarks"] == {job.id: words}
     drawn = panel.render(context(dataset, state)).type
     assert words in json.dumps(drawn.to_json())
+    later = submit("find_label_issues", label_field="own")
+    end(service, later, result={"summary": "About 1 of 8 labels is wrong"})
+    for known, newest in ((since, {later.id: words}), ([], {})):
+        monkeypatch.setattr(path, "estimated_before", lambda _, x=known: x[0] if x else None)
+        panel.read_stale(context(dataset, state))
+        assert state["remarks"] == {job.id: "The labels were checked again later."} | newest
 
 
 def test_another_dataset_begins_with_nothing_chosen(panel, dataset):

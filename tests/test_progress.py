@@ -57,9 +57,9 @@ def test_a_step_that_is_not_needed_does_not_count():
         (0.2, 3, (0, 0), None, None),  # nothing is known as yet
         (0.6, 30, (0.5, 10), None, 80),  # resumed at a half: 10% took 20 s
         (0.0, 2, (0, 0), 88, 86),  # as the form said
-        (0.1, 20, (0, 0), 100, 0.3 * 180 + 0.7 * 80),  # slower than expected
+        (0.1, 20, (0, 0), 100, 2 / 3 * 180 + 1 / 3 * 80),  # slower than expected
         (0.5, 50, (0, 0), 300, 50),  # measured well enough
-        (0.6, 30, (0.5, 10), 100, 0.3 * 80 + 0.7 * 70),  # resumed: only a tenth is measured
+        (0.6, 30, (0.5, 10), 100, 2 / 3 * 80 + 1 / 3 * 70),  # resumed: only a tenth is measured
         (0.1, 120, (0, 0), 100, 1080),  # what was expected is over
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 LEAST_SHARE, LEAST_SECONDS = 0.02, 10.0  # of measured work, before which a pace says nothing
-TRUSTED_SHARE = 1 / 3  # of the work, after which only the measured pace counts
+TRUSTED_SHARE = 0.15  # of the work, after which only the measured pace counts
 SMOOTHING_SECONDS = 10.0  # in which a shown time comes closer to an estimate, by a factor of e
 # A shown time is kept while the estimate is longer by less than this factor or these seconds.
 TOO_SHORT, TOO_SHORT_SECONDS = 1.5, 5.0

@@ -6,10 +6,11 @@ import fiftyone as fo
 from fiftyone.operators import types
 
 from ...dataset.embeddings import embedding_fields
-from ...dataset.fields import field_info, label_fields, path_in
+from ...dataset.fields import field_info, label_fields, path_in, whole
 from ...dataset.runs import list_runs, newest_run
 from ...progress import counted
 from ...review.layout import METHODS, has_umap
+from ..showing import view_as_text
 from .backbone_fields import backbone_inputs, chosen_weights
 from .forms import AUTOMATIC, choice_input, more, text_input
 from .labels import LABELS, label_of
@@ -60,9 +61,7 @@ def chosen_network(ctx) -> dict:
 
 
 def color_field(dataset: fo.Dataset) -> str | None:
-    """Return the field that images are colored by: the label quality, or else the labels."""
-    if field_info(dataset, "label_quality"):
-        return "label_quality"
+    """Return the field of the labels that images are colored by; None if there is none."""
     names = label_fields(dataset)
     own = [name for name in names if not field_info(dataset, name)] or names
     name = "ground_truth" if "ground_truth" in own else own[0] if own else None
@@ -95,6 +94,7 @@ class ShowEmbeddings(Verb):
         """Open the Embeddings panel, with the images colored by `color_field`."""
         dataset = given["samples"]._root_dataset
         return {
+            "view": view_as_text(whole(given["samples"]).view()),  # or all others would be out of sight
             "summary": f"{counted(result.index_size, 'image')} laid out: open {result.key!r} in "
             f"the Embeddings panel. Images among those of another class may have wrong labels",
             "panel": {

@@ -13,6 +13,7 @@ from ...dataset.fields import OWNER
 from ...dataset.freshness import SCORES, SPLIT_CHANGED, Stale, stale_values
 from ...dataset.label_scores import refresh_label_scores
 from ...dataset.overview import Overview, overview
+from ...dataset.review_state import default_label_field
 from ...dataset.run_keys import free_key
 from ...dataset.since_judged import estimated_before
 from ...jobs import queue
@@ -235,18 +236,24 @@ def finished_verbs(dataset: fo.Dataset, old: Collection[str] = ()) -> set[str]:
 
 
 def remarks_on(dataset: fo.Dataset) -> dict[str, str]:
-    """Return remarks on jobs by id: which estimates were made before labels were corrected."""
+    """Return remarks on jobs by id: which estimates of wrong labels are no longer true, and why."""
     jobs = [
         job
         for job in queue.list_jobs(dataset)
         if job.verb == "find_label_issues" and job.state == "completed"
     ]
-    since = estimated_before(dataset) if jobs else None
-    if since is None:
+    if not jobs:
         return {}
-    field, words = since
-    own = [job for job in jobs if job.given.get("label_field") in (None, field)]
-    return {job.id: f"This was estimated before {words}." for job in own}
+    field, words = estimated_before(dataset) or (None, "")
+    found, default, seen = {}, default_label_field(dataset), set()
+    for job in jobs:  # the newest first
+        own = job.given.get("label_field") or default
+        if own in seen:
+            found[job.id] = "The labels were checked again later."
+        elif own == field:
+            found[job.id] = f"This was estimated before {words}."
+        seen.add(own)
+    return found
 
 
 def mark_of(dataset: fo.Dataset) -> list:
