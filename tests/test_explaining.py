@@ -22,6 +22,7 @@ from fiftyone_gradcam.explain.sentences import (
     neighbor_words,
     prediction_words,
     seen_words,
+    split_words,
 )
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
@@ -285,20 +286,25 @@ def test_words():
     top = [("ant", 0.62), ("bee", 0.3)]
     assert prediction_words(top, "bee", 0.3, "truth") == [
         "The network predicts 'ant' with a probability of 62.0%. The label 'bee' gets 30.0%.",
-        "The decision between 'ant' and 'bee' is not quite clear.",
+        "It is fairly confident that this is 'ant' rather than 'bee'.",
     ]
     assert prediction_words([("ant", 0.5), ("bee", 0.4)], "ant", 0.5, "truth") == [
         "The network predicts 'ant' with a probability of 50.0%, which is the label.",
-        "The decision between 'ant' and 'bee' is close: 'bee' gets 40.0%.",
+        "The decision between 'ant' and 'bee' was close: 'bee' gets 40.0%.",
     ]
     assert prediction_words([("ant", 0.969), ("bee", 0.031)], "wasp", None, "truth") == [
         "The network predicts 'ant' with a probability of 96.9%. It does not know the label "
         "'wasp'.",
-        "The decision between 'ant' and 'bee' is clear: 'bee' gets 3.1%.",
+        "It is confident that this is 'ant' rather than 'bee': 'bee' gets 3.1%.",
     ]
     assert prediction_words([("ant", 1.0)], None, None, "truth") == [
         "The network predicts 'ant' with a probability of 100.0%. There is no label in 'truth'."
     ]
+    learns = "This image is in the split 'train', from which the network learns."
+    assert split_words(["mine", "train", "test"]) == [learns]
+    nothing = "This image is in the split 'val': the network learns nothing from it."
+    assert split_words(["val"]) == [nothing]
+    assert split_words(["mine"]) == []
     assert heatmap_words("ant", None) == [
         "There is no evidence for 'ant' in this image: its heatmap is empty."
     ]

@@ -46,7 +46,7 @@ def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
     # What is said of the strength of a color is right in "Why?" too, which draws two of them alike.
     more = "The stronger the color, the more evidence."
     assert found["Contrast"].strength == more
-    jet = f"{more} 'Why?' of an open image shows it in jet instead: red = most evidence."
+    jet = f"{more} 'Why?' of an open image uses jet: red = most."
     assert {found[x].strength for x in ("Predicted", "Label", "Runner-up")} == {jet}
     assert found["theirs"].strength == "The stronger the color, the higher the value."
     # Of a contrast it is declared what the predicted class is compared with; of others not.

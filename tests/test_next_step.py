@@ -135,27 +135,27 @@ def test_what_comes_next(facts, label, how, second):
             TRAINED | {"canceled": "3 of 17 epochs"},
             "b",
             ["Resume training 'b'", "Predict with 'b'"],
-            "Its training was canceled after 3 of 17 epochs, and continues from there.",
+            "The training of 'b' was canceled after 3 of 17 epochs, and continues there.",
         ),
         # Whoever has predicted with it is content with what it has learned, or so it seems.
         (
             PREDICTED | JUDGED | {"canceled": "3 of 17 epochs"},
             "b",
             ["Review 17 suspicious labels", "Resume training 'b'"],
-            "Its training was canceled after 3 of 17 epochs, and continues from there.",
+            "The training of 'b' was canceled after 3 of 17 epochs, and continues there.",
         ),
         # A training that was killed has no run yet.
         (
             PREDICTED,
             "c",
             ["Resume training 'c'", "Find label issues"],
-            "Its training was interrupted, and continues from the last epoch that was saved.",
+            "The training of 'c' was interrupted, and continues after the last saved epoch.",
         ),
         (
             IMPORTED,
             "c",
             ["Resume training 'c'", "Find label issues"],
-            "Its training was interrupted, and continues from the last epoch that was saved.",
+            "The training of 'c' was interrupted, and continues after the last saved epoch.",
         ),
     ],
 )

@@ -150,9 +150,20 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
         ),
         (CHECKED, "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far", ""),
         (
+            {**CHECKED, "left": 0, "reviewed": 30, "expected": 6},
+            "30 suspicious labels: 30 reviewed, 0 left; about 6 wrong labels expected in all, 5 "
+            "corrected so far",
+            "No suspicious label is left; 341 other labels are not reviewed",
+        ),
+        (
+            {**CHECKED, "expected": 1},
+            "30 suspicious labels: 6 reviewed, 24 left; 5 corrected so far, where about 1 was "
+            "expected",
+            "",
+        ),
+        (
             {**CHECKED, "left": 0, "reviewed": 1, "others_reviewed": 1, "expected": 1},
-            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far, "
-            "where about 1 was expected",
+            "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far",
             "No suspicious label is left; 341 other labels are not reviewed",
         ),
         (

@@ -17,7 +17,9 @@ from fiftyone_gradcam.dataset.heatmaps import against_field, heatmap_pixels, is_
 from fiftyone_gradcam.dataset.shown import (
     CLASS_COLORS,
     COLORS,
+    LABEL_COLOR,
     USUAL,
+    WORD_COLORS,
     active_heatmaps,
     color_of,
     show_fields,
@@ -49,13 +51,26 @@ def scheme_of(dataset) -> fo.ColorScheme:
     return dataset.app_config.color_scheme
 
 
+WORDS = {"ground_truth": LABEL_COLOR, **WORD_COLORS}
+
+
+def test_words_are_legible_on_their_colors_in_both_themes():
+    assert len({*WORDS.values()}) == 4
+    for color in WORDS.values():
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        light = np.dot(linear, [0.2126, 0.7152, 0.0722])  # by WCAG 2
+        assert 1.05 / (light + 0.05) >= 4.5  # white on it
+        assert (light + 0.05) / 0.05 >= 4.5  # black on it
+
+
 def field_colors(dataset) -> dict[str, str]:
     """Of fields, and of what is no field and was not prepared."""
     colors = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
     return {
         name: color
         for name, color in colors.items()
-        if dataset.get_field(name) or name not in USUAL
+        if (dataset.get_field(name) or name not in USUAL) and WORDS.get(name) != color
     }
 
 
@@ -66,6 +81,7 @@ def test_a_new_dataset_has_the_colors_of_its_heatmaps_to_come(dataset):
         "gradcam_runner_up": COLORS["runner_up"][0],
         "gradcam_contrast": COLORS["contrast"][0],
         "gradcam_contrast_against": COLORS["contrast"][1],
+        **WORDS,
     }
     found = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
     assert found == prepared

@@ -25,7 +25,7 @@ WHAT = {
 }
 # What the strength of a color means. "Why?" has a scale of its own, except for the contrast.
 MORE = "The stronger the color, the more evidence."
-MORE_OF_ONE = f"{MORE} 'Why?' of an open image shows it in jet instead: red = most evidence."
+MORE_OF_ONE = f"{MORE} 'Why?' of an open image uses jet: red = most."
 HIGHER = "The stronger the color, the higher the value."
 
 

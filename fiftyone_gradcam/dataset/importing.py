@@ -192,7 +192,7 @@ def _target(name: str, own: dict) -> tuple[fo.Dataset, bool]:
         dataset.info[INFO_KEY] = own
         dataset.save()
     if is_new:
-        prepare_colors(dataset)
+        prepare_colors(dataset, own["label_field"])
     if dataset.get_field(own["label_field"]) is None:
         dataset.add_sample_field(
             own["label_field"], fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification

@@ -61,7 +61,8 @@ class ReviewCounts:
             words += f": {self.reviewed:,} reviewed, {self.left:,} left"
         if self.others_reviewed:
             words += f"; {_labels(self.others_reviewed, 'other')} reviewed"
-        if self.expected is None:
+        is_done = not self.left and self.corrected >= (self.expected or 0)
+        if self.expected is None or (self.suspicious and is_done):
             return f"{words}; {corrected}"
         if not self.expected:
             return f"{words}; no wrong labels expected, {corrected}"

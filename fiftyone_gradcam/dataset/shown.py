@@ -37,17 +37,23 @@ USUAL = {
     "gradcam_contrast": "contrast",
     "gradcam_contrast_against": AGAINST + "contrast",
 }
+# Words on tiles, by field: FiftyOne writes black or white on these colors, and both are legible
+# (a contrast of 4.5). It would choose others each time that the page is loaded.
+LABEL_COLOR = "#078478"
+WORD_COLORS = {"prediction": "#3a73d5", "issue": "#c3540a", "suggested_label": "#a74fc4"}
 # Earlier versions stored exactly this in every dataset without a color scheme.
 EARLIER = {"color_by": "value", "opacity": 0.4, "default_colorscale": "jet"}
 
 
-def prepare_colors(dataset: fo.Dataset) -> None:
-    """Store colors for the default heatmap fields in a new dataset.
+def prepare_colors(dataset: fo.Dataset, label_field: str) -> None:
+    """Store colors for labels, and for the default fields of this plugin, in a new dataset.
 
     So the App knows them before there are heatmaps: tiles that show heatmaps lose them if colors
     are set later.
     """
-    dataset.app_config.color_scheme = fo.ColorScheme(fields=_prepared())
+    words = {label_field: LABEL_COLOR} | WORD_COLORS
+    fields = [{"path": name, "fieldColor": color} for name, color in words.items()]
+    dataset.app_config.color_scheme = fo.ColorScheme(fields=[*_prepared(), *fields])
     dataset.save()
 
 

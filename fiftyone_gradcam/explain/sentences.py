@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..images.geometry import Box
 from .measures import Measures
 
-CLOSE, CLEAR = 0.2, 0.6  # margins: a decision is close below the first, and clear above the second
+CLOSE, CLEAR = 0.2, 0.6  # margins: close below the first, confident above the second
 EVEN_BORDER = 0.36  # `Measures.border` of a uniform map
 AT_BORDER = 0.5
 SHARP = 0.3  # `Measures.focus` of a map that is not spread out; 0.1 is a uniform map
@@ -38,10 +38,26 @@ def prediction_words(
     if others:
         second, lower = others[0]
         margin = highest - lower
-        how = "close" if margin < CLOSE else "clear" if margin > CLEAR else "not quite clear"
         then = "" if second == label else f": {second!r} gets {lower:.1%}"
-        words.append(f"The decision between {first!r} and {second!r} is {how}{then}.")
+        if margin < CLOSE:
+            words.append(f"The decision between {first!r} and {second!r} was close{then}.")
+        else:
+            how = "confident" if margin > CLEAR else "fairly confident"
+            words.append(f"It is {how} that this is {first!r} rather than {second!r}{then}.")
     return words
+
+
+def split_words(tags: Sequence[str]) -> list[str]:
+    """Describe whether a network that was trained on the dataset learns from an image.
+
+    Args:
+        tags: the tags of the sample
+    """
+    if "train" in tags:
+        return ["This image is in the split 'train', from which the network learns."]
+    others = [tag for tag in ("val", "test") if tag in tags]
+    return [f"This image is in the split {tag!r}: the network learns nothing from it."
+            for tag in others[:1]]  # fmt: skip
 
 
 def heatmap_words(label: str, measures: Measures | None) -> list[str]:

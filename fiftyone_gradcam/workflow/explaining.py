@@ -25,7 +25,7 @@ from ..explain.contrast import DIFFERENCE, contrast
 from ..explain.explanation import ClassMap, ContrastMap, Explanation, Neighbor
 from ..explain.measures import measure
 from ..explain.methods import check_method
-from ..explain.sentences import neighbor_words, prediction_words, seen_words
+from ..explain.sentences import neighbor_words, prediction_words, seen_words, split_words
 from ..images.batches import Images
 from ..images.geometry import RESIZES, Box, seen_box
 from ..model.network import Network
@@ -129,6 +129,7 @@ def explain_sample(
     words = [
         *prediction_words(top, label, own, label_field),
         *(issue_words(row, columns) if columns else []),
+        *(split_words(row.get("tags") or ()) if classifier.basis else []),
         *maps[0].words,
         *neighbor_words([x.label for x in near], they_are, predicted),
         *seen_words(box),

@@ -8,6 +8,7 @@ from fiftyone.operators import types
 
 from ...dataset.fields import labels_of, root_dataset
 from ...dataset.reviews import left_out
+from ...dataset.runs import list_runs
 from ...dataset.splits import split_tags
 from ...folders.assignment import EQUAL, NEAR, assign
 from ...folders.split_names import SPLITS
@@ -17,6 +18,7 @@ from .forms import notice, refuse
 
 MOST_CLASSES = 6  # maximum number of rows in the table
 MOST_PARTS = 6  # maximum number of columns
+MOST_RUNS = 3  # maximum number that a note names
 
 
 def preview(inputs: types.Object, given: dict) -> None:
@@ -47,6 +49,12 @@ def preview(inputs: types.Object, given: dict) -> None:
         order = sorted(old, key=lambda x: (first.index(x) if x in first else len(first), x))
         words = ", ".join(f"{old[name]} {name}" for name in order)
         notes.append(f"This replaces the split that is there ({words})")
+        if runs := list_runs(dataset):
+            named = ", ".join(map(repr, runs[-MOST_RUNS:]))
+            notes.append(
+                f"{named} may have learned from images that will be in 'test': train again before "
+                f"you compare accuracies"
+            )
     classes = sorted({name for own in parts.values() for name in own})
     if len(classes) <= MOST_CLASSES and len(parts) <= MOST_PARTS:
         lines += ["", "| class | " + " | ".join(map(markdown, parts)) + " |"]

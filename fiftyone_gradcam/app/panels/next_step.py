@@ -191,9 +191,11 @@ def is_quick(one: Next) -> bool:
 
 def _to_resume(found: Overview, key: str) -> Next:
     if found.canceled and key == found.newest_run:
-        words = f"Its training was canceled after {found.canceled}, and continues from there."
+        words = f"The training of {key!r} was canceled after {found.canceled}, and continues there."
     else:
-        words = "Its training was interrupted, and continues from the last epoch that was saved."
+        words = (
+            f"The training of {key!r} was interrupted, and continues after the last saved epoch."
+        )
     given = {"key": key, "resume": True}
     return Next("Train", f"Resume training {key!r}", words, RESUME, "fine_tune", given)
 
