@@ -18,7 +18,7 @@ from fiftyone_gradcam.dataset.storing import Declared, declare
 
 CLASSES = ["<img src=x onerror=alert(1)>", "a **bold** $class.name", "square"]
 COLORS = [(200, 60, 60), (60, 160, 60), (70, 80, 200)]
-PLANTED = 12
+PLANTED, SURE = 12, 3
 SHOWS = """() => document.querySelector('[data-cy=gradcam-name]')?.innerText.includes({!r})"""
 
 
@@ -43,7 +43,7 @@ def draw_dataset(root: Path) -> fo.Dataset:
     facts = {"classes": CLASSES, "label_field": "ground_truth"}
     declare(dataset, "label_quality", Declared("float", "", facts, {}))
     declare(dataset, "suggested_label", Declared("classification", "", facts, {}))
-    issue = {"evidence": "text", "neighbors": "list"}
+    issue = {"evidence": "text", "neighbors": "list", "sure": "bool"}
     declare(dataset, "issue", Declared("classification", "", facts, issue))
     for kind in ("predicted", "label"):
         facts = {"run": "r", "classes": CLASSES, "label_field": "ground_truth", "kind": kind}
@@ -64,7 +64,7 @@ def draw_dataset(root: Path) -> fo.Dataset:
         if is_wrong:
             sample["suggested_label"] = fo.Classification(label=CLASSES[kind], confidence=0.9)
             sample["issue"] = fo.Classification(
-                label="wrong label", evidence=f"seen as no. {number}"
+                label="wrong label", evidence=f"seen as no. {number}", sure=number < SURE
             )
         for name, target in (("predicted", CLASSES[kind]), ("label", label)):
             sample[f"cam_{name}"] = fo.Heatmap(
@@ -321,6 +321,19 @@ def test_the_same_controls_are_in_the_sample_modal(app, dataset):
     assert (made.decision, made.source) == ("accept", "App, sample modal")
     assert made.filepath.endswith(name.strip())
     app.screenshot("review modal next")
+
+
+def test_the_card_shows_what_a_form_has_decided(app, dataset):
+    open_review(app, dataset)
+    wait_until(app, SHOWS.format("suspicious label 1 of 12"))
+    with app.form():
+        app.page.get_by_role("button", name="Accept all sure suggestions").click()
+    with app.form():
+        app.dialog.get_by_text(f"I have looked: accept all {SURE}").click()
+    app.dialog.get_by_role("button", name=re.compile("^(Execute|Accept)$")).click()
+    wait_until(app, SHOWS.format("suspicious label 4 of 12"))
+    assert part(app, "progress").inner_text() == counted(SURE)
+    assert wrong(dataset) == PLANTED - SURE
 
 
 def test_two_tabs_do_not_overwrite_each_other(app, dataset):

@@ -289,6 +289,20 @@ def test_more_cards_are_fetched_when_five_are_left(review):
     assert seen(page) == "7.png"
 
 
+def test_labels_that_were_reviewed_elsewhere_are_loaded_again(review):
+    page = review(card(1), card(2))
+    page.key("k")
+    assert seen(page) == "2.png"
+    page.page.evaluate("test.operators.reload_review[0].execute({ params: {} })")
+    assert page.asked("review_cards") == []  # before what was decided here is stored
+    page.answer("review_decide", {"progress": PROGRESS})
+    assert page.answer("review_cards", queue([card(3)])) == {"adopt": True}
+    assert seen(page) == "3.png"
+    page.run("hide")
+    page.page.evaluate("test.operators.reload_review[0].execute({ params: {} })")
+    assert page.asked("review_cards") == []
+
+
 def test_undo(review):
     page = review(*map(card, range(1, 5)), rest=0)
     page.key("a", "a", "ArrowRight")

@@ -6,6 +6,7 @@
   const LEFT_OUT = "Deletes nothing: sample, label and file stay, but are left out of splits, training, evaluation and exports. Z takes it back";
   const PAUSE = 2000; // ms after the last decision until the grid shows the labels
   const SIMILAR = 96; // pixels: width of the similar images, beside the photo
+  const REVIEWED = "gradcam-reviewed"; // labels were reviewed elsewhere in the App
   const KEYS = { a: "accept", k: "keep", u: "unclear", x: "exclude" };
   const { createElement: h, useEffect, useRef, useState } = window.React;
   const { useRecoilValue } = window.recoil;
@@ -144,6 +145,11 @@
     }, [modalId, state.stored, state.undone]);
     useEffect(() => () => { if (behind.current) reloadGrid(); }, []);
     useEffect(() => { if (find === "" && box.current) box.current.focus(); }, [find]);
+    useEffect(() => {
+      const load = () => review.load(true);
+      window.addEventListener(REVIEWED, load);
+      return () => window.removeEventListener(REVIEWED, load);
+    }, [review.load]);
 
     const has = (decision) => hasDecision(card, decision);
     const p = state.progress || {};
@@ -266,6 +272,16 @@
       h(Card, { key: id, modalId: id, size: { width: 640, height: "min(420px, 45vh)" } }));
   }
 
+  class ReloadReview extends window.__foo__.Operator {
+    get config() {
+      return new window.__foo__.OperatorConfig({ name: "reload_review", label: "reload_review", unlisted: true });
+    }
+    async execute() {
+      window.dispatchEvent(new Event(REVIEWED));
+    }
+  }
+
+  window.__foo__.registerOperator(ReloadReview, "@gradcam/classifier");
   const { registerComponent, PluginComponentType } = window.__fop__;
   registerComponent({
     name: "GradcamReviewCard", label: "Review", component: ReviewCard,

@@ -5,6 +5,7 @@ open when the job ends. It has a "summary" and may have
 
 - "dataset": the name of a dataset to open
 - "changed": False if the dataset has not changed
+- "reviewed": True if labels were reviewed: the review card loads them again
 - "gone": names of fields that were deleted
 - "view": samples to show, serialized by `view_as_text`
 - "fields": names of fields to make visible; the first heatmap field replaces the visible one
@@ -39,6 +40,8 @@ def show(ctx, outcome: dict) -> Iterator:
         return
     if outcome.get("changed", True):
         yield ctx.ops.reload_dataset()
+    if outcome.get("reviewed"):
+        yield ctx.trigger(f"{OWNER}/reload_review", params={})  # of review.js
     gone = outcome.get("gone", ())
     if gone and any(name in str(ctx.view._serialize()) for name in gone):
         yield ctx.ops.clear_view()  # the view may use fields that no longer exist

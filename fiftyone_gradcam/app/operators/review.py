@@ -76,7 +76,7 @@ class Review(Verb):
         """Show the numbers of labels reviewed and corrected."""
         corrected = sum(one.is_correction for one in result)
         words = f"{counted(len(result), 'label')} reviewed, {corrected} corrected"
-        return {"summary": f"{words}. “Undo review” reverts this"}
+        return {"summary": f"{words}. “Undo review” reverts this", "reviewed": True}
 
 
 class UndoReview(Verb):
@@ -103,7 +103,7 @@ class UndoReview(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the number of decisions that were undone."""
-        return {"summary": f"{len(result)} decisions are undone"}
+        return {"summary": f"{len(result)} decisions are undone", "reviewed": True}
 
 
 class AcceptSure(Verb):
@@ -157,7 +157,8 @@ class AcceptSure(Verb):
         """Show the number of labels that were corrected."""
         return {
             "summary": f"{counted(len(result), 'label')} corrected. “Undo review” reverts this "
-            "in one step"
+            "in one step",
+            "reviewed": True,
         }
 
 
