@@ -117,6 +117,30 @@ def test_an_export_without_a_folder_goes_to_the_home_folder(
     assert "is a file" in str(form(verb, trained, folder=str(folder), **given)["no_folder"])
 
 
+def test_a_path_that_is_being_typed_is_no_error(trained, tmp_path, monkeypatch):
+    for name in (*(f"photos {n}" for n in range(8)), "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pho.txt").touch()
+    found = form("import_folders", trained, path=f"{tmp_path}/pho")
+    assert set(found) == {"path", "names", "goes_on"}
+    listed = ", ".join(f"photos {n}" for n in range(6))
+    assert found["names"]["view"]["label"] == f"In {tmp_path}: {listed} …"
+    assert found["goes_on"]["invalid"]
+    assert "In" in str(form("import_folders", trained, path=f"{tmp_path}/oth")["names"])
+    for wrong in (f"{tmp_path}/photosx", f"{tmp_path}/gone/pho"):
+        found = form("import_folders", trained, path=wrong)
+        assert f"No folder at '{wrong}'" in str(found["no_plan"])
+    assert set(form("import_folders", trained, path="/")) == {"path", "goes_on"}
+    # In the App, whose server has a working folder of its own, a path is to be whole.
+    monkeypatch.setenv("FIFTYONE_SERVER", "1")
+    for verb, field in (("import_folders", "path"), ("export_folders", "folder")):
+        found = form(verb, trained, **{field: "photos"})
+        words = "Folder: type the whole path, which begins with / or ~, not 'photos'"
+        assert found[f"relative_{field}"]["view"]["label"] == words
+        assert found[f"relative_{field}"]["invalid"]
+    assert "relative_path" not in form("import_folders", trained, path="~")
+
+
 def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     root = save_digits(tmp_path / "d", per_class=4)
     (root / "note.txt").write_text("x")
@@ -126,7 +150,7 @@ def test_the_form_of_an_import_shows_its_plan(trained, tmp_path):
     assert "| digit 0 | 4 |" in words
     assert fields["name"]["view"]["placeholder"] == "d"
     assert not {"no_plan", "taken", "exists", "overwrite"} & set(fields)
-    picture = Image.open(own_folder() / "import.jpg")
+    picture = Image.open(own_folder() / "import.webp")
     assert picture.width > 5 * 96
     fields = form("import_folders", trained, path=str(root), advanced=True, label_from="pattern")
     assert "no_plan" in fields
@@ -195,7 +219,7 @@ def test_forms_say_what_is_missing(name):
         ("delete_run", {"key": "quick", "fields": False}, {}),
         ("lowest_scores", {"prediction_field": "prediction", "label": "digit 1", "count": 3}, {}),
         ("highest_scores", {"prediction_field": "p"}, {"label": None, "count": None}),
-        ("mistakes", {"prediction_field": "p"}, {}),
+        ("mistakes", {"prediction_field": "p"}, {"include_excluded": False}),
         ("relocate", {"old": "/a", "new": "/b"}, {}),
         ("export_overlays",
          {"heatmap_field": "gradcam", "folder": "/x", "alpha": 0.0, "contact_sheet": False}, {}),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 MARGIN = 8
 FONT_SIZE = 14
 BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
+GRAY = (118, 118, 118)  # has a contrast of 4.5 with white and with black
 
 
 @cache
@@ -120,19 +121,27 @@ def sheet(
     captions: Sequence[str],
     columns: int = 6,
     cell: int = 200,
+    clear: bool = False,
 ) -> Image.Image:
-    """Place many pictures in rows, each in a square cell with its caption below."""
+    """Place many pictures in rows, each in a square cell with its caption below.
+
+    Args:
+        pictures, captions: the pictures with their captions
+        columns: the maximum number of pictures in a row
+        cell: the width and height of a cell, in pixels
+        clear: whether the background is transparent, and text legible on dark and on light
+    """
     columns = max(1, min(columns, len(pictures)))
     rows = -(-len(pictures) // columns)
     text_height = max(map(_text_height, captions), default=0)
     size = (columns * (cell + MARGIN) + MARGIN, rows * (cell + text_height + MARGIN) + MARGIN)
-    canvas = Image.new("RGB", size, BACKGROUND)
+    canvas = Image.new("RGBA", size) if clear else Image.new("RGB", size, BACKGROUND)
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left = MARGIN + (number % columns) * (cell + MARGIN)
         top = MARGIN + (number // columns) * (cell + text_height + MARGIN)
         small = fit(picture, box=cell)
         canvas.paste(small, (left + (cell - small.width) // 2, top + cell - small.height))
-        _write(canvas, caption, left, top + cell, cell)
+        _write(canvas, caption, left, top + cell, cell, GRAY if clear else INK)
     return canvas
 
 
@@ -145,12 +154,15 @@ def _text_height(text: str) -> int:
     return (text.count("\n") + 1) * (FONT_SIZE + 4) + 4 if text else 0
 
 
-def _write(canvas: Image.Image, text: str, left: int, top: int, width: int) -> None:
-    """Write lines of text, each cut to the width."""
+def _write(
+    canvas: Image.Image, text: str, left: int, top: int, width: int, ink: tuple = INK
+) -> None:
+    """Write lines of text, each cut to the width and in the middle of it."""
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(text.split("\n")):
-        place = (left + 2, top + 2 + number * (FONT_SIZE + 4))
-        draw.text(place, _cut(line, width - 4), INK, font=_font())
+        shown = _cut(line, width - 4)
+        start = left + (width - _font().getlength(shown)) / 2
+        draw.text((start, top + 2 + number * (FONT_SIZE + 4)), shown, ink, font=_font())
 
 
 def _cut(line: str, width: int) -> str:

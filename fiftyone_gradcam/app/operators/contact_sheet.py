@@ -19,7 +19,7 @@ SIDE, IN_ROW = 96, 8
 
 
 def contact_sheet(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> str:
-    """Return a contact sheet of some samples, as a data URI of a JPEG file."""
+    """Return a contact sheet of some samples, as a data URI of a WebP file."""
     rows, options = stored_values(dataset, ids, columns), decode_options(dataset)
     pictures, captions = [], []
     for row in (rows[i] for i in ids if i in rows):
@@ -30,8 +30,8 @@ def contact_sheet(dataset: fo.Dataset, columns: Columns, ids: Sequence[str]) -> 
         names = (label_in(row, columns), suggestion_in(row, columns))
         captions.append("\n".join((_cut(names[0]), f"> {_cut(names[1])}")))
     buffer = io.BytesIO()
-    sheet(pictures, captions, IN_ROW, SIDE).save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    sheet(pictures, captions, IN_ROW, SIDE, clear=True).save(buffer, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _cut(name: str | None) -> str:

@@ -29,7 +29,7 @@ from .forms import (
 )
 from .import_plans import SlowFolderError, plan_of
 from .labels import LABELS, in_labels
-from .path_fields import path_input, path_of
+from .path_fields import is_being_typed, path_input, path_of
 from .verb import Verb
 
 CLASSES = {
@@ -74,7 +74,8 @@ class ImportFolders(Verb):
     def form(self, ctx, inputs: types.Object) -> None:
         """Add the folder and a preview of the import; the other fields are behind a switch."""
         words = "A folder of images, such as one with a folder for each class"
-        if not path_input(ctx, inputs, "path", description=words):
+        path = path_input(ctx, inputs, "path", description=words)
+        if not path or is_being_typed(inputs, path):
             return
         params = ctx.params
         try:

@@ -68,6 +68,7 @@ def _examples(plan: Plan) -> str | None:
             captions.append(name)
     if not pictures:
         return None
-    path = os.path.join(own_folder(), "import.jpg")
-    sheet(pictures, captions, columns=2 * EXAMPLES, cell=EXAMPLE_PIXELS).save(path, quality=85)
+    path = os.path.join(own_folder(), "import.webp")
+    picture = sheet(pictures, captions, 2 * EXAMPLES, EXAMPLE_PIXELS, clear=True)
+    picture.save(path, quality=85)
     return f"/media?filepath={quote(path)}&of={time.time():.0f}"

@@ -7,8 +7,10 @@ import os
 from fiftyone.operators import types
 
 from ...dataset.apart import check_apart
-from .forms import refuse, wait_for
+from .forms import notice, refuse, wait_for
 from .labels import label_of
+
+MOST_NAMES = 6  # maximum number of folders that a path may go on to
 
 
 def path_input(
@@ -45,9 +47,33 @@ def path_input(
         )
         inputs.file(name, view=view, **own)
     path = os.path.expanduser(path_of(ctx.params.get(name)))
+    if path and not os.path.isabs(path) and os.environ.get("FIFTYONE_SERVER"):
+        # The App's server has a working folder that means nothing to the user.
+        words = f"{own['label']}: type the whole path, which begins with / or ~, not {path!r}"
+        refuse(inputs, f"relative_{name}", words)
+        return ""
     if required and not path:
         wait_for(inputs, f"no_{name}", f"{own['label']} is missing")
     return path
+
+
+def is_being_typed(inputs: types.Object, path: str) -> bool:
+    """Return whether the path of a folder may go on: the form waits, and names what is there."""
+    folder, start = os.path.split(path)
+    if os.path.isdir(path):
+        if folder == path:  # the root of the file system, with which every path begins
+            wait_for(inputs, "goes_on", "Choose the folder with the images")
+        return folder == path
+    try:
+        found = [x.name for x in os.scandir(folder) if x.is_dir()]
+    except OSError:
+        return False
+    names = sorted(name for name in found if name.startswith(start))
+    if names:
+        shown = ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+        notice(inputs, "names", f"In {folder}: {shown}")
+        wait_for(inputs, "goes_on", f"There is no folder {path!r}")
+    return bool(names)
 
 
 def path_of(value: object) -> str:
