@@ -74,11 +74,16 @@ def test_a_form_means_the_whole_dataset_unless_a_view_is_clearly_meant(dataset, 
         target = form(verb, dataset, view=view, selected=ids)["view_target"]
         assert target["default"] == "DATASET"
         assert given(verb, dataset, view=view, selected=ids, **params)["samples"] == dataset
-    for selected, default, count in ((ids, "SELECTED_SAMPLES", 2), ((), "CURRENT_VIEW", 5)):
+    for selected, default, count in ((ids, "SELECTED_SAMPLES", 2), ((), "DATASET", 12)):
         target = form("predict", dataset, view=view, selected=selected)["view_target"]
         assert target["default"] == default
         found = given("predict", dataset, view=view, selected=selected, run="first")
         assert len(found["samples"]) == count
+    # What is long for each image, or writes a file for each, is about those that are shown.
+    for verb in ("export_overlays", "mean_heatmaps", "explanation_quality"):
+        for selected, default in ((ids, "SELECTED_SAMPLES"), ((), "CURRENT_VIEW")):
+            shown = form(verb, dataset, view=view, selected=selected)["view_target"]
+            assert shown["default"] == default
     # Where all is shown and nothing selected there is nothing to ask.
     hidden = form("predict", dataset)["view_target"]
     assert (hidden["default"], hidden["view"]["name"]) == ("DATASET", "HiddenView")

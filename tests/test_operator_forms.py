@@ -135,7 +135,7 @@ def test_a_path_that_is_being_typed_is_no_error(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("FIFTYONE_SERVER", "1")
     for verb, field in (("import_folders", "path"), ("export_folders", "folder")):
         found = form(verb, trained, **{field: "photos"})
-        words = "Folder: type the whole path, which begins with / or ~, not 'photos'"
+        words = r"Folder: type the whole path, which begins with / or \~, not 'photos'"
         assert found[f"relative_{field}"]["view"]["label"] == words
         assert found[f"relative_{field}"]["invalid"]
     assert "relative_path" not in form("import_folders", trained, path="~")

@@ -422,6 +422,11 @@ def test_classes_are_found_by_a_part_of_their_name(review):
     assert page.answer("review_decide", {"progress": PROGRESS}) == decision(
         2, "relabel", label="kite", new_class=True
     )
+    assert page.text("find") == "COther of 12 classes"  # it can be chosen at once
+    page.key("c")
+    box.press_sequentially("kit")
+    assert page.texts("found") == ["kite"]
+    box.press("Escape")
     page.key("c")
     box.press("x")  # is typed, and decides nothing
     box.press("Escape")

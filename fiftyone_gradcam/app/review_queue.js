@@ -164,7 +164,11 @@
       const changed = { ...card, decision, label: after, done: true };
       const next = cards.map((x) => (x.id === card.id ? changed : x));
       now.current = { ...now.current, cards: next };
-      setLater(() => ({ cards: next, error: "" }));
+      setLater(({ choices }) => ({
+        cards: next, error: "",
+        // A new class gets a button and a key at once; the server lists it when it is stored.
+        choices: newClass ? { ...choices, classes: [...choices.classes, label] } : choices,
+      }));
       const params = {
         id: card.id, decision, shown: card.label, label_field: field, new_class: !!newClass,
         source: modalId ? "App, sample modal" : "App, Review tab",

@@ -26,7 +26,7 @@ from .predicted_fields import (
     store_input,
 )
 from .recipe_fields import AUTO, AUTOMATIC_RESIZE, RESIZES
-from .sample_fields import SHOWN
+from .sample_fields import SELECTED
 from .verb import Verb
 
 KINDS = {
@@ -77,7 +77,7 @@ class Predict(Verb):
     action = "Predict"
     icon = "local_fire_department"
     description = "Store predictions, scores and Grad-CAM heatmaps"
-    scope = SHOWN
+    scope = SELECTED
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add fields for the classifier and heatmaps; the others are behind a switch."""

@@ -13,7 +13,7 @@ from ...progress import counted
 from .contact_sheet import SHEET_PICTURES, contact_sheet
 from .forms import choice_input, notice, refuse, search_input, text_input, wait_for
 from .labels import LABELS, label_of
-from .path_fields import path_input, path_of
+from .path_fields import default_output, path_input, path_of
 from .sample_fields import selected_ids
 from .verb import Verb
 
@@ -26,6 +26,7 @@ WORDS = {
 }
 NONE_SURE = "No label here is almost certainly wrong. Review labels one by one in the tab Review"
 NOT_CHECKED = "Labels have not been checked yet. Find label issues first"
+REVIEWS = "reviews.csv"  # the end of the default name
 
 
 class Review(Verb):
@@ -176,20 +177,22 @@ class ExportReviews(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add a field for the file."""
-        words = "Choose a folder and add a name, such as reviews.csv"
-        path = path_input(ctx, inputs, "csv_path", description=words, is_folder=False)
-        if path and os.path.isdir(path):
+        default = default_output(ctx, REVIEWS)
+        words = f"If it stays empty: {default}"
+        path = path_input(ctx, inputs, "csv_path", "", words, is_folder=False, required=False)
+        path = path or default
+        if os.path.isdir(path):
             refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
-        elif path and os.path.exists(path):
+        elif os.path.exists(path):
             inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
             if not ctx.params.get("overwrite"):
-                refuse(inputs, "exists", "This file exists. Choose another name, or check the box")
+                refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
         overwrite = bool(ctx.params.get("overwrite"))
-        given = {"samples": ctx.dataset, "csv_path": path_of(ctx.params["csv_path"])}
-        return given | {"overwrite": overwrite}
+        path = path_of(ctx.params.get("csv_path")) or default_output(ctx, REVIEWS)
+        return {"samples": ctx.dataset, "csv_path": path, "overwrite": overwrite}
 
     def outcome(self, result, given: dict) -> dict:
         """Show the path of the file."""
