@@ -10,6 +10,7 @@ from fiftyone_gradcam.dataset.freshness import (
     stale_values,
 )
 from fiftyone_gradcam.dataset.label_scores import count_stale_scores, refresh_label_scores
+from fiftyone_gradcam.dataset.runs import list_runs
 from fiftyone_gradcam.dataset.since_judged import estimated_before
 
 A, B, C = "digit 0", "digit 1", "digit 2"
@@ -295,6 +296,13 @@ def test_layouts_rest_on_the_training_of_their_run_and_on_the_samples(dataset):
     assert said(dataset)[("layout", "embeddings")] == why
     dataset.delete_run("later")
     assert said(dataset)[("layout", "embeddings")] == "run 'later' was deleted"
+    (gone,) = [one for one in stale_values(dataset) if one.kind == "layout"]
+    newest = list_runs(dataset)[-1]
+    given = {"run_or_backbone": newest, "brain_key": "embeddings"}
+    assert (gone.verb, gone.given) == ("show_embeddings", given)
+    fg.show_embeddings(dataset, **gone.given, method="pca")  # that of the newest run instead
+    assert ("layout", "embeddings") not in said(dataset)
+    assert f"run {newest!r}" in dataset.get_brain_info("embeddings").config.model
 
 
 def test_layouts_of_embeddings_rest_on_their_field(dataset):

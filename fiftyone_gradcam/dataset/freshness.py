@@ -243,7 +243,11 @@ def _of_layouts(dataset: fo.Dataset, versions: dict[str, str], now) -> Iterator[
         rests_on = getattr(config, RESTS_ON)
         key, field_name = rests_on.get("run"), rests_on.get("field")
         if key is not None and key not in versions:
-            yield Stale("layout", name, f"run {key!r} was deleted")
+            # That of the newest run takes its place, if it is one of all samples.
+            again = {"run_or_backbone": newest_run(dataset), "brain_key": name}
+            can = bool(versions) and "samples" in rests_on
+            how = ("show_embeddings", again) if can else ()
+            yield Stale("layout", name, f"run {key!r} was deleted", *how)
             continue
         if field_name is not None and dataset.get_field(field_name) is None:
             yield Stale("layout", name, f"the embeddings {field_name!r} were deleted")

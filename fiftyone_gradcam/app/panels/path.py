@@ -94,6 +94,8 @@ class PathTab:
         state = ctx.panel.state
         running = running_steps(state.cards or ())
         now = next(iter(running), state.next[0]["step"] if state.next else None)
+        if "Train" in running:  # what is said of an earlier training is true no longer
+            running.setdefault("Retrain", "")
         lines = [
             step_line(
                 name, done, running.get(name, fact), name == now and (name in running or not done)
