@@ -13,7 +13,8 @@ from PIL import Image
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.explain_call import _map
 from fiftyone_gradcam.dataset import ready_networks
-from fiftyone_gradcam.dataset.review_state import Columns, issue_words
+from fiftyone_gradcam.dataset.evidence import issue_words
+from fiftyone_gradcam.dataset.review_state import Columns
 from fiftyone_gradcam.explain.cam import Forward, eval_mode
 from fiftyone_gradcam.explain.contrast import CONTRASTS, contrast
 from fiftyone_gradcam.explain.measures import Measures

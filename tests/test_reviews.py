@@ -12,8 +12,9 @@ from forking import Python
 from reviewable import CLASSES, at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset.evidence import evidence_in, predicted_in
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
-from fiftyone_gradcam.dataset.review_state import Columns, classes_of, evidence_in, predicted_in
+from fiftyone_gradcam.dataset.review_state import Columns, classes_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 

@@ -11,17 +11,9 @@ from pymongo import UpdateOne
 
 from ..progress import some
 from .documents import document
+from .evidence import evidence_in, suggestion_in
 from .label_schema import add_classes
-from .review_state import (
-    HISTORY,
-    REVIEW,
-    Columns,
-    changes_for,
-    evidence_in,
-    label_in,
-    stored_values,
-    suggestion_in,
-)
+from .review_state import HISTORY, REVIEW, Columns, changes_for, label_in, stored_values
 from .reviews import (
     LEFT_OUT,
     Review,

@@ -10,6 +10,7 @@ import fiftyone as fo
 from ..images.decode import DecodeOptions
 from ..reports.facts import Correction, Decisions, Suspect, Suspects
 from ..review.kinds import OF_LABELS
+from .evidence import evidence_in, suggestion_in
 from .fields import root_dataset, whole
 from .import_record import decode_options
 from .label_totals import in_words, label_issues_info
@@ -17,7 +18,7 @@ from .report_data import LISTED, import_root, shown_file
 from .report_pictures import picture_of
 from .review_counts import review_counts
 from .review_queue import is_open
-from .review_state import Columns, evidence_in, label_in, stored_values, suggestion_in
+from .review_state import Columns, label_in, stored_values
 from .reviews import LEFT_OUT, Review
 from .since_judged import changes_since_judged
 

@@ -8,18 +8,10 @@ import fiftyone as fo
 from bson import ObjectId
 
 from ..review.kinds import OF_LABELS
+from .evidence import evidence_in, kind_in, predicted_in, suggestion_in
 from .fields import field_info, is_owned, path_in
 from .heatmaps import heatmap_fields
-from .review_state import (
-    REVIEW,
-    Columns,
-    evidence_in,
-    kind_in,
-    label_in,
-    predicted_in,
-    stored_values,
-    suggestion_in,
-)
+from .review_state import REVIEW, Columns, label_in, stored_values
 
 NEIGHBORS = 3
 

@@ -8,6 +8,7 @@ import fiftyone as fo
 
 from ..arguments import checked
 from ..dataset.decisions import decide
+from ..dataset.evidence import suggestion_in
 from ..dataset.fields import root_dataset
 from ..dataset.review_state import (
     SUGGESTION,
@@ -16,7 +17,6 @@ from ..dataset.review_state import (
     columns_of,
     label_in,
     stored_values,
-    suggestion_in,
 )
 from ..dataset.reviews import DECISIONS, Review, reviewing
 from ..dataset.undoing import undo

@@ -12,13 +12,14 @@ from bson import ObjectId
 
 from ..dataset import fields, runs
 from ..dataset.classifiers import find_classifier, way_before
+from ..dataset.evidence import issue_words
 from ..dataset.feature_sources import source_of
 from ..dataset.heatmaps import heatmap_fields
 from ..dataset.import_record import decode_options
 from ..dataset.kept_neighbors import nearest_kept
 from ..dataset.pretrained import cached_backbone
 from ..dataset.ready_networks import ready_network
-from ..dataset.review_state import Columns, columns_of, default_label_field, issue_words, label_in
+from ..dataset.review_state import Columns, columns_of, default_label_field, label_in
 from ..dataset.run import Pretrained, Run, pretrained
 from ..explain.cam import PREDICTED
 from ..explain.contrast import DIFFERENCE, contrast

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import fiftyone as fo
 from PIL import Image
 
+from ...dataset.evidence import suggestion_in
 from ...dataset.import_record import decode_options
-from ...dataset.review_state import Columns, label_in, stored_values, suggestion_in
+from ...dataset.review_state import Columns, label_in, stored_values
 from ...explain.overlay import sheet
 from ...images.decode import ImageError, decode
 
