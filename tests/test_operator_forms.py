@@ -19,6 +19,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import import_plans
 from fiftyone_gradcam.app.operators.import_folders import _words
 from fiftyone_gradcam.app.operators.relocate import Relocate
+from fiftyone_gradcam.app.texts import markdown
 from fiftyone_gradcam.dataset.writing import import_lock
 from fiftyone_gradcam.explain.methods import METHODS
 from fiftyone_gradcam.explain.render import SCALES, STORAGES
@@ -110,7 +111,8 @@ def test_an_export_without_a_folder_goes_to_the_home_folder(
     folder.mkdir()
     assert "not_empty" not in form(verb, trained, **given)
     (folder / "mine.txt").touch()
-    assert f"{str(folder)!r} is not empty" in str(form(verb, trained, **given)["not_empty"])
+    words = markdown(f"{str(folder)!r} is not empty. Choose another folder or check the box")
+    assert form(verb, trained, **given)["not_empty"]["view"]["label"] == words
     assert "not_empty" not in form(verb, trained, overwrite=True, **given)
     folder = tmp_path / f"{name}-{ending}.txt"
     folder.touch()
@@ -124,12 +126,12 @@ def test_a_path_that_is_being_typed_is_no_error(trained, tmp_path, monkeypatch):
     found = form("import_folders", trained, path=f"{tmp_path}/pho")
     assert set(found) == {"path", "names", "goes_on"}
     listed = ", ".join(f"photos {n}" for n in range(6))
-    assert found["names"]["view"]["label"] == f"In {tmp_path}: {listed} …"
+    assert found["names"]["view"]["label"] == markdown(f"In {tmp_path}: {listed} …")
     assert found["goes_on"]["invalid"]
     assert "In" in str(form("import_folders", trained, path=f"{tmp_path}/oth")["names"])
     for wrong in (f"{tmp_path}/photosx", f"{tmp_path}/gone/pho"):
         found = form("import_folders", trained, path=wrong)
-        assert f"No folder at '{wrong}'" in str(found["no_plan"])
+        assert markdown(f"No folder at '{wrong}'") in found["no_plan"]["view"]["label"]
     assert set(form("import_folders", trained, path="/")) == {"path", "goes_on"}
     # In the App, whose server has a working folder of its own, a path is to be whole.
     monkeypatch.setenv("FIFTYONE_SERVER", "1")

@@ -27,7 +27,7 @@ def test_rooms_up_to_training_need_no_fiftyone():
     """They run on a machine without it; what they import of this project does too."""
     paths = [path for room in FREE for path in (PACKAGE / room).rglob("*.py")]
     assert len(paths) > 100
-    beside = ("progress", "disk", "similar", "locks", "arguments")
+    beside = ("progress", "disk", "downloads", "similar", "locks", "arguments")
     for path in paths:
         assert not [one for one in imports_at_top(path) if one.split(".")[0] == "fiftyone"], path
         from_beside = [one[2:] for one in imports_at_top(path) if one[:2] == ".." and one[2:]]

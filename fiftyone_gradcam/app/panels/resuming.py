@@ -58,8 +58,8 @@ def interrupted_training(dataset: fo.Dataset, found: Overview) -> str | None:
 
 def resume_options(dataset: fo.Dataset, job: Job) -> dict | None:
     """Return the arguments that resume an interrupted job; None if it can only start over."""
-    if job.seconds is None:
-        return None  # canceled before it started
+    if job.seconds is None and job.verb != "fine_tune":
+        return None  # canceled before it started; what a training has left is in its files
     if job.verb in WITH_PARTS:
         # One that has failed at its start, such as an import into a taken name, has no parts.
         return None if job.state == "failed" and not job.progress else {}
