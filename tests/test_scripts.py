@@ -96,7 +96,6 @@ def test_the_last_click_counts_and_waits_for_the_tiles(row):
     assert page.asked("set_active_fields") == []
     page.later(200)
     assert page.asked("set_active_fields") == [{"fields": ["truth", "for", "against"]}]
-    assert page.asked("reload_samples") == []  # no tile had two jobs at a time
 
 
 def test_more_than_five_are_a_list_and_the_shown_have_a_legend(row):

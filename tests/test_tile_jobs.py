@@ -28,23 +28,8 @@ OTHER = """() => {
 }"""
 
 
-def test_a_tile_with_two_jobs_at_a_time_keeps_its_pixels_and_is_loaded_once_more(scripts):  # noqa: F811
+def test_a_tile_with_two_jobs_at_a_time_keeps_its_pixels(scripts):  # noqa: F811
     assert scripts.page.evaluate(TWICE) == [[1, 2, 3]] * 3
-    scripts.run("paint", "3", "b.jpg")
-    scripts.later(3000)
-    scripts.run("painted", "1")
-    scripts.run("painted", "2")
-    scripts.later(200)
-    assert scripts.asked("reload_samples") == []  # another tile is still painted
-    scripts.run("painted", "3")
-    scripts.later(200)
-    assert scripts.asked("reload_samples") == [{}]
-    scripts.run("paint", "4", "a.jpg")  # one after the other
-    scripts.run("painted", "4")
-    scripts.run("paint", "5", "a.jpg")
-    scripts.run("painted", "5")
-    scripts.later(6000)
-    assert scripts.asked("reload_samples") == [{}]
 
 
 @pytest.mark.parametrize("kind", ["bitmap", "buffer"])
@@ -52,9 +37,6 @@ def test_a_heatmap_without_pixels_is_read_from_its_file(scripts, kind):  # noqa:
     label = {"map_path": "a.png", "map": None, "_renderStatus": None}
     sample = {"cam": label, "truth": {"label": "ant"}, "size": 4, "empty": None}
     assert scripts.page.evaluate(GONE, kind) == [sample, "painted"]
-    scripts.run("painted", "1")
-    scripts.later(200)
-    assert scripts.asked("reload_samples") == [{}]
 
 
 def test_other_messages_to_workers_are_left_alone(scripts):  # noqa: F811

@@ -209,7 +209,7 @@
         !modalId && h(Button, { label: "First unreviewed", mark: "F", hint: "Go to the first label that is not reviewed", onClick: review.toFirst, disabled: isOver || !state.cards.length, name: "gradcam-first" }),
         h(Button, { label: "Refresh", hint: "Load the labels again, here and in the grid", onClick: () => { review.load(true); reloadGrid(); }, name: "gradcam-refresh" }),
         // It keeps its room, so that the buttons stay where they are.
-        !modalId && h("span", { role: "status", "data-cy": "gradcam-behind", title: `Tiles show the labels before your decisions until ${PAUSE / 1000} s after the last one`, style: text(12, { alignSelf: "center", visibility: isBehind ? "visible" : "hidden" }) },
+        !modalId && h("span", { role: "status", "data-cy": "gradcam-behind", title: `Tiles show the labels before your decisions until ${PAUSE / 1000} s after the last one`, style: text(12, { alignSelf: "center", flex: "1 1 0", minWidth: 0, overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap", visibility: isBehind ? "visible" : "hidden" }) },
           `The grid follows in ${PAUSE / 1000} s`)),
       card && h("div", { style: { display: "flex", gap: 6, flexWrap: "wrap", marginTop: 6, alignItems: "center" } },
         classes.slice(0, 10).map((name, i) => h(Button, { key: name, mark: String((i + 1) % 10), label: name, disabled: name === card.label, onClick: () => choose(name), name: `gradcam-class-${i + 1}` })),
