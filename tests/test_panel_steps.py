@@ -250,7 +250,9 @@ def test_a_form_and_the_button_in_steps_train_the_same_network(dataset, tmp_path
             (weights / f"{name}-0123abcd.pth").touch()
         requests_of.clear()
         given = FineTune().arguments(form_context(dataset))
-        button = next(x for x in path.next_of(dataset, overview(dataset)) if x.verb == "fine_tune")
+        button = next(
+            x for x in path.next_of(dataset, overview(dataset), ()) if x.verb == "fine_tune"
+        )
         assert given.get("backbone", "resnet18") == button.given["backbone"] == used
         assert given["key"] == button.given["key"] == used
         estimate(dataset, button, measures=True)

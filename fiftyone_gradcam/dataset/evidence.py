@@ -18,7 +18,9 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     if issue.get("evidence"):
         kind = f"{issue['label']}: "  # the evidence of poor images starts with it already
         return kind + issue["evidence"].removeprefix(kind)
-    decided = decided_since(row, columns) or _decided(row, columns)
+    review = _review_of(row, columns)
+    is_of_label = review.get("new_label") == label_in(row, columns)
+    decided = review if is_of_label else decided_since(row, columns)
     if decided.get("evidence"):
         return decided["evidence"]
     words = [said] if (said := predicted_in(row, columns)) else []
@@ -32,16 +34,14 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
 
 def decided_since(row: Mapping, columns: Columns) -> Mapping:
     """Return the decision about a label since the labels were last checked; empty without one."""
-    review = row.get(REVIEW) or {}
-    is_own = review.get("label_field") == columns.label_field
-    return review if is_own and (review.get("time") or "") > columns.checked_at else {}
+    review = _review_of(row, columns)
+    return review if (review.get("time") or "") > columns.checked_at else {}
 
 
-def _decided(row: Mapping, columns: Columns) -> Mapping:
-    """Return the decision that a label is from; empty if it has none, or was changed since."""
+def _review_of(row: Mapping, columns: Columns) -> Mapping:
+    """Return the last decision about a label; empty without one."""
     review = row.get(REVIEW) or {}
-    is_own = review.get("label_field") == columns.label_field
-    return review if is_own and review.get("new_label") == label_in(row, columns) else {}
+    return review if review.get("label_field") == columns.label_field else {}
 
 
 def predicted_in(row: Mapping, columns: Columns) -> str:

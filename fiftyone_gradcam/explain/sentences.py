@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..images.geometry import Box
 from .measures import Measures
 
-CLOSE, CLEAR = 0.2, 0.6  # margins: close below the first, confident above the second
+CLOSE, CONFIDENT = 0.2, 0.6  # margins: close below the first, confident above the second
 EVEN_BORDER = 0.36  # `Measures.border` of a uniform map
 AT_BORDER = 0.5
 SHARP = 0.3  # `Measures.focus` of a map that is not spread out; 0.1 is a uniform map
@@ -42,7 +42,7 @@ def prediction_words(
         if margin < CLOSE:
             words.append(f"The decision between {first!r} and {second!r} was close{then}.")
         else:
-            how = "confident" if margin > CLEAR else "fairly confident"
+            how = "confident" if margin > CONFIDENT else "fairly confident"
             words.append(f"It is {how} that this is {first!r} rather than {second!r}{then}.")
     return words
 

@@ -94,9 +94,8 @@ class ShowEmbeddings(Verb):
         """Open the Embeddings panel, with the images colored by `color_field`."""
         dataset = given["samples"]._root_dataset
         return {
-            "view": view_as_text(
-                whole(given["samples"]).view()
-            ),  # or all others would be out of sight
+            # Instead of the view that is open: the panel would show its images alone.
+            "view": view_as_text(whole(given["samples"]).view()),
             "summary": f"{counted(result.index_size, 'image')} laid out: open {result.key!r} in "
             f"the Embeddings panel. Images among those of another class may have wrong labels",
             "panel": {

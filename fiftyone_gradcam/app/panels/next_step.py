@@ -102,7 +102,7 @@ def next_steps(
     options = list({one.label: one for one in found_all}.values())
     options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
     urgent = [one for one in options if one.how != FORM]
-    return urgent[:MOST_NEXT] if len(urgent) > 1 else options[:MOST_NEXT]
+    return (urgent if len(urgent) > 1 else options)[:MOST_NEXT]
 
 
 def _options(

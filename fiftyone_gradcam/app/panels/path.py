@@ -70,7 +70,8 @@ class PathTab:
         state = ctx.panel.state
         if state.times_waits and is_measuring():
             return  # a busy machine may need longer than `WAIT_SECONDS`
-        options = next_of(ctx.dataset, overview(ctx.dataset))
+        finished = finished_verbs(ctx.dataset, state.old_jobs or ())
+        options = next_of(ctx.dataset, overview(ctx.dataset), finished)
         times, is_waiting = {}, False
         for one in with_quick(options[:MOST_NEXT]):
             found = estimate(ctx.dataset, one, measures=not is_waiting)
@@ -149,7 +150,9 @@ class PathTab:
     def on_next(self, ctx) -> None:
         """Execute a suggestion, unless it is no longer valid."""
         label = ctx.params.get("label")
-        options = with_quick(next_of(ctx.dataset, overview(ctx.dataset)))
+        # As they were shown, or a button might be none of them.
+        finished = finished_verbs(ctx.dataset, ctx.panel.state.old_jobs or ())
+        options = with_quick(next_of(ctx.dataset, overview(ctx.dataset), finished))
         chosen = next((one for one in options if one.label == label), None)
         if chosen is None:
             self.read(ctx)
@@ -203,17 +206,14 @@ class PathTab:
         self.turn_to(ctx, "jobs")
 
 
-def next_of(
-    dataset: fo.Dataset, found: Overview, finished: Collection[str] | None = None
-) -> list[Next]:
+def next_of(dataset: fo.Dataset, found: Overview, finished: Collection[str]) -> list[Next]:
     """Return suggestions of what to do next, using the default backbone of the forms.
 
     Args:
         dataset: the dataset
         found: its overview
-        finished: see `finished_verbs`; looked up by default (None)
+        finished: see `finished_verbs`
     """
-    finished = finished_verbs(dataset) if finished is None else finished
     backbone = default_backbone()
     key = free_key(dataset, backbone)
     interrupted = interrupted_training(dataset, found)
