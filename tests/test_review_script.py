@@ -174,6 +174,12 @@ def test_suspicious_labels_that_were_skipped_come_again_before_the_others(review
     assert seen(page) == "4.png"
 
 
+def test_skipped_labels_wait_for_suspicious_ones_that_are_not_loaded_yet(review):
+    page = review(card(1), card(2), rest=5, suspicious=3)
+    page.key("ArrowRight", "ArrowRight")
+    assert page.text("loading") == "Loading the next labels…"
+
+
 def test_a_photo_is_enlarged_until_a_click_or_escape(review):
     near = {"id": "9", "path": "/photos/near.png", "label": "class 7"}
     page = review(card(1, neighbors=[near]), card(2), card(3))
