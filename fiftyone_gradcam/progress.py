@@ -66,6 +66,39 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
             bar[0].__exit__(None, None, None)
 
 
+class _Step:
+    """The progress of one step of an operation.
+
+    Args:
+        take: called with the share of the step that is done, from 0 to 1, and a message
+        shrink: called with the share of its work that does not count
+    """
+
+    def __init__(self, take: Callable[[float, str], None], shrink: Callable[[float], None]):
+        self._take, self._shrink, self._before = take, shrink, 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        share = min(max(done / total, 0.0), 1.0) if total else 0.0
+        left = 1 - self._before
+        self._take((share - self._before) / left if left else 1.0, message)
+
+    def skip(self, done: int, total: int) -> None:
+        """See `skip`."""
+        self._before = done / total if total else 0.0
+        self._shrink(self._before)
+
+
+def skip(report: Report, done: int, total: int) -> None:
+    """Let the part of a step that was done before, and is only read, count as no work.
+
+    Args:
+        report: the progress of the step
+        done, total: how much of the step was done before it starts, and its size
+    """
+    if isinstance(report, _Step):
+        report.skip(done, total)
+
+
 def shares_of(progress: Progress, *sizes: float) -> tuple[Progress, ...]:
     """Divide the progress of an operation among its steps, which are done one after the other.
 
@@ -85,18 +118,20 @@ def shares_of(progress: Progress, *sizes: float) -> tuple[Progress, ...]:
     own, total, most = list(sizes), max(round(sum(sizes)), LEAST_STEPS), 0
     started: set[int] = set()
 
-    def step(number: int) -> Report:
-        def report(done: int, of: int, message: str) -> None:
+    def step(number: int) -> _Step:
+        def take(share: float, message: str) -> None:
             nonlocal most
             if number not in started:
                 started.add(number)
                 own[:number] = [x if i in started else 0 for i, x in enumerate(own[:number])]
-            share = min(max(done / of, 0.0), 1.0) if of else 0.0
             whole = (sum(own[:number]) + share * own[number]) / (sum(own) or 1)
             most = max(most, round(whole * total))
             progress(most, total, message)
 
-        return report
+        def shrink(share: float) -> None:
+            own[number] *= 1 - share
+
+        return _Step(take, shrink)
 
     return tuple(step(number) for number in range(len(sizes)))
 

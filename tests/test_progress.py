@@ -10,7 +10,7 @@ from conftest import QUICK, save_digits
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.jobs.pace import seconds_left
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.progress import shares_of
+from fiftyone_gradcam.progress import shares_of, skip
 from fiftyone_gradcam.training.recipes import make_recipe
 from fiftyone_gradcam.training.resizing import comparison_work
 from fiftyone_gradcam.training.work import work_of
@@ -48,6 +48,25 @@ def test_a_step_that_is_not_needed_does_not_count():
     assert reported == [(300, 1000, "")]
     assert shares_of(True, 1, 2) == (True, True)
     assert shares_of(None, 1) == (None,)
+
+
+def test_what_was_done_before_a_step_does_not_count():
+    reported = []
+    one, two = shares_of(lambda *x: reported.append(x), 4000, 3000)
+    skip(one, 75, 100)  # 1,000 of 4,000 are left
+    for done in (80, 100):
+        one(done, 100, "")
+    two(1, 3, "")
+    assert [done / total for done, total, _ in reported] == pytest.approx(
+        [0.05, 0.25, 0.5], abs=1e-3
+    )
+    reported.clear()
+    one, two = shares_of(lambda *x: reported.append(x), 4000, 3000)
+    skip(one, 100, 100)
+    one(100, 100, "")
+    two(1, 3, "")
+    assert [done / total for done, total, _ in reported] == pytest.approx([0, 1 / 3], abs=1e-3)
+    skip(lambda *_: pytest.fail("called"), 1, 2)  # a progress of its own has nothing to divide
 
 
 @pytest.mark.parametrize(
@@ -131,6 +150,16 @@ def test_a_training_with_all_its_steps_reports_one_progress(tmp_path, name):
     assert ends[1] == pytest.approx(234 / total, abs=0.01)
     assert ends[3] == pytest.approx((234 + 162) / total, abs=0.01)
     assert ends[5] == pytest.approx(1 / 1.02, abs=0.01)
+
+    # One that finds the comparison's features kept does not begin at a third of its progress.
+    reported.clear()
+    fg.fine_tune(
+        *(dataset, "again"), epochs=2, head_epochs=1, **options,
+        progress=lambda *x: reported.append(x),
+    )  # fmt: skip
+    shares = {words.partition(" · ")[0]: done / total for done, total, words in reported}
+    assert min(shares.values()) < 0.2 and list(steps)[0] not in shares
+    assert shares["Extracting features"] == pytest.approx(72 / (total - 162), abs=0.01)
 
     # One that resumes starts where it was.
     reported.clear()

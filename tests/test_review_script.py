@@ -315,7 +315,7 @@ def test_undo(review):
     for _ in range(2):
         page.answer("review_decide", {"progress": PROGRESS})
     page.key("z")
-    before = {"progress": {"words": "1 reviewed"}}
+    before = {"progress": {"words": "1 reviewed"}, "classes": CLASSES}
     page.answer("review_undo", {"cards": [card(2)], "count": 1, **before})
     assert (seen(page), page.text("label"), page.text("decision")) == ("2.png", "class 1", None)
     assert page.page.get_by_text("Undone", exact=True).count() == 1
@@ -382,7 +382,8 @@ def test_the_grid_shows_new_labels_after_a_pause_or_when_the_card_is_left(review
     page.load()
     review(*map(card, range(1, 5)))
     page.key("z")
-    page.answer("review_undo", {"cards": [card(1)], "count": 1, "progress": PROGRESS})
+    back = {"cards": [card(1)], "count": 1, "progress": PROGRESS, "classes": CLASSES}
+    page.answer("review_undo", back)
     page.run("hide")
     assert len(page.asked("reload_dataset")) == 1
 
@@ -438,6 +439,15 @@ def test_classes_are_found_by_a_part_of_their_name(review):
     box.press("Escape")
     assert (seen(page), page.text("find-box")) == ("3.png", None)
     assert page.asked("review_decide") == []
+    # Undone, the class is none any more; one that is still to be stored is.
+    page.key("z", "c")
+    box.press_sequentially("newt")
+    box.press("Enter")
+    back = {"cards": [card(2)], "count": 1, "progress": PROGRESS, "classes": CLASSES}
+    page.answer("review_undo", back)
+    page.key("c")
+    box.press_sequentially("t")
+    assert page.texts("found") == ["newt"]
 
 
 def test_keys_that_are_meant_for_others_decide_nothing(review):

@@ -222,8 +222,20 @@ def test_a_new_class_is_one_from_then_on(digits, name):
     dataset.reload()
     classes = ["a <new>.$one", "digit 0", "digit 1", "digit 2"]
     assert dataset.label_schemas["ground_truth"]["classes"] == classes
+    fg.review(at(dataset, 1), "relabel", "a <new>.$one")
+    fg.review(at(dataset, 2), "relabel", "other", new_class=True)
+    fg.undo_review(dataset, 2)  # the class is one as long as a label has it
+    assert classes_of(dataset, "ground_truth") == classes
+    fg.undo_review(dataset)  # a misspelled one does not stay for ever
+    assert classes_of(dataset, "ground_truth") == classes[1:]
+    assert dataset.label_schemas["ground_truth"]["classes"] == classes[1:]
+    # What was a class before the decision stays one.
+    dataset.update_label_schema(
+        "ground_truth", {**dataset.label_schemas["ground_truth"], "classes": [*classes[1:], "rare"]}
+    )
+    fg.review(at(dataset, 0), "relabel", "rare")
     fg.undo_review(dataset)
-    assert "a <new>.$one" in classes_of(dataset, "ground_truth")
+    assert classes_of(dataset, "ground_truth") == [*classes[1:], "rare"]
 
 
 def test_classes_of_a_run_are_those_of_the_labels_if_it_shares_some(dataset):

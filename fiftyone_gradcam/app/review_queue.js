@@ -207,7 +207,10 @@
           const more = found.count - 1 - other; // of which suggestions were accepted
           const rest = (old.rest || 0) + more;
           const undone = (old.undone || 0) + 1;
-          return { cards, rest, rest_suspicious: (old.rest_suspicious || 0) + more, place: place < 0 ? old.place : place, progress: found.progress, error: "", note, undone };
+          // Without a class that only this decision has added, but with those that are not stored yet.
+          const decidedHere = cards.filter((x) => x.done && x.label).map((x) => x.label);
+          const choices = { ...old.choices, classes: [...new Set([...found.classes, ...decidedHere])] };
+          return { cards, rest, rest_suspicious: (old.rest_suspicious || 0) + more, place: place < 0 ? old.place : place, progress: found.progress, error: "", note, undone, choices };
         });
       });
     };

@@ -67,12 +67,27 @@ def activate_labels(dataset: fo.Dataset, label_field: str) -> None:
         add_classes(dataset, label_field, classes)
 
 
-def add_classes(dataset: fo.Dataset, label_field: str, classes: list[str]) -> None:
-    """Add classes to the label schema of a field, if the schema lists classes."""
+def add_classes(dataset: fo.Dataset, label_field: str, classes: list[str]) -> set[str]:
+    """Add classes to the label schema of a field, if the schema lists classes.
+
+    Returns:
+        those that were not listed before
+    """
     schema = dataset.label_schemas.get(label_field)
     known = (schema or {}).get("classes")
-    if known and set(classes) - set(known):
-        set_classes(dataset, label_field, schema, sorted({*known, *classes}))
+    new = set(classes) - set(known) if known else set()
+    if new:
+        set_classes(dataset, label_field, schema, sorted({*known, *new}))
+    return new
+
+
+def remove_unused_classes(dataset: fo.Dataset, label_field: str, classes: set[str]) -> None:
+    """Remove classes from the label schema of a field, except those that labels still have."""
+    schema = dataset.label_schemas.get(label_field)
+    known = (schema or {}).get("classes") or []
+    gone = classes & set(known)
+    if gone and (gone := gone - set(dataset.distinct(path_in(dataset, label_field)))):
+        set_classes(dataset, label_field, schema, [x for x in known if x not in gone])
 
 
 def set_classes(dataset: fo.Dataset, label_field: str, schema: dict, classes: list[str]) -> None:

@@ -9,6 +9,7 @@ import fiftyone as fo
 from bson import ObjectId, json_util
 from pymongo import UpdateOne
 
+from .label_schema import remove_unused_classes
 from .decisions import changed_since, time_now, write_decisions
 from .review_state import (
     HISTORY,
@@ -43,6 +44,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
     undone: list[Review] = []
     asked: dict[str, dict] = {}  # by sample id: values that must be unchanged when it is written
     changes: dict[str, dict] = {}
+    added: dict[str, set[str]] = {}  # by label field: classes that the undone steps have added
     left: dict[str, dict] = {}  # by sample id: its values after the steps undone so far
     for _ in range(count):
         last = _last_step(dataset, left)
@@ -59,6 +61,8 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
             same = asked.setdefault(one.sample_id, {"_id": stored["_id"], HISTORY: stored[HISTORY]})
             same.setdefault(columns.label, label_in(stored, columns))
             history = row[HISTORY][:-1]
+            if json.loads(line).get("is_new"):
+                added.setdefault(one.label_field, set()).add(one.new_label)
             own |= _values_before(line, row, columns, one.old_label)
             own[HISTORY] = history or None
             own[REVIEW] = document_before(row, history)
@@ -70,6 +74,8 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
         for i, own in changes.items()
     ]
     write_decisions(dataset, writes)
+    for label_field, classes in added.items():
+        remove_unused_classes(dataset, label_field, classes)
     return undone
 
 

@@ -15,7 +15,7 @@ import torch
 from ..images.decode import DecodeOptions, ImageError, decode
 from ..images.geometry import RESIZES, smallest_side, to_square
 from ..model.network import Network
-from ..progress import Report
+from ..progress import Report, skip
 from .frozen import FrozenLater
 
 CHOOSING = "Choosing how to resize images: crop, squash or letterbox"
@@ -86,6 +86,7 @@ def features_by_way(
         network = network.network if isinstance(network, FrozenLater) else network
     work = partial(_squares, size=network.image_size, options=options) if len(lacking) else None
     known = len(paths) - len(lacking)
+    skip(report, known, len(paths))
     with ThreadPoolExecutor(os.cpu_count() or 1, "gradcam-resize") as pool:
         try:
             for start in range(0, len(lacking), BATCH):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from ...dataset.decisions import adopt_edits
 from ...dataset.review_cards import cards
 from ...dataset.review_queue import Filters, progress_of, queue
-from ...dataset.review_state import columns_of
+from ...dataset.review_state import classes_of, columns_of
 from ...dataset.reviews import DECISIONS, reviewing
 from ...workflow.deciding import review, undo_review
 from .call import Call, checked_ids
@@ -88,9 +88,10 @@ class ReviewUndo(Call):
     kinds: ClassVar = {"label_field": TEXT}
 
     def answer(self, dataset, given: dict) -> dict:
-        """Return the cards of the samples whose decisions were undone."""
+        """Return the cards of the samples whose decisions were undone, and the classes now."""
         undone = undo_review(dataset)
         columns = columns_of(dataset, undone[0].label_field)
         ids = [one.sample_id for one in undone][:MOST_CARDS]
         found = {"cards": cards(dataset, columns, ids), "count": len(undone)}
+        found["classes"] = classes_of(dataset, columns.label_field)
         return found | {"progress": progress_of(dataset, columns)}
