@@ -151,7 +151,10 @@ def write_a_report(app, path) -> None:
     link = app.page.get_by_role("link", name=f"Open {path.name}")
     link.wait_for()
     assert app.page.get_by_text(f"Report written to {path}").is_visible()
-    app.page.get_by_role("button", name="Hide all actions").wait_for(state="detached")
+    app.page.get_by_role("button", name="Hide all actions").wait_for()
+    # The panel, which was scrolled to the list, shows its top.
+    strip = app.page.get_by_role("tab", name="Steps")
+    until(lambda: link.bounding_box()["y"] > strip.bounding_box()["y"] > 0)
     app.screenshot("44 report")
     with app.page.context.expect_page() as opened:
         link.click()

@@ -1,6 +1,7 @@
 """The panel's jobs without a browser: what is read of them, and what their buttons do."""
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import quote
@@ -192,9 +193,11 @@ def test_what_was_written_is_a_job_that_stays_with_a_link(
     assert opened["params"]["state"] == {"state": {"tab": "jobs", "own": job.id}}
     assert job.message == f"Report written to {out}"
     state = {"tab": "runs", "shows_actions": True}
+    before = time.time()
     panel.on_job(context(dataset, state, job=job.id))
-    # The list of all actions would push the card out of sight.
-    assert (state["tab"], state["shows_actions"]) == ("jobs", None)
+    assert (state["tab"], state["shows_actions"]) == ("jobs", True)
+    drawn = panel.render(context(dataset, state)).to_json()["type"]["properties"]
+    assert drawn["plot_sizes"]["view"]["top"] >= before  # scrolls there, where the card is
 
     def links() -> list[str]:
         shown = types.Object()

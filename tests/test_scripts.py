@@ -305,6 +305,19 @@ def test_plots_follow_the_width_of_the_panel(scripts):  # noqa: F811
     assert scripts.page.evaluate("fitted") == 2
 
 
+def test_the_panel_scrolls_to_its_top_once_when_it_is_asked_to(scripts):  # noqa: F811
+    def scrolled(top: float | None) -> int:
+        scripts.run("show", "GradcamPlotSizes", {"schema": {"view": {"top": top}}})
+        return scripts.page.evaluate("document.documentElement.scrollTop")
+
+    scripts.page.evaluate("() => { document.body.style.height = '5000px'; scrollTo(0, 700) }")
+    assert [scrolled(top) for top in (None, 0)] == [700, 700]
+    assert scrolled(1.5) == 0
+    scripts.page.evaluate("scrollTo(0, 300)")
+    assert scrolled(1.5) == 300  # drawn anew, after a tab was changed
+    assert scrolled(2.5) == 0
+
+
 # Forms
 
 

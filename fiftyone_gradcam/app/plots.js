@@ -1,10 +1,19 @@
-// Fits the plots of the panel to its width. Plotly only follows the window.
+// Fits the plots of the panel to its width, because Plotly only follows the window, and scrolls the
+// panel to its top when it shows something there.
 (function () {
   "use strict";
   const { createElement: h, useEffect, useRef } = window.React;
 
-  function PlotSizes() {
+  let lastTop = 0; // a panel that is drawn anew has scrolled already
+
+  function PlotSizes({ schema }) {
     const own = useRef(null);
+    const top = (schema && schema.view && schema.view.top) || 0;
+    useEffect(() => {
+      if (!top || top === lastTop) return;
+      lastTop = top;
+      for (let x = own.current.parentElement; x; x = x.parentElement) x.scrollTop = 0;
+    }, [top]);
     useEffect(() => {
       let width = own.current.clientWidth;
       const observer = new ResizeObserver(() => {

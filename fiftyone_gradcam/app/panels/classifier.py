@@ -161,10 +161,10 @@ class ClassifierPanel(
     def on_job(self, ctx) -> None:
         """Show a job that was started by a form.
 
-        The list of all actions, where the form may have been opened, is hidden: scrolled down to
-        it, the user would not see the job.
+        The panel is scrolled to its top: below, at the list of all actions, where the form may
+        have been opened, the user would not see the job. The list stays open for the next one.
         """
-        ctx.panel.state.own, ctx.panel.state.shows_actions = ctx.params["job"], None
+        ctx.panel.state.own, ctx.panel.state.top = ctx.params["job"], time.time()
         self.turn_to(ctx, "jobs")
 
     def turn_to(self, ctx, tab: str) -> None:
@@ -291,7 +291,7 @@ class ClassifierPanel(
         stand_at(ctx, strip, tab)
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         self.draw_heatmaps(ctx, panel)
-        sizes = types.View(component=PLOT_SIZES, composite_view=True)
+        sizes = types.View(component=PLOT_SIZES, composite_view=True, top=ctx.panel.state.top)
         panel.define_property("plot_sizes", types.Object(), view=sizes)
         draw = {
             "jobs": self.draw_all_steps,
