@@ -9,8 +9,8 @@ import fiftyone as fo
 from bson import ObjectId, json_util
 from pymongo import UpdateOne
 
-from .label_schema import remove_unused_classes
 from .decisions import changed_since, time_now, write_decisions
+from .label_schema import remove_unused_classes
 from .review_state import (
     HISTORY,
     REVIEW,

@@ -15,7 +15,7 @@ from .backbones import MEAN, STD, Backbone, normalize
 from .device import pick_device
 from .families import Head
 from .finding import agree, find_splitter
-from .folding import fold_batch_norms
+from .folding import fold_batch_norms, fuse_activations
 from .nodes import Tokens
 from .sound import check_classes, check_logits, check_module, check_pixels, check_tokens, unwrapped
 from .splitting import splitter_of
@@ -87,24 +87,25 @@ class Network:
         print(f"{self}: {self._how()}")
 
     def _split_at(self, layer: str | None) -> None:
-        """Find the target layer, and fold batch norms if this does not change the target tensor."""
+        """Find the target layer, and fold and fuse what does not change the target tensor."""
         self.module = self._original
         inputs = self.normalize(_trial(self.image_size))
         logits = check_logits(self.module, inputs, len(self.classes), self.image_size)
         self.splitter, self.untraced = find_splitter(self.module, inputs, layer, self._tokens)
         if self.untraced:
             return
-        try:
-            folded = fold_batch_norms(self.module)
-            self.splitter.check(folded)
-            with torch.no_grad():
-                target, found = self.splitter.run(folded, inputs)
-                same = agree(found, logits)
-                same = same and agree(target, self.splitter.run(self.module, inputs)[0])
-        except Exception:  # from custom modules that only look like a convolution
-            return
-        if same:
-            self.module = folded
+        with torch.no_grad():
+            target, _ = self.splitter.run(self.module, inputs)
+        for faster in (fold_batch_norms, fuse_activations):
+            try:
+                found = faster(self.module)
+                self.splitter.check(found)
+                with torch.no_grad():
+                    own = self.splitter.run(found, inputs)
+            except Exception:  # from custom modules that only look like a convolution
+                continue
+            if agree(own[0], target) and agree(own[1], logits):
+                self.module = found
 
     @classmethod
     def of_backbone(
@@ -119,8 +120,8 @@ class Network:
     ) -> Network:
         """Make a network from a torchvision backbone, copied to a device for evaluation.
 
-        Its batch norms are folded into the preceding convolutions, unless `layer` is given, because
-        folding could change the output of that layer.
+        Its batch norms are folded into the preceding convolutions, and so are activations on a CPU,
+        unless `layer` is given, because this could change the output of that layer.
 
         Args:
             backbone: a row of the table of backbones
@@ -136,6 +137,7 @@ class Network:
         device = pick_device(device)
         if layer is None:
             module = fold_batch_norms(module)
+            module = fuse_activations(module) if device.type == "cpu" else module
         own = cls.__new__(cls)
         own.module = module.eval().to(device, memory_format=torch.channels_last)
         own.name, own.classes = backbone.name, tuple(classes)

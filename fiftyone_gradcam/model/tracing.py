@@ -7,6 +7,8 @@ import threading
 from torch import fx, nn
 from torchvision.models.feature_extraction import NodePathTracer
 
+from .convolution import FusedConv
+
 # During a trace, torch.fx replaces methods of nn.Module for the whole process. Two simultaneous
 # traces would restore each other's replacements, and leave the process broken.
 _ONE_AT_A_TIME = threading.Lock()
@@ -23,6 +25,9 @@ class _Tracer(NodePathTracer):
         if threading.get_ident() != self.thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
+
+    def is_leaf_module(self, m, module_qualified_name):
+        return isinstance(m, FusedConv) or super().is_leaf_module(m, module_qualified_name)
 
     def getattr(self, attr, attr_val, parameter_proxy_cache):
         if threading.get_ident() != self.thread:
