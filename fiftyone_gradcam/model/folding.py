@@ -27,69 +27,67 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     Returns:
         the copy, in eval mode
     """
-    model = copy.deepcopy(model).eval()
-    for before, node in _after_convolutions(model):
-        norm = model.get_submodule(node)
-        if isinstance(norm, nn.BatchNorm2d):
-            folded = fuse_conv_bn_eval(model.get_submodule(before), norm)
-            model.set_submodule(before, folded)
-            model.set_submodule(node, nn.Identity())
-    return model
+    return _faster(model, fuses=False)
 
 
-def fuse_activations(model: nn.Module) -> nn.Module:
-    """Return a copy of a network for evaluation on a CPU, with activations fused into convolutions.
+def fold_and_fuse(model: nn.Module) -> nn.Module:
+    """Return a copy of a network for evaluation on a CPU: convolutions also apply activations.
 
-    See `convolution.FusedConv`. Modules keep their names and order; a fused activation becomes an
-    identity, so that the output of the convolution before it is another than in `model`.
+    Batch norms are folded (see `fold_batch_norms`), and activations directly after a convolution
+    are fused into it (see `convolution.FusedConv`). Modules keep their names and order; a fused
+    activation becomes an identity, so that the output of the convolution before it is another than
+    in `model`.
 
     Args:
-        model: a network; if it cannot be traced, or PyTorch cannot do this, the copy is unchanged
+        model: a network; if it cannot be traced, the copy is unchanged
 
     Returns:
         the copy, in eval mode
     """
-    model = copy.deepcopy(model).eval()
-    if not is_fast():
-        return model
-    activations = {}
-    for before, node in _after_convolutions(model):
-        if can_be_fused(model.get_submodule(before)) and can_fuse(model.get_submodule(node)):
-            activations[before] = model.get_submodule(node)
-            model.set_submodule(node, nn.Identity())
-    for name, module in list(model.named_modules()):
-        if name and can_be_fused(module):
-            model.set_submodule(name, FusedConv(module, activations.get(name)))
+    return _faster(model, fuses=is_fast())
+
+
+def _faster(model: nn.Module, fuses: bool) -> nn.Module:
+    model, activations = copy.deepcopy(model).eval(), {}
+    for before, name in _after_convolutions(model):
+        convolution, later = model.get_submodule(before), model.get_submodule(name)
+        if before in activations:  # nothing can pass it
+            continue
+        if isinstance(later, nn.BatchNorm2d):
+            model.set_submodule(before, fuse_conv_bn_eval(convolution, later))
+        elif fuses and can_be_fused(convolution) and can_fuse(later):
+            activations[before] = later
+        else:
+            continue
+        model.set_submodule(name, nn.Identity())
+    if fuses:
+        for name, module in list(model.named_modules()):
+            if name and can_be_fused(module):
+                model.set_submodule(name, FusedConv(module, activations.get(name)))
     return model
 
 
 def _after_convolutions(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield names of convolutions and of the module that alone uses the output of each.
+    """Yield names of convolutions, and of the module that alone uses the output of each.
 
-    Identities between both do not count. Modules that are called more than once are left out. The
-    model may be changed between.
+    Identities between both do not count, also those that replaced a module that was yielded
+    before. Modules that are called more than once are left out.
     """
     try:
         graph, _ = trace(model)
     except Exception:  # any code that cannot be traced
         return
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
-    modules = dict(model.named_modules())
 
     def is_once(node: object) -> bool:
         return isinstance(node, fx.Node) and node.op == "call_module" and calls[node.target] == 1
 
+    def is_a(node: object, kind: type[nn.Module]) -> bool:
+        return is_once(node) and isinstance(model.get_submodule(node.target), kind)
+
     for node in graph.nodes:
-        if not is_once(node) or not node.args:
-            continue
-        before = node.args[0]
-        while is_once(before) and isinstance(modules[before.target], nn.Identity):
-            if len(before.users) > 1:
-                break
+        before = node.args[0] if is_once(node) and node.args else None
+        while is_a(before, nn.Identity) and len(before.users) == 1:
             before = before.args[0]
-        if (
-            is_once(before)
-            and isinstance(modules[before.target], nn.Conv2d)
-            and len(before.users) == 1
-        ):
+        if is_a(before, nn.Conv2d) and len(before.users) == 1:
             yield before.target, node.target

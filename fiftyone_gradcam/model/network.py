@@ -15,7 +15,7 @@ from .backbones import MEAN, STD, Backbone, normalize
 from .device import pick_device
 from .families import Head
 from .finding import agree, find_splitter
-from .folding import fold_batch_norms, fuse_activations
+from .folding import fold_and_fuse, fold_batch_norms
 from .nodes import Tokens
 from .sound import check_classes, check_logits, check_module, check_pixels, check_tokens, unwrapped
 from .splitting import splitter_of
@@ -96,7 +96,7 @@ class Network:
             return
         with torch.no_grad():
             target, _ = self.splitter.run(self.module, inputs)
-        for faster in (fold_batch_norms, fuse_activations):
+        for faster in (fold_and_fuse, fold_batch_norms):
             try:
                 found = faster(self.module)
                 self.splitter.check(found)
@@ -106,6 +106,7 @@ class Network:
                 continue
             if agree(own[0], target) and agree(own[1], logits):
                 self.module = found
+                return
 
     @classmethod
     def of_backbone(
@@ -136,8 +137,8 @@ class Network:
         """
         device = pick_device(device)
         if layer is None:
-            module = fold_batch_norms(module)
-            module = fuse_activations(module) if device.type == "cpu" else module
+            faster = fold_and_fuse if device.type == "cpu" else fold_batch_norms
+            module = faster(module)
         own = cls.__new__(cls)
         own.module = module.eval().to(device, memory_format=torch.channels_last)
         own.name, own.classes = backbone.name, tuple(classes)
