@@ -171,6 +171,16 @@ def test_the_whole_loop_by_operators(tmp_path, name):
     assert len(list((tmp_path / "out").iterdir())) == 46
     execute("mean_heatmaps", dataset, heatmap_field="gradcam", folder=str(tmp_path / "means"))
     assert (tmp_path / "means" / "means.png").exists()
+    for verb, picture in (
+        ("export_overlays", "contact_sheet_1.jpg"),
+        ("mean_heatmaps", "means.png"),
+    ):
+        folder = tmp_path / "seen" / verb
+        given = {"samples": dataset.limit(3), "heatmap_field": "gradcam", "folder": str(folder)}
+        operator = foo.get_operator(URI + verb)
+        outcome = operator.outcome(operator._done(given), given)
+        assert (outcome["place"], outcome["picture"]) == (str(folder), str(folder / picture))
+        assert (folder / picture).exists()  # the panel shows it
     execute("explanation_quality", dataset, heatmap_field="gradcam", steps=2)
     dataset.reload()
     assert len(dataset.exists("gradcam.deletion")) == 45

@@ -25,6 +25,7 @@ from ..jobs.delegating import delegable
 from ..progress import Progress, counted, report_failures, reporting
 
 SHEET = "contact_sheet"
+MEANS_PICTURE = "means.png"  # of all classes
 SHEET_PICTURES = 60
 MEAN_SIDE = 224
 
@@ -203,7 +204,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
         file = unique_name(safe_name(f"mean_{name}", ".png"), taken)
         pictures[file] = overlay.color_heatmap(np.rint(pixels).astype(np.uint8), colormap)
     captions = [f"{name}\n{counted(counts[name], 'image')}" for name in means]
-    pictures["means.png"] = overlay.sheet(list(pictures.values()), captions)
+    pictures[MEANS_PICTURE] = overlay.sheet(list(pictures.values()), captions)
     with exporting(folder, overwrite) as home:
         for file, picture in pictures.items():
             _save(picture, home, file)

@@ -59,10 +59,13 @@ class ExportOverlays(Verb):
         return {"samples": ctx.target_view(), "folder": folder, **options}
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the number of pictures and the folder."""
+        """Show the number of pictures, the folder and the first contact sheet."""
+        from ...workflow.exporting import SHEET  # imports torch, which forms do not need
+
         folder = os.path.dirname(result[0])
-        summary = f"Wrote {len(result)} pictures to {folder}"
-        return {"summary": summary, "changed": False, "place": folder}
+        found = {"summary": f"Wrote {len(result)} pictures to {folder}", "changed": False}
+        sheets = [path for path in result if os.path.basename(path).startswith(SHEET)]
+        return found | {"place": folder} | ({"picture": sheets[0]} if sheets else {})
 
 
 class MeanHeatmaps(Verb):
@@ -91,9 +94,13 @@ class MeanHeatmaps(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the number of pictures and the folder."""
-        summary = f"Wrote the mean heatmaps of {len(result)} classes to {given['folder']}"
-        return {"summary": summary, "changed": False, "place": given["folder"]}
+        """Show the number of pictures, the folder, and the picture of all classes."""
+        from ...workflow.exporting import MEANS_PICTURE
+
+        folder = given["folder"]
+        summary = f"Wrote the mean heatmaps of {len(result)} classes to {folder}"
+        picture = os.path.join(folder, MEANS_PICTURE)
+        return {"summary": summary, "changed": False, "place": folder, "picture": picture}
 
 
 class ExplanationQuality(Verb):
