@@ -54,7 +54,7 @@ def asked(monkeypatch) -> list[dict]:
     return found
 
 
-START = 2 if sys.platform == "linux" else 5  # of a process, which is forked or not
+FORKED = 2 if sys.platform == "linux" else 5  # of a process, which is forked or not
 
 
 def to_train(backbone: str) -> Next:
@@ -76,7 +76,7 @@ def test_a_training_is_estimated_before_it_is_started(dataset, asked):
     # Of 30 in each class, 18 are to train on and 6 to validate. 54 images are decoded once more and
     # seen in three ways to choose how they are resized; 72 go through the network before the first
     # of 38 epochs of at least 150 steps of 16.
-    seconds = 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + 38 * (54 * 10 + 18 * 2) + START
+    seconds = 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + 38 * (54 * 10 + 18 * 2) + FORKED
     assert (found.what, found.is_long) == ("mobilenet_v2, 38 epochs", True)
     assert found.time.seconds == seconds
     assert str(found) == "mobilenet_v2, 38 epochs, about 6 h 14 min on the CPU"
@@ -86,7 +86,7 @@ def test_a_training_is_estimated_before_it_is_started(dataset, asked):
         *("fine_tune", "new", "linear-probe"),
     )
     found = estimate(dataset, quick, measures=True)
-    assert found.time.seconds == 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + START
+    assert found.time.seconds == 72 * 0.5 + 54 * (0.5 + 3 * 2) + 72 * 2 + FORKED
     cost = "only the new layers (less accurate if images are unlike photos)"
     assert str(found) == f"mobilenet_v2, {cost}, about 9 min on the CPU"
     assert not found.is_long
@@ -106,7 +106,7 @@ def test_a_retraining_takes_as_long_as_the_training_did(dataset, asked):
     rows = [{**row, "seconds": 10.0 if row["epoch"] else 7.0} for row in run.history]  # 3 epochs
     runs.save_run(dataset, replace(run, history=rows))
     found = estimate(dataset, one, measures=True)
-    assert found.time.seconds == pytest.approx(1.1 * (7 + 4 * 10) + START)
+    assert found.time.seconds == pytest.approx(1.1 * (7 + 4 * 10) + FORKED)
     assert str(found) == "small_cnn, 4 epochs, about 57 s"
     assert len(asked) == 1
     # A run that was imported from elsewhere has no state, and other machines have other speeds.
@@ -122,7 +122,7 @@ def test_a_prediction_is_estimated_by_the_speed_of_its_network(dataset, asked):
     assert len(asked) == 1
     speeds.keep_speed(dataset, "small_cnn", 32, SPEED)
     found = estimate(dataset, one, measures=True)
-    assert found.time.seconds == pytest.approx(90 * (0.5 + 1.1 * 2) + START)
+    assert found.time.seconds == pytest.approx(90 * (0.5 + 1.1 * 2) + FORKED)
     assert str(found) == "about 4 min on the CPU"
     assert estimate(dataset, replace(one, how="form"), measures=True) is None
     assert estimate(dataset, replace(one, verb="find_label_issues"), measures=True) is None
