@@ -129,6 +129,36 @@ def output_folder_input(
         refuse(inputs, "no_folder", f"{folder!r} is a file")
 
 
+def output_file_input(
+    ctx, inputs: types.Object, name: str, ending: str, endings: tuple[str, ...] = ()
+) -> None:
+    """Add a field for a file to write to; see `output_file_of`.
+
+    Args:
+        ctx, inputs: the form
+        name: the name of the field
+        ending: the end of the default file's name
+        endings: which ends of names are accepted; any if empty
+    """
+    default = default_output(ctx, ending)
+    words = f"If it stays empty: {default}"
+    path = path_input(ctx, inputs, name, "", words, is_folder=False, required=False) or default
+    if os.path.isdir(path):
+        refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
+    elif endings and not path.lower().endswith(endings):
+        words = f"must end in {endings[0]}, not {os.path.basename(path)!r}"
+        refuse(inputs, "ending", f"{label_of(name)} {words}")
+    elif os.path.exists(path):
+        inputs.bool("overwrite", default=False, label=label_of("overwrite"))
+        if not ctx.params.get("overwrite"):
+            refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
+
+
+def output_file_of(ctx, name: str, ending: str) -> str:
+    """Return the file of `output_file_input`."""
+    return path_of(ctx.params.get(name)) or default_output(ctx, ending)
+
+
 def output_folder_of(ctx, ending: str) -> str:
     """Return the folder of `output_folder_input`."""
     return path_of(ctx.params.get("folder")) or default_output(ctx, ending)

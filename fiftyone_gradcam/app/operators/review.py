@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from fiftyone.operators import types
 
 from ...dataset.fields import label_fields
@@ -13,7 +11,7 @@ from ...progress import counted
 from .contact_sheet import SHEET_PICTURES, contact_sheet
 from .forms import choice_input, notice, refuse, search_input, text_input, wait_for
 from .labels import LABELS, label_of
-from .path_fields import default_output, path_input, path_of
+from .path_fields import output_file_input, output_file_of
 from .sample_fields import selected_ids
 from .verb import Verb
 
@@ -177,21 +175,12 @@ class ExportReviews(Verb):
 
     def form(self, ctx, inputs: types.Object) -> None:
         """Add a field for the file."""
-        default = default_output(ctx, REVIEWS)
-        words = f"If it stays empty: {default}"
-        path = path_input(ctx, inputs, "csv_path", "", words, is_folder=False, required=False)
-        path = path or default
-        if os.path.isdir(path):
-            refuse(inputs, "folder", f"{path!r} is a folder. Name a file in it")
-        elif os.path.exists(path):
-            inputs.bool("overwrite", default=False, label=LABELS["overwrite"])
-            if not ctx.params.get("overwrite"):
-                refuse(inputs, "exists", f"{path!r} exists. Choose another name or check the box")
+        output_file_input(ctx, inputs, "csv_path", REVIEWS)
 
     def arguments(self, ctx) -> dict:
         """Return the verb's arguments from the values of the form."""
         overwrite = bool(ctx.params.get("overwrite"))
-        path = path_of(ctx.params.get("csv_path")) or default_output(ctx, REVIEWS)
+        path = output_file_of(ctx, "csv_path", REVIEWS)
         return {"samples": ctx.dataset, "csv_path": path, "overwrite": overwrite}
 
     def outcome(self, result, given: dict) -> dict:
