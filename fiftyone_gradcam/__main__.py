@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
 
-from .command_line import COLUMNS, make_parser
+from .command_line import COLUMNS, in_options, make_parser
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -35,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             doctor.link_plugin()
         return _work(options)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"Error: {_in_options(str(error))}", file=sys.stderr)
+        print(f"Error: {in_options(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
@@ -46,23 +45,9 @@ def _plan(options: argparse.Namespace) -> int:
     from .folders.planning import plan_import  # imports neither FiftyOne nor PyTorch
 
     plan = plan_import(options.folder, **_layout(options))
-    print(_in_options(str(plan)))
+    print(in_options(str(plan)))
     plan.check()
     return 0
-
-
-def _in_options(text: str) -> str:
-    """Replace argument names in a message by options of the command line."""
-    names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
-    text = re.sub(rf"\b({names})\b", _option, text)
-    text = re.sub(r"\b(level|backbone|weights)='(\w+)'", r"--\1 \2", text)
-    text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
-    text = text.replace("--label-from, pattern or table", "--label-from, --pattern or --table")
-    return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
-
-
-def _option(found: re.Match) -> str:
-    return f"--{found[1].replace('_', '-')}"
 
 
 def _relocate(options: argparse.Namespace) -> int:

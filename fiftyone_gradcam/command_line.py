@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 from .folders.layout import LABEL_FROM, LEVELS, SPLIT_FROM
@@ -153,7 +154,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--key", help="key of the run (default: the backbone's name)")
     run.add_argument("--recipe", default="default", help="name of a recipe (default: default)")
-    run.add_argument("--backbone", help="network to fine-tune (default: the recipe's, resnet18)")
+    run.add_argument(
+        "--backbone",
+        help="network to fine-tune (default: the recipe's, or resnet18, or another one if only its "
+        "weights are on this machine)",
+    )
     run.add_argument(
         "--weights", help="imagenet, none, auto or a file of weights (default: imagenet)"
     )
@@ -208,3 +213,17 @@ def make_parser() -> argparse.ArgumentParser:
         help="delete the listed files of this folder, which another database may use",
     )
     return parser
+
+
+def in_options(text: str) -> str:
+    """Replace argument names in a message by options of the command line."""
+    names = "|".join(("label_from", "split_from", "class_names", *COLUMNS))
+    text = re.sub(rf"\b({names})\b", _option, text)
+    text = re.sub(r"\b(level|backbone|weights)='(\w+)'", r"--\1 \2", text)
+    text = re.sub(r"^(out|pictures) must", r"--\1 must", text)
+    text = text.replace("--label-from, pattern or table", "--label-from, --pattern or --table")
+    return re.sub(r"\b(keep_masks|overwrite)=True", _option, text)
+
+
+def _option(found: re.Match) -> str:
+    return f"--{found[1].replace('_', '-')}"

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import fiftyone as fo
 
+from .command_line import in_options
 from .dataset import import_record
 from .dataset.run_keys import free_key
 from .dataset.shown import paint_by_value
 from .dataset.views import accuracy
+from .model.cached_weights import DEFAULT, default_backbone
 from .model.weights import create_model
+from .training.known_recipes import RECIPES
 from .training.recipes import make_recipe
 from .workflow.importing import import_folders, plan_import
 from .workflow.predicting import predict
@@ -47,7 +50,9 @@ def run_loop(
         seed: random seed of the whole workflow
         layout: arguments of `plan_import` for classes and splits that should not be guessed
         keep_truncated, max_pixels: see `import_folders`
-        **choices: options that replace those of the recipe; see `fine_tune`
+        **choices: options that replace those of the recipe; see `fine_tune`. If neither they nor
+            the recipe name a backbone or weights, it is the one that the App's forms use (see
+            `default_backbone`)
 
     Returns:
         a view of the samples, most suspicious first; and a dictionary of figures: dataset, run,
@@ -56,9 +61,16 @@ def run_loop(
     start = time.perf_counter()
     # Raise errors before anything is written.
     plan = plan_import(path, **(layout or {}))
-    print(plan)
+    print(in_options(str(plan)))
     plan.check()
     chosen = make_recipe(recipe, seed=seed, **choices)
+    if not {"backbone", "weights"} & choices.keys() and "backbone" not in RECIPES[recipe].choices:
+        chosen = make_recipe(recipe, seed=seed, backbone=default_backbone(), **choices)
+        if chosen.backbone != DEFAULT:
+            print(
+                f"Fine-tuning {chosen.backbone}: its ImageNet weights are on this machine. "
+                f"--backbone {DEFAULT} downloads those of {DEFAULT}"
+            )
     create_model(chosen.backbone, 2, chosen.weights)
     unusual = {"keep_truncated": keep_truncated, "max_pixels": max_pixels}
     dataset = import_folders(path, name, **(layout or {}), **unusual)

@@ -13,8 +13,9 @@ from conftest import HOME, REPOSITORY, save_digits
 from sklearn.utils import Bunch
 from trees import TREES
 
-from fiftyone_gradcam import doctor, doctor_database
-from fiftyone_gradcam.__main__ import _in_options, main
+from fiftyone_gradcam import doctor, doctor_database, whole_loop
+from fiftyone_gradcam.__main__ import main
+from fiftyone_gradcam.command_line import in_options
 from fiftyone_gradcam.demo import make_folders
 
 
@@ -123,6 +124,38 @@ def test_run_refuses_before_anything_is_written(tmp_path, name, capsys):
         assert not fo.dataset_exists(name)
     assert main(["run", str(tmp_path / "nowhere"), "--weights", "none", "--no-app"]) == 1
     assert "No folder at" in capsys.readouterr().err
+
+
+def test_run_takes_a_network_whose_weights_are_here(tmp_path, name, monkeypatch, capsys):
+    """As the App's forms do, unless a network or weights are named."""
+    root, asked = save_digits(tmp_path / "d", per_class=5), []
+
+    def stop(*asked_for: object):
+        asked.append(asked_for)
+        raise ValueError("this is all")
+
+    monkeypatch.setattr(whole_loop, "create_model", stop)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+
+    def chosen(*options: str) -> str:
+        assert main(["run", str(root), "--name", name, "--no-app", *options]) == 1
+        assert asked[-1][1:] == (2, "none" if "none" in options else "imagenet")
+        return asked[-1][0]
+
+    assert chosen() == "resnet18"
+    assert "Fine-tuning" not in capsys.readouterr().out
+    (cache / "mobilenet_v2-1.pth").touch()
+    assert chosen() == "mobilenet_v2"
+    said = "Fine-tuning mobilenet_v2: its ImageNet weights are on this machine. --backbone resnet18"
+    assert said in capsys.readouterr().out
+    assert chosen("--backbone", "resnet18") == chosen("--weights", "none") == "resnet18"
+    assert chosen("--recipe", "road-cracks-vgg16", "--weights", "imagenet") == "vgg16"
+    assert "Fine-tuning" not in capsys.readouterr().out
+    (cache / "resnet18-1.pth").touch()
+    assert chosen() == "resnet18"
+    assert not fo.dataset_exists(name)
 
 
 @pytest.mark.parametrize(
@@ -330,4 +363,4 @@ def test_commands_as_a_process():
 
 def test_messages_name_options():
     text = "use backbone='vgg16', level='top', or weights='none'"
-    assert _in_options(text) == "use --backbone vgg16, --level top, or --weights none"
+    assert in_options(text) == "use --backbone vgg16, --level top, or --weights none"
