@@ -23,7 +23,7 @@ from PIL import Image
 if TYPE_CHECKING:
     import fiftyone as fo
 
-pytest_plugins = ("app_fixtures", "panel_fixtures", "summary")
+pytest_plugins = ("app_fixtures", "panel_fixtures", "review_pages", "summary")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Short, and not inside that of another session, such as one that starts workers: the addresses of
 # sockets, as the processes of a DataLoader use them, have at most 107 bytes.
