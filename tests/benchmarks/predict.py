@@ -1,7 +1,7 @@
 """From files to fields: predictions and heatmaps in images per second, beside the documented way
 with FiftyOne and the package grad-cam, and beside the limit of the machine.
 
-python tests/benchmarks/predict.py PHOTOS NAME=WEIGHTS [NAME=WEIGHTS ...] [--repeats 3]
+python tests/benchmarks/predict.py PHOTOS NAME=WEIGHTS [NAME=WEIGHTS ...] [--repeats 3] [--times 1]
 
 PHOTOS is a folder of class folders. The limit is 1 / (1/forward + 1/(cores x decode)), with the
 pure forward pass and one decoding thread measured in the same run. Needs the package grad-cam.
@@ -101,9 +101,9 @@ def make_dataset(photos: str, copies: int = 1) -> fo.Dataset:
     return dataset
 
 
-def measure(photos: str, backbone: str, weights: str, repeats: int) -> None:
+def measure(photos: str, backbone: str, weights: str, repeats: int, times: int) -> None:
     """Print a row."""
-    dataset = make_dataset(photos)
+    dataset = make_dataset(photos, times)
     with contextlib.redirect_stdout(io.StringIO()):
         run = fg.fine_tune(
             dataset.select(dataset.take(64, seed=0).values("id")),
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("photos")
     parser.add_argument("backbones", nargs="+", metavar="NAME=WEIGHTS")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--times", type=int, default=1, help="how often to use each photo")
     parser.add_argument("--copies", type=int, help="only predict, and print the peak memory")
     options = parser.parse_args()
     pairs = [item.partition("=")[::2] for item in options.backbones]
@@ -180,7 +181,7 @@ def main() -> None:
         f"{'x docum.':>9}{'/ limit':>9}"
     )
     for backbone, weights in pairs:
-        measure(options.photos, backbone, weights, options.repeats)
+        measure(options.photos, backbone, weights, options.repeats, options.times)
     small, large = (peak_memory(options.photos, *pairs[0], copies) for copies in (1, 10))
     print(f"Peak memory, {pairs[0][0]}: {small:.0f} MiB, with ten times the images {large:.0f} MiB")
 
