@@ -44,12 +44,13 @@ class FusedConv(nn.Conv2d):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Apply the convolution and the activation to values (N, C, H, W)."""
-        if not self._runs_fused(values):
+        weight = self.weight  # a lookup by name each time
+        if not _can_call_onednn(values, weight):
             found = super().forward(values)
             return found if self.activation is None else self.activation(found)
         return torch.ops.mkldnn._convolution_pointwise(
             values,
-            self.weight,
+            weight,
             self.bias,
             self.padding,
             self.stride,
@@ -59,19 +60,18 @@ class FusedConv(nn.Conv2d):
             "",
         )
 
-    def _runs_fused(self, values: torch.Tensor) -> bool:
-        """Return whether oneDNN can be called, which knows neither gradients nor autocast."""
-        needs_gradient = torch.is_grad_enabled() and (
-            values.requires_grad or self.weight.requires_grad
-        )
-        return (
-            values.device.type == "cpu"
-            and values.dtype == self.weight.dtype == torch.float32
-            and values.dim() == 4
-            and not needs_gradient
-            and not torch.is_autocast_enabled("cpu")
-            and torch.backends.mkldnn.enabled
-        )
+
+def _can_call_onednn(values: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Return whether oneDNN can be called, which knows neither gradients nor autocast."""
+    needs_gradient = torch.is_grad_enabled() and (values.requires_grad or weight.requires_grad)
+    return (
+        not needs_gradient
+        and values.is_cpu
+        and values.dtype == weight.dtype == torch.float32
+        and values.dim() == 4
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.enabled
+    )
 
 
 def can_fuse(module: nn.Module) -> bool:
