@@ -57,6 +57,7 @@ def test_the_grid_shows_new_labels_after_a_pause_or_when_the_card_is_left(review
     review(*map(card, range(1, 5)))
     page.key("z")
     back = {"cards": [card(1)], "count": 1, "progress": PROGRESS, "classes": CLASSES}
+    back |= {"decision": "keep", "label": "class 1"}
     page.answer("review_undo", back)
     page.run("hide")
     assert len(page.asked("reload_dataset")) == 1
@@ -104,6 +105,8 @@ def test_classes_are_found_by_a_part_of_their_name(review):
         2, "relabel", label="kite", new_class=True
     )
     assert page.text("find") == "COther of 12 classes"  # it can be chosen at once
+    note = "kite is a new class. Z takes it back"
+    assert page.page.get_by_text(note, exact=True).count() == 1
     page.key("c")
     box.press_sequentially("kit")
     assert page.texts("found") == ["kite"]
@@ -118,6 +121,7 @@ def test_classes_are_found_by_a_part_of_their_name(review):
     box.press_sequentially("newt")
     box.press("Enter")
     back = {"cards": [card(2)], "count": 1, "progress": PROGRESS, "classes": CLASSES}
+    back |= {"decision": "relabel", "label": "kite"}
     page.answer("review_undo", back)
     page.key("c")
     box.press_sequentially("t")
@@ -162,8 +166,10 @@ def test_the_card_of_a_sample_that_is_open(scripts):
     params = decision(7, "accept", source="App, sample modal")
     assert scripts.asked("review_decide") == [params]
     assert scripts.page.evaluate("keys") == []
+    assert scripts.text("later") is None
     scripts.answer("review_decide", {"progress": PROGRESS})
     assert scripts.page.evaluate("keys") == ["ArrowRight"]  # FiftyOne's key for the next sample
+    assert scripts.text("later").startswith("The tab Sample and the grid show the label as it is")
     scripts.later(3000)
     assert scripts.asked("reload_dataset") == []  # which would close the sample
     assert scripts.asked("review_cards") == []  # there is one card only

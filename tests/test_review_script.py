@@ -136,7 +136,8 @@ def test_skipped_labels_wait_for_suspicious_ones_that_are_not_loaded_yet(review)
 
 def test_a_photo_is_enlarged_until_a_click_or_escape(review):
     near = {"id": "9", "path": "/photos/near.png", "label": "class 7"}
-    page = review(card(1, neighbors=[near]), card(2), card(3))
+    sure = {"suggestion_confidence": 0.908}
+    page = review(card(1, neighbors=[near], **sure), card(2, suggestion=None), card(3))
 
     def large() -> tuple[str, str] | None:
         found = page.part("enlarged")
@@ -152,9 +153,14 @@ def test_a_photo_is_enlarged_until_a_click_or_escape(review):
     page.part("enlarged").click()
     assert large() is None
     page.part("area").locator("> div").click()
-    assert large() == ("/media/photos/1.png", "class 1")
+    # It says what the card below it says: a key would decide blindly.
+    keys = "K keep class 1, U unclear, X exclude, Z undo, Esc close"
+    words = f"Label: class 1 · Suggested: class 2 90.8% · A accept class 2, {keys}"
+    assert large() == ("/media/photos/1.png", words)
     page.key("k")  # the next one is large too
-    assert large() == ("/media/photos/2.png", "class 1")
+    assert large() == ("/media/photos/2.png", f"Label: class 1 · {keys}")
+    page.key("ArrowLeft")
+    assert "· Decided: class 1 was kept · A accept" in large()[1]
     page.key("Escape")
     assert large() is None
     assert page.run("asked", "review_decide") == [decision(1, "keep")]
@@ -214,6 +220,20 @@ def test_the_last_suspicious_label_is_the_end_and_the_others_a_second_choice(scr
     page.key("ArrowRight")
     page.part("others").click()
     assert page.text("name") == "2.png · other label 368 of 369"
+    page.run("hide")
+    # From any place, they begin with the first that is not decided.
+    page.run("show", "GradcamReviewCard", {})
+    decided = [card(n, suspicious=False, suggestion=None) for n in (4, 5)]
+    page.answer("review_cards", queue([*decided, *others], progress=totals))
+    page.part("others").click()
+    page.key("k", "k", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    for _ in range(2):
+        page.answer("review_decide", {"progress": totals})
+    assert seen(page) == "4.png"
+    page.run("hide")
+    page.run("show", "GradcamReviewCard", {})
+    page.answer("review_cards", queue(others, progress=totals))
+    page.part("others").click()
     page.key("k")
     assert page.answer("review_decide", {"progress": totals}) == decision(2, "keep")
 
@@ -228,6 +248,14 @@ def test_with_a_filter_other_labels_are_shown_without_asking(scripts):
     scripts.answer("review_cards", one)
     # Its place is among those that match.
     assert scripts.text("name") == "2.png · other label 1 of 2"
+    scripts.answer("review_cards", one)  # more of them
+    scripts.part("below").select_option("0.05")
+    scripts.answer("review_cards", queue([], progress=totals))
+    empty = "No label that is left to review matches the filters below. Clear filters"
+    assert scripts.text("empty") == empty
+    scripts.part("clear").click()
+    assert scripts.answer("review_cards", one) == {"adopt": True}
+    assert scripts.text("finished").startswith("All suspicious labels are reviewed.")
 
 
 def test_more_cards_are_fetched_when_five_are_left(review):
@@ -270,9 +298,10 @@ def test_undo(review):
         page.answer("review_decide", {"progress": PROGRESS})
     page.key("z")
     before = {"progress": {"words": "1 reviewed"}, "classes": CLASSES}
-    page.answer("review_undo", {"cards": [card(2)], "count": 1, **before})
+    one = {"cards": [card(2)], "count": 1, "decision": "accept", "label": "class 2"}
+    page.answer("review_undo", {**one, **before})
     assert (seen(page), page.text("label"), page.text("decision")) == ("2.png", "class 1", None)
-    assert page.page.get_by_text("Undone", exact=True).count() == 1
+    assert page.page.get_by_text("Undone: changed to class 2 (2.png)", exact=True).count() == 1
     assert page.text("progress") == "1 reviewed"
     # Three decisions of one call: one of a card that is here, two that were not.
     page.key("z")

@@ -13,11 +13,22 @@
   const { source, text, lines, percent, Button, Choice, Heat, isTyping, useEscape, useReview, positionIn, isFinished, decided, hasDecision, reloadGrid } = window.__gradcam__;
 
   // A photo as large as the window, until a click or Escape. Decisions can be made meanwhile.
-  function Enlarged({ path, label, onClose }) {
+  function Enlarged({ path, words, onClose }) {
     const style = { position: "fixed", inset: 0, zIndex: 2000, background: "rgba(0,0,0,.92)", cursor: "zoom-out" };
     return h("div", { onClick: onClose, title: "Click to close", "data-cy": "gradcam-enlarged", style },
       h("img", { src: source(path), alt: "", style: { position: "absolute", inset: 0, width: "100%", height: "100%", objectFit: "contain" } }),
-      h("div", { style: text(16, { position: "absolute", left: 12, bottom: 12, padding: "2px 8px", background: "rgba(0,0,0,.75)", color: "#fff" }) }, label));
+      h("div", { style: text(16, { position: "absolute", left: 12, bottom: 12, padding: "2px 8px", background: "rgba(0,0,0,.75)", color: "#fff" }) }, words));
+  }
+
+  // What is known of a card, and its keys, in one line: for the enlarged photo, which hides both.
+  function lineOf(card) {
+    const isSuggested = card.suggestion && card.suggestion !== card.label;
+    const sure = card.suggestion_confidence != null ? ` ${percent(card.suggestion_confidence)}` : "";
+    return [
+      `Label: ${card.label}`, isSuggested && `Suggested: ${card.suggestion}${sure}`,
+      card.decision && `Decided: ${decided(card)}`,
+      [isSuggested && `A accept ${card.suggestion}`, `K keep ${card.label}`, "U unclear", "X exclude", "Z undo", "Esc close"].filter(Boolean).join(", "),
+    ].filter(Boolean).join(" · ");
   }
 
   function Picture({ card, shown, height, onEnlarge }) {
@@ -66,13 +77,16 @@
   // The grid below an open sample shows new labels once the sample is closed: loading the dataset
   // again would close it.
   let isWaiting = false;
-  function reloadAfterModal() {
+  const changedInModal = new Set(); // ids of samples whose other tabs show the label before
+  function reloadAfterModal(id) {
+    changedInModal.add(id);
     if (isWaiting) return;
     isWaiting = true;
     const timer = setInterval(() => {
       if (document.querySelector("[data-cy=modal]")) return;
       clearInterval(timer);
       isWaiting = false;
+      changedInModal.clear();
       reloadGrid();
     }, 200);
   }
@@ -135,7 +149,8 @@
     useEffect(() => {
       if (!(state.stored || state.undone)) return undefined;
       if (modalId) {
-        reloadAfterModal();
+        reloadAfterModal(modalId);
+        setIsBehind(true); // draws the card again, which says so
         return undefined;
       }
       behind.current = true;
@@ -167,7 +182,7 @@
           h(Button, { label: "Go to Steps", strong: true, hint: "Steps has the button for what comes next", onClick: () => openSteps(root.current), name: "gradcam-steps" }),
           p.others_left > 0 && h(Button, {
             label: `Review the other ${p.others_left} label${p.others_left === 1 ? "" : "s"} too`, hint: "Nothing speaks against them",
-            onClick: () => setGoesOn(true), name: "gradcam-others",
+            onClick: () => { setGoesOn(true); review.toFirst(); }, name: "gradcam-others",
           }))),
       p.left && card && !modalId && h("div", { "data-cy": "gradcam-left", style: text(14, { margin: "4px 0" }) }, p.left),
       state.error && h("div", { role: "alert", "data-cy": "gradcam-error", style: text(14, { color: "#e5484d", margin: "4px 0" }) }, state.error),
@@ -175,8 +190,11 @@
       !state.choices && !state.error && h("div", { role: "status", "data-cy": "gradcam-loading", style: text(15, { padding: 16 }) },
         modalId ? "Loading this label…" : "Loading the labels to review…"),
       !card && !isOver && state.choices && h("div", { "data-cy": state.rest ? "gradcam-loading" : "gradcam-empty", style: text(15, { padding: 16 }) },
-        state.rest ? "Loading the next labels…" : "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."),
-      card && large && h(Enlarged, { ...(large === "photo" ? card : large), onClose: () => setLarge(null) }),
+        state.rest ? "Loading the next labels…"
+          : !isFiltered ? "Nothing is left to review here. Z takes the last decision back; Refresh loads the queue again."
+          : h("span", null, "No label that is left to review matches the filters below. ",
+            h(Button, { label: "Clear filters", onClick: () => review.setFilters({}), name: "gradcam-clear" }))),
+      card && large && h(Enlarged, { ...(large === "photo" ? { path: card.path, words: lineOf(card) } : { path: large.path, words: large.label }), onClose: () => setLarge(null) }),
       card && h("div", null,
         h("div", { style: { display: "flex", gap: "4px 12px", flexWrap: "wrap", alignItems: "flex-start" } },
           h("div", { style: { flex: "3 1 240px", minWidth: 0, maxWidth: size.width } }, h(Picture, { key: card.id, card, shown, height: size.height, onEnlarge: () => setLarge("photo") })),
@@ -190,6 +208,7 @@
                 h("b", { "data-cy": "gradcam-suggestion" }, card.suggestion),
                 card.suggestion_confidence != null && ` ${percent(card.suggestion_confidence)}`)),
             card.decision && h("div", { style: text(14, { color: "#30a46c" }), "data-cy": "gradcam-decision" }, `Decided: ${decided(card)}`),
+            modalId && changedInModal.has(modalId) && h("div", { style: text(13), "data-cy": "gradcam-later" }, "The tab Sample and the grid show the label as it is now once this sample is closed."),
             card.evidence && h("div", { title: card.evidence, style: text(14, { margin: "6px 0", ...lines(8) }), "data-cy": "gradcam-evidence" },
               card.decision ? `Before the decision: ${card.evidence}` : card.evidence),
             card.predicted && h("div", { style: text(14, { margin: "6px 0" }), "data-cy": "gradcam-predicted" }, card.predicted),

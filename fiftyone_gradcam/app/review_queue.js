@@ -191,6 +191,7 @@
       if (modalId) return;
       const further = next.findIndex((x, i) => i > place && !x.done);
       goTo(further < 0 ? next.length : further); // cards that are decided are passed over
+      if (newClass) setLater(() => ({ note: `${label} is a new class. Z takes it back` }));
     };
 
     const undo = () => {
@@ -201,7 +202,7 @@
           const place = old.cards.findIndex((x) => x.id === card.id);
           const cards = old.cards.map((x) => found.cards.find((y) => y.id === x.id) || x);
           if (place < 0) cards.splice(old.place, 0, card);
-          const note = found.count > 1 ? `${found.count} decisions are undone` : "Undone";
+          const note = found.count > 1 ? `${found.count} decisions are undone` : `Undone: ${decided(found)} (${card.path.split(/[\\/]/).pop()})`;
           // Bulk decisions also return labels to the queue whose cards are not here.
           const other = found.cards.slice(1).filter((x) => old.cards.some((y) => y.id === x.id)).length;
           const more = found.count - 1 - other; // of which suggestions were accepted

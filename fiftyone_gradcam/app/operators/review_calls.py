@@ -93,5 +93,6 @@ class ReviewUndo(Call):
         columns = columns_of(dataset, undone[0].label_field)
         ids = [one.sample_id for one in undone][:MOST_CARDS]
         found = {"cards": cards(dataset, columns, ids), "count": len(undone)}
+        found |= {"decision": undone[0].decision, "label": undone[0].new_label}
         found["classes"] = classes_of(dataset, columns.label_field)
         return found | {"progress": progress_of(dataset, columns)}
