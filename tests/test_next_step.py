@@ -193,7 +193,7 @@ def test_what_is_started_needs_nothing_filled_in():
     assert (predict.verb, predict.given) == ("predict", {"run": "b"})
     (compare, *_) = next_steps(Overview(**PREDICTED | FIRST))
     assert (compare.verb, compare.given) == ("retrain", {"run": "b", "labels": "before_review"})
-    assert "'b' was trained on 11 corrected labels." in compare.words
+    assert "'b' was trained and validated with 11 corrected labels." in compare.words
     (retrain, *_) = next_steps(Overview(**PREDICTED | REVIEWED))
     assert retrain.words.startswith("'b' is out of date: labels have changed since it was trained.")
     again = "The predictions are out of date: 'b' was trained again since. Let 'b' predict"

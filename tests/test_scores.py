@@ -375,12 +375,12 @@ def test_plots_show_any_name_and_small_numbers():
     assert traces[0]["x"][3] == pytest.approx(0.175)
     assert "<img" not in traces[0]["hovertext"][3]
     assert layout["yaxis2"]["type"] == "log"  # or 3 of 90,000 would not be seen
-    assert "type" not in layout["yaxis"]
+    assert layout["yaxis"]["type"] == "log"  # both have one scale, to be compared
     axes = [layout[x]["title"]["text"] for x in ("yaxis", "yaxis2")]
-    assert axes == ["own images,<br>linear scale", "other images,<br>log scale"]
+    assert axes == ["own images,<br>log scale", "other images,<br>log scale"]
     assert histogram_words(own, other) == (
-        "Above: images with this label (linear scale). Below: all other images (log scale). The "
-        "dotted line is the threshold."
+        "Above: images with this label. Below: all other images, both in a log scale. The dotted "
+        "line is the threshold."
     )
     assert layout["shapes"][0]["x0"] == 0.25
     many = np.array([0, 900, 60])  # of which none is too small to be seen
@@ -390,7 +390,11 @@ def test_plots_show_any_name_and_small_numbers():
     assert histogram_words(many, many) == (
         "Above: images with this label. Below: all other images. The dotted line is the threshold."
     )
-    assert histogram_plot(many, np.array([0, 900, 29]), "a", 0.5)[1]["yaxis2"]["type"] == "log"
+    for pair in ((many, np.array([0, 900, 29])), (np.array([0, 900, 29]), many)):
+        axes = histogram_plot(*pair, "a", 0.5)[1]
+        assert axes["yaxis"]["type"] == axes["yaxis2"]["type"] == "log"
+    nothing = histogram_plot(np.zeros(3, int), np.array([0, 900, 29]), "a", 0.5)[1]
+    assert nothing["yaxis"]["range"][1] > nothing["yaxis"]["range"][0]
 
 
 def test_a_reliability_plot_says_how_many_there_are_where_there_are_any():

@@ -110,7 +110,7 @@ class JobsTab:
 
     def _read_training(self, ctx, job: Job | None) -> None:
         key = job.given.get("key") if job is not None else None
-        ctx.panel.state.training = ctx.panel.state.findings = None
+        ctx.panel.state.training = ctx.panel.state.findings = ctx.panel.state.trained_job = None
         if key is None:
             return
         rows, best, findings = LiveTraining(ctx.dataset, key).read(), None, []
@@ -121,10 +121,12 @@ class JobsTab:
         if rows is None or not (rows["history"] or rows.get("running")):
             return
         ctx.panel.state.training, ctx.panel.state.findings = curves_plot(rows, best), findings
+        ctx.panel.state.trained_job = job.id
 
     def _read_picture(self, ctx, shown: list[Job]) -> None:
-        paths = [job.outcome.get("picture") for job in shown]
-        ctx.panel.state.picture_path = next((x for x in paths if x and Path(x).exists()), None)
+        pictures = [(job.id, job.outcome.get("picture")) for job in shown]
+        found = next(((i, x) for i, x in pictures if x and Path(x).exists()), (None, None))
+        ctx.panel.state.pictured_job, ctx.panel.state.picture_path = found
 
     def draw_jobs(self, ctx, panel: types.Object) -> None:
         """Draw the running jobs, and the last one that has ended."""
@@ -133,15 +135,18 @@ class JobsTab:
             remark = (state.remarks or {}).get(card["id"])
             is_old, is_next = card["id"] in (state.old_jobs or ()), resumes_next(state, card)
             self._draw_card(panel, card, is_old, remark, is_next)
-        if state.training:
-            draw_plot(panel, "curves", state.training)
-        for number, finding in enumerate(state.findings or ()):
+            if card["id"] == state.trained_job and state.training:
+                self._draw_training(ctx, panel)
+            if card["id"] == state.pictured_job and state.picture_path:
+                view = types.ImageView(width="100%", alt="The picture of the job")
+                panel.str("picture", default=media(state.picture_path), view=view)
+                panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
+
+    def _draw_training(self, ctx, panel: types.Object) -> None:
+        draw_plot(panel, "curves", ctx.panel.state.training)
+        for number, finding in enumerate(ctx.panel.state.findings or ()):
             notice = SEVERITIES.get(finding["severity"], types.Notice)
             panel.view(f"finding_{number}", notice(label=markdown(finding["message"])))
-        if state.picture_path:
-            view = types.ImageView(width="100%", alt="The picture of the job")
-            panel.str("picture", default=media(state.picture_path), view=view)
-            panel.md(f"The picture is at {markdown(state.picture_path)}", name="picture_words")
 
     def draw_earlier(self, ctx, panel: types.Object) -> None:
         """Draw the rows of earlier jobs."""

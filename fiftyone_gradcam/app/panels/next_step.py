@@ -233,7 +233,8 @@ def _to_train_before(found: Overview, run: str) -> Next | None:
     if not found.corrected_first or found.learned or found.before_review or found.canceled:
         return None
     words = (
-        f"{run!r} was trained on {_count(found.corrected_first, 'corrected label')}. See whether "
+        f"{run!r} was trained and validated with "
+        f"{_count(found.corrected_first, 'corrected label')}. See whether "
         f"they help: train once more on the labels before review, and compare both."
     )
     given = {"run": run, "labels": BEFORE_REVIEW}

@@ -29,7 +29,7 @@ def histogram_plot(
     """
     edges = bin_edges(len(own))
     middles = ((edges[:-1] + edges[1:]) / 2).tolist()
-    traces, axes, is_any_log = [], {}, _is_log(own) or _is_log(other)
+    traces, axes, is_log = [], {}, _are_log(own, other)
     rows = (
         (own, wrapped(name), TRAIN, "", "own images"),
         (other, "other classes", VAL, "2", "other images"),
@@ -53,8 +53,8 @@ def histogram_plot(
                 "name": title,
             }
         )
-        words = f"{title},<br>{_scale(counts)}" if is_any_log else title
-        axes[f"yaxis{number}"] = axis(words) | _counts(counts) | FIXED
+        words = f"{title},<br>log scale" if is_log else title
+        axes[f"yaxis{number}"] = axis(words) | _counts(counts, is_log) | FIXED
     axes["yaxis"] |= {"domain": [0.54, 1]}
     axes["yaxis2"] |= {"domain": [0, 0.46], "anchor": "x"}
     line = {"color": GRAY, "dash": "dot", "width": 2}
@@ -75,30 +75,24 @@ def histogram_plot(
 
 def histogram_words(own: np.ndarray, other: np.ndarray) -> str:
     """Explain a histogram; see `histogram_plot`."""
-    scales = ["", ""]
-    if _is_log(own) or _is_log(other):
-        scales = [f" ({_scale(counts)})" for counts in (own, other)]
+    scale = ", both in a log scale" if _are_log(own, other) else ""
     return (
-        f"Above: images with this label{scales[0]}. Below: all other images{scales[1]}. The dotted "
-        f"line is the threshold."
+        f"Above: images with this label. Below: all other images{scale}. The dotted line is the "
+        f"threshold."
     )
 
 
-def _is_log(counts: np.ndarray) -> bool:
-    """Return whether counts get a logarithmic axis, because small ones would not be visible
-    otherwise."""
-    some = counts[counts > 0]
-    return len(some) > 0 and bool(some.max() > WIDE * some.min())
+def _are_log(*histograms: np.ndarray) -> bool:
+    """Return whether counts get logarithmic axes, because small ones of a histogram would not be
+    visible otherwise. All get the same kind of axis, so that they can be compared."""
+    some = [counts[counts > 0] for counts in histograms]
+    return any(len(x) > 0 and bool(x.max() > WIDE * x.min()) for x in some)
 
 
-def _scale(counts: np.ndarray) -> str:
-    return "log scale" if _is_log(counts) else "linear scale"
-
-
-def _counts(counts: np.ndarray) -> dict:
+def _counts(counts: np.ndarray, is_log: bool) -> dict:
     """Return an axis for counts."""
-    if _is_log(counts):
-        top = math.log10(counts.max()) + 0.1
+    if is_log:
+        top = math.log10(max(counts.max(), 1)) + 0.1
         return {"type": "log", "range": [-0.3, top], "dtick": 1, "exponentformat": "none"}
     return {"rangemode": "tozero", "nticks": 4}
 

@@ -24,6 +24,7 @@ ON_SERVER = frozenset(
         *("steps", "next", "mark", "stale", "stale_due", "remarks", "old_jobs", "heatmaps"),
         *("times", "times_due", "times_waits"),
         *("cards", "earlier", "is_busy", "training", "findings", "picture_path"),
+        *("trained_job", "pictured_job"),
         *("prediction_fields", "parts", "label_field"),
         *("can_review", "has_runs", "is_judged", "card", "review_words", "classes"),
         *("runs", "run_keys", "other_measures", "run_plot", "run_words"),
