@@ -270,13 +270,15 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     before = plot_width(app)
     drag_border(app, 150)
     until(lambda: plot_width(app) == before - 150)
-    fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "seen")
     with app.form():
         app.click("Rename")
     app.fill("New name", "named")
     app.execute()
     app.wait_for_text("Renamed 'seen' to 'named'")
+    rows = app.page.locator("table tbody tr td:first-child")
+    until(lambda: rows.all_inner_texts() == ["tiny", "named"])
+    fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "named")
     with app.form():
         app.click("Export")

@@ -31,7 +31,7 @@ def handlers_of(properties: dict) -> Iterator[tuple[str, str, str | None]]:
     """Names of parts of a panel, what kind of part each is, and what it calls."""
     for name, part in properties.items():
         view = part["view"] or {}
-        if (kind := view["name"]) in HANDLERS and name != "run_rows":
+        if (kind := view["name"]) in HANDLERS and not name.startswith("run_rows"):
             found = part.get(HANDLERS[kind]) or view.get(HANDLERS[kind])
             yield name, kind, found and str(found).rpartition("#")[2]
         elif kind == "PlotlyView" and name in ("confusion", "bars"):

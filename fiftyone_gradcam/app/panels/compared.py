@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 
 from fiftyone.operators import types
 
 from ...review.comparison import RESULTS
 from ..texts import markdown
-from .tables import RowButton, draw_table
+from .tables import RowButton, draw_table, name_of
 
 COLUMNS = {"name": "Result", "count": "Images", "share": "Share"}
 
@@ -24,8 +22,7 @@ def draw_compared(panel: types.Object, found: Mapping, on_show: Callable, id: st
         on_show: called when the images of a row are asked for; see `result_of`
         id: passed to `on_show` as the parameter "event"
     """
-    # The browser keeps the rows of a table by its name: those of another comparison need another.
-    name = f"compared_{blake2b(json.dumps(found).encode(), digest_size=8).hexdigest()}"
+    name = name_of("compared", found)
     panel.md(f"**{markdown(found['headline'])}.**", name=f"{name}_headline")
     shown = [{key: row[key] for key in COLUMNS} for row in found["rows"]]
     can_show = tuple(row["count"] != "0" for row in found["rows"])

@@ -30,7 +30,7 @@ from .choices import choice, row_of
 from .plots import curves_plot, draw_plot
 from .resuming import ended_job
 from .run_rows import COLUMNS, LONGEST, describe_runs, is_canceled, with_trainings
-from .tables import BREAK, MOST, breakable, draw_table
+from .tables import BREAK, MOST, breakable, draw_table, name_of
 
 
 class RunsTab:
@@ -85,7 +85,8 @@ class RunsTab:
         else:
             # Names of backbones are broken, or the last column would not fit into a narrow panel.
             rows = [row | {"training": LONGEST} for row in state.runs]
-            draw_table(panel, "run_rows", COLUMNS, rows=rows, names=tuple(COLUMNS))
+            name, shown = name_of("run_rows", state.run_rows), state.run_rows
+            draw_table(panel, name, COLUMNS, rows=rows, names=tuple(COLUMNS), default=shown)
             if state.other_measures:
                 panel.md(state.other_measures, name="other_measures")
         buttons = row_of(panel, "run_buttons", is_tight=True)

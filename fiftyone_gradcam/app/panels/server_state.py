@@ -27,7 +27,7 @@ ON_SERVER = frozenset(
         *("trained_job", "pictured_job"),
         *("prediction_fields", "parts", "label_field"),
         *("can_review", "has_runs", "is_judged", "card", "review_words", "classes"),
-        *("runs", "run_keys", "other_measures", "run_plot", "run_words"),
+        *("runs", "run_rows", "run_keys", "other_measures", "run_plot", "run_words"),
         *("can_resume_run", "is_before_review"),
         "newest_run_at",
         *("evaluation_words", "confusion", "matrix_title", "pair_title", "class_title"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from fiftyone.operators import types
 
@@ -94,6 +96,17 @@ def draw_table(
         )
     given = {} if default is None else {"default": default}
     panel.list(name, types.Object(), view=table, label=title, **given)
+
+
+def name_of(name: str, values: object) -> str:
+    """Return a name for what shows some values, because the browser keeps the rows of a table by
+    its name: other rows need another.
+
+    Args:
+        name: the name of the part of the panel
+        values: anything that JSON can represent
+    """
+    return f"{name}_{blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()}"
 
 
 def breakable(text: str) -> str:
