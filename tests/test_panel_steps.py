@@ -11,10 +11,13 @@ from made_runs import make_run, some_digits
 from panel_contexts import context, end, requests
 from panel_steps import buttons, buttons_of, drawn, suspicious, texts_of
 
+import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.next_step import START, Next
 from fiftyone_gradcam.app.panels.step_list import draw_next, running_steps, step_line
 from fiftyone_gradcam.dataset import run_files
 from fiftyone_gradcam.dataset.files import run_folder
+from fiftyone_gradcam.dataset.overview import overview
 from fiftyone_gradcam.jobs import queue
 from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
 from fiftyone_gradcam.jobs.processes import name_of
@@ -90,6 +93,37 @@ def test_an_interrupted_prediction_is_resumed_by_the_next_step(panel, dataset, s
         True,
     )
     service.delete_operation(ObjectId(new.id))
+
+
+def test_a_second_run_predicts_into_fields_of_its_own(panel, dataset, service, submit):
+    def suggested() -> Next | None:
+        options = path.next_of(dataset, overview(dataset), ())
+        return next((one for one in options if one.verb == "predict"), None)
+
+    make_run(dataset, "first")
+    assert suggested().given == {"run": "first"}
+    fg.predict(dataset, "first", progress=False)
+    make_run(dataset, "second", seed=1)
+    own = {"prediction_field": "prediction_second", "heatmap_field": "gradcam_second"}
+    one = suggested()
+    assert one.given == {"run": "second", **own}
+    assert one.words.endswith("in new fields: prediction_second and gradcam_second.")
+    before = dataset.values("prediction.id")
+    fg.predict(dataset, **one.given, progress=False)
+    assert dataset.values("prediction.id") == before
+    assert len(dataset.exists("gradcam_second")) == len(dataset)
+    assert suggested() is None
+    # Evaluate and Scores show what was predicted just now.
+    job = submit("predict", **one.given)
+    state = {"tab": "jobs", "prediction_field": "prediction", "own": job.id}
+    end(service, job)
+    panel.on_tick(context(dataset, state))
+    assert state["prediction_field"] == "prediction_second"
+    # What a run that is gone has predicted is replaced.
+    fg.delete_run(dataset, "second")
+    fg.delete_run(dataset, "first")
+    make_run(dataset, "third", seed=2)
+    assert suggested().given == {"run": "third"}
 
 
 def test_a_resumed_training_says_so_and_starts_where_it_was(dataset, service, submit):

@@ -84,6 +84,11 @@ class PredictionChoices:
         state.label_field = chosen.label_field
         return chosen
 
+    def choose_predictions(self, ctx, name: str | None) -> None:
+        """Choose the field that was written just now, unless it is none."""
+        if name in prediction_fields(ctx.dataset):
+            self._stand(ctx, "prediction_field", name)
+
     def count_ahead(self, ctx) -> None:
         """Count what the tabs will show, in advance."""
         chosen = self.read_choices(ctx)

@@ -12,6 +12,7 @@ from fiftyone.operators import types
 from ...dataset.overview import Overview
 from ...jobs.job import Job
 from ..operators.labels import in_labels
+from ..operators.predicted_fields import DEFAULTS
 from ..operators.verb import SHOW_IMPORT
 from ..showing import show, turn_panel
 from . import server_state
@@ -239,6 +240,10 @@ class ClassifierPanel(
                 ctx.panel.state.own = None
                 if job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
+                    if job.verb == "predict":
+                        self.choose_predictions(
+                            ctx, job.given.get("prediction_field", "prediction")
+                        )
                     if job.verb == "find_label_issues":
                         state.turns_to, state.is_busy = "review", True
                     if panel := job.outcome.get("panel"):

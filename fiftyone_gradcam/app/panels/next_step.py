@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from ...dataset.overview import Overview
@@ -84,6 +84,7 @@ def next_steps(
     interrupted: str | None = None,
     finished: Collection[str] = (),
     is_partly_predicted: bool = False,
+    beside: Mapping[str, str] | None = None,
 ) -> list[Next]:
     """Return suggestions of what to do next, the most useful first.
 
@@ -94,11 +95,14 @@ def next_steps(
         interrupted: the key of a training that can be resumed; None if there is none
         finished: the verbs of jobs that were completed
         is_partly_predicted: whether a prediction with the newest run was interrupted
+        beside: new fields for predictions of the newest run, if those of another are there; see
+            `fields_beside`
     """
     if not found.labeled:
         words = "Choose a folder of images: one folder for each class, or a table of labels."
         return [Next("Import", "Import a folder", words, FORM, "import_folders")]
-    found_all = _options(found, key, backbone, interrupted, is_partly_predicted)
+    predict = _to_predict(found, is_partly_predicted, beside or {})
+    found_all = _options(found, key, backbone, interrupted, predict)
     options = list({one.label: one for one in found_all}.values())
     options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
     urgent = [one for one in options if one.how != FORM]
@@ -110,9 +114,9 @@ def _options(
     key: str,
     backbone: str | None,
     interrupted: str | None,
-    is_partly_predicted: bool,
+    predict: Next | None,
 ) -> Iterable[Next]:
-    review, predict = _to_review(found), _to_predict(found, is_partly_predicted)
+    review = _to_review(found)
     # Whoever has predicted with the run of a canceled training may not need the rest of it.
     is_used = interrupted == found.newest_run and found.predicted_by(interrupted)
     if interrupted and not is_used:
@@ -200,7 +204,7 @@ def _to_resume(found: Overview, key: str) -> Next:
     return Next("Train", f"Resume training {key!r}", words, RESUME, "fine_tune", given)
 
 
-def _to_predict(found: Overview, is_partly: bool) -> Next | None:
+def _to_predict(found: Overview, is_partly: bool, beside: Mapping[str, str]) -> Next | None:
     run = found.newest_run
     if run is not None and is_partly and found.predicted_by(run) < found.samples:
         words = "The prediction was interrupted, and continues with the images that are left."
@@ -211,7 +215,10 @@ def _to_predict(found: Overview, is_partly: bool) -> Next | None:
     words = f"Let {run!r} predict all {found.samples} images, and see where it looks."
     if any(key == run and not is_now for key, is_now, _ in found.predicted.values()):
         words = f"The predictions are out of date: {run!r} was trained again since. {words}"
-    return Next("Predict", f"Predict with {run!r}", words, START, "predict", {"run": run})
+    if beside:
+        words += f" They are stored in new fields: {' and '.join(beside.values())}."
+    given = {"run": run, **beside}
+    return Next("Predict", f"Predict with {run!r}", words, START, "predict", given)
 
 
 def _to_retrain(found: Overview) -> Next | None:

@@ -19,6 +19,7 @@ from ...dataset.since_judged import estimated_before
 from ...jobs import queue
 from ...jobs.measure import is_measuring
 from ...model.cached_weights import default_backbone
+from ..operators.predicted_fields import fields_beside
 from ..showing import RESTS_ON
 from ..texts import markdown
 from .actions import LABELS, draw_actions
@@ -217,8 +218,10 @@ def next_of(dataset: fo.Dataset, found: Overview, finished: Collection[str]) -> 
     backbone = default_backbone()
     key = free_key(dataset, backbone)
     interrupted = interrupted_training(dataset, found)
-    is_partly = is_partly_predicted(dataset, found.newest_run)
-    return next_steps(found, key, backbone, interrupted, finished, is_partly)
+    run = found.newest_run
+    is_partly = is_partly_predicted(dataset, run)
+    beside = fields_beside(dataset, run) if run else {}
+    return next_steps(found, key, backbone, interrupted, finished, is_partly, beside)
 
 
 def _own(one: Next) -> dict:
