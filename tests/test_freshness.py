@@ -5,7 +5,7 @@ import pytest
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.basis import Snapshot, digest
+from fiftyone_gradcam.dataset.basis import Snapshot, basis_of_training, digest
 from fiftyone_gradcam.dataset.freshness import (
     stale_values,
 )
@@ -231,8 +231,39 @@ def test_another_split_is_reported_of_leaks_and_of_the_newest_run(dataset):
         ("run", "first"): why,
         ("leaks", "leak"): "the split has changed since",
     }
-    note = why.replace("it was trained", "run 'first' was trained")
+    note = "T" + why.replace("it was trained", "run 'first' was trained")[1:]
     assert note in fg.evaluate(dataset, "first").notes
+
+
+def test_a_split_that_holds_out_the_same_images_is_no_reason_to_doubt(dataset):
+    config = dataset.get_run_info("first").config
+    basis = {**basis_of_training(dataset, "ground_truth", "current"), "at": ""}
+    del basis["labels"]
+    config.basis = basis
+    dataset.update_run_config("first", config)
+
+    def moved(tag: str, to: str | None) -> dict:
+        """What is stale if all samples of a split are in another meanwhile."""
+        ids = dataset.match_tags(tag).values("id")
+        own = dataset.select(ids)
+        own.untag_samples(tag)
+        if to:
+            own.tag_samples(to)
+        found = {name for kind, name in said(dataset) if kind == "run"}
+        notes = [x for x in fg.evaluate(dataset, "first").notes if "may have learned" in x]
+        assert bool(notes) == bool(found)
+        if to:
+            dataset.select(ids).untag_samples(to)
+        dataset.select(ids).tag_samples(tag)
+        return found
+
+    assert moved("train", None) == moved("train", "dev") == set()
+    assert moved("val", "dev") == set()
+    assert moved("test", "dev") == {"first"}  # now "val" is what runs are judged by
+    one = dataset.select(dataset.match_tags("train").values("id")[0])
+    one.untag_samples("train")
+    one.tag_samples("test")
+    assert ("run", "first") in said(dataset)
 
 
 def test_a_renamed_field_of_labels_is_said_to_be_gone(dataset):

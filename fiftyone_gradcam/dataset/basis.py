@@ -37,12 +37,12 @@ def basis_of_training(
         labels: which labels are used (see `labels_before`)
 
     Returns:
-        a dictionary with "split", the time "at" which it was read and, for the current labels of a
-        whole dataset, "labels"
+        a dictionary with "split", "held_out", the time "at" which they were read and, for the
+        current labels of a whole dataset, "labels"
     """
     at = now_text()  # what is decided while they are read may be missing
     snapshot = Snapshot(root_dataset(samples), label_field)
-    found = {"at": at, "split": snapshot.split()}
+    found = {"at": at, "split": snapshot.split(), "held_out": snapshot.held_out()}
     is_all = isinstance(samples, fo.Dataset) and labels == CURRENT
     return found | ({"labels": snapshot.learned()} if is_all else {})
 
@@ -89,6 +89,11 @@ class Snapshot:
     def split(self) -> str:
         """Return a digest of the split of each sample."""
         return digest(self.parts.items())
+
+    def held_out(self) -> str:
+        """Return a digest of the samples that runs are judged by: those of "test", or else "val"."""
+        part = "test" if "test" in self.parts.values() else "val"
+        return digest((sample_id, "") for sample_id, own in self.parts.items() if own == part)
 
     def samples(self) -> str:
         """Return a digest of the ids of all samples."""

@@ -7,7 +7,7 @@ differences. Otherwise the digest that was stored with the values is compared wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import fiftyone as fo
@@ -198,12 +198,25 @@ def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
 
 
 def split_note(dataset: fo.Dataset, key: str) -> str | None:
-    """Return a warning if the split has changed since a run was trained; None if it has not."""
+    """Return a warning if a run may have learned from the images that are now held out."""
     config = dataset.get_run_info(key).config
-    then = (getattr(config, "basis", None) or {}).get("split")
-    if then in (None, Snapshot(dataset, config.label_field).split()):
+    basis = getattr(config, "basis", None) or {}
+    if not _may_have_learned(basis, Snapshot(dataset, config.label_field)):
         return None
-    return f"{SPLIT_CHANGED.replace('it was', f'run {key!r} was', 1)}"
+    words = SPLIT_CHANGED.replace("it was", f"run {key!r} was", 1)
+    return words[0].upper() + words[1:]
+
+
+def _may_have_learned(basis: Mapping, now: Snapshot) -> bool:
+    """Return whether the split has changed since a training, unless it holds out the same images.
+
+    Args:
+        basis: the result of `basis_of_training`; empty for a run that was trained elsewhere
+        now: the current splits
+    """
+    if basis.get("split") in (None, now.split()):
+        return False
+    return basis.get("held_out") != now.held_out()
 
 
 def _of_runs(dataset: fo.Dataset, now) -> Iterator[Stale]:
@@ -214,7 +227,7 @@ def _of_runs(dataset: fo.Dataset, now) -> Iterator[Stale]:
     if not basis or dataset.get_field(config.label_field) is None:
         return
     snapshot, retrain = now(config.label_field), ("retrain", {"run": key})
-    if basis.get("split") not in (None, snapshot.split()):
+    if _may_have_learned(basis, snapshot):
         yield Stale("run", key, SPLIT_CHANGED, *retrain)
     elif basis.get("labels") not in (None, snapshot.learned()):
         yield Stale("run", key, "labels have changed since it was trained", *retrain)

@@ -241,9 +241,8 @@ class ClassifierPanel(
                 if job.state == "completed":
                     deque(show(ctx, job.outcome), maxlen=0)
                     if job.verb == "predict":
-                        self.choose_predictions(
-                            ctx, job.given.get("prediction_field", "prediction")
-                        )
+                        name = job.given.get("prediction_field", DEFAULTS[0]["prediction_field"])
+                        self.choose_predictions(ctx, name)
                     if job.verb == "find_label_issues":
                         state.turns_to, state.is_busy = "review", True
                     if panel := job.outcome.get("panel"):
