@@ -18,6 +18,7 @@ from fiftyone_gradcam.dataset.shown import (
     CLASS_COLORS,
     COLORS,
     LABEL_COLOR,
+    MORE_COLORS,
     USUAL,
     WORD_COLORS,
     active_heatmaps,
@@ -55,8 +56,9 @@ WORDS = {"ground_truth": LABEL_COLOR, **WORD_COLORS}
 
 
 def test_words_are_legible_on_their_colors_in_both_themes():
-    assert len({*WORDS.values()}) == 4
-    for color in WORDS.values():
+    colors = [*WORDS.values(), *MORE_COLORS]
+    assert len({*colors}) == len(colors) == 11
+    for color in colors:
         parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
         linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
         light = np.dot(linear, [0.2126, 0.7152, 0.0722])  # by WCAG 2
@@ -70,7 +72,8 @@ def field_colors(dataset) -> dict[str, str]:
     return {
         name: color
         for name, color in colors.items()
-        if (dataset.get_field(name) or name not in USUAL) and WORDS.get(name) != color
+        if (dataset.get_field(name) or name not in USUAL)
+        and color not in (WORDS.get(name), *MORE_COLORS)
     }
 
 
@@ -88,6 +91,17 @@ def test_a_new_dataset_has_the_colors_of_its_heatmaps_to_come(dataset):
     fg.predict(dataset, "a", heatmaps=("label",))
     found = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
     assert found == prepared  # and the others are prepared still
+
+
+def test_words_of_further_fields_have_colors_of_their_own(dataset):
+    names = [f"prediction_{number}" for number in range(9)]
+    for name in names:
+        fg.predict(dataset, "a", name, heatmaps=(), overwrite=True, progress=False)
+    found = {entry["path"]: entry["fieldColor"] for entry in scheme_of(dataset).fields}
+    assert [found[name] for name in names[:7]] == [*MORE_COLORS]
+    assert {found[name] for name in names[7:]} <= {*MORE_COLORS}  # there are no more
+    # An App that opened the dataset before gets them too.
+    assert {name: found[name] for name in names}.items() <= stored_colors(dataset).colors.items()
 
 
 def active_of(dataset) -> list[str]:

@@ -91,7 +91,7 @@ class Snapshot:
         return digest(self.parts.items())
 
     def held_out(self) -> str:
-        """Return a digest of the samples that runs are judged by: those of "test", or else "val"."""
+        """Return a digest of the samples that runs are judged by: of "test", or else of "val"."""
         part = "test" if "test" in self.parts.values() else "val"
         return digest((sample_id, "") for sample_id, own in self.parts.items() if own == part)
 

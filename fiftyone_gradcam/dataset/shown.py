@@ -41,6 +41,8 @@ USUAL = {
 # (a contrast of 4.5). It would choose others each time that the page is loaded.
 LABEL_COLOR = "#078478"
 WORD_COLORS = {"prediction": "#3a73d5", "issue": "#c3540a", "suggested_label": "#a74fc4"}
+# Of further fields, such as the predictions of a second run.
+MORE_COLORS = ("#cd369a", "#2a8718", "#8b7400", "#6f65de", "#e12b2b", "#0f7cb3", "#757575")
 # Earlier versions stored exactly this in every dataset without a color scheme.
 EARLIER = {"color_by": "value", "opacity": 0.4, "default_colorscale": "jet"}
 
@@ -191,7 +193,7 @@ class StoredColors:
     """The colors stored with a dataset.
 
     Attributes:
-        colors: the colors of this plugin's heatmap fields, by field name
+        colors: the colors of this plugin's heatmap and classification fields, by field name
         color_by: what labels are colored by, "field" or "value"
         opacity: the opacity of labels in [0, 1]
     """
@@ -208,13 +210,14 @@ def stored_colors(dataset: fo.Dataset) -> StoredColors | None:
     if scheme is None:
         return None
     entries = {entry.get("path"): entry.get("fieldColor") for entry in scheme.fields or []}
-    own = [name for name in heatmap_fields(dataset) if is_owned(dataset.get_field(name))]
+    every = [*heatmap_fields(dataset), *classification_fields(dataset)]
+    own = [name for name in every if is_owned(dataset.get_field(name))]
     colors = {name: entries[name] for name in own if entries.get(name)}
     return StoredColors(colors, scheme.color_by, scheme.opacity)
 
 
 def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.ColorScheme:
-    """Return a color scheme with an entry for each heatmap field of this plugin.
+    """Return a color scheme with an entry for each heatmap and label field of this plugin.
 
     Existing colors are kept, and so is the user's choice of what labels are colored by. If this is
     "value", the App paints heatmaps with its color scale.
@@ -235,13 +238,28 @@ def _with_colors(dataset: fo.Dataset, scheme: fo.ColorScheme | None) -> fo.Color
             info = field_info(dataset, name)
             color = color_of(info.get("kind"), info.get("classes", []))
             entry["fieldColor"] = entry.get("fieldColor") or color
+    # A pool of colors that the user has stored is used for words.
+    for name in () if scheme.color_pool else classification_fields(dataset):
+        if is_owned(dataset.get_field(name)):
+            entry = entries.setdefault(name, {"path": name})
+            entry["fieldColor"] = entry.get("fieldColor") or _word_color(name, entries)
     scheme.fields = list(entries.values())
     return scheme
+
+
+def _word_color(name: str, entries: Mapping[str, Mapping]) -> str:
+    """Return the color of a classification field: one that no other field has, if possible."""
+    taken = {entry.get("fieldColor") for path, entry in entries.items() if path != name}
+    own = (WORD_COLORS.get(name), *MORE_COLORS)
+    return next(
+        (x for x in own if x and x not in taken), MORE_COLORS[len(entries) % len(MORE_COLORS)]
+    )
 
 
 def _is_obsolete(dataset: fo.Dataset, entry: dict) -> bool:
     """Return whether an entry holds only a color of this plugin, for a field that is deleted."""
     colors = {color for pair in COLORS.values() for color in pair} | {*CLASS_COLORS, OTHER_COLOR}
+    colors |= {*MORE_COLORS}
     is_ours = entry.get("fieldColor") in colors
     is_ours = is_ours and not any(entry.get(key) for key in entry.keys() - {"path", "fieldColor"})
     is_prepared = {key: entry.get(key) for key in ("path", "fieldColor")} in _prepared()
