@@ -191,6 +191,7 @@ def test_the_app_shows_the_samples_of_each_result(dataset, verb, panel, service,
     assert set(found) == {"headline", "verdict", "rows", "notes"}  # state is sent with each event
     drawn = json.dumps(panel.render(context(dataset, state)).type.to_json())
     assert "Fixed: only 'two' is right" in drawn
+    assert "renamed or deleted since" not in drawn
     expected = (["/0.png"], ["/1.png", "/2.png"], ["/3.png"], ["/4.png", "/5.png"], None)
     for row, paths in zip((0, 1, 2, 3, -1), expected, strict=True):
         ctx = context(dataset, state, row=row, event=job.id)
@@ -206,6 +207,10 @@ def test_the_app_shows_the_samples_of_each_result(dataset, verb, panel, service,
     panel.read(context(dataset, state))
     assert [card["id"] for card in state["cards"]] == [later.id, job.id]
     assert state["cards"][1]["compared"] == found
+    dataset.delete_run("one")
+    panel.read(context(dataset, state))
+    drawn = json.dumps(panel.render(context(dataset, state)).type.to_json())
+    assert "'one': renamed or deleted since" in drawn
 
 
 def test_what_cannot_be_compared_is_refused(dataset):

@@ -12,6 +12,7 @@ from fiftyone_gradcam.app.panels.next_step import (
     FORM,
     RESUME,
     REVIEW,
+    SHOW,
     START,
     Step,
     next_steps,
@@ -52,7 +53,9 @@ def test_the_last_step_says_what_is_exported():
         (["report", "export_folders"], [export, report]),
     ):
         assert [one.label for one in next_steps(done, finished=finished)] == options
-    first, *others = next_steps(replace(done, mistakes=1200))
+    first, *others = next_steps(replace(done, mistakes=1200, mistaken_field="new"))
+    assert (first.label, first.how) == (mistakes, SHOW)
+    assert first.given == {"prediction_field": "new"}
     assert [one.label for one in others] == [export, report]  # with labels that may be corrected
     said = "See the 1,200 images on which prediction and label differ, the surest first."
     assert (first.label, first.words) == (mistakes, said)

@@ -181,6 +181,18 @@ def test_the_whole_loop_by_operators(tmp_path, name):
         outcome = operator.outcome(operator._done(given), given)
         assert (outcome["place"], outcome["picture"]) == (str(folder), str(folder / picture))
         assert (folder / picture).exists()  # the panel shows it
+    made = {
+        "deletion": {"heatmap": 0.41, "gaussian": 0.57},
+        "insertion": {"heatmap": 0.58, "gaussian": 0.61},
+        "drop": {"heatmap": 0.02, "gaussian": 0.02},
+        "road": {"heatmap": 0.3, "gaussian": 0.2},
+    }
+    assert foo.get_operator(URI + "explanation_quality").outcome(made, {})["summary"] == (
+        "By 2 of 4 measures, heatmaps explain the predictions better than a spot in the center of "
+        "each image (a Gaussian): deletion (low is good) 0.41, better than 0.57; insertion (high "
+        "is good) 0.58, not better than 0.61; drop (low is good) 0.02, not better than 0.02; road "
+        "(high is good) 0.30, better than 0.20"
+    )
     execute("explanation_quality", dataset, heatmap_field="gradcam", steps=2)
     dataset.reload()
     assert len(dataset.exists("gradcam.deletion")) == 45

@@ -2,7 +2,7 @@
 
 import pytest
 from fiftyone.operators import types
-from panel_contexts import context, make_dataset
+from panel_contexts import context, end, make_dataset
 
 from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.dataset.freshness import SPLIT_CHANGED, Stale
@@ -29,6 +29,20 @@ def test_of_many_stale_values_the_first_are_listed(panel, dataset):
         last = drawn.properties.get("more_stale")
         assert (last and last.default) == more
         assert len(drawn.properties) == 6 + (more is not None)
+
+
+def test_what_is_out_of_date_comes_before_jobs_and_a_run_is_trained_again(
+    panel, dataset, service, submit
+):
+    end(service, submit("find_leaks"))
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    state["stale"] = [{"kind": "run", "name": "r", "can": True, "words": "Run 'r': words"}]
+    drawn = panel.render(context(dataset, state)).to_json()["type"]["properties"]
+    (card,) = [name for name in drawn if name.startswith("job_")]
+    assert list(drawn).index("stale_0") < list(drawn).index(card)
+    row = drawn["stale_0"]["type"]["properties"]
+    assert row["refresh"]["view"]["label"] == "Train again"
 
 
 def test_what_the_next_step_refreshes_is_not_said_twice(panel, dataset, monkeypatch):

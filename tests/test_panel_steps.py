@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 
+import fiftyone as fo
 import pytest
 from bson import ObjectId
 from fiftyone.operators import types
@@ -50,7 +51,8 @@ def test_a_running_job_marks_its_step(panel, dataset, service, submit):
     cards = [{"verb": "predict", "state": "cancelling", "progress": 0.7, "left": "3 min"}]
     cards += [{"verb": "predict", "state": "queued", "progress": 0.0, "left": None}]
     cards += [{"verb": "find_leaks", "state": "completed", "progress": 1.0, "left": None}]
-    cards += [{"verb": "unknown", "state": "running", "progress": 0.5, "left": None}]
+    for verb in ("unknown", "find_anomalies"):  # which the line of Review says nothing about
+        cards += [{"verb": verb, "state": "running", "progress": 0.5, "left": None}]
     assert running_steps(cards) == {"Predict": "canceling 70%, about 3 min left"}
 
 
@@ -119,6 +121,17 @@ def test_a_second_run_predicts_into_fields_of_its_own(panel, dataset, service, s
     end(service, job)
     panel.on_tick(context(dataset, state))
     assert state["prediction_field"] == "prediction_second"
+    # The next step shows mistakes at once, as the button of the job does.
+    suspicious(dataset, 0)
+    (shown,) = (x for x in path.next_of(dataset, overview(dataset), ()) if x.verb == "mistakes")
+    assert shown.given == {"prediction_field": "prediction_second"}
+    ctx = context(dataset, state, label="Show mistakes")
+    panel.on_next(ctx)
+    (view,) = requests(ctx, "set_view")
+    seen = fo.DatasetView._build(dataset, view["view"])
+    labels, found = seen.values(["ground_truth.label", "prediction_second.label"])
+    assert labels
+    assert all(x != y for x, y in zip(labels, found, strict=True))
     # What a run that is gone has predicted is replaced.
     fg.delete_run(dataset, "second")
     fg.delete_run(dataset, "first")

@@ -40,6 +40,7 @@ class Overview:
             current version, and the number of samples with a prediction
         mistakes: the number of samples whose label differs from the current prediction of the
             newest run, except those that reviews have left out
+        mistaken_field: the field of these predictions; None without mistakes
         judged: whether labels were checked by `find_label_issues`
         judged_at: when they were checked; None if unknown
         review: the numbers of suspicious, reviewed and corrected labels
@@ -63,6 +64,7 @@ class Overview:
     before_review: Sequence[str] = ()
     predicted: Mapping[str, tuple[str, bool, int]] = field(default_factory=dict)
     mistakes: int = 0
+    mistaken_field: str | None = None
     judged: bool = False
     judged_at: str | None = None
     review: ReviewCounts = field(default_factory=ReviewCounts)
@@ -100,13 +102,14 @@ def overview(dataset: fo.Dataset) -> Overview:
     fields = prediction_fields(dataset)
     key, state = ("overview", label_field, *fields), state_of(dataset)
     counted = cached(dataset, key, lambda: _counted(dataset, label_field, fields), state)
-    predicted, wrong = {}, 0
+    predicted, wrong, mistaken = {}, 0, None
     for name in fields:
         info = field_info(dataset, name)
         is_now = info.get("version") == versions.get(info["run"], info.get("version"))
         predicted[name] = (info["run"], is_now, counted["fields"][name])
-        if is_now and info["run"] == next(reversed(runs), None):
-            wrong = max(wrong, counted["wrong"].get(name, 0))
+        is_newest = is_now and info["run"] == next(reversed(runs), None)
+        if is_newest and (count := counted["wrong"].get(name, 0)) > wrong:
+            wrong, mistaken = count, name
     return Overview(
         samples=counted["samples"],
         label_field=label_field,
@@ -116,6 +119,7 @@ def overview(dataset: fo.Dataset) -> Overview:
         before_review=[key for key in versions if key not in runs],
         predicted=predicted,
         mistakes=wrong,
+        mistaken_field=mistaken,
         canceled=canceled_words(dataset, next(reversed(runs), None)),
         has_features=has_features(dataset),
         **_reviewed(dataset, label_field, runs, state),

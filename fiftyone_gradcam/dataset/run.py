@@ -159,6 +159,17 @@ class Run:
         options = decode_options(fo.load_dataset(name)) if fo.dataset_exists(name) else DEFAULT
         return RunModel(self.network(device), options)
 
+    @property
+    def advice(self) -> str:
+        """What the training shows about the recipe, in words; "" if nothing."""
+        if not self.history or self.best_epoch:
+            return ""
+        return (
+            "The weights before the first epoch, when only the new layers had been trained, were "
+            "best on val: training the other layers did not help. The recipe 'linear-probe' may be "
+            "as good in a fraction of the time"
+        )
+
     def __str__(self) -> str:
         if not self.history:
             what = f"{self.recipe['backbone']}, {len(self.classes)} classes"

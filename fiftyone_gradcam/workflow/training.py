@@ -242,12 +242,8 @@ def _make_watch(
 def _report_run(run: runs.Run, findings: list[Finding], cancelled: bool) -> None:
     """Print the result of a training; raise CancelledError if it was canceled."""
     print(f"Saved {run}")
-    if run.best_epoch == 0:
-        print(
-            "The weights before the first epoch, when only the new layers had been trained, were "
-            "best on val: training the other layers did not help. The "
-            "recipe 'linear-probe' may be as good in a fraction of the time"
-        )
+    if run.advice:
+        print(run.advice)
     for finding in findings:
         print(f"{finding.severity.capitalize()}: {finding.message}")
     if run.watch:

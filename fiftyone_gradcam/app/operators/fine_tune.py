@@ -94,7 +94,8 @@ class FineTune(Verb):
 
     def outcome(self, result, given: dict) -> dict:
         """Show the run and its accuracy."""
-        outcome = {"summary": f"Saved {result}", "run": result.key}
+        summary = ". ".join(filter(None, (f"Saved {result}", result.advice)))
+        outcome = {"summary": summary, "run": result.key}
         return outcome | ({"picture": result.watch["strip"]} if result.watch else {})
 
 

@@ -146,14 +146,18 @@ class ExplanationQuality(Verb):
         }
 
     def outcome(self, result, given: dict) -> dict:
-        """Show the mean scores, next to those of a Gaussian."""
+        """Say whether the heatmaps are better than a Gaussian, with the means of both."""
         from ...explain.faithfulness import HIGH_IS_GOOD  # imports torch, which forms do not need
 
-        parts = [
-            f"{measure} {row['heatmap']:.2f} (Gaussian {row['gaussian']:.2f})"
-            for measure, row in result.items()
-        ]
-        means = f"Means: {', '.join(parts)}"
-        high = [measure for measure in result if measure in HIGH_IS_GOOD]
-        good = f"For {' and '.join(high)} high is good, for the others low"
-        return {"summary": f"{means}. {good}"}
+        parts, better = [], 0
+        for measure, row in result.items():
+            is_high = measure in HIGH_IS_GOOD
+            own, spot = row["heatmap"], row["gaussian"]
+            is_better = own > spot if is_high else own < spot
+            better += is_better
+            than = f"{'better than' if is_better else 'not better than'} {spot:.2f}"
+            parts.append(f"{measure} ({'high' if is_high else 'low'} is good) {own:.2f}, {than}")
+        return {
+            "summary": f"By {better} of {len(parts)} measures, heatmaps explain the predictions "
+            f"better than a spot in the center of each image (a Gaussian): {'; '.join(parts)}"
+        }

@@ -318,8 +318,8 @@ class ClassifierPanel(
     def draw_all_steps(self, ctx, panel: types.Object) -> None:
         """Draw the tab of steps and jobs."""
         self.draw_steps(ctx, panel)
-        self.draw_jobs(ctx, panel)
         self.draw_stale(ctx, panel)
+        self.draw_jobs(ctx, panel)
         self.draw_all_actions(ctx, panel)
         self.draw_earlier(ctx, panel)
         state = ctx.panel.state

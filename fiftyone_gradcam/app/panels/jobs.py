@@ -99,6 +99,8 @@ class JobsTab:
         card |= {"message": in_labels(job.message, job.verb), "verb": job.verb, "log": job.log}
         if found := job.outcome.get("comparison"):
             card["compared"] = {name: found[name] for name in COMPARED}
+            gone = [key for key in found.get("runs", ()) if key not in list_runs(ctx.dataset)]
+            card["gone"] = " and ".join(map(repr, gone))
         card["file"], card["mistakes"] = _file_in(job), job.outcome.get("mistakes")
         came_to_nothing = job.state in ("cancelled", "failed", "lost") and job.can_repeat
         card["again"] = card["change"] = None
@@ -181,6 +183,9 @@ class JobsTab:
                 box.md(f"What it printed is in {markdown(card['log'])}", name="log")
         elif card.get("compared"):
             draw_compared(box, card["compared"], self.on_show_compared, card["id"])
+            if card["gone"]:
+                words = f"{card['gone']}: renamed or deleted since"
+                box.view("gone", types.Notice(label=markdown(words)))
         elif card["message"]:
             box.md(markdown(card["message"]), name="message")
         if card.get("file"):

@@ -13,7 +13,8 @@ FILES = (*EXPORTS, "report")  # suggested last once they were written
 MOST_NEXT = 3  # suggestions that are shown
 QUICK = "linear-probe"  # the recipe that trains the new layers alone
 COST = "less accurate if images are unlike photos"  # than if all layers are trained
-FORM, START, REVIEW, RESUME = "form", "start", "review", "resume"  # what a button does
+# What a button does.
+FORM, START, REVIEW, RESUME, SHOW = "form", "start", "review", "resume", "show"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Next:
         label: the label of the button
         words: what it does, and why it is useful now
         how: "form" opens the form of the verb, "start" calls the verb on the whole dataset,
-            "review" switches to the tab Review, and "resume" calls the verb on the samples of the
-            job that was interrupted
+            "review" switches to the tab Review, "resume" calls the verb on the samples of the job
+            that was interrupted, and "show" shows samples
         verb: the name of the verb
         given: the arguments of the verb by name, without the samples
     """
@@ -105,7 +106,7 @@ def next_steps(
     found_all = _options(found, key, backbone, interrupted, predict)
     options = list({one.label: one for one in found_all}.values())
     options.sort(key=lambda one: one.verb in FILES and one.verb in finished)
-    urgent = [one for one in options if one.how != FORM]
+    urgent = [one for one in options if one.how not in (FORM, SHOW)]
     return (urgent if len(urgent) > 1 else options)[:MOST_NEXT]
 
 
@@ -138,7 +139,8 @@ def _options(
     if found.mistakes:
         images = _count(found.mistakes, "image")
         words = f"See the {images} on which prediction and label differ, the surest first."
-        yield Next("Review", "Show mistakes", words, FORM, "mistakes")
+        given = {"prediction_field": found.mistaken_field}
+        yield Next("Review", "Show mistakes", words, SHOW, "mistakes", given)
     inside = " in a folder for each split" if found.parts else ""
     words = (
         f"Export the images to one folder for each class{inside}, with the labels as they are now."

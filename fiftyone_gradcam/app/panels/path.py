@@ -25,8 +25,9 @@ from ..texts import markdown
 from .actions import LABELS, draw_actions
 from .choices import row_of
 from .estimates import estimate, with_quick
-from .next_step import FORM, MOST_NEXT, RESUME, REVIEW, START, Next, next_steps, steps
+from .next_step import FORM, MOST_NEXT, RESUME, REVIEW, SHOW, START, Next, next_steps, steps
 from .resuming import ended_job, interrupted_training, is_partly_predicted
+from .samples import show_mistakes
 from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
 WAIT_SECONDS = 60.0  # at most, until a measurement starts: a form may use another network
@@ -108,7 +109,7 @@ class PathTab:
         if state.next and not state.is_busy:
             is_timing = bool(state.times_due)
             draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next, is_timing)
-        elif running:
+        elif state.is_busy:
             draw_meanwhile(panel, state.next, self.on_next)
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
@@ -123,7 +124,7 @@ class PathTab:
             if one["can"]:
                 row.btn(
                     "refresh",
-                    label=f"Refresh {one['kind']}",
+                    label="Train again" if one["kind"] == "run" else f"Refresh {one['kind']}",
                     on_click=self.on_refresh_stale,
                     params={"kind": one["kind"], "name": one["name"]},
                     variant="outlined",
@@ -159,6 +160,8 @@ class PathTab:
             self.read(ctx)
         elif chosen.how == REVIEW:
             self.turn_to(ctx, "review")
+        elif chosen.how == SHOW:
+            show_mistakes(ctx, chosen.given["prediction_field"])
         elif chosen.how == FORM:
             ctx.prompt(f"{OWNER}/{chosen.verb}")
         elif chosen.how == RESUME and (job := ended_job(ctx.dataset, chosen.verb, _own(chosen))):

@@ -13,6 +13,13 @@ from .choices import row_of
 from .estimates import TIMED
 from .next_step import REVIEW, START, Next, quickly
 
+# What a step consists of; other verbs of it, such as to find anomalies, leave its line as it is.
+MAKES = frozenset(
+    [
+        *("import_folders", "split", "fine_tune", "predict", "find_label_issues", "retrain"),
+        *("export_folders", "export_reviews", "report"),
+    ]
+)
 DONE, NOW, LATER = "✓", "➤", "○"
 ESTIMATING = "estimating the time…"
 
@@ -28,7 +35,7 @@ def running_steps(cards: Iterable[dict]) -> dict[str, str]:
     """Return by step how far its job is, such as "running 40%, about 3 min left"."""
     found: dict[str, str] = {}
     for card in cards:
-        if card["state"] not in ("queued", "running", "cancelling") or card["verb"] not in STEP_OF:
+        if card["state"] not in ("queued", "running", "cancelling") or card["verb"] not in MAKES:
             continue
         words = SPELLED.get(card["state"], card["state"])
         if card["state"] != "queued":
