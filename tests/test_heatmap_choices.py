@@ -44,11 +44,11 @@ def test_choices_are_one_kind_each_and_say_what_their_colors_mean(dataset):
     assert "'digit 1'" in found["digit 1 (gradcam_digit_1)"].words[0]
     assert found["theirs"].words == ("theirs",)
     # What is said of the strength of a color is right in "Why?" too, which draws two of them alike.
-    more = "The stronger the color, the more evidence."
+    more = "Stronger color: more evidence."
     assert found["Contrast"].strength == more
-    jet = f"{more} 'Why?' of an open image uses jet: red = most."
+    jet = f"{more} 'Why?' uses jet: red = most."
     assert {found[x].strength for x in ("Predicted", "Label", "Runner-up")} == {jet}
-    assert found["theirs"].strength == "The stronger the color, the higher the value."
+    assert found["theirs"].strength == "Stronger color: higher value."
     # Of a contrast it is declared what the predicted class is compared with; of others not.
     for name in ("gradcam_contrast", "gradcam_contrast_against", "gradcam", "gradcam_label"):
         is_contrast = "contrast" in name

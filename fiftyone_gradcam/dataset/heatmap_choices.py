@@ -24,9 +24,9 @@ WHAT = {
     "runner_up": "the second most probable class",
 }
 # What the strength of a color means. "Why?" has a scale of its own, except for the contrast.
-MORE = "The stronger the color, the more evidence."
-MORE_OF_ONE = f"{MORE} 'Why?' of an open image uses jet: red = most."
-HIGHER = "The stronger the color, the higher the value."
+MORE = "Stronger color: more evidence."
+MORE_OF_ONE = f"{MORE} 'Why?' uses jet: red = most."
+HIGHER = "Stronger color: higher value."
 
 
 @dataclass(frozen=True)

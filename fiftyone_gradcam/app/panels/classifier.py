@@ -295,8 +295,6 @@ class ClassifierPanel(
         stand_at(ctx, strip, tab)
         panel.enum(strip, tabs.values(), default=tab, view=tabs, on_change=self.on_tab)
         self.draw_heatmaps(ctx, panel)
-        sizes = types.View(component=PLOT_SIZES, composite_view=True, top=ctx.panel.state.top)
-        panel.define_property("plot_sizes", types.Object(), view=sizes)
         draw = {
             "jobs": self.draw_all_steps,
             "review": self.draw_review,
@@ -305,6 +303,9 @@ class ClassifierPanel(
             "scores": self.draw_scores,
         }
         draw[tab](ctx, panel)
+        # Last, because each part of the panel has room above it.
+        sizes = types.View(component=PLOT_SIZES, composite_view=True, top=ctx.panel.state.top)
+        panel.define_property("plot_sizes", types.Object(), view=sizes)
         is_busy = ctx.panel.state.is_busy
         if is_busy or tab == "jobs":  # redrawing other tabs would close an open list
             is_soon = is_busy or ctx.panel.state.stale_due or ctx.panel.state.times_due

@@ -74,7 +74,10 @@ def draw_table(
         style[f"& td:nth-of-type(-n+{len(names)})"] = {"minWidth": 60}
         for place, key in enumerate(names, 1):  # short words such as "mobilenet_v2" stay whole
             texts = [columns[key], *(row[key] for row in rows or default or ())]
-            style[f"& td:nth-of-type({place})"] = {"minWidth": f"calc({_width(texts)}ch + 16px)"}
+            # A "ch" is as wide as a digit; some letters are wider.
+            style[f"& td:nth-of-type({place})"] = {
+                "minWidth": f"calc({_width(texts) + 1}ch + 16px)"
+            }
     if on_row is not None:
         style |= {"& tbody tr": _ROW}
     if button is not None:
