@@ -218,7 +218,7 @@ def _to_predict(found: Overview, is_partly: bool, beside: Mapping[str, str]) -> 
     if any(key == run and not is_now for key, is_now, _ in found.predicted.values()):
         words = f"The predictions are out of date: {run!r} was trained again since. {words}"
     if beside:
-        words += f" They are stored in new fields: {' and '.join(beside.values())}."
+        words += f" Its results are stored in new fields: {' and '.join(beside.values())}."
     given = {"run": run, **beside}
     return Next("Predict", f"Predict with {run!r}", words, START, "predict", given)
 
