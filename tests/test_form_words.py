@@ -37,6 +37,8 @@ def test_messages_are_in_the_words_of_the_form(text, shown):
 
 
 def test_a_form_may_call_an_argument_something_else():
+    left = "Canceled: 4 of 9 images have predictions now. Pass resume=True to continue"
+    assert in_labels(left, "predict").endswith(" now. “Resume” continues with the others")
     assert in_labels("scale=3", "fine_tune") == "“Zoom” set to 3"
     assert in_labels("scale=3", "predict") == "“Heatmap scale” set to 3"
 

@@ -147,6 +147,8 @@ def in_labels(text: str, verb: str = "") -> str:
         text: the message, such as "pass overwrite=True, or call split() again"
         verb: the verb that raised the message; "" if unknown
     """
+    # A button beside the job does so, and a switch in the form.
+    text = text.replace("Pass resume=True to continue", "“Resume” continues with the others")
     known = LABELS | OF_VERBS.get(verb, {})
     names = "|".join(sorted(known, key=len, reverse=True))
 
