@@ -168,9 +168,14 @@ def test_a_field_holds_the_values_of_one_run_alone(trained):
     assert field_info(trained, "one")["run"] == "rival"
     # A pass into other fields leaves what waits for these.
     fg.predict(some, "quick", prediction_field="other", heatmaps=(), progress=False)
+    # Cut short once more, it counts what waits from before too.
+    more = {**own, "resume": True, "progress": ending_after(1, least=20)}
+    with pytest.raises(fg.CancelledError, match=r"\d+ of 180 .* on disk") as reported:
+        fg.predict(trained, "quick", **more)
     (waiting,) = spools(trained)
     done = {sample_id for sample_id, _ in waiting.rows()}
-    assert 40 <= len(done) < 180
+    assert 60 <= len(done) < 180
+    assert int(str(reported.value).split()[1]) == len(done)
     assert len(os.listdir(folder)) == 30 + len(done)
     steps = []
     fg.predict(trained, "quick", resume=True, **{**own, "progress": lambda *r: steps.append(r)})
