@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
@@ -357,3 +358,19 @@ def test_layouts_of_embeddings_rest_on_their_field(dataset):
     }
     dataset.delete_sample_field("seen")
     assert said(dataset)[("layout", "embeddings")] == "the embeddings 'seen' were deleted"
+
+
+def test_layouts_of_networks_from_elsewhere_rest_on_no_run_of_the_dataset(dataset, tmp_path):
+    elsewhere = dataset.clone()
+    run = fg.load_run(elsewhere, "first")
+    torch.save(run.load_model().state_dict(), tmp_path / "own.pt")
+    dataset.delete_run("first")
+    layout(dataset, run_or_backbone=run)
+    file = {"run_or_backbone": "small_cnn", "weights": str(tmp_path / "own.pt")}
+    layout(dataset, **file, brain_key="of_file")
+    assert not [name for kind, name in said(dataset) if kind == "layout"]
+    dataset.add_sample(dataset.first().copy())
+    found = {one.name: one.given for one in stale_values(dataset) if one.kind == "layout"}
+    again = {**file, "method": "pca", "seed": 0, "brain_key": "of_file"}
+    assert found == {"embeddings": {}, "of_file": again}  # a run elsewhere cannot be named here
+    elsewhere.delete()
