@@ -1,20 +1,25 @@
 """Decisions about labels: stored at once, undone exactly, kept by whatever happens to a dataset."""
 
+import base64
 import csv
+import io
 import re
 import signal
 
 import fiftyone as fo
 import numpy as np
 import pytest
+from bson import ObjectId
 from conftest import save_digits
 from forking import Python
+from PIL import Image
 from reviewable import CLASSES, at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.contact_sheet import contact_sheet
 from fiftyone_gradcam.dataset.evidence import evidence_in, predicted_in
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
-from fiftyone_gradcam.dataset.review_state import Columns, classes_of
+from fiftyone_gradcam.dataset.review_state import Columns, classes_of, columns_of
 from fiftyone_gradcam.dataset.storing import Declared, declare
 
 
@@ -289,3 +294,12 @@ def test_datasets_of_earlier_versions_learn_their_imported_labels(tmp_path, name
         ("digit 0", "digit 2")
     ]
     assert dataset.active_label_schemas == ["ground_truth"]
+
+
+def test_a_sheet_of_suggestions_has_unreadable_images_in_gray_and_no_deleted_ones(dataset):
+    ids = [*dataset.values("id")[:2], str(ObjectId())]  # one was deleted since it was asked for
+    text = contact_sheet(dataset, columns_of(dataset), ids).removeprefix("data:image/webp;base64,")
+    found = Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")
+    assert found.width == 2 * (96 + 8) + 8
+    centers = [found.getpixel((8 + 48 + place * 104, 8 + 48)) for place in range(2)]
+    assert np.abs(np.array(centers) - 128).max() <= 3
