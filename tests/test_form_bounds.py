@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal
+from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -17,6 +18,7 @@ from fiftyone_gradcam.app.operators.labels import label_of
 from fiftyone_gradcam.app.operators.params import MOST_NUMBER, faults
 from fiftyone_gradcam.dataset.watched import choose_watched
 
+LISTED = Path(__file__).parent / "forms.txt"
 # What lets a verb end, with these words, as soon as it has checked its numbers.
 LAST_OPTION = ({"gradual_unfreezing": "?"}, "gradual_unfreezing must be one of")
 NONE = {"samples": "none"}
@@ -131,12 +133,17 @@ def answer(verb: str, dataset, given: dict) -> str:
     return ""
 
 
-@pytest.mark.parametrize("verb", FORMS)
-def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_takes(
-    dataset, folder, verb, monkeypatch
-):
+@pytest.fixture
+def measured(monkeypatch):
+    """How fast this computer is, so that no form measures it."""
     speed = {"device": "cpu", "decode": 0.01, "learn": 0.01, "look": 0.01}
     monkeypatch.setattr(training_time, "measured", lambda *_: {"speed": speed, "image_size": 16})
+
+
+@pytest.mark.parametrize("verb", FORMS)
+def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_takes(
+    dataset, folder, verb, measured
+):
     paths, seen = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, set()
     for opened in [x | MORE for x in OPENED.get(verb, [{}])]:
         params = {name: paths.get(x, x) for name, x in opened.items()}
@@ -158,3 +165,22 @@ def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_ta
                 said = answer(verb, dataset, with_value(given, name, value))
                 assert name.removeprefix("count_") in said, (name, value, said)
     assert bool(seen) == (verb in ENDS)
+
+
+def listed(verb: str, dataset, folder) -> list[str]:
+    """The fields of a form in their order, in each way to open it."""
+    paths, lines = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, []
+    for opened in OPENED.get(verb, [{}]):
+        params = {name: paths.get(x, x) for name, x in opened.items()}
+        lines.append(f"{verb} {', '.join(f'{n}={x}' for n, x in opened.items())}".rstrip())
+        for name, field in fields(verb, context(verb, dataset, params)).items():
+            view = type(field.view).__name__.removesuffix("View")
+            words = f": {field.view.description}" if field.view.description else ""
+            lines.append(f"  {name} {type(field.type).__name__} {view}{words}".rstrip())
+    return [line.replace(str(folder), "FOLDER").replace(str(Path.home()), "~") for line in lines]
+
+
+def test_each_form_has_these_fields_in_this_order(dataset, folder, measured):
+    """A change of `forms.txt` is one for users. Another test compares the labels."""
+    found = [line for verb in FORMS for line in listed(verb, dataset, folder)]
+    assert found == LISTED.read_text().splitlines()
