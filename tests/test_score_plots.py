@@ -97,7 +97,7 @@ def test_each_plot_has_room_for_its_names_and_shows_in_words_what_is_pointed_at(
         if "ticktext" in axis:
             longest = max(len(html.unescape(text)) for text in axis["ticktext"])
             is_turned = key[0] == "x" and "tickangle" in axis
-            least += 5 * longest if key[0] == "y" or is_turned else 0  # pixels for each letter
+            least += 6 * longest + 5 if key[0] == "y" or is_turned else 0  # pixels of letters
             assert axis["automargin"] is False  # Plotly's may not terminate
         assert least <= margin[side] <= 4 * least + 40
         low, high = axis.get("domain", (0, 1))
