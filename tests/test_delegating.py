@@ -1,11 +1,14 @@
 """What a call with delegate=True hands to the job, without a job."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.jobs import delegating
+from fiftyone_gradcam.jobs import calls, delegating
+from fiftyone_gradcam.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -104,3 +107,29 @@ def test_wrong_arguments_of_a_job_are_refused_at_once(
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             call(dataset, *args, **options, delegate=True)
     assert submitted == []
+
+
+def test_a_job_gets_all_kinds_of_values_as_they_mean_the_same(dataset):
+    view, recipe = dataset.limit(5).sort_by("filepath"), Recipe(epochs=2, hidden=(8, 4))
+    given = {
+        "plain": [None, True, 3, 0.5, "a b"],
+        "run": fg.load_run(dataset, "made"),
+        "recipe": recipe,
+        "of_numpy": [np.float32(0.5), np.arange(4).reshape(2, 2)],
+        "path": Path("/a") / "b",
+        "within": {"runs": (fg.load_run(dataset, "made"),), "samples": [dataset, view], 3: {}},
+    }
+    found = calls.decode(calls.encode(given), dataset._doc.id)
+    whole, part = found["within"].pop("samples")
+    assert found == {
+        "plain": given["plain"],
+        "run": "made",
+        "recipe": recipe,
+        "of_numpy": [0.5, [[0, 1], [2, 3]]],
+        "path": "/a/b",
+        "within": {"runs": ["made"], "3": {}},
+    }
+    assert (whole, part.values("id")) == (dataset, view.values("id"))
+    for value in (object(), {1}, [print]):
+        with pytest.raises(ValueError, match="argument 'own' cannot be passed to a job, because a"):
+            calls.encode({"own": value})

@@ -289,3 +289,14 @@ def test_only_rows_with_a_candidate_are_compared_in_full(monkeypatch):
     asked = duplicates._rows_with_candidates(vectors, vectors, 0.85)
     assert set(having) <= set(asked)
     assert len(asked) < 1.2 * len(having) < 600
+
+
+def test_the_more_images_are_looked_up_the_nearer_a_pair_must_be():
+    random = np.random.default_rng(0)
+    searched = random.normal(size=(100, 4))
+    like = searched[:1] + 0.05 * random.normal(size=(1, 4))
+    pairs, _ = near_duplicates(searched, like)
+    assert pairs.tolist() == [[0, 0]]
+    others = np.repeat(-3 * searched[:1], 3000, 0)  # of which chance makes some pairs
+    pairs, _ = near_duplicates(searched, np.concatenate([like, others]))
+    assert len(pairs) == 0
