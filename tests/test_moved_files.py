@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from pathlib import Path
 
 import fiftyone as fo
 import numpy as np
@@ -375,3 +376,21 @@ def test_every_verb_says_so_when_all_files_are_gone(predicted, tmp_path):
     assert not dataset.has_run("second")
     fg.relocate(dataset, str(tmp_path / "d"), str(tmp_path / "away"), progress=False)
     assert len(fg.predict(dataset, "run", progress=False)) == 12
+
+
+def test_relocate_leaves_no_path_of_the_old_folder(tmp_path, name):
+    old, new = tmp_path / "old place", tmp_path / "new place"
+    save_digits(old, per_class=2)
+    shutil.copy(old / "digit 0" / "000.png", old / "digit 1" / "equal.png")
+    (old / "digit 2" / "broken.png").write_bytes(b"no image")
+    dataset = fg.import_folders(str(old), name, progress=False)
+
+    def written() -> str:  # but for the samples
+        report = Path(dataset.info["import_folders"]["report"]).read_text(encoding="utf-8")
+        return f"{report}{dataset.info}"
+
+    before = written()
+    assert before.count(str(old)) > 6
+    old.rename(new)
+    fg.relocate(dataset, str(old), str(new), progress=False)
+    assert written() == before.replace(str(old), str(new))
