@@ -7,7 +7,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 import torch
-from made_runs import make_run
+from made_runs import make_run, some_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
@@ -244,3 +244,26 @@ def test_explanation_quality_is_stored_beside_the_heatmap(explained, capsys):
         fg.explanation_quality(view, "quick", "cam", steps=1)
     fg.predict(view, "quick", heatmap_field="cam", scale="pair")
     assert explained.exists("cam.deletion").count() == 0  # another map, another quality
+
+
+def test_what_shows_predictions_compares_with_the_labels_that_they_were_compared_with(
+    tmp_path, name
+):
+    for dataset in some_digits(tmp_path / "digits", name, per_class=2):
+        make_run(dataset, "made", files=False)
+        labels = ["digit 2", "digit 0", "digit 1"] * 2
+        dataset.set_values("own", [fo.Classification(label=label) for label in labels])
+        fg.predict(dataset, "made", label_field="own", progress=False)
+        found = dataset.values("prediction.label")
+        wrong = [i for i, (own, one) in enumerate(zip(labels, found, strict=True)) if own != one]
+        assert dataset.values("ground_truth.label") != labels
+        explained = [fg.explain_sample(sample, "made") for sample in dataset]
+        assert [(x.label_field, x.label) for x in explained] == [("own", x) for x in labels]
+        captions = [*_captions(dataset, "gradcam", None, None)]
+        assert [words.split("\n")[0] for words in captions] == [f"label: {x}" for x in labels]
+        ids = dataset.values("id")
+        assert sorted(fg.mistakes(dataset).values("id")) == sorted(ids[i] for i in wrong)
+        scores = dataset.values("prediction_scores")
+        own = [row[int(label[-1])] for row, label in zip(scores, labels, strict=True)]
+        lowest = fg.lowest_scores(dataset, count=6).values("id")
+        assert lowest == [ids[i] for i in np.argsort(own, kind="stable")]
