@@ -13,7 +13,7 @@ from form_fields import FILE, FOLDER, FORMS, MORE, OPENED, arguments, context, f
 from made_runs import digits_with_two_runs
 from test_operators import URI
 
-from fiftyone_gradcam.app.operators import training_time
+from fiftyone_gradcam.app.operators import embeddings, predict, training_time
 from fiftyone_gradcam.app.operators.labels import label_of
 from fiftyone_gradcam.app.operators.params import MOST_NUMBER, faults
 from fiftyone_gradcam.dataset.watched import choose_watched
@@ -168,19 +168,23 @@ def test_fields_have_the_label_of_their_argument_and_take_the_numbers_that_it_ta
 
 
 def listed(verb: str, dataset, folder) -> list[str]:
-    """The fields of a form in their order, in each way to open it."""
+    """The fields of a form in their order, in each way to open it, and their choices if few."""
     paths, lines = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}, []
     for opened in OPENED.get(verb, [{}]):
         params = {name: paths.get(x, x) for name, x in opened.items()}
         lines.append(f"{verb} {', '.join(f'{n}={x}' for n, x in opened.items())}".rstrip())
         for name, field in fields(verb, context(verb, dataset, params)).items():
             view = type(field.view).__name__.removesuffix("View")
-            words = f": {field.view.description}" if field.view.description else ""
+            choices = getattr(field.type, "values", None) or []
+            few = f" {', '.join(choices)}" if 0 < len(choices) <= 10 else ""
+            words = few + (f": {field.view.description}" if field.view.description else "")
             lines.append(f"  {name} {type(field.type).__name__} {view}{words}".rstrip())
     return [line.replace(str(folder), "FOLDER").replace(str(Path.home()), "~") for line in lines]
 
 
-def test_each_form_has_these_fields_in_this_order(dataset, folder, measured):
+def test_each_form_has_these_fields_and_choices(dataset, folder, measured, monkeypatch):
     """A change of `forms.txt` is one for users. Another test compares the labels."""
+    monkeypatch.setattr(predict, "has_torchcodec", lambda: True)  # whatever is installed here
+    monkeypatch.setattr(embeddings, "has_umap", lambda: False)
     found = [line for verb in FORMS for line in listed(verb, dataset, folder)]
     assert found == LISTED.read_text().splitlines()
