@@ -3,10 +3,12 @@
 import ast
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 from panel_contexts import context, make_dataset
 
+from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.run import Run
 from fiftyone_gradcam.dataset.runs import save_run
 
@@ -19,8 +21,11 @@ HANDLERS = {
 
 @pytest.fixture
 def dataset(name):
-    """With predictions, heatmaps and two runs."""
+    """With predictions, their scores, heatmaps and two runs."""
     dataset = make_dataset(name)
+    classes = ["a", "b", "c", "d"]
+    describe_field(dataset, "found", "", run="o", label_field="own", classes=classes)
+    dataset.set_values("found_scores", np.eye(4)[np.arange(len(dataset)) % 4].tolist())
     for key in ("o", "p"):
         recipe = {"backbone": "small_cnn", "epochs": 1}
         save_run(dataset, Run(key, dataset.name, ["a", "b"], recipe, [], 1, "own", "/none"))
@@ -40,7 +45,7 @@ def handlers_of(properties: dict) -> Iterator[tuple[str, str, str | None]]:
 
 
 def test_what_can_be_chosen_or_clicked_does_something(panel, dataset):
-    kinds = set()
+    kinds, names = set(), set()
     for tab in ("jobs", "review", "runs", "evaluate", "scores"):
         state = {"tab": tab, "shows_actions": True}
         panel.read(context(dataset, state))
@@ -48,6 +53,8 @@ def test_what_can_be_chosen_or_clicked_does_something(panel, dataset):
         found = [*handlers_of(drawn["type"]["properties"])]
         assert [x for x in found if not x[2]] == []
         kinds |= {kind for _, kind, _ in found}
+        names |= {name for name, _, _ in found}
+    assert {"show_all", "refresh", "below", "above"} <= names
     assert kinds == {*HANDLERS, "PlotlyView"}
 
 
