@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from panel_contexts import context, make_dataset
+from panel_contexts import context, make_dataset, requests
 
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.run import Run
@@ -56,6 +56,16 @@ def test_what_can_be_chosen_or_clicked_does_something(panel, dataset):
         names |= {name for name, _, _ in found}
     assert {"show_all", "refresh", "below", "above"} <= names
     assert kinds == {*HANDLERS, "PlotlyView"}
+
+
+def test_a_class_is_praised_only_where_its_mistakes_were_asked_for(panel, dataset):
+    state = {"tab": "scores"}
+    panel.read(context(dataset, state))
+    for label, trace, said in (("gone", 0, 0), ("b", 1, 1), ("a", 1, 0)):  # of the part "test"
+        click = {"idx": 0, "trace_idx": trace, "view": {"shows": [label]}}
+        ctx = context(dataset, state, **click)
+        panel.on_class_bar(ctx)
+        assert len(requests(ctx, "notify")) == said, label
 
 
 def messages() -> Iterator[tuple[str, str, bool]]:
