@@ -4,7 +4,7 @@
   "use strict";
   const { createElement: h, useEffect, useRef } = window.React;
 
-  let lastTop = 0; // a panel that is drawn anew has scrolled already
+  let lastTop = 0; // a panel that is drawn again has scrolled already
 
   function PlotSizes({ schema }) {
     const own = useRef(null);
