@@ -109,7 +109,7 @@ class PathTab:
         if state.next and not state.is_busy:
             is_timing = bool(state.times_due)
             draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next, is_timing)
-        elif state.is_busy:
+        elif state.going:
             draw_meanwhile(panel, state.next, self.on_next)
 
     def draw_stale(self, ctx, panel: types.Object) -> None:
