@@ -1,6 +1,7 @@
 """Each field of each form: its label, and the range of numbers that its verb accepts."""
 
 import math
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from test_operators import URI
 
 from fiftyone_gradcam.app.operators import embeddings, predict, training_time
 from fiftyone_gradcam.app.operators.labels import label_of
-from fiftyone_gradcam.app.operators.params import MOST_NUMBER, faults
+from fiftyone_gradcam.app.operators.params import MOST_NUMBER, check_params, faults
 from fiftyone_gradcam.dataset.watched import choose_watched
 
 LISTED = Path(__file__).parent / "forms.txt"
@@ -188,3 +189,17 @@ def test_each_form_has_these_fields_and_choices(dataset, folder, measured, monke
     monkeypatch.setattr(embeddings, "has_umap", lambda: False)
     found = [line for verb in FORMS for line in listed(verb, dataset, folder)]
     assert found == LISTED.read_text().splitlines()
+
+
+def test_fields_that_were_cleared_are_as_if_they_were_never_filled_in(dataset, folder):
+    paths = {FOLDER: str(folder), FILE: str(folder / "weights.pth")}
+    forms = [(verb, opened) for verb in FORMS for opened in OPENED.get(verb, [{}])]
+    blocks = re.split(r"\n(?=\S)", LISTED.read_text())
+    for (verb, opened), lines in zip(forms, blocks, strict=True):
+        names = re.findall(r"^  (\w+) (?:Number|String|File)\b", lines, re.MULTILINE)
+        shares = {*SHARES, *(f"count_{name}" for name in SHARES)}  # none means no such part
+        cleared = dict.fromkeys({*names} - shares)  # the App sends null
+        ctx, params = context(verb, dataset, {}), {n: paths.get(x, x) for n, x in opened.items()}
+        before = arguments(verb, ctx, params)
+        check_params(verb, cleared | params)
+        assert arguments(verb, ctx, cleared | params) == before, (verb, opened)
