@@ -379,7 +379,7 @@ def test_mistakes_of_a_prediction_are_one_click_away(panel, dataset, service, su
 
 
 def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service, submit):
-    before = submit("find_leaks")
+    before, other = submit("find_leaks"), submit("find_leaks")
     end(service, before)
     job = submit("fine_tune", key="k")
     live = LiveTraining(dataset, "k", 10)
@@ -393,11 +393,11 @@ def test_the_curves_of_a_training_that_goes_on_are_drawn(panel, dataset, service
     traces, layout = state["training"]
     assert layout["xaxis"]["range"][1] == pytest.approx(10.2)
     assert [0.5] in [trace["y"] for trace in traces]
-    # Directly below their own job, whatever has ended before.
+    # Directly below their own job, whatever has ended before or goes on too.
     shown = types.Object()
     panel.draw_jobs(context(dataset, state), shown)
     parts = list(shown.to_json()["properties"])
-    assert parts[:3] == [f"job_{job.id}", "curves", f"job_{before.id}"]
+    assert parts[:4] == [f"job_{other.id}", f"job_{job.id}", "curves", f"job_{before.id}"]
     # They stay until another job has ended, and takes the place of the training.
     end(service, job, CANCELLED_AND_ENDED)
     looked(panel, dataset, state)
