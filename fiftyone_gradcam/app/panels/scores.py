@@ -226,12 +226,11 @@ class ScoresTab(PredictionChoices):
             state.scored = label
             self.read_scores(ctx)
         if wrong and not len(view):
-            every = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label, False)
-            words = "There are no such images."  # labels have changed since the bar was drawn
-            if len(every):
-                words = (
-                    f"All of {shortened(label, 40)} are predicted rightly: {percent(1.0)} recall."
-                )
+            every = samples_of_class(chosen.samples, chosen.label_field, chosen.name, label)
+            name = shortened(label, 40)
+            words = f"All of {name} are predicted rightly: {percent(1.0)} recall."
+            if not len(every):  # labels have changed since the bar was drawn
+                words = "There are no such images."
             ctx.ops.notify(markdown(words), variant="info")
             return
         show_samples(ctx, view, chosen.label_field, chosen.name)
