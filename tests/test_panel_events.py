@@ -8,8 +8,10 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pydash
 import pytest
+from fiftyone.core.odm import get_db_conn
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
+from made_runs import make_run
 from panel_contexts import context
 from scored import scored_dataset
 
@@ -188,6 +190,28 @@ def test_a_click_that_chooses_a_class_does_not_undo_a_choice(scored):
     one_by_one = Browser(scored, "scores")
     one_by_one.receive(one_by_one.send("on_prediction_field", value="second"))
     assert browser.output["bars"] == one_by_one.output["bars"]
+
+
+def test_a_run_that_another_process_deletes_is_not_read(scored):
+    browser = Browser(scored, "runs")
+    for key in ("extra", "other"):
+        make_run(scored, key, files=False)
+    browser.receive(browser.send("on_refresh"))
+    assert browser.kept("run_keys")[:2] == ["other", "extra"]
+    database = get_db_conn()
+    own = {"name": scored.name}
+    run = database.datasets.find_one(own)["runs"]["other"]
+    database.datasets.update_one(own, {"$unset": {"runs.other": ""}})
+    database.runs.delete_one({"_id": run})
+    messages = browser.send("on_show_run", value="other")
+    browser.receive(messages)
+    assert browser.kept("run_keys")[0] == "extra"
+    assert browser.state["shown_run"] == "extra"
+    (asked,) = [
+        m["params"] for m in browser.send("on_compare_runs") if "prompt" in m["operator_uri"]
+    ]
+    assert "other" not in str(asked)
+    scored.delete_run("extra")
 
 
 @pytest.mark.parametrize("tab", ["jobs", "review", "runs", "evaluate", "scores"])

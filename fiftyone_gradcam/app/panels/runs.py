@@ -167,7 +167,8 @@ class RunsTab:
     def on_compare_runs(self, ctx) -> None:
         """Open the form of compare_runs, with the newest other run."""
         shown = ctx.panel.state.shown_run
-        other = next(key for key in reversed(list_runs(ctx.dataset)) if key != shown)
+        others = [key for key in list_runs(ctx.dataset) if key != shown]
+        other = others[-1] if others else None  # it was deleted in the meantime
         ctx.prompt(f"{OWNER}/compare_runs", params={"a": other, "b": shown})
 
     def on_rename_run(self, ctx) -> None:
