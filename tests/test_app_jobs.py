@@ -278,7 +278,6 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.wait_for_text("Renamed 'seen' to 'named'")
     rows = app.page.locator("table tbody tr td:first-child")
     until(lambda: rows.all_inner_texts()[:2] == ["tiny", "named"])
-    fg.delete_run(dataset, "tiny")
     app.choose_in_panel("Run", "named")
     with app.form():
         app.click("Export")
@@ -303,3 +302,4 @@ def test_runs_are_renamed_exported_deleted_and_imported_by_buttons(app, predicte
     app.wait_for_text("Imported run 'named'")
     dataset.reload()
     assert "named" in dataset.list_runs()
+    fg.delete_run(dataset, "tiny")

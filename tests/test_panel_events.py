@@ -8,7 +8,6 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pydash
 import pytest
-from fiftyone.core.odm import get_db_conn
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from made_runs import make_run
@@ -16,7 +15,7 @@ from panel_contexts import context
 from scored import scored_dataset
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.app.panels import server_state
+from fiftyone_gradcam.app.panels import runs, server_state
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.once import Once
 from fiftyone_gradcam.app.panels.patches import catch_up, keep_answer
@@ -192,25 +191,23 @@ def test_a_click_that_chooses_a_class_does_not_undo_a_choice(scored):
     assert browser.output["bars"] == one_by_one.output["bars"]
 
 
-def test_a_run_that_another_process_deletes_is_not_read(scored):
+def test_a_run_that_another_process_deletes_while_it_is_read_is_not_shown(scored, monkeypatch):
     browser = Browser(scored, "runs")
     for key in ("extra", "other"):
         make_run(scored, key, files=False)
     browser.receive(browser.send("on_refresh"))
     assert browser.kept("run_keys")[:2] == ["other", "extra"]
-    database = get_db_conn()
-    own = {"name": scored.name}
-    run = database.datasets.find_one(own)["runs"]["other"]
-    database.datasets.update_one(own, {"$unset": {"runs.other": ""}})
-    database.runs.delete_one({"_id": run})
-    messages = browser.send("on_show_run", value="other")
-    browser.receive(messages)
-    assert browser.kept("run_keys")[0] == "extra"
-    assert browser.state["shown_run"] == "extra"
-    (asked,) = [
-        m["params"] for m in browser.send("on_compare_runs") if "prompt" in m["operator_uri"]
-    ]
-    assert "other" not in str(asked)
+    described = runs.describe_runs
+
+    def deleted_meanwhile(dataset) -> list[dict]:
+        rows = described(dataset)
+        if "other" in dataset.list_runs():
+            dataset.delete_run("other")
+        return rows
+
+    monkeypatch.setattr(runs, "describe_runs", deleted_meanwhile)
+    browser.receive(browser.send("on_show_run", value="other"))
+    assert browser.kept("run_keys")[0] == browser.state["shown_run"] == "extra"
     scored.delete_run("extra")
 
 

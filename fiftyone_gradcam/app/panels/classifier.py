@@ -106,8 +106,6 @@ class ClassifierPanel(
             is_known = server_state.load(ctx)
             if says_nothing_new(ctx):
                 return None
-            if not is_tick and ctx.dataset is not None:
-                ctx.dataset.reload()  # another process may have changed or deleted runs and fields
             before = deepcopy(ctx.panel_state)
             if not is_known and method not in READ:
                 self.read(ctx)  # the server was restarted

@@ -38,6 +38,13 @@ class RunsTab:
 
     def read_runs(self, ctx) -> None:
         """Store the runs in the panel's state."""
+        try:
+            self._read_runs(ctx)
+        except ValueError:  # another process has deleted one of them meanwhile
+            ctx.dataset.reload()
+            self._read_runs(ctx)
+
+    def _read_runs(self, ctx) -> None:
         state, dataset = ctx.panel.state, ctx.dataset
         rows = describe_runs(dataset)
         state.run_keys = keys = [row["key"] for row in rows]
