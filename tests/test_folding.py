@@ -6,7 +6,11 @@ from torch import nn
 from torch.nn import functional
 
 from fiftyone_gradcam.model.backbones import get_backbone
-from fiftyone_gradcam.model.convolution import FusedConv, can_be_fused, is_fast
+from fiftyone_gradcam.model.convolution import (
+    FusedConv,
+    is_fusible_convolution,
+    is_fusing_available,
+)
 from fiftyone_gradcam.model.folding import fold_and_fuse, fold_batch_norms
 from fiftyone_gradcam.model.network import Network
 
@@ -45,7 +49,7 @@ def values(*shape: int) -> torch.Tensor:
     ],
 )
 def test_a_fused_convolution_is_the_convolution_and_its_activation(kind, options):
-    assert is_fast()
+    assert is_fusing_available()
     one = conv(4, 8, **options)
     wanted = ACTIVATIONS[kind](functional.conv2d(
         values(3, 4, 9, 7).double(), one.weight.double(),
@@ -155,9 +159,9 @@ def test_only_what_alone_follows_a_convolution_joins_it():
 
 def test_a_convolution_with_a_hook_stays_one():
     plain = conv(4, 8, 3)
-    assert can_be_fused(plain)
+    assert is_fusible_convolution(plain)
     plain.register_forward_hook(lambda *_: None)
-    assert not can_be_fused(plain)
+    assert not is_fusible_convolution(plain)
 
 
 def test_a_pytorch_that_cannot_fuse_is_left_as_it_is(monkeypatch):
@@ -167,7 +171,7 @@ def test_a_pytorch_that_cannot_fuse_is_left_as_it_is(monkeypatch):
         asked.append(arguments)
         raise TypeError("takes other arguments")
 
-    check = is_fast.__wrapped__
+    check = is_fusing_available.__wrapped__
     assert check()
     monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", fails)
     assert not check()
@@ -179,7 +183,7 @@ def test_a_pytorch_that_cannot_fuse_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not check()
     assert len(asked) == 1
-    monkeypatch.setattr("fiftyone_gradcam.model.folding.is_fast", lambda: False)
+    monkeypatch.setattr("fiftyone_gradcam.model.folding.is_fusing_available", lambda: False)
     module = fold_and_fuse(get_backbone("mobilenet_v2").build(3))
     assert not any(isinstance(x, FusedConv) for x in module.modules())
 
@@ -200,6 +204,6 @@ def test_networks_on_a_cpu_are_fused_and_keep_their_features(monkeypatch):
     before = Network(module, list("abc"), layer, image_size=64)
     assert not any(isinstance(x, FusedConv) for x in before.module.modules())
     # Features that were computed without, such as on a GPU, are found.
-    monkeypatch.setattr("fiftyone_gradcam.model.folding.is_fast", lambda: False)
+    monkeypatch.setattr("fiftyone_gradcam.model.folding.is_fusing_available", lambda: False)
     other = Network.of_backbone(backbone, module, "abc", 64, "squash", "cpu")
     assert (other.digest, other.splitter.layer) == (network.digest, network.splitter.layer)

@@ -63,11 +63,14 @@ def test_a_training_shows_the_heatmaps_that_it_has_recorded(dataset):
     run = fg.load_run(dataset, "first")
     shown = {"summary": f"Saved {run}", "run": "first"}
     assert FineTune().outcome(run, {}) == shown
-    # Whoever waited for epochs that did not help is told so.
+    # The App says so if the epochs did not help.
     early = FineTune().outcome(replace(run, best_epoch=0), {})["summary"]
     assert "(best: the new layers alone)" in early
     assert early.endswith("The recipe 'linear-probe' may be as good in a fraction of the time")
-    assert replace(run, best_epoch=0, history=[]).advice == ""
+    head = [{**run.history[0], "epoch": 0}]  # canceled when only the new layers had been trained
+    for history in ([], head):
+        assert replace(run, best_epoch=0, history=history).advice == ""
+    assert replace(run, best_epoch=1).advice == ""
     recorded = replace(run, watch={"ids": [], "maps": "/a.npz", "strip": "/a.png"})
     assert FineTune().outcome(recorded, {}) == {**shown, "picture": "/a.png"}
 

@@ -314,7 +314,7 @@ def test_the_panel_scrolls_to_its_top_once_when_it_is_asked_to(scripts):  # noqa
     assert [scrolled(top) for top in (None, 0)] == [700, 700]
     assert scrolled(1.5) == 0
     scripts.page.evaluate("scrollTo(0, 300)")
-    assert scrolled(1.5) == 300  # drawn anew, after a tab was changed
+    assert scrolled(1.5) == 300  # drawn again, after a tab was changed
     assert scrolled(2.5) == 0
 
 

@@ -162,7 +162,7 @@ class Run:
     @property
     def advice(self) -> str:
         """What the training shows about the recipe, in words; "" if nothing."""
-        if not self.history or self.best_epoch:
+        if self.best_epoch != 0 or not self.epochs[0]:  # canceled before it trained other layers
             return ""
         return (
             "The weights before the first epoch, when only the new layers had been trained, were "

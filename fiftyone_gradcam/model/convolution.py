@@ -26,7 +26,7 @@ class FusedConv(nn.Conv2d):
 
     Args:
         convolution: provides the weights, which are shared
-        activation: one for which `can_fuse` returns True; None for no activation
+        activation: one for which `is_fusible_activation` returns True; None for no activation
     """
 
     def __init__(self, convolution: nn.Conv2d, activation: nn.Module | None):
@@ -74,12 +74,12 @@ def _can_call_onednn(values: torch.Tensor, weight: torch.Tensor) -> bool:
     )
 
 
-def can_fuse(module: nn.Module) -> bool:
+def is_fusible_activation(module: nn.Module) -> bool:
     """Return whether a module is an activation that a convolution can apply."""
     return type(module) in _ACTIVATIONS
 
 
-def can_be_fused(module: nn.Module) -> bool:
+def is_fusible_convolution(module: nn.Module) -> bool:
     """Return whether a module is a convolution that `FusedConv` can replace."""
     return (
         type(module) is nn.Conv2d
@@ -90,7 +90,7 @@ def can_be_fused(module: nn.Module) -> bool:
 
 
 @cache
-def is_fast() -> bool:
+def is_fusing_available() -> bool:
     """Return whether this PyTorch has what `FusedConv` calls, and it computes what it should.
 
     It is not part of PyTorch's public interface, and only there if PyTorch was built with oneDNN.

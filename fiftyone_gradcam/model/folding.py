@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .convolution import FusedConv, can_be_fused, can_fuse, is_fast
+from .convolution import (
+    FusedConv,
+    is_fusible_activation,
+    is_fusible_convolution,
+    is_fusing_available,
+)
 from .tracing import trace
 
 
@@ -44,7 +49,7 @@ def fold_and_fuse(model: nn.Module) -> nn.Module:
     Returns:
         the copy, in eval mode
     """
-    return _faster(model, fuses=is_fast())
+    return _faster(model, fuses=is_fusing_available())
 
 
 def _faster(model: nn.Module, fuses: bool) -> nn.Module:
@@ -55,14 +60,14 @@ def _faster(model: nn.Module, fuses: bool) -> nn.Module:
             continue
         if isinstance(later, nn.BatchNorm2d):
             model.set_submodule(before, fuse_conv_bn_eval(convolution, later))
-        elif fuses and can_be_fused(convolution) and can_fuse(later):
+        elif fuses and is_fusible_convolution(convolution) and is_fusible_activation(later):
             activations[before] = later
         else:
             continue
         model.set_submodule(name, nn.Identity())
     if fuses:
         for name, module in list(model.named_modules()):
-            if name and can_be_fused(module):
+            if name and is_fusible_convolution(module):
                 model.set_submodule(name, FusedConv(module, activations.get(name)))
     return model
 
