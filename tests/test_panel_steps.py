@@ -132,9 +132,9 @@ def test_a_second_run_predicts_into_fields_of_its_own(panel, dataset, service, s
     labels, found = seen.values(["ground_truth.label", "prediction_second.label"])
     assert labels
     assert all(x != y for x, y in zip(labels, found, strict=True))
-    # What a run that is gone has predicted is replaced.
+    # What a run that is gone has predicted is replaced: FiftyOne deletes a run without its fields.
     fg.delete_run(dataset, "second")
-    fg.delete_run(dataset, "first")
+    dataset.delete_run("first")
     make_run(dataset, "third", seed=2)
     assert suggested().given == {"run": "third"}
 
