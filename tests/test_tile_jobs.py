@@ -21,6 +21,16 @@ GONE = """async (kind) => {
     new Worker().postMessage(message, []);
     return [test.sent[0].message.sample, label._renderStatus];
 }"""
+EARLY = """() => {
+    const sources = {};
+    const send = (uuid, sample) =>
+        new Worker().postMessage({ method: "processSample", uuid, sources, sample, coloring: uuid }, []);
+    send("1", { truth: { label: "ant" } });
+    send("2", undefined); // FiftyOne, if colors changed before the first answer
+    test.painted("1");
+    test.painted("2");
+    return test.sent.map(({ message }) => [message.uuid, message.coloring, message.sample.truth.label]);
+}"""
 OTHER = """() => {
     const data = new Uint8Array([1, 2, 3]);
     new Worker().postMessage({ method: "decode", uuid: "1", data }, [data.buffer]);
@@ -37,6 +47,10 @@ def test_a_heatmap_without_pixels_is_read_from_its_file(scripts, kind):  # noqa:
     label = {"map_path": "a.png", "map": None, "_renderStatus": None}
     sample = {"cam": label, "truth": {"label": "ant"}, "size": 4, "empty": None}
     assert scripts.page.evaluate(GONE, kind) == [sample, "painted"]
+
+
+def test_a_change_before_a_tile_is_painted_paints_the_sample_of_the_tile(scripts):  # noqa: F811
+    assert scripts.page.evaluate(EARLY) == [["1", "1", "ant"], ["2", "2", "ant"]]
 
 
 def test_other_messages_to_workers_are_left_alone(scripts):  # noqa: F811
