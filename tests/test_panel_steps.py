@@ -56,6 +56,20 @@ def test_a_running_job_marks_its_step(panel, dataset, service, submit):
     assert running_steps(cards) == {"Predict": "canceling 70%, about 3 min left"}
 
 
+def test_the_list_says_when_all_steps_are_done(panel, dataset):
+    suspicious(dataset, 2)
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    words = "All steps are done"
+    assert words not in texts_of(panel, dataset, state)
+    state["steps"] = [[name, True, fact] for name, _, fact in state["steps"]]
+    assert words in texts_of(panel, dataset, state)
+    state["steps"] = [*state["steps"][:-1], ["Export", False, ""]]
+    assert words not in texts_of(panel, dataset, state)
+    state |= {"steps": []}
+    assert words not in texts_of(panel, dataset, state)
+
+
 def test_after_a_cancel_there_is_one_primary_button(panel, dataset, service, submit):
     job = submit("fine_tune", key="k")
     end(service, job, CANCELLED_AND_ENDED)

@@ -4,6 +4,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone.operators import types
 from panel_contexts import context, requests
 from PIL import Image
 
@@ -403,13 +404,18 @@ def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(
         foo.get_operator(URI + "accept_sure").arguments(foo.executor.ExecutionContext(request))
     execute("accept_sure", dataset, sure=True)
     assert dataset.values("own.label") == ["a", "c", "b", "c", "b", "a"]
-    said = form("accept_sure", dataset)["none"].view.label
+    fields = form("accept_sure", dataset)
+    said = fields["none"].view.label
     assert said.startswith("No label here is almost certainly wrong. Review labels one by one")
+    assert isinstance(fields["none"].view, types.Notice)  # good news is no error
+    assert not fields["none"].invalid and fields["nothing"].invalid
     assert len(fg.undo_review(dataset)) == 2
     unchecked = dataset.clone()
     unchecked.delete_sample_fields(["label_quality", "suggested_label", "issue"])
-    said = form("accept_sure", unchecked)["none"].view.label
+    field = form("accept_sure", unchecked)["none"]
+    said = field.view.label
     unchecked.delete()
+    assert field.invalid
     assert said == "Labels have not been checked yet. Find label issues first"
     assert dataset.values("own.label") == [row[0] for row in ROWS]
 

@@ -130,7 +130,11 @@ class AcceptSure(Verb):
         columns = columns_of(ctx.dataset)
         ids = sure_ids(ctx.dataset, columns)
         if not ids:
-            refuse(inputs, "none", NONE_SURE if columns.quality else NOT_CHECKED)
+            if columns.quality:  # good news, no error
+                notice(inputs, "none", NONE_SURE)
+                wait_for(inputs, "nothing", "No suggestion is sure enough to accept unseen")
+            else:
+                refuse(inputs, "none", NOT_CHECKED)
             return
         more = f"; the first {SHEET_PICTURES} are shown" if len(ids) > SHEET_PICTURES else ""
         notice(

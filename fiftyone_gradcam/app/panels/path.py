@@ -31,6 +31,7 @@ from .samples import show_mistakes
 from .step_list import draw_meanwhile, draw_next, running_steps, step_line
 
 WAIT_SECONDS = 60.0  # at most, until a measurement starts: a form may use another network
+ALL_DONE = "**All steps are done.** What you can still do:"
 MOST_STALE = 6  # maximum number of lines; more would hide what is below
 
 
@@ -105,6 +106,8 @@ class PathTab:
             )
             for name, done, fact in state.steps
         ]
+        if not running and state.steps and all(done for _, done, _ in state.steps):
+            lines.append(ALL_DONE)
         panel.md("  \n".join(lines), name="step_list")
         if state.next and not state.is_busy:
             is_timing = bool(state.times_due)
