@@ -408,7 +408,7 @@ def test_all_sure_suggestions_are_accepted_after_a_look_and_undone_in_one_step(
     said = fields["none"].view.label
     assert said.startswith("No label here is almost certainly wrong. Review labels one by one")
     assert isinstance(fields["none"].view, types.Notice)  # good news is no error
-    assert not fields["none"].invalid and fields["nothing"].invalid
+    assert [fields[name].invalid for name in ("none", "nothing")] == [False, True]
     assert len(fg.undo_review(dataset)) == 2
     unchecked = dataset.clone()
     unchecked.delete_sample_fields(["label_quality", "suggested_label", "issue"])

@@ -23,13 +23,15 @@ GONE = """async (kind) => {
 }"""
 EARLY = """() => {
     const sources = {};
-    const send = (uuid, sample) =>
-        new Worker().postMessage({ method: "processSample", uuid, sources, sample, coloring: uuid }, []);
+    const send = (uuid, sample) => {
+        const message = { method: "processSample", uuid, sources, sample, coloring: uuid };
+        new Worker().postMessage(message, []);
+    };
     send("1", { truth: { label: "ant" } });
     send("2", undefined); // FiftyOne, if colors changed before the first answer
     test.painted("1");
     test.painted("2");
-    return test.sent.map(({ message }) => [message.uuid, message.coloring, message.sample.truth.label]);
+    return test.sent.map(({ message: x }) => [x.uuid, x.coloring, x.sample.truth.label]);
 }"""
 OTHER = """() => {
     const data = new Uint8Array([1, 2, 3]);
