@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import signal
+from unittest.mock import Mock
 
 import fiftyone as fo
 import numpy as np
@@ -17,6 +18,7 @@ from reviewable import CLASSES, at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators.contact_sheet import contact_sheet
+from fiftyone_gradcam.dataset import decisions
 from fiftyone_gradcam.dataset.evidence import evidence_in, predicted_in
 from fiftyone_gradcam.dataset.prediction_fields import PREDICTION_ATTRIBUTES
 from fiftyone_gradcam.dataset.review_state import Columns, classes_of, columns_of
@@ -234,13 +236,28 @@ def test_a_new_class_is_one_from_then_on(digits, name):
     fg.undo_review(dataset)  # a misspelled one does not stay for ever
     assert classes_of(dataset, "ground_truth") == classes[1:]
     assert dataset.label_schemas["ground_truth"]["classes"] == classes[1:]
-    # What was a class before the decision stays one.
+    # What was a class before the decision stays one, even if a decision had once added it.
+    listed = [*classes, "rare"]
     dataset.update_label_schema(
-        "ground_truth", {**dataset.label_schemas["ground_truth"], "classes": [*classes[1:], "rare"]}
+        "ground_truth", {**dataset.label_schemas["ground_truth"], "classes": listed}
     )
-    fg.review(at(dataset, 0), "relabel", "rare")
+    for label in ("rare", classes[0]):
+        fg.review(at(dataset, 0), "relabel", label)
+        fg.undo_review(dataset)
+        assert dataset.label_schemas["ground_truth"]["classes"] == listed
+
+
+def test_a_new_class_of_a_decision_that_was_cut_off_is_removed_with_it(digits, name, monkeypatch):
+    dataset = fg.import_folders(str(digits), name)
+    classes = dataset.label_schemas["ground_truth"]["classes"]
+    with monkeypatch.context() as patched:
+        patched.setattr(decisions, "write_decisions", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fg.review(at(dataset, 0), "relabel", "new", new_class=True)
+    assert dataset.label_schemas["ground_truth"]["classes"] == [*classes, "new"]
+    fg.review(at(dataset, 0), "relabel", "new", new_class=True)
     fg.undo_review(dataset)
-    assert classes_of(dataset, "ground_truth") == [*classes[1:], "rare"]
+    assert dataset.label_schemas["ground_truth"]["classes"] == classes
 
 
 def test_classes_of_a_run_are_those_of_the_labels_if_it_shares_some(dataset):

@@ -63,7 +63,8 @@ def decide(
     labels = {i: (label_in(rows[i], columns), new_label(i, rows[i])) for i in ids}
     # Labels are written last and at once. If the call is interrupted before, it can be repeated.
     chosen = {after for before, after in labels.values() if after not in (before, None)}
-    new = add_classes(dataset, columns.label_field, sorted(chosen)) if chosen else set()
+    if chosen:
+        add_classes(dataset, columns.label_field, sorted(chosen), in_review=True)
     time, step = time_now().replace(tzinfo=None).isoformat(), uuid.uuid4().hex
     made, writes = [], []
     for sample_id, (before, after) in labels.items():
@@ -83,8 +84,7 @@ def decide(
         )
         changes = changes_for(row, columns, after, decision not in LEFT_OUT)
         changes[REVIEW] = review_document(one)
-        line = line_of(one, row, columns, changes, is_new=after in new)
-        changes[HISTORY] = [*(row.get(HISTORY) or []), line]
+        changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, row, columns, changes)]
         own = {"_id": row["_id"], columns.label: before}
         writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": time_now()}}))
         made.append(one)

@@ -10,6 +10,9 @@ from .fields import path_in
 from .import_record import IMPORTED_LABEL
 from .storing import Declared, declare
 
+ADDED_CLASSES = (
+    "review_classes"  # in the info of the dataset: classes that decisions added, by field
+)
 FEW = 5  # up to this number of classes are shown as radio buttons, more as a dropdown
 
 
@@ -67,27 +70,52 @@ def activate_labels(dataset: fo.Dataset, label_field: str) -> None:
         add_classes(dataset, label_field, classes)
 
 
-def add_classes(dataset: fo.Dataset, label_field: str, classes: list[str]) -> set[str]:
+def add_classes(
+    dataset: fo.Dataset, label_field: str, classes: list[str], in_review: bool = False
+) -> None:
     """Add classes to the label schema of a field, if the schema lists classes.
 
-    Returns:
-        those that were not listed before
+    Args:
+        dataset, label_field: the field
+        classes: the classes
+        in_review: whether a decision adds them; see `remove_unused_classes`
     """
     schema = dataset.label_schemas.get(label_field)
     known = (schema or {}).get("classes")
     new = set(classes) - set(known) if known else set()
-    if new:
-        set_classes(dataset, label_field, schema, sorted({*known, *new}))
-    return new
+    if not new:
+        return
+    if in_review:  # first: a decision that is repeated finds the classes listed
+        _record(dataset, label_field, _added(dataset, label_field) | new)
+    set_classes(dataset, label_field, schema, sorted({*known, *new}))
 
 
 def remove_unused_classes(dataset: fo.Dataset, label_field: str, classes: set[str]) -> None:
-    """Remove classes from the label schema of a field, except those that labels still have."""
+    """Remove those classes from the label schema of a field that a decision added and no label has.
+
+    Args:
+        dataset, label_field: the field
+        classes: the classes of decisions that were undone
+    """
     schema = dataset.label_schemas.get(label_field)
-    known = (schema or {}).get("classes") or []
-    gone = classes & set(known)
+    known, added = (schema or {}).get("classes") or [], _added(dataset, label_field)
+    gone = classes & added & set(known)
     if gone and (gone := gone - set(dataset.distinct(path_in(dataset, label_field)))):
         set_classes(dataset, label_field, schema, [x for x in known if x not in gone])
+        _record(dataset, label_field, added - gone)
+
+
+def _added(dataset: fo.Dataset, label_field: str) -> set[str]:
+    """Return the classes of a field that decisions have added."""
+    return set(dataset.info.get(ADDED_CLASSES, {}).get(label_field, ()))
+
+
+def _record(dataset: fo.Dataset, label_field: str, classes: set[str]) -> None:
+    dataset.info[ADDED_CLASSES] = {
+        **dataset.info.get(ADDED_CLASSES, {}),
+        label_field: sorted(classes),
+    }
+    dataset.save()
 
 
 def set_classes(dataset: fo.Dataset, label_field: str, schema: dict, classes: list[str]) -> None:

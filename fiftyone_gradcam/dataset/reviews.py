@@ -151,9 +151,7 @@ def left_out_words(found: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{len(ids)} {names[decision]}" for decision, ids in sorted(found.items()))
 
 
-def line_of(
-    one: Review, row: Mapping, columns: Columns, changes: Mapping, is_new: bool = False
-) -> str:
+def line_of(one: Review, row: Mapping, columns: Columns, changes: Mapping) -> str:
     """Return the line of the history for a decision, with the values before and after it.
 
     Args:
@@ -161,11 +159,8 @@ def line_of(
         row: the values of its sample before
         columns: the fields of the dataset
         changes: the values after, by field
-        is_new: whether the decision has added the class of the new label
     """
     facts = {name: getattr(one, name) for name in ("decision", "step", *_TEXTS)}
-    if is_new:
-        facts["is_new"] = True
     before = {columns.label_field: row.get(columns.label_field)}
     if columns.quality in changes:
         before[columns.quality] = row.get(columns.quality)
