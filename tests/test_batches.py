@@ -79,3 +79,14 @@ def test_aspect_ratio_is_squashed_not_cropped(tmp_path):
     (batch,) = Images([str(tmp_path / "wide.png")], size=8).batches(1)
     assert (batch.images[0, 0, :, :3] == 200).all()
     assert (batch.images[0, 0, :, 5:] == 0).all()
+
+
+def test_threads_that_decode_the_same_image_keep_it_once(paths):
+    images = Images(paths, size=4, cache_bytes=2 * 3 * 4 * 4)
+    pixels = [np.full((4, 4, 3), value, np.uint8) for value in range(4)]
+    for position, value in ((0, 0), (0, 1), (1, 2)):
+        images._keep(position, pixels[value])
+    images._used = 1  # as if this thread had looked before another took the last place
+    images._keep(1, pixels[3])
+    assert images._slots[:3].tolist() == [0, 1, -1]
+    assert images._cache[:, 0, 0, 0].tolist() == [0, 2]

@@ -300,3 +300,10 @@ def test_the_more_images_are_looked_up_the_nearer_a_pair_must_be():
     others = np.repeat(-3 * searched[:1], 3000, 0)  # of which chance makes some pairs
     pairs, _ = near_duplicates(searched, np.concatenate([like, others]))
     assert len(pairs) == 0
+
+
+def test_of_too_few_images_none_are_near_duplicates():
+    for count in (0, 1, 11):
+        pairs, cosines = near_duplicates(np.ones((count, 4)) * np.arange(count)[:, None])
+        assert (pairs.tolist(), cosines.tolist()) == ([], [])
+        assert (pairs.shape, pairs.dtype, cosines.dtype) == ((0, 2), np.int64, np.float32)
