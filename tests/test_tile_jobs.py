@@ -33,6 +33,10 @@ EARLY = """() => {
     test.painted("2");
     return test.sent.map(({ message: x }) => [x.uuid, x.coloring, x.sample.truth.label]);
 }"""
+UNKNOWN = """(sources) => {
+    new Worker().postMessage({ method: "processSample", uuid: "1", sources }, []);
+    return test.sent.map(({ message: x }) => [x.uuid, x.sample ?? null]);
+}"""
 OTHER = """() => {
     const data = new Uint8Array([1, 2, 3]);
     new Worker().postMessage({ method: "decode", uuid: "1", data }, [data.buffer]);
@@ -53,6 +57,11 @@ def test_a_heatmap_without_pixels_is_read_from_its_file(scripts, kind):  # noqa:
 
 def test_a_change_before_a_tile_is_painted_paints_the_sample_of_the_tile(scripts):  # noqa: F811
     assert scripts.page.evaluate(EARLY) == [["1", "1", "ant"], ["2", "2", "ant"]]
+
+
+@pytest.mark.parametrize("sources", [{}, None])
+def test_a_job_of_an_unknown_tile_is_left_alone(scripts, sources):  # noqa: F811
+    assert scripts.page.evaluate(UNKNOWN, sources) == [["1", None]]
 
 
 def test_other_messages_to_workers_are_left_alone(scripts):  # noqa: F811

@@ -10,9 +10,7 @@ from .fields import path_in
 from .import_record import IMPORTED_LABEL
 from .storing import Declared, declare
 
-ADDED_CLASSES = (
-    "review_classes"  # in the info of the dataset: classes that decisions added, by field
-)
+ADDED_CLASSES = "review_classes"  # in a dataset's info: by field, classes that decisions added
 FEW = 5  # up to this number of classes are shown as radio buttons, more as a dropdown
 
 
