@@ -261,3 +261,27 @@ def test_times_stand_beside_what_they_are_of(panel):
 def test_the_line_of_a_step(done, is_now, line):
     assert step_line("Split", done, "3*", is_now) == line
     assert step_line("Split", done, "", is_now) == line.removesuffix(" · 3\\*")
+
+
+def test_the_mark_changes_with_each_change_and_only_then(dataset):
+    ids = dataset.values("id")
+
+    def edit(place: int) -> None:
+        sample = dataset[ids[place]]
+        sample["ground_truth"].label = f"now {place}"
+        sample.save()
+
+    changes = {
+        "a label in the middle": lambda: edit(40),
+        "the first label": lambda: edit(0),
+        "the last label": lambda: edit(-1),
+        "a sample that is older than these": lambda: dataset.delete_samples(ids[20]),
+        "a run": lambda: make_run(dataset, "k"),
+        "a run less": lambda: fg.delete_run(dataset, "k"),
+        "a new sample": lambda: dataset.add_sample(fo.Sample("/new.png")),
+    }
+    for what, change in changes.items():
+        before = path.mark_of(dataset)
+        assert path.mark_of(dataset) == before, what
+        change()
+        assert path.mark_of(dataset) != before, what
