@@ -11,6 +11,7 @@ from made_runs import make_run, some_digits
 from panel_contexts import context
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.app.operators.training_summary import _too_few
 from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.dataset import run_files
@@ -99,3 +100,22 @@ def test_what_a_job_prints_is_kept_in_the_folder_of_its_dataset(dataset, submit,
     job = submit("fine_tune", key="key")
     own = service.get(ObjectId(job.id)).metadata["log"]
     assert own == os.path.join(dataset_folder(dataset), "jobs")
+
+
+def test_cards_are_given_to_a_page_that_has_none_yet(dataset):
+    dataset.set_values("label_quality", [0.1] + [1.0] * (len(dataset) - 1))
+    request = {"dataset_name": dataset.name, "params": {}}
+    uri = "@gradcam/classifier/review_cards"
+    ctx = foo.executor.ExecutionContext(request, operator_uri=uri)
+    first = foo.get_operator(uri).execute(ctx)["cards"][0]["id"]
+    assert first == dataset.values("id")[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"), [({}, "there are none{}."), ({"a": 3}, "those{} are all of 'a'.")]
+)
+def test_a_training_says_what_images_there_are(dataset, found, words):
+    start = "A classifier needs training images of two classes, and "
+    assert _too_few({"samples": dataset}, found).startswith(start + words.format(""))
+    view = {"samples": dataset.limit(1)}
+    assert _too_few(view, found).startswith(start + words.format(" in this view"))

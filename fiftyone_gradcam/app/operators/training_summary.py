@@ -108,10 +108,12 @@ class TrainingEstimate(foo.Operator):
 
 
 def _too_few(given: dict, by_class: dict[str, int]) -> str:
-    found = f"of {len(by_class)} class{'es' * (len(by_class) != 1)}" if by_class else "none"
     where = "" if isinstance(given["samples"], fo.Dataset) else " in this view"
+    found = f"there are none{where}"
+    if by_class:
+        found = f"those{where} are all of {next(iter(by_class))!r}"
     return (
-        f"A classifier needs training images of two classes, and there are {found}{where}. Tag "
+        f"A classifier needs training images of two classes, and {found}. Tag "
         f"images as train (Split does it), or choose other samples"
     )
 
