@@ -34,8 +34,7 @@ def test_fields_of_a_run_are_offered_for_deletion_if_it_wrote_some(dataset):
     make_run(dataset, "made", files=False)
     found = deleting(dataset, "made")
     assert "fields" not in found
-    assert "'made'] will be deleted" not in found["gone"].view.label
-    assert "its predictions" not in found["gone"].view.label
+    assert "record of 'made' will be deleted" in found["gone"].view.label
     fg.predict(dataset, "made", heatmaps=(), progress=False)
     found = deleting(dataset, "made")
     assert found["fields"].view.label.endswith(": prediction, prediction_scores")
