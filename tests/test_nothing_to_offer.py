@@ -1,4 +1,4 @@
-"""What is offered, printed or done only if there is a reason to."""
+"""What is offered, printed or done only if there is a reason to, and what may be left out."""
 
 import os
 

@@ -64,6 +64,7 @@ def test_the_list_says_when_all_steps_are_done(panel, dataset):
     assert words not in texts_of(panel, dataset, state)
     state["steps"] = [[name, True, fact] for name, _, fact in state["steps"]]
     assert words in texts_of(panel, dataset, state)
+    assert words not in texts_of(panel, dataset, state | {"is_busy": True})  # nothing is offered
     state["steps"] = [*state["steps"][:-1], ["Export", False, ""]]
     assert words not in texts_of(panel, dataset, state)
     state |= {"steps": []}

@@ -27,11 +27,11 @@ EARLY = """() => {
         const message = { method: "processSample", uuid, sources, sample, coloring: uuid };
         new Worker().postMessage(message, []);
     };
+    send("0", undefined); // of which nothing is known yet
     send("1", { truth: { label: "ant" } });
     send("2", undefined); // FiftyOne, if colors changed before the first answer
-    test.painted("1");
-    test.painted("2");
-    return test.sent.map(({ message: x }) => [x.uuid, x.coloring, x.sample.truth.label]);
+    for (const uuid of ["0", "1", "2"]) test.painted(uuid);
+    return test.sent.map(({ message: x }) => [x.uuid, x.coloring, x.sample?.truth.label]);
 }"""
 UNKNOWN = """(sources) => {
     new Worker().postMessage({ method: "processSample", uuid: "1", sources }, []);
@@ -56,7 +56,9 @@ def test_a_heatmap_without_pixels_is_read_from_its_file(scripts, kind):  # noqa:
 
 
 def test_a_change_before_a_tile_is_painted_paints_the_sample_of_the_tile(scripts):  # noqa: F811
-    assert scripts.page.evaluate(EARLY) == [["1", "1", "ant"], ["2", "2", "ant"]]
+    assert scripts.page.evaluate(EARLY) == [
+        *(["0", "0", None], ["1", "1", "ant"], ["2", "2", "ant"])
+    ]
 
 
 @pytest.mark.parametrize("sources", [{}, None])

@@ -25,7 +25,7 @@
   Worker.prototype.postMessage = function (message, ...more) {
     if (message?.method !== "processSample") return post.call(this, message, ...more);
     const { uuid, sources } = message;
-    if (sources && !firsts.has(sources)) firsts.set(sources, message.sample);
+    if (sources && message.sample && !firsts.has(sources)) firsts.set(sources, message.sample);
     const sample = message.sample ?? firsts.get(sources);
     if (!sample) return post.call(this, message, ...more);
     const copy = Object.fromEntries(Object.entries(sample).map(([name, x]) => [name, sendable(x)]));

@@ -109,10 +109,9 @@ def _added(dataset: fo.Dataset, label_field: str) -> set[str]:
 
 
 def _record(dataset: fo.Dataset, label_field: str, classes: set[str]) -> None:
-    dataset.info[ADDED_CLASSES] = {
-        **dataset.info.get(ADDED_CLASSES, {}),
-        label_field: sorted(classes),
-    }
+    """Store the classes of a field that decisions have added."""
+    others = dataset.info.get(ADDED_CLASSES, {})
+    dataset.info[ADDED_CLASSES] = {**others, label_field: sorted(classes)}
     dataset.save()
 
 

@@ -106,10 +106,11 @@ class PathTab:
             )
             for name, done, fact in state.steps
         ]
-        if not running and state.steps and all(done for _, done, _ in state.steps):
+        offers_next = state.next and not state.is_busy
+        if offers_next and state.steps and all(done for _, done, _ in state.steps):
             lines.append(ALL_DONE)
         panel.md("  \n".join(lines), name="step_list")
-        if state.next and not state.is_busy:
+        if offers_next:
             is_timing = bool(state.times_due)
             draw_next(panel, state.next[:MOST_NEXT], state.times or {}, self.on_next, is_timing)
         elif state.going:
