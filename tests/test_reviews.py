@@ -233,6 +233,7 @@ def test_a_new_class_is_one_from_then_on(digits, name):
     fg.review(at(dataset, 2), "relabel", "other", new_class=True)
     fg.undo_review(dataset, 2)  # the class is one as long as a label has it
     assert classes_of(dataset, "ground_truth") == classes
+    assert dataset.label_schemas["ground_truth"]["classes"] == classes
     fg.undo_review(dataset)  # a misspelled one does not stay for ever
     assert classes_of(dataset, "ground_truth") == classes[1:]
     assert dataset.label_schemas["ground_truth"]["classes"] == classes[1:]
