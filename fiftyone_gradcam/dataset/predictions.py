@@ -17,7 +17,7 @@ from .files import claim_folder, heatmap_folder, remove_heatmap_files
 from .prediction_fields import declared_fields, lacking
 from .run import Pretrained, Run
 from .spool import Spool, make_header, spools
-from .storing import declare, describe, is_other, write_rows
+from .storing import declare_all, describe, is_other, write_rows
 from .tidying import remove_leftovers
 
 FLUSH_SAMPLES = 128
@@ -273,8 +273,7 @@ class PredictionWriter:
             there = set(self.dataset.exists(self.prediction_field).values("id"))
         count = len(there.intersection(self.ids))
         part = {"samples": count, "of": len(self.ids)} if count < len(self.ids) else None
-        for name, declared in self._fields.items():
-            declare(self.dataset, name, declared, part)
+        declare_all(self.dataset, self._fields, part)
         index(self.dataset, self._indexed())
 
     def _indexed(self) -> list[str]:

@@ -25,7 +25,7 @@ from .durable import durable
 from .fields import index
 from .files import SPOOLS, dataset_folder
 from .runs import list_runs, load_run
-from .storing import Declared, Rows, clear_fields, declare, describe, write_rows
+from .storing import Declared, Rows, clear_fields, declare_all, describe, write_rows
 
 WAITING, READY = ".waiting", ".ready"
 ONCE = "once"  # header key of values that cannot be resumed before they are committed
@@ -110,9 +110,9 @@ class Spool:
             clear_fields(dataset, old, None if header["clears_all"] else ids)
         none = {"samples": 0, "of": len(ids)}
         describe(dataset, {name: fields[name] for name in old}, none)
-        for name, declared in fields.items():
-            is_empty = name in old or dataset.get_field(name) is None
-            declare(dataset, name, declared, none if is_empty else None)
+        empty = {name for name in fields if name in old or dataset.get_field(name) is None}
+        declare_all(dataset, {name: one for name, one in fields.items() if name in empty}, none)
+        declare_all(dataset, {name: one for name, one in fields.items() if name not in empty})
         rows = self.rows()
         while some := list(islice(rows, ROWS_AT_ONCE)):
             merged: dict[str, dict] = {}
