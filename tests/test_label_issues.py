@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import QUICK, save_digits
 from fiftyone import ViewField as F
+from fiftyone.core.odm import get_db_conn
 from made_runs import CLASSES, HISTORY
 from PIL import Image
 
@@ -215,3 +216,22 @@ def test_without_weights_at_hand_the_choice_is_reported(monkeypatch, tmp_path, n
     save_run(empty, Run("newer", name, CLASSES, recipe, checkpoint=checkpoint, **own))
     assert features.pick_backbone(empty, None, None, "no copies") == ("alexnet", str(weights))
     assert features.pick_backbone(empty, "alexnet", None, "no copies") == ("alexnet", "imagenet")
+    assert features.pick_backbone(empty, "small_cnn", None, "") == ("small_cnn", "none")
+    assert features.pick_backbone(empty, "alexnet", "/x.pth", "") == ("alexnet", "/x.pth")
+    assert features.pick_backbone(empty, None, "none", "") == ("small_cnn", "none")
+    assert features.pick_backbone(empty, None, "imagenet", "") == ("resnet50", "imagenet")
+    with pytest.raises(
+        ValueError, match=r"^Pass backbone=, the network of the weights in '/x.pth'$"
+    ):
+        features.pick_backbone(empty, None, "/x.pth", "")
+    capsys.readouterr()
+    broken = {"_id": empty._doc.runs["newer"].id}  # the run before it can be read
+    get_db_conn().runs.update_one(broken, {"$unset": {"config.classes": ""}})
+    assert features.pick_backbone(empty, None, None, "no copies") == ("vgg16", str(weights))
+    words = "Using vgg16 with the pretrained weights of run 'from_a_file'\n"
+    assert capsys.readouterr().out == words
+    # Nothing is at hand, and weights can be downloaded.
+    weights.unlink()
+    (tmp_path / "checkpoints" / file).unlink()
+    monkeypatch.setattr(features, "load_weights", lambda *_: None)
+    assert features.pick_backbone(empty, None, None, "no copies") == ("mobilenet_v2", "imagenet")

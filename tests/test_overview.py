@@ -1,9 +1,11 @@
 """The counts that the steps rest on, of a real dataset."""
 
+import os
+
 import fiftyone as fo
 import numpy as np
 import pytest
-from made_runs import make_run, some_digits
+from made_runs import HISTORY, make_run, some_digits
 from test_next_step import said_of
 
 import fiftyone_gradcam as fg
@@ -11,7 +13,10 @@ from fiftyone_gradcam.app.panels.next_step import (
     next_steps,
 )
 from fiftyone_gradcam.dataset import overview as of_dataset
+from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.evaluation import count_mistakes
+from fiftyone_gradcam.dataset.fields import describe_field
+from fiftyone_gradcam.dataset.files import run_folder
 from fiftyone_gradcam.dataset.overview import Overview, overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 from fiftyone_gradcam.dataset.review_queue import Filters, queue
@@ -213,3 +218,61 @@ def test_features_of_pixels_alone_find_no_label_issues(name, tmp_path, monkeypat
     assert not of_dataset.has_features(own)
     (tmp_path / of_dataset.FEATURES / "0123abc").mkdir()
     assert of_dataset.has_features(own)
+
+
+def test_mistakes_are_those_of_the_newest_run_in_the_field_that_has_most(name):
+    dataset = fo.Dataset(name)
+    seen = {  # by field: the run, whether it is its current version, and the predictions
+        "one": ("new", True, "abbb"), "most": ("new", True, "bbbb"), "equal": ("new", True, "bbaa"),
+        "older": ("old", True, "bbaa"), "before": ("new", False, "bbaa"),
+        "another": ("new", True, "bbaa"),
+    }  # fmt: skip
+    for number, label in enumerate("aab-"):
+        sample = fo.Sample(
+            f"/{number}.png", own=None if label == "-" else fo.Classification(label=label)
+        )
+        for field, (_, _, predicted) in seen.items():
+            sample[field] = fo.Classification(label=predicted[number])
+        dataset.add_sample(sample)
+    recipe = {"backbone": "small_cnn", "epochs": 5}
+    own = (dataset.name, ["a", "b"], recipe, HISTORY, 2, "own", "/gone.pt")
+    versions = {
+        key: runs.save_run(dataset, runs.Run(key, *own, canceled=True)).version
+        for key in ("old", "new")
+    }
+    for field, (key, is_now, _) in seen.items():
+        facts = {"run": key, "version": versions[key] if is_now else "earlier"}
+        about = "other" if field == "another" else "own"
+        describe_field(dataset, field, "p", **facts, label_field=about, classes=["a", "b"])
+    found = overview(dataset)
+    assert found.predicted == {field: (key, now, 4) for field, (key, now, _) in seen.items()}
+    assert (found.mistakes, found.mistaken_field) == (3, "equal")
+    dataset.delete_sample_field("equal")
+    assert (overview(dataset).mistakes, overview(dataset).mistaken_field) == (2, "most")
+    dataset.delete_sample_fields(["most", "one"])
+    assert (overview(dataset).mistakes, overview(dataset).mistaken_field) == (0, None)
+    # The newest run was canceled, and can be resumed if its state is there.
+    assert overview(dataset).canceled is None
+    os.makedirs(run_folder(dataset, "new"))
+    with open(os.path.join(run_folder(dataset, "new"), "state.pt"), "w") as file:
+        file.write("state")
+    assert overview(dataset).canceled == "3 of 5 epochs"
+
+
+def test_texts_that_a_verb_has_used_are_labels_and_the_time_of_their_check_is_known(name):
+    dataset = fo.Dataset(name)
+    samples = [fo.Sample(f"/{n}.png", camera=text) for n, text in enumerate(["left", "right", ""])]
+    dataset.add_samples(samples)
+    assert overview(dataset).label_field is None
+    dataset.add_sample_field("label_quality", fo.FloatField)
+    describe_field(dataset, "label_quality", "q", label_field="camera")
+    dataset.info["label_issues"] = {"label_field": "camera", "began": "2026-01-01"}
+    dataset.save()
+    found = overview(dataset)
+    assert (found.label_field, found.classes) == ("camera", {"left": 1, "right": 1})
+    assert (found.judged, found.judged_at, found.reviewed_at) == (True, "2026-01-01", None)
+    dataset.info["label_issues"] = {"label_field": "another", "began": "2026-01-01"}
+    dataset.save()
+    assert (overview(dataset).judged, overview(dataset).judged_at) == (True, None)
+    (made,) = fg.review(dataset.limit(1), "keep", label_field="camera")
+    assert overview(dataset).reviewed_at == made.time

@@ -27,6 +27,13 @@ def network() -> fg.Network:
     return fg.Network(seeded(sequential), CLASSES, image_size=SIZE, resize="squash", name="mine")
 
 
+def test_the_module_of_a_network_is_the_own_one(dataset, network):
+    run = own_run(dataset, network)
+    assert run.load_model() is network.module
+    assert (run.version, run.layer, str(run)) == (network.digest, network.layer, str(network))
+    assert (run.key, run.dataset_name) == ("mine/network", dataset.name)
+
+
 def seen(dataset) -> torch.Tensor:
     paths = dataset.values("filepath")
     (batch,) = Images(paths, SIZE, resize="squash").batches(len(paths))

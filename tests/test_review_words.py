@@ -38,6 +38,34 @@ CHECKED = {"checked": True, "left": 24, "others_left": 341, "reviewed": 6, "corr
             "1 suspicious label: 1 reviewed, 0 left; 1 other label reviewed; 5 corrected so far",
             "No suspicious label is left; 341 other labels are not reviewed",
         ),
+        (  # as many are corrected as were expected: while some are left, and when none is
+            {**CHECKED, "expected": 5},
+            "30 suspicious labels: 6 reviewed, 24 left; about 5 wrong labels expected in all, 5 "
+            "corrected so far",
+            "",
+        ),
+        (
+            {**CHECKED, "left": 0, "others_left": 0, "expected": 5},
+            "6 suspicious labels: 6 reviewed, 0 left; 5 corrected so far",
+            "",
+        ),
+        (
+            {"checked": True, "corrected": 2, "expected": 2},
+            "0 suspicious labels; about 2 wrong labels expected in all, 2 corrected so far",
+            "",
+        ),
+        (
+            {"checked": True, "left": 1, "others_reviewed": 2, "expected": 1},
+            "1 suspicious label: 0 reviewed, 1 left; 2 other labels reviewed; about 1 wrong label "
+            "expected in all, 0 corrected so far",
+            "",
+        ),
+        (
+            {**CHECKED, "left": 1234, "reviewed": 2000, "corrected": 1500, "expected": 1400},
+            "3,234 suspicious labels: 2,000 reviewed, 1,234 left; 1,500 corrected so far, where "
+            "about 1,400 were expected",
+            "",
+        ),
         (
             {"checked": True, "others_left": 1, "expected": 0},
             "0 suspicious labels; no wrong labels expected, 0 corrected so far",

@@ -10,6 +10,7 @@ from test_duplicates import COPIES, tiles
 from test_operators import execute, form
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam.dataset import splits
 from fiftyone_gradcam.folders.assignment import assign
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.workflow.splitting import split_if_none
@@ -265,3 +266,37 @@ def test_the_form_keeps_near_duplicates_together(twins, name, real):
     )  # fmt: skip
     dataset.reload()
     assert groups_that_are_parted(dataset) == []
+
+
+def test_a_split_that_is_interrupted_while_it_is_written_is_completed_first(
+    tmp_path, name, monkeypatch
+):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=4)), name)
+    fg.split(dataset, {"fold_1": 1.0})
+    write, calls = splits.bulk_write, []
+
+    def interrupted(*args, **options) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        write(*args, **options)
+
+    monkeypatch.setattr(splits, "bulk_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fg.split(dataset, {"train": 0.75, "val": 0.25}, seed=3)
+    assert len(calls) == 2
+    assert dataset.count_sample_tags() == {"train": 9, "val": 3}
+    assert dataset.info["splits"] == {"fractions": {"train": 0.75, "val": 0.25}, "seed": 3}
+    splits.check_whole(dataset)
+    # What is cut off before it is completed is known, with all tags that it may have left.
+    calls.clear()
+    monkeypatch.setattr(splits, "_sign", lambda *_: calls.append("signed"))
+    with pytest.raises(KeyboardInterrupt):
+        fg.split(dataset, {"test": 1.0})
+    assert calls[-1] == "signed"
+    known = dict.fromkeys(["test", "train", "val"], 0.0)
+    assert dataset.info["splits"] == {"fractions": known, "whole": False}
+    words = f"The last split of '{name}' was interrupted while it was written. Call split() again"
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        splits.check_whole(dataset)
+    assert str(caught.value) == words

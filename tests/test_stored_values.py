@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import bson
 import fiftyone as fo
+import numpy as np
 import pytest
 from conftest import save_digits
 from fiftyone.core.odm import get_db_conn
@@ -13,7 +14,8 @@ from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import run_keys, runs, writing
-from fiftyone_gradcam.dataset.fields import class_counts, labels_of, refresh
+from fiftyone_gradcam.dataset.fields import OWNER, class_counts, labels_of, refresh
+from fiftyone_gradcam.dataset.predictions import PredictionWriter
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
 from fiftyone_gradcam.dataset.spool import (
     ONCE,
@@ -27,6 +29,7 @@ from fiftyone_gradcam.dataset.spool import (
     spools,
 )
 from fiftyone_gradcam.dataset.storing import Declared, declare, is_other, write_rows
+from fiftyone_gradcam.explain.render import HeatmapOptions
 
 SCORE = Declared("float", "Scores of run 'a'", {"run": "a", "version": "1"}, {})
 
@@ -64,6 +67,9 @@ def test_samples_say_when_they_were_changed(dataset):
     declare(dataset, "score", SCORE)
     write_rows(dataset, {ids[0]: {"score": 0.5}, ids[2]: {"score": None}, ids[5]: {}})
     assert changed() == [ids[0], ids[2]]
+    write_rows(dataset, {ids[1]: {}})
+    write_rows(dataset, {})
+    assert changed() == []
     assert dataset.values("score") == [0.5, *[None] * 9]
     fg.split(dataset, {"train": 0.5, "val": 0.5}, label_field="text")
     assert changed() == ids  # without a label a sample loses its tag
@@ -77,6 +83,17 @@ def test_a_field_that_holds_a_part_is_no_other_for_that(dataset):
     for info in ({"run": "b", "version": "1"}, {"run": "a", "version": "2"}):
         assert is_other(dataset, "score", Declared("float", SCORE.words, info, {}))
     assert not is_other(dataset, "gone", SCORE)
+    field = dataset.get_field("score")
+    words = f"{SCORE.words} (a part: 1 of 10 samples)"
+    assert (field.description, field.info["partial"]) == (words, {"samples": 1, "of": 10})
+    # One that is there is described again, and gets the attributes that it lacks.
+    declare(dataset, "score", SCORE)
+    field = dataset.get_field("score")
+    assert (field.description, field.info) == (SCORE.words, {"written_by": OWNER, **SCORE.info})
+    for attributes in ({}, {"margin": "float", "note": "text", "sure": "bool"}):
+        declare(dataset, "seen", Declared("classification", "", {}, attributes))
+    assert dataset.get_field("seen.margin").__class__ is fo.FloatField
+    assert dataset.get_field("seen.sure").__class__ is fo.BooleanField
 
 
 def test_a_renamed_run_is_named_in_words_and_facts(dataset):
@@ -175,6 +192,26 @@ def test_values_that_wait_go_with_the_version_of_their_run(tmp_path, name):
         assert settle(dataset) == 1
         assert spools(dataset) == []
         assert dataset.values("score") == [0.25, None, None]
+
+
+def test_values_that_wait_for_the_fields_of_another_pass_are_discarded(tmp_path, name):
+    for dataset in some_digits(tmp_path / "digits", name, per_class=1):
+        run, ids = make_run(dataset, "a"), dataset.values("id")
+        fact = {"key": "a", "version": run.version}
+        for field in ("prediction", "score"):
+            declared = Declared("classification", "", {"run": "a"}, {})
+            Spool.create(dataset, make_header({field: declared}, [field], fact))
+        with pytest.raises(ValueError, match=r"^No image can be predicted\. There are no samples$"):
+            fg.predict(dataset.limit(0), "a", heatmaps=())
+        writer = PredictionWriter(
+            dataset, run, "prediction", {}, "ground_truth", HeatmapOptions(), ids, np.zeros(3, int)
+        )
+        assert (writer.keep_part(), writer.has_predictions) == (0, False)
+        assert dataset.get_field("prediction") is None
+        assert len(spools(dataset)) == 2
+        fg.predict(dataset, "a", heatmaps=(), progress=False)
+        assert [list(one.fields) for one in spools(dataset)] == [["score"]]
+        assert None not in dataset.values("prediction.label")
 
 
 def test_a_dataset_is_read_again_only_when_the_database_knows_more(tmp_path, name):
