@@ -20,6 +20,45 @@ def test_a_folder_alone_in_a_split_is_passed_if_it_repeats_the_split():
         assert guess(paths).passed == passed
 
 
+@pytest.mark.parametrize(
+    ("folders", "passed"),
+    [
+        # The same folder alone in all splits, and the classes inside it.
+        (("train/pets/cat", "train/pets/dog", "test/pets/cat"), {"train/pets", "test/pets"}),
+        (("train/pets/cat", "train/pets/dog", "test/wild/cat"), set()),
+        (("train/pets/cat", "train/cow", "test/pets/cat"), set()),
+        (("train/pets", "test/pets"), set()),  # a class
+        (("train/images/pets/cat", "test/images/pets/cat"), {"train/images", "test/images"}),
+        (("train/images/cat", "test/pets/cat"), {"train/images"}),
+        (("all/train/cat", "all/test/cat"), {"all"}),
+        (("train/cat", "test/cat"), set()),
+    ],
+)
+def test_folders_that_contain_all_of_a_split_are_passed(folders, passed):
+    found = guess([(*folder.split("/"), "1.png") for folder in folders])
+    assert found.split_from == "outer folder"
+    assert {"/".join(parts) for parts in found.passed} == passed
+
+
+@pytest.mark.parametrize(
+    ("names", "label_from"),
+    [
+        ("a_1 a_2 b_1 b_2", "file name"),
+        ("a_1 a_2 b_1 x y", "nothing"),  # 2 of 5 share their prefix
+        ("a_1 a_2 b_1 b_2 w x y z", "nothing"),  # half are not enough
+        ("a_1 a_2 a_3 b_1 b_2 x y", "file name"),  # 5 of 7 are, and 2 of 7 may be without one
+        ("a_1 a_2 a_3 b_1 b_2 w x y z p", "nothing"),
+        ("a_1 a_2 b_1 c_1", "nothing"),
+        ("a_1 a_2 a_3 b_1 c_1", "file name"),
+        ("IMG_1 IMG_2 DSC_1 DSC_2", "nothing"),
+        ("IMG_1 IMG_2 cat_1 cat_2", "file name"),
+        ("a_1 a_2", "nothing"),
+    ],
+)
+def test_names_of_files_are_classes_if_most_share_their_beginning(names, label_from):
+    assert guess([(f"{name}.jpg",) for name in names.split()]).label_from == label_from
+
+
 def test_a_folder_that_is_no_split_stays_one_though_the_outer_folders_are():
     paths = [("seg_train", "a", "1.png"), ("seg_test", "a", "2.png"), ("extra", "b", "3.png")]
     found = with_choices(guess(paths), paths, split_from="outer folder")

@@ -1,5 +1,6 @@
 """A user's pattern gets a second, in a process that can be ended."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -109,3 +110,38 @@ def test_a_good_pattern_is_checked_once_and_costs_little(started):
     assert command[0] == sys.executable
     assert "-I" in command  # nothing of the folder it runs in is imported
     assert started[0].poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("helper", "seconds", "kind", "message"),
+    [
+        # A process that ends while it searches, as for want of memory.
+        (
+            "print('\"ready\"', flush=True)",
+            60.0,
+            ValueError,
+            "'(?P<label>a)' needs too much memory",
+        ),
+        ("", 60.0, RuntimeError, "The process that searches patterns did not start. Try again"),
+        ("import time; time.sleep(60)", 0.0, RuntimeError, "did not start. Try again"),
+    ],
+)
+def test_a_process_that_ends_or_does_not_start(
+    started, monkeypatch, helper, seconds, kind, message
+):
+    monkeypatch.setattr(patterns, "HELPER", helper)
+    monkeypatch.setattr(patterns, "READY_SECONDS", seconds)
+    with pytest.raises(kind, match=re.escape(message)):
+        check_pattern("(?P<label>a)")
+    (process,) = started
+    assert process.poll() is not None
+    assert (process.stdin.closed, process.stdout.closed) == (True, True)
+    assert not [x for x in threading.enumerate() if x.name == "gradcam-pattern"]
+
+
+def test_a_pattern_of_the_longest_length_is_read(started):
+    pattern = "(?P<label>a)" + "x" * (patterns.LONGEST - 12)
+    check_pattern(pattern)
+    with pytest.raises(ValueError, match=rf"^pattern '{re.escape(pattern[:40])}'\.\.\. has 10001 "):
+        check_pattern(pattern + "x")
+    assert len(started) == 1

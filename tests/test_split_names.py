@@ -3,8 +3,10 @@
 import pytest
 
 from fiftyone_gradcam.folders.split_names import (
+    SplitName,
     is_generic,
     parse,
+    parting_pattern,
     split_of,
     splits_among,
     splits_of,
@@ -80,3 +82,26 @@ def test_what_else_a_name_says():
         True
     ] * 4
     assert [is_generic(name) for name in ("cat", "1", "", "图片", "cat_images")] == [False] * 5
+
+
+def test_words_that_any_folder_may_have_are_no_rest():
+    assert parse("seg_train_images") == SplitName("train", ("seg",))
+    assert parse("my own-testSet") == SplitName("test", ("my", "own"))
+    assert SplitName("pred").split is None
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        ("cat_train cat_test dog_val dog_train", "(?P<label>[^/]+?)[ _.-]*(?P<split>{})\\d*/"),
+        ("train_cat test_cat val_dog train_dog", "(?P<split>{})\\d*[ _.-]*(?P<label>[^/]+)/"),
+        ("cat_train cat_test dog_train", None),  # one class is in one split only
+        ("cat_train cat_training", None),
+        ("cat_train cat_test dog", None),
+        ("cat_train cat_test test", None),
+        ("", None),
+    ],
+)
+def test_names_that_combine_class_and_split_have_a_pattern(names, pattern):
+    expected = pattern and "(?i)" + pattern.format("test|train|val")
+    assert parting_pattern(names.split()) == expected

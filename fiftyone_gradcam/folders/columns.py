@@ -124,8 +124,7 @@ def choose_columns(head: Head, named: Named | None = None) -> Columns:
 def split_of_name(path: str) -> str | None:
     """Return the split given by the name of a file or folder, such as "Training_set.csv"."""
     stem = os.path.splitext(os.path.basename(path))[0]
-    words = [word for word in re.split(r"[\W_\d]+", stem) if word]
-    found = {split_of(word) for word in words} - {None}
+    found = {split_of(word) for word in re.split(r"[\W_\d]+", stem)} - {None}
     return found.pop() if len(found) == 1 else None
 
 
@@ -179,8 +178,6 @@ def _label_column(keys: Sequence[str], free: Sequence[int], is_pair: bool) -> in
 
 def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tuple[int, ...]:
     """Return the columns of 0 and 1, one for each class; none if there are fewer than two."""
-    if not head.rows:
-        return ()
 
     def is_marked(place: int) -> bool:
         cells = [row[place].lower() for row in head.rows if place < len(row)]
@@ -194,10 +191,9 @@ def _class_columns(head: Head, keys: Sequence[str], free: Sequence[int]) -> tupl
         if head.header[place] and keys[place] not in {*SPLIT_COLUMNS, *FLAGS} and is_marked(place)
     ]
     # "train" may be a class (a vehicle), or mark training images: then a class is also marked.
-    bare = [place for place in found if keys[place] in BARE_FLAGS]
-    marked = [sum(row[p].lower() in YES for p in found if p < len(row)) for row in head.rows]
-    if bare and max(marked) > 1:
-        found = [place for place in found if place not in bare]
+    marked = (sum(row[p].lower() in YES for p in found if p < len(row)) for row in head.rows)
+    if any(count > 1 for count in marked):
+        found = [place for place in found if keys[place] not in BARE_FLAGS]
     return tuple(found) if len(found) > 1 else ()
 
 
