@@ -56,9 +56,9 @@ def read_head(path: str) -> Head:
     is_cut = len(content) > HEAD_BYTES
     content = content[:HEAD_BYTES]
     encoding = _encoding(lambda: [content], path, final=not is_cut)
-    text = codecs.getincrementaldecoder(encoding)().decode(content, final=not is_cut)
+    text = codecs.getincrementaldecoder(encoding)().decode(content)
     lines = list(io.StringIO(text, newline=""))
-    if is_cut and lines:
+    if is_cut:
         lines.pop()
         if not lines:
             raise ValueError(f"{path!r} is not a table: its first line is longer than a MB")
@@ -98,7 +98,7 @@ def read_rows(head: Head) -> Iterator[tuple[int, list[str]]]:
                 at += 1
                 if len(line) == LONGEST_LINE:
                     raise csv.Error("the line is too long")
-                yield line if line.endswith(("\n", "\r")) else line + "\n"
+                yield line
             yield END + "\n"
 
         begin = 1
