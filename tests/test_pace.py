@@ -97,6 +97,21 @@ def test_nothing_is_shown_before_it_can_be_trusted():
     assert shown([(2, 0.0), (4, 0.0)], expected=88) == [86, 86]
 
 
+def test_a_pace_counts_from_a_fiftieth_of_the_work_and_ten_seconds_on():
+    assert seconds_left(0.02, 10.0) == pytest.approx(490)
+    # A fiftieth is 2 of the 15 parts after which only the pace counts.
+    assert seconds_left(0.02, 10.0, expected=50.0) == pytest.approx((2 * 490 + 13 * 40) / 15)
+    assert seconds_left(0.019, 10.0, expected=50.0) == 40.0
+    assert seconds_left(0.02, 9.9, expected=50.0) == pytest.approx(40.1)
+    # An expected time that is over says nothing.
+    for seconds in (100.0, 101.0):
+        assert seconds_left(0.01, seconds, expected=100.0) is None
+        assert seconds_left(0.1, seconds, expected=100.0) == pytest.approx(9 * seconds)
+    pace = Pace(20.0)
+    assert pace.update(0.0, 2.0) == 18.0
+    assert pace.update(0.005, 25.0) == 18.0  # nothing better is known
+
+
 def test_a_steady_job_counts_down_with_the_clock():
     found = shown([(second, second / 200) for second in range(201)])
     assert found[:10] == [None] * 10
@@ -118,6 +133,11 @@ def test_a_time_that_is_a_little_longer_is_not_shown_and_a_much_longer_one_at_on
     assert pace.update(0.5, 50.0) == pytest.approx(50)
     assert pace.update(0.52, 70.0) == pytest.approx(50)  # 70 / .52 * .48 = 64.6
     assert pace.update(0.53, 100.0) == pytest.approx(100 / 0.53 * 0.47)  # 88.7 > 1.5 * 50
+    # At exactly 1.5 times the time, and at exactly the same.
+    assert Pace()._steady(3.0, 10.0) == 3.0
+    for found, steady in ((50.0, 50.0), (74.9, 50.0), (75.0, 75.0)):
+        pace._left = 50.0
+        assert pace._steady(found, 10.0) == steady
     # Of a few seconds, a few more are no news.
     pace = Pace()
     pace.update(0.0, 0.0)

@@ -59,8 +59,9 @@ class Pace:
     """
 
     def __init__(self, expected: float | None = None):
-        self._expected, self._first = expected, None
-        self._share, self._seconds = 0.0, 0.0  # when the shown time was last updated
+        self._expected = expected
+        # The share and the seconds of the first report, and of the one that was last shown.
+        self._first = self._last = None
         self._left: float | None = None
 
     def update(self, share: float, seconds: float) -> float | None:
@@ -71,14 +72,13 @@ class Pace:
             seconds: time since the job started
         """
         if self._first is None:
-            self._first = share, seconds
-            self._share, self._seconds = share, seconds
-        elif share <= self._share:
+            self._first = self._last = share, seconds
+        elif share <= self._last[0]:
             return self._left
         found = seconds_left(share, seconds, *self._first, self._expected)
         if found is not None:
-            self._left = self._steady(found, seconds - self._seconds)
-        self._share, self._seconds = share, seconds
+            self._left = self._steady(found, seconds - self._last[1])
+        self._last = share, seconds
         return self._left
 
     def _steady(self, found: float, passed: float) -> float:
