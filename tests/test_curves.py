@@ -80,6 +80,10 @@ def test_the_weights_that_were_kept_are_marked():
     assert tuple(map(list, ring.get_data())) == (pytest.approx([1.6]), [0.85])
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert texts == ["training", "validation", name]
+    # Validations of other epochs may be better.
+    earlier = lines_of(curves_figure(HISTORY, VALIDATIONS, "title", best_epoch=1), 0)
+    found = earlier["kept: epoch 1, validation accuracy 75.0%"]
+    assert found[0] == pytest.approx([0.8, 0.8])
     # Without validations the end of the epoch is marked; without a best epoch nothing.
     alone = lines_of(curves_figure(HISTORY, [], "title", best_epoch=2), 0)
     assert list(alone) == ["training", "kept: epoch 2"]
@@ -97,12 +101,17 @@ def test_the_weights_that_were_kept_are_marked():
         ([(25, 3), (50, 5)], [2.5, 5]),
         ([(30, 1)], [1]),  # cut short: no more can be known
         ([(0, 0)], [0]),
+        ([(0, 1)], [0]),
         ([], []),
     ],
 )
 def test_iterations_become_epochs(rows, places):
     validations = [validation(iteration, number, 1.0, 0.5) for iteration, number in rows]
     assert validation_epochs(validations) == pytest.approx(places)
+
+
+def test_rates_that_were_not_recorded_are_left_out():
+    assert rates_by_epoch([{"epoch": 1}], [{"epoch": 1, "iteration": 4}]) == ([], [])
 
 
 def test_a_rate_that_jumps_where_a_finished_training_went_on():
@@ -137,9 +146,12 @@ def test_numbers_that_are_missing_leave_gaps():
 def test_losses_far_apart_get_a_logarithmic_axis():
     near = [epoch(1, 2.0, 0.5), epoch(2, 0.1, 0.6)]
     far = [epoch(1, 4.0, 0.5), epoch(2, 0.1, 0.6)]
+    tiny = [epoch(1, 4.0, 0.5), epoch(2, 0.02, 0.6)]
+    gap = [epoch(1, math.nan, 0.5), *far]
     zero = [epoch(1, 4.0, 0.5), epoch(2, 0.0, 0.6)]
-    scales = [curves_figure(h, [], "", 2).axes[0].get_yscale() for h in (near, far, zero)]
-    assert scales == ["linear", "log", "linear"]
+    all_of_them = (near, far, tiny, gap, zero)
+    scales = [curves_figure(h, [], "", 2).axes[0].get_yscale() for h in all_of_them]
+    assert scales == ["linear", "log", "log", "log", "linear"]
 
 
 def test_many_points_have_no_markers():
@@ -216,6 +228,55 @@ def test_the_range_test_is_drawn_over_the_rate(tmp_path):
     assert painted(tmp_path / "test.png", (213, 94, 0)) > 300
 
 
+def look_of(line) -> tuple:
+    return line.get_color(), line.get_linestyle(), line.get_linewidth(), line.get_marker()
+
+
+def test_how_figures_look():
+    figure = curves_figure(HISTORY, VALIDATIONS, "a $title$", best_epoch=2)
+    title = figure._suptitle
+    assert (title.get_text(), title.get_parse_math(), title.get_fontsize()) == (
+        *("a $title$", False, 14),
+    )
+    assert (figure.get_facecolor(), figure.get_dpi()) == ((1, 1, 1, 1), 100)
+    assert type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+    loss, accuracy, rate = figure.axes
+    assert list(loss.get_gridspec().get_height_ratios()) == [3, 3, 1.4]
+    assert loss.get_shared_x_axes().joined(loss, rate)
+    for axes in figure.axes:
+        grid = axes.yaxis.get_gridlines()[0]
+        assert (grid.get_color(), grid.get_linewidth()) == ("#DDDDDD", 0.8)
+        assert axes.get_axisbelow() is True
+        shown = {side for side, spine in axes.spines.items() if spine.get_visible()}
+        assert shown == {"left", "bottom"}
+    train, val, kept = loss.lines
+    assert look_of(train) == ("#0072B2", "-", 1.8, "o")
+    assert look_of(val) == ("#D55E00", "--", 1.8, "s")
+    assert look_of(kept)[:3] == ("#666666", ":", 1.5)
+    assert kept.get_zorder() < train.get_zorder()
+    assert (train.get_markersize(), train.get_clip_on()) == (5, False)
+    assert look_of(rate.lines[0]) == ("#444444", "-", 1.8, "o")
+    ring = next(line for line in accuracy.lines if line.get_markersize() == 13)
+    assert ring.get_markeredgecolor() == "#D55E00"
+    assert (loss.margins()[1], accuracy.margins()[1], rate.get_ylim()[0]) == (0.1, 0.1, 0)
+    assert rate.yaxis.get_major_formatter()(1e-5) == "1e-05"
+    assert rate.xaxis.get_major_locator().tick_values(0, 2).tolist() == [0, 1, 2]
+    assert loss.get_legend().get_frame_on() is False
+    plain = curves_figure([epoch(n, 1.0, 0.5) for n in (1, 2)], [], "title", best_epoch=None)
+    assert plain.axes[2].xaxis.get_major_formatter()(0) == "0"
+    assert curves_figure([], [], "title", best_epoch=None).axes[0].get_legend() is None
+    (panel,) = learning_rate_figure(TEST, "title").axes
+    assert (panel.get_xlabel(), panel.get_ylabel()) == (
+        *("learning rate of the backbone", "training loss"),
+    )
+    each, smoothed, suggested, own = panel.lines
+    assert (each.get_color(), each.get_alpha()) == ("#0072B2", 0.35)
+    assert look_of(smoothed)[:3] == ("#0072B2", "-", 2.5)
+    assert look_of(suggested)[:3] == ("#D55E00", "--", 2)
+    assert look_of(own)[:3] == ("#666666", ":", 2)
+    assert panel.get_legend().get_frame_on() is False
+
+
 def test_without_a_suggestion_or_a_rise_nothing_is_cut_off():
     calm = LearningRateTest(RATES[:2], (2.0, 1.0), (2.0, 1.5), None, "", 3e-5)
     figure = learning_rate_figure(calm, "title")
@@ -223,3 +284,5 @@ def test_without_a_suggestion_or_a_rise_nothing_is_cut_off():
     bottom, top = figure.axes[0].get_ylim()
     assert bottom == 0
     assert 2.0 < top < 2.2
+    level = LearningRateTest(RATES[:2], (2.0, 1.0), (1.0, 1.0), None, "", 3e-5)
+    assert 2.0 < learning_rate_figure(level, "title").axes[0].get_ylim()[1] < 2.2

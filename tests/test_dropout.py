@@ -83,3 +83,29 @@ def test_a_networks_dropout_is_replaced_and_its_weights_keep_their_names():
     ]
     assert list(model.state_dict()) == names
     assert torch.equal(model.eval()(x), before)
+
+
+@pytest.mark.parametrize(("rate", "bits"), [(0.5, 8), (1 / 256, 8), (0.1, 16)])
+def test_each_cell_has_its_own_few_bits(rate, bits):
+    x, levels = torch.ones(101), 1 << bits
+    torch.manual_seed(3)
+    numbers = torch.empty(-(-101 * bits // 64), dtype=torch.int64).random_(-(2**63), None)
+    draws = numbers.view({8: torch.int8, 16: torch.int16}[bits])[:101].long() + levels // 2
+    dropped = round(rate * levels)
+    torch.manual_seed(3)
+    expected = (draws >= dropped).float() * levels / (levels - dropped)
+    assert torch.allclose(QuickDropout(rate)(x), expected)
+
+
+def test_memory_is_reused_where_it_is_large_enough_and_no_gradient_needs_it():
+    layer = QuickDropout(0.5)
+    layer(torch.ones(16, requires_grad=True))
+    assert list(layer._reused) == ["bits"]
+    layer(torch.ones(16))
+    before = layer._reused["kept"]
+    for count in (16, 7):
+        layer(torch.ones(count))
+        assert layer._reused["kept"] is before
+    layer(torch.ones(17))
+    assert len(layer._reused["kept"]) == 17
+    assert layer._memory("kept", 17, torch.float64).dtype == torch.float64

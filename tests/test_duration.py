@@ -21,6 +21,10 @@ CHOICES = [
     {"weights": "none"},
     {"weights": "none", "resize": "auto"},
     {"resize": "letterbox"},
+    {"resize": "letterbox", "weights": "none"},
+    {"translation": 0},
+    {"horizontal_flip": False, "translation": None},
+    {"horizontal_flip": False, "translation": 0, "crop": 1.0},
     {"horizontal_flip": False, "translation": 0},
     {"horizontal_flip": False, "translation": 0, "crop": 0.5},
     {"horizontal_flip": False, "translation": 0, "mixup": 0.2},
@@ -92,6 +96,7 @@ def test_speeds_are_kept_for_a_dataset_and_a_network(monkeypatch):
         ({"head_epochs": 3, "from_scratch": True}, 120 + 2 * (100 * 10 + 20 * 2)),
         ({"freeze": "backbone"}, 120 + 2 * (100 * 2 + 20 * 2)),
         ({"freeze": "backbone", "augments": False}, 120 + 120 * 2),
+        ({"augments": False}, 120 + 2 * (100 * 10 + 20 * 2)),
         # 20 steps in all: one look after each third, and one at the end.
         ({"validate_every": 3}, 120 + 2 * 100 * 10 + 7 * 20 * 2),
         # 100 images are decoded once more, and seen in three ways.

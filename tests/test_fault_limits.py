@@ -9,7 +9,7 @@ from diagnosing import hand_made, names, recipe, say
 
 from fiftyone_gradcam.review.duplicates import Leak
 from fiftyone_gradcam.training.diagnosis import diagnose
-from fiftyone_gradcam.training.evidence import Evidence, loss_words
+from fiftyone_gradcam.training.evidence import Evidence, exceeds, loss_words
 from fiftyone_gradcam.training.history import Epoch, Trained
 
 
@@ -39,7 +39,9 @@ def test_a_last_layer_is_dead_where_most_of_its_outputs_are_zero():
         # 0.84 is 0.21 of the way in the wrong direction, and 0.82 is 0.18 of it.
         ((0.7, 0.7, 0.7), (0.9, 0.9, 0.84), 3.1, "its training loss ended at 0.84, and guessing"),
         ((0.7, 0.7, 0.7), (0.9, 0.9, 0.82), 3.1, None),
-        ((math.nan, 0.7, 0.7), (0.8, 0.4, 0.2), 0.5, None),
+        ((7.0, 2.0, 0.8), (0.3, 0.5, 0.2), 0.5, None),  # it has fallen in the end
+        ((0.7, math.nan, 0.7), (0.8, 0.4, 0.2), 0.5, None),
+        ((0.7, 0.7, 0.7), (0.8, math.nan, 0.2), 0.5, None),
         ((0.7, 0.7, math.inf), (0.8, 0.4, 0.2), 0.5, "in epoch 3 its loss was no longer a number"),
     ],
 )
@@ -65,6 +67,12 @@ def test_how_far_a_loss_goes_before_a_training_has_diverged(
         ((0.69, 0.69, 0.69), 3.1, {}, "The steps were large, and the loss did not fall"),
         ((0.69, 0.65, 0.69), 0.5, {}, "The steps were large, and the loss did not fall"),
         ((0.69, 0.66, 0.69), 0.5, {}, "The learning rate does not seem to be the cause"),
+        (
+            (0.69, 0.69, 0.69),
+            0.5,
+            {"weights": "w.pt", "freeze": "backbone"},
+            "Only the new layers are trained, and the features of the frozen part do not",
+        ),
         # Guessing gives 0.693: with 0.62 it has learned a tenth of what there is to learn.
         ((0.69, 0.69, 0.63), 0.5, {}, "The learning rate does not seem to be the cause"),
         ((0.69, 0.69, 0.62), 0.5, {}, None),
@@ -86,6 +94,7 @@ RISEN = ((0.5, 0.1, 0.05), (0.2, 0.4, 0.4))  # it rises by 0.2, and 0.2 of guess
     ("losses", "is_said"),
     [
         (RISEN, True),
+        (((0.5, 0.1, 0.08, 0.06, 0.05), (0.2, 0.4, 0.21, 0.4, 0.45)), True),  # of the last two
         (((0.5, 0.05), (0.9, 1.0)), False),  # two epochs say nothing
         (((0.5, 0.1, 0.05), (0.2, 0.4, 0.29)), False),  # less than half as much again
         (((0.5, 0.1, 0.05), (0.2, 0.4, 0.31)), False),  # less than 0.2 of guessing
@@ -102,6 +111,10 @@ def test_how_far_a_validation_loss_rises_before_it_is_overfitting(losses, is_sai
     trained = hand_made(*losses, train_accuracy=0.99, val_accuracy=0.7)
     found = say(trained, watched=(80, 73), right=107)
     assert names(found) == ["overfitting"] * is_said
+    for one in found:
+        end, low = losses[1][-1], min(losses[1])
+        assert f"was {low:.2f} in epoch 1 and {end:.2f} at the end, while" in one.message
+        assert f"fell to {losses[0][-1]:.2f}. 99% of" in one.message
 
 
 @pytest.mark.parametrize(
@@ -171,12 +184,12 @@ def test_of_many_classes_five_are_named():
         "There are fewer than 10 training images of 'b' (9), 'c' (9), 'd' (9), 'e' (9), 'f' (9) "
         "and 1 more class: expect poor predictions there, and add images."
     )
-    found = replace(found, val_predicted=np.where(np.arange(130) < 98, 0, 6))
+    found = replace(found, val_predicted=np.where(np.arange(130) < 105, 0, 6))
     own = diagnose(recipe(), list("abcdefg"), found, labels, truth)
     (missed,) = (finding.message for finding in own if finding.name == "never_predicted")
     named = ", ".join(f"'{x}' (5 of the validation images, 9 of the training images)"
                       for x in "bcdef")  # fmt: skip
-    assert missed.startswith(f"Never predicted: {named}. Most of 'b' are predicted as 'g'.")
+    assert missed.startswith(f"Never predicted: {named}. Most of 'b' are predicted as 'a'.")
 
 
 @pytest.mark.parametrize(("rare", "remedy"), [(14, "Add training images, or"), (15, "Train for")])
@@ -207,6 +220,23 @@ def test_evidence_without_validation_images():
     assert (own.beats_majority(0.01), own.is_usable) == (True, False)
     empty = Evidence(recipe(), ["a", "b"], replace(found, history=[]), labels, none)
     assert (empty.beats_majority(0.05), empty.last, empty.learned) == (False, None, 0.0)
+    assert say(hand_made((0.2, 0.4, 0.3), ()), predicted=()) == []
+    assert say(hand_made(val_losses=(), train_accuracy=0.5), predicted=()) == []
+
+
+def test_shares_and_losses_of_classes():
+    last = Epoch(1, 0.5, 1.0, None, None, 0.1, 1.0, 100.0)
+    found, none = Trained(None, [last], [], 1, None), np.empty(0, int)
+    one = Evidence(recipe(), ["a", "b"], found, np.zeros(1, int), none)
+    assert (one.counts.tolist(), one.shares.tolist()) == ([1, 0], [1.0, 0.0])
+    assert Evidence(recipe(), ["a", "b"], found, none, none).shares.tolist() == [0.0, 0.0]
+    # Smoothed labels cannot be predicted without loss.
+    smooth = Evidence(recipe(label_smoothing=0.2), ["a", "b"], found, np.array([0, 1]), none)
+    guessing, knowing = smooth.yardstick
+    for loss, learned in ((guessing, 0), (knowing, 1), ((guessing + knowing) / 2, 0.5)):
+        own = replace(found, history=[replace(last, train_loss=loss)])
+        assert replace(smooth, trained=own).learned == pytest.approx(learned)
+    assert not exceeds(10, 10, 10.000001, 0.05)  # shares are rounded
 
 
 def test_losses_are_written_by_their_size():

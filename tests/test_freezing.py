@@ -170,3 +170,22 @@ def test_hidden_layers_go_into_the_checkpoint(tmp_path):
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     other = create_model("squeezenet1_1", 7, str(tmp_path / "weights.pt"))
     assert torch.equal(other.features[0].weight, model.features[0].weight)
+
+
+def test_a_training_of_one_epoch_unfreezes_all_and_random_layers_stay_random():
+    backbone, model = get_backbone("small_cnn"), build("small_cnn", dropout=0.5)
+    choices = {"backbone": "small_cnn", "weights": "none", "gradual_unfreezing": True}
+
+    def frozen(epochs: int, **more) -> list[int]:
+        freezer = Freezer(model, backbone, Recipe(**choices, **more, epochs=epochs))
+        return [freezer.frozen(epoch) for epoch in range(1, epochs + 1)]
+
+    assert [frozen(epochs) for epochs in (1, 2, 3)] == [[0], [3, 0], [3, 2, 0]]
+    assert frozen(3, freeze=1) == [3, 2, 1]
+    freezer = Freezer(model, backbone, Recipe(**choices))
+    freezer.train(0)
+    assert all(module.training for module in model.modules())
+    freezer.train(3)
+    assert [module.training for module in model.modules() if isinstance(module, nn.Dropout)] == [
+        True
+    ]

@@ -13,6 +13,7 @@ from PIL import Image
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.images.batches import Images
+from fiftyone_gradcam.training import learning_rate
 from fiftyone_gradcam.training.learner import Learner
 from fiftyone_gradcam.training.learning_rate import LearningRateTest, range_test, smooth, suggest
 from fiftyone_gradcam.training.loop import train
@@ -229,6 +230,13 @@ def test_a_loss_that_is_no_number_ends_it(digits, monkeypatch):
     assert np.isfinite(found.losses).all()
 
 
+def test_a_loss_that_is_no_number_from_the_start_names_the_lowest_rate(digits, monkeypatch):
+    monkeypatch.setattr(learning_rate, "_losses", lambda loop, rates: [])
+    words = "^The loss is not finite at lowest=1e-07. Pass a lower rate$"
+    with pytest.raises(ValueError, match=words):
+        range_test(RECIPE, 3, digits[0], device="cpu")
+
+
 def test_new_layers_that_diverge_alone_are_named(digits, monkeypatch, pretrained):
     spoil(monkeypatch, after=2)
     recipe = replace(RECIPE, weights=pretrained, head_epochs=1, learning_rate=0.5)
@@ -246,6 +254,10 @@ def test_what_cannot_work_is_refused(digits, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"bad")
     bad = Labelled(Images([str(tmp_path / "bad.png")], 16), np.array([0]))
     with pytest.raises(ValueError, match=r"None of \d+ files can be read.*bad\.png"):
+        range_test(RECIPE, 3, bad, device="cpu")
+    paths = [str(tmp_path / "bad.png"), *digits[1].images.paths[:2]]  # the others are not used
+    bad = Labelled(Images(paths, 16), np.array([0, 0, 1]), np.array([0]))
+    with pytest.raises(ValueError, match=r"None of 1 files can be read.*bad\.png"):
         range_test(RECIPE, 3, bad, device="cpu")
 
 

@@ -95,7 +95,14 @@ def test_the_work_of_a_training_is_counted_in_forward_passes():
     assert (work_of(head, 100, 20).once, work_of(head, 100, 20).epoch) == (120, 320)
     assert work_of(head, 100, 20, resumes=True).once == 0
     assert work_of(head, 100, 20, has_room=False).once == 0
+    whole = make_recipe(backbone="resnet18", head_epochs=0, epochs=4)
+    assert (work_of(whole, 100, 20).once, work_of(whole, 100, 20).learn) == (0, 3)
     probe = make_recipe("linear-probe", backbone="resnet18", epochs=4)
+    calm = make_recipe(probe, freeze="none")  # no augmentation, but all layers learn
+    assert (work_of(calm, 100, 20).once, work_of(calm, 100, 20).learn) == (0, 3)
+    for other, room in ((make_recipe(probe, rotation=5.0), True), (probe, False)):
+        work = work_of(other, 100, 20, has_room=room)  # what is frozen is evaluated each time
+        assert (work.once, work.learn, work.look, work.epoch) == (0, 1, 1, 120)
     assert (work_of(probe, 100, 20).once, work_of(probe, 100, 20).epoch) == (120, 0.02 * 120)
     # Validated every 2 of 4 steps of 25 images: twice in an epoch.
     often = make_recipe(

@@ -165,6 +165,9 @@ def test_schedules_by_hand():
     assert one_cycle[6] == pytest.approx(1.0)
     assert one_cycle[13] == pytest.approx(0.5)
     assert one_cycle[20] == pytest.approx(0.0)
+    assert rate_factor("one_cycle", 0.5, 5, 10) == pytest.approx(1.0)  # its rise is half
+    assert rate_factor("one_cycle", 0.5, 4, 10) < 1
+    assert rate_factor("cosine", 0.0, 25, 20) == 0.0  # beyond the end it stays
 
 
 @pytest.mark.parametrize(("weights", "factor"), [("imagenet", 10), ("none", 1)])
@@ -175,6 +178,7 @@ def test_new_layers_learn_faster_only_beside_pretrained_ones(weights, factor):
     assert isinstance(optimizer, torch.optim.SGD)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-3, factor * 1e-3])
     assert {group["momentum"] for group in optimizer.param_groups} == {0.5}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {recipe.weight_decay}
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.1)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-4, factor * 1e-4])
@@ -187,6 +191,7 @@ def test_optimizers(name, kind):
     weight = nn.Parameter(torch.tensor([1.0]))
     recipe = Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5)
     optimizer = make_optimizer(recipe, [weight], [])
+    assert len(optimizer.param_groups) == 1
     weight.grad = torch.tensor([0.0])
     optimizer.step()
     # AdamW shrinks the weight by lr * decay; Adam takes the decay as a gradient: a step of lr.
@@ -212,7 +217,27 @@ def test_average_of_weights_by_hand():
     assert not any(weight.requires_grad for weight in copied.parameters())
 
 
+def test_an_average_leaves_what_is_frozen():
+    model = nn.Sequential(nn.BatchNorm1d(1), nn.BatchNorm1d(1))
+    model[1].requires_grad_(False).eval()
+    average = Average(model, 0.5)
+    for part in model:
+        part.weight.data.fill_(3.0)
+        part.running_mean.fill_(5.0)
+        part.num_batches_tracked.fill_(7)
+    average.update(model)
+    learns, frozen = average.model
+    # The decay of the first step is 2/11.
+    assert (learns.weight.item(), learns.running_mean.item()) == pytest.approx(
+        (2 / 11 + 9 / 11 * 3, 9 / 11 * 5)
+    )
+    assert (frozen.weight.item(), frozen.running_mean.item()) == (1.0, 0.0)
+    assert (learns.num_batches_tracked.item(), frozen.num_batches_tracked.item()) == (7, 0)
+    assert not average.model.training
+
+
 def test_class_weights_by_hand():
+    assert class_weights(np.array([0, 0, 0, 1]), 2) == pytest.approx([2 / 3, 2.0])
     labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
     # 8 labels of 2 classes present: 8 / (2 x 6) and 8 / (2 x 2); together they weigh 8.
     assert class_weights(labels, 3) == pytest.approx([2 / 3, 2.0, 0.0])
@@ -237,3 +262,14 @@ def test_few_of_each():
     assert list(found) == sorted(found)
     assert list(np.bincount(labels[found])) == [2, 2, 1]
     assert 5 not in found
+    none = np.empty(0, np.int64)
+    assert few_of_each(none, labels, 2, np.random.default_rng(0)) is none
+
+
+def test_an_image_is_shifted_by_at_most_half_of_it():
+    given = {"backbone": "small_cnn", "weights": "none", "image_size": 16}
+    assert Recipe(**given, translation=8).translation == 8
+    assert (Recipe(**given).translation, Recipe(**given, crop=0.9).translation) == (2, 0)
+    words = "^translation must be at most half of image_size=16, not 9$"
+    with pytest.raises(ValueError, match=words):
+        Recipe(**given, translation=9)

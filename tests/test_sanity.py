@@ -218,3 +218,7 @@ def test_images_that_cannot_be_decoded_are_left_out_of_a_handful(files, tmp_path
     only = Labelled(Images([str(bad), str(bad)], 16), np.array([0, 1]))
     with pytest.raises(ValueError, match=r"None of \d+ files can be read.*bad\.png"):
         overfit(recipe(), 3, only, 10, "cpu")
+    data.images.paths[1] = str(bad)  # the other images of the dataset can be decoded
+    part = Labelled(Images(data.images.paths, 16), data.labels, np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"None of 2 files can be read.*bad\.png"):
+        overfit(recipe(), 3, part, 10, "cpu")

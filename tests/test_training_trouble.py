@@ -7,6 +7,8 @@ from small_trainings import recipe, sets_of_digits
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training import loop as training
+from fiftyone_gradcam.training.course import Course
 from fiftyone_gradcam.training.history import Hooks
 from fiftyone_gradcam.training.loop import Loop, train
 from fiftyone_gradcam.training.sources import Labelled
@@ -102,3 +104,27 @@ def test_a_batch_of_one_that_is_left_over_is_no_step(digits):
     loop = Loop(recipe(**choices), 3, data, None, torch.device("cpu"), Hooks())
     loop.run()
     assert {int(x["step"]) for x in loop.learner.optimizer.state.values()} == {2}
+
+
+def test_where_features_do_not_fit_new_layers_are_not_trained_alone(digits, tmp_path, monkeypatch):
+    torch.save(create_model("small_cnn", 3, "none").state_dict(), tmp_path / "weights.pt")
+    choices = {"weights": str(tmp_path / "weights.pt"), "head_epochs": 2, "epochs": 1}
+    loop = Loop(recipe(**choices), 3, *digits, torch.device("cpu"), Hooks())
+    for room, count in ((120, 90), (119, 0)):  # for 90 training images and 30 others
+        monkeypatch.setattr(training, "FEATURE_BYTES", room * loop.feature_bytes)
+        assert loop._room() == count
+    assert [row.epoch for row in loop.run().history] == [1]
+    assert loop.features is None
+
+
+def test_a_training_may_stop_within_an_epoch(digits, monkeypatch):
+    monkeypatch.setattr(Course, "is_best", lambda self, found: self.best is None)
+    stages = []
+    hooks = Hooks(on_stage=stages.append)
+    choices = {"validate_every": 2, "early_stopping": 1}
+    found = train(recipe(**choices), 3, *digits, device="cpu", hooks=hooks)
+    # 90 images in batches of 16 are 6 steps: it stops after the second validation.
+    assert [row.iteration for row in found.validations] == [2, 4]
+    assert [row.epoch for row in found.history] == [1]
+    own, validation = "Epoch 1 of 4", "Epoch 1 of 4: validation"
+    assert stages == [own, validation, own, validation, own]

@@ -12,7 +12,11 @@ from test_explanations import maps_of
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset.heatmaps import heatmap_pixels
 from fiftyone_gradcam.explain.faithfulness import centered_gaussian, faithfulness
+from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.checkpoint import load_checkpoint
+from fiftyone_gradcam.training import watching
+from fiftyone_gradcam.training.recipe import Recipe
+from fiftyone_gradcam.training.watching import Watch
 
 
 @pytest.mark.parametrize("resize", ["crop", "letterbox"])
@@ -176,3 +180,56 @@ def test_an_object_is_found_in_an_oblong_photo_by_a_real_network(real, name, tmp
             x, y = column / pixels.shape[1] * 440, row / pixels.shape[0] * 240
             assert left - 15 <= x <= left + 135
             assert top - 15 <= y <= top + 135
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """Two oblong pictures, and what is watched of them by an untrained network."""
+    for number in range(2):
+        Image.new("RGB", (24, 16), (90 * number, 0, 99)).save(tmp_path / f"{number}.png")
+    paths = [str(tmp_path / f"{number}.png") for number in range(2)]
+    recipe = Recipe(**{**QUICK, "resize": "letterbox"})
+
+    def watch(paths: list[str] = paths) -> Watch:
+        return Watch(["i", "j"], paths, ["b", "a"], ["a", "b", "c"], recipe)
+
+    return watch
+
+
+def test_a_resumed_training_goes_on_watching(watched, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model = get_backbone("small_cnn").build(3).eval()
+    first = watched()
+    for epoch in range(13):
+        first(model, epoch)
+    again = watched()
+    again.restore(first.state())
+    again(model, 13)
+    assert again.epochs == list(range(14))
+    for name in ("maps", "scores", "predicted"):
+        rows = getattr(again, name)
+        assert [type(x) for x in rows] == [np.ndarray] * 14
+        assert all(np.array_equal(x, rows[0]) for x in rows)
+    with torch.no_grad():
+        images = torch.stack([torch.from_numpy(first.images.decode_now(i)) for i in range(2)])
+        inputs = get_backbone("small_cnn").normalize(images.permute(0, 3, 1, 2))
+        scores = model(inputs).softmax(1)
+    assert again.scores[0] == pytest.approx([scores[0, 1].item(), scores[1, 0].item()], abs=1e-5)
+    assert again.predicted[0].tolist() == scores.argmax(1).tolist()
+    seen = []
+    monkeypatch.setattr(watching.overlay, "sheet", lambda *given, **how: seen.append((given, how)))
+    again.strip()
+    (((pictures, captions), how),) = seen
+    # The image and twelve of the fourteen epochs, with the first and the last.
+    assert (len(pictures), how) == (26, {"columns": 13, "cell": 160})
+    epochs = [0, 1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 13]
+    names = ["new layers", *(f"epoch {n}" for n in epochs[1:])]
+    own = [[f"{x}: score {score:.2f}" for x in names] for score in again.scores[0]]
+    assert captions == ["b", *own[0], "a", *own[1]]
+    assert {picture.size for picture in pictures} == {(160, 107)}
+
+
+def test_an_image_to_watch_must_be_decoded(watched, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"^An image of watch cannot be decoded: .*bad\.png"):
+        watched([str(tmp_path / "0.png"), str(tmp_path / "bad.png")])

@@ -163,8 +163,7 @@ def cancel_job(id: str | ObjectId) -> Job:
     service, id = DelegatedOperationService(), ObjectId(id)
     result = ExecutionResult(error=CANCELLED)
     if service.set_failed(id, result=result, required_state=ExecutionRunState.QUEUED):
-        label = "Canceled before it started"
-        service.set_progress(id, ExecutionProgress(progress=0.0, label=label))
+        service.set_progress(id, ExecutionProgress(label="Canceled before it started"))
     else:
         service.set_failed(id, result=result, required_state=ExecutionRunState.RUNNING)
     return load_job(id)
@@ -188,7 +187,7 @@ def job_of(operation: DelegatedOperationDocument) -> Job:
         seconds = max((end - operation.started_at).total_seconds(), 0.0)
         if state == "running":
             left = _left(operation.metadata or {}, seconds)
-    given = operation.context.request_params.get("params") or {}
+    given = operation.context.request_params.get("params", {})
     outcome = result.result if result and isinstance(result.result, dict) else {}
     log = log_file(operation)
     return Job(

@@ -55,10 +55,7 @@ def diagnose(
 
 def collapsed(case: Evidence, cause: Finding | None) -> Finding | None:
     """Find predictions of one class for nearly all validation images, against the labels."""
-    total = len(case.truth)
-    if not total:
-        return None
-    top = int(case.predicted.argmax())
+    total, top = len(case.truth), int(case.predicted.argmax())
     others, expected = total - int(case.predicted[top]), total - int(case.val_counts[top])
     # A good network may miss all of a few images of other classes: each of them with probability
     # 1/2.

@@ -69,7 +69,7 @@ def curves_figure(
     rate.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     rate.set_xlabel("epoch")
     alone = 0 in ends
-    rate.set_xlim(left=-0.02 * max(ends, default=1) if alone else 0)
+    rate.set_xlim(left=-0.02 * max(ends) if alone else 0)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     rate.xaxis.set_major_formatter(
         FuncFormatter(lambda x, _: "new layers" if alone and x == 0 else f"{x:g}")

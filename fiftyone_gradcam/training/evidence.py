@@ -107,10 +107,10 @@ class Evidence:
             return exceeds(self.right, len(self.truth), self.val_counts.max(), level)
         if self.last is None:
             return False
-        total, shares = int(self.counts.sum()), self.shares
+        total, largest = int(self.counts.sum()), float(self.shares.max())
         if self.recipe.class_balance == "sampling":
-            shares = (self.counts > 0) / np.count_nonzero(self.counts)
-        return exceeds(round(self.last.train_accuracy * total), total, total * shares.max(), level)
+            largest = 1 / np.count_nonzero(self.counts)
+        return exceeds(round(self.last.train_accuracy * total), total, total * largest, level)
 
     @property
     def is_usable(self) -> bool:

@@ -119,7 +119,7 @@ def overfitting(case: Evidence) -> Finding | None:
     """Find a network whose late epochs improved only its results on the training images."""
     recipe = case.recipe
     rows = [row for row in case.trained.history if row.val_loss is not None]
-    if len(rows) < 3 or not len(case.truth) or case.learned < 0.5:
+    if len(rows) < 3 or case.learned < 0.5:
         return None
     losses = np.array([row.val_loss for row in rows])
     best, last = rows[int(losses.argmin())], rows[-1]
@@ -128,7 +128,7 @@ def overfitting(case: Evidence) -> Finding | None:
     # A few errors of a confident network raise the loss much: a small rise is harmless.
     risen = end >= 1.5 * low and end >= low + 0.2 * guessing
     is_useless = end > 1.2 * guessing
-    if not (risen or is_useless) or best is last or last.train_loss >= best.train_loss:
+    if not (risen or is_useless) or last.train_loss >= best.train_loss:
         return None
     totals = np.array([case.counts.sum(), len(case.truth)])
     right = np.rint(totals * [last.train_accuracy, last.val_accuracy]).astype(int)

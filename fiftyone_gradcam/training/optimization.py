@@ -49,7 +49,7 @@ def rate_factor(schedule: str, warmup: float, step: int, steps: int) -> float:
         top = (warmup or 0.3) * steps
         if step < top:
             return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * _half_cosine(1 - step / top)
-        return _half_cosine((step - top) / max(steps - top, 1e-9))
+        return _half_cosine((step - top) / (steps - top))
     rise = round(warmup * steps)
     if step < rise:
         return (step + 1) / (rise + 1)
