@@ -194,5 +194,17 @@ def test_a_worker_does_the_oldest_job_of_its_target_and_leaves_nothing(tmp_path,
     assert not processes.has_worker(target)
     for job in jobs:
         service.delete_operation(ObjectId(job.id))
+    dataset.add_samples(
+        fo.Sample(f"/{n}.png", ground_truth=fo.Classification(label="a")) for n in range(4)
+    )
+    given = {"samples": dataset, "fractions": {"train": 0.5, "val": 0.5}}
+    job = queue.submit("split", given, dataset)
+    log = log_file(service.get(ObjectId(job.id)))
+    log.write_text("output")
+    worker.main(target)
+    assert job.refresh().state == "completed"
+    assert dataset.count_sample_tags() == {"train": 2, "val": 2}
+    assert not log.exists()
+    service.delete_operation(ObjectId(job.id))
     worker.main(target)  # nothing is queued: canceled before its turn
     assert not processes.has_worker(target)
