@@ -1,5 +1,8 @@
 """Embeddings for the user, for FiftyOne and its Brain; and embeddings of the user's own."""
 
+import re
+from pathlib import Path
+
 import fiftyone as fo
 import fiftyone.brain as fob
 import fiftyone.operators as foo
@@ -260,6 +263,9 @@ def test_a_layout_is_a_visualization_of_the_brain(dataset):
         fg.show_embeddings(dataset, weights="none", progress=False)
     with pytest.raises(ValueError, match="'mine' .* was not made by show_embeddings"):
         fg.show_embeddings(dataset, "a", brain_key="mine")
+    for key in ("no key", Path("key")):
+        with pytest.raises(ValueError, match=f"{re.escape(repr(key))} is not a valid key of a"):
+            fg.show_embeddings(dataset, "a", brain_key=key)
     fg.show_embeddings(dataset, embeddings=found, brain_key="mine", method="pca", overwrite=True)
     model = dataset.get_brain_info("mine").config.model
     assert model == "your embeddings, pca (gradcam)"

@@ -299,5 +299,10 @@ def test_the_verb_draws_the_curve_and_tells(dataset, tmp_path, capsys):
     fg.find_learning_rate(dataset, recipe, 1e-6, steps=20, path=str(own), overwrite=True)
     assert own.read_bytes() != before
     assert [file.name for file in own.parent.iterdir()] == ["curve.png"]
-    with pytest.raises(ValueError, match=r"curve\.jpg.* End it with \.png"):
-        fg.find_learning_rate(dataset, recipe, path=str(tmp_path / "curve.jpg"))
+    (tmp_path / "folder.png").mkdir()
+    for name, words in (
+        ("curve.jpg", r"curve\.jpg.* End it with \.png"),
+        ("folder.png", r"folder\.png' is a folder. Pass the path of a file"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            fg.find_learning_rate(dataset, recipe, path=str(tmp_path / name), overwrite=True)

@@ -112,6 +112,30 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
     assert fg.load_run(dataset, "a") == run
 
 
+def test_files_are_copied_where_they_cannot_be_linked(dataset, monkeypatch):
+    make_run(dataset, "a")
+    files, linked = tree(run_folder(dataset, "a")), []
+
+    def link(source, target):
+        linked.append(os.path.basename(target))
+        raise OSError("links are not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    fg.rename_run(dataset, "a", "b")
+    assert sorted(linked) == FILES
+    assert tree(run_folder(dataset, "b")) == files
+    assert os.listdir(os.path.join(dataset_folder(dataset), "runs")) == ["b"]
+
+
+def test_a_run_without_files_is_not_renamed(dataset):
+    make_run(dataset, "a", files=False)
+    shutil.rmtree(run_folder(dataset, "a"))
+    with pytest.raises(ValueError, match=r"files of the run do not exist. Train again with fine_t"):
+        fg.rename_run(dataset, "a", "b")
+    assert fg.list_runs(dataset) == ["a"]
+    assert not os.path.exists(run_folder(dataset, "b"))
+
+
 STEPS = [
     (os, "rename"),
     (renaming, "_link_files"),
@@ -183,6 +207,15 @@ def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name):
         fg.delete_run(clone, "b")
         assert fg.load_run(dataset, "a") == run
         assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
+        # Files of a deleted run that the clone uses are in the place of no other run.
+        kept = dataset.clone(f"{name} kept")
+        fg.delete_run(dataset, "a")
+        make_run(dataset, "c", files=False)
+        with pytest.raises(ValueError, match="holds files of a deleted run 'a', which another"):
+            fg.rename_run(dataset, "c", "a")
+        assert fg.list_runs(dataset) == ["c"]
+        kept.delete()
+        assert fg.rename_run(dataset, "c", "a").key == "a"
     finally:
         shutil.rmtree(dataset_folder(clone), ignore_errors=True)
         clone.delete()

@@ -53,6 +53,14 @@ def test_a_training_of_a_dataset_without_a_split_uses_that_of_its_recipe(tmp_pat
         counts = split_if_none(dataset, "ground_truth", recipe)
         assert [sum(own.values()) for own in counts.values()] == [18, 6, 6]
         dataset.untag_samples(["train", "val", "test"])
+    assert split_if_none(dataset.limit(30), "ground_truth", "default") is None  # a view
+    for count, have in ((20, "'digit 0'"), (30, "no labels")):
+        few = dataset.limit(count) if have == "no labels" else dataset.skip(10)
+        few.set_values("ground_truth", [None] * len(few))
+        words = f"at least two classes in 'ground_truth'; the 30 samples have {have}$"
+        with pytest.raises(ValueError, match=words):
+            split_if_none(dataset, "ground_truth", "default")
+    assert dataset.count_sample_tags() == {}
 
 
 @pytest.mark.parametrize(
