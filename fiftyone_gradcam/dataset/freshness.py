@@ -79,11 +79,6 @@ def stale_values(dataset: fo.Dataset) -> list[Stale]:
     return found
 
 
-def is_fresh(dataset: fo.Dataset, name: str) -> bool:
-    """Return whether the values of a field are not stale."""
-    return all(one.name != name for one in stale_values(dataset))
-
-
 def _of_predictions(dataset: fo.Dataset, versions: dict[str, str]) -> Iterator[Stale]:
     """Yield predictions of runs that were trained again, and scores and heatmaps of old labels."""
     for name in prediction_fields(dataset):
