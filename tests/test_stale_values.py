@@ -127,6 +127,8 @@ def test_heatmaps_are_stale_if_they_are_of_another_label(dataset):
     describe(dataset, label_field="gone")
     add_maps(dataset, "lost", ["a"] * 6, [None] * 6, kind="label", label_field="gone")
     assert {one.name for one in stale_values(dataset)} == {"found"}
+    describe(dataset)
+    assert stale_values(dataset) == []
 
 
 def test_evaluations_are_stale_if_predictions_or_labels_are_others(dataset):
@@ -149,7 +151,16 @@ def test_evaluations_are_stale_if_predictions_or_labels_are_others(dataset):
     found = [one for one in stale_values(dataset) if one.kind == "evaluation"]
     why = "the field 'own' was deleted"
     assert found == [Stale("evaluation", key, why) for key in ("ours", "theirs")]
-    dataset.delete_sample_fields(["ours", "theirs"])  # of what each sample was found to be
+    # Others than of classes, and those that cannot be read, are not looked at.
+    for field in ("x", "y"):
+        dataset.set_values(field, [fo.Regression(value=0.5)] * 6)
+    dataset.evaluate_regressions("x", gt_field="y", eval_key="of_numbers")
+    dataset.delete_sample_field("y")
+    record = dataset._doc.evaluations["theirs"]
+    record.config["cls"] = "gone.Config"
+    record.save()
+    assert [one.name for one in stale_values(dataset) if one.kind == "evaluation"] == ["ours"]
+    dataset.delete_sample_field("ours")  # which says what each sample was found to be
     assert not [one for one in stale_values(dataset) if one.kind == "evaluation"]
 
 

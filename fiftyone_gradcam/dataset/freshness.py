@@ -119,8 +119,8 @@ def _kinds(dataset: fo.Dataset, maps: list[str]) -> dict:
     }
     for name, kind in own.items():
         ending = "" if kind == "predicted" else f"_{kind}"
-        if not kind.startswith("class:") and name.endswith(ending):
-            given["heatmap_field"] = name.removesuffix(ending) if ending else name
+        if name.endswith(ending):
+            given["heatmap_field"] = name.removesuffix(ending)
         how = dict(field_info(dataset, name).get("heatmap") or {})
         how.pop("layer", None)
         given |= how
@@ -218,7 +218,7 @@ def _of_runs(dataset: fo.Dataset, now) -> Iterator[Stale]:
     """Yield the newest run, if it was trained with other labels or another split."""
     key = newest_run(dataset)
     config = dataset.get_run_info(key).config if key else None
-    basis = getattr(config, "basis", None) or {}
+    basis = getattr(config, "basis", None)
     if not basis or dataset.get_field(config.label_field) is None:
         return
     snapshot, retrain = now(config.label_field), ("retrain", {"run": key})
