@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import fiftyone as fo
 import pytest
 from reviewable import LABELS, make_reviewable
 
@@ -52,6 +53,8 @@ def test_what_reviews_have_changed_is_counted_from_the_training_on(dataset):
     fg.review(dataset.select(ids[1]), "relabel", "cat")
     time = fg.list_reviews(dataset)[-1].time
     fg.review(dataset.select(ids[2]), "exclude")
+    dataset.set_values("text", ["a"] * 4)
+    fg.review(dataset.select(ids[3]), "exclude", label_field="text")  # is not what it learned
     since = Changes.of(dataset, run_of(AGO), CURRENT)
     assert since.words == (
         "Since run 'r' was trained, 2 labels were corrected and 1 sample was excluded or marked "
@@ -102,12 +105,25 @@ def test_labels_before_review_are_another_training_only_if_the_run_has_seen_corr
     seen = Changes.of(dataset, run_of(fg.list_reviews(dataset)[-1].time), BEFORE_REVIEW)
     assert seen.words == "3 labels were corrected before run 'r' was trained"
     assert seen.notes[0].startswith("3 of 3 corrected labels are of samples tagged 'train': ")
-    with pytest.raises(ValueError, match="^Run 'r' was trained before labels were corrected, so"):
-        Changes.of(dataset, run_of(AGO), BEFORE_REVIEW)
+    for time in (AGO, None):
+        message = "^Run 'r' was trained before labels were corrected, so it shows already what the "
+        with pytest.raises(ValueError, match=message):
+            Changes.of(dataset, run_of(time), BEFORE_REVIEW)
     for labels in (CURRENT, BEFORE_REVIEW):
         with pytest.raises(ValueError, match="^Run 'r' was trained on the labels before review"):
             Changes.of(dataset, run_of(AGO, labels=BEFORE_REVIEW), labels)
-    fg.undo_review(dataset, 4)
+    with pytest.raises(ValueError, match="^labels must be 'current' or 'before_review', not 'x'.$"):
+        labels_to_learn(dataset, "own", "x")
+    # Other fields have labels of their own; what was edited elsewhere is found.
+    dataset.set_values("text", ["a"] * 4)
+    fg.review(dataset.select(ids[2]), "relabel", "b", label_field="text", new_class=True)
+    assert labels_before(dataset, "own") == before
+    assert labels_before(dataset, "text") == {ids[2]: "a"}
+    fg.undo_review(dataset)
+    last = max(filter(None, dataset.values("review.time")))
+    dataset.set_values("own.label", {ids[1]: "dog"}, key_field="id")
+    assert labels_before(dataset, "own", last) == {ids[1]: "cat"}
+    fg.undo_review(dataset, 5)
     assert dataset.values("own.label") == LABELS
     assert labels_before(dataset, "own") == {}
 
@@ -120,17 +136,22 @@ def schema_of(dataset) -> dict:
 def test_a_schema_lists_the_classes_that_labels_have_or_had(dataset):
     add_classes(dataset, "own", ["cow"])  # there is no schema to add them to
     assert schema_of(dataset) == {}
+    activate_labels(dataset, "prediction")
     activate_labels(dataset, "own")
     assert (schema_of(dataset)["classes"], schema_of(dataset)["component"]) == (
         ["bird", "cat"],
         "radio",
     )
-    assert dataset.active_label_schemas == ["own"]
+    assert dataset.active_label_schemas == ["own", "prediction"]
     dataset.deactivate_label_schemas("own")
-    add_classes(dataset, "own", ["e", "d", "cat", "f"])
+    add_classes(dataset, "own", ["e", "d", "cat"])
+    sample = dataset.last()
+    sample["own"] = fo.Classification(label="f")
+    sample.save()
+    activate_labels(dataset, "own")  # adds classes, and is not done twice
+    assert schema_of(dataset)["classes"] == ["bird", "cat", "d", "e", "f"]
     assert schema_of(dataset)["component"] == "radio"  # five of them
-    activate_labels(dataset, "own")  # is not done twice
-    assert not dataset.active_label_schemas
+    assert dataset.active_label_schemas == ["prediction"]
     add_classes(dataset, "own", ["g"], in_review=True)
     found = schema_of(dataset)
     assert (found["classes"], found["component"]) == (
@@ -158,6 +179,7 @@ def test_a_schema_lists_the_classes_that_labels_have_or_had(dataset):
 def test_imported_labels_are_kept_once(dataset):
     paths = dataset.values("filepath")
     labels = dict(zip(paths, ["cat", "bird", None, "cow"], strict=True)) | {"/new.png": "bird"}
+    del labels[paths[2]]
     keep_imported_labels(dataset, "own", labels)
     assert dataset.values("imported_label") == ["cat", "bird", None, "cow"]
     field = dataset.get_field("imported_label")
@@ -177,9 +199,11 @@ def test_imported_labels_are_kept_once(dataset):
         keep_imported_labels(dataset, "own", labels)
         assert (dataset.get_field("imported_label").description is not None) is is_ours
         assert dataset.values("imported_label") == values
-    field = dataset.get_field("imported_label")
     dataset.set_values("imported_label", ["cat", None, None, None])
-    field.description = "mine"
-    field.save()
-    keep_imported_labels(dataset, "own", labels)
-    assert dataset.get_field("imported_label").description == "mine"
+    for description, info in (("mine", None), (None, {"mine": 1})):
+        field = dataset.get_field("imported_label")
+        field.description, field.info = description, info
+        field.save()
+        keep_imported_labels(dataset, "own", labels)
+        field = dataset.get_field("imported_label")
+        assert (field.description, field.info) == (description, info)

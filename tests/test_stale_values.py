@@ -157,7 +157,7 @@ def test_evaluations_are_stale_if_predictions_or_labels_are_others(dataset):
     dataset.evaluate_regressions("x", gt_field="y", eval_key="of_numbers")
     dataset.delete_sample_field("y")
     record = dataset._doc.evaluations["theirs"]
-    record.config["cls"] = "gone.Config"
+    record.config["cls"] = "os.path.join"  # is none of an evaluation
     record.save()
     assert [one.name for one in stale_values(dataset) if one.kind == "evaluation"] == ["ours"]
     dataset.delete_sample_field("ours")  # which says what each sample was found to be

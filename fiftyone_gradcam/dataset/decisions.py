@@ -13,7 +13,15 @@ from ..progress import some
 from .documents import document
 from .evidence import evidence_in, suggestion_in
 from .label_schema import add_classes
-from .review_state import HISTORY, REVIEW, Columns, changes_for, label_in, stored_values
+from .review_state import (
+    HISTORY,
+    REVIEW,
+    Columns,
+    changes_for,
+    label_in,
+    stored_as,
+    stored_values,
+)
 from .reviews import (
     LEFT_OUT,
     Review,
@@ -85,7 +93,7 @@ def decide(
         changes = changes_for(row, columns, after, decision not in LEFT_OUT)
         changes[REVIEW] = review_document(one)
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, row, columns, changes)]
-        own = {"_id": row["_id"], columns.label: before}
+        own = {"_id": row["_id"], columns.label: stored_as(before)}
         writes.append(UpdateOne(own, {"$set": {**changes, "last_modified_at": time_now()}}))
         made.append(one)
     write_decisions(dataset, writes)
@@ -118,7 +126,8 @@ def adopt_edits(dataset: fo.Dataset, columns: Columns) -> list[Review]:
         changes[REVIEW] = review_document(one)
         changes[HISTORY] = [*(row.get(HISTORY) or []), line_of(one, before, columns, changes)]
         changes["last_modified_at"] = time_now()  # or counts that were made before would be kept
-        writes.append(UpdateOne({"_id": row["_id"], columns.label: now}, {"$set": changes}))
+        own = {"_id": row["_id"], columns.label: stored_as(now)}
+        writes.append(UpdateOne(own, {"$set": changes}))
         made.append(one)
     write_decisions(dataset, writes)
     return made

@@ -14,7 +14,7 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     A decision removes the issue and the suggestion, and keeps the evidence. A later check of the
     labels finds nothing against what a person has decided, so the evidence stays the same.
     """
-    issue = (row.get(columns.issue) or {}) if columns.issue else {}
+    issue = row.get(columns.issue) or {}
     if issue.get("evidence"):
         kind = f"{issue['label']}: "  # the evidence of poor images starts with it already
         return kind + issue["evidence"].removeprefix(kind)
@@ -24,9 +24,9 @@ def evidence_in(row: Mapping, columns: Columns) -> str:
     if decided.get("evidence"):
         return decided["evidence"]
     words = [said] if (said := predicted_in(row, columns)) else []
-    if columns.quality and row.get(columns.quality) is not None:
+    if row.get(columns.quality) is not None:
         words.append(f"label quality {row[columns.quality]:.3f}")
-    other = (row.get(columns.suggestion) or {}) if columns.suggestion else {}
+    other = row.get(columns.suggestion) or {}
     if other.get("label"):
         words.append(f"{other['label']!r} suggested with {other.get('confidence') or 0:.1%}")
     return "; ".join(words)
@@ -61,7 +61,7 @@ def kind_in(row: Mapping, columns: Columns) -> str | None:
 
     The evidence of a decision starts with it.
     """
-    issue = (row.get(columns.issue) or {}) if columns.issue else {}
+    issue = row.get(columns.issue) or {}
     if issue.get("label"):
         return issue["label"]
     kind, colon, _ = (decided_since(row, columns).get("evidence") or "").partition(": ")

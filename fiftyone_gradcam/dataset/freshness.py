@@ -166,11 +166,8 @@ def _of_evaluations(dataset: fo.Dataset) -> Iterator[Stale]:
     """Yield evaluations of this plugin's predictions whose labels or predictions have changed."""
     known = prediction_fields(dataset)
     for key in dataset.list_evaluations(type="classification"):
-        try:
-            config = dataset.get_evaluation_info(key).config
-            name, label_field = config.pred_field, config.gt_field
-        except Exception:  # of a kind that this version of FiftyOne cannot read
-            continue
+        config = dataset.get_evaluation_info(key).config  # those that cannot be read are not listed
+        name, label_field = config.pred_field, config.gt_field
         if dataset.get_field(key) is None:
             continue
         gone = [x for x in (name, label_field) if dataset.get_field(x) is None]

@@ -42,8 +42,8 @@ def keep_imported_labels(
 
 
 def _is_bare(field: fo.Field) -> bool:
-    """Return whether a field is a string field without info and description."""
-    return isinstance(field, fo.StringField) and not (field.info or field.description)
+    """Return whether a field has neither info nor a description."""
+    return not (field.info or field.description)
 
 
 def _holds(dataset: fo.Dataset, labels: Mapping[str, str | None]) -> bool:

@@ -24,8 +24,6 @@ def check_choice(labels: str) -> None:
 
 def has_corrections(dataset: fo.Dataset, label_field: str) -> bool:
     """Return whether reviews have changed a label of a field; edits elsewhere are not counted."""
-    if dataset.get_field(REVIEW) is None:
-        return False
     differs = {"$expr": {"$ne": [f"${REVIEW}.old_label", f"${REVIEW}.new_label"]}}
     own = {f"{REVIEW}.label_field": label_field, **differs}
     return dataset._sample_collection.find_one(own, ["_id"]) is not None

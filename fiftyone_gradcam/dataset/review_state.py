@@ -169,6 +169,11 @@ def label_in(row: Mapping, columns: Columns) -> str | None:
     return value or None
 
 
+def stored_as(label: str | None) -> str | dict:
+    """Return a query for a label; None stands for no label and for an empty text."""
+    return label if label is not None else {"$in": [None, ""]}
+
+
 def changes_for(row: Mapping, columns: Columns, label: str | None, vouched: bool) -> dict[str, Any]:
     """Return the values to store when a label is changed or confirmed.
 

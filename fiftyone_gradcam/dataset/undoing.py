@@ -18,6 +18,7 @@ from .review_state import (
     columns_of,
     label_in,
     own_score,
+    stored_as,
     stored_values,
 )
 from .reviews import OPTIONS, Review, document_before, review_in
@@ -59,7 +60,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
             if (label := label_in(row, columns)) != one.new_label:
                 raise ValueError(changed_since(row, one.new_label, label, "it was reviewed"))
             same = asked.setdefault(one.sample_id, {"_id": stored["_id"], HISTORY: stored[HISTORY]})
-            same.setdefault(columns.label, label_in(stored, columns))
+            same.setdefault(columns.label, stored_as(label_in(stored, columns)))
             history = row[HISTORY][:-1]
             if one.new_label is not None:
                 given.setdefault(one.label_field, set()).add(one.new_label)
