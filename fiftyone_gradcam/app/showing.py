@@ -114,7 +114,9 @@ def _scheme_in_app(ctx) -> fo.ColorScheme | None:
         return None
     from fiftyone.server.events import get_state
 
-    return get_state().color_scheme if _is_open(ctx.dataset.name) else None
+    state = get_state()
+    is_open = state.dataset is not None and state.dataset.name == ctx.dataset.name
+    return state.color_scheme if is_open else None
 
 
 def show_job(ctx, id: str) -> Iterator:
@@ -132,16 +134,6 @@ def show_job(ctx, id: str) -> Iterator:
             return
     state = {"state": {"tab": "jobs", "own": id}}
     yield ctx.ops.open_panel(PANEL, layout="horizontal", state=state)
-
-
-def _is_open(dataset_name: str) -> bool:
-    """Return whether the App of this server has a dataset open."""
-    if not os.environ.get("FIFTYONE_SERVER"):
-        return False
-    from fiftyone.server.events import get_state
-
-    dataset = get_state().dataset
-    return dataset is not None and dataset.name == dataset_name
 
 
 def turn_panel(ctx, panel: dict) -> bool:
