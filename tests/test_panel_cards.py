@@ -13,7 +13,7 @@ from fiftyone_gradcam.app.panels.jobs import OLD, _row
 from fiftyone_gradcam.dataset.live import LiveTraining
 from fiftyone_gradcam.dataset.run import Run
 from fiftyone_gradcam.dataset.runs import save_run
-from fiftyone_gradcam.jobs.job import LOST, Job
+from fiftyone_gradcam.jobs.job import Job
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 JOB = Job("1", "split", "Split", "running", 0.5, "half", 30.0, None, NOW, {}, True, {}, None)
@@ -218,10 +218,3 @@ def test_rows_of_earlier_jobs_say_the_day_if_it_is_a_day_ago(tmp_path):
         assert (row["job"], row["file"]) == (f"Split · running · {when} UTC", str(out))
     for place in (str(tmp_path), 3, None):  # a folder is not opened in a browser
         assert _row(replace(JOB, outcome={"place": place}))["file"] is None
-
-
-def test_a_lost_prediction_has_replaced_nothing_a_moment_ago(panel, dataset, service, submit):
-    end(service, submit("predict", run="r"), LOST)
-    state = {"steps": [], "going": None}
-    panel.on_load(context(dataset, state))
-    assert (state["going"], state["is_busy"]) == ([], False)

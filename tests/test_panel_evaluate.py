@@ -167,8 +167,8 @@ def test_predictions_without_scores_have_no_histogram(panel, dataset):
 def test_a_score_at_the_threshold_is_above_it(panel, dataset):
     with_scores(dataset, 0.25, ["a", "b"])
     ids = dataset.values("id")
-    # Of seven labels three are "a": the score of the first is lower than that of the others.
-    for threshold, below, above in ((0.25, 0, 4), (0.5, 1, 4), (0.75, 3, 0)):
+    # Of eight labels three are "a": the score of the first is lower than that of the others.
+    for threshold, below, above in ((0.25, 0, 5), (0.5, 1, 5), (0.75, 3, 0)):
         state = {**ALL, "scored": "a", "threshold": threshold}
         panel.read_scores(context(dataset, state))
         assert (state["below"], state["above"]) == (below, above)
@@ -182,7 +182,7 @@ def test_a_score_at_the_threshold_is_above_it(panel, dataset):
             if side == "below" and count:
                 assert found[0] == ids[:count]  # the lowest first
     words = (
-        "Scores of **a**: 3 images with this label, 4 others. Click a bar to see its images, "
+        "Scores of **a**: 3 images with this label, 5 others. Click a bar to see its images, "
         "lowest scores first."
     )
     assert state["scored_words"].startswith(f"{words}\n\nAbove: ")

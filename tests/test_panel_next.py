@@ -158,7 +158,7 @@ def test_the_mark_of_a_dataset_without_an_index_counts_samples_and_runs(name):
     dataset = fo.Dataset(name)
     dataset.add_sample(fo.Sample("/x.png"))
     assert len(path.mark_of(dataset)) == 3
-    dataset._sample_collection.drop_index("last_modified_at")
+    dataset._sample_collection.drop_index([("last_modified_at", 1)])
     assert path.mark_of(dataset) == [1, []]
 
 

@@ -119,7 +119,7 @@ def test_what_has_ended_is_shown_when_its_colors_are_painted(
     end(service, failed, "ValueError: wrong")
     assert ticked(panel, dataset, state) == ["notify"]  # it has no heatmaps
     assert colored == []
-    state |= {"own": job.id, "going": [job.id]}
+    state |= {"own": job.id, "going": [job.id], "loaded": 1.0}
     end(service, job, result={"summary": "done", "panel": SHOWN})
     for _ in range(2):
         assert ticked(panel, dataset, state) == []

@@ -152,10 +152,10 @@ def test_what_is_gone_is_read_again_and_has_nothing_to_compare_with(
     dataset.delete_run("a_")
     panel.read(context(dataset, state))
     assert (state["runs"], state["run_keys"], state["shown_run"]) == ([], [], None)
-    drawn = panel.render(context(dataset, state)).type.properties
-    assert drawn["no_runs"].default.startswith("There are no trained classifiers here yet. Train")
-    buttons = drawn["run_buttons"].type.properties
-    assert [(x.view.label, x.view.variant) for x in buttons.values()] == [
+    drawn = panel.render(context(dataset, state)).to_json()["type"]["properties"]
+    assert drawn["no_runs"]["default"].startswith("There are no trained classifiers here yet.")
+    buttons = [x["view"] for x in drawn["run_buttons"]["type"]["properties"].values()]
+    assert [(x["label"], x["variant"]) for x in buttons] == [
         *(("Train a classifier", "contained"), ("Import run", "text"), ("Refresh", "text")),
     ]
     assert "run_words" not in drawn
