@@ -122,6 +122,12 @@ def test_methods_layers_and_signs_are_choices_of_predict(trained):
         assert view.values(f"{name}.peak") == pytest.approx(np.abs(maps).max((1, 2)), rel=1e-4)
         assert set(view.values(f"{name}.method")) == {options["method"]}
         assert set(view.values(f"{name}.layer")) == {options.get("layer", "features.stage3")}
+    quality = {"heatmap_field": "other_0", "steps": 2, "progress": False}
+    own, same, other = (
+        fg.explanation_quality(view.limit(1), run, **quality, **layer)
+        for layer in ({}, {"layer": "features.stage2"}, {"layer": "features.stage3"})
+    )
+    assert own == same != other
     with pytest.raises(ValueError, match=r"no option 'colour'. Options: method, signed, layer"):
         fg.predict(trained, "quick", colour="red")
     with pytest.raises(ValueError, match=r"has no class 'cat'.*digit 0"):

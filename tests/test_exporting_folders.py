@@ -11,7 +11,7 @@ from conftest import save_digits
 from PIL import Image
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.workflow.exporting_folders import folder_counts
+from fiftyone_gradcam.workflow.exporting_folders import _counts, folder_counts, written_words
 
 
 @pytest.fixture
@@ -124,8 +124,47 @@ def test_classes_that_a_file_system_takes_for_one_keep_apart(corrected, tmp_path
     assert os.listdir(os.path.join(folder, "_unlabeled_2")) == [named]
 
 
-def test_a_list_of_moves(corrected, tmp_path):
+def test_folders_are_counted_in_the_order_of_splits():
+    labels, own = (
+        ["b", "a", "a", "a", "cat", "cat/", None],
+        ["x", "val", "train", None, *["test"] * 3],
+    )
+    assert list(_counts(labels, own).items()) == [
+        ("train/a", 1), ("val/a", 1), ("test/_unlabeled", 1), ("test/cat", 2), ("a", 1), ("x/b", 1),
+    ]  # fmt: skip
+    counts = {"train/a": 2, "val/a": 1}
+    assert written_words(counts) == "3 images in train/a, val/a"
+    assert written_words(counts, 3) == "3 images in train/a, val/a"
+    assert written_words(counts, 4) == "3 of 4 images in train/a, val/a"
+    assert written_words({"a": 1}) == "1 image in a"
+
+
+def test_each_file_is_reported_and_only_splits_have_folders(corrected, tmp_path, capsys):
+    corrected.tag_samples("mine")
+    few, steps = corrected.limit(3), []
+    label = 127 * "ü" + "x"  # as long as a name can be
+    few.set_values("ground_truth.label", [label] * 3)
+    split = [next(x for x in tags if x != "mine") for tags in few.values("tags")]
+    capsys.readouterr()
+    counts = folder_counts(few, "ground_truth")
+    assert counts == {
+        f"{x}/{label}": split.count(x) for x in ("train", "val", "test") if x in split
+    }
+    assert folder_counts(few, "ground_truth", False) == {label: 3}
+    fg.review(few.limit(1), "exclude")
+    assert sum(folder_counts(few, "ground_truth").values()) == 2
+    assert capsys.readouterr().out == ""
+    fg.undo_review(corrected)
+    options = {"progress": lambda *step: steps.append(step)}
+    folder = fg.export_folders(few, str(tmp_path / "out"), **options)
+    assert capsys.readouterr().out == f"Wrote to {folder}: {written_words(counts)}\n"
+    assert steps[-3:] == [(n, 3, f"{n} of 3") for n in (1, 2, 3)]
+
+
+def test_a_list_of_moves(corrected, tmp_path, capsys):
     folder = fg.export_folders(corrected, str(tmp_path / "out"), how="list")
+    path = os.path.join(folder, "moves.csv")
+    assert capsys.readouterr().out.endswith(f"Wrote {path}: where 15 images would go\n")
     assert os.listdir(folder) == ["moves.csv"]
     with open(os.path.join(folder, "moves.csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -134,6 +173,8 @@ def test_a_list_of_moves(corrected, tmp_path):
     split = corrected.first().tags[0]
     assert rows[0]["to"].startswith(os.path.join(folder, split, "digit 2", "000"))
     assert len({row["to"] for row in rows}) == 15
+    assert [row["split"] for row in rows] == [tags[0] for tags in corrected.values("tags")]
+    assert rows[-1]["label"] == ""
 
 
 @pytest.mark.parametrize("how", ["copy", "link"])

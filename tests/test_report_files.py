@@ -26,6 +26,8 @@ from fiftyone_gradcam.reports.facts import (
 )
 from fiftyone_gradcam.reports.page import page
 from fiftyone_gradcam.review.kinds import KINDS
+from fiftyone_gradcam.workflow import reporting
+from fiftyone_gradcam.workflow.reporting import _label_field
 
 
 @pytest.fixture
@@ -215,6 +217,54 @@ def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):
     assert "--out must end in .html, not 'x.txt'" in capsys.readouterr().err
     assert main(["report", "nowhere"]) == 1
     assert "There is no dataset 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_report_that_another_process_has_written_meanwhile_stays(tmp_path, name, monkeypatch):
+    dataset, out = fo.Dataset(name), tmp_path / "report.html"
+
+    def written_meanwhile(facts) -> str:
+        out.write_text("theirs")
+        return page(facts)
+
+    monkeypatch.setattr(reporting, "page", written_meanwhile)
+    with pytest.raises(FileExistsError, match=r"html' exists. Choose another name, or pass overwr"):
+        fg.report(dataset, str(out))
+    assert os.listdir(tmp_path) == ["report.html"]
+    assert out.read_text() == "theirs"
+    fg.report(dataset, str(out), overwrite=True)
+    assert out.read_text() != "theirs"
+
+
+def test_a_report_is_about_the_labels_that_a_run_was_trained_on(reviewed, tmp_path):
+    run = fg.load_run(reviewed, "newer")
+    other = replace(run, label_field="mine")
+    assert _label_field(reviewed, "prediction", run) == "prediction"
+    assert _label_field(reviewed, None, run) == "ground_truth"
+    assert _label_field(reviewed, None, other) == "ground_truth"  # which is not there
+    assert _label_field(reviewed, None, None) == "ground_truth"
+    labels = [fo.Classification(label="digit 9") for _ in reviewed]
+    reviewed.set_values("mine", labels)
+    assert _label_field(reviewed, None, other) == "mine"
+    steps = []
+    out = str(tmp_path / "r.htm")
+    fg.report(reviewed, out, label_field="mine", progress=lambda *step: steps.append(step))
+    read = Reader(Path(out).read_text("utf-8"))
+    assert "digit 9" in read.sections["data"]
+    assert "Comparing predictions with labels" in [words for _, _, words in steps]
+    counted = [step for step in steps if step[2] in WORK]
+    assert counted == [(n, 4, words) for n, words in enumerate(WORK)]
+    reviewed.set_values("mine", [None] * len(labels))
+    fg.report(reviewed, out, label_field="mine", overwrite=True)
+    read = Reader(Path(out).read_text("utf-8"))
+    assert "No sample has both" in read.sections["accuracy"]
+
+
+WORK = (
+    "Counting samples",
+    "Comparing predictions with labels",
+    "Looking at suspicious labels",
+    "Drawing",
+)
 
 
 def test_a_dataset_of_nothing_but_images(tmp_path, name):

@@ -253,7 +253,7 @@ def _write_list(
         rows = csv.writer(file)
         rows.writerow(("from", "to", "label", "split"))
         rows.writerows(
-            (path, os.path.join(folder, target), label or "", split or "")
+            (path, os.path.join(folder, target), label, split)
             for path, target, label, split in zip(paths, targets, labels, own, strict=True)
         )
     print(f"Wrote {path}: where {counted(len(paths), 'image')} would go")
