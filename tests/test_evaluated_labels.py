@@ -112,14 +112,21 @@ def test_notes_of_a_comparison_name_what_makes_it_unequal(dataset):
 
 
 def test_a_temperature_is_fitted_on_labels_that_the_run_knows(dataset):
-    dataset.limit(4).tag_samples("val")  # the first of them is evaluated
-    run = fg.load_run(dataset, "one")
-    found = _temperature(dataset.limit(1), run, "text", lambda *_: None)
-    rows = np.array([row for _, row in ROWS])
-    assert found == pytest.approx(fit_temperature(rows[1:3], np.array([1, 3])))
-    assert found != pytest.approx(fit_temperature(rows[:3], np.array([0, 1, 3])))
+    dataset.limit(4).tag_samples("val")
+    run, rows = fg.load_run(dataset, "one"), np.array([row for _, row in ROWS])
+
+    def found(judged) -> float:
+        return _temperature(judged, run, "text", lambda *_: None)
+
+    labels = np.array([0, 1, 3])
+    assert found(dataset.skip(4)) == pytest.approx(fit_temperature(rows[:3], labels))
+    rest = fit_temperature(rows[1:3], labels[1:])  # of what is not evaluated
+    assert found(dataset.limit(1)) == pytest.approx(rest)
+    assert rest != pytest.approx(fit_temperature(rows[:3], labels))
+    alone = found(dataset.skip(1))
+    assert alone == pytest.approx(fit_temperature(rows[:1], labels[:1]))
     with pytest.raises(ValueError, match="tagged 'val' that are not evaluated, but there are none"):
-        _temperature(dataset.limit(3), run, "text", lambda *_: None)
+        found(dataset.limit(3))
 
 
 def test_views_are_saved_of_what_there_is(tmp_path, name):
@@ -181,3 +188,7 @@ def test_a_comparison_needs_a_label_and_an_image_of_one_sample(tmp_path, name):
         known = class_probabilities(view, run, "cpu", lambda *_: None).probabilities
         found = fg.evaluate(dataset, "a", temperature=True, progress=False)
         assert found.temperature == pytest.approx(fit_temperature(known, np.array([1, 1])))
+        assert dataset.count("prediction") == 2
+        # What has no prediction yet gets one, and counts.
+        assert fg.evaluate(dataset.skip(2), "a", progress=False).count == 4
+        assert dataset.count("prediction") == 4

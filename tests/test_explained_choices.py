@@ -127,7 +127,12 @@ def test_a_run_that_was_trained_again_is_used_with_a_note(dataset):
     sample.save()
     assert fg.explain_sample(sample).notes == ()
     sample.prediction = fo.Classification(label=kept)
+    sample["mine"] = fo.Classification(label="other")  # nobody knows of which network
     sample.save()
+    assert fg.explain_sample(sample, prediction_field="mine").notes == (
+        "There are no predictions in 'mine'. The newest run, 'made', is used.",
+    )
+    dataset.delete_sample_field("mine")
 
 
 def test_a_sample_without_a_label_is_explained_too(dataset, name):

@@ -28,7 +28,7 @@ def dataset(tmp_path, name):
     Image.new("RGB", (8, 4), (100, 100, 100)).save(path)
     samples = []
     for label, predicted, confidence, target, pixel in ROWS:
-        sample = fo.Sample(path, text=label, note="x")
+        sample = fo.Sample(path, text=label and label.upper())
         sample["truth"] = label and fo.Classification(label=label)
         found = fo.Classification(label=predicted, confidence=confidence)
         sample["prediction"] = predicted and found
@@ -53,13 +53,18 @@ def test_captions_name_the_class_of_the_heatmap_unless_it_is_the_prediction(data
     ]
     describe(dataset, "against:label")
     assert [*_captions(dataset, "cam", None, "text")] == [
-        "label: ant\npredicted: ant 0.75\nagainst ant",
-        "label: ant\npredicted: bee 0.00\nagainst bee",
-        "label: bee\npredicted: bee 0.50\nagainst ant",
+        "label: ANT\npredicted: ant 0.75\nagainst ant",
+        "label: ANT\npredicted: bee 0.00\nagainst bee",
+        "label: BEE\npredicted: bee 0.50\nagainst ant",
         "label: -\nagainst ant",
     ]
+    dataset.set_values("cam.target", [None] * 4)  # as in the user's own heatmaps
+    found = [*_captions(dataset, "cam", None, None)]
+    assert [words for words in found if "against None" not in words] == []
+    describe(dataset, "label")
+    found = [*_captions(dataset, "cam", None, None)]
+    assert [words for words in found if "map of" in words] == []
     dataset.delete_sample_field("prediction")  # as delete_run does; the heatmaps are the user's
-    dataset.set_values("cam.target", [None] * 4)
     describe(dataset, "predicted")
     found = [*_captions(dataset, "cam", "prediction", None)]
     assert found == ["label: ant", "label: ant", "label: bee", "label: -"]
@@ -81,6 +86,8 @@ def test_a_contact_sheet_has_sixty_overlays(dataset, tmp_path, capsys):
     assert sorted(os.listdir(folder)) == sorted(names)
     assert f"Wrote 61 overlays and 2 contact sheets to {folder}\n" in capsys.readouterr().out
     assert steps[-1] == (61, 61, "61 of 61")
+    Image.new("RGB", (8, 8)).save(tmp_path / "90.jpg", quality=90)
+    assert Image.open(paths[0]).quantization == Image.open(tmp_path / "90.jpg").quantization
     first, second = (Image.open(path) for path in paths[-2:])
     assert first.height > 2 * second.height
     again = fg.export_overlays(dataset.limit(60), str(tmp_path / "60"), "cam", height=32)
@@ -93,11 +100,15 @@ def test_a_heatmap_that_cannot_be_read_is_left_out(dataset, tmp_path, capsys):
     second = dataset.skip(1).first()
     second["cam"] = fo.Heatmap(map_path=lost)
     second.save()
+    third = dataset.skip(2).first()
+    third.filepath = str(tmp_path / "gone.png")
+    third.save()
     folder = str(tmp_path / "out")
-    paths = fg.export_overlays(dataset.limit(2), folder, "cam", contact_sheet=False)
+    paths = fg.export_overlays(dataset.limit(3), folder, "cam", contact_sheet=False)
     assert [os.path.basename(path) for path in paths] == ["0001_gray.jpg"]
     printed = capsys.readouterr().out
-    assert f"Left out 1 image:\n  1 heatmap file missing\n  such as {second.filepath}" in printed
+    assert "Left out 2 images:\n  1 heatmap file missing\n  1 file not found\n" in printed
+    assert f"  such as {second.filepath}, {third.filepath}\n" in printed
     assert f"Wrote 1 overlay and 0 contact sheets to {folder}" in printed
     with pytest.raises(ValueError, match=r"heatmap file missing"):
         fg.export_overlays(dataset.select(second.id), folder, "cam", overwrite=True)
@@ -107,8 +118,9 @@ def test_a_heatmap_that_cannot_be_read_is_left_out(dataset, tmp_path, capsys):
         fg.export_overlays(dataset, str(tmp_path / "none"), "cam")
     with pytest.raises(ValueError, match="height must be a whole number of at least 32, not 31"):
         fg.export_overlays(dataset, str(tmp_path / "none"), "cam", height=31)
-    with pytest.raises(ValueError, match="height must be .* not True"):
-        fg.export_overlays(dataset, str(tmp_path / "none"), "cam", height=True)
+    for height in (True, 64.5):
+        with pytest.raises(ValueError, match=f"height must be .* not {height}"):
+            fg.export_overlays(dataset, str(tmp_path / "none"), "cam", height=height)
     assert not os.path.exists(tmp_path / "none")
 
 
@@ -121,7 +133,7 @@ def test_means_by_hand(dataset, tmp_path, capsys):
     assert found["bee"] == pytest.approx(127 / 254)
     assert found["ant"].shape == (224, 224)
     by_text = fg.mean_heatmaps(dataset, "cam", "text")
-    assert [(name, mean[0, 0]) for name, mean in by_text.items()] == [("ant", 0.5), ("bee", 0.5)]
+    assert [(name, mean[0, 0]) for name, mean in by_text.items()] == [("ANT", 0.5), ("BEE", 0.5)]
     assert sorted(os.listdir(folder)) == ["mean_ant.png", "mean_bee.png", "means.png"]
     assert f"Wrote 2 mean heatmaps to {folder}\n" in capsys.readouterr().out
     hottest = np.asarray(Image.open(folder / "mean_ant.png").convert("RGB"))
@@ -132,6 +144,13 @@ def test_means_by_hand(dataset, tmp_path, capsys):
     with pytest.raises(FileExistsError, match="is not empty"):
         fg.mean_heatmaps(dataset, "cam", folder=str(folder))
     fg.mean_heatmaps(dataset.limit(1), "cam", folder=str(folder), overwrite=True)
+    # As earlier versions stored evidence for and against a class, in one picture.
+    describe(dataset, "predicted", heatmap={"signed": True})
+    assert (fg.mean_heatmaps(dataset.limit(1), "cam")["ant"] == 1).all()
+    assert (fg.mean_heatmaps(dataset.limit(2), "cam")["ant"] == 0.5).all()
+    assert (fg.mean_heatmaps(dataset.skip(2), "cam")["bee"] == 0).all()
+    dataset.set_values("cam.map", [np.full((4, 4), 1, np.uint8)] * 4)
+    assert (fg.mean_heatmaps(dataset.limit(1), "cam")["ant"] == -1).all()
 
 
 def test_means_without_evidence_are_written_as_such(tmp_path):

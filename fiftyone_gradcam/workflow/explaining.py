@@ -117,7 +117,7 @@ def explain_sample(
     predicted = network.classes[order[0]]
     maps = _maps(seen, method, box, [predicted, label, *classes], probabilities, logits)
     other = against or (label if label in network.classes and label != predicted else None)
-    other = other or (network.classes[order[1]] if len(order) > 1 else None)
+    other = other or network.classes[order[1]]
     near, they_are = _neighbors(dataset, seen, classifier, row, columns, neighbors)
     own = float(probabilities[network.classes.index(label)]) if label in network.classes else None
     top = [(network.classes[i], float(probabilities[i])) for i in order[:2]]
@@ -252,11 +252,9 @@ def _maps(
     return tuple(found)
 
 
-def _contrast(
-    seen: Seen, label: str, other: str | None, way: str, method: str
-) -> ContrastMap | None:
+def _contrast(seen: Seen, label: str, other: str, way: str, method: str) -> ContrastMap | None:
     """Compute the contrast between the predicted class and another class."""
-    if other is None or other == label:
+    if other == label:
         return None
     names = seen.network.classes
     pair = [torch.tensor([names.index(name)], device=seen.inputs.device) for name in (label, other)]
