@@ -154,6 +154,17 @@ def test_anomalies_and_where_they_are(tiles, real, capsys, monkeypatch):
         file.write(b"no image")
     last = fg.find_anomalies(tiles, "good", heatmaps=False, **options)
     assert (len(last), tiles[broken.id]["anomaly"]) == (71, None)
+    # Of a part of the images, the others are what is normal all the same.
+    capsys.readouterr()
+    part = tiles.match({"ground_truth.label": "bad"})
+    half = fg.find_anomalies(part, "good", false_alarms=0.5, heatmaps=False, **options)
+    assert len(half) == 11
+    printed = capsys.readouterr().out
+    assert (
+        "11 of 11 images that are not among 'good' are anomalies; of 60 normal images, " in printed
+    )
+    assert tiles.get_field("anomaly").info["false_alarms"] == 0.5
+    assert tiles.get_field("anomaly").info["fields"] == ["anomaly"]
 
 
 def test_anomalies_refuse_what_cannot_be(tiles, name):
@@ -162,7 +173,10 @@ def test_anomalies_refuse_what_cannot_be(tiles, name):
     for arguments, words in (
         ({"normal": "god"}, "No sample has the label 'god' .* Did you mean 'good'"),
         ({"normal": other.view()}, f"view of '{name}'"),
-        ({"normal": "good", "false_alarms": 0.7}, "at most 0.5, not 0.7"),
+        ({"normal": "good", "false_alarms": 0.7}, "above 0 and at most 0.5, not 0.7"),
+        ({"normal": "good", "false_alarms": 0}, "above 0 and at most 0.5, not 0"),
+        ({"normal": "good", "false_alarms": True}, "false_alarms must be a number, not True"),
+        ({"normal": "good", "false_alarms": "x"}, "false_alarms must be a number, not 'x'"),
         ({"normal": "good", "backbone": "small_cnn"}, "weights='none'"),
         ({"normal": "good", "anomaly_field": "ground_truth"}, "not written by this plugin"),
     ):

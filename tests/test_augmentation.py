@@ -184,6 +184,18 @@ def test_a_preview_draws_training_samples_of_each_class_in_turn(tmp_path, name):
     assert sorted(cells(path)[:, 0, 60, 60].max(1)) == [220] * 3 + [230] * 3
 
 
+def test_a_cell_of_a_preview_is_as_large_as_the_image_within_limits(tmp_path, name, capsys):
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=1)), name)
+    path = str(tmp_path / "sheet.png")
+    for side, cell in ((16, CELL), (200, 200), (300, 256)):
+        options = {**SMALL, "image_size": side, "overwrite": side > 16}
+        preview_augmentation(dataset, path=path, count=2, copies=1, **options)
+        words = f"Wrote 1 augmented copy of 2 images to {path}"
+        assert capsys.readouterr().out.splitlines()[-1] == words
+        sides = Image.open(path).size
+        assert sides == (2 * (cell + MARGIN) + MARGIN, 2 * (cell + TEXT + MARGIN) + MARGIN)
+
+
 def test_a_preview_needs_no_weights(tmp_path, name, monkeypatch):
     def fail(*args):
         raise AssertionError(args)
@@ -225,8 +237,13 @@ def test_a_preview_leaves_out_what_cannot_be_decoded_and_refuses_what_cannot_wor
     assert cells(path).shape[:2] == (1, 2)
     assert "Left out 5 images" in capsys.readouterr().out
     before = (tmp_path / "sheet.png").read_bytes()
+    (tmp_path / "folder.png").mkdir()
+    folder = {"path": str(tmp_path / "folder.png"), "overwrite": True}
     wrong = [
-        ({}, "sheet.png' exists already.*overwrite=True"),
+        ({}, "sheet.png' exists already. Choose another path, or pass overwrite=True to replace"),
+        (folder, "folder.png' exists already. Choose another path$"),
+        ({"count": True}, "count must be a whole number from 1 to 100, not True"),
+        ({"copies": 101}, "copies must be a whole number from 1 to 100, not 101"),
         ({"path": str(tmp_path / "d")}, "path must name a PNG file"),
         ({"count": 0}, "count must be a whole number from 1 to 100, not 0"),
         ({"copies": 2.5}, r"copies .*2\.5"),

@@ -107,3 +107,30 @@ def test_each_two_splits_are_compared_with_the_larger_first(monkeypatch):
         (train, [2.0], [10.0, 30.0, 50.0]), (val, [2.0], [0.0, 40.0]), (train, val, [10, 30, 50]),
     ]  # fmt: skip
     assert found == [(5, 2, "near"), (4, 2, "near"), (5, 0, "near")]
+
+
+def test_of_images_that_are_away_only_earlier_duplicates_stay(tmp_path, name, capsys):
+    dataset = fo.Dataset(name)
+    for file, value, split in (("a", 5, "train"), ("b", 5, "val"), ("c", 9, "val")):
+        path = str(tmp_path / f"{file}.png")
+        Image.new("L", (8, 8), value).save(path)
+        dataset.add_sample(fo.Sample(path, tags=["mine", split]))
+    paths, ids = dataset.values(["filepath", "id"])
+
+    def find() -> tuple[list, list]:
+        found = fg.find_leaks(dataset, near=False)
+        away = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+        return sorted(zip(*found.values(["id", "leak.label", "leak.group"]), strict=True)), away
+
+    both = [(ids[0], "exact", 1), (ids[1], "exact", 1)]
+    os.unlink(paths[2])  # before anything was found
+    assert find() == (both, [])
+    assert find() == (both, [])  # it had no duplicate
+    os.unlink(paths[1])
+    words = "image whose file cannot be read now keeps its earlier duplicates"
+    assert find() == (both, [f"1 {words}"])
+    os.unlink(paths[0])
+    words = "images whose files cannot be read now keep their earlier duplicates"
+    assert find() == (both, [f"2 {words}"])
+    dataset.select(ids[1]).untag_samples("val")  # it is in no split any more
+    assert find() == ([], [])

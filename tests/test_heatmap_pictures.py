@@ -144,6 +144,7 @@ def test_means_by_hand(dataset, tmp_path, capsys):
     with pytest.raises(FileExistsError, match="is not empty"):
         fg.mean_heatmaps(dataset, "cam", folder=str(folder))
     fg.mean_heatmaps(dataset.limit(1), "cam", folder=str(folder), overwrite=True)
+    assert f"Wrote 1 mean heatmap to {folder}\n" in capsys.readouterr().out
     # As earlier versions stored evidence for and against a class, in one picture.
     describe(dataset, "predicted", heatmap={"signed": True})
     assert (fg.mean_heatmaps(dataset.limit(1), "cam")["ant"] == 1).all()

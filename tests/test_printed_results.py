@@ -51,7 +51,7 @@ def test_leaks_are_counted_for_each_two_splits(printed):
     pairs = [(0, 2, "near"), (1, 2, "exact"), (4, 0, "near"), (1, 4, "near"), (3, 0, "exact")]
     finding_leaks._report(pairs, own, names)
     assert printed() == [
-        "2 images of 'val' are also in 'train': 1 identical, 1 near duplicates",
+        "2 images of 'val' are also in 'train': 1 identical, 1 near duplicate",
         "1 image of 'test' is also in 'train': 1 identical, 0 near duplicates",
     ]
     finding_leaks._report([(1, 2, "exact"), (0, 2, "near")], own, names)

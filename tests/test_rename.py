@@ -197,7 +197,7 @@ def test_a_renaming_that_is_killed_leaves_a_run_that_loads(dataset, step):
         fg.rename_run(dataset, "a", "b")
 
 
-def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name):
+def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name, capsys):
     run = make_run(dataset, "a")
     clone = dataset.clone(f"{name} clone")
     try:
@@ -209,7 +209,13 @@ def test_the_files_of_a_clone_are_its_own_after_a_renaming(dataset, name):
         assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
         # Files of a deleted run that the clone uses are in the place of no other run.
         kept = dataset.clone(f"{name} kept")
+        capsys.readouterr()
         fg.delete_run(dataset, "a")
+        said = capsys.readouterr().out.splitlines()
+        assert said == [
+            f"Deleted run 'a' of {dataset.name!r}",
+            "Files of 'a' are kept, because another dataset uses them",
+        ]
         make_run(dataset, "c", files=False)
         with pytest.raises(ValueError, match="holds files of a deleted run 'a', which another"):
             fg.rename_run(dataset, "c", "a")

@@ -92,7 +92,8 @@ def preview_augmentation(
     )
     with alone_in(os.path.dirname(path)), whole_file(path) as part:
         picture.save(part, format="PNG")
-    print(f"Wrote {copies} augmented copies of {counted(len(images), 'image')} to {path}")
+    made = counted(copies, "augmented copy", "augmented copies")
+    print(f"Wrote {made} of {counted(len(images), 'image')} to {path}")
     return path
 
 

@@ -208,7 +208,7 @@ def _write_means(means, counts, signed, folder, colormap, overwrite) -> None:
     with exporting(folder, overwrite) as home:
         for file, picture in pictures.items():
             _save(picture, home, file)
-    print(f"Wrote {len(means)} mean heatmaps to {home}")
+    print(f"Wrote {counted(len(means), 'mean heatmap')} to {home}")
 
 
 def _captions(view, heatmap_field, prediction_field, label_field) -> Iterator[str]:

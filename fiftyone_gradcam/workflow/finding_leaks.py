@@ -199,5 +199,5 @@ def _report(pairs: list[tuple], own: list[str], names: list[str]) -> None:
             print(
                 f"{counted(len(kinds), 'image')} of {other!r} "
                 f"{'is' if len(kinds) == 1 else 'are'} also in {one!r}: {counts['exact']} "
-                f"identical, {counts['near']} near duplicates"
+                f"identical, {counted(counts['near'], 'near duplicate')}"
             )

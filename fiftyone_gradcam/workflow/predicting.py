@@ -243,10 +243,9 @@ def _report_kept(
     unreachable = [ids[i] for i, error in images.failures.items() if is_unreachable(error)]
     kept = len(dataset.select(unreachable).exists(prediction_field)) if unreachable else 0
     if kept:
-        print(
-            f"{kept} images whose files cannot be read now keep their earlier predictions by this "
-            f"classifier in {prediction_field!r}"
-        )
+        whose = counted(kept, "image whose file", "images whose files")
+        keep = "keeps its earlier prediction" if kept == 1 else "keep their earlier predictions"
+        print(f"{whose} cannot be read now {keep} by this classifier in {prediction_field!r}")
 
 
 def make_options(options: dict) -> HeatmapOptions:

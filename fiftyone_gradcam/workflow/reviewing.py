@@ -23,7 +23,7 @@ from ..dataset.writing import exclusive
 from ..images.unreachable import is_unreachable
 from ..jobs.delegating import delegable
 from ..model.network import Network
-from ..progress import Progress, report_failures, reporting, shares_of, some
+from ..progress import Progress, counted, report_failures, reporting, shares_of, some
 from ..review.issue_facts import issues_of
 from ..review.kinds import LEAST_IMAGES
 from ..review.label_issues import check_folds
@@ -217,7 +217,9 @@ def _report(
     if left_out:
         print(f"Left out by reviews: {reviews.left_out_words(left_out)}")
     if kept := len(unreachable.exists(quality_field)):
-        print(f"{kept} images whose files cannot be read now keep their earlier {quality_field!r}")
+        whose = counted(kept, "image whose file", "images whose files")
+        keep = "keeps its" if kept == 1 else "keep their"
+        print(f"{whose} cannot be read now {keep} earlier {quality_field!r}")
     if noted["too_few"]:
         few = [f"{one['class']} ({one['count']})" for one in noted["too_few"]]
         print(f"Too few different images to judge: {some(few)}")
