@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fiftyone_gradcam.images.decode import ImageError
 from fiftyone_gradcam.progress import CancelledError
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.workflow import finding_leaks, importing, predicting, splitting, training
@@ -30,6 +31,7 @@ def test_heatmaps_of_labels_are_counted_and_so_are_empty_ones(printed):
         return printed()
 
     assert report({}, {}, 3) == []
+    assert report({"contrast": 3}, {}, 3) == ["3 heatmaps in 'cam_contrast'"]
     assert report({"label": 3}, {"predicted": 1, "against:predicted": 1}, 3) == [
         "3 heatmaps in 'cam_label'",
         "1 heatmap in 'cam' is zero everywhere: no evidence for the class",
@@ -90,14 +92,26 @@ def test_folds_are_no_more_than_images():
 
 
 def test_what_the_network_does_not_see_is_said_from_a_fifth_on(printed):
+    def data(share: float, *failed: ImageError) -> SimpleNamespace:
+        failures = dict(enumerate(failed))
+        return SimpleNamespace(
+            images=SimpleNamespace(failures=failures, hidden_share=lambda: share)
+        )
+
     def report(share: float, is_auto: bool = False) -> list[str]:
-        images = SimpleNamespace(failures={}, hidden_share=lambda: share)
-        training._report_images(SimpleNamespace(images=images), None, is_auto)
+        training._report_images(data(share), None, is_auto)
         return printed()
 
     words = "The network sees only the central square: 25% of the images' area is outside it"
     assert report(0.2) == []
     assert report(0.25, is_auto=True) == [words]
+    broken = ImageError("/1.png", "empty file"), ImageError("/2.png", "not an image")
+    training._report_images(data(0.2, broken[0]), data(0.9, broken[1]), False)
+    left_out = "Left out 1 image:"
+    assert printed() == [
+        *(left_out, "  1 empty file", "  such as /1.png"),
+        *(left_out, "  1 not an image", "  such as /2.png"),
+    ]
     assert report(0.25) == [f"{words}. resize='squash' or 'letterbox' uses the whole image"]
 
 
@@ -188,6 +202,9 @@ def imported(**more) -> SimpleNamespace:
         def __len__(self) -> int:
             return 2
 
+        def count_sample_tags(self) -> dict[str, int]:
+            return {"test": 1, "mine": 2, "train": 1, "val": 0}
+
     names = "notes duplicates contradictions moved refreshed broken changed removed skipped"
     nothing = {name: [] for name in names.split()}
     found = {"dataset": Dataset(), "ids": ["1"], "reasons": dict, **nothing, **more}
@@ -200,6 +217,9 @@ PLAN = SimpleNamespace(root="/data/food", classes=["a", "b"], items=[], warnings
 def test_an_import_says_what_is_new_or_no_more(printed):
     importing._report(PLAN, imported())
     assert printed() == ["Dataset 'food': 1 image added, 2 in total, 2 classes"]
+    items = [SimpleNamespace(split=split) for split in (None, "train")]
+    importing._report(SimpleNamespace(**{**vars(PLAN), "items": items}), imported())
+    assert printed()[1:] == ["Split tags from the folders: train 1, test 1"]
     other = SimpleNamespace(**{**vars(PLAN), "root": "/data/meals", "warnings": ["odd"]})
     importing._report(
         other,
@@ -207,11 +227,11 @@ def test_an_import_says_what_is_new_or_no_more(printed):
             ids=[],
             notes=[("/x", "truncated"), ("/y", "large"), ("/z", "large")],
             duplicates=[["/1", "/2", "/3"], ["/4", "/5"]],
-            contradictions=[["/6", "/7"]],
-            moved=[("/old", "/new")],
+            contradictions=[["/6", "/7", "/61"], ["/62", "/63"]],
+            moved=[("/old", "/new"), ("/old2", "/new2")],
             refreshed=["/8", "/9"],
-            broken=[("/10", "empty file")],
-            changed=[("/11", "a", "b")],
+            broken=[("/10", "empty file"), ("/101", "not an image")],
+            changed=[("/11", "a", "b"), ("/111", "b", "a")],
             removed=["/12"],
         ),
     )
@@ -221,14 +241,14 @@ def test_an_import_says_what_is_new_or_no_more(printed):
         "Note: 2 large",
         "Note: 1 truncated",
         "Note: 5 files are identical, such as /1 and /2",
-        "Note: 1 image is in two classes, such as /6 and /7",
-        "Note: the files of 1 sample were moved, such as /old to /new: the samples have the new "
+        "Note: 2 images are in two classes, such as /6 and /7",
+        "Note: the files of 2 samples were moved, such as /old to /new: the samples have the new "
         "paths",
         "Note: 2 files have changed, such as /8: their metadata was updated. Predictions and "
         "heatmaps are those of the old files",
-        "Note: the files of 1 sample can no longer be used, such as /10 (empty file); the samples "
+        "Note: the files of 2 samples can no longer be used, such as /10 (empty file); the samples "
         "are kept",
-        "Note: 1 image with another label in the dataset than in the folder: the dataset's is "
+        "Note: 2 images with another label in the dataset than in the folder: the dataset's is "
         "kept, such as /11: 'a', in the folder 'b'",
         "Note: the files of 1 sample do not exist, such as /12; the samples are kept. To delete "
         "them: dataset.delete_samples(dataset.select_by('filepath', "

@@ -1,5 +1,6 @@
 """Which training `retrain` repeats, resumes or starts, and what it compares on."""
 
+import os
 from itertools import islice
 
 import pytest
@@ -40,13 +41,22 @@ def test_a_dataset_without_a_split_is_trained_on_under_a_free_key(dataset):
     assert found(dataset, "a_corrected") == _Repeat("a_corrected")  # which fine_tune refuses
 
 
-def test_a_state_that_cannot_be_read_is_none(dataset):
-    assert state_of(dataset, "b") is None
-    path = f"{run_folder(dataset, 'b')}/state.pt"
-    make_run(dataset, "b", files=False)
-    with open(path, "wb") as file:
+def test_a_training_whose_state_cannot_be_read_keeps_its_key(dataset):
+    fg.split(dataset)
+    run = fg.load_run(dataset, "a")
+    given = (dataset, run, Recipe(**run.recipe))
+    assert state_of(dataset, "a_corrected") is None
+    assert _find_repeat(*given, None, CURRENT, False) == _Repeat("a_corrected")
+    folder = run_folder(dataset, "a_corrected")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "state.pt"), "wb") as file:
         file.write(b"no state")
-    assert state_of(dataset, "b") is None
+    assert state_of(dataset, "a_corrected") == {}
+    # `fine_tune` would refuse this key, and `retrain` cannot be told to start over.
+    assert _find_repeat(*given, None, CURRENT, False) == _Repeat("a_corrected_2")
+    assert _find_repeat(*given, "a_corrected", CURRENT, False) == _Repeat("a_corrected")
+    with pytest.raises(ValueError, match="training 'a_corrected' of .* interrupted"):
+        fg.retrain(dataset, "a", "a_corrected")
 
 
 def test_keys_are_numbered_from_two_and_never_that_of_the_run():

@@ -167,14 +167,14 @@ def _numbered(name: str, other: str) -> Iterator[str]:
 
 
 def _state_of(dataset: fo.Dataset, key: str) -> dict | None:
-    """Load the training state of a key; None if there is none, or if it cannot be read."""
+    """Load the training state of a key; None if there is none, empty if it cannot be read."""
     if not run_files.can_resume(dataset, str(key)):
         return None
     try:
         state = load_state(os.path.join(run_folder(dataset, key), run_files.STATE), key)
         return {"labels": CURRENT} | state  # states of earlier versions lack it
     except ValueError:
-        return None
+        return {}
 
 
 def _held_out(view: Samples) -> Samples:
