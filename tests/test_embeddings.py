@@ -21,7 +21,7 @@ from fiftyone_gradcam.dataset.embeddings import given_embeddings
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.review import layout as layouts
 from fiftyone_gradcam.review.layout import layout, pick_method
-from fiftyone_gradcam.workflow import showing_embeddings
+from fiftyone_gradcam.workflow import embedding, showing_embeddings
 
 CLOSE = {"rel": 2**-10, "abs": 1e-5}
 
@@ -36,7 +36,8 @@ def dataset(tmp_path_factory):
     next(made, None)
 
 
-def test_embeddings_are_what_the_network_sees_in_the_order_of_the_samples(dataset):
+def test_embeddings_are_what_the_network_sees_in_the_order_of_the_samples(dataset, monkeypatch):
+    monkeypatch.setattr(embedding, "ROWS_AT_ONCE", 4)  # of 15
     run = fg.load_run(dataset, "a")
     found = fg.compute_embeddings(dataset, "a", "seen", progress=False)
     assert found == pytest.approx(fresh_of(dataset, run), **CLOSE)

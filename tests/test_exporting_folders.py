@@ -140,7 +140,7 @@ def test_folders_are_counted_in_the_order_of_splits():
 
 
 def test_each_file_is_reported_and_only_splits_have_folders(corrected, tmp_path, capsys):
-    corrected.tag_samples("mine")
+    corrected.set_values("tags", [["mine", *tags] for tags in corrected.values("tags")])
     few, steps = corrected.limit(3), []
     label = 127 * "ü" + "x"  # as long as a name can be
     few.set_values("ground_truth.label", [label] * 3)

@@ -61,6 +61,9 @@ def test_equal_files_in_two_splits(tmp_path, name, capsys):
     assert len(again) == 0
     assert dataset.count("leak") == 0
     assert "No image is in two of train, test" in capsys.readouterr().out
+    assert "leak" in dataset.app_config.active_fields.paths
+    with pytest.raises(ValueError, match="'ground_truth' .* not written by this plugin"):
+        fg.find_leaks(dataset, near=False, leak_field="ground_truth")
     with pytest.raises(ValueError, match="two splits, but these samples have 1. Call split"):
         fg.find_leaks(dataset.match_tags("train"), near=False)
 

@@ -47,13 +47,6 @@ def test_each_row_belongs_to_its_sample_and_each_column_to_its_class(tmp_path, n
         assert dataset.count("label_quality") == 12
 
 
-def test_what_cannot_be_given_to_a_job_is_refused_at_once(name):
-    dataset = fo.Dataset(name)
-    words = "A job cannot be given probabilities. Call without delegate=True"
-    with pytest.raises(ValueError, match=words):
-        fg.find_label_issues(dataset, probabilities=np.ones((1, 2)), delegate=True)
-
-
 def test_classes_without_five_different_images_are_not_judged():
     labels = ["a"] * 6 + ["b"] * 5 + ["c"] * 5 + [None]
     own = np.arange(17)

@@ -17,6 +17,7 @@ from fiftyone_gradcam.model.checkpoint import load_checkpoint
 from fiftyone_gradcam.training import watching
 from fiftyone_gradcam.training.recipe import Recipe
 from fiftyone_gradcam.training.watching import Watch
+from fiftyone_gradcam.workflow.training import _make_watch
 
 
 @pytest.mark.parametrize("resize", ["crop", "letterbox"])
@@ -156,6 +157,22 @@ def test_watched_samples_keep_a_map_of_each_epoch(trained, capsys):
         with pytest.raises(ValueError, match=message):
             fg.fine_tune(trained, "no", watch=wrong, **recipe)
     assert "no" not in fg.list_runs(trained)
+
+
+def test_a_training_that_is_resumed_keeps_its_maps(trained):
+    classes, recipe = ["digit 0", "digit 1", "digit 2"], Recipe(**QUICK)
+    given = ("ground_truth", classes, recipe)
+    assert _make_watch(trained, 0, *given, None) is None
+    first = _make_watch(trained, 2, *given, None)
+    assert (first.epochs, first.labels) == ([], classes[:2])
+    with torch.random.fork_rng(devices=[]):
+        model = get_backbone("small_cnn").build(3).eval()
+    for epoch in (1, 2):
+        first(model, epoch)
+    second = _make_watch(trained, first.ids, *given, {"watch": first.state()})
+    assert (second.ids, second.epochs) == (first.ids, [1, 2])
+    for name in ("maps", "scores", "predicted"):
+        assert np.array_equal(getattr(second, name), getattr(first, name))
 
 
 def test_an_object_is_found_in_an_oblong_photo_by_a_real_network(real, name, tmp_path):
