@@ -137,3 +137,13 @@ def test_of_images_that_are_away_only_earlier_duplicates_stay(tmp_path, name, ca
     assert find() == (both, [f"2 {words}"])
     dataset.select(ids[1]).untag_samples("val")  # it is in no split any more
     assert find() == ([], [])
+    # Splits of other names come after the usual ones.
+    dataset.info["splits"] = {"fractions": {"a": 0.5, "train": 0.5}}
+    dataset.save()
+    for file, split in (("d", "a"), ("e", "train")):
+        path = str(tmp_path / f"{file}.png")
+        Image.new("L", (8, 8), 7).save(path)
+        dataset.add_sample(fo.Sample(path, tags=[split]))
+    assert len(fg.find_leaks(dataset, near=False)) == 2
+    words = "1 image of 'a' is also in 'train': 1 identical, 0 near duplicates"
+    assert words in capsys.readouterr().out
