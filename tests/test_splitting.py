@@ -3,6 +3,8 @@
 import os
 from collections import Counter
 
+import fiftyone as fo
+import numpy as np
 import pytest
 from conftest import save_digits
 from PIL import Image
@@ -13,7 +15,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import splits
 from fiftyone_gradcam.folders.assignment import assign
 from fiftyone_gradcam.training.recipe import Recipe
-from fiftyone_gradcam.workflow.splitting import split_if_none
+from fiftyone_gradcam.workflow.splitting import _twins, split_if_none
 
 
 def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
@@ -41,7 +43,7 @@ def test_split_is_stratified_exclusive_and_repeatable(tmp_path, name, capsys):
     assert all(len(set(t) & {"train", "val", "test", "dev"}) == 1 for t in dataset.values("tags"))
 
 
-def test_a_training_of_a_dataset_without_a_split_uses_that_of_its_recipe(tmp_path, name):
+def test_a_training_of_a_dataset_without_a_split_uses_that_of_its_recipe(tmp_path, name, capsys):
     dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=10)), name)
     counts = split_if_none(dataset, "ground_truth", "matlab-cracks")
     assert counts == {
@@ -61,6 +63,18 @@ def test_a_training_of_a_dataset_without_a_split_uses_that_of_its_recipe(tmp_pat
         with pytest.raises(ValueError, match=words):
             split_if_none(dataset, "ground_truth", "default")
     assert dataset.count_sample_tags() == {}
+    labels = [fo.Classification(label="ab"[n % 2]) for n in range(30)]
+    dataset.set_values("ground_truth", labels)
+    capsys.readouterr()
+    counts = split_if_none(dataset, "ground_truth", "default")  # two classes will do
+    assert counts["train"] == {"a": 9, "b": 9}
+    words = "has no split yet: it is split into train, val and test first"
+    assert f"{dataset.name!r} {words}\n" in capsys.readouterr().out
+    dataset.untag_samples(["train", "val", "test"])
+    dataset.info["splits"]["whole"] = False  # as it is while one is written
+    dataset.save()
+    with pytest.raises(ValueError, match="was interrupted while it was written. Call split.. ag"):
+        split_if_none(dataset, "ground_truth", "default")
 
 
 @pytest.mark.parametrize(
@@ -164,8 +178,12 @@ def test_folds(tmp_path, name, capsys):
     assert set(dataset.count_sample_tags()) == set(counts)  # the earlier split is gone
     single = fg.split(dataset, folds=30)  # each image has a fold of its own
     assert [sum(classes.values()) for classes in single.values()] == [1] * 30
-    with pytest.raises(ValueError, match="folds must be a whole number of at least 2, not 1"):
-        fg.split(dataset, folds=1)
+    for wrong in (1, True, 2.5):
+        words = f"folds must be a whole number of at least 2, not {wrong}"
+        with pytest.raises(ValueError, match=words):
+            fg.split(dataset, folds=wrong)
+    assert [sum(own.values()) for own in fg.split(dataset, folds=2).values()] == [15, 15]
+    fg.split(dataset, folds=30)
     with pytest.raises(ValueError, match="30 images cannot be split into 31 folds"):
         fg.split(dataset, folds=31)
     for seed in (-1, 2**32, 10**400, 0.5, True):
@@ -235,6 +253,19 @@ def test_equal_files_stay_together_where_there_are_too_few_images_to_compare(twi
         options = {"groups": "near duplicates", "weights": "none", "progress": False}
         fg.split(few, {"train": 0.5, "val": 0.5}, seed=seed, **options)
         assert groups_that_are_parted(few) == []
+
+
+def test_files_that_cannot_be_read_are_not_taken_for_equal(twins, name, capsys):
+    dataset = fg.import_folders(str(twins), name, progress=False)
+    few = dataset.limit(8)
+    for path in few.values("filepath")[:2]:
+        os.unlink(path)
+    capsys.readouterr()
+    vectors = np.random.default_rng(0).normal(size=(8, 16))
+    found = _twins(few, None, None, vectors, None, False)
+    assert found[0] != found[1]
+    words = f"8 images in {len(set(found))} groups of near duplicates\n"
+    assert capsys.readouterr().out.endswith(words)
 
 
 def test_the_form_offers_all_ways(twins, name):

@@ -34,7 +34,7 @@ class LabelIssues:
 
 def check_folds(folds: int) -> None:
     """Raise a ValueError unless `folds` is a whole number of at least 2."""
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
+    if not isinstance(folds, int) or folds < 2:
         raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
 
 

@@ -89,7 +89,7 @@ def explanation_quality(
             f"heatmaps of {info.get('run')!r} of the kind {info.get('kind')!r}. Pass the run and "
             f"the field that belong together"
         )
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
+    if not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
     if resize is None and type(classifier) is Pretrained:
         way = way_before(dataset, classifier, heatmap_field) or classifier.recipe["resize"]

@@ -15,6 +15,7 @@ from ..jobs.delegating import delegable
 from ..model.network import Network
 from ..progress import Progress, counted, some
 from ..review.duplicates import group_pairs, near_pairs
+from ..review.label_issues import check_folds
 from ..review.leaks import equal_files
 from ..similar import did_you_mean
 from ..training.known_recipes import find_recipe
@@ -83,8 +84,7 @@ def split(
             are not cached and cannot be downloaded
     """
     if folds is not None:
-        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-            raise ValueError(f"folds must be a whole number of at least 2, not {folds!r}")
+        check_folds(folds)
         if fractions != "default":
             raise ValueError("Pass fractions or folds, not both: folds have equal sizes")
     elif isinstance(fractions, str):
