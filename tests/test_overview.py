@@ -259,6 +259,36 @@ def test_mistakes_are_those_of_the_newest_run_in_the_field_that_has_most(name):
     assert overview(dataset).canceled == "3 of 5 epochs"
 
 
+def test_a_decision_at_the_time_of_a_training_is_one_that_it_has_learned(name):
+    dataset = fo.Dataset(name)
+    for number in range(4):
+        sample = fo.Sample(f"/{number}.png", own=fo.Classification(label="ab"[number % 2]))
+        dataset.add_sample(sample)
+    fg.review(dataset.limit(1), "relabel", "b", label_field="own")
+    fg.review(dataset.skip(1).limit(1), "exclude", label_field="own")
+    own = (
+        dataset.name,
+        ["a", "b"],
+        {"backbone": "small_cnn", "epochs": 5},
+        HISTORY,
+        2,
+        "own",
+        "/x",
+    )
+    times = [runs.save_run(dataset, runs.Run(key, *own)).version for key in ("old", "new")]
+    assert times[0] < times[1]
+    for time, counts in (
+        (f"{times[0]}0", (0, 2, 0)),
+        (times[0], (0, 0, 1)),  # what is excluded is counted as learned, not as corrected
+        (times[1], (0, 2, 0)),
+        (f"{times[1]}0", (2, 0, 0)),
+    ):
+        dataset.limit(2).set_values("review.time", [time] * 2)
+        found = overview(dataset)
+        assert (found.corrected_since, found.learned, found.corrected_first) == counts
+        assert found.reviewed_at == time
+
+
 def test_texts_that_a_verb_has_used_are_labels_and_the_time_of_their_check_is_known(name):
     dataset = fo.Dataset(name)
     samples = [fo.Sample(f"/{n}.png", camera=text) for n, text in enumerate(["left", "right", ""])]

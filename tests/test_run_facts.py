@@ -166,6 +166,59 @@ def test_the_best_epoch_is_one_of_the_history(dataset, tmp_path):
                 run_facts.check_facts(changed, folder)
 
 
+def test_each_part_of_a_description_has_a_limit(dataset, tmp_path, monkeypatch):
+    """What is as large as a limit is taken, and what is larger is refused in words."""
+    folder = fg.export_run(dataset, make_run(dataset, "a", hidden=(5,)), str(tmp_path / "exported"))
+    path = Path(folder, "run.json")
+    facts = json.loads(path.read_text())
+
+    def refused(what, words: str) -> None:
+        with pytest.raises(ValueError, match="^" + re.escape(f"{str(path)!r} {words}")):
+            what()
+
+    def check(**changed) -> dict:
+        return run_facts.check_facts({**facts, **changed}, str(path))
+
+    size = path.stat().st_size
+    for most, is_good in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(run_facts, "MOST_BYTES", most)
+        if is_good:
+            assert run_facts.read_json(str(path)) == facts
+        else:
+            words = "has 0 MB, and a description of a run has at most 0. Export the run again"
+            refused(lambda: run_facts.read_json(str(path)), words)
+    monkeypatch.setattr(run_facts, "MOST_BYTES", 2**20)
+    for text, words in (
+        (b'{"a": ', "is damaged (Expecting value: line 1 column 7 (char 6)). Export the run again"),
+        (b"\xff", "is damaged (it is not UTF-8 text). Export the run again"),
+        (b"[" * 100_000, "is damaged (it is nested too deep). Export the run again"),
+    ):
+        path.write_bytes(text)
+        refused(lambda: run_facts.read_json(str(path)), words)
+    path.write_text("[1]")
+    assert run_facts.read_json(str(path)) == {}
+    letters = sum(map(len, facts["classes"]))
+    for most, words in ((letters, ""), (letters - 1, "has class names that are too long. Export")):
+        monkeypatch.setattr(run_facts, "MOST_LETTERS", most)
+        refused(check, words) if words else check()
+    monkeypatch.setattr(run_facts, "MOST_LETTERS", letters)
+    for classes in (["a"], [], ["a", "b", "a"]):
+        refused(lambda c=classes: check(classes=c), "does not name two or more classes. Export the")
+    assert check(history=[], best_epoch=9)["best_epoch"] == 9
+    for limit, own in (("LARGEST_IMAGE", 32), ("MOST_HIDDEN", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(run_facts, limit, own)
+            assert check()["recipe"]["hidden"] == [5]
+            patch.setattr(run_facts, limit, own - 1)
+            refused(check, "has image_size=32 and 1 hidden layers; at most ")
+    for name in ("backbone", "weights", "image_size", "epochs", "batch_size"):
+        recipe = {key: value for key, value in facts["recipe"].items() if key != name}
+        words = f"is inconsistent: its recipe has no {name!r}. Export the run again"
+        refused(lambda r=recipe: check(recipe=r), words)
+    for changed in ({"backbone": "resnet18"}, {"input": {**facts["input"], "image_size": 33}}):
+        refused(lambda c=changed: check(**c), "is inconsistent, or does not fit this version of")
+
+
 def test_a_diverged_run_travels(dataset, tmp_path):
     make_run(dataset, "a")
     folder = fg.export_run(dataset, "a", str(tmp_path / "exported"))

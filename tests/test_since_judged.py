@@ -115,6 +115,13 @@ def test_the_basis_of_a_check_is_that_of_all_labels_that_have_a_quality(dataset)
     assert basis_of_issues(*own, judged, BEGAN, False)["basis"] != basis
 
 
+def test_a_decision_at_the_time_of_a_check_was_made_before_it(dataset):
+    (made,) = fg.review(at(dataset, 0), "accept")
+    for began, corrected in ((made.time, 0), (made.time[:-1], 1)):
+        found = changes_since_judged(dataset, noted_of(dataset, began=began))
+        assert (found.corrected, found.left_out, found.open) == (corrected, 0, 1)
+
+
 def test_what_an_estimate_does_not_include(dataset):
     dataset.info["label_issues"] = noted_of(dataset)
     dataset.save()

@@ -13,7 +13,7 @@ from fiftyone.core.odm import get_db_conn
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import run_keys, runs, writing
+from fiftyone_gradcam.dataset import run_keys, runs, spool, storing, writing
 from fiftyone_gradcam.dataset.fields import OWNER, class_counts, labels_of, refresh
 from fiftyone_gradcam.dataset.predictions import PredictionWriter
 from fiftyone_gradcam.dataset.run_fields import rename_run_in_fields
@@ -24,6 +24,7 @@ from fiftyone_gradcam.dataset.spool import (
     Spool,
     make_header,
     replace_by_parts,
+    replace_values,
     settle,
     spool_folder,
     spools,
@@ -160,6 +161,61 @@ def test_values_that_were_decided_on_are_put_in_place_by_the_next_call(dataset):
     assert settle(dataset) == 2
     assert dataset.values("score")[:2] == [0.25, None]
     assert os.listdir(spool_folder(dataset)) == []
+
+
+def test_old_values_go_for_all_samples_or_for_those_that_get_new_ones(dataset, monkeypatch):
+    ids, seen, write = dataset.values("id"), [], spool.write_rows
+    other = Declared("float", "Scores of run 'b'", {"run": "b"}, {})
+
+    def watched(own, rows) -> None:
+        seen.append(own.get_field("score").info.get("partial"))
+        write(own, rows)
+
+    monkeypatch.setattr(spool, "write_rows", watched)
+    old = [0.5, 0.5, 0.5, *[None] * 7]
+    for clears_all, values in ((False, [None, 0.25, 0.5]), (True, [None, 0.25, None])):
+        declare(dataset, "score", SCORE)
+        dataset.set_values("score", old)
+        rows = {ids[0]: {}, ids[1]: {"score": 0.25}}
+        replace_values(dataset, {"score": other}, rows, clears_all)
+        assert dataset.values("score")[:3] == values
+        field = dataset.get_field("score")
+        assert (field.description, field.info) == (other.words, {"written_by": OWNER, "run": "b"})
+    # Until then it says that it is a part; a field that keeps its values is none.
+    assert seen == [{"samples": 0, "of": 2}] * 2
+    kept = Spool.create(dataset, make_header({"score": other, "new": SCORE}, []))
+    kept.add({ids[1]: {"score": 0.5, "new": 1.0}, ids[2]: {"new": 2.0}})
+    kept.add({ids[1]: {"score": 0.75}})  # once more: the rest of it stays
+    kept.commit()
+    assert seen[2:] == [None]
+    assert list(dataset.values(["score", "new"])) == [
+        [None, 0.75, *[None] * 8], [None, 1.0, 2.0, *[None] * 7]
+    ]  # fmt: skip
+    assert dataset.get_field("new").info == {"written_by": OWNER, **SCORE.info}
+
+
+def test_values_are_cleared_in_parts(dataset, monkeypatch):
+    monkeypatch.setattr(storing, "AT_ONCE", 2)
+    ids = dataset.values("id")
+    dataset.add_sample_field("score", fo.FloatField)
+    for chosen, left in ((ids[1:6], 5), (ids[:1], 9), ([], 10), (None, 0)):
+        dataset.set_values("score", [0.5] * 10)
+        storing.clear_fields(dataset, ["score"], chosen)
+        assert dataset.count("score") == left
+
+
+def test_what_is_half_written_is_removed_and_other_files_are_not_read(dataset):
+    made = Spool.create(dataset, make_header({"score": SCORE}, ["score"]))
+    for name in ("killed.part", "other.txt"):
+        with open(os.path.join(spool_folder(dataset), name), "w") as file:
+            file.write("x")
+    assert [one.path for one in spools(dataset)] == [made.path]
+    assert spools(dataset, READY) == []
+    assert sorted(os.listdir(spool_folder(dataset))) == sorted(
+        ["other.txt", os.path.basename(made.path)]
+    )
+    assert made.is_like(made.header)
+    assert not made.is_like(made.header | {"clears_all": False})
 
 
 def test_who_had_to_wait_for_a_dataset_sees_what_the_other_has_written(dataset, monkeypatch):

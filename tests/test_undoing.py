@@ -1,11 +1,13 @@
 """Decisions about labels are taken back exactly, and all that are asked for or none."""
 
+from datetime import UTC, datetime
+
 import fiftyone as fo
 import pytest
 from reviewable import at, make_reviewable, one, stored
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import undoing
+from fiftyone_gradcam.dataset import decisions, undoing
 
 
 @pytest.fixture
@@ -129,3 +131,36 @@ def test_a_score_that_is_no_longer_that_of_the_decision_is_counted_again(dataset
         sample.save()
     fg.undo_review(dataset)
     assert one(dataset, 0).prediction.label_score == (0.2 if stored_again else 0.25)
+
+
+def test_of_two_calls_at_the_same_time_one_is_undone(dataset, monkeypatch):
+    monkeypatch.setattr(decisions, "time_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    fg.review(at(dataset, 0), "accept")
+    fg.review(at(dataset, 1), "exclude")
+    assert len(fg.undo_review(dataset)) == 1
+    assert len(fg.list_reviews(dataset)) == 1
+    assert len(fg.undo_review(dataset)) == 1
+
+
+def test_a_decision_about_a_sample_without_a_label_or_scores_is_undone(dataset):
+    dataset.set_values("prediction", {one(dataset, 3).id: None}, key_field="id")
+    before = stored(dataset)
+    fg.review(at(dataset, 3), "exclude")
+    fg.review(at(dataset, 3), "relabel", "dog")
+    undone = fg.undo_review(dataset, 9)
+    assert [(x.decision, x.old_label, x.new_label) for x in undone] == [
+        ("relabel", None, "dog"), ("exclude", None, None),
+    ]  # fmt: skip
+    assert stored(dataset) == before
+
+
+@pytest.mark.parametrize("field", ["suggested_label", "label_quality"])
+def test_what_was_found_again_after_a_decision_stays(dataset, field):
+    """Its own value is restored only if the decision has removed it and nothing has come since."""
+    fg.review(at(dataset, 0), "accept")
+    found = fo.Classification(label="bird", confidence=0.5) if field != "label_quality" else 0.25
+    dataset.set_values(field, {one(dataset, 0).id: found}, key_field="id")
+    fg.undo_review(dataset)
+    sample = one(dataset, 0)
+    values = (sample.own.label, sample.suggested_label.label, sample.label_quality)
+    assert values == ("cat", *(("bird", 0.05) if field == "suggested_label" else ("dog", 0.25)))

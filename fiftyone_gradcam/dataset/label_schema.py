@@ -88,12 +88,12 @@ def add_classes(
     set_classes(dataset, label_field, schema, sorted({*known, *new}))
 
 
-def remove_unused_classes(dataset: fo.Dataset, label_field: str, classes: set[str]) -> None:
+def remove_unused_classes(dataset: fo.Dataset, label_field: str, classes: set[str | None]) -> None:
     """Remove those classes from the label schema of a field that a decision added and no label has.
 
     Args:
         dataset, label_field: the field
-        classes: the classes of decisions that were undone
+        classes: the classes of decisions that were undone; None for no label
     """
     schema = dataset.label_schemas.get(label_field)
     known, added = (schema or {}).get("classes") or [], _added(dataset, label_field)

@@ -45,7 +45,9 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
     undone: list[Review] = []
     asked: dict[str, dict] = {}  # by sample id: values that must be unchanged when it is written
     changes: dict[str, dict] = {}
-    given: dict[str, set[str]] = {}  # by label field: classes that the undone steps gave to samples
+    given: dict[
+        str, set[str | None]
+    ] = {}  # by label field: classes that the undone steps gave to samples
     left: dict[str, dict] = {}  # by sample id: its values after the steps undone so far
     for _ in range(count):
         last = _last_step(dataset, left)
@@ -62,8 +64,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
             same = asked.setdefault(one.sample_id, {"_id": stored["_id"], HISTORY: stored[HISTORY]})
             same.setdefault(columns.label, stored_as(label_in(stored, columns)))
             history = row[HISTORY][:-1]
-            if one.new_label is not None:
-                given.setdefault(one.label_field, set()).add(one.new_label)
+            given.setdefault(one.label_field, set()).add(one.new_label)
             own |= _values_before(line, row, columns, one.old_label)
             own[HISTORY] = history or None
             own[REVIEW] = document_before(row, history)
