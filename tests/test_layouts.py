@@ -28,15 +28,18 @@ def test_a_folder_alone_in_a_split_is_passed_if_it_repeats_the_split():
         (("train/pets/cat", "train/pets/dog", "test/wild/cat"), set()),
         (("train/pets/cat", "train/cow", "test/pets/cat"), set()),
         (("train/pets", "test/pets"), set()),  # a class
+        (("train/pets/cat", "train/pets", "test/pets/cat"), {"train/pets", "test/pets"}),
         (("train/images/pets/cat", "test/images/pets/cat"), {"train/images", "test/images"}),
         (("train/images/cat", "test/pets/cat"), {"train/images"}),
         (("all/train/cat", "all/test/cat"), {"all"}),
         (("train/cat", "test/cat"), set()),
+        (("train/cat", "test/cat", "_Unlabeled"), set()),
     ],
 )
 def test_folders_that_contain_all_of_a_split_are_passed(folders, passed):
     found = guess([(*folder.split("/"), "1.png") for folder in folders])
     assert found.split_from == "outer folder"
+    assert found.splits == {"train": "train", "test": "test"}
     assert {"/".join(parts) for parts in found.passed} == passed
 
 
@@ -57,6 +60,55 @@ def test_folders_that_contain_all_of_a_split_are_passed(folders, passed):
 )
 def test_names_of_files_are_classes_if_most_share_their_beginning(names, label_from):
     assert guess([(f"{name}.jpg",) for name in names.split()]).label_from == label_from
+
+
+def test_training_images_with_class_names_are_enough():
+    """Test images are often only numbered; two classes may have one training image each."""
+
+    def guessed(training: str, test: str) -> str:
+        names = [("train", name) for name in training.split()]
+        return guess([*names, *(("test", name) for name in test.split())]).label_from
+
+    assert guessed("a_1 b_1", "p q r") == "file name"
+    assert guessed("a_1 b_1 c_1", "p q r") == "nothing"
+    assert guessed("a_1 a_2 b_1 b_2", "p q r s t u") == "file name"
+    assert guessed("p q r s", "a_1 a_2 b_1 b_2") == "nothing"
+    assert guessed("p q r", "a_1 a_2 b_1 b_2") == "file name"  # most of all files
+
+
+def test_the_folder_around_all_images_is_passed_unless_it_may_be_a_class():
+    names = ("a_1", "a_2", "b_1", "b_2")
+    for paths, passed, label_from in (
+        ([("images", "1.jpg"), ("images", "2.jpg")], {("images",)}, "nothing"),
+        ([("cat", "1.jpg"), ("cat", "2.jpg")], set(), "folder"),
+        ([("pets", name) for name in names], {("pets",)}, "file name"),
+        ([("my", "pets", x) for x in names], {("my",), ("my", "pets")}, "file name"),
+        # Files beside the folder do not count.
+        ([*(("pets", name) for name in names), *((x,) for x in "pqrst")], {("pets",)}, "nothing"),
+        ([("my", "pets", "cat", "1"), ("my", "pets", "dog", "1")], {("my",), ("my", "pets")}, None),
+        ([("my", "pets", "cat", "1"), ("my", "fish", "1")], {("my",)}, "folder"),
+        ([("train", "cat", "1"), ("train", "dog", "1")], set(), "folder"),
+    ):
+        found = guess(paths)
+        assert found.passed == passed, paths
+        assert found.label_from == (label_from or "folder"), paths
+
+
+def test_splits_inside_classes_are_the_innermost_or_the_first_folders():
+    def guessed(*folders: str) -> tuple:
+        found = guess([(*folder.split("/"), "1.png") for folder in folders])
+        return found.split_from, found.splits
+
+    splits = {"train": "train", "test": "test"}
+    assert guessed("cat/a/train", "dog/b/test") == ("inner folder", splits)
+    assert guessed("cat/train/a", "dog/test/b") == ("inner folder", splits)
+    assert guessed("cat/train", "dog/test", "cow") == ("nothing", {})  # not inside all of them
+    paths = [("cat", "train", "1"), ("cat", "eval", "1"), ("cat", "val", "1"), ("dog", "1")]
+    assert guess(paths).split_from == "nothing"
+    chosen = with_choices(guess(paths), paths, split_from="inner folder")
+    assert chosen.splits == {"train": "train", "eval": "test", "val": "val"}
+    assert chosen.read(paths[1]) == ("cat", "test")
+    assert with_choices(guess(paths), paths, split_from="outer folder").splits == {}
 
 
 def test_a_folder_that_is_no_split_stays_one_though_the_outer_folders_are():

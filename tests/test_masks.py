@@ -107,6 +107,59 @@ def test_the_nearest_image_is_that_of_a_mask(tmp_path):
     }
 
 
+def test_masks_in_folders_of_their_own_are_paired_by_stem_and_folder(tmp_path):
+    names = {
+        "masks/x/1.png": "images/x/1.jpg",
+        "masks/y/1.png": "images/y/1.jpg",  # the nearest of two
+        "masks/2_mask.png": "images/x/2.jpg",
+    }
+    for own, image in names.items():
+        photo(tmp_path / image)
+        mask(tmp_path / own)
+    found = masks_in(tmp_path)
+    assert found.images == {str(tmp_path / a): str(tmp_path / b) for a, b in names.items()}
+    assert found.reasons == {APART: 3}
+
+
+def test_files_of_other_names_are_masks_if_folder_and_pixels_say_so(tmp_path):
+    for number in range(3):
+        photo(tmp_path / f"a/images/{number}.jpg")
+        mask(tmp_path / f"b/masks/deep/m{number}.png")
+        mask(tmp_path / f"c/annotations/n{number}.png")  # this name may mean a class
+        photo(tmp_path / f"d/gt/p{number}.png")
+    found = masks_in(tmp_path)
+    assert found.images == {
+        str(tmp_path / f"b/masks/deep/m{number}.png"): None for number in range(3)
+    }
+    assert found.example() == (str(tmp_path / "b/masks/deep/m0.png"), None)
+    for path in tmp_path.glob("a/images/*"):
+        mask(path)  # then all are drawings, and none of them is a mask
+    assert masks_in(tmp_path).images == {}
+
+
+def test_each_file_is_looked_at_where_files_of_a_folder_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "MOST", 20)
+    for number in range(26):
+        photo(tmp_path / f"a/{number:02d}.jpg")
+        (mask if number % 4 else same_photo)(tmp_path / f"a/{number:02d}.png")
+        if not number % 4:
+            same_photo(tmp_path / f"a/{number:02d}.jpg")
+    found = {os.path.basename(path) for path in masks_in(tmp_path).images}
+    # The first twenty are looked at, and the rest are what most of these are.
+    assert found == {f"{number:02d}.png" for number in range(26) if number % 4 or number >= 20}
+
+
+def test_a_mask_of_two_images_counts_once(tmp_path):
+    same_photo(tmp_path / "1.jpg")
+    same_photo(tmp_path / "1.bmp")
+    mask(tmp_path / "1.png")
+    for name in ("2.jpg", "2_mask.jpg"):  # called so, but a photo
+        photo(tmp_path / name)
+    found = masks_in(tmp_path)
+    assert list(found.images) == [str(tmp_path / "1.png")]
+    assert found.reasons == {BESIDE: 1}
+
+
 def test_no_mask_is_the_image_of_another(tmp_path):
     """One image has two masks, of which one is called as the other images are."""
     for number in range(1, 24):

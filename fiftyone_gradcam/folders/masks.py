@@ -92,7 +92,7 @@ def _folders_of_masks(files: Sequence[str], root: str) -> dict[str, list[str]]:
 
 
 def _words(name: str) -> set[str]:
-    pieces = [piece.casefold() for piece in _PIECES.split(name) if piece]
+    pieces = [piece.casefold() for piece in _PIECES.split(name)]
     return {*pieces, "".join(pieces)}
 
 
@@ -115,7 +115,7 @@ def _find_apart(found: Masks, apart: dict[str, list[str]], files: Sequence[str])
         if pairs[folder]:
             if all(judged[path] for path, _ in pairs[folder]):
                 judged |= dict.fromkeys(paths, True)
-        elif others and _words(os.path.basename(folder)) & SURE:
+        elif _words(os.path.basename(folder)) & SURE:
             # Files with other names than the images are masks if all of them look like masks, and
             # the images do not.
             some = _some([own[0] for own in others.values()], SAMPLE)
@@ -162,7 +162,7 @@ def _find_siblings(found: Masks, files: Sequence[str]) -> None:
         alike[os.path.splitext(path)[0]].append(path)
     kinds: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
     for paths in alike.values():
-        for path in paths if len(paths) > 1 else ():
+        for path in paths:
             for other in paths:
                 if other != path:
                     kind = os.path.splitext(path)[1].lower(), os.path.splitext(other)[1].lower()
