@@ -142,3 +142,13 @@ def test_a_plan_names_eight_classes(tmp_path, classes, more):
         Image.new("L", (4, 4), number).save(tmp_path / f"c{number}" / "1.png")
     names = ", ".join(f"c{number} 1" for number in range(8))
     assert f"  classes: {names}{more}" in str(fg.plan_import(str(tmp_path))).splitlines()
+
+
+def test_a_split_comes_from_the_pattern_or_else_from_a_folder():
+    own = Layout("pattern", "outer folder", pattern="(?:(?P<split>val)_)?(?P<label>cat)_")
+    assert own.read(("train", "cat_1.jpg")) == ("cat", "train")
+    assert own.read(("train", "val_cat_1.jpg")) == ("cat", "val")
+    # Without known splits, only names of splits are some.
+    assert Layout("folder", "outer folder").read(("cat", "1.jpg")) == ("cat", None)
+    assert Layout("folder", "outer folder").read(("Test", "cat", "1.jpg")) == ("cat", "test")
+    assert Layout("folder", "outer folder").read(("1.jpg",)) == (None, None)

@@ -184,3 +184,102 @@ def test_a_plan_can_be_interrupted_between_all_its_steps(tmp_path, monkeypatch):
     steps.clear()
     fg.plan_import(str(root))  # nothing is checked outside of it
     assert "check" not in steps
+
+
+def test_a_folder_that_was_read_through_a_link_is_not_read_again(tmp_path, monkeypatch):
+    disk = make(tmp_path / "disk", "dogs/1.jpg", "birds/2.jpg")
+    root = make(tmp_path / "root", "cat/1.jpg", ".hidden/x.jpg", "cat/.x.jpg", "cat/Thumbs.db")
+    (root / "a_dog").symlink_to(disk / "dogs")
+    (root / "b_all").symlink_to(disk)  # holds the folder of the link before
+    (root / "cat" / "2.jpg").symlink_to(root / "cat" / "1.jpg")
+    (root / "cat" / "endless").symlink_to(root / "cat" / "endless")
+    (root / "z_lost").symlink_to(disk / "birds")
+    resolve = os.path.realpath
+
+    def lost(path):
+        if os.path.basename(path) == "z_lost":
+            raise OSError(2, "No such file or directory")
+        return resolve(path)
+
+    monkeypatch.setattr(walking.os.path, "realpath", lost)
+    found = walking.walk(str(root))
+    assert found.folders == [
+        (str(root), []),
+        (str(root / "a_dog"), ["1.jpg"]),
+        (str(root / "b_all"), []),
+        (str(root / "b_all" / "birds"), ["2.jpg"]),
+        (str(root / "cat"), ["1.jpg", "2.jpg", "endless"]),
+    ]
+    assert found.links == [
+        (str(root / "a_dog"), str(disk / "dogs")),
+        (str(root / "b_all"), str(disk)),
+    ]
+    assert found.repeated == [(str(root / "b_all" / "dogs"), str(root / "a_dog"))]
+    assert found.closed == [
+        (str(root / "z_lost"), "a link that leads nowhere (No such file or directory)")
+    ]
+    assert found.linked_files == {str(root / "cat" / "2.jpg"), str(root / "cat" / "endless")}
+    assert (found.hidden, found.around, found.stopped_after) == (2, [], None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped"),
+    [
+        ({"py": 91, "jpg": 9}, 100),
+        ({"py": 90, "jpg": 10}, None),  # one in ten is an image
+        ({"txt": 50, "py": 45, "JPG": 5}, None),  # labels do not count
+        ({"txt": 50, "py": 46, "jpg": 4}, 100),
+        ({"txt": 100}, 100),
+        ({"py": 99}, None),
+    ],
+)
+def test_the_walk_stops_if_fewer_than_one_in_ten_files_are_images(tmp_path, soon, counts, stopped):
+    make(tmp_path, *(f"{i}.{kind}" for kind, count in counts.items() for i in range(count)))
+    found = walking.walk(str(tmp_path))
+    assert found.stopped_after == stopped
+    assert [len(names) for _, names in found.folders] == [sum(counts.values())]
+
+
+def test_the_next_folders_are_looked_into_before_the_walk_stops(tmp_path, soon, monkeypatch):
+    make(tmp_path, *(f"{i}.py" for i in range(100)), "b/1.jpg", *(f"b/{i}.py" for i in range(8)))
+    (tmp_path / "a").mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "a":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    def stopped() -> int | None:
+        return walking.walk(str(tmp_path)).stopped_after
+
+    monkeypatch.setattr(walking.os, "scandir", refuse)
+    assert stopped() is None  # one of nine in b
+    make(tmp_path, "b/8.py")
+    assert stopped() == 100  # one of ten
+    make(tmp_path, "b/c/2.jpg", "b/c/no_extension")
+    assert stopped() is None
+    monkeypatch.setattr(walking, "PEEK_FOLDERS", 2)  # a, b
+    assert stopped() == 100
+    monkeypatch.setattr(walking, "PEEK_FOLDERS", 3)
+    assert stopped() is None
+    monkeypatch.setattr(walking, "PEEK_FILES", 0)
+    assert stopped() == 100
+
+
+def test_only_files_are_opened_to_see_how_they_begin(tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("image", "text", "pipe", "gone")]
+    paths[0].write_bytes(b"BM12345678")
+    paths[1].write_bytes(b"AM")
+    os.mkfifo(paths[2])
+    pipe = os.open(paths[2], os.O_RDWR)
+    os.write(pipe, b"\xff\xd8\xff\xe0 JPEG")
+    begin = [walking._begins_as_image(str(path)) for path in (*paths, tmp_path)]
+    assert begin == [True, False, False, False, False]
+    os.close(pipe)
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(walking, "open", refuse, raising=False)
+    assert walking._begins_as_image(str(paths[0])) is False
