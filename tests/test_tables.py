@@ -67,6 +67,9 @@ def test_cells_name_images_as_people_write_them(tmp_path):
     assert find("../im/3.jpg", "b/labels") == ["b/im/3.jpg"]
     assert find("im/3.jpg", "b") == ["b/im/3.jpg"]
     assert find("q/4") == find("p/q/4.jpg") == find("X:\\deep\\p\\q\\4.JPG") == ["deep/p/q/4.jpg"]
+    assert find("b/./im/3.jpg") == find("b//im/3.jpg") == ["b/im/3.jpg"]
+    assert find("a/x/../im/3.jpg") == ["a/im/3.jpg"]
+    assert find("im/3.jpg", "..") == find("im/3.jpg") == ["a/im/3.jpg", "b/im/3.jpg"]
     assert find("other/q/4.jpg") == []  # of another folder
     assert find("train/4.jpg") == find("4.png") == find("val/x/2.jpg") == []
 

@@ -62,11 +62,8 @@ class Images:
         return next(filter(None, map(split_of, folders)), None)
 
     def _below(self, folder: str | None) -> str:
-        """Return a folder's path relative to the root; "" for the root and for folders outside."""
-        if folder is None:
-            return ""
-        path = os.path.relpath(folder, self.root).replace(os.sep, "/")
-        return "" if path == "." or path.startswith("..") else path
+        """Return a folder's path relative to the root; "" if none is given."""
+        return "" if folder is None else os.path.relpath(folder, self.root).replace(os.sep, "/")
 
     def _likeliest(self, found: list[int], cell: str, base: str, split: str | None) -> list[int]:
         """Select from several images: an exact match, then the same folder, then the same split.
@@ -75,7 +72,7 @@ class Images:
         """
         for fits in (
             lambda i: _ends_with(self._paths[i], cell),
-            lambda i: bool(base) and self._paths[i].startswith(f"{base}/"),
+            lambda i: self._paths[i].startswith(f"{base}/"),
             lambda i: split is not None and self.folder_split(self.files[i]) == split,
         ):
             fitting = [i for i in found if fits(i)]
@@ -112,7 +109,7 @@ class _Index:
             if found := self.whole.get("/".join(parts[start:])):
                 return found
         nearby = self.ends.get("/".join(parts[-2:]), [])
-        return [i for i in nearby if len(parts) < 3 or self.paths[i].endswith(f"/{path}")]
+        return [i for i in nearby if self.paths[i].endswith(f"/{path}")]
 
 
 def _parts(path: str) -> list[str]:
