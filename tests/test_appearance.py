@@ -5,9 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_trees import mask, photo, soft_mask
 from PIL import Image
 
-from fiftyone_gradcam.folders.appearance import Look, _is_same_picture, is_mask_of, look
+from fiftyone_gradcam.folders.appearance import (
+    Look,
+    _is_same_picture,
+    is_like_mask,
+    is_mask,
+    is_mask_of,
+    is_photo,
+    look,
+)
 
 
 def seen(path: Path, pixels: np.ndarray) -> Look:
@@ -85,6 +94,7 @@ DRAWING = replace(PHOTO, has_few_colors=True, num_colors=7)
         (MASK, PHOTO, True),
         (replace(MASK, is_black_and_white=False), PHOTO, True),
         (replace(MASK, has_few_colors=False), PHOTO, True),
+        (replace(MASK, is_one_channel=False), GRAY_PHOTO, True),
         (replace(MASK, brightness=SLOPE), PHOTO, False),  # the same picture
         (SOFT, PHOTO, True),
         (SOFT, GRAY_PHOTO, False),  # two photos
@@ -106,8 +116,8 @@ def test_which_file_is_a_mask_of_which(mask, image, expected):
 @pytest.mark.parametrize(
     ("one", "other", "same", "same_if_few"),
     [
-        (SLOPE * 0, SLOPE * 0 + 9, True, True),
-        (SLOPE * 0, SLOPE * 0 + 10, False, False),
+        (SLOPE * 0 + 20, SLOPE * 0 + 29, True, True),
+        (SLOPE * 0 + 20, SLOPE * 0 + 30, False, False),
         (SLOPE * 0, SLOPE, False, False),  # an empty mask
         (SLOPE, SLOPE // 2, True, False),  # other tones
         (SLOPE, 255 - SLOPE, True, False),
@@ -121,3 +131,18 @@ def test_one_picture_in_two_formats(one, other, same, same_if_few):
         photos = [replace(PHOTO, brightness=x) for x in (a, b)]
         assert _is_same_picture(*photos) == same
         assert _is_same_picture(replace(photos[0], has_few_colors=True), photos[1]) == same_if_few
+        assert _is_same_picture(photos[0], replace(photos[1], has_few_colors=True)) == same_if_few
+
+
+def test_a_file_called_a_mask_is_one_unless_it_looks_like_a_photo(tmp_path):
+    paths = {name: str(tmp_path / name) for name in ("color.png", "soft.png", "mask.png", "no.png")}
+    photo(tmp_path / "color.png")
+    soft_mask(tmp_path / "soft.png")
+    mask(tmp_path / "mask.png")
+    color, soft, own, gone = paths.values()
+    called = [(own, color), (soft, color), (gone, color), (soft, own), (soft, gone), (color, own)]
+    assert [is_mask(*pair, by_name=True) for pair in called] == [True] * 3 + [False] * 3
+    others = [(own, color), (gone, color), (own, gone)]
+    assert [is_mask(*pair) for pair in others] == [True, None, None]
+    assert [is_like_mask(path) for path in paths.values()] == [False, False, True, False]
+    assert [is_photo(path) for path in paths.values()] == [True, True, False, False]
