@@ -71,6 +71,7 @@ def sources(
 def test_nothing_happens_unasked():
     images = probe(4)
     assert torch.equal(augmented(4), images)
+    assert augment(images, recipe(), np.random.default_rng(0)) is images  # not even copied
     assert not recipe().augments
 
 
@@ -278,6 +279,17 @@ def test_the_center_of_the_cutout_lies_anywhere_in_the_image():
     for axis in (1, 2):  # columns, and rows
         spans = {tuple(np.flatnonzero(line)[[0, -1]]) for line in covered.any(axis).numpy()}
         assert spans == {(max(center - 2, 0), min(center + 2, 15)) for center in range(16)}
+
+
+def test_noise_is_half_black_and_half_white():
+    even = torch.full((COUNT, 3, SIDE, SIDE), 100, dtype=torch.uint8)
+    for noise in (0.1, 1.0):
+        found = augmented(images=even, noise=noise)
+        assert torch.equal(found, found[:, :1].expand_as(found))  # all channels of a pixel
+        assert not torch.equal(found[0], found[1])
+        for shade, share in ((0, noise / 2), (255, noise / 2), (100, 1 - noise)):
+            # The deviation of a share of 819,200 pixels is at most .0006.
+            assert (found == shade).double().mean() == pytest.approx(share, abs=0.002)
 
 
 def test_light_changes_after_the_geometry_and_noise_before_the_cutout():

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 # A fork server whose workers write down what they are, in place of doing a job.
 FOUNDER = """
-import json, os, random, sys, time
+import json, os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
@@ -35,7 +35,12 @@ fork_server._import_all, places.code = lambda: None, lambda: [changed.exists()]
 fork_server.WAITING = int(os.environ.get("PYTEST_WAITING", 128))
 fork_server.POLL_SECONDS, fork_server.IDLE_SECONDS = 0.1, float(sys.argv[3])
 target = fork_server.start("first", Path(sys.argv[2]))
+try:
+    children = os.waitpid(-1, os.WNOHANG)
+except ChildProcessError:
+    children = None
 facts = {
+    "children": children, "handler": int(signal.getsignal(signal.SIGCHLD)),
     "target": target, "pid": os.getpid(), "parent": os.getppid(), "session": os.getsid(0),
     "folder": os.getcwd(), "mask": fork_client.umask(), "environment": dict(os.environ),
     "draws": [random.random(), float(np.random.random())],
@@ -115,6 +120,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
     request.addfinalizer(lambda: os.umask(mask))
     first = started_server(environment)
     assert (first["target"], first["mask"]) == ("first", 0o037)  # a worker as any other
+    assert first["children"] is None  # no zombie is left of those between it and the fork server
     assert {x.stat().st_mode & 0o777 for x in own.iterdir()} == {0o600}  # its socket and lock
     assert not [x for x in first["files"] if x.startswith((str(own), "socket:"))]  # both closed
     monkeypatch.chdir(own)
@@ -134,7 +140,7 @@ def test_a_worker_is_what_a_process_of_its_own_would_be(own, environment, monkey
         assert x["environment"] == given  # with nothing of the one that founded the fork server
         assert x["folder"] == str(own)
         assert x["mask"] == 0o027
-        assert x["stdin"] == ""
+        assert (x["stdin"], x["children"], x["handler"]) == ("", None, signal.SIG_DFL)
         # Neither the socket nor the lock: they are the fork server's alone.
         assert set(x["files"]) <= {os.devnull, str(log), f"/proc/{x['pid']}/fd"}
         assert log.stat().st_mode & 0o777 == 0o600
@@ -165,6 +171,7 @@ def test_the_files_of_a_fork_server_are_deleted_whichever_are_left(own):
 def test_it_is_its_users_own(own, environment):
     started_server(environment)
     assert places.socket_path(environment).stat().st_mode & 0o777 == 0o600
+    assert psutil.Process(server_pid(environment)).cwd() == "/"  # it keeps no folder in use
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(json.dumps({"target": "t"}).encode())
@@ -177,10 +184,12 @@ def test_it_is_its_users_own(own, environment):
             connection.sendall(rubbish)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b""
-    assert (
-        fork_client.fork_worker("still there", environment, own / "log")
-        == facts_of(own / "log")["pid"]
-    )
+    # A folder that was deleted affects only relative paths.
+    gone = fork_client.ForkRequest("there", environment, "/gone", 0o77, str(own / "log"))
+    number, connection = fork_client._ask(gone)
+    connection.close()
+    facts = facts_of(own / "log")
+    assert (facts["pid"], facts["folder"], facts["target"]) == (number, "/", "there")
 
 
 def test_another_user_gets_nothing(own, environment, monkeypatch):

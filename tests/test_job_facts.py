@@ -1,6 +1,7 @@
 """What is known of a job: its times, messages, form and result, and what is recorded with it."""
 
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import fiftyone as fo
@@ -123,6 +124,12 @@ def test_a_job_is_lost_only_if_nobody_can_do_it(service, submit):
     assert (job.refresh().state, job.has_ended, job.message) == ("lost", True, LOST)
     assert service.get(ObjectId(job.id)).result.error == LOST
     assert (job.refresh().state, job.message) == ("lost", LOST)
+    # Of a job that runs, only its own process counts.
+    job = run(service, submit("find_leaks"))
+    mark.touch()
+    assert change(service, job, run_link=gone).state == "lost"
+    mark.unlink()
+    assert change(service, submit("find_leaks"), run_link=gone, metadata=None).state == "lost"
     # A process may end between two looks, after its work.
     job = run(service, submit("find_leaks"))
     change_only = {"$set": {"run_link": gone}}
@@ -138,7 +145,13 @@ def test_waiting_for_a_job_ends_in_time_and_reloads_its_dataset(dataset, service
     job = run(service, submit("find_leaks"))
     with pytest.raises(TimeoutError, match=r"^job .*: running, 0%,  has not ended after 0 seconds"):
         job.wait(0)
-    service.set_completed(ObjectId(job.id), result=ExecutionResult(result={"summary": "done"}))
+    done = ExecutionResult(result={"summary": "done"})
+    for limit in (60, None):
+        other = run(service, submit("find_leaks"))
+        end = threading.Timer(0.1, service.set_completed, [ObjectId(other.id), done])
+        end.start()
+        assert other.wait(limit).state == "completed"
+    service.set_completed(ObjectId(job.id), result=done)
     tagged = {"$set": {"tags": ["by another process"]}}
     fo.core.odm.get_db_conn().datasets.update_one({"_id": dataset._doc.id}, tagged)
     assert dataset.tags == []
@@ -148,6 +161,9 @@ def test_waiting_for_a_job_ends_in_time_and_reloads_its_dataset(dataset, service
     job.cancel()
     with pytest.raises(fg.CancelledError, match="^Canceled before it started$"):
         job.wait(5)
+    words = "^'nonsense' is not the ID of a job. list_jobs\\(dataset\\) lists all jobs$"
+    with pytest.raises(ValueError, match=words):
+        fg.load_job("nonsense")
 
 
 def test_all_that_another_process_needs_is_recorded_with_a_job(dataset, service, submit):
@@ -252,6 +268,7 @@ def test_what_was_done_at_once_is_listed_as_a_job(dataset, service):
     assert [one.id for one in fg.list_jobs(dataset)] == [job.id]
     assert (job.verb, job.label, job.state) == ("export_run", "Export 'r'", "completed")
     assert (job.progress, job.message) == (1.0, "written")
+    assert service.get(ObjectId(job.id)).status.progress == 1.0  # as FiftyOne shows it
     assert job.outcome == {"summary": "written", "run": "r"}
     assert (job.given, job.can_repeat, job.log) == ({}, False, None)
     with pytest.raises(ValueError, match="because it was not started as a job of this plugin"):

@@ -186,7 +186,7 @@ def test_a_reporter_writes_once_in_a_while_and_at_the_end(service, submit, monke
     assert (job.refresh().message, job.progress) == ("the last", 1.0)
     reported(0, 0, "nothing to do")
     assert (job.refresh().message, job.progress) == ("nothing to do", 1.0)  # it never decreases
-    reported.report("words", 1.5)
+    reported(6, 4, "more than all")
     assert job.refresh().progress == 1.0
     reported.report("words alone")
     assert (job.refresh().message, job.progress) == ("words alone", 1.0)

@@ -3,6 +3,7 @@
 import os
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import fiftyone as fo
 import pytest
@@ -23,10 +24,10 @@ def dataset(name):
 def running(service, submit):
     """A job that this process does, and how much of it was done before."""
 
-    def run(progress: float | None = None) -> fg.Job:
+    def run(**progress) -> fg.Job:
         job = submit("find_leaks")
-        if progress is not None:
-            service.set_progress(ObjectId(job.id), ExecutionProgress(progress=progress))
+        if progress:
+            service.set_progress(ObjectId(job.id), ExecutionProgress(**progress))
         service.set_running(ObjectId(job.id), run_link=processes.name_of(os.getpid()))
         return job.refresh()
 
@@ -42,10 +43,13 @@ def test_what_was_done_before_is_shown_until_the_work_reports(running):
         assert (job.refresh().progress, job.message) == (0.1, "first")
         report.report("words alone")
         assert (job.refresh().progress, job.message) == (0.1, "words alone")
-    job = running()
-    with Reporter(job.id) as report:
-        report.report("Loading")
-        assert job.refresh().progress == 0.0
+    for before in ({}, {"label": "waiting"}):
+        job = running(**before)
+        with Reporter(job.id) as report:
+            report.report("Loading")
+            assert job.refresh().progress == 0.0
+            report.report("done", 1.0)  # a short work reports nothing before
+            assert job.refresh().progress == 1.0
 
 
 def test_downloads_are_noted_once_in_a_while(running, monkeypatch):
@@ -61,6 +65,19 @@ def test_downloads_are_noted_once_in_a_while(running, monkeypatch):
             report.note("3 MB")
         report.note("what is kept is written")  # it is raised once
         report.cancelled_at = None
+
+
+def test_a_report_that_comes_too_soon_does_not_delay_the_next(running, monkeypatch):
+    job, clock = running(), [5000.0]
+    # Not the clock of the process, or the client of the database finds that its time is over.
+    monkeypatch.setattr(reporter, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    report = Reporter(job.id)
+    shown = []
+    for done, now in enumerate((5000.0, 5000.4, 5000.5, 5000.9, 5001.0), start=1):
+        clock[0] = now
+        report(done, 10, f"{done} of 10")
+        shown.append(job.refresh().message)
+    assert shown == ["1 of 10", "1 of 10", "3 of 10", "3 of 10", "5 of 10"]
 
 
 def test_an_expected_time_is_shown_from_the_first_report_on(dataset, service, submit):
@@ -145,7 +162,8 @@ def test_a_worker_that_does_not_end_after_cancel_is_ended(running, is_worker, mo
 
 
 def test_a_worker_that_ends_its_work_after_cancel_may_take_its_time(running, monkeypatch):
-    monkeypatch.setattr(reporter.os, "_exit", lambda code: pytest.fail("ended"))
+    codes = []
+    monkeypatch.setattr(reporter.os, "_exit", codes.append)
     monkeypatch.setattr(reporter, "LOOK_SECONDS", 0.01)
     monkeypatch.setenv("FIFTYONE_GRADCAM_WORKER", "1")
     job = running()
@@ -158,5 +176,5 @@ def test_a_worker_that_ends_its_work_after_cancel_may_take_its_time(running, mon
             report(1, 2, "half")
         monkeypatch.setattr(reporter, "PATIENCE_SECONDS", -1.0)
         assert not report.done.wait(0.1)
-        assert (report.cancelled_at, job.refresh().state) == (first, "cancelling")
+        assert (report.cancelled_at, job.refresh().state, codes) == (first, "cancelling", [])
     assert job.refresh().state == "cancelled"

@@ -11,7 +11,7 @@ import fiftyone as fo
 import pytest
 from bson import ObjectId
 
-from fiftyone_gradcam.jobs import fork_client, places, processes, queue, worker
+from fiftyone_gradcam.jobs import fork_client, fork_server, places, processes, queue, worker
 from fiftyone_gradcam.jobs.job import log_file
 
 
@@ -39,6 +39,11 @@ def test_without_a_fork_server_a_worker_is_a_new_process(own, can_fork, monkeypa
     mark = processes._mark("a dataset", here)
     assert mark.stat().st_mode & 0o777 == 0o600
     assert processes.has_worker("a dataset")
+    # One that was forked needs no other.
+    monkeypatch.setattr(fork_client, "fork_worker", lambda *_: os.getpid())
+    assert processes.start_worker("another", {}, log) == here
+    assert len(asked) == (1 if can_fork else 2)
+    assert processes.has_worker("another")
 
 
 def test_the_environment_of_a_worker(monkeypatch):
@@ -158,6 +163,14 @@ def test_a_message_has_a_limit(monkeypatch):
 
 
 @linux
+def test_a_fork_server_does_not_wait_for_a_silent_client(monkeypatch):
+    monkeypatch.setattr(fork_server, "ANSWER_SECONDS", 0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(TimeoutError):
+        fork_server._fork_request(theirs)
+
+
+@linux
 def test_what_a_process_hands_on_of_itself(tmp_path, monkeypatch, request):
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -176,7 +189,8 @@ def test_what_a_process_hands_on_of_itself(tmp_path, monkeypatch, request):
 def test_a_worker_does_the_oldest_job_of_its_target_and_leaves_nothing(tmp_path, name, monkeypatch):
     monkeypatch.delenv(places.START, raising=False)
     dataset, own = fo.Dataset(name), processes.name_of(os.getpid())
-    monkeypatch.setattr(processes, "start_worker", lambda *_: own)
+    parent = processes.name_of(os.getppid())
+    monkeypatch.setattr(processes, "start_worker", lambda *_: parent)
     jobs = [
         queue.submit("find_leaks", {"samples": dataset, "backbone": "gone"}, dataset)
         for _ in range(2)

@@ -139,7 +139,7 @@ class Measurements:
 
     def _fresh(self, key: str) -> dict | None:
         at, found = self.found.get(key, (0.0, None))
-        return found if found is not None and time.monotonic() - at < KEEP_SECONDS else None
+        return found if time.monotonic() - at < KEEP_SECONDS else None
 
     def _start(
         self, key: str, request: dict, keep: Callable[[dict], None] | None

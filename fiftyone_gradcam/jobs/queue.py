@@ -75,7 +75,6 @@ def submit(
             request_params={**own, "delegated": True, "params": {"call": call}}
         ),
         label=operator.job_label(given),
-        delegation_target=None,
         metadata={
             "target": target,
             "log": str(_log_folder(dataset)),
@@ -114,8 +113,6 @@ def note_done(verb: str, label: str, dataset: fo.Dataset, outcome: dict) -> Job:
         operator=f"{OWNER}/{verb}",
         context=ExecutionContext(request_params=own),
         label=label,
-        delegation_target=None,
-        metadata={},
     )
     service.set_progress(operation.id, ExecutionProgress(progress=1.0, label=outcome["summary"]))
     service.set_completed(operation.id, result=ExecutionResult(result=outcome))

@@ -66,7 +66,7 @@ class Reporter:
         """
         self._check()
         if self._is_due() or done >= total:
-            share = done / max(total, 1)
+            share = min(done / max(total, 1), 1.0)
             self._note_pace(share)
             self.report(message, share)
 
@@ -94,7 +94,7 @@ class Reporter:
 
     def report(self, message: str, share: float | None = None) -> None:
         """Store a message, and the completed fraction of the work in [0, 1]."""
-        self.share = max(self.share, min(share or 0.0, 1.0))
+        self.share = max(self.share, share or 0.0)
         shown = self.share if share is not None or self.pace is not None else self.before
         self.service.set_progress(self.id, ExecutionProgress(progress=shown, label=message))
 
@@ -104,11 +104,11 @@ class Reporter:
             expected = None
             with contextlib.suppress(ValueError):  # its document was deleted
                 operation = self.service.get(self.id)
-                expected = (operation.metadata or {}).get(EXPECTED)
+                expected = operation.metadata.get(EXPECTED)
                 self.started = (operation.started_at or self.started).replace(tzinfo=UTC)
             self.pace = Pace(expected)
         seconds = (datetime.now(UTC) - self.started).total_seconds()
-        found = {f"metadata.{LEFT}": [self.pace.update(min(share, 1.0), seconds), seconds]}
+        found = {f"metadata.{LEFT}": [self.pace.update(share, seconds), seconds]}
         self.service._repo._collection.update_one({"_id": self.id}, {"$set": found})
 
     def _watch(self) -> None:

@@ -200,8 +200,7 @@ def _cut_out(images: torch.Tensor, recipe: Recipe, random: np.random.Generator) 
     width = round(recipe.cutout * side)
     starts = random.integers(0, side, (len(images), 2)) - width // 2
     gray = 255 * _tensor(get_backbone(recipe.backbone).mean, images).view(3, 1, 1)
-    images = images.float()
-    ends = (starts + width).clip(min=0)
+    images, ends = images.float(), starts + width
     for image, (left, top), (right, bottom) in zip(images, starts.clip(min=0), ends, strict=True):
         image[:, top:bottom, left:right] = gray
     return images
