@@ -1,10 +1,12 @@
 """What kind of issue an image has, by hand-worked cases."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from fiftyone_gradcam.review.kinds import Facts, find_issues
+from fiftyone_gradcam.review.kinds import EQUAL, Facts, Issue, find_issues, with_issues
 from fiftyone_gradcam.review.neighbors import distances_to_others, nearest, outliers
 from fiftyone_gradcam.review.pictures import picture_measures, poor_pictures
 
@@ -108,6 +110,64 @@ def test_the_given_class_is_named_though_it_is_the_least_probable():
     )
     words = "a model trained without this image predicts owl 60.0%, cat 10.0%"
     assert find_issues(facts, {})[0].evidence == words
+
+
+def test_of_several_issues_the_first_names_the_image_and_all_are_said():
+    labels = ["cat", "dog", "owl", *["cat"] * 5, "dog"]
+    judged = [0, 3, 4, 5, 7]
+    facts = Facts(
+        labels=labels,
+        classes=["cat", "dog"],
+        rows={place: row for row, place in enumerate(judged)},
+        probabilities=np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.7, 0.3], [0.5, 0.5]]),
+        wrong=np.array([False, True, False, False, False]),
+        chances=np.array([0.0, 0.75, 0.0, 0.0, 0.0]),
+        strange=np.array([False, True, True, False, False]),
+        distances=np.array([0.25, 0.5, 0.5, 0.25, 0.25]),
+        twins={0: {1: "equal", 2: "near"}, 1: {0: "equal"}},
+        poor=[
+            None,
+            None,
+            ("dark", "d"),
+            ("light", "x"),
+            ("light", "y"),
+            *[None] * 3,
+            ("dark", "z"),
+        ],
+    )
+    judgment = "a model trained without this image predicts "
+    cat, far = f"{judgment}cat 90.0%, dog 10.0%", "far from all classes: 2.0 times as far from the"
+    far += " most similar images as usual"
+    few = "2 images of 'dog': 5 different ones are needed"
+    expected = {
+        0: (EQUAL, 1.0, f"the same file is labeled 'dog' and 'owl'; {cat}", False),
+        1: (EQUAL, 1.0, f"the same file is labeled 'cat'; {few}", False),
+        2: ("dark", 1.0, "dark: d; 1 image of 'owl': 5 different ones are needed", False),
+        3: ("wrong label", 0.75, f"{judgment}dog 80.0%, cat 20.0%; {far}; light: x", True),
+        4: ("outlier", 0.5, f"{far}; light: y; {cat}", False),
+        5: ("ambiguous", 0.6, f"{judgment}cat 70.0%, dog 30.0%", False),  # just enough
+        6: ("too few to judge", 1.0, "6 images of 'cat': 5 different ones are needed", False),
+        7: ("ambiguous", 1.0, f"{judgment}cat 50.0%, dog 50.0%", False),
+        8: ("dark", 1.0, f"dark: z; {few}", False),
+    }
+    found = find_issues(facts, {})
+    assert {
+        place: (issue.kind, issue.confidence, issue.evidence, issue.sure)
+        for place, issue in found.items()
+    } == expected
+    assert with_issues(facts) == judged  # those that are judged, whose neighbors are asked for
+
+
+def test_without_a_class_that_can_be_judged_no_image_is_judged():
+    nothing = np.zeros(0)
+    facts = Facts(["cat"], [], {}, np.zeros((0, 0)), nothing, nothing, nothing, nothing, {}, [None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nor is a median of nothing taken
+        found = find_issues(facts, {})
+    assert found == {
+        0: Issue("too few to judge", 1.0, "1 image of 'cat': 5 different ones are needed")
+    }
+    assert with_issues(facts) == []
 
 
 def test_neighbors_by_hand_leave_twins_out():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..progress import counted
+
 EQUAL = "equal files, two labels"
 NEAR = "near duplicates, two labels"
 WRONG = "wrong label"
@@ -75,7 +77,7 @@ class Facts:
 
 def ambiguous(probabilities: np.ndarray) -> np.ndarray:
     """Return which images (n,) have two classes that are both probable."""
-    return np.partition(probabilities, -2, axis=1)[:, -2] >= BOTH_HIGH
+    return np.partition(probabilities, -2)[:, -2] >= BOTH_HIGH
 
 
 def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[int, Issue]:
@@ -122,7 +124,8 @@ def find_issues(facts: Facts, neighbors: Mapping[int, Sequence[int]]) -> dict[in
             kind, words = facts.poor[place]
             kinds.append((kind, 1.0, f"{kind}: {words}"))
         if row is None:
-            words = f"{sizes[label]} images of {label!r}: {LEAST_IMAGES} different ones are needed"
+            words = f"{counted(sizes[label], 'image')} of {label!r}: "
+            words += f"{LEAST_IMAGES} different ones are needed"
             kinds.append((TOO_FEW, 1.0, words))
         if kinds:
             kind, confidence, _ = kinds[0]
