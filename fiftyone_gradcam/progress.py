@@ -57,7 +57,7 @@ def reporting(progress: Progress, message: str) -> Iterator[Report]:
         if not bar:
             bar.append(fo.core.utils.ProgressBar(total=total, iters_str="images", progress=True))
             bar[0].__enter__()
-        bar[0].set_iteration(min(done, total))
+        bar[0].set_iteration(done)
 
     try:
         yield report

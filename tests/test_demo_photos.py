@@ -64,7 +64,8 @@ def served(tmp_path, monkeypatch):
     server.server_close()
 
 
-def test_photos_are_downloaded_once_whole_or_not_at_all(served, tmp_path, capsys):
+def test_photos_are_downloaded_once_whole_or_not_at_all(served, tmp_path, capsys, monkeypatch):
+    most = demo_photos.MOST_BYTES
     home = tmp_path / "home"
     spoiled = {
         "404": None,
@@ -80,6 +81,18 @@ def test_photos_are_downloaded_once_whole_or_not_at_all(served, tmp_path, capsys
             find_photos(None, home)
         assert "pass the folder, --photos FOLDER" in str(error.value)
         assert files(tmp_path / "home") == []
+    archive(served, all_names("hymenoptera_data/"))
+    size = len(all_names()) * len(photo())
+    monkeypatch.setattr(demo_photos, "MOST_BYTES", size - 1)  # the archive itself is larger
+    with pytest.raises(ConnectionError, match="it has more than 0 MB"):
+        find_photos(None, home)
+    assert files(tmp_path / "home") == []
+    with pytest.raises(ValueError, match="^it unpacks to more than 0 MB$"):
+        demo_photos._unpack(served, tmp_path / "out")
+    monkeypatch.setattr(demo_photos, "MOST_BYTES", size)
+    demo_photos._unpack(served, tmp_path / "out")
+    assert files(tmp_path / "out") == sorted(all_names())
+    monkeypatch.setattr(demo_photos, "MOST_BYTES", most)
     archive(
         served,
         [

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,17 @@ import torch
 from made_runs import make_run, some_digits
 
 import fiftyone_gradcam as fg
+from fiftyone_gradcam import disk
 from fiftyone_gradcam.dataset import spool
 from fiftyone_gradcam.dataset.fields import MOST_BYTES, field_name
-from fiftyone_gradcam.disk import StorageError, check_folder, plain_errors, whole_file
+from fiftyone_gradcam.disk import (
+    StorageError,
+    check_folder,
+    plain_errors,
+    remove_parts,
+    whole_file,
+    write_new,
+)
 from fiftyone_gradcam.explain import render
 from fiftyone_gradcam.model import checkpoint
 
@@ -79,6 +88,102 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         Path(part).write_text("all")
     assert path.read_text() == "all"
     assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    path, full = tmp_path / "new" / "file", OSError(errno.ENOSPC, "No space left on device")
+    write_new(str(path), lambda: b"all")
+    assert path.read_bytes() == b"all"
+    with pytest.raises(FileExistsError):  # it is another process's, and stays
+        write_new(str(path), lambda: b"other")
+    assert path.read_bytes() == b"all"
+
+    def fail(error: BaseException):
+        raise error
+
+    other = tmp_path / "other"
+    for error in (full, KeyboardInterrupt(), OSError(errno.EIO, "Input/output error")):
+        with pytest.raises(type(error)) as caught:
+            write_new(str(other), lambda: fail(error))  # noqa: B023
+        assert caught.value.filename == str(other) if error is full else caught.value is error
+        assert os.listdir(tmp_path) == ["new"]
+    with pytest.raises(OSError, match="space") as caught:
+        write_new(str(other), lambda: fail(OSError(errno.ENOSPC, "No space", "/named")))
+    assert caught.value.filename == "/named"
+
+    class Cut:
+        def __init__(self, handle, mode):
+            self.handle = handle
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            os.close(self.handle)
+
+        def write(self, content):
+            os.write(self.handle, content[:1])
+            raise full
+
+    monkeypatch.setattr(disk.os, "fdopen", Cut)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_new(str(other), lambda: b"all")
+    assert (caught.value.filename, os.listdir(tmp_path)) == (str(other), ["new"])
+
+
+def test_errors_of_a_file_name_the_file_and_not_its_temporary_one(tmp_path):
+    path = str(tmp_path / "file")
+
+    def fail(error: BaseException, cause: OSError | None) -> None:
+        with whole_file(path) as part:
+            if cause is None:
+                raise error
+            try:
+                raise OSError(cause.errno, "x", cause.filename or part)
+            except OSError:
+                raise error  # noqa: B904 (as torch.save does)
+
+    def writing(error: BaseException, cause: OSError | None = None) -> BaseException:
+        with pytest.raises(BaseException) as caught:  # noqa: PT011
+            fail(error, cause)
+        assert os.listdir(tmp_path) == []
+        return caught.value
+
+    full = OSError(errno.ENOSPC, "x")
+    assert writing(full).filename == path
+    assert writing(OSError(errno.ENOSPC, "x", "/named")).filename == "/named"
+    for error in (OSError(errno.EIO, "x"), ValueError("x"), RuntimeError("x"), KeyboardInterrupt()):
+        assert writing(error) is error
+    found = writing(RuntimeError("as torch.save does"), full)
+    assert (type(found), found.errno, found.filename) == (OSError, errno.ENOSPC, path)
+    for error in (ValueError("x"), KeyboardInterrupt()):  # whatever came before
+        assert writing(error, full) is error
+
+
+def test_words_of_errors_without_a_path_or_of_two(tmp_path):
+    for error, words in (
+        (OSError(errno.ENOSPC, "x"), "The disk is full. Free some space, and call again"),
+        (OSError(errno.ENOSPC, "x", b"/a"), "The disk is full: /a. Free some space, and call ag"),
+        (OSError(errno.ENOSPC, "x", 3), "The disk is full. Free some space, and call again"),
+        (OSError(errno.ENOSPC, "x", "/a", None, "/b"), "The disk is full: /b. Free some space, a"),
+        (StorageError("said before"), "said before"),
+    ):
+        with pytest.raises(StorageError) as caught, plain_errors():
+            raise error
+        assert str(caught.value).startswith(words)
+    assert caught.value is error
+
+
+def test_temporary_files_are_removed_by_age(tmp_path):
+    assert remove_parts(str(tmp_path / "gone")) == 0
+    old, new, other = (tmp_path / x for x in (".0123456789ab.part", ".ba9876543210.part", "a.part"))
+    for path, age in ((old, 90), (new, 30), (other, 90)):
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+    assert remove_parts(str(tmp_path), 60) == 1
+    assert sorted(os.listdir(tmp_path)) == [new.name, other.name]
+    assert remove_parts(str(tmp_path)) == 1  # by default, all
+    assert os.listdir(tmp_path) == [other.name]
 
 
 def test_a_folder_is_checked_before_it_is_made(tmp_path, monkeypatch):

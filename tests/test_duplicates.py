@@ -133,6 +133,8 @@ def test_thumbnails_see_through_light_colour_and_size():
     half = duplicates.thumbnails(torch.from_numpy(small)).reshape(16, 16)
     # Half of it is as far below the mean as the other is above; torch's deviation is of n - 1.
     assert half == pytest.approx(np.sign(np.arange(16) - 7.5)[None].repeat(16, 0), abs=0.01)
+    both = torch.from_numpy(np.concatenate([small, small[..., ::-1].copy()]))
+    assert (duplicates.thumbnails(both) == np.stack([half.ravel(), -half.ravel()])).all()
     plain = torch.full((1, 3, 40, 40), 9, dtype=torch.uint8)
     assert (duplicates.thumbnails(plain) == 0).all()
     grey = torch.zeros(1, 3, 16, 16)
@@ -213,7 +215,7 @@ def test_near_duplicates_by_blocks_and_of_little(monkeypatch):
     random = np.random.default_rng(1)
     a, b = random.normal(size=(50, 20)), random.normal(size=(30, 20))
     b[[3, 17, 29]] = a[[40, 8, 8]] + 0.01
-    a[:, 5], b[:, 5] = 1.0, 7.0  # says nothing of a
+    a[:, 5], b[:, 5] = 1.0 + 1e-9 * random.random(50), 7.0  # says nothing of a
     whole = near_duplicates(a, b)
     assert sorted(map(tuple, whole[0])) == [(8, 17), (8, 29), (40, 3)]
     monkeypatch.setattr(duplicates, "BLOCK", 2)
@@ -263,6 +265,7 @@ def strewn(count: int, seed: int) -> np.ndarray:
 def test_short_vectors_sort_out_no_pair(similar, monkeypatch):
     a, b = strewn(3000, 0), strewn(1500, 1)
     b[:30] = a[200:230] + 0.01
+    b[40:50] = a[40:50] + 0.01  # of the same places, which are other images
     cosines = []
     for few in (2**60, 0):
         monkeypatch.setattr(duplicates, "FEW", few)
@@ -270,7 +273,8 @@ def test_short_vectors_sort_out_no_pair(similar, monkeypatch):
     for direct, sorted_out in zip(*cosines, strict=True):
         assert set(map(tuple, direct[0].tolist())) == set(map(tuple, sorted_out[0].tolist()))
         assert np.allclose(np.sort(direct[1]), np.sort(sorted_out[1]), atol=1e-6)
-    assert {(200 + i, i) for i in range(30)} <= set(map(tuple, cosines[1][0][0].tolist()))
+    found = set(map(tuple, cosines[1][0][0].tolist()))
+    assert {(200 + i, i) for i in range(30)} | {(i, i) for i in range(40, 50)} <= found
     twins = {(i, 2960 + i) for i in range(40)}
     found = set(map(tuple, cosines[1][1][0].tolist()))
     assert twins <= found
@@ -289,6 +293,23 @@ def test_only_rows_with_a_candidate_are_compared_in_full(monkeypatch):
     asked = duplicates._rows_with_candidates(vectors, vectors, 0.85)
     assert set(having) <= set(asked)
     assert len(asked) < 1.2 * len(having) < 600
+
+
+def test_without_candidates_no_row_is_compared(monkeypatch):
+    monkeypatch.setattr(duplicates, "FEW", 0)
+    vectors = strewn(200, 0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert duplicates._rows_with_candidates(vectors, vectors, 1.5).tolist() == []
+
+
+def test_only_files_of_a_common_size_have_digests(tmp_path):
+    for name, content in (("a", "one"), ("b", "two"), ("c", "one"), ("d", "four")):
+        (tmp_path / name).write_text(content)
+    paths = [str(tmp_path / name) for name in "abcdxy"]  # the last two cannot be read
+    first, second, again, *rest = leaks.equal_files(paths)
+    assert first == again != second
+    assert None not in (first, second)
+    assert rest == [None, f"unreadable: {paths[4]}", f"unreadable: {paths[5]}"]
 
 
 def test_the_more_images_are_looked_up_the_nearer_a_pair_must_be():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from fiftyone_gradcam.review import neighbors
 from fiftyone_gradcam.review.kinds import EQUAL, Facts, Issue, find_issues, with_issues
 from fiftyone_gradcam.review.neighbors import distances_to_others, nearest, outliers
-from fiftyone_gradcam.review.pictures import picture_measures, poor_pictures
+from fiftyone_gradcam.review.pictures import _quantile, picture_measures, poor_pictures
 
 
 def test_kinds_and_evidence_by_hand():
@@ -191,6 +192,21 @@ def test_an_image_like_no_other_is_an_outlier():
     assert np.flatnonzero(outliers(distances)).tolist() == [200]
 
 
+def test_distances_are_to_five_others_among_a_part_of_all(monkeypatch):
+    angles = np.radians([0, 10, 20, 40, 90])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1)
+    group = np.arange(5)
+    other = 1 - np.cos(np.radians([[10, 20, 40, 90], [10, 10, 30, 80], [20, 10, 20, 70],
+                                   [40, 30, 20, 50], [90, 80, 70, 50]]))  # fmt: skip
+    assert distances_to_others(vectors, group) == pytest.approx(other.mean(1))
+    monkeypatch.setattr(neighbors, "MOST_ASKED", 3)  # the first, third and last one
+    part = 1 - np.cos(np.radians([[20, 90, 90], [10, 10, 80], [20, 70, 70]]))
+    expected = [part[0, :2].mean(), part[1].mean(), part[2, :2].mean()]
+    assert distances_to_others(vectors, group)[:3] == pytest.approx(expected)
+    with np.errstate(all="raise"):  # all are near duplicates
+        assert np.isnan(distances_to_others(vectors, np.zeros(5))).all()
+
+
 def pictures():
     """Uint8 images (40, 3, 64, 64) of random blocks, some of which are poor."""
     random = np.random.default_rng(0)
@@ -233,6 +249,48 @@ def test_the_sharpness_of_two_halves_by_hand(step, counts):
     edge = 3 * step * np.sqrt(1 / 14 * 13 / 14)  # in one of 14 columns
     expected = 1 - np.exp(-0.01 * edge) + counts * (1 - np.exp(-0.01 * step / 2))
     assert float(picture_measures(images)[0, 2]) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("column", "limit", "kind", "words"),
+    [
+        (0, 0.32, "dark", "99% of it is darker than 0.32 of white"),
+        (1, 0.05, "light", "95% of it is brighter than 0.95 of white"),
+        (2, 0.29, "blurry", "sharpness 0.29, usually 0.50"),
+        (3, 0.3, "low information", "nearly one color: information 0.30, usually 0.50"),
+    ],
+)
+def test_only_what_is_below_its_limit_is_poor(column, limit, kind, words):
+    measures, sides = np.full((20, 4), 0.5), np.full(20, 100.0)
+    measures[3:5, column] = limit, np.nextafter(limit, 0)
+    found = poor_pictures(measures, sides, sides)
+    assert [(i, x) for i, x in enumerate(found) if x] == [(4, (kind, words))]
+    measures[5:7, column] = 0.0  # of 20 images, three share it
+    assert poor_pictures(measures, sides, sides) == [None] * 20
+
+
+def test_pictures_of_odd_shape_and_of_unknown_size():
+    widths, heights = np.full(40, 200.0), np.full(40, 200.0)
+    for place, width, height in ((1, 112, 320), (3, 112, 321), (5, 320, 112)):  # twice .35
+        widths[place], heights[place] = width, height
+    found = poor_pictures(np.zeros((40, 0)), widths, heights)
+    assert [(i, x) for i, x in enumerate(found) if x] == [
+        (3, ("odd aspect ratio", "112 x 321 pixels"))
+    ]
+    nothing = np.full(3, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert poor_pictures(np.zeros((3, 0)), nothing, nothing) == [None] * 3
+
+
+def test_large_pictures_are_as_sharp_as_at_64_pixels():
+    small = pictures()[:3]
+    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    measured = [picture_measures(x)[:, 2] for x in (small, large)]
+    assert measured[0].tolist() == pytest.approx(measured[1].tolist(), abs=1e-6)
+    ordered = torch.tensor([[0.0, 1.0, 4.0, 9.0, 100.0]])
+    found = [float(_quantile(ordered, share)) for share in (0, 0.375, 0.5, 1)]
+    assert found == [0.0, 2.5, 4.0, 100.0]
 
 
 def test_what_most_images_share_is_no_issue():

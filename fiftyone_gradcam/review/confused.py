@@ -64,7 +64,7 @@ def in_order(rows: Sequence[ClassRow], by: str = "f1") -> list[ClassRow]:
             return (value,)
         if by == "labelled":
             return (-value, row.name)
-        return (value is None, value or 0.0, -row.labelled, row.name)
+        return (value is None, value, -row.labelled, row.name)
 
     return sorted(rows, key=place)
 

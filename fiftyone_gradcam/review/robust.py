@@ -101,13 +101,12 @@ def surely_wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     thresholds = np.where(sizes > 0, means, np.inf)
     reaching = np.where(probabilities >= thresholds, probabilities, -1.0)
     best = reaching.argmax(1)
-    wrong = (own < thresholds[labels]) & (reaching.max(1) >= 0) & (best != labels)
+    wrong = (own < thresholds[labels]) & (reaching.max(1) >= 0)  # by another class than its own
     for label in range(num_classes):
         members = np.flatnonzero(wrong & (labels == label))
         most = int(MOST_LEFT_OUT * sizes[label])
-        if len(members) > most:
-            lead = own[members] - probabilities[members, best[members]]
-            wrong[members[np.argsort(lead, kind="stable")[most:]]] = False
+        lead = own[members] - probabilities[members, best[members]]
+        wrong[members[np.argsort(lead, kind="stable")[most:]]] = False
     return wrong
 
 

@@ -49,7 +49,7 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
     top_two = np.partition(probabilities, -2, axis=1)[:, -2:]
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
-    own = np.where(labels >= 0, probabilities[rows, np.maximum(labels, 0)], np.nan)
+    own = np.where(labels >= 0, probabilities[rows, labels], np.nan)
     return Scores(
         probabilities,
         predicted,
