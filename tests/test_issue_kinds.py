@@ -55,6 +55,7 @@ def test_kinds_and_evidence_by_hand():
     assert found[2].confidence == pytest.approx(0.9)  # twice the second probability
     assert found[3].evidence.startswith("far from all classes: 3.0 times as far")
     assert found[3].confidence == pytest.approx(1 - 0.3 / 0.9)
+    assert found[4].confidence == 0.9
     assert found[4].evidence.startswith(
         "nearly the same image is labeled 'dog'; a model trained without this "
         "image predicts cat 90.0%"
