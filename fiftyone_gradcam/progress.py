@@ -19,7 +19,7 @@ Progress = bool | Report | None
 LEAST_STEPS = 1000  # in which the progress of an operation with several steps is reported
 # The counted noun is near the start, as in "hidden or system files"; phrases that start with "in"
 # or "of" are not changed, such as "in the table, but images".
-_MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}(?:file|image|link|mask))s\b")
+_MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}?(?:file|image|link|mask))s\b")
 
 
 class CancelledError(Exception):
