@@ -45,9 +45,7 @@ def undo(dataset: fo.Dataset, count: int) -> list[Review]:
     undone: list[Review] = []
     asked: dict[str, dict] = {}  # by sample id: values that must be unchanged when it is written
     changes: dict[str, dict] = {}
-    given: dict[
-        str, set[str | None]
-    ] = {}  # by label field: classes that the undone steps gave to samples
+    given: dict[str, set[str | None]] = {}  # by label field: classes of the undone steps
     left: dict[str, dict] = {}  # by sample id: its values after the steps undone so far
     for _ in range(count):
         last = _last_step(dataset, left)
