@@ -235,7 +235,7 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
     )
     code = (
         "ds = fg.import_folders(sys.argv[1], 'outlives'); fg.split(ds)\n"
-        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 100}!r}, delegate=True)\n"
+        f"job = fg.fine_tune(ds, 'r', **{ {**QUICK, 'epochs': 40}!r}, delegate=True)\n"
         "while ': train loss' not in job.refresh().message: time.sleep(.1)\n"
         "print('job', job.id); sys.stdout.flush(); os._exit(0)\n"
     )
@@ -252,7 +252,7 @@ def test_a_job_outlives_the_session_that_began_it(dataset, tmp_path):
         "fo.delete_dataset('outlives')\n"
     )
     printed = run_python(settings + code, id, environment=own, timeout=180)
-    assert printed.split()[-2:] == ["completed", "100"]
+    assert printed.split()[-2:] == ["completed", "40"]
     for file in (session.stdin, session.stdout, session.stderr):
         file.close()
 
