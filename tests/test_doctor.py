@@ -80,6 +80,16 @@ def test_a_link_that_cannot_be_made_is_said_once(monkeypatch, capsys):
         assert capsys.readouterr().out == printed
 
 
+def test_the_folder_of_plugins_is_made_if_there_is_none(tmp_path):
+    link = tmp_path / "new" / "plugins" / "fiftyone-gradcam"
+    linked = f"linked the plugin into {link.parent}, so that its buttons are in the App"
+    assert doctor._link(link) == linked
+    assert link.resolve() == REPOSITORY
+    assert doctor._link(link) == f"{link} already exists; move it elsewhere"
+    link.unlink()
+    assert doctor._link(link) == linked  # into the folder that is there
+
+
 def test_modules_that_cannot_be_imported_are_said(monkeypatch):
     for check, module, words in (
         (doctor.check_torch, "torchvision", "torch and torchvision are not compatible: import of "),
@@ -161,7 +171,8 @@ def test_the_package_is_imported_from_any_folder_once_its_path_is_written(monkey
     other = "/elsewhere/fiftyone_gradcam/__init__.py"
     for code, printed, works in ((0, file, True), (1, file, False), (0, other, False)):
         done = subprocess.CompletedProcess([], code, f"{printed}\n", "")
-        monkeypatch.setattr(subprocess, "run", lambda *_, **given: given["cwd"] == "/" and done)  # noqa: B023
+        asked = {"cwd": "/", "capture_output": True, "text": True, "check": False}
+        monkeypatch.setattr(subprocess, "run", lambda _, **given: given == asked and done)  # noqa: B023
         finding = doctor.check_import()
         assert finding.ok
         where = "from any folder" if works else f"in {REPOSITORY} only"

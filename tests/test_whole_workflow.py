@@ -74,7 +74,7 @@ def test_each_step_of_the_whole_loop_gets_the_choices(tmp_path, name, monkeypatc
     assert found["split"] == (("default",), {"seed": 5})
     assert found["predict"][1] == HEATMAPS
     assert found["find_label_issues"] == ((), {**choices, "seed": 5})
-    assert figures.pop("seconds") >= 0
+    assert 0 <= figures.pop("seconds") < 600
     assert figures == {"dataset": name, "run": "k", "val_accuracy": 0.75, "test_accuracy": 0.5}
     assert capsys.readouterr().out.endswith("Val accuracy 75.0%\nTest accuracy 50.0%\n")
     # Folders that are splits are kept, and a pretrained network judges without training.
@@ -124,7 +124,7 @@ def test_each_step_of_the_demonstration_gets_the_seed(made, tmp_path, name, monk
         "fine_tune": (("small_cnn",), {"seed": 5, "watch": 5, **demo.RECIPE}),
         "predict": (("small_cnn",), HEATMAPS),
     }
-    assert figures.pop("seconds") >= 0
+    assert 0 <= figures.pop("seconds") < 600
     assert figures == {
         "dataset": name, "run": "small_cnn", "test_accuracy": 0.5, "planted": 1, "found": 1,
     }  # fmt: skip
@@ -157,7 +157,7 @@ def test_each_step_of_the_one_on_photos_gets_the_seed(made, tmp_path, name, monk
         "fine_tune": (("resnet18",), {**chosen, "watch": 5, "epochs": 3}),
         "predict": ((run,), HEATMAPS),
     }
-    assert figures.pop("seconds") >= 0
+    assert 0 <= figures.pop("seconds") < 600
     assert figures == {
         "dataset": name, "run": run.key, "val_accuracy": 0.75, "planted": 1, "found": 1,
     }  # fmt: skip
