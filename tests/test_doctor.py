@@ -42,8 +42,11 @@ def test_what_can_be_fixed_is_fixed_if_asked_and_checked_again(
     monkeypatch.setattr(
         doctor_files, "report_leftovers", lambda *given: asked.append(given) or tidy
     )
+    assert not doctor.examine()  # which fixes nothing unless it is asked to
+    assert (done, asked) == ([], [(False, False, ())])  # even if something else is wrong
+    capsys.readouterr()
     assert doctor.examine(fix, True, ["x"]) is (fix and works and tidy)
-    assert asked == [(fix, True, ["x"])]  # even if something else is wrong
+    assert asked[1:] == [(fix, True, ["x"])]
     last = ["ok    whole"] if fix and works else ["FAIL  broken", "      Fix it"]
     fixing = ["      broken", "fix   fixed it"] if fix else []
     assert capsys.readouterr().out.splitlines() == [

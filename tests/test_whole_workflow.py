@@ -162,6 +162,15 @@ def test_each_step_of_the_one_on_photos_gets_the_seed(made, tmp_path, name, monk
         "dataset": name, "run": run.key, "val_accuracy": 0.75, "planted": 1, "found": 1,
     }  # fmt: skip
     assert capsys.readouterr().out.endswith("Validation accuracy 75.0%\n")
+    for part in ("train", "val"):  # photos that are split stay so
+        save_digits(tmp_path / "parts" / part, per_class=2)
+    planted = {str(tmp_path / "parts" / "val" / "digit 0" / "000.png"): "digit 1"}
+    own = type(made)(tmp_path / "parts", planted)
+    monkeypatch.setattr(demo, "DemoFolders", lambda root, planted: own)
+    found.clear()
+    demo.run_photo_demo()
+    assert set(found) == {"find_label_issues", "fine_tune", "predict"}
+    assert found["fine_tune"][1]["seed"] == 0
     found.clear()
     monkeypatch.setattr(demo, "pick_backbone", lambda *_: ("resnet18", "none"))
     with pytest.raises(ConnectionError, match="^Photos need a pretrained network, and no weights"):
