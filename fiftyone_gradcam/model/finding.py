@@ -206,6 +206,9 @@ def _traced(
             same = [as_map(x.value, layer, splitter.tokens_last, tokens)[0] for x in outputs]
             if not agree(found, logits) or not all(agree(target, x) for x in same):
                 raise OtherLogitsError("its trace gives different values than its forward pass")
+        target, head = splitter.split(module, inputs[:1])
+    leaf = target.detach().requires_grad_()
+    _check_use(leaf, head(leaf), layer)
     return splitter
 
 
@@ -223,8 +226,24 @@ def _hooked(
     target, _ = splitter.run(module, inputs)
     if target.dim() == 4 and is_tokens_last(target.shape) and tokens is None:
         splitter = HookSplitter(layer, True)
-    splitter.at_once(module, inputs[:1])  # raises an error if the logits do not depend on it
+    _check_use(*splitter.at_once(module, inputs[:1]), layer)
     return splitter
+
+
+def _check_use(leaf: torch.Tensor, logits: torch.Tensor, layer: str) -> None:
+    """Check that logits depend on the output of a layer.
+
+    Raises:
+        ValueError: naming the layer
+    """
+    if logits.requires_grad:  # perhaps only by the weights of other layers
+        (gradient,) = torch.autograd.grad(logits.sum(), leaf, allow_unused=True)
+        if gradient is not None:
+            return
+    raise ValueError(
+        f"The logits do not depend on the output of layer {layer!r}, or the forward pass disables "
+        f"gradients after it (torch.no_grad). Name another layer"
+    )
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
