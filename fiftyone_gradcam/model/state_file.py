@@ -93,9 +93,9 @@ def _choose(path: str, content: object) -> tuple[str, dict]:
     found = dict(_dictionaries(content))
     if not found:
         raise WeightsError(f"{path!r} contains no state dict, a dictionary of tensors", SAVE)
-    if () in found or len(found) == 1:
-        place = () if () in found else next(iter(found))
-        return ".".join(place), found[place]
+    if len(found) == 1:
+        ((place, own),) = found.items()
+        return ".".join(place), own
     ranks = {
         place: [_NAMES.index(name) if name in _NAMES else len(_NAMES) for name in place]
         for place in found
