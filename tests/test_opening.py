@@ -189,6 +189,9 @@ def test_a_list_of_images_that_nobody_has_read(tmp_path):
         1,
     ]
     assert images.hidden_share() == 1 - (7 / 8 * 4) ** 2 / (8 * 4)
+    images = images.with_resize("letterbox")
+    images.load(np.array([0]))
+    assert images.hidden_share() == 0.0
     rest = Images(["gone.png"], 4, is_rest=True)
     assert list(rest.batches(1)) == []
     with pytest.raises(ValueError, match=r"^None of 1 files can be read; the first is gone\.png"):

@@ -92,6 +92,8 @@ def test_names_and_places_of_tensors_have_limits(tmp_path):
     # Of several, the one of the first known name counts; of others, ten are named.
     both = {"net": {"w": one * 2}, "model": inner, "x": {"w": one * 3}}
     assert read_weights_file(saved(path, both)).state["w"] == 1
+    both = {"y": {"w": one * 2}, "net": {"own": inner}}
+    assert read_weights_file(saved(path, both)).state["w"] == 1
     for count, more in ((10, ""), (11, " and 1 more")):
         several = {f"n{number:02d}" + "x" * 78: {"w": one} for number in range(count)}
         names = ", ".join(f"'n{number:02d}{'x' * 77}…'" for number in range(10))
@@ -112,12 +114,8 @@ def test_prefixes_are_removed_from_names_and_versions(tmp_path):
     assert file.beside == {"extra"}
     file = read_weights_file(saved(tmp_path / "x.pt", own.state_dict()))
     assert file.beside == set()
-    assert dict(
-        state_file._bare_versions({"": {"v": 1}, "model": {"v": 2}, "model.a": {"v": 3}})
-    ) == {
-        "": {"v": 2},
-        "a": {"v": 3},
-    }
+    versions = {"model.a": {"v": 3}, "model": {"v": 2}, "": {"v": 1}, "b": 4}
+    assert dict(state_file._bare_versions(versions)) == {"": {"v": 2}, "a": {"v": 3}}
 
 
 def test_cached_weights_must_have_a_last_layer_for_imagenet(tmp_path, monkeypatch):
