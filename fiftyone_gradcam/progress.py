@@ -17,6 +17,12 @@ from .images.decode import ImageError
 Report = Callable[[int, int, str], None]
 Progress = bool | Report | None
 LEAST_STEPS = 1000  # in which the progress of an operation with several steps is reported
+# Reasons to leave out a file that are said of several with a plural.
+_OF_ONE_FILE = {
+    "broken link": "broken links",
+    "empty file": "empty files",
+    "file not found": "files not found",
+}
 # The counted noun is near the start, as in "hidden or system files"; phrases that start with "in"
 # or "of" are not changed, such as "in the table, but images".
 _MANY = re.compile(r"^((?!in |of )(?:[^\s,]+ ){0,3}?(?:file|image|link|mask))s\b")
@@ -182,9 +188,12 @@ def counted_as(number: int, what: str) -> str:
 
     Args:
         number: the number
-        what: a phrase in the plural, whose first plural noun is counted
+        what: a phrase in the plural, whose first plural noun is counted; or the reason why a single
+            file is left out
     """
-    if number == 1:
+    if number != 1:
+        what = _OF_ONE_FILE.get(what, what)
+    else:
         what = _MANY.sub(lambda found: found[1], what).replace(" their own", " its own")
     return f"{number} {what}"
 

@@ -299,6 +299,9 @@ def test_one_of_what_is_counted_is_called_one():
     assert {words: counted_as(1, words) for words in known} == known
     assert counted_as(2, "masks in a folder of their own") == "2 masks in a folder of their own"
     assert counted_as(0, ".md files") == "0 .md files"
+    for reason in ("empty file", "broken link"):
+        assert [counted_as(n, reason) for n in (1, 2)] == [f"1 {reason}", f"2 {reason}s"]
+    assert counted_as(3, "file not found") == "3 files not found"
 
 
 def test_a_layout_reads_paths():
