@@ -9,10 +9,12 @@ import torch
 from small_trainings import recipe
 from torch import nn
 
+from fiftyone_gradcam.model.weights import create_model
 from fiftyone_gradcam.training import learner as learning
 from fiftyone_gradcam.training.course import Course, finished
 from fiftyone_gradcam.training.history import Epoch, Validation
 from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
+from fiftyone_gradcam.training.sources import Batch
 
 
 def evaluation(accuracy: float, loss: float) -> Evaluation:
@@ -128,3 +130,58 @@ def test_rows_of_a_training_in_words():
     )
     alone = Epoch(0, 0.5, 0.75, None, None, 0.0, 12.6, 10.0)
     assert str(alone) == "new layers: train loss 0.500, accuracy 75.0% (13 s)"
+
+
+def test_a_step_is_done_with_the_statistics_and_rates_of_its_recipe(tmp_path):
+    path, cpu = str(tmp_path / "weights.pt"), torch.device("cpu")
+    torch.save(create_model("small_cnn", 2, "none").state_dict(), path)
+    inputs, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 1, 0])
+    batch = Batch(inputs, labels, np.arange(4))
+    for weights, momentum in (("none", [1.0, 0.5, 1 / 3]), (path, [0.1, 0.1, 0.1])):
+        learner = Learner(recipe(weights=weights, ema=0.9), 2, cpu, labels.numpy())
+        learner.freezer.train(0)
+        found, sums = [], Sums()
+        for _ in range(3):
+            learner.learn(batch, learner.model, sums, 0.25)
+            found.append({norm.momentum for norm in learner.norms})
+        assert found == [{one} for one in momentum]
+        assert (sums.read()[2], learner.average.steps) == (12, 3)
+        assert learner.rate == pytest.approx(0.25 * learner.recipe.learning_rate)
+    before = learner.kept
+    learner.restart_average()
+    assert learner.kept is not before
+    assert learner.average.steps == 0
+    # One image that is left over is no step where batch norm would need more.
+    alone = Batch(inputs[:1], labels[:1], np.arange(1))
+    learner.learn(alone, learner.model, sums, 1.0)
+    assert (sums.read()[2], learner.average.steps) == (12, 0)
+    single = Learner(recipe(batch_size=1), 2, cpu, labels.numpy())
+    single.freezer.train(0)
+    sums = Sums()
+    single.learn(alone, single.model, sums, 1.0)
+    assert sums.read()[2] == 1
+    single.restart_average()  # there is none
+    assert single.average is None
+
+
+def test_a_learner_goes_on_from_its_state():
+    cpu, labels = torch.device("cpu"), np.array([0, 1])
+    batch = Batch(torch.rand(2, 3, 16, 16), torch.tensor([0, 1]), np.arange(2))
+
+    def learned(ema: float) -> Learner:
+        learner = Learner(recipe(ema=ema), 2, cpu, labels)
+        learner.freezer.train(0)
+        learner.learn(batch, learner.model, Sums(), 0.5)
+        return learner
+
+    for ema in (0.9, 0.0):
+        first, other = learned(ema), Learner(recipe(ema=ema), 2, cpu, labels)
+        state = first.state()
+        assert state["average_steps"] == (1 if ema else 0)
+        assert (state["average"] is None) == (ema == 0.0)
+        other.restore(state)
+        assert other.head_change() == pytest.approx(first.head_change()) != 0
+        for own, kept in zip(other.kept.parameters(), first.kept.parameters(), strict=True):
+            assert torch.equal(own, kept)
+        assert other.rate == first.rate
+        assert (other.average.steps if ema else 0) == state["average_steps"]

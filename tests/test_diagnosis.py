@@ -107,10 +107,12 @@ def test_few_images_are_reported_with_what_they_leave_open():
     assert "'b' (9)" in found.message
     assert "'a'" not in found.message
     # The interval of Wilson for 9 of 10, by its formula: 0.596 to 0.982.
-    assert (
-        "9 of them are correct, but the accuracy on new images may be anything from 60% to 98%"
-        in (found.message)
+    assert found.message.endswith(
+        "The accuracy on new images may be anything from 60% to 98% (95% Wilson interval), because "
+        "it is known from only 10 validation images, of which 9 are correct."
     )
+    (found,) = say(watched=(1, 0), right=1, counts=(60, 60))
+    assert found.message.endswith(" from only 1 validation image, of which 1 is correct.")
     assert say(watched=(15, 15), right=29, counts=(10, 10)) == []
     capped = say(watched=(15, 15), right=29, counts=(60, 60), images_per_class=5)
     assert "'a' (5), 'b' (5)" in capped[0].message

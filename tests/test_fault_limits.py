@@ -57,6 +57,11 @@ def test_how_far_a_loss_goes_before_a_training_has_diverged(
         assert found.severity == "warning"
 
 
+def test_one_epoch_has_not_gone_off():
+    first = hand_made((2.5,), (0.7,))
+    assert names(say(first, watched=(30, 30), right=35))[0] == "not_learning"
+
+
 @pytest.mark.parametrize(
     ("losses", "head_change", "choices", "reason"),
     [
@@ -135,6 +140,10 @@ def test_remedies_of_overfitting_are_those_not_taken(choices, remedies):
     trained = hand_made(*RISEN, train_accuracy=0.99, val_accuracy=0.7)
     (found,) = say(trained, watched=(80, 73), right=107, **choices)
     assert found.message.endswith(f"The weights of epoch 3 were kept. {remedies}")
+    # Epochs that were not validated say nothing of it.
+    rows = [replace(trained.history[0], val_loss=None, val_accuracy=None), *trained.history]
+    (again,) = say(replace(trained, history=rows), watched=(80, 73), right=107, **choices)
+    assert again == found
 
 
 # What is said of predictions and images

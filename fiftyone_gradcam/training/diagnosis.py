@@ -180,9 +180,9 @@ def few_images(case: Evidence) -> Finding | None:
     if 0 < total < FEW_WATCHED:
         low, high = binomtest(case.right, total).proportion_ci(0.95, "wilson")
         parts.append(
-            f"There are only {counted(total, 'validation image')}. {case.right} of them are "
-            f"correct, but the accuracy on new images may be anything from {low:.0%} to "
-            f"{high:.0%} (95% Wilson interval)."
+            f"The accuracy on new images may be anything from {low:.0%} to {high:.0%} (95% Wilson "
+            f"interval), because it is known from only {counted(total, 'validation image')}, of "
+            f"which {case.right} {'is' if case.right == 1 else 'are'} correct."
         )
     return Finding("few_images", "warning", " ".join(parts)) if parts else None
 

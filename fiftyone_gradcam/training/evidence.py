@@ -166,10 +166,8 @@ def guessing_and_knowing(recipe: Recipe, counts: np.ndarray) -> tuple[float, flo
     guessing = _best_loss(kept * weights * shares + spread)
     each = [_best_loss(target) for target in np.diag(kept * weights) + spread]
     knowing = float(shares @ each)
-    if recipe.mixup:
-        mixed = digamma(2 * recipe.mixup + 1) - digamma(recipe.mixup + 1)
-        knowing += kept * float(mixed) * (1 - float(shares @ shares))
-    return guessing, knowing
+    mixed = float(digamma(2 * recipe.mixup + 1) - digamma(recipe.mixup + 1))  # 0 without mixup
+    return guessing, knowing + kept * mixed * (1 - float(shares @ shares))
 
 
 def _best_loss(target: np.ndarray) -> float:

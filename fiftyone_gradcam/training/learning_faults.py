@@ -135,7 +135,7 @@ def overfitting(case: Evidence) -> Finding | None:
     if fisher_exact(np.stack([right, totals - right], 1), "greater").pvalue >= SURE:
         return None
     remedies = ["Add training images"]
-    if not recipe.augments or recipe.crop == 1:
+    if recipe.crop == 1:
         remedies.append("augment them (such as crop=0.5, rotation=10)")
     if not recipe.from_scratch and recipe.freeze == "none":
         remedies.append("freeze the first stages (freeze=2)")
