@@ -12,6 +12,7 @@ from torch import nn
 from fiftyone_gradcam.model.weights import create_model
 from fiftyone_gradcam.training import learner as learning
 from fiftyone_gradcam.training.course import Course, finished
+from fiftyone_gradcam.training.dropout import QuickDropout
 from fiftyone_gradcam.training.history import Epoch, Validation
 from fiftyone_gradcam.training.learner import Evaluation, Learner, Sums
 from fiftyone_gradcam.training.sources import Batch
@@ -112,6 +113,8 @@ def test_options_of_a_learner_are_those_of_its_recipe():
     plain = Learner(recipe(), 2, cpu, labels)
     assert (plain.loss_weights, plain.average, plain.mixed) == (None, None, False)
     assert plain.kept is plain.model
+    dropped = Learner(recipe(dropout=0.5), 2, cpu, labels)
+    assert any(isinstance(module, QuickDropout) for module in dropped.model.modules())
     weighted = Learner(
         recipe(class_balance="weights", ema=0.9, mixed_precision=True), 2, cpu, labels
     )

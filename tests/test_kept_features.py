@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.decode import DEFAULT
@@ -13,12 +14,13 @@ from fiftyone_gradcam.images.geometry import RESIZES
 from fiftyone_gradcam.review.linear import LeaveOneOut
 from fiftyone_gradcam.training.per_fold import _digest, _kept, _remove_others
 from fiftyone_gradcam.training.recipe import Recipe
-from fiftyone_gradcam.training.resize_features import features_by_way
+from fiftyone_gradcam.training.resize_features import _squares, features_by_way
 from fiftyone_gradcam.training.resizing import (
     best_way,
     compare_resizes,
     comparison_work,
     images_compared,
+    images_to_compare,
     settle_resize,
 )
 
@@ -45,15 +47,18 @@ def features(count: int, lacking: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-def compared(count: int, lacking: int):
-    """Compare images of which the first cannot be decoded."""
-    paths, labels = [f"/gone/{n}.png" for n in range(count)], np.arange(count) % 2
-
+def keeping(lacking: int):
     @contextmanager
     def keep(network, own):
         yield Kept(features(len(own), lacking))
 
-    return compare_resizes(paths, labels, NETWORK, keep=keep)
+    return keep
+
+
+def compared(count: int, lacking: int):
+    """Compare images of which the first cannot be decoded."""
+    paths, labels = [f"/gone/{n}.png" for n in range(count)], np.arange(count) % 2
+    return compare_resizes(paths, labels, NETWORK, keep=keeping(lacking))
 
 
 def test_images_that_cannot_be_decoded_do_not_count_as_compared():
@@ -76,6 +81,18 @@ def test_images_that_cannot_be_decoded_do_not_count_as_compared():
     assert sorted(values) == ["crop", "squash"]
 
 
+@pytest.mark.parametrize(
+    ("size", "is_square"),
+    [((100, 100), True), ((100, 98), True), ((98, 100), True), ((100, 97), False), ((1, 2), False)],
+)
+def test_an_image_that_is_nearly_square_is_resized_in_two_ways(tmp_path, size, is_square):
+    Image.new("RGB", size, (9, 99, 199)).save(tmp_path / "0.png")
+    found = _squares(str(tmp_path / "0.png"), 8, DEFAULT)
+    assert set(found) == ({"squash", "crop"} if is_square else set(RESIZES))
+    assert {pixels.shape for pixels in found.values()} == {(8, 8, 3)}
+    assert _squares(str(tmp_path / "gone.png"), 8, DEFAULT) is None
+
+
 def test_a_method_that_is_set_is_not_compared(capsys):
     recipe = Recipe(backbone="squeezenet1_1", weights="w.pt", resize="letterbox")
     assert settle_resize(recipe, ["/gone.png"] * 50, np.arange(50) % 2, "cpu") is recipe
@@ -84,6 +101,15 @@ def test_a_method_that_is_set_is_not_compared(capsys):
     labels = np.arange(40) % 2
     assert comparison_work(auto, labels) == 40 * 3
     assert comparison_work(auto, labels[:39]) == comparison_work(recipe, labels) == 0
+    paths = [f"/gone/{n}.png" for n in range(40)]
+    for count, chosen, words in (
+        (40, "crop", "resize='crop' is chosen by the leave-one-out accuracy of a linear"),
+        (39, "letterbox", "resize='letterbox': there are too few labeled images to compare"),
+    ):
+        found = settle_resize(auto, paths[:count], labels[:count], "cpu", keep=keeping(0),
+                              otherwise="letterbox")  # fmt: skip
+        assert found.resize == chosen
+        assert capsys.readouterr().out.startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +119,11 @@ def test_a_method_that_is_set_is_not_compared(capsys):
 def test_images_of_two_classes_of_four_or_more_are_compared(counts, compared):
     labels = np.concatenate([np.repeat(np.arange(len(counts)), counts), [-1] * 9]).astype(int)
     assert images_compared(labels) == compared
+    paths = [f"/{n}.png" for n in range(len(labels))]
+    chosen = images_to_compare(labels, paths, 0)
+    assert len(chosen) == compared
+    large = {label for label, count in enumerate(counts) if count > 3}
+    assert set(labels[chosen]) == (large if compared else set())
 
 
 def result(correct: list[int], error: float) -> LeaveOneOut:

@@ -9,6 +9,7 @@ from small_trainings import recipe
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.model.backbones import get_backbone
 from fiftyone_gradcam.model.weights import create_model
+from fiftyone_gradcam.training.learner import Learner
 from fiftyone_gradcam.training.loop import train
 from fiftyone_gradcam.training.sources import (
     Batch,
@@ -57,6 +58,14 @@ def test_features_are_those_of_images_that_can_be_decoded(pictures):
     assert [batch.positions.tolist() for batch in rows] == [[3, 0], [2]]
     assert [batch.targets.tolist() for batch in rows] == [[0, 0], [2]]
     assert torch.equal(torch.cat([batch.inputs for batch in rows]), found.values[[2, 0, 1]])
+    # They are evaluated like images, and reported.
+    learner, counts = Learner(recipe(batch_size=2), 3, CPU, pictures.data.labels), []
+    evaluation = learner.evaluate(found, counts.append)
+    assert (evaluation.positions.tolist(), counts) == ([0, 2, 3], [2, 1])
+    logits = learner.logits(found.reader(learner.kept), found.values).argmax(1)
+    assert evaluation.predicted.tolist() == logits.tolist()
+    right = (logits == torch.tensor([0, 2, 0])).float().mean().item()
+    assert evaluation.accuracy == pytest.approx(right)
     # Rows that follow each other are not copied.
     (first, second) = found.batches(np.array([0, 2, 3]))
     assert first.inputs.data_ptr() == found.values.data_ptr()
