@@ -83,7 +83,7 @@ def test_one_measurement_at_a_time(measurements):
     assert measure.measured(other, 0.0) is None
     assert (len(made), made[0].was_ended, made[1].was_ended) == (2, True, False)
     assert kept == []
-    made[1].goes_on.set()
+    threading.Timer(0.05, made[1].goes_on.set).start()
     assert measure.wait_for_measurement(60.0)
     assert measure.known(other) == measure.measured(other, 60.0) == {"speed": 2}
     assert measure.known(REQUEST) is None

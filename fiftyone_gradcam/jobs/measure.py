@@ -226,10 +226,11 @@ def wait_for_measurement(seconds: float) -> bool:
         whether no measurement is in progress any more
     """
     end = time.monotonic() + seconds
-    while (going := _measurements.going) is not None and going.thread.is_alive():
-        going.thread.join(min(0.2, max(0.0, end - time.monotonic())))
-        if time.monotonic() >= end:
+    while is_measuring():  # another one may have taken its place
+        left = end - time.monotonic()
+        if left <= 0:
             return False
+        _measurements.going.thread.join(left)
     return True
 
 
