@@ -27,7 +27,7 @@ from fiftyone_gradcam.review.label_issues import (
     out_of_fold_probabilities,
 )
 from fiftyone_gradcam.review.linear import leave_one_out
-from fiftyone_gradcam.review.noise import WrongLabels
+from fiftyone_gradcam.review.noise import WrongLabels, estimate_wrong
 from fiftyone_gradcam.review.robust import geometric_mean, surely_wrong
 from fiftyone_gradcam.review.scores import scores
 from fiftyone_gradcam.review.twins import twins_of
@@ -178,6 +178,23 @@ def test_the_verdict_on_two_runs(only_a, only_b, verdict):
     pairs = Pairs(100, 50 + only_a, 50 + only_b, only_a, only_b, 50 - only_a - only_b)
     assert pairs.verdict("a", "b").startswith(verdict)
     assert pairs.both_right == 50
+
+
+@pytest.mark.parametrize("other", [0.02, 0.0])
+def test_the_interval_of_clearly_wrong_labels_is_that_of_a_count(other):
+    right = np.arange(400) % 2
+    probabilities = np.full((400, 2), other)
+    probabilities[np.arange(400), right] = 1 - other
+    found = estimate_wrong(probabilities, right)
+    assert (found.count, found.low, found.high) == pytest.approx((0, 0, 1), abs=1e-6)
+    labels = right.copy()
+    labels[::20] = 1  # of class 0
+    found = estimate_wrong(probabilities, labels)
+    reach = 20**0.5 + 1
+    expected = (20, 20 - reach, 20 + reach)
+    assert (found.count, found.low, found.high) == pytest.approx(expected, abs=1e-6)
+    assert found.pairs == pytest.approx(np.array([[0, 20], [0, 0]]), abs=1e-6)
+    assert found.chances == pytest.approx((labels != right).astype(float), abs=1e-6)
 
 
 def test_probabilities_of_0_have_a_temperature_too():
