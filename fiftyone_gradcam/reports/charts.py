@@ -71,7 +71,7 @@ def chart(title: str, lines: Sequence[Line], mark: float | None, is_share: bool 
         return round(LEFT + (WIDTH - LEFT - RIGHT) * x / right, 1)
 
     def down(y: float) -> float:
-        share = ((_log(y) if logarithmic else y) - low) / ((high - low) or 1)
+        share = ((_log(y) if logarithmic else y) - low) / (high - low)
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(share, 0), 1), 1)
 
     parts = []
