@@ -39,7 +39,7 @@ def report_leftovers(fix: bool = False, yes: bool = False, named: Sequence[str] 
     if not wanted:
         if any(entry.is_known for entry in found):
             print("      `python -m fiftyone_gradcam doctor --fix` deletes them, after asking")
-        if unknown := [entry for entry in found if not entry.is_known and entry not in wanted]:
+        if unknown := [entry for entry in found if not entry.is_known]:
             print(
                 f"      If no other database has its files in {home}: `python -m fiftyone_gradcam "
                 f"doctor --free {unknown[0].folder}` deletes them, after asking"

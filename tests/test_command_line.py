@@ -87,6 +87,7 @@ def test_what_is_missing_or_unknown_is_said_with_the_usage(capsys):
         printed = capsys.readouterr().err
         assert (caught.value.code, printed.startswith("usage: ")) == (2, True)
         assert words in printed
+        assert "None" not in printed  # of commands as such there is no example
 
 
 def test_doctor_is_asked_with_its_options(monkeypatch):

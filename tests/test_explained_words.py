@@ -4,8 +4,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from fiftyone_gradcam.explain.drawing import Frames, draw
 from fiftyone_gradcam.explain.explanation import ClassMap, ContrastMap, Explanation
 from fiftyone_gradcam.explain.measures import Measures, measure
 from fiftyone_gradcam.explain.overlay import _cut, _font, check_alpha, fit, overlay, row, sheet
@@ -17,6 +19,7 @@ from fiftyone_gradcam.explain.sentences import (
     seen_words,
     split_words,
 )
+from fiftyone_gradcam.images.geometry import WHOLE
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,14 @@ def test_a_map_that_is_nowhere_positive_has_no_place():
     assert even.centroid == pytest.approx((0.5, 0.5))
 
 
+def test_a_map_whose_peak_is_0_is_drawn_as_0():
+    frames = Frames((2, 2), [(4, 4)] * 2, [WHOLE] * 2, "nearest", torch.device("cpu"))
+    maps = torch.ones(2, 2, 2)
+    found = draw(maps, frames, torch.tensor([0.0, 2.0]))
+    assert found[:, 0, 0].tolist() == [0, 128]
+    assert draw(0 * maps, frames, torch.ones(2)).max() == 0
+
+
 def test_without_removed_pixels_the_image_is_as_it_was():
     image = np.random.default_rng(0).random((3, 4, 5), np.float32)
     assert (imputed(image, np.zeros((4, 5), bool)) == image).all()
@@ -169,6 +180,11 @@ def test_pictures_are_placed_in_rows_and_cells():
     clear = sheet([wide, small], ["", "a"], cell=20, clear=True)
     assert (clear.mode, clear.size) == ("RGBA", (64, 36 + 22))
     assert clear.getpixel((0, 0)) == (0, 0, 0, 0)
+    assert max(clear.getcolors())[1] == (0, 0, 0, 0)
+    text = np.asarray(clear)[36:, 36:]
+    assert text[text[..., 3] == 255][:, :3].min() == 118  # legible on dark and on light
+    plain = np.asarray(sheet([small], ["m"], cell=20))[28:]
+    assert plain.min() < 60
     assert sheet([], []).size == (216, 8)
 
 
