@@ -23,7 +23,7 @@ from made_runs import (
 )
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset import run_fields, runs
+from fiftyone_gradcam.dataset import layouts, run_fields, runs
 from fiftyone_gradcam.dataset.fields import field_info
 from fiftyone_gradcam.dataset.files import dataset_folder, run_folder
 from fiftyone_gradcam.workflow import renaming
@@ -110,6 +110,34 @@ def test_a_run_is_not_renamed_to_what_is_there(dataset, other):
     assert tree(dataset_folder(dataset)) == before
     assert dataset.list_runs() == ["a", "b", "mine"]
     assert fg.load_run(dataset, "a") == run
+    make_run(dataset, "plain", files=False)  # without a file of the name of that in the way
+    with pytest.raises(ValueError, match="training 'c' of .* interrupted"):
+        fg.rename_run(dataset, "plain", "c")
+    # Only a run that is gone was renamed by a call that was cut off.
+    runs.keep_values(dataset, "b", renamed_from="a")
+    with pytest.raises(ValueError, match="'b' exists already"):
+        fg.rename_run(dataset, "a", "b")
+    assert sorted(os.listdir(run_folder(dataset, "a"))) == FILES
+
+
+def test_layouts_follow_a_run_and_come_back_if_the_renaming_fails(dataset):
+    make_run(dataset, "a", files=False)
+    fg.show_embeddings(dataset, "a", "pca", progress=False)
+
+    def shown() -> tuple[str, dict]:
+        config = dataset.get_brain_info("embeddings").config
+        return config.model, getattr(config, layouts.RESTS_ON)
+
+    before = shown()
+    assert before[0] == "run 'a', pca (gradcam)"
+    with failing(layouts, "rename_run_in_layouts", fail_after):
+        fg.rename_run(dataset, "a", "b")
+    dataset.reload()
+    assert (fg.list_runs(dataset), shown()) == (["a"], before)
+    fg.rename_run(dataset, "a", "b")
+    words, facts = shown()
+    assert words == "run 'b', pca (gradcam)"
+    assert (facts["run"], facts["given"]["run_or_backbone"]) == ("b", "b")
 
 
 def test_files_are_copied_where_they_cannot_be_linked(dataset, monkeypatch):
