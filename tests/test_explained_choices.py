@@ -45,7 +45,8 @@ def test_the_method_and_the_layer_are_those_of_the_stored_heatmaps(dataset):
     # Heatmaps of another field, another run or another class are nothing to go by.
     assert fg.explain_sample(sample, prediction_field="nothing").method == "gradcam"
     info = dict(field_info(dataset, "gradcam"))
-    for other in ({"run": "other"}, {"kind": "label"}, {"prediction_field": "other"}):
+    others = {"run": "other", "kind": "label", "prediction_field": "other", "heatmap": None}
+    for other in ({name: value} for name, value in others.items()):
         describe_field(dataset, "gradcam", "changed", **info | other)
         found = fg.explain_sample(sample)
         assert (found.method, found.layer) == ("gradcam", "features.stage3"), other
@@ -59,6 +60,10 @@ def test_the_predicted_class_has_no_contrast_with_itself(dataset):
     for other in {*CLASSES} - {predicted}:
         found = fg.explain_sample(sample, against=other, way="finercam").contrast
         assert (found.label, found.other, found.way) == (predicted, other, "finercam")
+    wrong = next(x for x in dataset if x.prediction.label != x.ground_truth.label)
+    share = wrong.prediction_scores[CLASSES.index(wrong.ground_truth.label)]
+    said = f"The label {wrong.ground_truth.label!r} gets {share:.1%}."
+    assert fg.explain_sample(wrong).words[0].endswith(said)
     maps = [one.label for one in fg.explain_sample(sample, classes=CLASSES[::-1]).maps]
     assert maps == [*dict.fromkeys([predicted, label, *CLASSES[::-1]])]
 
@@ -98,6 +103,11 @@ def test_without_features_neighbors_are_those_of_the_issue(dataset):
         third.ground_truth.label, second.ground_truth.label,
     ]  # fmt: skip
     assert found.neighbors_are == "images"
+    dataset.skip(7).tag_samples("train")  # of which the check of labels knows nothing
+    found = fg.explain_sample(first, "bare", neighbors=1)
+    assert [x.sample_id for x in found.neighbors] == [third.id]
+    assert found.neighbors_are == "images"
+    dataset.untag_samples("train")
     assert fg.explain_sample(second, "bare").neighbors == ()
     dataset.delete_sample_field("issue")
     fg.delete_run(dataset, "bare")
@@ -133,6 +143,22 @@ def test_a_run_that_was_trained_again_is_used_with_a_note(dataset):
         "There are no predictions in 'mine'. The newest run, 'made', is used.",
     )
     dataset.delete_sample_field("mine")
+
+
+def test_a_key_that_looks_like_that_of_another_classifier_is_a_run(dataset):
+    sample, info = dataset.first(), dict(field_info(dataset, "prediction"))
+    for key in ("imagenet", "network"):
+        run = make_run(dataset, key, files=False)
+        facts = info | {"run": key, "version": run.version}
+        describe_field(dataset, "prediction", "changed", **facts)
+        assert fg.explain_sample(sample).run == key
+        fg.delete_run(dataset, key, fields=False)
+    # An early version did not record how images were resized.
+    facts = info | {"run": "squeezenet1_1/imagenet", "version": "imagenet"}
+    describe_field(dataset, "prediction", "changed", **facts)
+    with pytest.raises(ValueError, match="no training run 'squeezenet1_1/imagenet'"):
+        fg.explain_sample(sample)
+    describe_field(dataset, "prediction", "changed", **info)
 
 
 def test_a_sample_without_a_label_is_explained_too(dataset, name):

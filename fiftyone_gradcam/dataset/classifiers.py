@@ -106,11 +106,11 @@ def shown_best(
     return pretrained(dataset, run.recipe["backbone"], run.checkpoint, way)
 
 
-def way_before(dataset: fo.Dataset, run: Pretrained, field: str) -> str | None:
+def way_before(dataset: fo.Dataset, run: Run, field: str) -> str | None:
     """Return the resize with which a pretrained classifier made the values of a field.
 
     Returns:
-        the resize; None if the field holds no values of this classifier
+        the resize; None if the field holds no values of this classifier, or it was trained here
     """
     info = field_info(dataset, field)
     weights, _, way = str(info.get("version")).rpartition(", ")

@@ -20,7 +20,7 @@ from ..dataset.kept_neighbors import nearest_kept
 from ..dataset.pretrained import cached_backbone
 from ..dataset.ready_networks import ready_network
 from ..dataset.review_state import Columns, columns_of, default_label_field, label_in
-from ..dataset.run import Pretrained, Run, pretrained
+from ..dataset.run import Run, pretrained
 from ..explain.cam import PREDICTED
 from ..explain.contrast import DIFFERENCE, contrast
 from ..explain.explanation import ClassMap, ContrastMap, Explanation, Neighbor
@@ -95,7 +95,7 @@ def explain_sample(
     if method is None:
         method = stored.get("method") if stored.get("method") != SLOW else None
     method = method or "gradcam"
-    check_method(method)
+    cellwise = check_method(method).cellwise
     network = ready_network(dataset, classifier, stored.get("layer"), device)
     for name in [*classes, *filter(None, [against])]:
         _check_class(name, network.classes, classifier.key)
@@ -108,7 +108,7 @@ def explain_sample(
     label = label_in(row, columns) if columns else None
     resize = network.resize
     images = Images([sample.filepath], network.image_size, 0, 1, resize, decode_options(dataset))
-    seen = see_one(network, images, check_method(method).cellwise)
+    seen = see_one(network, images, cellwise)
     width, height = map(int, seen.frames[0])
     box = seen_box(resize, width, height)
     logits = seen.logits[0].double().cpu()
@@ -175,7 +175,7 @@ def _classifier(
     """Return the classifier to explain, and notes about it."""
     if run is not None:
         found = find_classifier(dataset, run, weights)
-        way = way_before(dataset, found, field) if type(found) is Pretrained else None
+        way = way_before(dataset, found, field)
         return (found if way is None else find_classifier(dataset, run, weights, way)), []
     if weights is not None:
         raise ValueError("weights are for a pretrained backbone. Pass its name as run")
