@@ -20,6 +20,7 @@ from fiftyone_gradcam.workflow.comparing import _notes
 from fiftyone_gradcam.workflow.evaluating import _free_field, _temperature
 
 CLASSES = [*"abcdef"]
+OTHER_SPLIT = {"split": "of earlier", "held_out": "other images"}
 #        label, probabilities of the six classes
 ROWS = [
     ("a", [0.5, 0.1, 0.1, 0.1, 0.1, 0.1]),  # right
@@ -86,7 +87,9 @@ def test_a_label_that_a_run_lacks_counts_as_wrong(dataset, capsys):
     assert lines[7:] == [f"Note: {note}" for note in found.notes]
     assert str(found) in capsys.readouterr().out
     assert dataset.list_evaluations() == []
+    runs.keep_values(dataset, "one", basis=OTHER_SPLIT)
     again = fg.evaluate(dataset.match_tags("train"), "one", "mine")  # of classes that it knows
+    assert again.notes[1].startswith("The split has changed since run 'one' was trained: ")
     assert again.names == ["a", "b"]
     assert [x for x in again.notes if "count as wrong" in x or "Not counted" in x] == []
     assert "With temperature" not in str(replace(again, temperature=None))
@@ -129,15 +132,21 @@ def test_a_temperature_is_fitted_on_labels_that_the_run_knows(dataset):
         found(dataset.limit(3))
 
 
-def test_views_are_saved_of_what_there_is(tmp_path, name):
+def test_views_are_saved_of_what_there_is(tmp_path, name, capsys):
     for dataset in some_digits(tmp_path / "d", name, per_class=6):
         nothing = "has neither predictions nor judged labels. Call predict.. or find_label_issues.."
         with pytest.raises(ValueError, match=nothing):
             fg.save_views(dataset)
+        bare = fo.Dataset()  # without labels
+        with pytest.raises(ValueError, match=nothing):
+            fg.save_views(bare)
+        bare.delete()
         likely = np.full((18, 3), 0.05)
         likely[np.arange(18), np.repeat([1, 1, 2], 6)] = 0.9
         view = fg.find_label_issues(dataset, probabilities=likely)
+        capsys.readouterr()
         assert fg.save_views(dataset) == ["suspicious"]
+        assert capsys.readouterr().out == f"Saved 1 view of {name!r}\n"
         dataset.reload()
         saved = dataset.load_saved_view("suspicious")
         assert saved.values("id") == view.values("id")
@@ -147,7 +156,11 @@ def test_views_are_saved_of_what_there_is(tmp_path, name):
 
 def test_views_of_predictions_without_labels_are_by_certainty_only(tmp_path, name):
     dataset = scored_dataset(name, tmp_path, 3, per_class=2)
+    empty = dataset.first()
+    empty.ground_truth.label = ""
+    empty.save()
     names = fg.save_views(dataset, "second")
+    assert "lowest of " not in names
     assert "least certain" in names
     assert "confident mistakes" in names
     describe_field(dataset, "second", "made up", run="x", label_field="gone", classes=[])
@@ -176,7 +189,9 @@ def test_a_comparison_needs_a_label_and_an_image_of_one_sample(tmp_path, name):
         words = "None of these samples has both a label and an image that can be decoded"
         with pytest.raises(ValueError, match=words):
             fg.compare_runs(both, "a", "b", progress=False)
+        runs.keep_values(dataset, "b", basis=OTHER_SPLIT)
         found = fg.compare_runs(dataset, "a", "b", progress=lambda *step: done.append(step[:2]))
+        assert found.notes[0].startswith("The split has changed since run 'b' was trained: ")
         assert found.pairs.count == 4
         shares = [now / total for now, total in done]
         assert shares == sorted(shares)

@@ -206,7 +206,7 @@ def _evaluation(
     if run.temperature is not None:
         cooled = tempered(probabilities, run.temperature)
         after = expected_calibration_error(reliability(cooled.max(1), right))
-    ks = [k for k in (1, 3, 5) if k == 1 or k < len(run.classes)]
+    ks = [k for k in (1, 3, 5) if k < len(run.classes)]
     return Evaluation(
         key,
         run.key,

@@ -13,6 +13,7 @@ from ..dataset import fields, views
 from ..dataset.evaluation import confusion_counts, prediction_fields, samples_between
 from ..dataset.review_state import columns_of
 from ..dataset.reviews import left_out
+from ..progress import counted
 
 Samples = fo.core.collections.SampleCollection
 OWNED = "Saved by save_views"  # prefix of descriptions
@@ -68,7 +69,7 @@ def save_views(
         )
     for name, (view, words) in made.items():
         _save(dataset, name, view, f"{OWNED}: {words}")
-    print(f"Saved {len(made)} views of {dataset.name!r}")
+    print(f"Saved {counted(len(made), 'view')} of {dataset.name!r}")
     return list(made)
 
 
