@@ -185,8 +185,21 @@ def test_a_preview_draws_training_samples_of_each_class_in_turn(tmp_path, name):
 
 
 def test_a_cell_of_a_preview_is_as_large_as_the_image_within_limits(tmp_path, name, capsys):
-    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=1)), name)
+    dataset = fg.import_folders(str(save_digits(tmp_path / "d", per_class=2)), name)
     path = str(tmp_path / "sheet.png")
+    few = dataset.limit(5)  # one of the last class
+    preview_augmentation(few, path=path, count=5, copies=1, **SMALL)
+    assert cells(path).shape[:2] == (5, 2)
+    first = dataset.first()
+    Image.effect_noise((64, 16), 90).save(first.filepath)
+    sheets = {}
+    for resize in ("crop", "squash", "letterbox"):
+        options = {**SMALL, **OFF, "count": 1, "copies": 1, "overwrite": True, "resize": resize}
+        preview_augmentation(dataset.limit(1), path=path, **options)
+        sheets[resize] = cells(path).tobytes()
+    assert len(set(sheets.values())) == 3
+    os.unlink(path)
+    capsys.readouterr()
     for side, cell in ((16, CELL), (200, 200), (300, 256)):
         options = {**SMALL, "image_size": side, "overwrite": side > 16}
         preview_augmentation(dataset, path=path, count=2, copies=1, **options)

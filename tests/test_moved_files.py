@@ -146,6 +146,11 @@ def test_what_was_allowed_once_stays_and_all_verbs_use_it(tmp_path, name, monkey
     assert dataset.count("prediction") == 24
     assert len(fg.find_label_issues(dataset, folds=2, **{**QUICK, "epochs": 1})) == 24
     assert len(fg.export_overlays(dataset, str(tmp_path / "o"), progress=False)) == 25
+    one = {**QUICK, "epochs": 1}
+    assert fg.preview_augmentation(dataset, path=str(tmp_path / "a.png"), count=1, copies=1, **one)
+    assert fg.sanity_check(dataset, images=2, steps=1, progress=False, **one).losses
+    assert np.isfinite(fg.compute_embeddings(dataset, run.network("cpu"), progress=False)).all()
+    assert fg.explain_sample(dataset.first()).width == 400
     dataset.apply_model(run.as_fiftyone_model("cpu"), label_field="applied")
     assert dataset.count("applied") == 24
 
