@@ -279,7 +279,7 @@ def test_strings_are_labels_too(name):
     assert dataset.values("kind") == ["a", "b"]
 
 
-def test_reviews_are_exported(dataset, tmp_path):
+def test_reviews_are_exported(dataset, tmp_path, capsys):
     fg.review(at(dataset, 0), "accept")
     fg.review(at(dataset, 1), "unclear")
     path = fg.export_reviews(dataset, str(tmp_path / "new" / "reviews.csv"))
@@ -293,7 +293,9 @@ def test_reviews_are_exported(dataset, tmp_path):
         fg.export_reviews(dataset, path)
     with pytest.raises(IsADirectoryError, match=r"reviews\.csv"):
         fg.export_reviews(dataset, str(tmp_path))
+    capsys.readouterr()
     fg.export_reviews(at(dataset, 0), path, overwrite=True)
+    assert capsys.readouterr().out == f"1 decision written to {path}\n"
     with open(path, newline="", encoding="utf-8") as file:
         assert len(list(csv.reader(file))) == 2
 

@@ -68,7 +68,6 @@ def export_reviews(samples: Samples, csv_path: str, overwrite: bool = False) -> 
         raise FileExistsError(f"{path!r} exists. Choose another name, or pass overwrite=True")
     found = list_reviews(samples)
     with plain_errors():
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         text = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
         with (
             alone_in(os.path.dirname(path)),
