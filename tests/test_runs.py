@@ -1,6 +1,7 @@
 """Runs: what is stored of them, and what goes when they are deleted."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import fiftyone as fo
@@ -21,6 +22,7 @@ from made_runs import (
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.dataset import run_fields, run_keys, runs
 from fiftyone_gradcam.dataset.files import dataset_folder, heatmap_folder, run_folder
+from fiftyone_gradcam.dataset.live import LiveTraining
 
 
 @pytest.fixture
@@ -151,8 +153,12 @@ def test_an_interrupted_training_is_deleted(dataset, capsys):
         os.makedirs(run_folder(dataset, name))
         with open(os.path.join(run_folder(dataset, name), "state.pt"), "w") as file:
             file.write("state")
+    live = LiveTraining(dataset, "b", 9)
+    live([], [], None)
+    capsys.readouterr()
     fg.delete_run(dataset, "b")
-    assert run_folder(dataset, "b") in capsys.readouterr().out
+    assert capsys.readouterr().out == f"Deleted {run_folder(dataset, 'b')}\n"
+    assert live.read() is None
     assert sorted(os.listdir(os.path.dirname(run_folder(dataset, "b")))) == ["a", "c"]
     for key in ("d", "../runs", "", 3):
         with pytest.raises(ValueError, match="no training run .*Its runs: a"):
@@ -161,6 +167,15 @@ def test_an_interrupted_training_is_deleted(dataset, capsys):
     with pytest.raises(ValueError, match="no training run 'mine'"):
         fg.delete_run(dataset, "mine")
     assert dataset.list_runs() == ["a", "mine"]
+    # A record that is damaged, and whose files are gone, is deleted too.
+    shutil.rmtree(run_folder(dataset, "a"))
+    runs.keep_values(dataset, "a", recipe=None)
+    with pytest.raises(ValueError, match="The record of run 'a' .* is damaged"):
+        fg.load_run(dataset, "a")
+    capsys.readouterr()
+    fg.delete_run(dataset, "a")
+    assert capsys.readouterr().out == f"Deleted run 'a' of {dataset.name!r}\n"
+    assert dataset.list_runs() == ["mine"]
 
 
 def test_a_deletion_that_fails_can_be_finished(dataset):

@@ -47,7 +47,7 @@ def delete_run(samples: Samples, key: runs.Run | str, fields: bool = True) -> li
     if not (is_recorded or names or os.path.isdir(folder)):
         runs.load_run(dataset, key)  # raises an error that lists the runs
     files.check_deletable([folder, *(files.heatmap_folder(dataset, name) for name in names)])
-    paths = runs.paths_of(dataset, key) if is_recorded else []
+    paths = runs.paths_of(dataset, key)
     if names:
         count = run_fields.delete_fields(dataset, names)
         print(f"Deleted the fields {', '.join(names)}, and {count} heatmap files")
