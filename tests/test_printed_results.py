@@ -26,12 +26,16 @@ def test_heatmaps_of_labels_are_counted_and_so_are_empty_ones(printed):
     def report(made: dict, zero: dict, total: int) -> list[str]:
         names = {"predicted": "cam", "label": "cam_label", "contrast": "cam_contrast"}
         known = {kind: names[kind] for kind in ("predicted", *made)}
-        writer = SimpleNamespace(heatmap_fields=known, maps=made, zero_maps=zero)
+        maps = {kind: count for kind, count in made.items() if count}  # as they are counted
+        writer = SimpleNamespace(heatmap_fields=known, maps=maps, zero_maps=zero)
         predicting._report_maps(writer, total)
         return printed()
 
     assert report({}, {}, 3) == []
     assert report({"contrast": 3}, {}, 3) == ["3 heatmaps in 'cam_contrast'"]
+    assert report({"label": 0}, {}, 3) == [
+        "0 heatmaps in 'cam_label', for samples whose label is a class of the classifier"
+    ]
     assert report({"label": 3}, {"predicted": 1, "against:predicted": 1}, 3) == [
         "3 heatmaps in 'cam_label'",
         "1 heatmap in 'cam' is zero everywhere: no evidence for the class",
@@ -233,6 +237,8 @@ def test_an_import_says_what_is_new_or_no_more(printed):
             broken=[("/10", "empty file"), ("/101", "not an image")],
             changed=[("/11", "a", "b"), ("/111", "b", "a")],
             removed=["/12"],
+            skipped=[("/13", "empty file")],
+            reasons=lambda: {"empty file": 1},
         ),
     )
     assert printed() == [
@@ -253,4 +259,9 @@ def test_an_import_says_what_is_new_or_no_more(printed):
         "Note: the files of 1 sample do not exist, such as /12; the samples are kept. To delete "
         "them: dataset.delete_samples(dataset.select_by('filepath', "
         "dataset.info['import_folders']['removed_files']))",
+        *("Left out 1 file:", "  1 empty file", "  such as /13"),
     ]
+    found = imported()
+    found.dataset.info[importing.INFO_KEY]["report"] = "/import.csv"
+    importing._report(PLAN, found)
+    assert printed()[1:] == ["The full list is in /import.csv"]
