@@ -20,10 +20,7 @@ from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.report_data import shown_folder, training_of
 from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.dataset.reviews import Review
-from fiftyone_gradcam.reports.facts import (
-    Data,
-    Results,
-)
+from fiftyone_gradcam.reports.facts import Data, Facts, Results
 from fiftyone_gradcam.reports.page import page
 from fiftyone_gradcam.review.kinds import KINDS
 from fiftyone_gradcam.workflow import reporting
@@ -189,6 +186,8 @@ def test_what_a_report_refuses(reviewed, tmp_path, monkeypatch, capsys):
         ({"run": "newr"}, ValueError, "Did you mean 'newer'"),
         ({"label_field": "nowhere"}, ValueError, "'nowhere' is not a classification field"),
         ({"pictures": -1}, ValueError, "pictures must be a whole number from 0 to 200, not -1"),
+        ({"pictures": True}, ValueError, "pictures must be a whole number .* not True"),
+        ({"pictures": 2.5}, ValueError, "pictures must be a whole number .* not 2.5"),
         ({"pictures": 201}, ValueError, "pictures must be at most 200, not 201"),
     ]  # fmt: skip
     for given, error, words in cases:
@@ -231,7 +230,7 @@ def test_a_report_that_another_process_has_written_meanwhile_stays(tmp_path, nam
         fg.report(dataset, str(out))
     assert os.listdir(tmp_path) == ["report.html"]
     assert out.read_text() == "theirs"
-    fg.report(dataset, str(out), overwrite=True)
+    fg.report(dataset, str(out), pictures=200, overwrite=True)
     assert out.read_text() != "theirs"
 
 
@@ -245,6 +244,17 @@ def test_a_report_is_about_the_labels_that_a_run_was_trained_on(reviewed, tmp_pa
     labels = [fo.Classification(label="digit 9") for _ in reviewed]
     reviewed.set_values("mine", labels)
     assert _label_field(reviewed, None, other) == "mine"
+
+    def facts(samples, label_field) -> Facts:
+        return reporting._facts(samples, run, label_field, 0, lambda *_: None)
+
+    whole, part = facts(reviewed, "ground_truth"), facts(reviewed.limit(2), None)
+    assert (whole.part, whole.heatmaps, whole.compared) == ("", True, None)
+    assert (part.part, part.heatmaps, part.results) == ("A view of 2 samples", False, None)
+    reviewed.delete_sample_field("gradcam")
+    fg.compare_runs(reviewed, "older", "newer", progress=False)
+    whole = facts(reviewed, "ground_truth")
+    assert (whole.heatmaps, whole.compared.b) == (False, "newer")
     steps = []
     out = str(tmp_path / "r.htm")
     fg.report(reviewed, out, label_field="mine", progress=lambda *step: steps.append(step))
