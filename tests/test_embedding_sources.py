@@ -36,12 +36,19 @@ def test_a_backbone_with_weights_is_not_the_run_of_its_name(dataset):
             fg.compute_embeddings(dataset, network, **option)
 
 
-def test_of_a_run_of_another_dataset_no_version_is_recorded(dataset, name):
+@pytest.fixture
+def other(name):
+    """Another dataset."""
+    other = fo.Dataset(f"{name} other")
+    yield other
+    other.delete()
+
+
+def test_of_a_run_of_another_dataset_no_version_is_recorded(dataset, other):
     run = fg.load_run(dataset, "a")
     fg.compute_embeddings(dataset, run, "seen", **QUIET)
     info = dataset.get_field("seen").info
     assert (info["run"], info["version"]) == ("a", run.version)
-    other = fo.Dataset(f"{name} other")
     other.add_samples([fo.Sample(path) for path in dataset.limit(4).values("filepath")])
     fg.compute_embeddings(other, run, "seen", **QUIET)
     info = other.get_field("seen").info
@@ -50,7 +57,6 @@ def test_of_a_run_of_another_dataset_no_version_is_recorded(dataset, name):
     config = other.get_brain_info("embeddings").config
     assert config.model == "run 'a', pca (gradcam)"
     assert {"run", "version", "given"} & {*getattr(config, RESTS_ON)} == set()
-    other.delete()
 
 
 def test_a_field_of_the_user_is_not_replaced_and_one_of_all_samples_is(dataset):
