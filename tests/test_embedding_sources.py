@@ -31,6 +31,9 @@ def test_a_backbone_with_weights_is_not_the_run_of_its_name(dataset):
     assert np.isfinite(other).all()
     assert np.abs(other - own).max() > 0.01
     assert "run" not in dataset.get_field("other").info
+    for name in ("small_cnn", "squeezenet1_1"):  # which would be features by chance
+        with pytest.raises(ValueError, match="of a network with pretrained weights, not of weigh"):
+            fg.compute_embeddings(dataset, name, weights="none")
     for option in ({"weights": weights}, {"resize": "crop"}):
         with pytest.raises(ValueError, match="weights and resize are for a backbone; a network"):
             fg.compute_embeddings(dataset, network, **option)
@@ -80,6 +83,7 @@ def test_a_layout_records_what_it_rests_on(dataset, capsys):
     found = rests_on()
     words = "9 images in a pca layout by run 'a': 'embeddings' in the Embeddings panel\n"
     assert capsys.readouterr().out == words
+    assert dataset.load_brain_view("embeddings") == dataset.view()  # whatever is added later
     assert (found["run"], found["version"]) == ("a", run.version)
     given = {"method": "pca", "seed": 0}
     assert found["given"] == {**given, "run_or_backbone": "a"}

@@ -111,9 +111,14 @@ def network_of(
     if not is_text or name not in BACKBONES or (weights is None and runs.has_run(dataset, name)):
         run = find_classifier(samples, name, weights, resize)
         return run.network(device), run
-    if weights in (None, "none") and not BACKBONES[name].has_imagenet_weights:
+    if weights is None and not BACKBONES[name].has_imagenet_weights:
         raise ValueError(
             f"{name!r} has no pretrained weights. Pass weights= with the path of a weights file"
+        )
+    if weights == "none":
+        raise ValueError(
+            "Embeddings are of a network with pretrained weights, not of weights='none'. Choose "
+            "weights or another backbone"
         )
     chosen = {} if resize is None else {"resize": resize}
     recipe = make_recipe(backbone=name, weights=weights or "imagenet", **chosen).with_resize("crop")
