@@ -283,7 +283,9 @@ def test_an_import_takes_no_place_unasked(dataset, other, tmp_path):
     assert not np.allclose(logits_of(own, paths), logits_of(run, paths))
     found = fg.import_run(other, folder, overwrite=True)
     assert logits_of(found, paths) == pytest.approx(logits_of(run, paths), abs=1e-6)
-    assert sorted(os.listdir(os.path.dirname(found.checkpoint))) == sorted({*FILES} - {"state.pt"})
+    here = os.path.dirname(found.checkpoint)
+    assert sorted(os.listdir(here)) == sorted({*FILES} - {"state.pt"})
+    assert os.listdir(run_folder(other, "a")) == [os.path.basename(here)]  # nothing of the old
     assert sorted(os.listdir(os.path.dirname(interrupted))) == ["a", "b"]
 
 
