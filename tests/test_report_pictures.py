@@ -6,7 +6,9 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
+from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.report_pictures import overlay_of, picture_of
+from fiftyone_gradcam.dataset.report_results import mistakes_of, results_of
 from fiftyone_gradcam.images.decode import DEFAULT
 
 
@@ -46,3 +48,28 @@ def test_a_heatmap_is_drawn_where_its_file_and_the_image_are_there(tmp_path):
     assert (mean_of(picture).max(), is_drawn) == (0, False)
     sample.filepath = str(tmp_path / "gone.png")
     assert overlay_of(sample, *own) == (None, False)
+
+
+def test_mistakes_are_shown_with_their_heatmap_if_they_have_one(tmp_path, name):
+    dataset, heatmap = fo.Dataset(name), str(tmp_path / "map.png")
+    Image.fromarray(np.full((20, 40), 255, np.uint8)).save(heatmap)
+    for number in range(3):
+        path = str(tmp_path / f"{number}.png")
+        Image.new("RGB", (40, 20), (0, 0, 0)).save(path)
+        sample = fo.Sample(path, own=fo.Classification(label="a"))
+        sample["found"] = fo.Classification(label="b", confidence=1 - number / 4)
+        dataset.add_sample(sample)
+
+    def shown() -> list[tuple]:
+        results, judged = results_of(dataset, "own", "found")
+        found = mistakes_of(judged, results, "own", "found")["a"]
+        assert [one.score for one in found] == [1, 0.75, 0.5]
+        return [(one.has_heatmap, mean_of(one.picture).max() > 50) for one in found]
+
+    assert shown() == [(False, False)] * 3
+    dataset.add_sample_field("cam", fo.EmbeddedDocumentField, embedded_doc_type=fo.Heatmap)
+    describe_field(dataset, "cam", "c", kind="predicted", prediction_field="found")
+    sample = dataset.skip(1).first()
+    sample["cam"] = fo.Heatmap(map_path=heatmap)
+    sample.save()
+    assert shown() == [(False, False), (True, True), (False, False)]

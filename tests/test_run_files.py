@@ -15,6 +15,9 @@ from fiftyone_gradcam.dataset.run_fields import (
     sweep_deleted_fields,
     values_lost,
 )
+from fiftyone_gradcam.dataset.spool import Spool, make_header, spools
+from fiftyone_gradcam.dataset.storing import Declared
+from fiftyone_gradcam.dataset.tidying import make_ready, remove_leftovers
 from fiftyone_gradcam.dataset.writing import patience
 
 
@@ -74,6 +77,26 @@ def test_heatmap_files_of_fields_that_are_gone_are_deleted(dataset):
     assert sweep_deleted_fields(dataset) == 1
     assert os.path.exists(os.path.join(home, "score", "1.png"))
     assert not os.path.exists(os.path.join(home, "gone"))
+
+
+@pytest.mark.parametrize("is_void", [True, False])
+def test_heatmap_files_of_values_that_are_discarded_go_with_them(dataset, is_void):
+    path = os.path.join(dataset_folder(dataset), "heatmaps", "cam", "1.png")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as file:
+        file.write("x")
+    cam, gone = Declared("heatmap", "", {}, {}), {"key": "gone", "version": "1"}
+    spool = Spool.create(dataset, make_header({"cam": cam}, ["cam"], gone if is_void else None))
+    spool.add({dataset.first().id: {"cam": {"map_path": path}}})
+    make_ready(dataset)
+    assert os.path.exists(path) != is_void
+    assert len(spools(dataset)) == (not is_void)
+    remove_leftovers(dataset)
+    assert os.path.exists(path) != is_void
+    for one in spools(dataset):
+        one.discard()
+    assert remove_leftovers(dataset) == (not is_void)
+    assert not os.path.exists(path)
 
 
 def leave(dataset, key: str, *names: str) -> str:
