@@ -13,6 +13,7 @@ import fiftyone_gradcam as fg
 from fiftyone_gradcam import disk
 from fiftyone_gradcam.dataset import spool
 from fiftyone_gradcam.dataset.fields import MOST_BYTES, field_name
+from fiftyone_gradcam.dataset.files import run_folder
 from fiftyone_gradcam.disk import (
     StorageError,
     check_folder,
@@ -237,6 +238,7 @@ def test_a_training_on_a_full_disk_keeps_its_last_epoch(dataset, monkeypatch):
     with pytest.raises(StorageError, match=words):
         fg.fine_tune(dataset.view(), "new", **TRAINING, **QUIET)
     assert "new" not in fg.list_runs(dataset)
+    assert os.listdir(run_folder(dataset, "new")) == ["state.pt"]  # the curves were drawn before
     monkeypatch.setattr(recording, "save_checkpoint", real)
     run = fg.fine_tune(dataset.view(), "new", resume=True, **QUIET)
     assert [row["epoch"] for row in run.history] == [1, 2]

@@ -1,5 +1,7 @@
 """The fields of predictions and heatmaps, and the samples that lack a value, by hand."""
 
+import os
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from fiftyone_gradcam.dataset.prediction_fields import (
 )
 from fiftyone_gradcam.dataset.predictions import PredictionWriter
 from fiftyone_gradcam.dataset.run import Run
+from fiftyone_gradcam.dataset.spool import Spool, make_header, spool_folder, spools
 from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.explain.render import HeatmapOptions
 
@@ -103,7 +106,7 @@ def canceled_after(images: int):
     return progress
 
 
-def test_what_is_canceled_describes_its_part_but_not_the_values_of_another_run(dataset):
+def test_what_is_canceled_describes_its_part_but_not_the_values_of_another_run(dataset, capsys):
     make_run(dataset, "a")
     make_run(dataset, "b", seed=1)
 
@@ -122,6 +125,19 @@ def test_what_is_canceled_describes_its_part_but_not_the_values_of_another_run(d
         fg.predict(dataset, "b", heatmaps=(), batch_size=2, progress=canceled_after(2))
     assert field() == ("a", None, "Predictions of run 'a'")
     assert np.array_equal(dataset.values("prediction.logits"), seen)
+    # It goes on with its own values, whatever else waits.
+    score = Declared("float", "", {}, {})
+    other = Spool.create(dataset, make_header({"score": score}, ["score"]))
+    other.add({sample_id: {"score": 1.0} for sample_id in dataset.values("id")})
+    os.replace(other.path, os.path.join(spool_folder(dataset), "0.waiting"))  # the first
+    capsys.readouterr()
+    fg.predict(dataset, "b", heatmaps=(), resume=True, progress=False)
+    assert "2 of 6 images already have values of 'b'\n" in capsys.readouterr().out
+    assert field() == ("b", None, "Predictions of run 'b'")
+    assert [list(one.fields) for one in spools(dataset)] == [["score"]]
+    found = dataset.values("prediction.logits")
+    fg.predict(dataset, "b", heatmaps=(), progress=False)
+    assert np.allclose(found, dataset.values("prediction.logits"), atol=1e-5)
 
 
 def test_fields_of_one_name_are_refused(dataset):
