@@ -102,7 +102,7 @@ def training_of(
         findings=run.findings,
         others=[key for key in list_runs(dataset) if key != run.key],
         corrected=len({x.sample_id for x in later}),
-        retrained=_trained_since(dataset, run, max((x.time or "" for x in later), default=None)),
+        retrained=_trained_since(dataset, run, max((x.time for x in later), default=None)),
     )
 
 
