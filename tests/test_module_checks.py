@@ -5,10 +5,8 @@ import torch
 from torch import nn
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.model import digests, finding
+from fiftyone_gradcam.model import digests
 from fiftyone_gradcam.model.device import pick_device
-from fiftyone_gradcam.model.finding import Output, agree, find_layer, find_splitter, outputs_of
-from fiftyone_gradcam.model.hooked import HookSplitter
 from fiftyone_gradcam.model.nodes import _layout, as_map, check_layer
 from fiftyone_gradcam.model.sound import check_logits, check_module, check_pixels, unwrapped
 
@@ -158,135 +156,6 @@ def test_outputs_become_maps_and_return():
     assert raised(check_layer, Small(), 3) == (
         "layer must be the name of a layer, such as 'layer3', not 3"
     )
-
-
-class Unread(nn.Module):
-    """Its logits do not depend on `body`, or not in a way that gradients show."""
-
-    def __init__(self, way: str):
-        super().__init__()
-        self.way, self.body, self.other = way, nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(3, 4, 3, 2, 1)
-        self.unused = nn.Identity()
-
-    def forward(self, x):
-        seen = self.body(x)
-        if self.way == "no gradients":
-            with torch.no_grad():
-                return seen.mean((2, 3)) * 1
-        if self.way == "detached":
-            return seen.detach().mean((2, 3))
-        if "no trace" in self.way and float(x.sum()) == 1.5:  # cannot be traced
-            return seen
-        return self.other(x).mean((2, 3))
-
-
-@pytest.mark.parametrize("way", ["detached", "another", "another, no trace"])
-@pytest.mark.parametrize("is_trained", [True, False])
-def test_a_layer_that_the_logits_do_not_depend_on_is_refused(way, is_trained):
-    module = Unread(way).requires_grad_(is_trained)
-    with pytest.raises(
-        ValueError, match="^The logits do not depend on the output of layer 'body', or"
-    ):
-        find_splitter(module.eval(), torch.ones(2, 3, SIZE, SIZE), "body", None)
-
-
-def test_a_layer_with_a_hook_must_be_called():
-    images, module = torch.ones(2, 3, SIZE, SIZE), Unread("no gradients")
-    splitter = HookSplitter("body")
-    splitter.check(module)
-    with pytest.raises(
-        ValueError, match="^The logits do not depend on the output of layer 'body', or"
-    ):
-        splitter.at_once(module, images)
-    splitter = HookSplitter("unused")
-    splitter.check(module)
-    splitter.check(module)
-    assert len(module.unused._forward_hooks) == 1
-    for call in (splitter.at_once, splitter.run, splitter.split):
-        with pytest.raises(ValueError, match="does not call layer 'unused'. Name another layer$"):
-            call(module, images)
-
-
-class Tokens(nn.Module):
-    """Seventeen tokens, of which only the class token, only the patches, or none are read."""
-
-    def __init__(self, read: slice | None):
-        super().__init__()
-        self.read, self.first, self.last = read, nn.Linear(3, 4), nn.Linear(4, 3)
-
-    def forward(self, x):
-        patches = nn.functional.avg_pool2d(x, 4).flatten(2).transpose(1, 2)
-        tokens = self.first(torch.cat([patches[:, :1], patches], 1))
-        chosen = tokens * 0 if self.read is None else tokens[:, self.read]
-        return self.last(chosen.mean(1))
-
-
-def test_tokens_must_influence_the_logits():
-    images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    assert find_layer(Tokens(slice(1, None)), images[:1], (1,)) == "first"
-    for read in (slice(0, 1), None):
-        assert raised(find_layer, Tokens(read), images[:1], (1,)) == (
-            "The logits of this network do not depend on the patches of any layer. Name one with "
-            "layer="
-        )
-    assert "matches tokens=(2,). Pass the number of tokens" in raised(
-        find_layer, Tokens(None), images[:1], (2,)
-    )
-
-
-class Depends(nn.Module):
-    """Its forward pass depends on the number of images, which a trace does not see."""
-
-    def __init__(self):
-        super().__init__()
-        self.body, self.head = nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(4, 3)
-        self.scale = 1.0
-
-    def forward(self, x):
-        return self.head((self.body(x) * self.scale).mean((2, 3)))
-
-
-def test_a_trace_that_differs_is_not_used(monkeypatch):
-    module, images = Depends().eval(), torch.ones(2, 3, SIZE, SIZE)
-    _, why = find_splitter(module, images, None, None)
-    assert why == ""
-    module.scale = 2.0  # the trace of before is kept
-    splitter, why = find_splitter(module, images, None, None)
-    assert why == "OtherLogitsError: its trace gives different values than its forward pass"
-    assert isinstance(splitter, HookSplitter)
-    assert (splitter.layer, splitter.tokens_last) == ("body", False)
-    monkeypatch.setattr(finding, "trace_of", lambda module: 1 / 0)
-    assert find_splitter(module, images, "body", None)[1] == "ZeroDivisionError: division by zero"
-
-
-def test_tensors_agree_up_to_rounding():
-    one = torch.tensor([1000.0, 1.0])
-    assert agree(one, one + torch.tensor([0.9, 0.0]))
-    assert not agree(one, one + torch.tensor([0.0, 1.1]))
-    assert not agree(one, one[:1])
-    assert not agree(one, one[None])
-    assert agree(one * 0, one * 0)
-    assert not agree(one * 0 + 1e-9, one * 0)
-
-
-def test_outputs_of_submodules_by_their_last_call():
-    class Loop(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b, self.drop = nn.Linear(2, 2), nn.Linear(2, 2), nn.Dropout()
-            self.pair = nn.ModuleList()
-
-        def forward(self, x):
-            return self.drop(self.a(self.b(self.a(x))))
-
-    module, images = Loop().eval(), torch.ones(1, 2)
-    logits, outputs = outputs_of(module, images)
-    assert [one.name for one in outputs] == ["b", "a"]
-    assert torch.equal(outputs[1].value, logits)
-    (only,) = outputs_of(module, images, "b")[1]
-    assert isinstance(only, Output)
-    assert only.name == "b"
-    assert not any(one._forward_hooks for one in module.modules())
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch):

@@ -74,6 +74,30 @@ def test_cells_name_images_as_people_write_them(tmp_path):
     assert find("train/4.jpg") == find("4.png") == find("val/x/2.jpg") == []
 
 
+def test_of_several_images_the_likeliest_is_meant(tmp_path):
+    names = ["train/a/1.jpg", "test/a/1.jpg", "b/1.png", "b/B.jpg", "c/b.jpg", "c/x.y.jpg"]
+    images = Images(str(tmp_path), [str(tmp_path / name) for name in names])
+
+    def find(cell, folder=None, split=None) -> list[str]:
+        found = images.find(cell, None if folder is None else str(tmp_path / folder), split)
+        return [os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in found]
+
+    assert find("b.jpg") == ["c/b.jpg"]  # the same case
+    assert find("B") == ["b/B.jpg"]
+    assert find("B.JPG") == ["b/B.jpg", "c/b.jpg"]
+    assert find("a/1.jpg", split="test") == ["test/a/1.jpg"]
+    assert find("a/1.jpg", "train", "test") == ["train/a/1.jpg"]  # the folder before the split
+    assert find("1") == ["train/a/1.jpg", "test/a/1.jpg", "b/1.png"]
+    assert find("1.png") == ["b/1.png"]
+    assert find("x.y") == ["c/x.y.jpg"]
+    assert find("b/") == find("") == find("..") == find("gone/1.jpg") == []
+    assert [images.folder_split(str(tmp_path / name)) for name in names[:3]] == [
+        "train",
+        "test",
+        None,
+    ]
+
+
 def test_tables_that_do_not_look_like_classes(tmp_path, monkeypatch):
     make(tmp_path, *(f"{i}.jpg" for i in range(4)))
     table = tmp_path / "a.csv"
