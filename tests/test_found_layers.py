@@ -156,7 +156,7 @@ def test_a_trace_that_differs_is_not_used(monkeypatch):
 
 def test_tensors_agree_up_to_rounding():
     one = torch.tensor([1000.0, 1.0])
-    assert agree(one, one + torch.tensor([0.9, 0.0]))
+    assert agree(one + torch.tensor([1.0, 0.0]), one)  # a thousandth of the largest value
     assert not agree(one, one + torch.tensor([0.0, 1.1]))
     assert not agree(one, one[:1])
     assert not agree(one, one[None])

@@ -47,6 +47,8 @@ def test_folders_around_and_beside_splits_are_named(tmp_path):
     assert warnings_of(tmp_path, *names) == [around]
     beside = "Not in any of the splits: docs"
     assert warnings_of(tmp_path, "all/docs/cat/1.jpg") == [around, beside]
+    names = ("train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "pred/1.jpg")
+    assert warnings_of(tmp_path / "c", *names) == ["1 image has no class: unlabeled samples"]
     assert warnings_of(tmp_path / "b", "Test/1.jpg", "control/1.jpg") == [
         "Classes are called Test. If these are splits, move other folders next to them elsewhere"
     ]
@@ -58,6 +60,8 @@ def test_names_are_missing_for_eight_labels_at_most(tmp_path):
     (tmp_path / "names.md").write_text("c0 = zero\n")
     (note,) = fg.plan_import(str(tmp_path), class_names=str(tmp_path / "names.md")).warnings
     assert note == "The file of class names has no name for c1, c2, c3, c4, c5, c6, c7, c8"
+    (tmp_path / "names.md").write_text("".join(f"c{number} = {number}\n" for number in range(10)))
+    assert fg.plan_import(str(tmp_path), class_names=str(tmp_path / "names.md")).warnings == []
 
 
 def test_classes_that_are_splits_are_refused():
