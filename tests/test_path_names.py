@@ -98,3 +98,14 @@ def test_splits_with_names_that_lead_elsewhere_are_refused():
     with pytest.raises(ValueError, match=r"A split cannot be called '../../x': it contains '/'"):
         check_fractions({"../../x": 0.5, "train": 0.5})
     check_fractions({"train": 0.5, "éval": 0.5})
+
+
+def test_limits_of_names_by_hand():
+    assert fault_of("ä" * 127 + "a") is None  # 255 bytes
+    assert fault_of("ä" * 128) == "it is longer than 255 bytes"
+    assert fault_of("abc", most=2) == "it is longer than 2 bytes"
+    for length, shown in ((60, f"'.{'x' * 59}'"), (61, f"'.{'x' * 59}…'")):
+        with pytest.raises(
+            ValueError, match=f"^A run cannot be called {shown}: it begins with a dot,"
+        ):
+            check_name("." + "x" * (length - 1), "A run")

@@ -165,4 +165,7 @@ def test_a_plan_in_words(tmp_path):
     ]
     made.items = items(*"aaaab", None)
     assert made.examples(2) == {"a": ["/r/0.jpg", "/r/2.jpg"], "b": ["/r/4.jpg"]}
+    assert made.examples()["a"] == ["/r/0.jpg", "/r/1.jpg", "/r/2.jpg"]
+    made.items += items("c", split="val")
+    assert made.counts() == {"val": {"c": 1}, None: {"a": 4, "b": 1, None: 1}}
     assert made.examples(4)["a"] == [f"/r/{number}.jpg" for number in range(4)]

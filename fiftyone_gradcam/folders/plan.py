@@ -124,7 +124,7 @@ class Plan:
             remedy += f". {'; '.join(self.table_words[len(self.tables) :])}"
         if self.stopped:
             raise ValueError(f"No images below {self.root!r}. {self.stopped}")
-        if self.archives and len(self.classes) < 2 and not (self.is_unlabelled and self.items):
+        if self.archives and len(self.classes) < 2:
             first = os.path.relpath(self.archives[0], self.root)
             remedy = f"Unpack the {len(self.archives)} archives, such as {first!r}. {remedy}"
         if not self.items:
