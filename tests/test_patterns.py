@@ -13,6 +13,7 @@ from fiftyone_gradcam.folders import patterns
 from fiftyone_gradcam.folders.layout import Layout
 from fiftyone_gradcam.folders.patterns import check_pattern, search_all
 
+READY = "print('\"ready\"', flush=True)"
 ENDLESS = r"(?P<label>([a-z]+)+)!$"
 
 
@@ -115,13 +116,9 @@ def test_a_good_pattern_is_checked_once_and_costs_little(started):
 @pytest.mark.parametrize(
     ("helper", "seconds", "kind", "message"),
     [
-        # A process that ends while it searches, as for want of memory.
-        (
-            "print('\"ready\"', flush=True)",
-            60.0,
-            ValueError,
-            "'(?P<label>a)' needs too much memory",
-        ),
+        # A process that ends while it searches, or no longer reads, as for want of memory.
+        (f"{READY}; input()", 60.0, ValueError, "'(?P<label>a)' needs too much memory"),
+        (f"import os; os.close(0); {READY}", 60.0, ValueError, "needs too much memory"),
         ("", 60.0, RuntimeError, "The process that searches patterns did not start. Try again"),
         ("import time; time.sleep(60)", 0.0, RuntimeError, "did not start. Try again"),
     ],

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 
 SECONDS = 1.0  # to compile the pattern, and for each chunk of paths
@@ -142,5 +142,6 @@ def _helper(pattern: str) -> Iterator:
         process.kill()
         process.wait()
         listener.join()
-        process.stdin.close()
+        with suppress(OSError):  # unsent data for a process that has ended
+            process.stdin.close()
         process.stdout.close()
