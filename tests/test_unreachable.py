@@ -75,7 +75,7 @@ def test_predictions_of_images_that_are_away_stay(dataset, gone, capsys):
     fg.predict(dataset, "first", **QUIET)
     printed = capsys.readouterr().out
     assert "4 images whose files cannot be read now keep their earlier predictions" in printed
-    assert "4 file not found" in printed
+    assert "4 files not found" in printed
     fg.predict(dataset.select([*dataset.exclude(ids).values("id"), ids[0]]), "first", **QUIET)
     words = "1 image whose file cannot be read now keeps its earlier prediction by this classifier"
     assert f"{words} in 'prediction'" in capsys.readouterr().out
