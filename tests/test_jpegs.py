@@ -12,9 +12,9 @@ from PIL import Image
 from fiftyone_gradcam.images import decoders
 from fiftyone_gradcam.images.batches import Images
 from fiftyone_gradcam.images.geometry import RESIZES, to_square
-from fiftyone_gradcam.images.opening import DecodeOptions
+from fiftyone_gradcam.images.opening import DecodeOptions, ImageError
 from fiftyone_gradcam.images.tensors import ToSquare
-from fiftyone_gradcam.passes import engine
+from fiftyone_gradcam.passes import engine, jpegs
 from fiftyone_gradcam.passes.engine import run_pass
 from fiftyone_gradcam.passes.sinks import Sink
 
@@ -184,3 +184,32 @@ def test_a_torchcodec_that_does_not_fit_is_named(fed, files, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
     with pytest.raises(ValueError, match=r"torchcodec cannot be used with PyTorch .*0.17 or later"):
         run_pass(Images(files, SIZE), None, [Squares()], decoder="torchcodec")
+
+
+def test_files_are_read_a_few_batches_ahead_and_known_failures_never(files):
+    plain = next(path for path in files if path.endswith("plain.jpg"))
+    images, taken = Images([plain] * 9, SIZE), []
+    images.failures[1] = ImageError(plain, "known to be broken")
+
+    def chunks():
+        for position in range(9):
+            taken.append(position)
+            yield np.array([position])
+
+    batches = jpegs.decoded_chunks(images, chunks(), torch.device("cpu"))
+    found = []
+    for count in (4, 5, 6):  # three batches ahead, besides the one that is decoded
+        found.append(next(batches).positions.tolist())
+        assert len(taken) == count
+    batches.close()
+    assert found == [[0], [], [2]]
+
+
+@pytest.mark.parametrize(("turn", "kind"), [(1, bytes), (2, np.ndarray), (3, np.ndarray)])
+def test_files_that_are_mirrored_or_turned_are_left_to_pillow(tmp_path, turn, kind):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    smooth(0, 90, 60).save(tmp_path / "0.jpg", exif=exif)
+    images = Images([str(tmp_path / "0.jpg")], SIZE)
+    assert isinstance(jpegs._read(images, 0), kind)
+    assert images.frames_of([0]).tolist() == [[90, 60]]
