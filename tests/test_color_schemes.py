@@ -1,4 +1,4 @@
-"""Which colors and fields the App is told to show, where nothing was stored or little."""
+"""Which colors and fields the App shows, where nothing was stored or little."""
 
 import fiftyone as fo
 import pytest
