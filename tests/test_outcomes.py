@@ -21,6 +21,15 @@ RIGHT = SimpleNamespace(is_correction=True)
 KEPT = SimpleNamespace(is_correction=False)
 
 
+class Suggestion:
+    """What a search for a learning rate comes to."""
+
+    path = "/x.png"
+
+    def __str__(self) -> str:
+        return "Suggested: 0.1"
+
+
 @pytest.fixture
 def dataset(name):
     """Four samples with predictions: one label of three is as predicted."""
@@ -165,9 +174,8 @@ def test_an_orchestrator_names_a_run_by_its_job(dataset):
             {"summary": "4 embeddings of 512 numbers are in 'seen'"},
         ),
         (
-            "find_learning_rate", SimpleNamespace(path="/x.png", __str__=None), {},
-            {"summary": "namespace(path='/x.png', __str__=None)", "picture": "/x.png",
-             "changed": False},
+            "find_learning_rate", Suggestion(), {},
+            {"summary": "Suggested: 0.1", "picture": "/x.png", "changed": False},
         ),
         ("sanity_check", "It learns", {}, {"summary": "It learns", "changed": False}),
         ("find_leaks", [], {}, {"summary": "No image is in two splits"}),
@@ -245,7 +253,6 @@ def test_mistakes_are_counted_where_labels_can_be_predicted(dataset):
 
 def test_an_export_that_only_lists_says_where_its_list_is(dataset):
     given = {"samples": dataset, "label_field": "own"}
-    words = "3 images in cat, bird"
     found = BY_NAME["export_folders"].outcome("/x", given)
     assert found["summary"].startswith("Wrote to /x: ")
     assert (found["changed"], found["place"]) == (False, "/x")

@@ -5,18 +5,25 @@ from typing import ClassVar
 
 import fiftyone as fo
 import fiftyone.operators as foo
+import numpy as np
 import pytest
 from panel_contexts import context
 from reviewable import CLASSES, at, make_reviewable
 
 import fiftyone_gradcam as fg
 from fiftyone_gradcam.app.operators import follow_job, verb
-from fiftyone_gradcam.app.operators.explain_call import ExplainSample, ShowHeatmap, predicted_fields
+from fiftyone_gradcam.app.operators.explain_call import (
+    ExplainSample,
+    ShowHeatmap,
+    as_values,
+    predicted_fields,
+)
 from fiftyone_gradcam.app.operators.import_folders import ImportFolders
 from fiftyone_gradcam.app.operators.predict import Predict, _all_of
 from fiftyone_gradcam.app.operators.review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from fiftyone_gradcam.app.operators.split import Split
 from fiftyone_gradcam.dataset.shown import active_heatmaps
+from fiftyone_gradcam.explain.explanation import ClassMap, Explanation, Neighbor
 
 
 @pytest.fixture
@@ -175,3 +182,25 @@ def test_calls_need_a_dataset_unless_they_are_of_jobs():
     ctx = foo.executor.ExecutionContext({"params": {}})
     assert Own().execute(ctx) == {"given": {}}
     assert ReviewUndo().execute(ctx) == {"error": "Open a dataset first"}
+
+
+def test_an_explanation_of_many_classes_is_cut_off():
+    names = tuple(f"c{n}" for n in range(2001))
+    scores = np.linspace(1, 0, 2001, dtype=np.float32)
+    maps = [ClassMap(name, 0.5, 1.0, np.eye(2, dtype=np.float32), None) for name in ("c0", "c9")]
+    neighbors = (Neighbor("2", "/y", None, 0.5),)
+    found = Explanation(
+        "1", "/x", 4, 2, (0.0, 0.0, 1.0, 1.0), "r", "gradcam", "l", names, scores, "c0", None,
+        "own", tuple(maps), None, neighbors, "training images", (*maps[0].words, "more"), ("note",),
+    )  # fmt: skip
+    values = as_values(found)
+    assert values["classes"] == list(names[:2000])
+    assert [bar["label"] for bar in values["bars"]] == ["c0", "c1", "c2", "c3", "c4", "c9"]
+    assert values["bars"][-1]["probability"] == 0.5  # of its map
+    assert [one["label"] for one in values["maps"]] == ["c0", "c9"]
+    assert values["neighbors"] == [{"id": "2", "path": "/y", "label": None}]
+    assert (values["words"], values["notes"]) == (["more"], ["note"])
+    facts = ("id", "path", "width", "height", "box", "run", "method", "layer", "contrast", "label")
+    assert [values[name] for name in facts] == [
+        "1", "/x", 4, 2, [0.0, 0.0, 1.0, 1.0], "r", "Grad-CAM", "l", None, None,
+    ]  # fmt: skip
