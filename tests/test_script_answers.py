@@ -22,7 +22,9 @@ from fiftyone_gradcam.app.operators.import_folders import ImportFolders
 from fiftyone_gradcam.app.operators.predict import Predict, _all_of
 from fiftyone_gradcam.app.operators.review_calls import ReviewCards, ReviewDecide, ReviewUndo
 from fiftyone_gradcam.app.operators.split import Split
+from fiftyone_gradcam.dataset.prediction_fields import HEATMAP_ATTRIBUTES
 from fiftyone_gradcam.dataset.shown import active_heatmaps
+from fiftyone_gradcam.dataset.storing import Declared, declare
 from fiftyone_gradcam.explain.explanation import ClassMap, Explanation, Neighbor
 
 
@@ -113,11 +115,13 @@ def test_the_last_decision_is_undone_from_the_card(dataset):
     fg.review(at(dataset, 0), "keep")
     fg.review(at(dataset, 0, 1), "relabel", "new", new_class=True)
     found = answer(ReviewUndo, dataset)
-    assert [card["id"] for card in found["cards"]] == ids[:2]
-    assert [card["label"] for card in found["cards"]] == ["cat", "bird"]
+    labels = {card["id"]: card["label"] for card in found["cards"]}
+    assert labels == {ids[0]: "cat", ids[1]: "bird"}
     assert (found["count"], found["decision"], found["label"]) == (2, "relabel", "new")
     assert found["classes"] == CLASSES  # without the new one
-    assert found["progress"]["words"] == "2 suspicious labels: 1 reviewed, 1 left"
+    assert (
+        found["progress"]["words"] == "2 suspicious labels: 1 reviewed, 1 left; 0 corrected so far"
+    )
     found = answer(ReviewUndo, dataset)
     assert (found["count"], found["decision"]) == (1, "keep")
     assert [card["id"] for card in found["cards"]] == ids[:1]
@@ -151,7 +155,9 @@ def test_cards_are_asked_for_in_each_way(dataset):
 
 
 def test_a_heatmap_that_was_chosen_is_shown_the_next_time(dataset):
-    dataset.add_sample_field("cam", fo.EmbeddedDocumentField, embedded_doc_type=fo.Heatmap)
+    declare(dataset, "cam", Declared("heatmap", "", {"kind": "predicted"}, HEATMAP_ATTRIBUTES))
+    dataset.app_config.active_fields = fo.ActiveFields(paths=["own"])
+    dataset.save()
     for path, shown in (("cam", ["cam"]), (None, []), ("cam", ["cam"]), ("", [])):
         assert answer(ShowHeatmap, dataset, path=path) == {}
         dataset.reload()
