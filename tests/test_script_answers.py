@@ -146,7 +146,7 @@ def test_cards_are_asked_for_in_each_way(dataset):
     dataset.set_values("own.label", {ids[0]: "dog"}, key_field="id")
     for adopt, count in ((False, 1), (True, 2)):
         answer(ReviewCards, dataset, adopt=adopt)
-        assert len(fg.list_reviews(dataset)) == count
+        assert len(dataset.values("review_history")[0]) == count
     said = answer(ReviewDecide, dataset, id=ids[0], decision="like")["error"]
     assert said == "decision must be one of " + ", ".join(
         ["accept", "relabel", "keep", "unclear", "exclude"]
