@@ -139,6 +139,13 @@ def test_what_comes_next(facts, label, how, second):
             ["Review 17 suspicious labels", "Resume training 'b'"],
             "The training of 'b' was canceled after 3 of 17 epochs, and continues there.",
         ),
+        # A run whose training was started over has predicted before.
+        (
+            PREDICTED,
+            "a",
+            ["Resume training 'a'", "Find label issues"],
+            "The training of 'a' was interrupted, and continues after the last saved epoch.",
+        ),
         # A training that was killed has no run yet.
         (
             PREDICTED,
@@ -235,6 +242,9 @@ def test_each_step_says_a_fact():
         ("Retrain", True, "'b' has learned from all corrections"),
         ("Export", True, "done"),
     ]
+    for verb in ("export_folders", "export_overlays", "export_run", "export_reviews", "report"):
+        exported = ("Export", True, "done") if verb != "report" else ("Export", False, "")
+        assert said(PREDICTED, [verb])[6] == exported
     canceled = said(PREDICTED | LEARNED | {"canceled": "3 of 17 epochs"})
     assert [canceled[place] for place in (2, 5)] == [
         (

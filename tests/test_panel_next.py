@@ -1,5 +1,8 @@
 """What the buttons of the tab "Steps" do: the next step, all actions, and what is out of date."""
 
+from dataclasses import replace
+from datetime import datetime
+
 import fiftyone as fo
 import pytest
 from bson import ObjectId
@@ -8,11 +11,17 @@ from panel_contexts import context, end, make_dataset, requests
 
 from fiftyone_gradcam.app.panels import path
 from fiftyone_gradcam.app.panels.next_step import FORM, REVIEW, START, Next
-from fiftyone_gradcam.app.panels.resuming import ended_job, interrupted_training, resumes_next
+from fiftyone_gradcam.app.panels.resuming import (
+    ended_job,
+    interrupted_training,
+    resume_options,
+    resumes_next,
+)
+from fiftyone_gradcam.app.panels.step_list import running_steps
 from fiftyone_gradcam.dataset.freshness import Stale
 from fiftyone_gradcam.dataset.overview import Overview
 from fiftyone_gradcam.jobs import queue
-from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, Job
 
 
 @pytest.fixture
@@ -195,3 +204,54 @@ def test_a_card_without_key_resumes_nothing_above():
     card = {"verb": "fine_tune", "key": "k"}
     assert resumes_next(State, card)
     assert not resumes_next(State, card | {"key": "j"})
+
+
+def test_what_a_job_has_done_is_kept_by_those_that_continue(dataset):
+    job = Job("1", "", "", "failed", 0.5, "", 9.0, None, datetime(2026, 1, 1), {}, True, {}, None)
+    goes_on, resumes = {}, {"resume": True}
+    for verb, found in (
+        *((verb, goes_on) for verb in ("find_label_issues", "import_folders", "retrain")),
+        *((verb, goes_on) for verb in ("compute_embeddings", "show_embeddings")),
+        *(("predict", resumes), ("split", None), ("fine_tune", None)),  # which has left no state
+    ):
+        assert resume_options(dataset, replace(job, verb=verb)) == found, verb
+        unstarted = replace(job, verb=verb, seconds=None)
+        assert resume_options(dataset, unstarted) is None
+        nothing = replace(job, verb=verb, progress=0.0)
+        assert resume_options(dataset, nothing) == (None if found == goes_on else found)
+        canceled = replace(nothing, state="cancelled")
+        assert resume_options(dataset, canceled) == found
+
+
+def test_jobs_that_make_a_step_are_in_its_line():
+    steps = {
+        "import_folders": "Import", "split": "Split", "fine_tune": "Train", "predict": "Predict",
+        "find_label_issues": "Review", "retrain": "Retrain", "export_folders": "Export",
+        "export_reviews": "Export", "report": "Export",
+    }  # fmt: skip
+    for verb, step in steps.items():
+        for state, words in (
+            ("queued", "queued, about 1 min left"),
+            ("running", "running 40%, about 1 min left"),
+            ("cancelling", "canceling 40%, about 1 min left"),
+        ):
+            card = {"verb": verb, "state": state, "progress": 0.4, "left": "1 min"}
+            assert running_steps([card]) == {step: words}
+        card = {"verb": verb, "state": "completed", "progress": 1.0, "left": None}
+        assert running_steps([card]) == {}
+
+
+def test_plots_are_loaded_ahead_if_there_will_be_some(panel, dataset):
+    state = {"tab": "jobs"}
+    panel.read(context(dataset, state))
+    for done, more, ahead in (
+        ("Train", {}, True),
+        ("Predict", {}, True),
+        ("Import", {}, False),
+        ("Train", {"is_busy": True}, False),  # a job may draw its own
+        ("Train", {"stale_due": True}, False),
+    ):
+        known = {"steps": [[done, True, ""], ["Train", False, ""]], "stale_due": None, **more}
+        shown = types.Object()
+        panel.draw_all_steps(context(dataset, state | known), shown)
+        assert ("ahead" in shown.properties) == ahead

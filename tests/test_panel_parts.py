@@ -90,18 +90,32 @@ def test_a_comparison_shows_the_images_of_rows_that_have_some(dataset):
     assert results == [None, "both_right", "fixed", "broken", "both_wrong", None]
 
 
-def test_an_event_that_repeats_a_default_says_nothing_new(dataset):
-    for state, method, value, nothing in (
-        ({}, "on_order", "recall", True),
-        ({}, "on_order", "name", False),
-        ({"order": "name"}, "on_order", "name", True),
-        ({"order": "name"}, "on_order", "recall", False),
-        ({}, "on_part", None, True),
-        ({}, "on_search", None, False),  # no list
-        ({}, "on_refresh", None, False),
+@pytest.mark.parametrize(
+    ("method", "name", "default", "other"),
+    [
+        ("on_tab", "tab", "jobs", "runs"),
+        ("on_prediction_field", "prediction_field", None, "found"),
+        ("on_part", "part", None, "test"),
+        ("on_other", "other", "none", "found"),
+        ("on_order", "order", "recall", "name"),
+        ("on_by", "by", "row", "count"),
+        ("on_first", "first", "lowest", "highest"),
+        ("on_bar_order", "bar_order", "recall", "name"),
+    ],
+)
+def test_an_event_that_repeats_what_a_list_stands_at_says_nothing_new(
+    dataset, method, name, default, other
+):
+    for state, value, nothing in (
+        ({}, default, True),
+        ({}, other, False),
+        ({name: other}, other, True),
+        ({name: other}, default, False),
     ):
         ctx = context(dataset, state, __method__=method, value=value)
-        assert says_nothing_new(ctx) is nothing, (state, method)
+        assert says_nothing_new(ctx) is nothing, (state, value)
+        ctx = context(dataset, state, __method__="on_search", value=value)
+        assert not says_nothing_new(ctx)  # the text of a search is no choice of a list
 
 
 def test_a_list_stands_at_its_value_before_it_is_drawn(dataset):

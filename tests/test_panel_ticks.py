@@ -11,6 +11,7 @@ from panel_contexts import PAIRS, context, end, make_dataset, requests
 from fiftyone_gradcam.app.panels import heatmaps
 from fiftyone_gradcam.app.panels.path import mark_of
 from fiftyone_gradcam.dataset.fields import describe_field
+from fiftyone_gradcam.jobs.job import CANCELLED_AND_ENDED, LOST, load_job
 
 SHOWN = {"name": "Embeddings", "data": {"openKey": "embeddings"}}
 
@@ -134,17 +135,36 @@ def test_what_has_ended_is_shown_when_its_colors_are_painted(
 
 
 def test_of_two_that_have_ended_the_one_without_a_card_is_reported(panel, dataset, service, submit):
-    first, last = submit("find_leaks"), submit("find_leaks")
-    for ends, reloads in ((None, 2), ("ValueError: wrong", 0)):
-        state = quiet(panel, dataset, going=[first.id, last.id], loaded_page=float(reloads))
+    for ends, reloads, variant in (
+        (None, 2, "success"),
+        ("ValueError: wrong", 0, "error"),
+        (LOST, 0, "error"),
+        (CANCELLED_AND_ENDED, 0, "info"),
+    ):
+        first, last = submit("find_leaks"), submit("find_leaks")
+        state = quiet(panel, dataset, going=[first.id, last.id])
         for job in (first, last):
             service.set_running(ObjectId(job.id), run_link="elsewhere 1 1.0")
             end(service, job, ends)
         ctx = context(dataset, state)
         panel.on_tick(ctx)
-        said = [x["message"].partition(":")[0] for x in requests(ctx, "notify")]
-        assert (said, [x["id"] for x in state["cards"]]) == ([first.label], [last.id])
+        (said,) = requests(ctx, "notify")
+        message = f"{first.label}: {load_job(first.id).message}"
+        assert (said["message"], said["variant"]) == (message, variant)
+        assert [x["id"] for x in state["cards"]] == [last.id]
         assert len(requests(ctx, "reload_dataset")) == reloads
+
+
+def test_jobs_that_replace_heatmaps_are_shown_when_the_page_is_loaded(
+    panel, dataset, service, submit
+):
+    jobs = [submit(verb) for verb in ("predict", "find_anomalies", "mean_heatmaps")]
+    for job in jobs:
+        end(service, job)
+    state: dict = {"tab": "runs"}
+    panel.on_load(context(dataset, state))
+    assert state["tab"] == "runs"
+    assert sorted(state["going"]) == sorted(job.id for job in jobs[:2])
 
 
 def test_what_was_predicted_into_the_usual_field_is_chosen(panel, dataset, service, submit):

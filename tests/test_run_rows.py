@@ -147,6 +147,8 @@ def test_what_is_gone_is_read_again_and_has_nothing_to_compare_with(
     panel.on_compare_runs(ctx)
     (asked,) = requests(ctx, "prompt_user_for_operation")
     assert asked["params"] == {"a": None, "b": "a_"}
+    buttons = drawn["run_buttons"].to_json()["type"]["properties"]["train"]["view"]
+    assert (buttons["label"], buttons["variant"]) == ("Train another classifier", "text")
     job = submit("fine_tune", key="new", backbone="small_cnn")
     end(service, job)
     dataset.delete_run("a_")

@@ -90,6 +90,9 @@ def test_each_plot_has_room_for_its_names_and_shows_in_words_what_is_pointed_at(
     assert layout["height"] - margin["t"] - margin["b"] >= 60
     assert layout.get("showlegend", False) == (name == "curves")  # where no words say what is what
     assert name == "curves" or layout["dragmode"] is False
+    # The bars of a row or column are pointed at wherever the mouse is in it.
+    anywhere = name in ("histogram", "classes")
+    assert layout.get("hoverdistance") == (-1 if anywhere else None)
     axes = {key: x for key, x in layout.items() if key[1:].startswith("axis")}
     for key, axis in axes.items():
         side = "l" if key[0] == "y" else axis.get("side", "b")[0]

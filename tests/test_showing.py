@@ -8,7 +8,10 @@ from fiftyone.server.events import state as server
 from panel_contexts import make_dataset
 
 from fiftyone_gradcam.app import showing
-from fiftyone_gradcam.dataset.shown import plan_colors
+from fiftyone_gradcam.app.planned_colors import color_planned
+from fiftyone_gradcam.dataset.run import Run
+from fiftyone_gradcam.dataset.runs import save_run
+from fiftyone_gradcam.dataset.shown import color_of, plan_colors
 
 EMBEDDINGS = {"name": "Embeddings", "data": {"openKey": "x"}}
 
@@ -61,6 +64,11 @@ def test_an_outcome_is_shown_by_one_message_for_each_part(dataset):
     ((name, params),) = shown(dataset, {"changed": False, "panel": EMBEDDINGS})
     assert (name, params["name"], params["layout"]) == ("open_panel", "Embeddings", "vertical")
     assert params["data"] == EMBEDDINGS["data"]
+    # Without fields to show, those that are active stay, even two heatmaps.
+    both = ["cam", "cam_of_other"]
+    assert shown(dataset, {"changed": False}, active_fields=both) == []
+    ((_, params),) = shown(dataset, {"changed": False, "fields": ["own"]}, active_fields=both)
+    assert params["fields"] == ["cam", "own"]
     view = dataset.exists("found")._serialize()
     for gone, cleared in ((["found"], 1), (["cam"], 0), ((), 0)):
         found = shown(dataset, {"gone": gone}, view=view)
@@ -75,7 +83,7 @@ def test_colors_are_lacking_if_the_app_has_none_for_a_field(dataset, opened):
         return showing.lacking_colors(context(dataset), list(known))
 
     assert lacking() == []  # without the App's server
-    other = fo.Dataset(f"{dataset.name} other")
+    other = fo.Dataset()
     every = ["cam_of_other", "cam", "found", "other"]
     for scheme, found in (
         (fo.ColorScheme(), every),
@@ -154,3 +162,21 @@ def test_a_job_is_shown_in_the_panel_that_is_open_or_in_a_new_one(dataset):
             "skip_prompt": True,
         }
         assert (opening[0], opening[1]["name"]) == ("open_panel", "classifier")
+
+
+def test_colors_are_stored_in_the_order_of_the_classes_of_a_run(name):
+    dataset, recipe = fo.Dataset(name), {"backbone": "small_cnn", "epochs": 1}
+    run = save_run(dataset, Run("k", name, ["a", "b"], recipe, [], 1, "own", "/none"))
+    colors = set()
+    for number, (key, classes) in enumerate(
+        (("k", ["a", "b"]), (run, ["a", "b"]), ("gone", []), (None, []))
+    ):
+        given = {"heatmaps": (), "heatmap_classes": ["b"], "heatmap_field": f"x{number}"}
+        ctx = context(dataset)
+        assert list(color_planned(ctx, given | {"run": key})) == []  # outside the App's server
+        assert messages(ctx) == []
+        entry = dataset.app_config.color_scheme.fields[-1]
+        expected = {"path": f"x{number}_b", "fieldColor": color_of("class:b", classes)}
+        assert entry == expected
+        colors.add(entry["fieldColor"])
+    assert len(colors) == 2

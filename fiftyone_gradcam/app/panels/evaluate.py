@@ -52,7 +52,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         if chosen is None:
             return
         counts, bins = chosen.counts()
-        state.predictions = state.labels = None
+        state.predictions = state.labels = state.class_title = None
         state.evaluation_words = "No sample here has both a label and a prediction."
         if not counts:
             return
@@ -158,7 +158,7 @@ class EvaluateTab(ComparisonPart, PredictionChoices):
         buttons.btn("save", label="Save views", on_click=self.on_save_views, variant="outlined")
         buttons.btn("refresh", label="Refresh", on_click=self.on_count_again, variant="outlined")
         panel.md(state.evaluation_words, name="evaluation_words")
-        if state.predictions is None and not state.search:
+        if not state.class_title:  # nothing was counted
             return
         self.draw_comparison(ctx, panel)
         finding = row_of(panel, "finding", LIST_WIDTH)

@@ -114,7 +114,7 @@ class ScoresTab(PredictionChoices):
         )
         if state.scored is not None:
             self._draw_histogram(ctx, panel)
-        elif state.scored_words:
+        else:
             panel.md(state.scored_words, name="scored_words")
         bars = row_of(panel, "bar_choices", LIST_WIDTH)
         view = types.TextFieldView(placeholder="Part of a name")
