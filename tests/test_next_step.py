@@ -1,9 +1,9 @@
-"""What the panel says is done and comes next: of counts by hand, and of a real dataset."""
+"""What the panel says comes next: of counts by hand."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
+from overviews import FIRST, IMPORTED, JUDGED, PREDICTED, REVIEWED, SPLIT, TRAINED
 
 from fiftyone_gradcam.app.operators import OPERATORS
 from fiftyone_gradcam.app.operators.verb import Verb
@@ -14,29 +14,14 @@ from fiftyone_gradcam.app.panels.next_step import (
     REVIEW,
     SHOW,
     START,
-    Step,
+    is_quick,
     next_steps,
-    steps,
+    quickly,
 )
 from fiftyone_gradcam.dataset.overview import Overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 
-IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
-SPLIT = IMPORTED | {"parts": {"train": 238, "val": 80, "test": 80}}
-TRAINED = SPLIT | {"runs": {"a": "2026-01-01T10:00", "b": "2026-01-02T10:00"}}
-PREDICTED = TRAINED | {"predicted": {"old": ("a", True, 398), "new": ("b", True, 390)}}
-JUDGED = {
-    "judged": True,
-    "judged_at": "2026-01-03T10:00",
-    "review": ReviewCounts(checked=True, left=17, others_left=381, expected=14),
-}
-REVIEWED = JUDGED | {
-    "review": ReviewCounts(True, 0, 381, 17, 0, corrected=11, expected=14),
-    "corrected_since": 12,
-    "learned": 0,
-}
-FIRST = REVIEWED | {"corrected_since": 0, "corrected_first": 11}
-LEARNED = REVIEWED | {"corrected_since": 0, "learned": 12}
+TRAIN, RESUME_A = "Train a classifier", "Resume training 'a'"
 
 
 def test_the_last_step_says_what_is_exported():
@@ -65,6 +50,8 @@ def test_the_last_step_says_what_is_exported():
 
 def test_without_a_run_reviewing_says_what_shows_whether_it_helps():
     words = "can be compared with one on the labels before"
+    unchecked = next_steps(Overview(**IMPORTED | {"review": ReviewCounts(left=2)}))
+    assert REVIEW not in [one.how for one in unchecked]  # nothing was checked
     for known, says in ((IMPORTED, True), (TRAINED, False)):
         first = next(one for one in next_steps(Overview(**known | JUDGED)) if one.how == REVIEW)
         assert (words in first.words) == says
@@ -139,13 +126,6 @@ def test_what_comes_next(facts, label, how, second):
             ["Review 17 suspicious labels", "Resume training 'b'"],
             "The training of 'b' was canceled after 3 of 17 epochs, and continues there.",
         ),
-        # A run whose training was started over has predicted before.
-        (
-            PREDICTED,
-            "a",
-            ["Resume training 'a'", "Find label issues"],
-            "The training of 'a' was interrupted, and continues after the last saved epoch.",
-        ),
         # A training that was killed has no run yet.
         (
             PREDICTED,
@@ -197,8 +177,13 @@ def test_what_is_started_needs_nothing_filled_in():
     assert "split first: 60% train, 20% validation, 20% test" in train.words
     assert "split" not in next_steps(Overview(**SPLIT))[1].words
     assert "downloaded once" in find.words
-    at_hand = next_steps(Overview(**IMPORTED, has_features=True))[0]
-    assert "downloaded" not in at_hand.words
+    for facts in (IMPORTED | {"has_features": True}, PREDICTED):
+        assert "downloaded" not in next_steps(Overview(**facts))[0].words
+    plain = next_steps(Overview(**IMPORTED), "k")[1]
+    assert plain.given == {"key": "k", "label_field": "truth", "weights": "auto"}
+    assert quickly(train).given == train.given | {"recipe": "linear-probe"}
+    assert [is_quick(x) for x in (train, quickly(train))] == [False, True]
+    assert not is_quick(replace(quickly(train), verb="retrain"))
     (predict, *_) = next_steps(Overview(**TRAINED))
     assert (predict.verb, predict.given) == ("predict", {"run": "b"})
     (compare, *_) = next_steps(Overview(**PREDICTED | FIRST))
@@ -207,84 +192,52 @@ def test_what_is_started_needs_nothing_filled_in():
     (retrain, *_) = next_steps(Overview(**PREDICTED | REVIEWED))
     assert retrain.words.startswith("'b' is out of date: labels have changed since it was trained.")
     again = "The predictions are out of date: 'b' was trained again since. Let 'b' predict"
-    for facts, is_again in (({}, False), ({"predicted": {"new": ("b", False, 398)}}, True)):
+    for facts, is_again in (
+        ({}, False),
+        ({"predicted": {"new": ("b", False, 398)}}, True),
+        ({"predicted": {"new": ("a", False, 398)}}, False),
+        ({"predicted": {"new": ("b", True, 0)}}, False),
+    ):
         (predict, *_) = next_steps(Overview(**TRAINED | facts))
         assert predict.words.startswith(again) == is_again
+    assert predict.words == "Let 'b' predict all 398 images, and see where it looks."
+    new_fields = {"prediction_field": "p", "heatmap_field": "g"}
+    (predict, *_) = next_steps(Overview(**TRAINED), beside=new_fields)
+    assert predict.words.endswith(" Its results are stored in new fields: p and g.")
     assert (retrain.verb, retrain.given) == ("retrain", {"run": "b"})
 
 
-def said_of(found: Overview) -> dict[str, Step]:
-    return {one.name: one for one in steps(found)}
+def test_three_steps_are_offered_and_those_that_start_before_forms():
+    resume, predict, find = "Resume training 'b'", "Predict with 'b'", "Find label issues"
+    review, retrain = "Review 17 suspicious labels", "Retrain with 1 corrected label"
+    export, report, mistakes = "Export labeled folders", "Write a report", "Show mistakes"
+    seen = {"mistakes": 2, "mistaken_field": "new"}
+    for facts, key, finished, labels in (
+        (TRAINED, None, (), [predict, find]),
+        (TRAINED | seen, None, (), [predict, find]),
+        (PREDICTED, None, (), [find, export, report]),
+        (PREDICTED, None, [find, "find_label_issues"], [find, export, report]),
+        (PREDICTED | seen, None, (), [find, mistakes, export]),
+        (PREDICTED | JUDGED, None, (), [review, export, report]),
+        (PREDICTED | JUDGED | {"corrected_since": 1}, None, (), [review, retrain]),
+        (TRAINED | JUDGED | {"corrected_since": 1}, "b", (), [resume, review, predict]),
+        # A run whose training was started over is not the newest, and has predicted before.
+        (TRAINED | {"predicted": {"x": ("a", True, 398)}}, "a", (), [RESUME_A, predict, find]),
+        # What was done in the same moment is looked at first.
+        (TRAINED | JUDGED | {"judged_at": "2026-01-02T10:00"}, None, (), [review, predict]),
+        (TRAINED | JUDGED | {"judged_at": None}, None, (), [predict, review]),
+        (PREDICTED | FIRST | {"canceled": "1 of 2 epochs"}, None, (), [export, report]),
+        (IMPORTED | REVIEWED | {"corrected_since": 0}, "c", (), ["Resume training 'c'", TRAIN]),
+    ):
+        found = next_steps(Overview(**facts), interrupted=key, finished=finished)
+        assert [one.label for one in found] == labels, (facts, key)
 
 
-def said(facts: dict, finished: Collection[str] = ()) -> list[tuple]:
-    return [(one.name, one.done, one.fact) for one in steps(Overview(**facts), finished)]
-
-
-def test_each_step_says_a_fact():
-    assert [name for name, done, _ in said({}) if done] == []
-    assert said(PREDICTED | REVIEWED) == [
-        ("Import", True, "398 samples, 2 classes, 8 without a label"),
-        ("Split", True, "train 238, val 80, test 80"),
-        ("Train", True, "2 runs, the newest is 'b'"),
-        ("Predict", True, "390 of 398 by 'b'"),
-        (
-            "Review",
-            True,
-            "17 suspicious labels: 17 reviewed, 0 left; about 14 wrong labels expected in all, 11 "
-            "corrected so far. No suspicious label is left; 381 other labels are not reviewed",
-        ),
-        ("Retrain", False, "12 corrections since the last run"),
-        ("Export", False, ""),
-    ]
-    learned = said(PREDICTED | LEARNED, finished=["predict", "export_run"])
-    assert learned[5:] == [
-        ("Retrain", True, "'b' has learned from all corrections"),
-        ("Export", True, "done"),
-    ]
-    for verb in ("export_folders", "export_overlays", "export_run", "export_reviews", "report"):
-        exported = ("Export", True, "done") if verb != "report" else ("Export", False, "")
-        assert said(PREDICTED, [verb])[6] == exported
-    canceled = said(PREDICTED | LEARNED | {"canceled": "3 of 17 epochs"})
-    assert [canceled[place] for place in (2, 5)] == [
-        (
-            "Train",
-            False,
-            "2 runs, the newest is 'b', canceled after 3 of 17 epochs; the training can be resumed",
-        ),
-        ("Retrain", False, "the training of 'b' with all corrections was canceled"),
-    ]
-    one = PREDICTED | {"corrected_since": 1, "runs": ["b"]}
-    assert said(one)[5] == ("Retrain", False, "1 correction since the last run")
-    # Without corrections there is nothing to learn from them.
-    for facts in (LEARNED | {"learned": 0}, JUDGED, JUDGED | {"canceled": "3 of 17 epochs"}):
-        assert said(PREDICTED | facts)[5] == ("Retrain", False, "")
-    # A training on the labels before review checks nothing and is no retraining.
-    before = {"before_review": ["c", "d"]}
-    assert said(PREDICTED | LEARNED | {"learned": 0} | before)[5] == ("Retrain", False, "")
-    since = ("Retrain", False, "12 corrections since the last run")
-    assert said(PREDICTED | REVIEWED | before)[5] == since
-    words = "'b' was trained with all corrections from the start"
-    for facts in (FIRST, FIRST | before):
-        assert said(PREDICTED | facts)[5] == ("Retrain", True, words)
-    canceled = said(PREDICTED | FIRST | {"canceled": "3 of 17 epochs"})[5]
-    assert canceled == ("Retrain", False, "the training of 'b' with all corrections was canceled")
-    facts = IMPORTED | JUDGED | {"predicted": {"imagenet": ("resnet18/imagenet", True, 398)}}
-    assert said(facts)[1:5] == [
-        ("Split", False, "done with training"),
-        ("Train", False, ""),
-        ("Predict", True, "398 of 398 by 'resnet18/imagenet'"),
-        (
-            "Review",
-            False,
-            "17 suspicious labels: 0 reviewed, 17 left; about 14 wrong labels expected in all, 0 "
-            "corrected so far",
-        ),
-    ]
-    assert said(TRAINED | {"predicted": {"old": ("a", True, 398)}})[3][1:] == (
-        False,
-        "not yet by 'b'",
-    )
+def test_only_the_newest_run_was_canceled():
+    words = "The training of 'c' was interrupted, and continues after the last saved epoch."
+    for facts, key in (({"canceled": "1 of 2 epochs"}, "c"), ({}, "b")):
+        (one, *_) = next_steps(Overview(**TRAINED | facts), interrupted=key)
+        assert one.words == words.replace("'c'", repr(key))
 
 
 def test_all_forms_are_reached_by_name():

@@ -187,12 +187,12 @@ def test_texts_are_shortened_and_durations_rounded_at_their_limits(tmp_path):
     short = [texts.shortened("abcdefghij", most) for most in (10, 9, 4, 3)]
     assert short == ["abcdefghij", "abcdef…ij", "ab…j", "ab…"]
     assert (texts.shortened(" a \n b ", 9), texts.shortened("  ", 9)) == ("a b", "  ")
-    times = [0.0, 1.6, 89.4, 89.9, 90, 149, 5369, 5400, 9000]
+    times = [0.0, 1.6, 89.4, 89.9, 90, 149, 5369, 5400, 36000]
     assert [texts.duration(x) for x in times] == [
-        *("1 s", "2 s", "89 s", "90 s", "2 min", "2 min", "89 min", "1 h 30 min", "2 h 30 min"),
+        *("1 s", "2 s", "89 s", "90 s", "2 min", "2 min", "89 min", "1 h 30 min", "10 h 0 min"),
     ]
     assert texts.wrapped("aa bb", 2) == "aa<br>bb"
-    assert texts.wrapped("") == ""
+    assert (texts.wrapped(""), texts.wrapped('<"')) == ("", '&lt;"')
     assert texts.plotly('<"', 2) == '&lt;"'
     assert (texts.markdown("12. a 3) b"), texts.markdown("# a # b")) == (
         "12\\. a 3) b",

@@ -42,7 +42,7 @@ def plotly(text: str, most: int = 24) -> str:
 
 def wrapped(text: str, width: int = 60, most: int = 300) -> str:
     """Format a text as `plotly` does, but on several lines, so that a tooltip fits the panel."""
-    lines = textwrap.wrap(shortened(text, most), width) or [text]
+    lines = textwrap.wrap(shortened(text, most), width)
     return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 

@@ -119,7 +119,7 @@ def _options(
 ) -> Iterable[Next]:
     review = _to_review(found)
     # Whoever has predicted with the run of a canceled training may not need the rest of it.
-    is_used = interrupted == found.newest_run and found.predicted_by(interrupted)
+    is_used = interrupted == found.newest_run and found.predicted_by(interrupted) > 0
     if interrupted and not is_used:
         yield _to_resume(found, interrupted)
     train, retrain = _to_train(found, key, backbone), _to_retrain(found)
@@ -128,7 +128,7 @@ def _options(
         yield from (predict, review) if is_newer else (review, predict)
     elif review or predict:
         yield review or predict
-    if interrupted and is_used:
+    if is_used:
         yield _to_resume(found, interrupted)
     if not found.judged:
         yield _to_find(found)
@@ -208,11 +208,13 @@ def _to_resume(found: Overview, key: str) -> Next:
 
 def _to_predict(found: Overview, is_partly: bool, beside: Mapping[str, str]) -> Next | None:
     run = found.newest_run
-    if run is not None and is_partly and found.predicted_by(run) < found.samples:
+    if run is None:
+        return None
+    if is_partly and found.predicted_by(run) < found.samples:
         words = "The prediction was interrupted, and continues with the images that are left."
         given = {"run": run, "resume": True}
         return Next("Predict", f"Resume predicting with {run!r}", words, RESUME, "predict", given)
-    if run is None or found.predicted_by(run):
+    if found.predicted_by(run):
         return None
     words = f"Let {run!r} predict all {found.samples} images, and see where it looks."
     if any(key == run and not is_now for key, is_now, _ in found.predicted.values()):

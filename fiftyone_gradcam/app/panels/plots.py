@@ -18,7 +18,8 @@ from ..texts import percent, plotly, wrapped
 # Colors that color-blind people can distinguish (Okabe and Ito); line styles differ too.
 TRAIN, VAL, RATE = "#4aa3df", "#e8853a", "#999999"
 GRAY = "#888888"  # legible on dark and light backgrounds
-INK = "#333333"  # numbers in light cells
+# Numbers are black in cells of shares up to this, and white in darker ones: both are legible.
+INK, MOST_LIGHT = "#000000", 0.72
 EMPTY, LEAST_SHARE = "rgba(120,120,120,0.08)", 5e-5  # cells without samples, and below this share
 SPREAD = 30.0  # losses that differ by a larger factor get a logarithmic axis
 MOST_LARGE = 12  # classes up to which the cells of a matrix have room for large numbers
@@ -216,7 +217,7 @@ def confusion_plot(
     cells = matrix if by == "count" else (100 * shares).round().astype(int)
     unit = "%" if by != "count" and count <= MOST_LARGE else ""  # named below the plot too
     places = np.argwhere(matrix).tolist()
-    colors = ["white" if shares[i, j] > 0.5 else INK for i, j in places]
+    colors = ["white" if shares[i, j] > MOST_LIGHT else INK for i, j in places]
     numbers = {
         "type": "scatter",
         "mode": "text",
