@@ -39,6 +39,7 @@ def test_a_table_has_what_it_was_given():
     assert (plain["view"].get("on_click_row"), plain["default"], plain["view"]["label"]) == (
         *(None, None, None),
     )
+    assert "on_click_row" not in plain["view"]
     style = plain["view"]["componentsProps"]["table"]["sx"]
     assert set(style) == {"minWidth", "& td", "& th", "& td:nth-of-type(n+1)"}
     button = RowButton("Show", "See", handle, (True, False), "7")
@@ -223,6 +224,10 @@ def test_curves_have_gaps_scales_and_a_mark():
         ([0.0, 9.0], False),
     ):
         assert (curves(losses)[1]["yaxis"].get("type") == "log") == is_log, losses
+    assert curves([1.0, math.inf])[1]["yaxis"].get("type") is None
+    low = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.01}  # is no loss
+    layout = plots.curves_plot({"history": [low], "validations": []})[1]
+    assert layout["yaxis"].get("type") is None
     assert curves([1.0], best=1)[1]["shapes"][0]["x1"] == 1
     assert curves([1.0], best=0)[1]["shapes"][0]["x0"] == 0  # the new layers alone
     assert curves([1.0], epochs=9)[1]["xaxis"]["range"][1] == pytest.approx(9.18)

@@ -97,8 +97,7 @@ def draw_table(
         table.add_row_action(
             button.id, button.on_click, label=button.label, variant="outlined", rows=button.rows
         )
-    given = {} if default is None else {"default": default}
-    panel.list(name, types.Object(), view=table, label=title, **given)
+    panel.list(name, types.Object(), view=table, label=title, default=default)
 
 
 def name_of(name: str, values: object) -> str:
@@ -120,4 +119,4 @@ def breakable(text: str) -> str:
 
 def _width(texts: Iterable[str]) -> int:
     """Return the number of characters of the longest word, but not more than fit into a panel."""
-    return min(max(len(word) for text in texts for word in text.split() or [""]), MOST_OF_WORD)
+    return min(max(len(word) for text in texts for word in text.split()), MOST_OF_WORD)
