@@ -14,8 +14,11 @@ from fiftyone_gradcam.app.panels import patches, plots
 from fiftyone_gradcam.app.panels.choices import choice, row_of, says_nothing_new
 from fiftyone_gradcam.app.panels.classifier import ClassifierPanel
 from fiftyone_gradcam.app.panels.compared import draw_compared, result_of
+from fiftyone_gradcam.app.panels.score_plots import class_bars_plot, histogram_plot
 from fiftyone_gradcam.app.panels.tables import RowButton, draw_table, name_of
+from fiftyone_gradcam.review.calibration import Bin
 from fiftyone_gradcam.review.comparison import Pairs
+from fiftyone_gradcam.review.confusion import ClassRow
 
 
 @pytest.fixture
@@ -250,6 +253,9 @@ def test_numbers_of_a_matrix_are_as_large_as_there_is_room():
     assert len(matrix(22)[0]) == 1
     assert matrix(2, "count")[0][1]["text"] == ["3", "3"]
     assert matrix(2, "count")[0][0]["text"][0][0] == "c0<br>predicted as c0:<br>3"
+    assert matrix(2, "count")[1]["xaxis"]["title"]["text"] == "prediction"
+    lines = [matrix(2)[1][name]["showgrid"] for name in ("xaxis", "yaxis")]
+    assert (lines, matrix(2)[0][1]["showlegend"]) == ([False, False], False)
     assert "of the prediction" in matrix(2, "column")[1]["xaxis"]["title"]["text"]
     empty = plots.confusion_plot(np.zeros((1, 1), int), ["a"], ["a"], "count")[0]
     assert (empty[0]["z"], empty[1]["text"]) == ([[0.0]], [])
@@ -267,10 +273,29 @@ def test_numbers_of_a_matrix_are_as_large_as_there_is_room():
 def test_a_plot_without_clicks_says_nothing_of_what_it_shows():
     panel = types.Object()
     for name, on_click in (("still", None), ("clicked", handle)):
-        plots.draw_plot(panel, name, ([], {"height": 7}), on_click, shows=["a"])
+        plots.draw_plot(panel, name, ([{"x": [1]}], {"height": 7}), on_click, shows=["a"])
     found = {name: x["view"] for name, x in panel.to_json()["properties"].items()}
+    for view in found.values():
+        assert (view["data"], view["layout"]) == ([{"x": [1]}], {"height": 7})
+        # The mouse wheel scrolls the panel.
+        assert (view["config"]["scrollZoom"], view["config"]["displayModeBar"]) == (False, False)
+    clicks = [str(x.get("on_click")).rpartition("#")[2] for x in found.values()]
+    assert clicks == ["None", "on_refresh"]
     assert (found["still"].get("shows"), found["clicked"]["shows"]) == (None, ["a"])
     assert [x["height"] for x in found.values()] == [7, 7]
     plots.load_ahead(panel)
     hidden = panel.to_json()["properties"]["ahead"]["view"]["componentsProps"]
     assert hidden == {"container": {"style": {"display": "none"}}}
+
+
+def test_axes_of_shares_and_scores_are_whole():
+    (bars, line), layout = plots.reliability_plot([Bin(0.25, 0.75, 2, 0.5, 0.5)])
+    assert (bars["x"], bars["width"]) == ([0.5], [0.5])
+    assert (bars["showlegend"], line["showlegend"]) == (False, False)
+    assert layout["xaxis"]["range"] == layout["yaxis"]["range"] == [0, 1]
+    _, layout = histogram_plot(np.array([1]), np.array([1]), "a", 0.25)
+    assert (layout["xaxis"]["range"], layout["xaxis"]["anchor"]) == ([0, 1], "y2")
+    (shape,) = layout["shapes"]
+    assert (shape["x0"], shape["x1"], shape["line"]["dash"]) == (0.25, 0.25, "dot")
+    _, layout = class_bars_plot([ClassRow("a", 2, 2, 1)])
+    assert layout["yaxis"]["showgrid"] is False
