@@ -158,7 +158,7 @@ def test_of_two_that_have_ended_the_one_without_a_card_is_reported(panel, datase
 def test_jobs_that_replace_heatmaps_are_shown_when_the_page_is_loaded(
     panel, dataset, service, submit
 ):
-    jobs = [submit(verb) for verb in ("predict", "find_anomalies", "mean_heatmaps")]
+    jobs = [submit(verb, run="r") for verb in ("predict", "find_anomalies", "mean_heatmaps")]
     for job in jobs:
         end(service, job)
     state: dict = {"tab": "runs"}
