@@ -120,6 +120,9 @@ def test_a_decision_at_the_time_of_a_check_was_made_before_it(dataset):
     for began, corrected in ((made.time, 0), (made.time[:-1], 1)):
         found = changes_since_judged(dataset, noted_of(dataset, began=began))
         assert (found.corrected, found.left_out, found.open) == (corrected, 0, 1)
+    fg.review(at(dataset, 0), "relabel", "cat")  # as it was before the first decision
+    for began, corrected in ((made.time, 1), (made.time[:-1], 0)):
+        assert changes_since_judged(dataset, noted_of(dataset, began=began)).corrected == corrected
 
 
 def test_what_an_estimate_does_not_include(dataset):

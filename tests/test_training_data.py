@@ -51,8 +51,9 @@ def test_the_samples_of_a_training(dataset, capsys):
     assert learned(rest, verbose=False)[1:] == (([7, 8], [1, 0]), ([5], [1]))
     fg.review(dataset.skip(3).limit(1), "exclude")
     fg.review(dataset.skip(5).limit(1), "unclear")
-    assert learned(dataset.match_tags("train"), verbose=False)[1:] == (([0, 1], [1, 0]), None)
     capsys.readouterr()
+    assert learned(dataset.match_tags("train"), verbose=False)[1:] == (([0, 1], [1, 0]), None)
+    assert capsys.readouterr().out == ""
     assert learned(dataset)[1:] == (([0, 1], [1, 0]), None)
     assert "No sample is tagged 'val': the last epoch is kept\n" in capsys.readouterr().out
     assert learned(dataset, include_excluded=True)[1:] == (train, ([5], [1]))
