@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import fiftyone as fo
 import numpy as np
 import pytest
+import torch
 
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.apart import check_apart
@@ -14,7 +15,8 @@ from fiftyone_gradcam.dataset.cached import cached, forget
 from fiftyone_gradcam.dataset.classifiers import find_classifier, own_labels, way_before
 from fiftyone_gradcam.dataset.comparisons import MOST_CLASSES, keep_comparison, newest_comparison
 from fiftyone_gradcam.dataset.fields import describe_field
-from fiftyone_gradcam.dataset.image_facts import ImageFacts
+from fiftyone_gradcam.dataset.image_facts import ImageFacts, _sizes
+from fiftyone_gradcam.dataset.imported_weights import facts_of_weights
 from fiftyone_gradcam.dataset.issues import write_label_issues
 from fiftyone_gradcam.dataset.judging import JudgingMethod, check_method, method_for
 from fiftyone_gradcam.dataset.run import Run, pretrained
@@ -175,6 +177,51 @@ def test_images_can_be_judged_if_they_were_read_and_have_features():
     both = ImageFacts(None, some * 2, some, nothing, sizes).kinds()
     assert both[0] is some  # thumbnails come first
     assert ImageFacts(None, nothing, nothing, nothing, sizes).kinds() == []
+
+
+def test_sizes_of_images_are_those_of_their_metadata(dataset):
+    sample = dataset.first()
+    sample.metadata = fo.ImageMetadata(width=8, height=6)
+    sample.save()
+    found = _sizes(dataset, dataset.values("id")[1::-1])
+    assert found.shape == (2, 2)
+    assert (np.isnan(found[0]).all(), found[1].tolist()) == (True, [8, 6])
+
+
+def test_weights_from_elsewhere_are_those_of_named_classes_or_of_all_labels(
+    dataset, tmp_path, capsys
+):
+    path = str(tmp_path / "weights.pt")
+    torch.save({"x": torch.zeros(1)}, path)
+    dataset.clone_sample_field("own", "ground_truth")
+
+    def facts(*given) -> tuple:
+        found = facts_of_weights(dataset, path, *given)
+        recipe = found["recipe"]
+        sizes = (recipe["image_size"], recipe["resize"], recipe["weights"])
+        return found["classes"], found["label_field"], sizes
+
+    usual = Recipe(backbone="resnet18", weights="none").image_size
+    assert facts("resnet18", None, None, None, None) == (
+        ["a", "b", "c"],
+        "ground_truth",
+        (usual, "crop", "none"),
+    )
+    assert capsys.readouterr().out == "Using the classes of 'ground_truth' in alphabetical order\n"
+    assert facts("resnet18", ["x", "a"], "own", 64, "squash") == (
+        ["x", "a"],
+        "own",
+        (64, "squash", "none"),
+    )
+    assert capsys.readouterr().out == ""
+    dataset.delete_sample_field("ground_truth")
+    assert facts("resnet18", ["x", "a"], None, 64, None)[1] == "ground_truth"  # may come later
+    with pytest.raises(ValueError, match="^'ground_truth' is not a classification field"):
+        facts("resnet18", None, None, None, None)
+    with pytest.raises(ValueError, match="^'gone' is not a classification field"):
+        facts("resnet18", ["x", "a"], "gone", None, None)
+    with refused("Pass backbone=, the network of the weights, such as 'resnet18'"):
+        facts(None, ["x", "a"], "own", None, None)
 
 
 def test_issues_are_stored_with_what_is_judged_and_taken_from_what_is_not(dataset):

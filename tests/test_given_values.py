@@ -52,7 +52,7 @@ def test_embeddings_are_an_array_or_the_name_of_a_field(dataset):
         ("bare", [[], [], None], "The vectors in field 'bare' have no numbers"),
         (
             "short",
-            [None, [1.0, 2.0], [1.0]],
+            [[1.0, 2.0], [3.0, 4.0], [1.0]],
             "The vector in field 'short' of /2.png has 1 numbers, not 2. Compute it again",
         ),
         (
@@ -130,13 +130,13 @@ def test_probabilities_are_a_row_for_each_sample_that_adds_up_to_one():
 
 
 def test_layouts_follow_the_name_of_a_run(dataset):
-    for key in ("of_run", "of_field", "of_other", "theirs", "unknown"):
+    for key in ("of_run", "of_field", "of_other", "theirs", "of_gone"):
         fg.show_embeddings(dataset, embeddings=np.eye(3), method="pca", brain_key=key)
     for key, rests_on in (
         ("of_run", {"run": "old", "given": {"run_or_backbone": "old", "seed": 1}}),
         (
             "of_field",
-            {"field": "x", "facts": {"run": "old", "network": "n"}, "given": {"a": "old"}},
+            {"field": "x", "facts": {"run": "old", "network": "n"}},
         ),
         ("of_other", {"run": "other", "facts": None, "given": {"run_or_backbone": "old"}}),
         ("theirs", None),
@@ -144,7 +144,7 @@ def test_layouts_follow_the_name_of_a_run(dataset):
         config = dataset.get_brain_info(key).config
         config.rests_on, config.model = rests_on, "run 'old', run 'old'"
         config.build().update_run_config(dataset, key, config)
-    record = dataset._doc.brain_methods["unknown"]
+    record = dataset._doc.brain_methods["of_gone"]
     record.config["cls"] = "os.path.join"  # is none of a layout
     record.save()
     rename_run_in_layouts(dataset, "old", "new")
@@ -155,7 +155,7 @@ def test_layouts_follow_the_name_of_a_run(dataset):
             "run 'new', run 'old'",
         ),
         "of_field": (
-            {"field": "x", "facts": {"run": "new", "network": "n"}, "given": {"a": "old"}},
+            {"field": "x", "facts": {"run": "new", "network": "n"}},
             "run 'old', run 'old'",
         ),
         "of_other": (

@@ -3,6 +3,7 @@
 import fiftyone as fo
 import numpy as np
 import pytest
+from fiftyone.core.odm import get_db_conn
 
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.heatmap_choices import (
@@ -39,6 +40,7 @@ def add(dataset, name: str, kind: str | None, **facts) -> None:
     [
         ({}, False),
         ({"kind": None}, False),
+        (SIGNED, True),
         ({"kind": "label"}, False),
         ({"kind": "label", "heatmap": {"signed": False}}, False),
         ({"kind": "label", **SIGNED}, True),
@@ -76,6 +78,9 @@ def test_the_evidence_against_a_class_is_found_by_its_facts(dataset):
     add(dataset, "a_renamed", "against:label", **SIGNED)
     assert against_field(dataset, "map") == "a_renamed"
     assert against_field(dataset, "second") == "renamed"
+    add(dataset, "third", "label", **SIGNED, against="late")
+    add(dataset, "late", "against:label", **SIGNED)
+    assert against_field(dataset, "third") == "late"
     add(dataset, "plain", "label", against="renamed")
     add(dataset, "former", "label", **SIGNED)
     add(dataset, "negative", "against:contrast", against="x")
@@ -97,6 +102,28 @@ def test_a_field_that_holds_no_heatmaps_is_refused_with_those_that_do(dataset):
     with pytest.raises(ValueError, match="Did you mean 'maps'.* Its heatmap fields: maps, others$"):
         check_heatmap_field(dataset, "map")
     assert check_heatmap_field(dataset, "maps")["kind"] == "label"
+
+
+def test_a_choice_replaces_the_heatmaps_that_the_database_has_as_active(dataset):
+    for name in ("map", "other"):
+        add(dataset, name, "predicted")
+    dataset.app_config.active_fields = fo.ActiveFields(paths=["tags"], exclude=False)
+    dataset.save()
+    own, records = {"_id": dataset._doc.id}, get_db_conn().datasets
+
+    def active() -> list[str]:
+        return records.find_one(own)["app_config"]["active_fields"]["paths"]
+
+    # Another process has chosen in the meantime.
+    records.update_one(own, {"$set": {"app_config.active_fields.paths": ["tags", "map", "id"]}})
+    store_choice(dataset, "other")
+    assert active() == ["tags", "id", "other"]
+    store_choice(dataset, None)
+    assert active() == ["tags", "id"]
+    dataset.app_config.active_fields.exclude = True
+    dataset.save()
+    store_choice(dataset, "map")
+    assert active() == ["tags", "id"]
 
 
 def test_pixels_are_those_of_both_fields_with_a_sign(dataset):
@@ -124,7 +151,7 @@ def test_choices_are_in_the_order_of_their_kinds_and_default_names_come_first(da
         ("aa", "class:a"),
         ("own_contrast", "contrast"),
         ("gradcam_runner_up", "runner_up"),
-        ("own", "predicted"),
+        ("cam", "predicted"),
         ("gradcam", "predicted"),
         ("hidden", "against:predicted"),
         ("gradcam_label", "label"),
@@ -133,7 +160,7 @@ def test_choices_are_in_the_order_of_their_kinds_and_default_names_come_first(da
     found = heatmap_choices(dataset)
     assert [one.label for one in found] == [
         "Predicted",
-        "Predicted (own)",
+        "Predicted (cam)",
         "Label",
         "Runner-up",
         "Contrast (own_contrast)",

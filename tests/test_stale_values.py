@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.dataset.basis import Snapshot
+from fiftyone_gradcam.dataset.basis import (
+    Snapshot,
+    all_labels,
+    basis_of_training,
+    digest,
+    now_text,
+)
 from fiftyone_gradcam.dataset.fields import describe_field
 from fiftyone_gradcam.dataset.freshness import SPLIT_CHANGED, Stale, split_note, stale_values
 from fiftyone_gradcam.dataset.references import METHOD
@@ -266,3 +272,32 @@ def test_leaks_and_anomalies_rest_on_splits_and_normal_images(dataset):
     assert found()[1] == Stale("anomalies", "odd", why, "find_anomalies", given)
     dataset.rename_sample_field("own", "truth")
     assert found()[1] == Stale("anomalies", "odd", "the label field 'own' was deleted")
+
+
+def test_a_training_rests_on_splits_and_on_the_labels_of_a_whole_dataset(dataset):
+    before = now_text()
+    now, found = Snapshot(dataset, "own"), basis_of_training(dataset, "own", "current")
+    ids, at = dataset.values("id"), found.pop("at")
+    assert before <= at <= now_text()
+    assert found == {
+        "split": digest(zip(ids, ["train", "train", "train", "val", "test"], strict=False)),
+        "held_out": digest([(ids[4], "")]),
+        "labels": digest(zip(ids[:4], LABELS[:4], strict=True)),
+    }
+    for given in ((dataset.limit(9), "own", "current"), (dataset, "own", "before_review")):
+        assert "labels" not in basis_of_training(*given)
+    assert (now.ids, now.values) == (ids, {})
+    assert now.labels == dict(zip(ids[:5], LABELS[:5], strict=True))
+    assert now.all_labels() == all_labels(dataset[:1]) == digest(now.labels.items())
+    assert now.named("a") == digest([(ids[0], "a"), (ids[1], "a")])
+    assert now.samples() == digest((i, "") for i in ids)
+    dataset.set_values("text", ["x", "", None, "y", "z", "x"])
+    texts = Snapshot(dataset, "text", ["found_scores"])
+    assert texts.labels == {ids[0]: "x", ids[3]: "y", ids[4]: "z", ids[5]: "x"}
+    assert {i: row["found_scores"] for i, row in texts.values.items()} == dict.fromkeys(
+        ids, SCORES[0]
+    )
+    gone = Snapshot(dataset, "gone")
+    assert (gone.labels, gone.ids, gone.parts) == ({}, ids, now.parts)
+    dataset.untag_samples("test")
+    assert Snapshot(dataset, "own").held_out() == digest([(ids[3], "")])

@@ -160,19 +160,14 @@ def label_fields(dataset: fo.Dataset) -> list[str]:
     Classification fields come first, then string fields that this plugin did not write.
     """
     schema = dataset.get_field_schema(ftype=fo.StringField)
-    texts = [n for n, x in schema.items() if "." not in n and n != "filepath" and not is_owned(x)]
+    texts = [n for n, x in schema.items() if n != "filepath" and not is_owned(x)]
     return [*classification_fields(dataset), *texts]
 
 
 def classification_fields(dataset: fo.Dataset) -> list[str]:
     """Return the names of the top-level fields of type `fo.Classification`."""
-    return [
-        name
-        for name, kind in dataset.get_field_schema(
-            ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification
-        ).items()
-        if "." not in name
-    ]
+    kind = {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Classification}
+    return list(dataset.get_field_schema(**kind))
 
 
 def labels_of(

@@ -55,7 +55,7 @@ def heatmap_choices(dataset: fo.Dataset) -> list[Choice]:
     """
     found = []
     for name in heatmap_fields(dataset):
-        kind = str(field_info(dataset, name).get("kind") or "")
+        kind = str(field_info(dataset, name).get("kind"))
         if not kind.startswith(AGAINST):
             found.append((_rank(kind), name, kind))
     found.sort(key=lambda one: (one[0], one[1] not in USUAL))

@@ -70,8 +70,8 @@ def against_field(dataset: fo.Dataset, name: str) -> str | None:
 
 def heatmap_fields(dataset: fo.Dataset) -> list[str]:
     """Return the names of the top-level fields that hold heatmaps."""
-    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Heatmap)
-    return [name for name in schema if "." not in name]
+    kind = {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Heatmap}
+    return list(dataset.get_field_schema(**kind))
 
 
 def heatmap_pixels(heatmap: fo.Heatmap) -> np.ndarray:
