@@ -1,5 +1,7 @@
 """States of the work on a dataset, by hand, for tests of its steps."""
 
+from fiftyone_gradcam.app.panels.next_step import Step, steps
+from fiftyone_gradcam.dataset.overview import Overview
 from fiftyone_gradcam.dataset.review_counts import ReviewCounts
 
 IMPORTED = {"samples": 398, "label_field": "truth", "classes": {"ant": 190, "bee": 200}}
@@ -18,3 +20,8 @@ REVIEWED = JUDGED | {
 }
 FIRST = REVIEWED | {"corrected_since": 0, "corrected_first": 11}
 LEARNED = REVIEWED | {"corrected_since": 0, "learned": 12}
+
+
+def said_of(found: Overview) -> dict[str, Step]:
+    """The steps, by their names."""
+    return {one.name: one for one in steps(found)}

@@ -6,12 +6,10 @@ import fiftyone as fo
 import numpy as np
 import pytest
 from made_runs import HISTORY, make_run, some_digits
-from test_next_step import said_of
+from overviews import said_of
 
 import fiftyone_gradcam as fg
-from fiftyone_gradcam.app.panels.next_step import (
-    next_steps,
-)
+from fiftyone_gradcam.app.panels.next_step import next_steps
 from fiftyone_gradcam.dataset import overview as of_dataset
 from fiftyone_gradcam.dataset import runs
 from fiftyone_gradcam.dataset.evaluation import count_mistakes
