@@ -153,6 +153,7 @@ def import_beside_a_form(app, folder) -> None:
     assert opening.count() == 0
     box.get_by_role("button", name="Close").click()
     box.wait_for(state="detached")
+    app.page.goto("about:blank")  # or the App would ask for what is gone
     fo.delete_dataset(folder.name)
 
 

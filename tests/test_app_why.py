@@ -116,6 +116,7 @@ def test_fields_of_unusual_names_get_their_color_at_once(app, app_server, name, 
     check_tiles(app.page, [expected_tile(sample, "odd_maps") for sample in dataset])
     until(lambda: legend(app, "color") == ["#ff00ff"])
     app.screenshot("unusual names")
+    app.page.goto("about:blank")  # or the App would ask for what is gone
 
 
 def test_why(app, dataset):
