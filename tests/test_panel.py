@@ -230,6 +230,7 @@ def test_once_found_label_issues_are_reviewed(panel, dataset, service, submit):
     end(service, job, result={"summary": "About 1 label is wrong"})
     panel.on_tick(context(dataset, state))
     assert state["tab"] == "jobs"  # until the App has the view of what was found
+    assert state["is_busy"]  # so that the next tick is soon
     panel.on_tick(context(dataset, state))
     assert (state["tab"], state["turns_to"]) == ("review", None)
 
