@@ -285,4 +285,4 @@ def index(dataset: fo.Dataset, paths: list[str]) -> None:
 def field_info(dataset: fo.Dataset, name: str) -> dict:
     """Return the facts stored with a field of this plugin; empty for any other field."""
     field = dataset.get_field(name)
-    return dict(field.info or {}) if field is not None and is_owned(field) else {}
+    return dict(field.info) if field is not None and is_owned(field) else {}
