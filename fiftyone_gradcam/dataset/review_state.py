@@ -114,10 +114,7 @@ def columns_of(dataset: fo.Dataset, label_field: str | None = None) -> Columns:
     }
 
     def about(name: str) -> str | None:
-        there = has_field(dataset, name)
-        return (
-            name if there and field_info(dataset, name).get("label_field") == label_field else None
-        )
+        return name if field_info(dataset, name).get("label_field") == label_field else None
 
     imported = field_info(dataset, IMPORTED_LABEL).get("label_field") == label_field
     noted = label_issues_info(dataset)
