@@ -207,8 +207,9 @@ def _traced(
             if not agree(found, logits) or not all(agree(target, x) for x in same):
                 raise OtherLogitsError("its trace gives different values than its forward pass")
         target, head = splitter.split(module, inputs[:1])
-    leaf = target.detach().requires_grad_()
-    _check_use(leaf, head(leaf), layer)
+    with torch.enable_grad():
+        leaf = target.detach().requires_grad_()
+        _check_use(leaf, head(leaf), layer)
     return splitter
 
 
