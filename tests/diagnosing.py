@@ -25,9 +25,9 @@ def recipe(**choices) -> Recipe:
 def sets(files, side=16, labels=None):
     paths, own = files
     labels = own if labels is None else labels
-    watched = np.arange(len(paths)) % 3 == 0
+    validation = np.arange(len(paths)) % 3 == 0
     parts = []
-    for chosen in (~watched, watched):
+    for chosen in (~validation, validation):
         images = Images([p for p, c in zip(paths, chosen, strict=True) if c], side, 1 << 24)
         parts.append(Labelled(images, labels[chosen]))
     return parts
@@ -40,14 +40,14 @@ def few(data: Labelled, **counts: int) -> Labelled:
     return Labelled(Images([data.images.paths[i] for i in kept], 16, 1 << 24), data.labels[kept])
 
 
-def train_and_say(data, watched=None, **choices):
+def train_and_say(data, validation=None, **choices):
     """Train, look for leaks and diagnose, as `fine_tune` does."""
     chosen = recipe(**choices)
-    found = train(chosen, 3, data, watched, device="cpu")
-    if watched is None:
+    found = train(chosen, 3, data, validation, device="cpu")
+    if validation is None:
         return diagnose(chosen, NAMES, found, data.labels, np.empty(0, np.int64))
-    leaks = leaks_between(data.images.paths, watched.images.paths, found.features)
-    truth = watched.labels[found.val_positions]
+    leaks = leaks_between(data.images.paths, validation.images.paths, found.features)
+    truth = validation.labels[found.val_positions]
     return diagnose(chosen, NAMES, found, data.labels, truth, leaks)
 
 
@@ -75,14 +75,15 @@ def hand_made(
     return Trained(nn.Identity(), history, looks, 3, accuracy, head_change=head_change, dead=dead)
 
 
-def say(trained=None, watched=(), right=None, predicted=None, counts=(60, 60), leaks=(), **choices):
-    """Diagnose by numbers of watched images of each class, and of those that are predicted right
-    or as each class."""
-    truth = np.repeat(np.arange(len(watched)), watched)
+def say(
+    trained=None, validation=(), right=None, predicted=None, counts=(60, 60), leaks=(), **choices
+):
+    """Diagnose by numbers of validation images of each class, and of right or all predictions."""
+    truth = np.repeat(np.arange(len(validation)), validation)
     if predicted is None:
         guess = truth.copy()
         wrong = np.linspace(0, len(truth) - 1, len(truth) - right).astype(int)
-        guess[wrong] = (guess[wrong] + 1) % len(watched)
+        guess[wrong] = (guess[wrong] + 1) % len(validation)
     else:
         guess = np.repeat(np.arange(len(predicted)), predicted)
     found = replace(

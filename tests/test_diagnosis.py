@@ -40,7 +40,7 @@ def test_predictions_that_collapsed_by_a_huge_bias(digit_files, digit_weights, t
 
 def test_predictions_that_collapsed_and_their_reason():
     def collapse(**options):
-        (found,) = say(watched=(30, 30), predicted=(60, 0), **options)
+        (found,) = say(validation=(30, 30), predicted=(60, 0), **options)
         assert (found.name, found.severity) == ("collapsed", "error")
         return found.message
 
@@ -49,18 +49,18 @@ def test_predictions_that_collapsed_and_their_reason():
     assert "statistics of batch norm" in collapse()
     assert "statistics" not in collapse(trained=hand_made(train_accuracy=0.6))
     # That four images are missed may be chance, and one class may be all there is to see.
-    assert names(say(watched=(56, 4), predicted=(60, 0))) == ["majority"]
-    assert say(watched=(60, 0), predicted=(60, 0)) == []
+    assert names(say(validation=(56, 4), predicted=(60, 0))) == ["majority"]
+    assert say(validation=(60, 0), predicted=(60, 0)) == []
     # One in twelve is still a collapse; two in fifteen are not.
     for predicted in ((55, 5), (54, 6)):
-        assert "collapsed" in names(say(watched=(30, 30), predicted=predicted))
-    assert "collapsed" not in names(say(watched=(30, 30), predicted=(52, 8)))
+        assert "collapsed" in names(say(validation=(30, 30), predicted=predicted))
+    assert "collapsed" not in names(say(validation=(30, 30), predicted=(52, 8)))
 
 
 @pytest.mark.parametrize(("right", "expected"), [(30, "no better"), (36, "not clearly"), (38, "")])
 def test_no_better_than_the_majority_class(right, expected):
     # Of 60 fair throws 36 or more succeed with p = 0.078, and 38 or more with p = 0.026.
-    found = say(watched=(30, 30), right=right)
+    found = say(validation=(30, 30), right=right)
     assert names(found) == ["majority"] * bool(expected)
     if expected:
         assert f"{expected}" in found[0].message
@@ -69,7 +69,7 @@ def test_no_better_than_the_majority_class(right, expected):
 
 
 def test_where_no_accuracy_could_beat_the_majority_nothing_is_said_of_it():
-    assert say(watched=(58, 2), right=60) == []  # p of all right is 0.13
+    assert say(validation=(58, 2), right=60) == []  # p of all right is 0.13
 
 
 def test_a_rare_class_that_is_found_is_no_failure_of_learning():
@@ -83,8 +83,8 @@ def test_a_rare_class_that_is_found_is_no_failure_of_learning():
 
 
 def test_a_class_never_predicted_and_of_few_images(digit_files):
-    data, watched = sets(digit_files)
-    found = train_and_say(few(data, a=40, b=40, c=2), watched)
+    data, validation = sets(digit_files)
+    found = train_and_say(few(data, a=40, b=40, c=2), validation)
     assert names(found) == ["never_predicted", "few_images"]
     assert "'c' (20 of the validation images, 2 of the training images)" in found[0].message
     assert "class_balance='sampling'" in found[0].message
@@ -94,15 +94,15 @@ def test_a_class_never_predicted_and_of_few_images(digit_files):
 
 def test_a_class_that_few_images_are_of_may_be_missed():
     options = {"counts": (60, 60, 60)}
-    assert say(watched=(30, 30, 4), predicted=(30, 34, 0), **options) == []
-    (found,) = say(watched=(30, 30, 5), predicted=(30, 35, 0), **options)
+    assert say(validation=(30, 30, 4), predicted=(30, 34, 0), **options) == []
+    (found,) = say(validation=(30, 30, 5), predicted=(30, 35, 0), **options)
     assert found.name == "never_predicted"
     assert "predicted as 'b'" in found.message
     assert "sampling" not in found.message  # it has as many training images as the others
 
 
 def test_few_images_are_reported_with_what_they_leave_open():
-    (found,) = say(watched=(5, 5), right=9, counts=(60, 9))
+    (found,) = say(validation=(5, 5), right=9, counts=(60, 9))
     assert found.name == "few_images"
     assert "'b' (9)" in found.message
     assert "'a'" not in found.message
@@ -111,22 +111,22 @@ def test_few_images_are_reported_with_what_they_leave_open():
         "The accuracy on new images may be anything from 60% to 98% (95% Wilson interval), because "
         "it is known from only 10 validation images, of which 9 are correct."
     )
-    (found,) = say(watched=(1, 0), right=1, counts=(60, 60))
+    (found,) = say(validation=(1, 0), right=1, counts=(60, 60))
     assert found.message.endswith(" from only 1 validation image, of which 1 is correct.")
-    assert say(watched=(15, 15), right=29, counts=(10, 10)) == []
-    capped = say(watched=(15, 15), right=29, counts=(60, 60), images_per_class=5)
+    assert say(validation=(15, 15), right=29, counts=(10, 10)) == []
+    capped = say(validation=(15, 15), right=29, counts=(60, 60), images_per_class=5)
     assert "'a' (5), 'b' (5)" in capped[0].message
 
 
 def test_what_follows_from_something_said_is_not_said_again():
     trained = hand_made((1.1, 1.1, 1.1), (1.1, 1.1, 1.1), train_accuracy=0.5, dead=1.0)
-    assert names(say(trained, watched=(30, 30), predicted=(60, 0))) == ["dead_head"]
+    assert names(say(trained, validation=(30, 30), predicted=(60, 0))) == ["dead_head"]
     trained = replace(trained, dead=0.0, diverged=True)
-    assert names(say(trained, watched=(30, 30), predicted=(60, 0))) == ["diverged", "collapsed"]
+    assert names(say(trained, validation=(30, 30), predicted=(60, 0))) == ["diverged", "collapsed"]
     broken = replace(trained, history=[], validations=[])
     assert "in epoch 1" in say(broken, predicted=())[0].message
     leaks = [Leak("t.png", "v.png", "near")]
-    found = say(trained, watched=(5, 5), predicted=(10, 0), leaks=leaks)
+    found = say(trained, validation=(5, 5), predicted=(10, 0), leaks=leaks)
     assert names(found) == ["diverged", "collapsed", "leak", "few_images"]
     assert [f.severity for f in found] == ["error", "error", "warning", "warning"]
     assert found[0].to_dict() == {
@@ -141,17 +141,17 @@ def test_what_follows_from_something_said_is_not_said_again():
 
 def test_leaks_are_reported_by_their_number_and_kind():
     leaks = [Leak("t1", "v1", "exact"), Leak("t2", "v1", "near"), Leak("t2", "v2", "near")]
-    (found,) = say(watched=(30, 30), right=58, leaks=leaks)
+    (found,) = say(validation=(30, 30), right=58, leaks=leaks)
     assert (found.name, found.severity) == ("leak", "warning")
     assert "2 of 60 validation images are also training images" in found.message
     assert "(1 equal files, 1 nearly the same; such as v1 and t1)" in found.message
     many = [Leak("t", f"v{n}", "exact") for n in range(6)]
-    assert say(watched=(30, 30), right=58, leaks=many)[0].severity == "error"
-    found = say(watched=(30, 25, 5), predicted=(30, 30, 0), counts=(60, 60, 60), leaks=many)
+    assert say(validation=(30, 30), right=58, leaks=many)[0].severity == "error"
+    found = say(validation=(30, 25, 5), predicted=(30, 30, 0), counts=(60, 60, 60), leaks=many)
     assert names(found) == ["leak", "never_predicted"]  # what is worse comes first
 
 
-def test_copies_between_training_and_watched_images_are_reported(
+def test_copies_between_training_and_validation_images_are_reported(
     digit_files, name, tmp_path, digit_weights
 ):
     root = tmp_path / "digits"
@@ -176,7 +176,7 @@ def test_copies_between_training_and_watched_images_are_reported(
 
 
 @pytest.mark.parametrize(("balance", "beats"), [("none", False), ("sampling", True)])
-def test_without_watched_images_guessing_is_that_of_the_images_that_are_drawn(balance, beats):
+def test_without_validation_images_guessing_is_that_of_the_images_that_are_drawn(balance, beats):
     """60 of 100 are right: fewer than of the larger class, but more than half of what is drawn."""
     last = Epoch(1, 0.5, 0.6, None, None, 0.1, 1.0, 100.0)
     found = Trained(None, [last], [], 1, None)

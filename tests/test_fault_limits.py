@@ -14,7 +14,7 @@ from fiftyone_gradcam.training.history import Epoch, Trained
 
 
 def test_a_last_layer_is_dead_where_most_of_its_outputs_are_zero():
-    options = {"watched": (30, 30), "right": 58}
+    options = {"validation": (30, 30), "right": 58}
     assert say(hand_made(dead=0.5), **options) == []
     (found,) = say(hand_made(dead=0.51, head_change=0.01), **options)
     assert (found.name, found.severity) == ("dead_head", "warning")  # what it predicts is good
@@ -49,7 +49,7 @@ def test_how_far_a_loss_goes_before_a_training_has_diverged(
     val_losses, train_losses, head_change, words
 ):
     trained = hand_made(train_losses, val_losses, head_change=head_change)
-    (found,) = say(trained, watched=(30, 30), right=58)[:1] or (None,)
+    (found,) = say(trained, validation=(30, 30), right=58)[:1] or (None,)
     assert getattr(found, "name", None) == ("diverged" if words else None)
     if words:
         assert words in found.message
@@ -59,7 +59,7 @@ def test_how_far_a_loss_goes_before_a_training_has_diverged(
 
 def test_one_epoch_has_not_gone_off():
     first = hand_made((2.5,), (0.7,))
-    assert names(say(first, watched=(30, 30), right=35))[0] == "not_learning"
+    assert names(say(first, validation=(30, 30), right=35))[0] == "not_learning"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_one_epoch_has_not_gone_off():
 )
 def test_why_a_network_does_not_learn(losses, head_change, choices, reason):
     trained = hand_made(losses, (0.69, 0.69, 0.69), head_change=head_change)
-    found = say(trained, watched=(30, 30), right=35, **choices)
+    found = say(trained, validation=(30, 30), right=35, **choices)
     assert names(found)[:1] == (["not_learning"] if reason else ["majority"])
     assert (reason or "") in found[0].message
     # What it predicts may be good all the same: then its loss does not matter.
-    assert "not_learning" not in names(say(trained, watched=(30, 30), right=58, **choices))
+    assert "not_learning" not in names(say(trained, validation=(30, 30), right=58, **choices))
 
 
 RISEN = ((0.5, 0.1, 0.05), (0.2, 0.4, 0.4))  # it rises by 0.2, and 0.2 of guessing are 0.14
@@ -114,7 +114,7 @@ RISEN = ((0.5, 0.1, 0.05), (0.2, 0.4, 0.4))  # it rises by 0.2, and 0.2 of guess
 )
 def test_how_far_a_validation_loss_rises_before_it_is_overfitting(losses, is_said):
     trained = hand_made(*losses, train_accuracy=0.99, val_accuracy=0.7)
-    found = say(trained, watched=(80, 73), right=107)
+    found = say(trained, validation=(80, 73), right=107)
     assert names(found) == ["overfitting"] * is_said
     for one in found:
         end, low = losses[1][-1], min(losses[1])
@@ -138,11 +138,11 @@ def test_how_far_a_validation_loss_rises_before_it_is_overfitting(losses, is_sai
 )  # fmt: skip
 def test_remedies_of_overfitting_are_those_not_taken(choices, remedies):
     trained = hand_made(*RISEN, train_accuracy=0.99, val_accuracy=0.7)
-    (found,) = say(trained, watched=(80, 73), right=107, **choices)
+    (found,) = say(trained, validation=(80, 73), right=107, **choices)
     assert found.message.endswith(f"The weights of epoch 3 were kept. {remedies}")
     # Epochs that were not validated say nothing of it.
     rows = [replace(trained.history[0], val_loss=None, val_accuracy=None), *trained.history]
-    (again,) = say(replace(trained, history=rows), watched=(80, 73), right=107, **choices)
+    (again,) = say(replace(trained, history=rows), validation=(80, 73), right=107, **choices)
     assert again == found
 
 
@@ -160,7 +160,7 @@ def reason_of(found) -> str:
 def test_the_reason_of_a_collapse_is_the_first_that_applies():
     again = "Train for more epochs. If this does not help, lower learning_rate tenfold."
     pays_off = "70% of the training images are of this class, so that always predicting it pays"
-    options = {"watched": (30, 30), "predicted": (60, 0)}
+    options = {"validation": (30, 30), "predicted": (60, 0)}
     poor = hand_made(train_accuracy=0.6)
     assert reason_of(say(poor, counts=(71, 29), **options)).startswith(pays_off.replace("70", "71"))
     assert reason_of(say(poor, counts=(70, 30), **options)) == again
@@ -174,7 +174,7 @@ def test_the_reason_of_a_collapse_is_the_first_that_applies():
 
 
 def test_a_network_that_only_guesses_memorizes_or_has_not_learned():
-    options = {"watched": (30, 30), "right": 30}
+    options = {"validation": (30, 30), "right": 30}
     early = "Train for more epochs, raise learning_rate, or add training images."
     assert reason_of(say(hand_made(train_accuracy=0.7), **options)) == early
     assert reason_of(say(replace(hand_made(), history=[]), **options)) == early
@@ -205,14 +205,14 @@ def test_of_many_classes_five_are_named():
 def test_a_missing_class_of_less_than_half_the_usual_size_needs_images(rare, remedy):
     # The mean is 30 images.
     counts = (40, 50 - rare, rare)
-    found = say(watched=(30, 30, 5), predicted=(30, 35, 0), counts=counts)
+    found = say(validation=(30, 30, 5), predicted=(30, 35, 0), counts=counts)
     assert [x.message.rpartition("'b'. ")[2][: len(remedy)] for x in found] == [remedy]
 
 
 def test_leaks_of_one_kind_are_counted_alone():
     def words(*kinds):
         leaks = [Leak(f"t{n}", f"v{n}", kind) for n, kind in enumerate(kinds)]
-        (found,) = say(watched=(30, 30), right=58, leaks=leaks)
+        (found,) = say(validation=(30, 30), right=58, leaks=leaks)
         return found.message.partition("(")[2].partition(")")[0]
 
     assert words("exact", "exact") == "2 equal files; such as v0 and t0"

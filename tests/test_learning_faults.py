@@ -53,17 +53,17 @@ def test_of_a_healthy_fine_tuning_nothing_is_said(digit_files, digit_weights):
     assert train_and_say(*sets(digit_files), **{**choices, "freeze": "backbone"}) == []
 
 
-def test_of_a_healthy_training_without_watched_images_nothing_is_said(digit_files):
+def test_of_a_healthy_training_without_validation_images_nothing_is_said(digit_files):
     assert train_and_say(sets(digit_files)[0]) == []
 
 
 # Faults of learning
 
 
-@pytest.mark.parametrize("watched", [True, False])
-def test_a_learning_rate_that_is_too_low(digit_files, watched):
+@pytest.mark.parametrize("validation", [True, False])
+def test_a_learning_rate_that_is_too_low(digit_files, validation):
     data, others = sets(digit_files)
-    found = train_and_say(data, others if watched else None, learning_rate=1e-7)
+    found = train_and_say(data, others if validation else None, learning_rate=1e-7)
     assert names(found) in (["not_learning"], ["not_learning", "collapsed"])
     assert found[0].severity == "error"
     assert "learning rate is too low" in found[0].message
@@ -81,7 +81,7 @@ def test_a_learning_rate_that_is_too_high(digit_files, optimizer, rate):
     assert f"Lower learning_rate tenfold, from {rate:g} to {rate / 10:g}" in found[0].message
 
 
-def test_a_learning_rate_that_is_too_high_shows_without_watched_images(digit_files):
+def test_a_learning_rate_that_is_too_high_shows_without_validation_images(digit_files):
     found = train_and_say(sets(digit_files)[0], learning_rate=10.0)
     assert names(found) == ["diverged"]
     assert found[0].message.startswith("The training diverged: its training loss ended at ")
@@ -91,15 +91,15 @@ def test_a_learning_rate_that_is_too_high_shows_without_watched_images(digit_fil
 def test_a_loss_that_rises_is_reported_from_one_that_began_far_off():
     """By small steps, too: the last layer may begin far off, and come nearer too slowly."""
     risen = hand_made((0.7, 1.5, 2.5), (), head_change=0.5)
-    assert names(say(risen, watched=(30, 30), right=30))[0] == "diverged"
+    assert names(say(risen, validation=(30, 30), right=30))[0] == "diverged"
     fallen = hand_made((6.0, 4.0, 2.5), (), head_change=0.5)
-    assert names(say(fallen, watched=(30, 30), right=30))[0] == "not_learning"
+    assert names(say(fallen, validation=(30, 30), right=30))[0] == "not_learning"
 
 
 def test_a_first_epoch_may_have_the_loss_of_a_guess_and_yet_have_learnt():
     begun = hand_made((0.68,), (0.65,))
-    assert say(begun, watched=(30, 30), right=50) == []
-    assert names(say(begun, watched=(30, 30), right=35)) == ["not_learning"]
+    assert say(begun, validation=(30, 30), right=50) == []
+    assert names(say(begun, validation=(30, 30), right=35)) == ["not_learning"]
 
 
 def test_a_loss_that_is_no_number(digit_files, monkeypatch):
@@ -179,24 +179,26 @@ def test_overfitting_but_not_the_usual_gap():
     train_losses = [0.5, 0.3, 0.1, 0.03, 0.01, 0.01]
     accuracies = {"train_accuracy": 0.99, "val_accuracy": 0.92}
     usual = hand_made(train_losses, [0.4, 0.26, 0.22, 0.23, 0.25, 0.26], **accuracies)
-    assert say(usual, watched=(80, 73), right=141) == []
+    assert say(usual, validation=(80, 73), right=141) == []
     risen = hand_made(train_losses, [0.4, 0.26, 0.22, 0.4, 0.6, 0.7], **accuracies)
-    (found,) = say(risen, watched=(80, 73), right=141)
+    (found,) = say(risen, validation=(80, 73), right=141)
     assert (found.name, found.severity) == ("overfitting", "warning")
     assert "0.22 in epoch 3 and 0.70 at the end" in found.message
     assert "99% of the training images and 92% of the validation" in found.message
     jump = hand_made(train_losses, [0.4, 0.26, 0.22, 0.22, 0.23, 0.7], **accuracies)
-    assert say(jump, watched=(80, 73), right=141) == []
+    assert say(jump, validation=(80, 73), right=141) == []
     # Not yet good, but getting better: more epochs may do.
     better = hand_made([0.3, 0.1, 0.05], [3.0, 2.5, 2.0], train_accuracy=0.99, val_accuracy=0.7)
-    assert say(better, watched=(80, 73), right=107) == []
+    assert say(better, validation=(80, 73), right=107) == []
     worse = hand_made(
         [0.3, 0.02, 0.1, 0.1], [0.5, 0.2, 1.5, 1.5], train_accuracy=0.99, val_accuracy=0.7
     )
-    assert say(worse, watched=(80, 73), right=107) == []  # both rise: it is not learnt by heart
-    # Of 30 watched images 28 right and 119 of 120 are no clear difference (Fisher: p = 0.1).
-    few_watched = replace(risen, history=[replace(r, val_accuracy=28 / 30) for r in risen.history])
-    assert "overfitting" not in names(say(few_watched, watched=(15, 15), right=28))
+    assert say(worse, validation=(80, 73), right=107) == []  # both rise: it is not learnt by heart
+    # Of 30 validation images 28 right and 119 of 120 are no clear difference (Fisher: p = 0.1).
+    few_validated = replace(
+        risen, history=[replace(r, val_accuracy=28 / 30) for r in risen.history]
+    )
+    assert "overfitting" not in names(say(few_validated, validation=(15, 15), right=28))
 
 
 def test_a_training_that_knows_is_reported_from_one_that_guesses():

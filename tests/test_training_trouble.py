@@ -62,10 +62,10 @@ def test_a_training_that_diverges_later_keeps_its_best(digits, monkeypatch):
     assert all(torch.isfinite(weight).all() for weight in found.model.parameters())
 
 
-@pytest.mark.parametrize("watched", [True, False])
-def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch, watched):
+@pytest.mark.parametrize("validation", [True, False])
+def test_weights_that_are_lost_in_the_last_step_are_not_kept(digits, monkeypatch, validation):
     explode_after(monkeypatch, 6 * 2 - 1)
-    val_set = digits[1] if watched else None
+    val_set = digits[1] if validation else None
     found = train(recipe(epochs=2), 3, digits[0], val_set, device="cpu")
     assert found.diverged
     assert found.best_epoch == 1
@@ -80,7 +80,7 @@ def test_images_too_small_for_the_network_are_refused(digits):
         train(recipe(**choices), 3, *digits, device="cpu")
 
 
-def test_dead_outputs_are_counted_without_watched_images(digits, tmp_path):
+def test_dead_outputs_are_counted_without_validation_images(digits, tmp_path):
     model = create_model("squeezenet1_1", 3, "none")
     model.classifier[1].bias.data.fill_(-1e4)
     torch.save(model.state_dict(), tmp_path / "dead.pt")
